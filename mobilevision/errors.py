@@ -1,0 +1,9 @@
+"""The one exception that reaches a user as a line of text, not as a traceback."""
+
+
+class UserError(Exception):
+    """Something the user can mend.
+
+    The message is one short text that names the file, line or key at fault and the fix.
+    Commands print it and leave with exit code 1; ``--debug`` shows the traceback too.
+    """

@@ -1,0 +1,85 @@
+"""What the parts of a model tell each other: shapes, classes and features.
+
+Nothing here computes anything. A data set states a :class:`DataSpec`, a backbone a :class:`BackboneSpec`; a head
+states which :class:`Needs` it has of a backbone and is handed :class:`Features`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What a data set knows of itself; it travels in every checkpoint.
+
+    Attributes:
+        kind: what is learnt from: ``class``, ``attributes``, ``identity``, ``coordinate`` or ``boxes``.
+        classes: the class names, in the order of the model's outputs.
+        channels: channels of a picture, 1 to any number.
+        resolution: (height, width) of the model's input in pixels.
+        counts: training samples a class, in the order of ``classes``; empty where that says nothing.
+    """
+
+    kind: str
+    classes: tuple[str, ...]
+    channels: int
+    resolution: tuple[int, int]
+    counts: tuple[int, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and strings, as checkpoints that load with ``weights_only=True`` need them."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DataSpec:
+        """Undo :meth:`to_dict`."""
+        height, width = values["resolution"]
+        return cls(
+            kind=values["kind"],
+            classes=tuple(values["classes"]),
+            channels=values["channels"],
+            resolution=(height, width),
+            counts=tuple(values.get("counts", ())),
+        )
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """What a head may ask of a backbone.
+
+    Attributes:
+        width: length of the pooled feature vector.
+        strides: for each stride at which there is a feature map, its number of channels.
+    """
+
+    width: int
+    strides: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a head takes from one backbone pass: maps at these strides, and perhaps the pooled vector."""
+
+    strides: tuple[int, ...] = ()
+    pooled: bool = False
+
+    def __or__(self, other: Needs) -> Needs:
+        """The needs of two heads that share one backbone pass."""
+        return Needs(tuple(sorted({*self.strides, *other.strides})), self.pooled or other.pooled)
+
+
+class Features(NamedTuple):
+    """What one backbone pass gives.
+
+    Attributes:
+        maps: stride -> float tensor [batch, channels, ceil(height / stride), ceil(width / stride)].
+        pooled: float tensor [batch, width], or None where nobody asked for it.
+    """
+
+    maps: dict[int, Tensor]
+    pooled: Tensor | None
