@@ -1,0 +1,1 @@
+"""Pure functions: tensors, arrays and pictures in, the same out."""
