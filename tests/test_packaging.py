@@ -1,0 +1,106 @@
+"""The wheel: what is in it, and that it runs from an unrelated folder in an environment of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+import mobilevision
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout, built with the hatchling at hand: no network."""
+    out = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return next(out.glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment that holds the wheel alone and sees this one's packages behind it.
+
+    The parent's folders join through a .pth file. Python reads no .pth files in folders that join that way, so an
+    editable install of this checkout stays out of sight.
+    """
+    folder = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    python = folder / "bin" / "python"
+    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps", "--quiet", str(wheel)]
+    subprocess.run(install, check=True, capture_output=True)
+    site = next(folder.glob("lib/python*/site-packages"))
+    parents = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    (site / "parent.pth").write_text("\n".join(parents) + "\n", encoding="utf-8")
+    return folder
+
+
+def run(environment: Path, command: Sequence[str], folder: Path, **extra: str) -> subprocess.CompletedProcess[str]:
+    """Run a program of the environment in a folder, with nothing of the checkout on the way."""
+    kept = {key: value for key, value in os.environ.items() if key not in {"PYTHONPATH", "MOBILEVISION_PATH"}}
+    program = [str(environment / "bin" / command[0]), *command[1:]]
+    return subprocess.run(program, cwd=folder, env={**kept, **extra}, capture_output=True, text=True, timeout=280)
+
+
+def test_the_wheel_holds_code_configs_and_templates(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for source, target in (("mobilevision", "mobilevision"), ("tasks", "tasks"), ("conf", "mobilevision/conf")):
+        files = [path for path in (ROOT / source).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+        missing = {f"{target}/{path.relative_to(ROOT / source)}" for path in files} - names
+        assert files
+        assert not missing
+    assert "mobilevision/py.typed" in names
+    assert any(name.endswith("report.html.j2") for name in names)
+    assert {name.split("/")[0] for name in names} == {
+        "mobilevision",
+        "tasks",
+        f"mobilevision-{mobilevision.__version__}.dist-info",
+    }
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_the_version_is_said_once(wheel: Path) -> None:
+    assert wheel.name == f"mobilevision-{mobilevision.__version__}-py3-none-any.whl"
+
+
+def test_the_installed_package_is_the_wheel(environment: Path, tmp_path: Path) -> None:
+    code = "import mobilevision, tasks; print(mobilevision.__file__); print(tasks.__file__)"
+    done = run(environment, ["python", "-c", code], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert all(line.startswith(str(environment)) for line in done.stdout.split())
+
+
+def test_help_from_an_unrelated_folder(environment: Path, tmp_path: Path) -> None:
+    done = run(environment, ["mobilevision", "--help"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "train" in done.stdout
+    assert "evaluate" in done.stdout
+
+
+def test_training_from_an_unrelated_folder(environment: Path, tmp_path: Path) -> None:
+    done = run(environment, ["mobilevision", "train", "task=classification", "trainer=debug"], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    runs = list((tmp_path / "outputs" / "classification").iterdir())
+    assert len(runs) == 1
+    assert (runs[0] / "metrics.json").is_file()
+    assert (runs[0] / "config.yaml").is_file()
+
+
+def test_a_foreign_package_named_tasks_is_named(environment: Path, tmp_path: Path) -> None:
+    foreign = tmp_path / "elsewhere" / "tasks"
+    foreign.mkdir(parents=True)
+    (foreign / "__init__.py").write_text("", encoding="utf-8")
+    command = ["mobilevision", "train", "task=classification", "trainer=debug"]
+    done = run(environment, command, tmp_path, PYTHONPATH=str(foreign.parent))
+    said = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert "Traceback" not in said
+    assert str(foreign) in said.replace("\n", "")
