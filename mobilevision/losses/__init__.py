@@ -1,0 +1,6 @@
+"""Losses: objects of their own that a task is given; each returns its parts by name."""
+
+from mobilevision.losses.cross_entropy import CrossEntropy
+from mobilevision.losses.loss import Loss
+
+__all__ = ["CrossEntropy", "Loss"]

@@ -1,0 +1,6 @@
+"""Metrics: torchmetrics objects that add up over batches and processes."""
+
+from mobilevision.metrics.classification import ClassificationMetrics
+from mobilevision.metrics.metric import TaskMetric
+
+__all__ = ["ClassificationMetrics", "TaskMetric"]

@@ -1,0 +1,119 @@
+"""Top-1, top-5, per-class accuracy, macro F1, confusion matrix and calibration error, from integer sums."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from mobilevision.metrics.metric import TaskMetric
+
+
+# Confidences are added up as whole numbers of this unit: the same sum in any order and on any number of processes.
+_UNIT = 2.0**-30
+
+
+@final
+class ClassificationMetrics(TaskMetric):
+    """What is measured of a classifier.
+
+    ``top1`` and ``top5``: share of samples whose class is among the k most probable (in top-5, classes that tie
+    with the true one stand before it). ``macro_accuracy`` and ``macro_f1``: means over the classes that occur in the truth. ``ece``: expected
+    calibration error with ``bins`` equal bins of confidence (Guo et al. 2017, arXiv 1706.04599, equation 3).
+
+    Args:
+        classes: the class names in the order of the outputs.
+        bins: bins of confidence.
+    """
+
+    confusion: Tensor
+    top5: Tensor
+    bin_count: Tensor
+    bin_confidence: Tensor
+    bin_correct: Tensor
+
+    def __init__(self, *, classes: tuple[str, ...], bins: int = 15) -> None:
+        super().__init__()
+        self.classes = classes
+        self.bins = bins
+        count = len(classes)
+        self.add_state("confusion", torch.zeros(count, count, dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("top5", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("bin_count", torch.zeros(bins, dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("bin_correct", torch.zeros(bins, dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("bin_confidence", torch.zeros(bins, dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, prediction: Mapping[str, Tensor], target: Tensor) -> None:
+        """``prediction["probabilities"]``: float [B, K]; ``target``: int64 [B]."""
+        probabilities = prediction["probabilities"].float()
+        confidence, label = probabilities.max(dim=1)
+        count = len(self.classes)
+        self.confusion += torch.bincount(target * count + label, minlength=count * count).view(count, count)
+        own = probabilities.gather(1, target[:, None])
+        # A rank count is cheaper than a top-k; a constant output must not score, so ties count as wrong.
+        rank = (probabilities >= own).sum(dim=1)
+        self.top5 += (rank <= 5).sum()
+        self._update_bins(confidence, label == target)
+
+    def _update_bins(self, confidence: Tensor, correct: Tensor) -> None:
+        place = (confidence * self.bins).long().clamp(max=self.bins - 1)
+        self.bin_count += torch.bincount(place, minlength=self.bins)
+        self.bin_correct += torch.bincount(place[correct], minlength=self.bins)
+        self.bin_confidence.scatter_add_(0, place, (confidence / _UNIT).round().long())
+
+    def compute(self) -> dict[str, Tensor]:
+        """Scalars by name; all zero where nothing was measured."""
+        confusion = self.confusion.cpu().double()  # some accelerators have no float64
+        truth, hits = confusion.sum(dim=1), confusion.diagonal()
+        total = truth.sum().clamp(min=1)
+        occurs = truth > 0
+        recall, f1 = self._per_class()
+        return {
+            "top1": hits.sum() / total,
+            "top5": self.top5.cpu().double() / total,
+            "macro_accuracy": recall[occurs].mean() if occurs.any() else torch.zeros((), dtype=torch.float64),
+            "macro_f1": f1[occurs].mean() if occurs.any() else torch.zeros((), dtype=torch.float64),
+            "ece": (self.bin_correct.cpu().double() - self._bin_confidence()).abs().sum() / total,
+        }
+
+    def _bin_confidence(self) -> Tensor:
+        """Sum of the confidences in each bin, float64 [bins]."""
+        return self.bin_confidence.cpu().double() * _UNIT
+
+    def _per_class(self) -> tuple[Tensor, Tensor]:
+        """Recall (per-class accuracy) and F1 of each class, float64 [K]; zero where a class never occurs."""
+        confusion = self.confusion.cpu().double()
+        hits, truth, said = confusion.diagonal(), confusion.sum(dim=1), confusion.sum(dim=0)
+        return hits / truth.clamp(min=1), 2 * hits / (truth + said).clamp(min=1)
+
+    def tables(self) -> dict[str, list[dict[str, Any]]]:
+        """``per_class``: class, samples, accuracy, precision, f1; ``confusion``: a row a true class."""
+        recall, f1 = self._per_class()
+        said = self.confusion.sum(dim=0)
+        rows = [
+            {
+                "class": name,
+                "samples": int(self.confusion[i].sum()),
+                "accuracy": float(recall[i]),
+                "precision": float(self.confusion[i, i]) / max(int(said[i]), 1),
+                "f1": float(f1[i]),
+            }
+            for i, name in enumerate(self.classes)
+        ]
+        matrix = self.confusion.tolist()
+        confusion = [
+            {"class": name, **dict(zip(self.classes, row, strict=True))}
+            for name, row in zip(self.classes, matrix, strict=True)
+        ]
+        return {"per_class": rows, "confusion": confusion, "calibration": self._calibration()}
+
+    def _calibration(self) -> list[dict[str, Any]]:
+        """A row a bin of confidence: its samples, their mean confidence and the share that was right."""
+        count = self.bin_count.cpu().clamp(min=1).double()
+        correct = self.bin_correct.cpu().double()
+        return [
+            {"from": i / self.bins, "samples": int(self.bin_count[i]), "confidence": float(c), "accuracy": float(a)}
+            for i, (c, a) in enumerate(zip(self._bin_confidence() / count, correct / count, strict=True))
+        ]

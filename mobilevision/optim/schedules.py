@@ -1,0 +1,85 @@
+"""Learning-rate schedules over optimiser steps; a longer run recomputes them from its new length."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import final
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+
+class Schedule(ABC):
+    """A factor on the learning rate at each optimiser step.
+
+    Args:
+        warmup: share of all steps (below 1) or a number of steps (from 1 up) over which the rate rises from zero.
+    """
+
+    def __init__(self, *, warmup: float = 0.0) -> None:
+        self.warmup = warmup
+
+    def __call__(self, optimizer: Optimizer, *, total_steps: int) -> LambdaLR:
+        """A scheduler to step after every optimiser step."""
+        warmup = round(self.warmup * total_steps) if self.warmup < 1 else int(self.warmup)
+        return LambdaLR(optimizer, lambda step: self._factor(step, warmup, total_steps))
+
+    def _factor(self, step: int, warmup: int, total: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        return self.factor((step - warmup) / max(1, total - warmup))
+
+    @abstractmethod
+    def factor(self, progress: float) -> float:
+        """Factor at ``progress`` (0 after the warm-up, 1 at the end)."""
+
+
+@final
+class Cosine(Schedule):
+    """Half a cosine from 1 down to ``floor`` (Loshchilov and Hutter 2016, arXiv 1608.03983).
+
+    Args:
+        warmup: as in :class:`Schedule`.
+        floor: factor at the end.
+    """
+
+    def __init__(self, *, warmup: float = 0.0, floor: float = 0.0) -> None:
+        super().__init__(warmup=warmup)
+        self.floor = floor
+
+    def factor(self, progress: float) -> float:
+        """As in :class:`Schedule`."""
+        return self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+@final
+class Step(Schedule):
+    """The rate times ``gamma`` at each milestone.
+
+    Args:
+        warmup: as in :class:`Schedule`.
+        milestones: shares of the run, such as ``(0.5, 0.75)``.
+        gamma: factor at each.
+    """
+
+    def __init__(
+        self, *, warmup: float = 0.0, milestones: tuple[float, ...] | list[float] = (0.5, 0.75), gamma: float = 0.1
+    ) -> None:
+        super().__init__(warmup=warmup)
+        self.milestones = tuple(milestones)
+        self.gamma = gamma
+
+    def factor(self, progress: float) -> float:
+        """As in :class:`Schedule`."""
+        return float(self.gamma ** sum(progress >= milestone for milestone in self.milestones))
+
+
+@final
+class Constant(Schedule):
+    """The same rate throughout, after the warm-up."""
+
+    def factor(self, progress: float) -> float:
+        """As in :class:`Schedule`."""
+        del progress
+        return 1.0

@@ -1,0 +1,55 @@
+"""One label a picture: the paper's ImageNet classifiers and everything fine-tuned from them (sections 3 and 4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, final
+
+from torch import Tensor
+
+from mobilevision.metrics import ClassificationMetrics, TaskMetric
+from mobilevision.ops import charts, draw
+from tasks.base import Stage, Task
+
+
+@final
+class Classification(Task):
+    """Softmax over the data's classes; measured by top-1, top-5, per-class accuracy, macro F1 and calibration."""
+
+    kind: ClassVar[str] = "class"
+    primary: ClassVar[str] = "top1"
+
+    def decode(self, outputs: Tensor) -> dict[str, Tensor]:
+        """``probabilities``: float [B, K] from logits [B, K]."""
+        return {"probabilities": outputs.float().softmax(dim=1)}
+
+    def configure_metrics(self) -> TaskMetric:
+        """As in :class:`Task`."""
+        return ClassificationMetrics(classes=self.data_spec.classes)
+
+    def describe(self, prediction: Mapping[str, Tensor]) -> dict[str, Any]:
+        """``label``, ``score`` and ``top5``, the five most probable classes with their probabilities."""
+        scores, labels = prediction["probabilities"].sort(descending=True)
+        top = [
+            {"label": self.data_spec.classes[int(label)], "score": round(float(score), 6)}
+            for label, score in zip(labels[:5], scores[:5], strict=True)
+        ]
+        return {**top[0], "top5": top}
+
+    def draw(self, image: Any, prediction: Mapping[str, Tensor], target: Any = None) -> Any:
+        """The picture over a line with the predicted class and, where known, the true one."""
+        row = self.describe(prediction)
+        truth = None if target is None else self.data_spec.classes[int(target)]
+        correct = None if truth is None else truth == row["label"]
+        return draw.captioned(image, prediction=f"{row['label']} {row['score']:.2f}", truth=truth, correct=correct)
+
+    def figures(self, stage: Stage) -> dict[str, Any]:
+        """``confusion``: the confusion matrix; ``reliability``: confidence against accuracy."""
+        metric = self._metric(stage)
+        assert isinstance(metric, ClassificationMetrics)
+        bins = metric.tables()["calibration"]
+        columns = ([row[key] for row in bins] for key in ("samples", "confidence", "accuracy"))
+        return {
+            "confusion": charts.confusion_matrix(metric.confusion.cpu().numpy(), self.data_spec.classes),
+            "reliability": charts.reliability_diagram(*columns),
+        }
