@@ -1,0 +1,1 @@
+"""What runs a training and what follows one: composing, the run folder, callbacks, commands, plugins."""

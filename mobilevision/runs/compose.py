@@ -1,0 +1,34 @@
+"""From a command line's overrides to the one configuration of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+
+from mobilevision.errors import UserError
+from mobilevision.runs.search_path import searching, sources
+
+
+def compose(overrides: Iterable[str] = (), *, config_dir: str | None = None) -> DictConfig:
+    """Check and compose a configuration; imports nothing heavy.
+
+    Args:
+        overrides: as on the command line, ``["task=classification", "trainer.max_epochs=3"]``.
+        config_dir: one more folder of configs to look into.
+
+    Returns:
+        The whole configuration, closed against unknown keys.
+
+    Raises:
+        UserError: one text with every error that there is.
+    """
+    found = sources(config_dir)
+    with searching(found), initialize_config_dir(str(found[0].path), version_base="1.3"):
+        try:
+            return hydra_compose("config", list(overrides))
+        except HydraException as error:
+            raise UserError(str(error)) from error

@@ -1,0 +1,1 @@
+"""Checking a configuration from its yaml alone, before anything heavy is imported."""

@@ -1,0 +1,123 @@
+"""Plugins: found without importing them, imported one by one so that a broken one does not take the others along.
+
+Two kinds exist. A pip package states an entry point in the group ``mobilevision.plugins`` that names its package; a
+folder is named in the environment variable ``MOBILEVISION_PATH``. A ``conf/`` in either joins the config groups.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from mobilevision.errors import UserError
+
+GROUP = "mobilevision.plugins"
+VARIABLE = "MOBILEVISION_PATH"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin as found.
+
+    Attributes:
+        name: the entry point's name, or the folder's.
+        origin: what brought it, in words.
+        modules: what belongs to it, importable by these names.
+        conf: its folder of configs, if it has one.
+        error: why it cannot be used, if that is so.
+    """
+
+    name: str
+    origin: str
+    modules: tuple[str, ...] = ()
+    conf: Path | None = None
+    error: str | None = None
+
+
+def discover() -> tuple[Plugin, ...]:
+    """All plugins, in a fixed order, none of them imported."""
+    packages = [_package(point) for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)]
+    named = os.environ.get(VARIABLE, "").split(os.pathsep)
+    return tuple(packages + [_folder(Path(path)) for path in dict.fromkeys(named) if path])
+
+
+def load() -> tuple[Plugin, ...]:
+    """Import every plugin; one that fails carries its error, the rest goes on."""
+    return tuple(_import(plugin) for plugin in discover())
+
+
+def _package(point: EntryPoint) -> Plugin:
+    origin = f"package {point.dist.name} {point.dist.version}" if point.dist else "package"
+    folder = package_folder(point.module)
+    if folder is None:
+        return Plugin(point.name, origin, error=f"its entry point names {point.module}, which is not installed")
+    conf = folder / "conf"
+    return Plugin(point.name, origin, (point.module,), conf if conf.is_dir() else None)
+
+
+def _folder(path: Path) -> Plugin:
+    path = path.expanduser().resolve()
+    origin = f"folder {path}"
+    if not path.is_dir():
+        return Plugin(path.name, origin, error=f"{VARIABLE} names {path}, which is not a folder")
+    if str(path) not in sys.path:
+        sys.path.append(str(path))
+    modules = tuple(sorted(file.stem for file in path.glob("*.py") if _is_plugin_file(file)))
+    hidden = [name for name in modules if not _comes_from(name, path)]
+    conf = path / "conf"
+    error = f"{hidden[0]}.py is hidden by another module of that name: rename it" if hidden else None
+    return Plugin(path.name, origin, modules, conf if conf.is_dir() else None, error)
+
+
+def _is_plugin_file(file: Path) -> bool:
+    return file.stem.isidentifier() and not file.stem.startswith(("_", "test_")) and file.stem not in {"setup", "conftest"}
+
+
+def _comes_from(module: str, folder: Path) -> bool:
+    spec = importlib.util.find_spec(module)
+    return spec is not None and spec.origin is not None and Path(spec.origin).resolve().parent == folder
+
+
+def package_folder(module: str) -> Path | None:
+    """The folder of a package, found without importing it."""
+    top, *below = module.split(".")
+    spec = importlib.util.find_spec(top)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    folder = Path(next(iter(spec.submodule_search_locations))).joinpath(*below)
+    return folder if folder.is_dir() else None
+
+
+def _import(plugin: Plugin) -> Plugin:
+    if plugin.error:
+        return plugin
+    for module in plugin.modules:
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # whatever a stranger's module may raise
+            return replace(plugin, error=f"{module} does not import: {type(error).__name__}: {error}")
+    return plugin
+
+
+def refuse_foreign_tasks() -> None:
+    """Our task modules live in the package ``tasks``; a folder of that name may stand in front of it.
+
+    Raises:
+        UserError: naming the other one.
+    """
+    ours = Path(__file__).resolve().parents[2] / "tasks" / "__init__.py"
+    loaded = sys.modules.get("tasks")
+    spec = loaded.__spec__ if loaded else importlib.util.find_spec("tasks")
+    if spec is None:
+        raise UserError("the package `tasks`, a part of mobilevision, is missing: install mobilevision again")
+    if spec.origin is None or Path(spec.origin).resolve() != ours:
+        place = spec.origin or next(iter(spec.submodule_search_locations or ["?"]))
+        raise UserError(
+            f"another package named `tasks` stands in front of mobilevision's own: {place}. "
+            "Rename it, take it off PYTHONPATH, or start from another folder"
+        )
