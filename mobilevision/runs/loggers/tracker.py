@@ -1,0 +1,48 @@
+"""What a run tells its tracker, beyond the numbers that Lightning logs."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from pytorch_lightning.loggers import Logger
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+class Tracker(Logger, ABC):
+    """A Lightning logger that also takes tables, pictures, final numbers and the model.
+
+    Every method may be called at any time on any process and never raises for a reason that lies with the tracker:
+    a training does not die of its logbook. What a tracker has no place for, it leaves to the run folder, which holds
+    everything anyway.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def table(self, key: str, rows: Rows) -> None:
+        """Keep a table: one mapping a row, all with the first row's keys."""
+
+    def figure(self, key: str, picture: Image.Image) -> None:
+        """Keep a chart."""
+
+    def samples(self, key: str, pictures: Sequence[tuple[Path, str]]) -> None:
+        """Keep pictures of the data with predictions on them: (file, caption) each."""
+
+    def summary(self, values: Mapping[str, Any]) -> None:
+        """Keep final numbers: test metrics, parameters, mult-adds."""
+
+    def model(self, path: Path, metadata: Mapping[str, Any]) -> None:
+        """Keep the best checkpoint."""
+
+    def opening(self) -> list[str]:
+        """Lines for the console before training: where things go and what is sent."""
+        return []
+
+    def closing(self) -> list[str]:
+        """Lines for the console at the very end, after the last thing was logged: where to look, what to type."""
+        return []
