@@ -1,0 +1,180 @@
+"""What a run says on the console: before training what was composed, after it what came out and what to type next."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from mobilevision.runs.build import Built
+    from mobilevision.runs.folder import RunFolder
+
+_SHOWN_CLASSES = 8
+
+
+def run_info(cfg: DictConfig, built: Built, *, device: str) -> dict[str, Any]:
+    """What a run is, as plain values: for the console, for ``info.json`` and so for the report.
+
+    Args:
+        cfg: the composed configuration.
+        built: what it became.
+        device: where it runs, in words.
+    """
+    task, splits, spec = built.task, built.data.splits, built.task.data_spec
+    report = task.backbone.report
+    return {
+        "task": cfg.task.name,
+        "primary": task.primary,
+        "mode": task.mode,
+        "backbone": task.backbone.name,
+        "width": cfg.backbone.get("width"),
+        "resolution": list(spec.resolution),
+        "channels": spec.channels,
+        "parameters": built.cost.parameters,
+        "mult_adds": built.cost.mult_adds,
+        "classes": list(spec.classes),
+        "samples": {name: len(records) for name, records in splits.items()},
+        "notes": list(splits.notes),
+        "problems": [str(problem) for problem in splits.problems],
+        "weights": [] if report is None else report.lines(),
+        "device": device,
+        "command": command_line(),
+        "started": datetime.now().isoformat(timespec="seconds"),
+        "versions": versions(),
+    }
+
+
+def print_start(info: Mapping[str, Any], lines: Sequence[str] = (), *, console: Console | None = None) -> None:
+    """What was composed, as a small table.
+
+    Args:
+        info: of :func:`run_info`.
+        lines: what the tracker says of itself.
+        console: where to print; None is standard output.
+    """
+    width = f" · width {info['width']:g}" if info.get("width") else ""
+    rows = [
+        ("task", info["task"]),
+        ("backbone", f"{info['backbone']}{width} · side {side(info['resolution'])}"),
+        ("cost", f"{info['parameters']:,} parameters · {info['mult_adds']:,} mult-adds a picture"),
+        ("weights", "\n".join(info["weights"]) or "random"),
+        ("classes", _some(info["classes"])),
+        ("data", " · ".join(f"{name} {count:,}" for name, count in info["samples"].items())),
+        ("", "\n".join(info["notes"])),
+        ("problems", _few(info["problems"])),
+        ("device", info["device"]),
+        ("tracking", "\n".join(lines)),
+    ]
+    _print_rows(((name, text) for name, text in rows if text), console or Console(highlight=False))
+
+
+def print_results(
+    metrics: Mapping[str, float], folder: RunFolder, lines: Sequence[str] = (), *, console: Console | None = None
+) -> None:
+    """The results, the run folder and what to type next.
+
+    Args:
+        metrics: ``<stage>/<metric>`` -> value.
+        folder: the run's.
+        lines: what the tracker says at the end.
+        console: where to print; None is standard output.
+    """
+    shown = console or Console(highlight=False)
+    print_metrics(metrics, console=shown)
+    run = shlex.quote(str(folder.path))
+    rows = [("run folder", str(folder.path))]
+    rows += [("report", str(folder.report))] if folder.report.exists() else []
+    rows += [
+        ("next", f"mobilevision predict {run} PICTURES --out predictions"),
+        ("", f"mobilevision evaluate {run}"),
+        ("", f"mobilevision train resume={run} trainer.max_epochs=N"),
+        *[("tracking" if index == 0 else "", line) for index, line in enumerate(lines)],
+    ]
+    shown.print()
+    _print_rows(rows, shown)
+
+
+def print_metrics(metrics: Mapping[str, float], *, console: Console | None = None) -> None:
+    """A table with a row a metric and a column a stage."""
+    stages, rows = by_stage(metrics)
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("metric")
+    for stage in stages:
+        table.add_column(stage, justify="right")
+    for name, values in rows.items():
+        table.add_row(name, *(number(values.get(stage)) for stage in stages))
+    (console or Console(highlight=False)).print(table)
+
+
+def by_stage(metrics: Mapping[str, float]) -> tuple[list[str], dict[str, dict[str, float]]]:
+    """The stages that occur, and metric -> stage -> value."""
+    rows: dict[str, dict[str, float]] = {}
+    for name, value in metrics.items():
+        stage, _, metric = name.partition("/")
+        rows.setdefault(metric or stage, {})[stage if metric else ""] = float(value)
+    found = {stage: None for values in rows.values() for stage in values}
+    order = [stage for stage in ("train", "val", "test") if stage in found]
+    return order + [stage for stage in found if stage not in order], rows
+
+
+def number(value: float | None) -> str:
+    """A metric for people: four decimals, or what there is of it."""
+    if value is None:
+        return ""
+    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.3g}"
+
+
+def side(resolution: Sequence[int]) -> str:
+    """``224``, or ``192x256`` (height x width) where a picture is no square."""
+    height, width = resolution
+    return f"{height}" if height == width else f"{height}x{width}"
+
+
+def command_line() -> str:
+    """The command as it was typed; empty where Python code started the run."""
+    program = Path(sys.argv[0]).name
+    if program == "train.py":
+        return shlex.join(["python", "train.py", *sys.argv[1:]])
+    return shlex.join([program, *sys.argv[1:]]) if program == "mobilevision" else ""
+
+
+def versions() -> dict[str, str]:
+    """Python's and those of the libraries that numbers depend on."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for name in ("mobilevision", "torch", "torchvision", "timm", "pytorch-lightning", "numpy", "pillow"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _print_rows(rows: Iterable[tuple[str, str]], console: Console) -> None:
+    """Rows of a name and lines of text; long lines are not broken, so that commands and paths can be copied."""
+    for name, text in rows:
+        for index, line in enumerate(str(text).splitlines()):
+            label = name if index == 0 else ""
+            console.print(f"{label:<12}", end="", style="dim", markup=False)
+            console.print(line, soft_wrap=True, markup=False)
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_SHOWN_CLASSES])
+    return f"{len(names)}: {shown}{' ...' if len(names) > _SHOWN_CLASSES else ''}"
+
+
+def _few(problems: Sequence[str]) -> str:
+    more = [f"... and {len(problems) - 3} more"] if len(problems) > 3 else []
+    return "\n".join([*problems[:3], *more])
