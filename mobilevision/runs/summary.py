@@ -2,63 +2,41 @@
 
 from __future__ import annotations
 
-import platform
 import shlex
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+
+from mobilevision.runs.info import run_info, update_info
+from mobilevision.runs.recording import recording
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from mobilevision.runs.build import Built
     from mobilevision.runs.folder import RunFolder
+    from mobilevision.runs.loggers import Tracker
+
+__all__ = ["print_metrics", "print_results", "print_start", "recording", "show_start"]
 
 _SHOWN_CLASSES = 8
 
 
-def run_info(cfg: DictConfig, built: Built, *, device: str) -> dict[str, Any]:
-    """What a run is, as plain values: for the console, for ``info.json`` and so for the report.
+def show_start(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Tracker) -> None:
+    """Keep in info.json what was composed, and print it; in the run's first process only."""
+    from pytorch_lightning.utilities import rank_zero_only
 
-    Args:
-        cfg: the composed configuration.
-        built: what it became.
-        device: where it runs, in words.
-    """
-    task, splits, spec = built.task, built.data.splits, built.task.data_spec
-    report = task.backbone.report
-    return {
-        "task": cfg.task.name,
-        "primary": task.primary,
-        "mode": task.mode,
-        "backbone": task.backbone.name,
-        "width": cfg.backbone.get("width"),
-        "resolution": list(spec.resolution),
-        "channels": spec.channels,
-        "parameters": built.cost.parameters,
-        "mult_adds": built.cost.mult_adds,
-        "classes": list(spec.classes),
-        "samples": {name: len(records) for name, records in splits.items()},
-        "notes": list(splits.notes),
-        "problems": [str(problem) for problem in splits.problems],
-        "weights": [] if report is None else report.lines(),
-        "device": device,
-        "command": command_line(),
-        "started": datetime.now().isoformat(timespec="seconds"),
-        "versions": versions(),
-    }
+    if getattr(rank_zero_only, "rank", 0) == 0:
+        print_start(update_info(folder, run_info(cfg, built)), tracker.opening())
 
 
 def print_start(info: Mapping[str, Any], lines: Sequence[str] = (), *, console: Console | None = None) -> None:
     """What was composed, as a small table.
 
     Args:
-        info: of :func:`run_info`.
+        info: of :func:`mobilevision.runs.info.run_info`.
         lines: what the tracker says of itself.
         console: where to print; None is standard output.
     """
@@ -138,27 +116,6 @@ def side(resolution: Sequence[int]) -> str:
     """``224``, or ``192x256`` (height x width) where a picture is no square."""
     height, width = resolution
     return f"{height}" if height == width else f"{height}x{width}"
-
-
-def command_line() -> str:
-    """The command as it was typed; empty where Python code started the run."""
-    program = Path(sys.argv[0]).name
-    if program == "train.py":
-        return shlex.join(["python", "train.py", *sys.argv[1:]])
-    return shlex.join([program, *sys.argv[1:]]) if program == "mobilevision" else ""
-
-
-def versions() -> dict[str, str]:
-    """Python's and those of the libraries that numbers depend on."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {"python": platform.python_version()}
-    for name in ("mobilevision", "torch", "torchvision", "timm", "pytorch-lightning", "numpy", "pillow"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _print_rows(rows: Iterable[tuple[str, str]], console: Console) -> None:

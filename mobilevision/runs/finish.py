@@ -1,0 +1,89 @@
+"""After the test: metrics, tables and charts into the run folder and the tracker, the report, the last words."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from mobilevision.runs import summary
+from mobilevision.runs.folder import write_json
+from mobilevision.runs.info import update_info
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from mobilevision.runs.build import Built
+    from mobilevision.runs.folder import RunFolder
+    from mobilevision.runs.loggers import Tracker
+
+_log = logging.getLogger(__name__)
+_PICTURES = 16
+
+
+def finish(
+    cfg: DictConfig,
+    built: Built,
+    folder: RunFolder,
+    tracker: Tracker,
+    results: Mapping[str, float],
+    *,
+    stage: str = "test",
+) -> None:
+    """Write and track what the training came to, and print it; called in one process.
+
+    Args:
+        cfg: the run's config.
+        built: the task as it was tested, and what it was tested on.
+        folder: the run's.
+        tracker: the run's.
+        results: ``<stage>/<metric>`` -> value of the test.
+        stage: the task's stage that was measured last.
+    """
+    write_json(folder.metrics_json, dict(results))
+    keep_evaluation(built.task, folder, stage)
+    update_info(folder, {"finished": datetime.now().isoformat(timespec="seconds")})
+    track(built, folder, tracker, results, stage)
+    try:
+        from mobilevision.runs.report import write_report
+
+        write_report(folder)
+    except Exception as error:  # hours of training do not end in a traceback for the sake of a page
+        _log.warning("report.html could not be written: %s", error, exc_info=True)
+    summary.print_results(results, folder, tracker.closing())
+
+
+def keep_evaluation(task: Any, folder: RunFolder, stage: str) -> None:
+    """The task's tables as ``tables.json`` (table -> rows) and its charts as ``figures/<name>.png``."""
+    write_json(folder.tables_json, task.tables(stage))
+    places = folder.path / "figures"
+    places.mkdir(exist_ok=True)
+    for name, picture in task.figures(stage).items():
+        picture.save(places / f"{name}.png")
+
+
+def track(built: Built, folder: RunFolder, tracker: Tracker, results: Mapping[str, float], stage: str) -> None:
+    """Tables, charts, sample pictures, final numbers with the costs, and the best checkpoint to the tracker."""
+    for name, rows in built.task.tables(stage).items():
+        tracker.table(f"{stage}/{name}", rows)
+    for name, picture in built.task.figures(stage).items():
+        tracker.figure(f"{stage}/{name}_chart", picture)
+    tracker.samples(f"{stage}/predictions", samples(folder))
+    costs = {"cost/parameters": built.cost.parameters, "cost/mult_adds": built.cost.mult_adds}
+    tracker.summary({**results, **costs})
+    tracker.model(folder.best, {**results, **costs})
+
+
+def samples(folder: RunFolder) -> list[tuple[Any, str]]:
+    """The run's drawn pictures with a caption each."""
+    path = folder.predictions / "predictions.csv"
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        drawn = [row for row in csv.DictReader(file) if row["picture"]][:_PICTURES]
+    return [
+        (folder.predictions / row["picture"], f"{row.get('label', '')} {row.get('score', '')}, truth {row['truth']}")
+        for row in drawn
+    ]

@@ -1,0 +1,83 @@
+"""info.json: what a run is, as plain values, for the console, the report and whoever reads the folder later."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mobilevision.runs.folder import write_json
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from mobilevision.runs.build import Built
+    from mobilevision.runs.folder import RunFolder
+
+_LIBRARIES = ("mobilevision", "torch", "torchvision", "timm", "pytorch-lightning", "numpy", "pillow")
+
+
+def run_info(cfg: DictConfig, built: Built) -> dict[str, Any]:
+    """What was composed: task, backbone, costs, data, device, versions."""
+    task, splits, spec = built.task, built.data.splits, built.task.data_spec
+    report = task.backbone.report
+    return {
+        "task": cfg.task.name,
+        "primary": task.primary,
+        "mode": task.mode,
+        "backbone": task.backbone.name,
+        "width": cfg.backbone.get("width"),
+        "resolution": list(spec.resolution),
+        "channels": spec.channels,
+        "parameters": built.cost.parameters,
+        "mult_adds": built.cost.mult_adds,
+        "classes": list(spec.classes),
+        "samples": {name: len(records) for name, records in splits.items()},
+        "notes": list(splits.notes),
+        "problems": [str(problem) for problem in splits.problems],
+        "weights": [] if report is None else report.lines(),
+        "device": device(cfg.trainer.get("accelerator", "auto")),
+        "versions": versions(),
+    }
+
+
+def update_info(folder: RunFolder, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Add to info.json and give all of it; what stood there under another name stays."""
+    info = {**read_info(folder), **values}
+    write_json(folder.info_json, info)
+    return info
+
+
+def read_info(folder: RunFolder) -> dict[str, Any]:
+    """What info.json holds; nothing where it is missing or broken."""
+    try:
+        found = json.loads(folder.info_json.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def device(accelerator: str) -> str:
+    """Where a training with this accelerator runs, in words."""
+    import torch
+
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        count = torch.cuda.device_count()
+        return f"{torch.cuda.get_device_name(0)}{f' (one of {count})' if count > 1 else ''}"
+    if accelerator in ("auto", "mps") and torch.backends.mps.is_available():
+        return "Apple GPU"
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def versions() -> dict[str, str]:
+    """Python's and those of the libraries that numbers depend on."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,75 @@
+"""train.log: what the console showed, without the parts that only a live terminal can show."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TextIO, final
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_LIVE = re.compile(r"\r(?!\n)|\x1b\[[0-9;?]*[A-LN-Za-ln-z]")  # redrawn lines: carriage returns, cursor moves
+
+# What libraries say that a user of this one can do nothing about.
+_IDLE = (
+    r".*does not have many workers.*",
+    r".*Checkpoint directory .* exists and is not empty.*",
+    r".*is smaller than the logging interval.*",
+    r".*`weights_only`.*",
+    r".*treespec, LeafSpec.*",
+    r".*Trying to infer the `batch_size`.*",
+    r".*lr_scheduler.step\(\).*before.*optimizer.step\(\).*",
+    r".*compute.. method of metric .* was called before the .*update.*",
+)
+
+
+@contextmanager
+def recording(path: Path) -> Iterator[None]:
+    """Append standard output and error to a file while this lasts, in the run's first process only.
+
+    Libraries' notes that lead to nothing are kept from both.
+
+    Args:
+        path: the run's ``train.log``; a resumed run goes on in it.
+    """
+    from pytorch_lightning.utilities import rank_zero_only
+
+    with warnings.catch_warnings():
+        _hush()
+        if getattr(rank_zero_only, "rank", 0) != 0:
+            yield
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as log:
+            log.write(f"--- {datetime.now():%Y-%m-%d %H:%M:%S}\n")
+            with redirect_stdout(_Tee(sys.stdout, log)), redirect_stderr(_Tee(sys.stderr, log)):
+                yield
+
+
+def _hush() -> None:
+    for message in _IDLE:
+        warnings.filterwarnings("ignore", message)
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@final
+class _Tee:
+    """A stream that also writes, what is not redrawn, to a log."""
+
+    def __init__(self, stream: TextIO, log: TextIO) -> None:
+        self._stream, self._log = stream, log
+
+    def write(self, text: str) -> int:
+        if not _LIVE.search(text):
+            self._log.write(_COLOUR.sub("", text))
+            self._log.flush()
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
