@@ -1,0 +1,116 @@
+"""One face for every backbone: pictures in, feature maps by stride and a pooled vector out."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from mobilevision.backbones.loading import Classifier
+from mobilevision.backbones.presets import Preset
+from mobilevision.backbones.report import LoadReport
+from mobilevision.errors import UserError
+from mobilevision.spec import BackboneSpec, Features, Needs
+
+
+@final
+class Backbone(nn.Module):
+    """A timm model without its classifier, and the normalisation its weights expect.
+
+    Args:
+        name: what to call it, e.g. ``mobilenet_v1_0.5``.
+        model: a timm model with ``num_classes=0``, under timm's own key names.
+        preset: what the weights expect, everything resolved; ``mean`` and ``std`` of ``channels`` entries.
+        channels: channels of a picture.
+        classifier: the last layer that came with the weights, for a head of as many classes to take.
+        report: what came of loading the weights, None without any.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        model: nn.Module,
+        preset: Preset,
+        channels: int = 3,
+        classifier: Classifier | None = None,
+        report: LoadReport | None = None,
+    ) -> None:
+        super().__init__()
+        self.name, self.preset, self.channels = name, preset, channels
+        self.model = model
+        self.classifier, self.report = classifier, report
+        self._levels = _levels(model)
+        self.spec = BackboneSpec(pooled_width(model), {stride: width for stride, (_, width) in self._levels.items()})
+        self.register_buffer("mean", torch.tensor(preset.mean) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(preset.std) * 255, persistent=False)
+
+    def forward(self, images: Tensor, needs: Needs) -> Features:
+        """Features of pictures; only what ``needs`` asks for is computed.
+
+        Args:
+            images: [batch, channels, height, width], uint8 or float, 0..255.
+            needs: the strides and whether the pooled vector is wanted.
+
+        Returns:
+            Maps [batch, spec.strides[stride], ceil(height / stride), ceil(width / stride)], and [batch, spec.width].
+
+        Raises:
+            UserError: a stride that this backbone does not have.
+        """
+        x = self.normalize(images)
+        if not needs.strides:
+            return Features({}, self._pool(self.model.forward_features(x)) if needs.pooled else None)  # type: ignore[operator]
+        indices = [self._level(stride) for stride in needs.strides]
+        if not needs.pooled:
+            maps = self.model.forward_intermediates(x, indices=indices, intermediates_only=True, stop_early=True)  # type: ignore[operator]
+            return Features(_by_stride(needs, indices, maps), None)
+        x, maps = self.model.forward_intermediates(x, indices=indices)  # type: ignore[operator]
+        return Features(_by_stride(needs, indices, maps), self._pool(x))
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Pixels 0..255 [batch, channels, height, width] to what the weights expect, in the layers' float type.
+
+        Where the channels lie innermost in memory, whole rows are normalised at a stretch: four times as fast.
+        """
+        mean, std = self.mean, self.std
+        rows = not torch.compiler.is_compiling() and images.is_contiguous(memory_format=torch.channels_last)
+        if not rows or images.shape[1] == 1:
+            return (images.to(mean.dtype) - mean[:, None, None]) / std[:, None, None]
+        batch, channels, height, width = images.shape
+        pixels = images.permute(0, 2, 3, 1).reshape(batch, height, width * channels)
+        x = (pixels - mean.repeat(width)).div_(std.repeat(width))
+        return x.view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+    def _pool(self, x: Tensor) -> Tensor:
+        return self.model.forward_head(x, pre_logits=True)  # type: ignore[operator, no-any-return]
+
+    def _level(self, stride: int) -> int:
+        if stride not in self._levels:
+            have = ", ".join(map(str, self._levels)) or "none"
+            raise UserError(f"{self.name} has no feature map of stride {stride}; it has {have}")
+        return self._levels[stride][0]
+
+
+def pooled_width(model: nn.Module) -> int:
+    """Length of a timm model's pooled vector: the layer before its classifier."""
+    return int(getattr(model, "head_hidden_size", None) or model.num_features)  # type: ignore[arg-type]
+
+
+def _levels(model: nn.Module) -> dict[int, tuple[int, int]]:
+    """Stride -> (index among timm's intermediates, channels); the deepest where several share a stride."""
+    if not hasattr(model, "forward_intermediates"):
+        return {}
+    noted = getattr(model, "feature_info", ())
+    infos = noted if isinstance(noted, list | tuple) else noted.info
+    return {info["reduction"]: (index, info["num_chs"]) for index, info in enumerate(infos)}
+
+
+def _by_stride(needs: Needs, indices: list[int], maps: list[Tensor]) -> dict[int, Tensor]:
+    """Maps by stride: timm gives maps in the order of depth, whatever order was asked for."""
+    found = dict(zip(sorted(indices), maps, strict=True))
+    return {stride: found[index] for stride, index in zip(needs.strides, indices, strict=True)}

@@ -1,0 +1,133 @@
+"""Fitting weights of any origin into a timm model, and saying what fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import torch
+from timm.models import adapt_input_conv
+from torch import Tensor, nn
+
+from mobilevision.backbones.presets import timm_notes
+from mobilevision.backbones.report import LoadReport
+from mobilevision.backbones.weights import Source
+from mobilevision.errors import UserError
+
+ENOUGH = 0.5  # share of a backbone's tensors below which the weights belong to something else
+
+
+class Classifier(NamedTuple):
+    """The last layer that came with a set of weights.
+
+    Attributes:
+        weight: float tensor [classes, width].
+        bias: float tensor [classes].
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+
+def fit(
+    model: nn.Module, source: Source, *, width: int, widths: Callable[[Mapping[str, Tensor]], float | None]
+) -> tuple[LoadReport, Classifier | None]:
+    """Load what fits of ``source`` into ``model``; keep its classifier apart.
+
+    Args:
+        model: a timm model without classifier.
+        source: the weights as found.
+        width: length of the pooled vector, which a classifier must take.
+        widths: from the weights' tensors under timm's names to the ``backbone.width`` that they have, or None.
+
+    Raises:
+        UserError: the weights are of another width or of another architecture.
+    """
+    own = {name: tensor for name, tensor in model.state_dict().items() if not name.endswith("num_batches_tracked")}
+    prefix = _prefix(own, source.state)
+    state = {key.removeprefix(prefix): value for key, value in source.state.items() if key.startswith(prefix)}
+    notes = _adapt_stem(model, state)
+    classifier, taken = _classifier(model, source.state, prefix, width)
+    matched = {name: state[name] for name, tensor in own.items() if name in state and state[name].shape == tensor.shape}
+    if len(matched) < ENOUGH * len(own):
+        raise _stranger(source, own, state, widths(state))
+    counters = {name: value for name, value in state.items() if name.endswith("num_batches_tracked")}
+    model.load_state_dict(matched | {name: counters[name] for name in counters if name in model.state_dict()}, False)
+    others = {key.removeprefix(prefix) for key in source.state if key not in taken} - set(own) - set(counters)
+    return LoadReport(
+        source=source.name,
+        matched=tuple(matched),
+        missing=tuple(name for name in own if name not in state),
+        unexpected=tuple(sorted(others)),
+        mismatched={
+            name: (tuple(state[name].shape), tuple(tensor.shape))
+            for name, tensor in own.items()
+            if name in state and name not in matched
+        },
+        classes=len(classifier.bias) if classifier else None,
+        notes=tuple(notes),
+    ), classifier
+
+
+def _prefix(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
+    """What stands before timm's names in a file: "", "module.", "backbone.model." ...: the one under which most fit."""
+    first = next(iter(own))
+    found = {key.removesuffix(first) for key in state if key == first or key.endswith(f".{first}")}
+
+    def fitting(prefix: str) -> int:
+        return sum(name in own and own[name].shape == state[prefix + name].shape for name in _below(prefix, state))
+
+    return max(sorted(found, key=len), key=fitting, default="")
+
+
+def _below(prefix: str, state: Iterable[str]) -> list[str]:
+    return [key.removeprefix(prefix) for key in state if key.startswith(prefix)]
+
+
+def _adapt_stem(model: nn.Module, state: dict[str, Tensor]) -> list[str]:
+    """Turn a stem of three input channels into the model's number of them, as timm does."""
+    stem = timm_notes(model).get("first_conv")
+    if not isinstance(stem, str) or f"{stem}.weight" not in state:
+        return []
+    weight, wanted = state[f"{stem}.weight"], model.get_parameter(f"{stem}.weight").shape[1]
+    if weight.ndim != 4 or weight.shape[1] != 3 or wanted == 3:
+        return []
+    state[f"{stem}.weight"] = adapt_input_conv(wanted, weight)
+    return [f"the stem, trained on 3 channels, is adapted to {wanted}"]
+
+
+def _classifier(
+    model: nn.Module, state: Mapping[str, Tensor], prefix: str, width: int
+) -> tuple[Classifier | None, set[str]]:
+    """The last layer: under timm's name for it, or the only linear layer of its width below ``head.`` of our runs."""
+    named = timm_notes(model).get("classifier")
+    stems = [f"{prefix}{named}"] if isinstance(named, str) else []
+    stems += [key.removesuffix(".weight") for key in state if key.startswith("head.") and key.endswith(".weight")]
+    fitting = []
+    for stem in dict.fromkeys(stems):
+        weight, bias = state.get(f"{stem}.weight"), state.get(f"{stem}.bias")
+        if weight is not None and bias is not None and weight.ndim == 2 and weight.shape[1] == width:
+            fitting.append((stem, Classifier(weight.float(), bias.float())))
+    if len(fitting) != 1:
+        return None, set()
+    stem, classifier = fitting[0]
+    return classifier, {f"{stem}.weight", f"{stem}.bias"}
+
+
+def _stranger(source: Source, own: Mapping[str, Tensor], state: Mapping[str, Tensor], width: float | None) -> UserError:
+    if width is not None:
+        return UserError(f"backbone.weights: {source.name} is of another width: set backbone.width={width:g}")
+    fit = sum(name in state and state[name].shape == tensor.shape for name, tensor in own.items())
+    seen = ", ".join(list(state or source.state)[:3])
+    return UserError(
+        f"backbone.weights: {source.name} fits only {fit} of this backbone's {len(own)} tensors; it holds {seen} ...; "
+        "choose the backbone that it belongs to"
+    )
+
+
+def same_shapes(build: Callable[..., nn.Module], state: Mapping[str, Tensor]) -> bool:
+    """Does a model that ``build`` makes (built without memory) have the shapes of these weights?"""
+    with torch.device("meta"):
+        own = build(num_classes=0).state_dict()
+    shapes = {name: tensor.shape for name, tensor in own.items() if tensor.ndim > 1}
+    return all(name in state and state[name].shape == shape for name, shape in shapes.items())

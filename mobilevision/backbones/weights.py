@@ -1,0 +1,165 @@
+"""Reading weights from wherever they lie: timm's hub, a file, or a run of ours. Nothing here builds a backbone."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from huggingface_hub import constants
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from mobilevision.backbones.presets import Preset, find_preset, observed
+from mobilevision.errors import UserError
+
+FILES = {".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".tar"}
+NESTS = ("state_dict_ema", "model_ema", "ema", "state_dict", "model", "net")  # averaged weights are the better ones
+RUN_CHECKPOINT = Path("checkpoints") / "best.ckpt"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Weights as they were found.
+
+    Attributes:
+        name: what to call them on the console.
+        state: every tensor by its name, as stored.
+        preset: what they expect, None where nobody noted it.
+    """
+
+    name: str
+    state: Mapping[str, Tensor]
+    preset: Preset | None
+
+
+def read_weights(weights: str, *, hub: str | None) -> Source:
+    """Find and read the weights that a configuration names.
+
+    Args:
+        weights: ``timm`` (the hub's own for this architecture), a timm ``model`` or ``model.tag``, a file, or the
+            folder of a run of ours.
+        hub: the timm model that ``timm`` stands for here, None where the hub has none.
+
+    Raises:
+        UserError: nothing there, not weights, or the hub out of reach.
+    """
+    path = Path(weights).expanduser()
+    if weights == "timm":
+        if hub is None:
+            raise UserError("backbone.weights=timm: timm's hub has no weights of this width or form; name a file")
+        return read_hub(hub)
+    if path.is_dir():
+        return read_run(path)
+    if path.is_file():
+        return read_file(path)
+    if path.suffix in FILES or len(path.parts) > 1:
+        raise UserError(f"backbone.weights={weights}: no such file or run folder")
+    return read_hub(weights)
+
+
+def read_run(path: Path) -> Source:
+    """The best checkpoint of a run folder of ours."""
+    checkpoint = path / RUN_CHECKPOINT
+    if not checkpoint.is_file():
+        raise UserError(f"backbone.weights={path}: a folder without {RUN_CHECKPOINT.as_posix()}; name a run or a file")
+    return read_file(checkpoint, name=f"run {path.name}")
+
+
+def read_file(path: Path, *, name: str | None = None) -> Source:
+    """A safetensors file, or a pickled one whose tensors load without running code.
+
+    Raises:
+        UserError: the file is broken, holds no tensors, or holds objects that are not plain data.
+    """
+    content, noted = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
+    state = _tensors(content)
+    if not state:
+        raise UserError(f"{path}: holds no tensors; backbone.weights wants a state dict or a checkpoint")
+    preset = Preset.from_dict(noted) if noted else find_preset(path.stem)
+    return Source(name or path.name, state, preset)
+
+
+def read_hub(name: str) -> Source:
+    """Pretrained weights through timm, which keeps them in its cache.
+
+    Raises:
+        UserError: timm does not know the name, has no weights for it, or can't fetch them.
+    """
+    known_tags = timm.list_pretrained()
+    if not timm.is_model(name.partition(".")[0]) or ("." in name and name not in known_tags):
+        near = get_close_matches(name, [*known_tags, *timm.list_models(pretrained=True)], n=3)
+        hint = f"did you mean {', '.join(near)}?" if near else "see timm.list_pretrained()"
+        raise UserError(f"backbone.weights={name}: neither a file nor weights that timm knows; {hint}")
+    try:
+        with _patience():
+            model = timm.create_model(name, pretrained=True)
+    except Exception as error:  # the hub's client has its own errors, by version
+        reason = _first_line(error)
+        raise UserError(
+            f"backbone.weights={name}: timm can't fetch them ({reason}); without a network, name a local file"
+        ) from error
+    return Source(f"timm {name}", model.state_dict(), observed(model))
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Where the hub can't be reached, look into its cache only: its client would try for most of a minute."""
+    before = constants.HF_HUB_OFFLINE
+    try:
+        urllib.request.urlopen(constants.ENDPOINT, timeout=5).close()
+    except urllib.error.HTTPError:
+        pass  # it answered
+    except OSError:
+        constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def _safetensors(path: Path) -> tuple[Any, Any]:
+    try:
+        with safe_open(path, "pt") as file:
+            noted = (file.metadata() or {}).get("preset")
+            names = list(file.keys())
+            return {name: file.get_tensor(name) for name in names}, json.loads(noted) if noted else None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{path}: not a readable safetensors file ({_first_line(error)}); fetch it again") from error
+
+
+def _pickled(path: Path) -> tuple[Any, Any]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"{path}: broken, or holds Python objects, which are not loaded because they could run code; "
+            "save its state dict alone, best as safetensors"
+        ) from error
+    except (RuntimeError, OSError, EOFError, ValueError) as error:
+        raise UserError(f"{path}: not a readable checkpoint ({_first_line(error)}); fetch it again") from error
+    ours = content.get("mobilevision") if isinstance(content, Mapping) else None
+    return content, ours.get("preset") if isinstance(ours, Mapping) else None
+
+
+def _tensors(content: Any) -> dict[str, Tensor]:
+    """The state dict in a checkpoint, out of the nests that training scripts put it in."""
+    if not isinstance(content, Mapping):
+        return {}
+    for nest in NESTS:
+        if (inner := _tensors(content.get(nest))) and nest in content:
+            return inner
+    return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:120]
