@@ -1,0 +1,153 @@
+"""Random changes of training pictures, each a function of (seed, epoch, index) alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.transforms import v2
+
+from mobilevision.data.records import Box, Pixels
+from mobilevision.errors import UserError
+
+GREY = 127.0
+
+
+@final
+class Augment:
+    """What is drawn at random for each training picture, and how two pictures of a batch are mixed.
+
+    The crop is drawn before anything is decoded, so that only the part needed is. Changes of pixels come after the
+    resize, on the small picture.
+
+    Args:
+        crop_scale: bounds of the crop's area over the picture's area (Inception's crop, arXiv:1409.4842); None takes
+            the centre as evaluation does.
+        crop_ratio: bounds of the crop's width over height, relative to the model's input.
+        flip: probability of a mirror image.
+        color_jitter: brightness, contrast and saturation vary by up to this share; 0 for none.
+        rand_augment: magnitude of RandAugment (arXiv:1909.13719), 0 to 30; 0 for none.
+        rand_augment_ops: how many of its operations a picture gets.
+        erasing: probability that a rectangle is greyed out (arXiv:1708.04896).
+        mixup: alpha of mixup (arXiv:1710.09412); 0 for none.
+        cutmix: alpha of CutMix (arXiv:1905.04899); 0 for none. With both, each batch takes one of them.
+
+    Raises:
+        UserError: bounds or probabilities that make no sense.
+    """
+
+    def __init__(
+        self,
+        *,
+        crop_scale: Sequence[float] | None = (0.25, 1.0),
+        crop_ratio: Sequence[float] = (3 / 4, 4 / 3),
+        flip: float = 0.5,
+        color_jitter: float = 0.0,
+        rand_augment: int = 0,
+        rand_augment_ops: int = 2,
+        erasing: float = 0.0,
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
+    ) -> None:
+        self.crop_scale = _bounds("crop_scale", crop_scale, 1.0) if crop_scale else None
+        self.crop_ratio = _bounds("crop_ratio", crop_ratio, math.inf)
+        self.flip, self.mixup, self.cutmix = flip, mixup, cutmix
+        for key, share in (("flip", flip), ("color_jitter", color_jitter), ("erasing", erasing)):
+            if not 0 <= share <= 1:
+                raise UserError(f"augment.{key}={share}: must lie between 0 and 1")
+        if not 0 <= rand_augment <= 30:
+            raise UserError(f"augment.rand_augment={rand_augment}: the magnitude lies between 0 (off) and 30")
+        changes: list[Callable[[Tensor], Tensor]] = []
+        if color_jitter:
+            changes.append(v2.ColorJitter(color_jitter, color_jitter, color_jitter))
+        if rand_augment:
+            bilinear = v2.InterpolationMode.BILINEAR
+            changes.append(v2.RandAugment(rand_augment_ops, rand_augment, interpolation=bilinear, fill=GREY))
+        self.coloured = bool(changes)
+        if erasing:
+            changes.append(v2.RandomErasing(erasing, value=GREY))
+        self._changes = changes
+
+    def draw(self, rng: np.random.Generator, height: int, width: int, aspect: float = 1.0) -> tuple[Box | None, bool]:
+        """Draw a crop of a picture of ``height`` x ``width`` pixels and whether to flip it.
+
+        Args:
+            rng: where the randomness comes from.
+            height: of the picture, pixels.
+            width: of the picture, pixels.
+            aspect: width over height of the model's input.
+
+        Returns:
+            The box (x, y, w, h) in whole pixels, or None for the centre; and the flip.
+        """
+        flip = bool(rng.random() < self.flip)
+        if self.crop_scale is None:
+            return None, flip
+        low, high = (math.log(bound * aspect) for bound in self.crop_ratio)
+        for _ in range(10):
+            area = height * width * rng.uniform(*self.crop_scale)
+            ratio = math.exp(rng.uniform(low, high))
+            w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+            if 0 < w <= width and 0 < h <= height:
+                return (float(rng.integers(width - w + 1)), float(rng.integers(height - h + 1)), w, h), flip
+        w, h = min(width, round(height * math.exp(high))), min(height, round(width / math.exp(low)))
+        return (float((width - w) // 2), float((height - h) // 2), max(w, 1), max(h, 1)), flip
+
+    def pixels(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
+        """Change a resized picture, uint8 [h, w, channels]; gives it back as it is when nothing is switched on."""
+        if not self._changes:
+            return pixels
+        picture = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+        with _seeded(int(rng.integers(2**63))):
+            for change in self._changes:
+                picture = change(picture)
+        return picture.permute(1, 2, 0).numpy()
+
+    def mix(
+        self, images: Tensor, targets: Tensor, num_classes: int, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Mix the pictures of a batch, on the device they are on.
+
+        Args:
+            images: uint8 or float [B, C, H, W], values 0 to 255.
+            targets: int64 [B], or float [B, num_classes].
+            num_classes: number of classes.
+            generator: on the CPU; where the randomness comes from.
+
+        Returns:
+            Images (float where mixup was drawn) and float targets [B, num_classes].
+        """
+        if targets.ndim == 1:
+            targets = torch.nn.functional.one_hot(targets, num_classes).float()
+        ways: list[Any] = [v2.MixUp(alpha=self.mixup)] if self.mixup else []
+        ways += [v2.CutMix(alpha=self.cutmix)] if self.cutmix else []
+        if not ways or len(images) < 2:
+            return images, targets
+        with _seeded(int(torch.randint(2**62, (), generator=generator))):
+            way = ways[int(torch.randint(len(ways), ()))]
+            images, targets = way(images.float() if isinstance(way, v2.MixUp) else images, targets)
+        return images, targets
+
+    @property
+    def mixes(self) -> bool:
+        """Whether :meth:`mix` does anything."""
+        return bool(self.mixup or self.cutmix)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    # torchvision draws from torch's global generator: lend it a seed of our own and put it back as it was.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def _bounds(key: str, pair: Sequence[float], most: float) -> tuple[float, float]:
+    if len(pair) != 2 or not 0 < pair[0] <= pair[1] <= most:
+        raise UserError(f"augment.{key}={list(pair)}: give [low, high] with 0 < low <= high" + " <= 1" * (most == 1))
+    return float(pair[0]), float(pair[1])

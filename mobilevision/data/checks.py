@@ -1,0 +1,75 @@
+"""What must hold before anything is trained: samples, classes, and no silent loss of either."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mobilevision.data.records import Problem, Splits
+from mobilevision.data.skipped import SkipLog
+from mobilevision.errors import UserError
+
+SHOWN = 8
+
+
+def refuse_or_skip(problems: Sequence[Problem], on_error: str, log: SkipLog | None) -> None:
+    """Raise for problems found while reading, or list them in the run folder when ``on_error`` is ``skip``.
+
+    Raises:
+        UserError: naming the first few problems and counting the rest.
+    """
+    if on_error not in ("raise", "skip"):
+        raise UserError(f"data.on_error={on_error}: must be raise or skip")
+    if log is not None:
+        for problem in problems:
+            log.add(problem.where, problem.what)
+    elif problems:
+        raise UserError(message(problems))
+
+
+def message(problems: Sequence[Problem]) -> str:
+    """The problems as lines, the rest counted."""
+    lines = [f"{len(problems)} problem(s) in the data:"]
+    lines += [f"  {problem}" for problem in problems[:SHOWN]]
+    if len(problems) > SHOWN:
+        lines.append(f"  ... and {len(problems) - SHOWN} more; `mobilevision check-data` lists all")
+    return "\n".join([*lines, "Mend them, or leave these out with data.on_error=skip"])
+
+
+def unseen_classes(splits: Splits) -> None:
+    """Take classes that train lacks out of val and test, as problems; and unused classes out of the list.
+
+    Only for targets that are class numbers. ``splits`` is changed in place.
+    """
+    if splits.train is None or not len(splits.train) or splits.train.targets.ndim != 1:
+        return
+    seen = np.isin(np.arange(len(splits.classes)), splits.train.targets)
+    if seen.all():
+        return
+    numbers = np.cumsum(seen) - 1
+    for name, records in list(splits.items()):
+        known = seen[records.targets]
+        for unknown in np.unique(records.targets[~known]):
+            count = int((records.targets == unknown).sum())
+            what = f"class {splits.classes[unknown]!r} ({count} pictures) has none in train"
+            splits.problems.append(Problem(name, what, "add training pictures of it or remove it"))
+        kept = records.subset(np.flatnonzero(known))
+        kept.targets = numbers[kept.targets]
+        setattr(splits, name, kept)
+    splits.classes = tuple(c for c, s in zip(splits.classes, seen, strict=True) if s)
+
+
+def enough(splits: Splits, root: object) -> None:
+    """Check that there is something to learn.
+
+    Raises:
+        UserError: no training pictures, or fewer than two classes.
+    """
+    if splits.train is None or not len(splits.train):
+        raise UserError(f"data.root={root}: no training pictures found")
+    if len(splits.classes) < 2 and splits.train.targets.ndim == 1:
+        raise UserError(
+            f"data.root={root}: found {len(splits.classes)} class ({', '.join(splits.classes)}); at least two are"
+            " needed, as folders root/CLASS/picture or a CSV with columns path,label"
+        )

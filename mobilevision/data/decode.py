@@ -1,0 +1,116 @@
+"""From the bytes of a picture file to upright uint8 pixels: all of it, or the part that is needed."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import final
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from mobilevision.data.records import Box, Pixels
+from mobilevision.errors import UserError
+
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+"""Pillow's mode for each number of channels that a picture file can give."""
+
+HINT = "Mend or remove the file, or leave such files out with data.on_error=skip"
+
+
+class UnreadablePictureError(UserError):
+    """A picture file that cannot be decoded; the message names it."""
+
+
+@final
+class Picture:
+    """An opened picture file: its size is known, nothing is decoded yet.
+
+    Args:
+        data: the file's bytes.
+        name: what errors call it.
+
+    Attributes:
+        shape: (height, width) upright, after the EXIF rotation.
+
+    Raises:
+        UnreadablePictureError: not a picture.
+    """
+
+    def __init__(self, data: bytes, name: str) -> None:
+        self.name, self._data = name, data
+        try:
+            self._image: Image.Image = Image.open(io.BytesIO(data))
+            self._turned = self._image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        except Exception as error:
+            raise self._unreadable(error) from None
+        width, height = self._image.size
+        sideways = self._image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        self.shape = (width, height) if sideways else (height, width)
+
+    @classmethod
+    def read(cls, path: str | bytes | Path) -> Picture:
+        """Open the picture in a file.
+
+        Raises:
+            UnreadablePictureError: no such file, or not a picture.
+        """
+        name = os.fsencode(path).decode("utf-8", "backslashreplace")
+        try:
+            with open(path, "rb") as file:
+                data = file.read()
+        except OSError as error:
+            raise UnreadablePictureError(f"{name}: {error.strerror}. {HINT}") from None
+        return cls(data, name)
+
+    def pixels(self, channels: int, *, box: Box | None, size: tuple[int, int] | None, exact: bool) -> Pixels:
+        """See :meth:`mobilevision.data.records.Records.pixels`."""
+        try:
+            return self._through_pillow(channels, box, size)
+        except Exception as error:
+            raise self._unreadable(error) from None
+
+    def _through_pillow(self, channels: int, box: Box | None, size: tuple[int, int] | None) -> Pixels:
+        image = ImageOps.exif_transpose(self._image) if self._turned else self._image
+        return resample(to_mode(image, channels), box, size)
+
+    def _unreadable(self, error: Exception) -> UnreadablePictureError:
+        return unreadable(self.name, self._data, error)
+
+
+def unreadable(name: str, data: bytes, error: Exception) -> UnreadablePictureError:
+    """The one line for a picture that cannot be decoded."""
+    if not data:
+        why = "empty file (0 bytes)"
+    elif isinstance(error, UnidentifiedImageError):
+        why = f"not a picture (its first bytes are {data[:12]!r})"
+    else:
+        why = str(error) or type(error).__name__
+    return UnreadablePictureError(f"{name}: {why}. {HINT}")
+
+
+def to_mode(image: Image.Image, channels: int) -> Image.Image:
+    """Convert to grey, RGB or RGBA; 16-bit grey keeps its upper byte instead of being clipped to white."""
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image, dtype=np.float64)
+        image = Image.fromarray(
+            np.clip(values / (257.0 if values.max(initial=0) > 255 else 1.0), 0, 255).astype(np.uint8)
+        )
+    return image if image.mode == MODES[channels] else image.convert(MODES[channels])
+
+
+def resample(image: Image.Image, box: Box | None, size: tuple[int, int] | None) -> Pixels:
+    """Part ``box`` (x, y, w, h, floats) of the picture at ``size`` (height, width), uint8 [h, w, channels]."""
+    if box is None:
+        box = (0.0, 0.0, float(image.width), float(image.height))
+    x, y, width, height = box
+    if size is None:
+        size = (max(1, round(height)), max(1, round(width)))
+    corners = (max(x, 0.0), max(y, 0.0), min(x + width, float(image.width)), min(y + height, float(image.height)))
+    if corners == (0, 0, *image.size) and (image.height, image.width) == size:
+        image.load()
+    else:
+        image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=corners)
+    pixels = np.asarray(image)
+    return pixels if pixels.ndim == 3 else pixels[:, :, None]

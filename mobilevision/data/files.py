@@ -1,0 +1,114 @@
+"""Records whose pictures are files; a million paths are two arrays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobilevision.data.decode import MODES, Picture, UnreadablePictureError
+from mobilevision.data.records import Box, Pixels, Records
+from mobilevision.errors import UserError
+
+PICTURE_SUFFIXES = (
+    b".jpg",
+    b".jpeg",
+    b".png",
+    b".webp",
+    b".bmp",
+    b".gif",
+    b".tif",
+    b".tiff",
+    b".ppm",
+    b".pgm",
+    b".avif",
+)
+
+
+def printable(path: bytes | str | Path) -> str:
+    """A path as text that can be printed and written as UTF-8, also where its name is not UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+@final
+class PackedPaths:
+    """Paths as one array of bytes and one of offsets, which worker processes share instead of copying.
+
+    Args:
+        paths: byte strings; any bytes, so names that are not UTF-8 too.
+    """
+
+    def __init__(self, paths: Iterable[bytes]) -> None:
+        paths = list(paths)
+        lengths = np.fromiter(map(len, paths), dtype=np.int64, count=len(paths))
+        self._offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        self._bytes = np.frombuffer(b"".join(paths), dtype=np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def __getitem__(self, index: int) -> bytes:
+        return self._bytes[self._offsets[index] : self._offsets[index + 1]].tobytes()
+
+
+@final
+class FileRecords(Records):
+    """Pictures in files.
+
+    Args:
+        paths: one a sample, absolute or relative to ``root``.
+        targets: what is to be learnt, sample first.
+        channels: 1 (grey), 3 (RGB) or 4 (RGBA).
+        root: the folder that relative paths start from.
+
+    Raises:
+        UserError: a number of channels that picture files cannot give.
+    """
+
+    def __init__(
+        self, *, paths: Iterable[bytes], targets: NDArray[Any], channels: int, root: str | os.PathLike[str] = ""
+    ) -> None:
+        if channels not in MODES:
+            raise UserError(f"data.channels={channels}: picture files give 1 (grey), 3 (RGB) or 4 (RGBA)")
+        self.paths, self.targets, self.channels = PackedPaths(paths), targets, channels
+        self._root = os.fsencode(root)
+        # The size of a picture is asked for just before its pixels: keep the one that is open.
+        self._open: tuple[int, Picture] | None = None
+
+    def path(self, index: int) -> bytes:
+        """The file, as the operating system names it."""
+        return os.path.join(self._root, self.paths[index])
+
+    def name(self, index: int) -> str:
+        """The file's path, printable."""
+        return printable(self.path(index))
+
+    def shape(self, index: int) -> tuple[int, int]:
+        """See :class:`Records`."""
+        return self._picture(index).shape
+
+    def pixels(
+        self, index: int, *, box: Box | None = None, size: tuple[int, int] | None = None, exact: bool = False
+    ) -> Pixels:
+        """See :class:`Records`."""
+        picture = self._picture(index)
+        self._open = None
+        return picture.pixels(self.channels, box=box, size=size, exact=exact)
+
+    def content(self, index: int) -> bytes:
+        """The file's bytes."""
+        try:
+            with open(self.path(index), "rb") as file:
+                return file.read()
+        except OSError as error:
+            reason = f"{self.name(index)}: {error.strerror}. Mend it, or leave such files out with data.on_error=skip"
+            raise UnreadablePictureError(reason) from None
+
+    def _picture(self, index: int) -> Picture:
+        if self._open is None or self._open[0] != index:
+            self._open = (index, Picture(self.content(index), self.name(index)))
+        return self._open[1]

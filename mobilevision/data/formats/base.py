@@ -1,0 +1,53 @@
+"""What a data format is: it reads a place into splits."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+from mobilevision.data.records import Splits
+from mobilevision.errors import UserError
+
+
+class DataFormat(ABC):
+    """Reads a place into splits. One format a file; its own settings are keyword arguments of its constructor.
+
+    Attributes:
+        kinds: what can be learnt from this format: class, attributes, identity, coordinate or boxes.
+        needs_root: whether ``data.root`` must name something that exists.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("class",)
+    needs_root: ClassVar[bool] = True
+
+    @abstractmethod
+    def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
+        """Read the place.
+
+        Args:
+            root: the folder or file of ``data.root``.
+            kind: one of ``kinds``; what the task learns from.
+            channels: channels of a picture.
+            seed: for whatever is decided at random.
+
+        Returns:
+            The splits. Rows that cannot be used are left out of them and listed as problems; whether that is an error
+            is decided by ``data.on_error``.
+
+        Raises:
+            UserError: the place is not of this format.
+        """
+
+
+def existing(root: Path | None, expected: str) -> Path:
+    """``root``, or an error that says what should lie there.
+
+    Raises:
+        UserError: no root, or nothing there.
+    """
+    if root is None:
+        raise UserError(f"data.root is not set: give the path of {expected}")
+    if not root.exists():
+        raise UserError(f"data.root={root}: no such file or folder; it should be {expected}")
+    return root

@@ -1,0 +1,82 @@
+"""An embedded data set: drawn pictures of shapes, a function of (seed, index). No file, no download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, final
+
+import numpy as np
+
+from mobilevision.data.decode import MODES, resample, to_mode
+from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.formats.shapes_drawing import CLASSES, draw
+from mobilevision.data.records import Box, Pixels, Records, Splits
+from mobilevision.errors import UserError
+
+SPLITS = ("train", "val", "test")
+
+
+@final
+class Shapes(DataFormat):
+    """Ten classes that differ in form and in composition, in random colours, on cluttered ground.
+
+    Colours say nothing about the class, so a histogram stays at chance (0.1), and the same two forms make several
+    classes, so a detector of single forms is not enough.
+
+    Args:
+        train: number of training pictures.
+        val: number of validation pictures.
+        test: number of test pictures.
+        side: side of the drawn pictures in pixels.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("class",)
+    needs_root: ClassVar[bool] = False
+
+    def __init__(self, *, train: int = 4000, val: int = 500, test: int = 1000, side: int = 64) -> None:
+        self.sizes, self.side = (train, val, test), side
+
+    def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
+        """See :class:`DataFormat`."""
+        if channels not in MODES:
+            raise UserError(f"data.channels={channels}: drawn shapes have 1 (grey), 3 (RGB) or 4 (RGBA)")
+        classes = CLASSES[: self.sizes[0]]  # a handful to overfit shows only as many
+        train, val, test = (
+            ShapeRecords(split=split, n=n, side=self.side, channels=channels, seed=seed, classes=len(classes))
+            for split, n in enumerate(self.sizes)
+        )
+        return Splits(train, val, test, classes, notes=[f"shapes: drawn on the fly, {self.side} px, seed {seed}"])
+
+
+@final
+class ShapeRecords(Records):
+    """Drawn pictures; classes take turns, so that every split is balanced.
+
+    Args:
+        split: 0 train, 1 val, 2 test; each has pictures of its own.
+        n: number of pictures.
+        side: side in pixels.
+        channels: 1, 3 or 4.
+        seed: another seed, another set.
+        classes: how many of the classes occur.
+    """
+
+    def __init__(self, *, split: int, n: int, side: int, channels: int, seed: int, classes: int = len(CLASSES)) -> None:
+        self.split, self.side, self.channels, self.seed = split, side, channels, seed
+        self.targets = np.arange(n, dtype=np.int64) % classes
+
+    def name(self, index: int) -> str:
+        """``shapes/train/17``."""
+        return f"shapes/{SPLITS[self.split]}/{index}"
+
+    def shape(self, index: int) -> tuple[int, int]:
+        """The drawn side, both ways."""
+        return self.side, self.side
+
+    def pixels(
+        self, index: int, *, box: Box | None = None, size: tuple[int, int] | None = None, exact: bool = False
+    ) -> Pixels:
+        """See :class:`Records`."""
+        rng = np.random.default_rng((self.seed, self.split, index, 1))
+        image = draw(rng, int(self.targets[index]), self.side)
+        return resample(to_mode(image, self.channels), box, size)

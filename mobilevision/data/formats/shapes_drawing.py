@@ -1,0 +1,139 @@
+"""How one picture of the embedded shapes is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+Points = NDArray[np.float64]
+Colour = tuple[int, int, int]
+Part = tuple[Points, int]
+"""A polygon [n, 2] around the origin within the unit circle, and which of the two colours fills it (-1: ground)."""
+
+
+def draw(rng: np.random.Generator, label: int, side: int) -> Image.Image:
+    """Draw a picture of class ``label``, ``side`` pixels wide and high, RGB."""
+    canvas = side * 2  # drawn twice as large, for smooth edges
+    ground, *fills = _colours(rng)
+    image = _backdrop(rng, ground, canvas)
+    pen = ImageDraw.Draw(image)
+    for _ in range(rng.integers(3, 8)):
+        _clutter(rng, pen, canvas)
+    radius = canvas * rng.uniform(0.24, 0.42)
+    centre = rng.uniform(radius, canvas - radius, 2)
+    turn = rng.uniform(0, 2 * np.pi)
+    stretch = np.diag([1.0, rng.uniform(0.8, 1.0)])
+    spin = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    for points, fill in FORMS[label](rng):
+        placed = points @ (stretch @ spin) * radius + centre
+        pen.polygon(placed.ravel().tolist(), fill=ground if fill < 0 else fills[fill])
+    return _grain(rng, image.resize((side, side), Image.Resampling.BOX))
+
+
+def _colours(rng: np.random.Generator) -> list[Colour]:
+    # Ground and two fills at random, but far enough from each other to be told apart.
+    while True:
+        colours = rng.integers(0, 256, (3, 3))
+        gaps = [np.abs(colours[a] - colours[b]).sum() for a, b in ((0, 1), (0, 2), (1, 2))]
+        if min(gaps) > 150:
+            return [(int(r), int(g), int(b)) for r, g, b in colours]
+
+
+def _backdrop(rng: np.random.Generator, ground: Colour, canvas: int) -> Image.Image:
+    corners = np.asarray(ground) + rng.normal(0, 22, (2, 2, 3))
+    small = Image.fromarray(np.clip(corners, 0, 255).astype(np.uint8))
+    return small.resize((canvas, canvas), Image.Resampling.BILINEAR)
+
+
+def _clutter(rng: np.random.Generator, pen: ImageDraw.ImageDraw, canvas: int) -> None:
+    colour = tuple(rng.integers(0, 256, 3).tolist())
+    start = rng.uniform(0, canvas, 2)
+    if rng.random() < 0.5:
+        end = start + rng.normal(0, canvas / 4, 2)
+        pen.line([*start, *end], fill=colour, width=int(rng.integers(1, 4)))
+    else:
+        pen.polygon((start + rng.normal(0, canvas / 22, (3, 2))).ravel().tolist(), fill=colour)
+
+
+def _grain(rng: np.random.Generator, image: Image.Image) -> Image.Image:
+    pixels = np.asarray(image, dtype=np.float32)
+    noise = rng.standard_normal(pixels.shape, dtype=np.float32) * np.float32(rng.uniform(2, 14))
+    return Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8))
+
+
+def _regular(corners: int, radius: float = 1.0, at: tuple[float, float] = (0.0, 0.0)) -> Points:
+    angles = np.arange(corners) * 2 * np.pi / corners
+    points: Points = np.stack([np.cos(angles), np.sin(angles)], axis=1) * radius + np.asarray(at)
+    return points
+
+
+def _rays(corners: int, inner: float) -> Points:
+    points = _regular(2 * corners)
+    points[1::2] *= inner
+    return points
+
+
+def _plus(rng: np.random.Generator) -> list[Part]:
+    w = rng.uniform(0.25, 0.35)
+    corners = [
+        (w, w),
+        (w, 1),
+        (-w, 1),
+        (-w, w),
+        (-1, w),
+        (-1, -w),
+        (-w, -w),
+        (-w, -1),
+        (w, -1),
+        (w, -w),
+        (1, -w),
+        (1, w),
+    ]
+    return [(np.array(corners) * 0.95, 0)]
+
+
+def _one(points: Points, rng: np.random.Generator) -> list[Part]:
+    return [(points, 0)]
+
+
+def _ring(rng: np.random.Generator) -> list[Part]:
+    return [(_regular(32), 0), (_regular(32, rng.uniform(0.5, 0.65)), -1)]
+
+
+def _nested(outer: int, inner: int, rng: np.random.Generator) -> list[Part]:
+    return [(_regular(outer), 0), (_regular(inner, rng.uniform(0.4, 0.5)), 1)]
+
+
+def _beside(first: int, second: int, rng: np.random.Generator) -> list[Part]:
+    return [(_regular(first, 0.46, (-0.52, 0.0)), 0), (_regular(second, 0.46, (0.52, 0.0)), 1)]
+
+
+DISK, TRIANGLE, SQUARE = 32, 3, 4
+FORMS: list[Callable[[np.random.Generator], list[Part]]] = [
+    partial(_one, _regular(DISK)),
+    partial(_one, _regular(SQUARE)),
+    partial(_one, _regular(TRIANGLE)),
+    partial(_one, _rays(5, 0.42)),
+    _plus,
+    _ring,
+    partial(_nested, SQUARE, DISK),
+    partial(_nested, DISK, SQUARE),
+    partial(_beside, DISK, SQUARE),
+    partial(_beside, DISK, DISK),
+]
+CLASSES = (
+    "disk",
+    "square",
+    "triangle",
+    "star",
+    "plus",
+    "ring",
+    "disk_in_square",
+    "square_in_disk",
+    "disk_beside_square",
+    "two_disks",
+)

@@ -1,0 +1,164 @@
+"""Whole batches from records, and a loader that resumes in mid-epoch at the next batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, final
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from mobilevision.data.augment import Augment
+from mobilevision.data.decode import UnreadablePictureError
+from mobilevision.data.geometry import centre_box
+from mobilevision.data.records import Pixels, Records
+from mobilevision.data.sampler import DRAW, EpochSampler, Key, stream
+from mobilevision.data.skipped import SkipLog
+from mobilevision.errors import UserError
+from mobilevision.spec import Features
+
+Batch = dict[str, Any]
+"""image uint8 [B, C, H, W] in channels_last memory (or features: Features), target [B, ...], index int64 [B]."""
+
+
+@final
+class BatchSource(Dataset[Batch]):
+    """Gives a whole batch at once, decoded into one uint8 buffer.
+
+    Args:
+        records: the split.
+        channels: channels of a picture.
+        resolution: (height, width) of the model's input in pixels.
+        crop: share of the shorter side that evaluation looks at.
+        seed: seed of the augmentation.
+        augment: the augmentation, or None for the exact evaluation path.
+        skip: where to write unreadable pictures that are left out of their batch; None raises.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        *,
+        channels: int,
+        resolution: tuple[int, int],
+        crop: float,
+        seed: int = 0,
+        augment: Augment | None = None,
+        skip: SkipLog | None = None,
+    ) -> None:
+        self.records, self.channels, self.resolution, self.crop = records, channels, resolution, crop
+        self.seed, self.augment, self.skip = seed, augment, skip
+        self.features: Features | None = None
+        self.until_epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, key: Key) -> Batch:
+        return self.__getitems__([key])
+
+    def __getitems__(self, keys: list[Key]) -> Batch:
+        """The batch of these (epoch, index) keys."""
+        indices = [index for _, index in keys]
+        if self.cached(keys[0][0]):
+            return {"features": self._rows(indices), **self._labels(indices)}
+        buffer = torch.empty((len(keys), *self.resolution, self.channels), dtype=torch.uint8)
+        view = buffer.numpy()
+        kept: list[int] = []
+        for epoch, index in keys:
+            try:
+                view[len(kept)] = self.sample(epoch, index)
+                kept.append(index)
+            except UnreadablePictureError as error:
+                if self.skip is None:
+                    raise
+                self.skip.add(self.records.name(index), str(error))
+        if not kept:
+            raise UserError(f"every picture of a batch is unreadable, the last one {self.records.name(indices[-1])}")
+        return {"image": buffer[: len(kept)].permute(0, 3, 1, 2), **self._labels(kept)}
+
+    def sample(self, epoch: int, index: int) -> Pixels:
+        """One picture as the model gets it, uint8 [height, width, channels]; a function of seed, epoch and index."""
+        if self.augment is None:
+            box = centre_box(self.records.shape(index), self.resolution, self.crop)
+            return self.records.pixels(index, box=box, size=self.resolution, exact=True)
+        rng, shape = stream(DRAW, self.seed, epoch, index), self.records.shape(index)
+        drawn, flip = self.augment.draw(rng, *shape, aspect=self.resolution[1] / self.resolution[0])
+        box = drawn or centre_box(shape, self.resolution, self.crop)
+        pixels = self.records.pixels(index, box=box, size=self.resolution)
+        return self.augment.pixels(pixels[:, ::-1] if flip else pixels, rng)
+
+    def cached(self, epoch: int) -> bool:
+        """Whether this epoch is served from features computed before."""
+        return self.features is not None and epoch < self.until_epoch
+
+    def _rows(self, indices: list[int]) -> Features:
+        assert self.features is not None
+        maps, pooled = self.features
+        return Features({s: m[indices] for s, m in maps.items()}, None if pooled is None else pooled[indices])
+
+    def _labels(self, indices: list[int]) -> dict[str, Tensor]:
+        return {"target": torch.as_tensor(self.records.targets[indices]), "index": torch.tensor(indices)}
+
+
+@final
+class Loader(DataLoader[Batch]):
+    """A DataLoader over a :class:`BatchSource` that knows how many batches of the epoch it has given.
+
+    Lightning saves and restores its state with the checkpoint. Nothing is started before the first batch is asked
+    for, because Lightning makes the iterator of a resumed run before it tells the epoch.
+
+    Args:
+        source: gives the batches.
+        sampler: which samples make up which batch.
+        workers: number of worker processes, 0 for none.
+        pin_memory: page-locked batches, for a GPU.
+        prefetch: batches that a worker prepares ahead.
+    """
+
+    source: BatchSource
+    epochs: EpochSampler
+
+    def __init__(
+        self, source: BatchSource, sampler: EpochSampler, *, workers: int, pin_memory: bool = False, prefetch: int = 2
+    ) -> None:
+        super().__init__(
+            source,
+            batch_sampler=sampler,
+            num_workers=workers,
+            collate_fn=_as_it_is,
+            pin_memory=pin_memory,
+            prefetch_factor=prefetch if workers else None,
+            generator=torch.Generator(),  # the global one belongs to the model: a resume must find it as it was
+        )
+        self.source, self.epochs = source, sampler
+        self._given = 0
+        self._resume: tuple[int, int] | None = None
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # a generator, not torch's iterator class
+        """Batches of the sampler's epoch, from where a loaded state says."""
+        epoch, start = self._resume or (-1, 0)
+        self._resume = None
+        self._given = self.epochs.start = start if epoch == self.epochs.epoch else 0
+        for batch in self._batches():
+            self._given += 1
+            yield batch
+
+    def _batches(self) -> Iterator[Batch]:
+        if self.source.cached(self.epochs.epoch):  # nothing to decode: worker processes would only cost
+            return map(self.source.__getitems__, iter(self.epochs))
+        return super().__iter__()
+
+    def state_dict(self) -> dict[str, int]:
+        """The epoch and how many of its batches were given."""
+        return {"epoch": self.epochs.epoch, "batches": self._given}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on after the batches of ``state``, unless another epoch is chosen before the first batch."""
+        self._resume = (state["epoch"], state["batches"])
+        self.epochs.set_epoch(state["epoch"])
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

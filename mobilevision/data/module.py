@@ -1,0 +1,230 @@
+"""The data module: reads a format, completes its splits, checks them, and gives loaders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from PIL import Image
+from torch import Tensor, distributed
+
+from mobilevision.data import checks
+from mobilevision.data.augment import Augment
+from mobilevision.data.decode import Picture, resample, to_mode
+from mobilevision.data.formats.base import DataFormat, existing
+from mobilevision.data.geometry import centre_box
+from mobilevision.data.loader import BatchSource, Loader
+from mobilevision.data.records import Pixels, Records, Splits
+from mobilevision.data.sampler import EpochSampler
+from mobilevision.data.skipped import SkipLog
+from mobilevision.data.splitting import complete
+from mobilevision.errors import UserError
+from mobilevision.spec import DataSpec, Features
+
+
+@final
+class DataModule(pl.LightningDataModule):
+    """Turns a format's splits into loaders of uint8 batches.
+
+    Args:
+        format: reads the place.
+        root: the folder or file with the data; None where the format needs none.
+        kind: what the task learns from (class, attributes, identity, coordinate, boxes).
+        batch_size: samples a training batch and process.
+        eval_batch_size: samples an evaluation batch; None takes ``batch_size``.
+        workers: processes that decode; None takes half the processors, at most 8; 0 decodes in the main process.
+        resolution: side, or [height, width], of the model's input in pixels; None: what weights or head expect.
+        channels: channels of a picture.
+        val_fraction: share of train that becomes val where the data has none.
+        test_fraction: share that becomes test where the data has no split at all.
+        on_error: ``raise`` stops at bad data, ``skip`` leaves it out and lists it in the run folder.
+        seed: of splits, order and augmentation.
+        drop_last: leave an incomplete last training batch out.
+        pin_memory: page-locked batches; None where there is a GPU.
+        prefetch: batches that each worker prepares ahead.
+        augment: the augmentation of training pictures; None for none.
+
+    Attributes:
+        spec: what the data knows of itself, after :meth:`setup_data`.
+        splits: the samples, after :meth:`setup_data`.
+    """
+
+    spec: DataSpec
+    splits: Splits
+
+    def __init__(
+        self,
+        *,
+        format: DataFormat,
+        root: str | None = None,
+        kind: str = "class",
+        batch_size: int = 64,
+        eval_batch_size: int | None = None,
+        workers: int | None = None,
+        resolution: int | Sequence[int] | None = None,
+        channels: int = 3,
+        val_fraction: float = 0.2,
+        test_fraction: float = 0.0,
+        on_error: str = "raise",
+        seed: int = 0,
+        drop_last: bool = True,
+        pin_memory: bool | None = None,
+        prefetch: int = 2,
+        augment: Augment | None = None,
+    ) -> None:
+        super().__init__()
+        self.format, self.root, self.kind = format, None if root is None else Path(root).expanduser(), kind
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.workers = default_workers() if workers is None else workers
+        self.resolution, self.channels, self.seed = resolution, channels, seed
+        self.val_fraction, self.test_fraction, self.on_error = val_fraction, test_fraction, on_error
+        self.drop_last, self.prefetch, self.augment = drop_last, prefetch, augment
+        self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
+        self._skip: SkipLog | None = None
+        self._features: dict[str, Features] = {}
+        self._until_epoch = 0
+        self._crop = 1.0
+
+    def setup_data(
+        self, *, default_resolution: tuple[int, int] = (224, 224), crop: float = 0.875, run_dir: Path | None = None
+    ) -> DataSpec:
+        """Read, split and check the data; the second call does nothing.
+
+        Args:
+            default_resolution: (height, width) where ``data.resolution`` is null.
+            crop: share of the shorter side that evaluation looks at.
+            run_dir: where ``skipped.csv`` goes; None keeps no list.
+
+        Returns:
+            The spec, also kept as ``spec``.
+
+        Raises:
+            UserError: data that cannot be used, or problems in it under ``on_error=raise``.
+        """
+        if hasattr(self, "spec"):
+            return self.spec
+        self._check_arguments()
+        self._skip = SkipLog(run_dir and run_dir / "skipped.csv") if self.on_error == "skip" else None
+        root = existing(self.root, "the data") if self.format.needs_root else self.root
+        self.splits = self.format.read(root=root, kind=self.kind, channels=self.channels, seed=self.seed)
+        complete(self.splits, val_fraction=self.val_fraction, test_fraction=self.test_fraction, seed=self.seed)
+        checks.unseen_classes(self.splits)
+        checks.refuse_or_skip(self.splits.problems, self.on_error, self._skip)
+        checks.enough(self.splits, self.root)
+        self._crop = crop
+        self.spec = self._spec(_pair(self.resolution) if self.resolution is not None else default_resolution)
+        return self.spec
+
+    def train_dataloader(self) -> Loader:
+        """Shuffled and augmented batches of train."""
+        return self._loader("train", shuffle=True)
+
+    def val_dataloader(self) -> Loader:
+        """Batches of val on the exact evaluation path, each sample once over all processes."""
+        return self._loader("val")
+
+    def test_dataloader(self) -> Loader:
+        """Batches of test on the exact evaluation path, each sample once over all processes."""
+        return self._loader("test")
+
+    def eval_dataloader(self, split: str, *, shard: bool = True) -> Loader:
+        """Batches of any split, in order and without augmentation, say to compute features once.
+
+        Args:
+            split: train, val or test.
+            shard: whether each of several processes gets its own part, or all get everything.
+        """
+        return self._loader(split, shard=shard)
+
+    def cache_features(self, features: dict[str, Features], until_epoch: int) -> None:
+        """Serve features instead of pictures in the epochs before ``until_epoch``.
+
+        Args:
+            features: for each split (train, val), its features in the order of the split, sample first.
+            until_epoch: the first epoch that gets pictures again.
+        """
+        self._features, self._until_epoch = features, until_epoch
+
+    def preprocess(self, image: Image.Image | Pixels | str | Path) -> Tensor:
+        """One picture on the exact evaluation path, uint8 [channels, height, width].
+
+        Raises:
+            UnreadablePictureError: the file cannot be read.
+        """
+        if isinstance(image, (str, Path)):
+            picture = Picture.read(image)
+            box = centre_box(picture.shape, self.spec.resolution, self._crop)
+            pixels = picture.pixels(self.channels, box=box, size=self.spec.resolution, exact=True)
+        else:
+            given = image if isinstance(image, Image.Image) else Image.fromarray(image)
+            box = centre_box((given.height, given.width), self.spec.resolution, self._crop)
+            pixels = resample(to_mode(given, self.channels), box, self.spec.resolution)
+        return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)
+
+    def _loader(self, split: str, shuffle: bool = False, shard: bool = True) -> Loader:
+        records: Records | None = getattr(self.splits, split)
+        if records is None:
+            raise UserError(f"the data has no {split} split")
+        source = BatchSource(
+            records,
+            channels=self.channels,
+            resolution=self.spec.resolution,
+            crop=self._crop,
+            seed=self.seed,
+            augment=self.augment if shuffle else None,
+            skip=self._skip,
+        )
+        source.features, source.until_epoch = self._features.get(split), self._until_epoch
+        rank, world = (distributed.get_rank(), distributed.get_world_size()) if shard and _distributed() else (0, 1)
+        size = self.batch_size if shuffle else self.eval_batch_size or self.batch_size
+        sampler = EpochSampler(
+            n=len(records),
+            batch_size=size,
+            seed=self.seed,
+            shuffle=shuffle,
+            rank=rank,
+            world=world,
+            drop_last=self.drop_last,
+        )
+        return Loader(source, sampler, workers=self.workers, pin_memory=self.pin_memory, prefetch=self.prefetch)
+
+    def _check_arguments(self) -> None:
+        if self.kind not in self.format.kinds:
+            can = ", ".join(self.format.kinds)
+            raise UserError(
+                f"data format {type(self.format).__name__} gives {can}, but the task learns from {self.kind}"
+            )
+        if self.batch_size < 1:
+            raise UserError(f"data.batch_size={self.batch_size}: must be at least 1")
+        if self.augment and self.augment.coloured and self.channels not in (1, 3):
+            raise UserError(
+                f"data.channels={self.channels}: color_jitter and rand_augment work on 1 or 3; switch them off"
+            )
+
+    def _spec(self, resolution: tuple[int, int]) -> DataSpec:
+        train = self.splits.train
+        assert train is not None
+        counts = np.bincount(train.targets, minlength=len(self.splits.classes)) if self.kind == "class" else ()
+        return DataSpec(self.kind, self.splits.classes, self.channels, resolution, tuple(int(c) for c in counts))
+
+
+def default_workers() -> int:
+    """Half the processors that this process may use, 1 to 8."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, max(1, usable // 2))
+
+
+def _pair(resolution: int | Sequence[int]) -> tuple[int, int]:
+    pair = (resolution, resolution) if isinstance(resolution, int) else tuple(resolution)
+    if len(pair) != 2 or min(pair) < 1:
+        raise UserError(f"data.resolution={resolution}: give a side or [height, width] in pixels")
+    return pair[0], pair[1]
+
+
+def _distributed() -> bool:
+    return distributed.is_available() and distributed.is_initialized()

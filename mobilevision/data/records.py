@@ -1,0 +1,145 @@
+"""One split of a data set as flat arrays, and what reading a place gives: splits, notes, problems."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Box = tuple[float, float, float, float]
+"""(x, y, width, height) in upright pixels, x and y of the left upper corner."""
+
+Pixels = NDArray[np.uint8]
+"""A picture, uint8 [height, width, channels]."""
+
+
+class Records(ABC):
+    """One split: the pictures and what is to be learnt of each.
+
+    Only flat arrays live here, never a Python list with an entry a sample: every worker process would come to own a
+    copy of such a list, because counting references writes to its pages.
+
+    Attributes:
+        targets: int64 [n] for ``kind=class``; other kinds have other shapes, sample first.
+    """
+
+    targets: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """What a person finds the sample by: a path, or ``shapes/train/17``; always printable."""
+
+    @abstractmethod
+    def shape(self, index: int) -> tuple[int, int]:
+        """(height, width) in upright pixels, that is after the EXIF rotation.
+
+        Raises:
+            UnreadablePictureError: the picture cannot be read.
+        """
+
+    @abstractmethod
+    def pixels(
+        self, index: int, *, box: Box | None = None, size: tuple[int, int] | None = None, exact: bool = False
+    ) -> Pixels:
+        """The picture, or the part in ``box``, resized to ``size`` with antialiased bilinear weights.
+
+        Args:
+            index: the sample.
+            box: part to take, (x, y, w, h) in upright pixels; None takes all.
+            size: (height, width) of the result; None keeps the size of the part, to whole pixels.
+            exact: go through Pillow's ``resize(size, BILINEAR, box=box)`` on the fully decoded picture, which is what
+                a consumer of an exported model repeats. Otherwise a decode of only the part needed may be taken.
+
+        Raises:
+            UnreadablePictureError: the picture cannot be read.
+        """
+
+    def content(self, index: int) -> bytes:
+        """Bytes that are equal only for exact duplicates."""
+        return self.pixels(index).tobytes()
+
+    def subset(self, rows: NDArray[np.int64]) -> Records:
+        """The samples ``rows``, in that order."""
+        return Subset(self, rows)
+
+
+@final
+class Subset(Records):
+    """Some samples of other records."""
+
+    def __init__(self, records: Records, rows: NDArray[np.int64]) -> None:
+        self.records, self.rows = records, rows
+        self.targets = records.targets[rows]
+
+    def name(self, index: int) -> str:
+        """As in the records underneath."""
+        return self.records.name(int(self.rows[index]))
+
+    def shape(self, index: int) -> tuple[int, int]:
+        """As in the records underneath."""
+        return self.records.shape(int(self.rows[index]))
+
+    def pixels(
+        self, index: int, *, box: Box | None = None, size: tuple[int, int] | None = None, exact: bool = False
+    ) -> Pixels:
+        """As in the records underneath."""
+        return self.records.pixels(int(self.rows[index]), box=box, size=size, exact=exact)
+
+    def content(self, index: int) -> bytes:
+        """As in the records underneath."""
+        return self.records.content(int(self.rows[index]))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with the data that a person can mend.
+
+    Attributes:
+        where: the file, ``file:line`` or folder.
+        what: what is wrong there.
+        fix: what to do about it.
+    """
+
+    where: str
+    what: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what} ({self.fix})"
+
+
+@dataclass
+class Splits:
+    """What a format read.
+
+    Attributes:
+        train: samples to learn from; None where only an evaluation is possible.
+        val: samples to choose by; None where the data has none (the data module then takes a part of train).
+        test: samples to judge by; None where the data has none.
+        classes: class names in the order of the targets.
+        whole: the data came without any split, so that a test part too may be cut from ``train``.
+        notes: what was decided while reading, for the console.
+        problems: what was wrong; the rows concerned are already left out.
+    """
+
+    train: Records | None = None
+    val: Records | None = None
+    test: Records | None = None
+    classes: tuple[str, ...] = ()
+    whole: bool = False
+    notes: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def items(self) -> Iterator[tuple[str, Records]]:
+        """The splits that there are, by name."""
+        for name in ("train", "val", "test"):
+            records: Records | None = getattr(self, name)
+            if records is not None:
+                yield name, records
