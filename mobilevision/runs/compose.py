@@ -8,17 +8,21 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from mobilevision.errors import UserError
+from mobilevision.runs.config.check import check
+from mobilevision.runs.config.groups import plain
 from mobilevision.runs.search_path import searching, sources
 
 
-def compose(overrides: Iterable[str] = (), *, config_dir: str | None = None) -> DictConfig:
+def compose(overrides: Iterable[str] = (), *, config_dir: str | None = None, complete: bool = True) -> DictConfig:
     """Check and compose a configuration; imports nothing heavy.
 
     Args:
         overrides: as on the command line, ``["task=classification", "trainer.max_epochs=3"]``.
         config_dir: one more folder of configs to look into.
+        complete: whether values that are still missing (``???``) are errors, too.
 
     Returns:
         The whole configuration, closed against unknown keys.
@@ -29,6 +33,6 @@ def compose(overrides: Iterable[str] = (), *, config_dir: str | None = None) -> 
     found = sources(config_dir)
     with searching(found), initialize_config_dir(str(found[0].path), version_base="1.3"):
         try:
-            return hydra_compose("config", list(overrides))
-        except HydraException as error:
-            raise UserError(str(error)) from error
+            return hydra_compose("config", check(list(overrides), found, complete=complete))
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UserError(plain(error)) from error

@@ -1,0 +1,93 @@
+"""Every error of a configuration at once, found from yaml and source text alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hydra.core.override_parser.types import Override
+
+from mobilevision.errors import UserError
+from mobilevision.runs.config.grammar import parse, quoted
+from mobilevision.runs.config.groups import choose, groups, line_of
+from mobilevision.runs.config.keys import check_claims, check_files, check_missing, free_node
+from mobilevision.runs.config.kinds import check_kinds
+from mobilevision.runs.config.layout import Claim, Layout
+from mobilevision.runs.config.names import nearest_key
+from mobilevision.runs.search_path import Source
+
+
+def check(arguments: Sequence[str], found: Sequence[Source], *, complete: bool = True) -> list[str]:
+    """Check overrides; Hydra must have been initialised with the folders in ``found``.
+
+    Args:
+        arguments: overrides as typed.
+        found: the folders of configs.
+        complete: whether values that are still missing (``???``) are errors, too.
+
+    Returns:
+        The overrides as Hydra takes them.
+
+    Raises:
+        UserError: one text with every error.
+    """
+    errors: list[str] = []
+    overrides = parse(arguments, errors)
+    known = set(groups(found))
+    chosen = [each for each in overrides if _is_choice(each, known)]
+    rest = [each for each in overrides if each not in chosen and not each.is_hydra_override()]
+    layout = choose(chosen, found, errors)
+    result = [str(each.input_line) for each in overrides if each.is_hydra_override()] + [line_of(each) for each in chosen]
+    if layout is not None:
+        claims = [*layout.claims, *(_claim(each) for each in rest if not each.is_delete())]
+        errors += check_claims(claims, layout)
+        errors += (problem for each in rest if each.is_delete() for problem in _deletion(each, layout))
+        errors += check_files(layout)
+        errors += check_kinds(layout, found)
+        if complete:
+            errors += check_missing(claims, layout)
+        result += [_for_hydra(each, layout) for each in rest]
+    refuse(errors)
+    return result
+
+
+def refuse(errors: Sequence[str]) -> None:
+    """Raise what there is to raise.
+
+    Raises:
+        UserError: with one line for one error, else a line each.
+    """
+    lines = list(dict.fromkeys(errors))
+    if len(lines) == 1:
+        raise UserError(lines[0])
+    if lines:
+        raise UserError(f"{len(lines)} errors in the configuration:\n" + "\n".join(f"  {line}" for line in lines))
+
+
+def _is_choice(override: Override, known: set[str]) -> bool:
+    if override.is_delete() or override.is_hydra_override():
+        return False
+    return override.key_or_group in known and not isinstance(override.value(), dict)
+
+
+def _claim(override: Override) -> Claim:
+    return Claim(override.key_or_group, override.value(), str(override.input_line))
+
+
+def _deletion(override: Override, layout: Layout) -> list[str]:
+    key = override.key_or_group
+    if key in layout.choices:
+        return [f"{override.input_line}: a group cannot be taken away; choose another option of {key}"]
+    if key not in set(layout.keys()):
+        return [f"{override.input_line}: there is no key {key}{nearest_key(key, layout.keys())}"]
+    return []
+
+
+def _for_hydra(override: Override, layout: Layout) -> str:
+    """Without a needless ``+``; with one where a free node gets a new key."""
+    line = str(override.input_line)
+    if override.is_delete():
+        return line
+    return f"++{line_of(override)}" if free_node(override.key_or_group, layout) else line_of(override)
+
+
+__all__ = ["check", "quoted", "refuse"]

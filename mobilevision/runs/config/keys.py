@@ -1,0 +1,118 @@
+"""Whether a key exists and takes the value it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from mobilevision.runs.config.layout import FREE, Claim, Layout
+from mobilevision.runs.config.names import did_you_mean, nearest_key
+from mobilevision.runs.config.signatures import Signature, signature
+from mobilevision.runs.config.types import Type, kind_of, of_value
+
+SETTINGS = "mobilevision.runs.config.settings"
+TARGETS = {"": "Settings", "freeze": "Freeze", "probe": "Probe", "tune": "Tune"}  # nodes without a _target_ of their own
+METADATA = {"_target_", "_partial_", "_convert_", "_recursive_", FREE, "name", "kind", "kinds", "enabled"}
+
+
+def check_claims(claims: Iterable[Claim], layout: Layout) -> Iterator[str]:
+    """A line for every claim on a key that does not exist or takes no such value."""
+    for claim in claims:
+        for problem in _problems(claim.key, claim.value, layout):
+            yield f"{claim.where}: {problem}"
+
+
+def _problems(key: str, value: Any, layout: Layout) -> Iterator[str]:
+    if owner := free_node(key, layout):
+        yield from _free(owner, key, value, layout)
+        return
+    try:
+        present = layout.get(key)
+    except KeyError:
+        yield f"there is no key {key}{nearest_key(key, layout.keys())}"
+        return
+    if isinstance(present, dict) and present:
+        if not isinstance(value, dict):
+            yield f"{key} holds keys of its own: {', '.join(f'{key}.{name}' for name in present)}"
+            return
+        for name, below in value.items():
+            yield from _problems(f"{key}.{name}", below, layout)
+    elif reason := type_of(key, layout).refusal(value):
+        yield f"{key} {reason}" if reason.startswith("needs") else f"{key}: {reason}"
+
+
+def free_node(key: str, layout: Layout) -> str | None:
+    """The node above a key that takes keys which no yaml states (an empty ``{}``), if there is one."""
+    parts = key.split(".")
+    for length in range(1, len(parts)):
+        above = ".".join(parts[:length])
+        try:
+            if layout.get(above) == {}:
+                return above
+        except KeyError:
+            return None
+    return None
+
+
+def _free(owner: str, key: str, value: Any, layout: Layout) -> Iterator[str]:
+    """A key of a free node: an argument of the target above, unless the target takes the node as it is."""
+    parent, _, leaf = owner.rpartition(".")
+    target = _signature(parent, layout)
+    name = key.removeprefix(f"{owner}.").partition(".")[0]
+    if leaf != FREE or target is None or FREE in target.arguments:
+        return
+    if name in layout.get(parent):
+        yield f"{parent}.{name} is a key already: write {parent}.{name} without {FREE}"
+    elif name not in target.arguments:
+        if not target.more:
+            what = layout.get(parent).get("_target_")
+            yield f"{what} takes no argument {name}{did_you_mean(name, target.arguments)}"
+    elif key == f"{owner}.{name}" and (reason := target.type(name).refusal(value)):
+        yield f"{key} {reason}"
+
+
+def type_of(key: str, layout: Layout) -> Type:
+    """What a key accepts: by its target's annotation, and in any case what its yaml holds."""
+    parent, _, name = key.rpartition(".")
+    present = layout.get(key)
+    target = _signature(parent, layout)
+    if name.startswith("_") or target is None or name not in target.arguments:
+        return of_value(present)
+    stated = target.type(name)
+    if stated.open and not stated.kinds and not stated.choices:
+        return of_value(present)
+    default = of_value(present)
+    if default.open or kind_of(present) in stated.kinds or present in stated.choices or stated.open:
+        return stated if present is not None else stated | Type(frozenset({"none"}))
+    return stated | default
+
+
+def _signature(node: str, layout: Layout) -> Signature | None:
+    if node in TARGETS:
+        return signature(f"{SETTINGS}.{TARGETS[node]}")
+    values = layout.get(node)
+    target = values.get("_target_") if isinstance(values, dict) else None
+    return signature(target) if isinstance(target, str) else None
+
+
+def check_files(layout: Layout) -> Iterator[str]:
+    """A line for every key in an option's file that its target does not take."""
+    for key, node in layout.nodes():
+        target = _signature(key, layout)
+        if target is None or target.more or "_target_" not in node:
+            continue
+        for name in node:
+            if name not in METADATA and name not in target.arguments:
+                file, inside = layout.places[f"{key}.{name}"]
+                wrong = did_you_mean(str(name), target.arguments)
+                yield f"{file.at(inside)}: {node['_target_']} takes no argument {name}{wrong}"
+
+
+def check_missing(claims: Iterable[Claim], layout: Layout) -> Iterator[str]:
+    """A line for every value that the user has to give and has not."""
+    given = {claim.key for claim in claims}
+    for key in layout.keys():
+        if layout.get(key) == "???" and key not in given:
+            file, inside = layout.places[key]
+            comment = file.comments.get(inside)
+            yield f"{key} has no value: give {key}=VALUE{f' ({comment})' if comment else ''}"

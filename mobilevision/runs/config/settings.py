@@ -1,0 +1,41 @@
+"""The keys at the top of the configuration and their types; ``conf/config.yaml`` says what each is for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Keys without a group."""
+
+    seed: int
+    run_dir: str | None
+    resume: str | None
+    channels_last: bool
+    allocator: Literal["tuned", "system"]
+    compile: bool
+
+
+@dataclass(frozen=True)
+class Freeze:
+    """``freeze``."""
+
+    epochs: int
+    cache: bool
+
+
+@dataclass(frozen=True)
+class Probe:
+    """``probe``."""
+
+    enabled: bool
+
+
+@dataclass(frozen=True)
+class Tune:
+    """``tune``."""
+
+    batch_size: bool
+    learning_rate: bool
