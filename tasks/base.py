@@ -44,8 +44,8 @@ Stage = Literal["val", "test"]
 class Mix(Protocol):
     """Mixes the pictures of a batch and their targets, as mixup and cutmix do."""
 
-    def __call__(self, images: Tensor, targets: Tensor, *, classes: int) -> tuple[Tensor, Tensor]:
-        """Images [B, C, H, W] and targets int64 [B] in; mixed images and float targets [B, classes] out."""
+    def __call__(self, images: Tensor, targets: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+        """Images [B, C, H, W] and targets int64 [B] in; mixed images and float targets [B, num_classes] out."""
 
 
 class Task(pl.LightningModule, ABC):
@@ -163,14 +163,14 @@ class Task(pl.LightningModule, ABC):
         """One step; logs every ``trainer.log_every_n_steps`` steps only, since each log costs time."""
         del batch_idx
         if self.mix is not None and "image" in batch:
-            image, target = self.mix(batch["image"], batch["target"], classes=len(self.data_spec.classes))
+            image, target = self.mix(batch["image"], batch["target"], len(self.data_spec.classes))
             batch = {**batch, "image": image, "target": target}
         parts = self.loss(self._outputs(batch), batch)
         total = torch.stack(list(parts.values())).sum()
         self._mean_loss("train").update(total.detach())
         if self.global_step % max(self.trainer.log_every_n_steps, 1) == 0:
-            named = {f"train/{name}_loss_step": value.detach() for name, value in parts.items()}
-            self.log_dict(named if len(named) > 1 else {})
+            if len(parts) > 1:
+                self.log_dict({f"train/{name}_loss_step": value.detach() for name, value in parts.items()})
             self.log("train/loss_step", total.detach(), prog_bar=True)
         return total
 
@@ -215,6 +215,7 @@ class Task(pl.LightningModule, ABC):
         mean = self._mean_loss("train")
         checkpoint["mobilevision"] = {
             "data": self.data_spec.to_dict(),
+            "preset": self.backbone.preset.to_dict(),
             "epoch_loss": [float(mean.mean_value), float(mean.weight)],
         }
 

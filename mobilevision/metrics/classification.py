@@ -10,7 +10,6 @@ from torch import Tensor
 
 from mobilevision.metrics.metric import TaskMetric
 
-
 # Confidences are added up as whole numbers of this unit: the same sum in any order and on any number of processes.
 _UNIT = 2.0**-30
 

@@ -30,6 +30,7 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.best = self.checkpoints / "best.ckpt"
         self.last = self.checkpoints / "last.ckpt"
+        self.figures = self.path / "figures"
         self.predictions = self.path / "predictions"
         self.report = self.path / "report.html"
         self.log = self.path / "train.log"

@@ -1,0 +1,144 @@
+"""From a composed config to objects: data, backbone, head, loss, task, in this order, each told of those before."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from mobilevision.errors import UserError
+from mobilevision.spec import DataSpec
+
+if TYPE_CHECKING:
+    from mobilevision.backbones import Backbone
+    from mobilevision.cost import Cost
+    from mobilevision.data import DataModule
+    from mobilevision.runs.folder import RunFolder
+
+# Keys of an option's yaml that say what it fits; they are for the checks, not for the class.
+_METADATA = ("kinds", "kind", "name")
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a config became.
+
+    Attributes:
+        task: the LightningModule, a :class:`tasks.base.Task`.
+        data: the data module, read and split.
+        cost: parameters and mult-adds at the run's side.
+    """
+
+    task: Any
+    data: DataModule
+    cost: Cost
+
+
+def instantiate(node: Any, *, drop: tuple[str, ...] = (), **arguments: Any) -> Any:
+    """The object that a config node describes; ``arguments`` are handed on as they are."""
+    from hydra.utils import instantiate as hydra_instantiate
+    from omegaconf.errors import OmegaConfBaseException
+
+    plain = OmegaConf.to_container(node, resolve=True) if isinstance(node, DictConfig) else dict(node)
+    assert isinstance(plain, dict)
+    plain = {key: value for key, value in plain.items() if key not in drop}
+    try:
+        target = hydra_instantiate({"_target_": plain.pop("_target_"), "_partial_": True}, _convert_="all")
+        keywords = {key: _nested(value) for key, value in plain.items()}
+        return target(**keywords, **arguments)
+    except (OmegaConfBaseException, UserError) as error:
+        raise UserError(str(error)) from error
+    except Exception as error:
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from error
+        raise
+
+
+def _nested(value: Any) -> Any:
+    return instantiate(value) if isinstance(value, Mapping) and "_target_" in value else value
+
+
+def build(cfg: DictConfig, *, run_dir: Path | None = None) -> Built:
+    """Everything that a training needs, from its config.
+
+    Args:
+        cfg: a composed and checked config.
+        run_dir: where the data module lists the files it skips.
+
+    Raises:
+        UserError: if data, weights or head cannot be had or do not fit; the message names the key and the fix.
+    """
+    backbone = build_backbone(cfg)
+    augment = instantiate(cfg.augment) if cfg.get("augment") else None
+    data = build_data(cfg, augment=augment)
+    spec = data.setup_data(
+        default_resolution=(backbone.preset.side, backbone.preset.side), crop=backbone.preset.crop, run_dir=run_dir
+    )
+    task = build_task(cfg, spec, backbone, mix=mixing(augment))
+    return Built(task=task, data=data, cost=measure(task))
+
+
+def build_backbone(cfg: DictConfig) -> Backbone:
+    """The backbone for pictures of ``data.channels``, with its pretrained weights."""
+    backbone: Backbone = instantiate(cfg.backbone, channels=cfg.data.channels)
+    return backbone
+
+
+def build_data(cfg: DictConfig, *, augment: Any = None) -> DataModule:
+    """The data module, nothing read yet."""
+    data: DataModule = instantiate(cfg.data, drop=("kinds",), augment=augment)
+    return data
+
+
+def build_task(cfg: DictConfig, spec: DataSpec, backbone: Backbone, *, mix: Any = None) -> Any:
+    """The task over ``backbone`` for data of ``spec``; the head takes over the weights' classifier if it fits."""
+    head = instantiate(cfg.head, drop=("kinds",), backbone=backbone.spec, data=spec)
+    if backbone.classifier is not None:
+        head.load_classifier(*backbone.classifier)
+    task = instantiate(
+        cfg.task,
+        drop=_METADATA,
+        backbone=backbone,
+        head=head,
+        loss=instantiate(cfg.loss, data=spec),
+        data=spec,
+        optimizer=instantiate(cfg.optimizer),
+        scheduler=instantiate(cfg.scheduler),
+        mix=mix,
+        channels_last=cfg.channels_last,
+    )
+    return task
+
+
+def mixing(augment: Any) -> Any:
+    """The augmentation's batch mixing as the task calls it, or None where it mixes nothing."""
+    return augment.mix if augment is not None and augment.mixes else None
+
+
+def measure(task: Any) -> Cost:
+    """Cost of one picture at the run's side."""
+    import torch
+
+    from mobilevision.cost import count
+
+    spec: DataSpec = task.data_spec
+    return count(task, torch.empty(1, spec.channels, *spec.resolution, dtype=torch.uint8, device="meta"))
+
+
+def build_callbacks(cfg: DictConfig, task: Any, folder: RunFolder) -> list[Any]:
+    """The enabled callbacks; one that asks for ``folder``, ``monitor``, ``mode`` or ``seed`` is given it."""
+    from hydra.utils import get_method
+
+    known = {"folder": folder, "monitor": f"val/{task.primary}", "mode": task.mode, "seed": cfg.seed}
+    made = []
+    for node in cfg.callbacks.values():
+        if node is None or not node.enabled:
+            continue
+        asked = inspect.signature(get_method(node["_target_"])).parameters
+        given = {name: value for name, value in known.items() if name in asked and name not in node}
+        made.append(instantiate(node, drop=("enabled",), **given))
+    return made

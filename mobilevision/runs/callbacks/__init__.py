@@ -1,0 +1,25 @@
+"""What watches a training: checkpoints, history, randomness, freezing."""
+
+from mobilevision.runs.callbacks.checkpoints import BestCheckpoint, LastCheckpoint, read_checkpoint
+from mobilevision.runs.callbacks.ema import EMA
+from mobilevision.runs.callbacks.freeze import Freeze
+from mobilevision.runs.callbacks.history import History
+from mobilevision.runs.callbacks.pictures import Pictures
+from mobilevision.runs.callbacks.probe import Probe
+from mobilevision.runs.callbacks.progress import Progress
+from mobilevision.runs.callbacks.randomness import Randomness
+from mobilevision.runs.callbacks.stopping import EarlyStopping
+
+__all__ = [
+    "EMA",
+    "BestCheckpoint",
+    "EarlyStopping",
+    "Freeze",
+    "History",
+    "LastCheckpoint",
+    "Pictures",
+    "Probe",
+    "Progress",
+    "Randomness",
+    "read_checkpoint",
+]

@@ -1,0 +1,153 @@
+"""best.ckpt and last.ckpt, never half-written.
+
+Lightning's own callback leaves last.ckpt stale when it also watches a metric, overwrites best.ckpt when a run is
+interrupted, and remembers absolute paths, so that a moved run folder forgets its best score. These two do not.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal, final
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from mobilevision.errors import UserError
+from mobilevision.runs.folder import RunFolder
+
+_PART = ".part"
+
+
+@final
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its place, flushes it to the disk and renames it: all of it or nothing."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """As Lightning's, on a local disk."""
+        del storage_options
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(target.name + _PART)
+        with part.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, target)
+
+
+@final
+class BestCheckpoint(Checkpoint):
+    """Keeps the weights that did best on val in ``best.ckpt``.
+
+    Args:
+        folder: the run's.
+        monitor: metric, such as ``val/top1``.
+        mode: whether more or less of it is better.
+    """
+
+    def __init__(self, *, folder: RunFolder, monitor: str, mode: Literal["max", "min"]) -> None:
+        self.path = folder.best
+        self.monitor = monitor
+        self.mode = mode
+        self.score: float | None = None
+        self.epoch: int | None = None
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save where the metric improved; every process saw the same metric, so all save or none does."""
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        value = trainer.callback_metrics.get(self.monitor)
+        if value is None:
+            known = ", ".join(sorted(trainer.callback_metrics))
+            raise UserError(f"best.ckpt follows {self.monitor}, which is not measured; there are: {known}")
+        score = float(value)
+        if self.score is None or (score > self.score if self.mode == "max" else score < self.score):
+            self.score, self.epoch = score, trainer.current_epoch
+            trainer.save_checkpoint(self.path)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best score so far, without any path."""
+        return {"score": self.score, "epoch": self.epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Undo :meth:`state_dict`."""
+        self.score, self.epoch = state_dict["score"], state_dict["epoch"]
+
+
+@final
+class LastCheckpoint(Checkpoint):
+    """Keeps where the training is in ``last.ckpt``: every epoch, every n steps, and when it breaks off.
+
+    The one before stays as ``previous.ckpt``, for the day when a disk ruins the newer one.
+
+    Args:
+        folder: the run's.
+        every_n_steps: optimiser steps between two saves inside an epoch; 0 saves at epochs' ends only.
+    """
+
+    def __init__(self, *, folder: RunFolder, every_n_steps: int = 0) -> None:
+        self.path = folder.last
+        self.every_n_steps = every_n_steps
+        self._saved_step = -1
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
+        """Save every n optimiser steps."""
+        step = trainer.global_step
+        if self.every_n_steps and step % self.every_n_steps == 0 and step != self._saved_step:
+            self._save(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save the epoch."""
+        self._save(trainer)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Save where it broke off, unless it broke because the weights are not numbers any more."""
+        broken = isinstance(exception, FloatingPointError)
+        if trainer.state.fn == "fit" and trainer.global_step > 0 and not broken:
+            self._save(trainer)
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        if trainer.is_global_zero and self.path.exists():
+            os.replace(self.path, previous(self.path))
+        trainer.save_checkpoint(self.path)
+        self._saved_step = trainer.global_step
+
+
+def previous(path: Path) -> Path:
+    """Where the checkpoint before ``last.ckpt`` lies."""
+    return path.with_name("previous.ckpt")
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """A checkpoint on the CPU, read without running anything in it.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path}: not a readable checkpoint ({reason[:160]})") from error
+    return checkpoint
+
+
+def newest_readable(folder: RunFolder) -> Path:
+    """The checkpoint to resume from: last.ckpt, or the one before where that is missing or ruined.
+
+    Raises:
+        UserError: if none can be read.
+    """
+    for part in folder.checkpoints.glob(f"*{_PART}"):
+        part.unlink(missing_ok=True)
+    for path in (folder.last, previous(folder.last)):
+        if path.is_file():
+            try:
+                read_checkpoint(path)
+            except UserError:
+                continue
+            return path
+    raise UserError(f"{folder.path}: no checkpoint to resume from; start the run anew")

@@ -1,0 +1,53 @@
+"""metrics.csv: a row an epoch."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any, final
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint
+
+from mobilevision.runs.folder import RunFolder, write_text
+
+
+@final
+class History(Checkpoint):
+    """Writes each epoch's metrics, whatever the logger.
+
+    It counts as a checkpoint for Lightning, so that it runs after the task has logged its epoch, and before
+    last.ckpt is saved: an epoch that has a checkpoint has its row.
+
+    Args:
+        folder: the run's.
+    """
+
+    def __init__(self, *, folder: RunFolder) -> None:
+        self.path = folder.metrics_csv
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Add the row; rows of epochs that are being repeated after a kill give way."""
+        if not trainer.is_global_zero:
+            return
+        epoch = trainer.current_epoch
+        rows = [row for row in read_history(self.path) if int(row["epoch"]) < epoch]
+        measured = {
+            name: float(value) for name, value in sorted(trainer.callback_metrics.items()) if not name.endswith("_step")
+        }
+        rows.append({"epoch": epoch, "step": trainer.global_step, **measured})
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.path, text.getvalue())
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """The rows of metrics.csv, values as text; none where there is no file yet."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,88 @@
+"""Fit the head on frozen features before anything else is trained.
+
+Fine-tuning from a random head first tears pretrained features apart and then mends them; from a fitted head it need
+not (Kumar et al. 2022, arXiv 2202.10054: linear probing, then fine-tuning). On a few hundred pictures that is worth
+points, and costs seconds: the features are computed once.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, final
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from torch import Tensor, nn
+
+from mobilevision.runs.features import SplitFeatures, split_features
+
+
+@final
+class Probe(Callback):
+    """Fits the head with L-BFGS on the features of the unaugmented pictures; val chooses its weight decay.
+
+    Args:
+        decays: weight decays of the head's matrices to try.
+        steps: L-BFGS iterations for each.
+    """
+
+    def __init__(self, *, decays: tuple[float, ...] | list[float] = (1e-4, 1e-3, 1e-2), steps: int = 100) -> None:
+        self.decays = tuple(decays)
+        self.steps = steps
+        self.scores: dict[float, float] = {}
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Fit, unless this run was started before."""
+        if trainer.ckpt_path is not None or trainer.global_step:
+            return
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        train, val = (split_features(pl_module, data, split) for split in ("train", "val"))
+        start = copy.deepcopy(pl_module.head.state_dict())
+        fitted: dict[float, dict[str, Tensor]] = {}
+        for decay in self.decays:
+            pl_module.head.load_state_dict(start)
+            fit_head(pl_module, train, decay=decay, steps=self.steps)
+            fitted[decay] = copy.deepcopy(pl_module.head.state_dict())
+            self.scores[decay] = score(pl_module, val)
+        better = max if pl_module.mode == "max" else min
+        best = better(self.scores, key=self.scores.__getitem__)
+        pl_module.head.load_state_dict(fitted[best])
+        if trainer.is_global_zero:
+            print(f"probe: val/{pl_module.primary} {self.scores[best]:.4f} (weight decay {best:g})", flush=True)
+
+
+def fit_head(task: Any, train: SplitFeatures, *, decay: float, steps: int) -> None:
+    """Minimise the task's own loss plus ``decay / 2`` times the squared matrices of its head, on cached features."""
+    device = next(task.head.parameters()).device
+    features, batch = _to(train, device)
+    head: nn.Module = task.head.eval()
+    parameters = [parameter for parameter in head.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.LBFGS(parameters, max_iter=steps, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = torch.stack(list(task.loss(head(features), batch).values())).sum()
+        loss = loss + 0.5 * decay * sum(p.square().sum() for p in parameters if p.ndim > 1)
+        loss.backward()
+        return loss
+
+    with torch.enable_grad():
+        optimizer.step(closure)
+    optimizer.zero_grad()
+
+
+@torch.no_grad()
+def score(task: Any, part: SplitFeatures) -> float:
+    """The task's primary metric on cached features."""
+    device = next(task.head.parameters()).device
+    features, batch = _to(part, device)
+    metric = task.configure_metrics().to(device)
+    metric.update(task.decode(task.head.eval()(features)), batch["target"])
+    return float(metric.compute()[task.primary])
+
+
+def _to(part: SplitFeatures, device: torch.device) -> tuple[Any, dict[str, Tensor]]:
+    maps = {stride: feature.to(device) for stride, feature in part.features.maps.items()}
+    pooled = None if part.features.pooled is None else part.features.pooled.to(device)
+    return part.features._replace(maps=maps, pooled=pooled), {"target": part.target.to(device)}

@@ -1,0 +1,50 @@
+"""Features of a whole split, computed once with a backbone that stands still."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mobilevision.spec import Features
+
+
+class SplitFeatures(NamedTuple):
+    """Features and targets of a split, in its order.
+
+    Attributes:
+        features: tensors with all samples as their batch, on the CPU.
+        target: the targets of all samples.
+    """
+
+    features: Features
+    target: Tensor
+
+
+@torch.no_grad()
+def split_features(task: Any, data: Any, split: Literal["train", "val"]) -> SplitFeatures:
+    """Features of every sample of a split, from unaugmented pictures, in evaluation mode.
+
+    Args:
+        task: a :class:`tasks.base.Task`.
+        data: a :class:`mobilevision.data.DataModule` that is set up.
+        split: which part.
+    """
+    training = task.training
+    task.eval()
+    device = next(task.backbone.parameters()).device
+    parts: list[Features] = []
+    targets: list[Tensor] = []
+    for batch in data.eval_dataloader(split, shard=False):
+        features = task.backbone(batch["image"].to(device), task.head.needs)
+        parts.append(Features({s: m.cpu() for s, m in features.maps.items()}, _cpu(features.pooled)))
+        targets.append(batch["target"])
+    task.train(training)
+    maps = {stride: torch.cat([part.maps[stride] for part in parts]) for stride in parts[0].maps}
+    pooled = None if parts[0].pooled is None else torch.cat([p.pooled for p in parts if p.pooled is not None])
+    return SplitFeatures(Features(maps, pooled), torch.cat(targets))
+
+
+def _cpu(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.cpu()

@@ -1,0 +1,81 @@
+"""From a run folder back to its trained model; its data set need not be there any more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from omegaconf import DictConfig, OmegaConf
+
+from mobilevision.errors import UserError
+from mobilevision.runs.build import build_backbone, build_task
+from mobilevision.runs.folder import RunFolder
+from mobilevision.spec import DataSpec
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A run's model as it was trained.
+
+    Attributes:
+        task: a :class:`tasks.base.Task` in evaluation mode, on the CPU.
+        cfg: the run's config.
+        folder: the run folder.
+    """
+
+    task: Any
+    cfg: DictConfig
+    folder: RunFolder
+
+
+def load_run(path: str | Path, *, which: Literal["best", "last"] = "best") -> Restored:
+    """Rebuild a run's model from its config and a checkpoint; no data and no pretrained weights are read.
+
+    Args:
+        path: the run folder.
+        which: the checkpoint.
+
+    Raises:
+        UserError: if the folder holds no run, or the checkpoint cannot be read or does not fit its config.
+    """
+    from mobilevision.runs.callbacks import read_checkpoint
+
+    folder = RunFolder.existing(path)
+    cfg = load_config(folder)
+    file = folder.best if which == "best" else folder.last
+    if not file.is_file():
+        raise UserError(f"{file}: the run has no such checkpoint yet")
+    checkpoint = read_checkpoint(file)
+    if "mobilevision" not in checkpoint:
+        raise UserError(f"{file}: not a checkpoint of mobilevision")
+    known = checkpoint["mobilevision"]
+    bare = OmegaConf.merge(cfg, {"backbone": {"weights": None}})
+    OmegaConf.update(bare, "backbone.preset", known["preset"], force_add=True)
+    task = build_task(bare, DataSpec.from_dict(known["data"]), build_backbone(bare))
+    try:
+        task.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        raise UserError(f"{file}: does not fit the run's config.yaml: {str(error).splitlines()[1].strip()}") from error
+    task.eval()
+    return Restored(task=task, cfg=cfg, folder=folder)
+
+
+def load_config(folder: RunFolder) -> DictConfig:
+    """A run's config; its targets must be ones that we instantiate.
+
+    Raises:
+        UserError: if it cannot be read, or names a target from elsewhere.
+    """
+    import yaml
+
+    from mobilevision.runs.config import check_targets
+
+    try:
+        cfg = OmegaConf.load(folder.config)
+    except (yaml.YAMLError, OSError) as error:
+        raise UserError(f"{folder.config}: not readable YAML ({str(error).splitlines()[0]})") from error
+    if not isinstance(cfg, DictConfig) or "task" not in cfg:
+        raise UserError(f"{folder.config}: not the config of a run")
+    check_targets(cfg)
+    return cfg

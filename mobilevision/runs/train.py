@@ -1,0 +1,145 @@
+"""One training, from a composed config to a finished run folder."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from mobilevision.errors import UserError
+from mobilevision.runs.folder import RunFolder, write_json, write_text
+from mobilevision.runs.processes import shared_folder
+
+if TYPE_CHECKING:
+    from pytorch_lightning import Trainer
+
+    from mobilevision.runs.build import Built
+    from mobilevision.runs.loggers import Tracker
+
+
+def train(cfg: DictConfig) -> dict[str, float]:
+    """Train, test, and leave everything in the run folder.
+
+    Args:
+        cfg: a composed and checked config; with ``resume`` set, the one of the run to go on with.
+
+    Returns:
+        The final metrics, fractions from 0 to 1, by ``test/<metric>``.
+
+    Raises:
+        UserError: for all that the user can mend.
+    """
+    from mobilevision.runs.build import build
+    from mobilevision.runs.finish import finish
+    from mobilevision.runs.recording import recording
+    from mobilevision.runs.tuning import tune
+
+    folder = open_folder(cfg)
+    with recording(folder.log, resumed=cfg.resume is not None):
+        prepare_process(cfg)
+        built = build(cfg, run_dir=folder.path)
+        if cfg.compile:
+            built.task.backbone.compile()
+        tracker = make_tracker(cfg, folder)
+        trainer = make_trainer(cfg, built, folder, tracker)
+        if trainer.is_global_zero:
+            announce(cfg, built, folder, tracker, trainer)
+        tune(cfg, trainer, built, folder)
+        fit(cfg, trainer, built, folder)
+        results = test(trainer, built, folder)
+        if trainer.is_global_zero:
+            finish(built, folder, tracker, results)
+        return results
+
+
+def open_folder(cfg: DictConfig) -> RunFolder:
+    """The folder of this run, the same in all its processes; a new one holds its config from the start."""
+    if cfg.resume is not None:
+        return RunFolder.existing(cfg.resume)
+    folder = RunFolder(shared_folder(lambda: RunFolder.create(cfg.task.name, cfg.run_dir).path))
+    if not folder.config.exists():
+        write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
+    return folder
+
+
+def announce(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Tracker, trainer: Trainer) -> None:
+    """Say what was composed, and keep it for the report."""
+    from mobilevision.runs.summary import print_start, run_info
+
+    device = f"{trainer.strategy.root_device}" + (f" x {trainer.world_size}" if trainer.world_size > 1 else "")
+    info = run_info(cfg, built, device=device)
+    if cfg.resume is None:
+        write_json(folder.info_json, info)
+    tracker.summary({key: info[key] for key in ("parameters", "mult_adds")})
+    print_start(info, tracker.opening())
+
+
+def prepare_process(cfg: DictConfig) -> None:
+    """Seed everything and keep freed memory for the next step, before any worker is started."""
+    from pytorch_lightning import seed_everything
+
+    from mobilevision.runs.allocator import tune_allocator
+    from mobilevision.runs.quiet import quiet
+
+    quiet()
+    if cfg.allocator == "tuned":
+        tune_allocator()
+    seed_everything(cfg.seed, verbose=False)
+
+
+def make_tracker(cfg: DictConfig, folder: RunFolder) -> Tracker:
+    """The tracker of ``logger=``."""
+    from mobilevision.runs.build import instantiate
+
+    config = OmegaConf.to_container(cfg, resolve=True)
+    tracker: Tracker = instantiate(cfg.logger, run_dir=folder.path, config=config)
+    return tracker
+
+
+def make_trainer(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Any) -> Trainer:
+    """Lightning's trainer with our callbacks; its own files, if any, go into the run folder."""
+    from mobilevision.runs.build import build_callbacks, instantiate
+    from mobilevision.runs.callbacks import Freeze, Probe, Randomness
+    from mobilevision.runs.callbacks.checkpoints import AtomicCheckpointIO
+
+    callbacks = [Randomness(seed=cfg.seed), *build_callbacks(cfg, built.task, folder)]
+    if cfg.freeze.epochs:
+        callbacks.append(Freeze(epochs=cfg.freeze.epochs, cache=cfg.freeze.cache))
+    if cfg.probe.enabled:
+        options = {key: value for key, value in cfg.probe.items() if key != "enabled"}
+        callbacks.append(Probe(**options))
+    node = OmegaConf.to_container(cfg.trainer, resolve=True)
+    assert isinstance(node, dict)
+    node.update(node.pop("kwargs", None) or {})
+    if cfg.freeze.epochs and node["strategy"] == "ddp":
+        node["strategy"] = "ddp_find_unused_parameters_true"  # a frozen backbone has no gradients to add up
+    trainer: Trainer = instantiate(
+        node,
+        callbacks=callbacks,
+        logger=tracker,
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=folder.path,
+        enable_checkpointing=True,
+        enable_progress_bar=any(type(callback).__name__ == "Bar" for callback in callbacks),
+    )
+    return trainer
+
+
+def fit(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFolder) -> None:
+    """Fit from the start, or from where the run was stopped."""
+    from mobilevision.runs.callbacks.checkpoints import newest_readable
+
+    start = None if cfg.resume is None else newest_readable(folder)
+    if cfg.resume is not None:
+        print(f"resume: {start}", flush=True)
+    trainer.fit(built.task, datamodule=built.data, ckpt_path=start, weights_only=True)
+    if trainer.interrupted:
+        raise UserError(f"stopped; python train.py resume={shlex.quote(str(folder.path))} goes on where it was")
+
+
+def test(trainer: Trainer, built: Built, folder: RunFolder) -> dict[str, float]:
+    """Measure the best weights on the test split; metrics are exact on any number of processes."""
+    path = folder.best if folder.best.is_file() else folder.last
+    measured = trainer.test(built.task, datamodule=built.data, ckpt_path=path, verbose=False, weights_only=True)
+    return {name: float(value) for part in measured for name, value in part.items()}
