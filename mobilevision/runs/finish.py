@@ -13,8 +13,6 @@ from mobilevision.runs.folder import write_json
 from mobilevision.runs.info import update_info
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
     from mobilevision.runs.build import Built
     from mobilevision.runs.folder import RunFolder
     from mobilevision.runs.loggers import Tracker
@@ -24,18 +22,11 @@ _PICTURES = 16
 
 
 def finish(
-    cfg: DictConfig,
-    built: Built,
-    folder: RunFolder,
-    tracker: Tracker,
-    results: Mapping[str, float],
-    *,
-    stage: str = "test",
+    built: Built, folder: RunFolder, tracker: Tracker, results: Mapping[str, float], *, stage: str = "test"
 ) -> None:
     """Write and track what the training came to, and print it; called in one process.
 
     Args:
-        cfg: the run's config.
         built: the task as it was tested, and what it was tested on.
         folder: the run's.
         tracker: the run's.
@@ -58,10 +49,9 @@ def finish(
 def keep_evaluation(task: Any, folder: RunFolder, stage: str) -> None:
     """The task's tables as ``tables.json`` (table -> rows) and its charts as ``figures/<name>.png``."""
     write_json(folder.tables_json, task.tables(stage))
-    places = folder.path / "figures"
-    places.mkdir(exist_ok=True)
+    folder.figures.mkdir(exist_ok=True)
     for name, picture in task.figures(stage).items():
-        picture.save(places / f"{name}.png")
+        picture.save(folder.figures / f"{name}.png")
 
 
 def track(built: Built, folder: RunFolder, tracker: Tracker, results: Mapping[str, float], stage: str) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
+import sys
 from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mobilevision.runs.folder import write_json
@@ -18,8 +22,14 @@ if TYPE_CHECKING:
 _LIBRARIES = ("mobilevision", "torch", "torchvision", "timm", "pytorch-lightning", "numpy", "pillow")
 
 
-def run_info(cfg: DictConfig, built: Built) -> dict[str, Any]:
-    """What was composed: task, backbone, costs, data, device, versions."""
+def run_info(cfg: DictConfig, built: Built, *, device: str) -> dict[str, Any]:
+    """What was composed: task, backbone, costs, data, device, command, versions.
+
+    Args:
+        cfg: the composed configuration.
+        built: what it became.
+        device: where it runs, in words.
+    """
     task, splits, spec = built.task, built.data.splits, built.task.data_spec
     report = task.backbone.report
     return {
@@ -37,7 +47,9 @@ def run_info(cfg: DictConfig, built: Built) -> dict[str, Any]:
         "notes": list(splits.notes),
         "problems": [str(problem) for problem in splits.problems],
         "weights": [] if report is None else report.lines(),
-        "device": device(cfg.trainer.get("accelerator", "auto")),
+        "device": device,
+        "command": command_line(),
+        "started": datetime.now().isoformat(timespec="seconds"),
         "versions": versions(),
     }
 
@@ -58,16 +70,12 @@ def read_info(folder: RunFolder) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def device(accelerator: str) -> str:
-    """Where a training with this accelerator runs, in words."""
-    import torch
-
-    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        count = torch.cuda.device_count()
-        return f"{torch.cuda.get_device_name(0)}{f' (one of {count})' if count > 1 else ''}"
-    if accelerator in ("auto", "mps") and torch.backends.mps.is_available():
-        return "Apple GPU"
-    return f"CPU, {torch.get_num_threads()} threads"
+def command_line() -> str:
+    """The command as it was typed, ready to be typed again; empty where Python code started the run."""
+    program = Path(sys.argv[0]).name
+    if program == "train.py":
+        return shlex.join(["python", "train.py", *sys.argv[1:]])
+    return shlex.join([program, *sys.argv[1:]]) if program == "mobilevision" else ""
 
 
 def versions() -> dict[str, str]:

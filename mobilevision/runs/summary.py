@@ -9,27 +9,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from mobilevision.runs.info import run_info, update_info
-from mobilevision.runs.recording import recording
+from mobilevision.runs.info import run_info
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
-    from mobilevision.runs.build import Built
     from mobilevision.runs.folder import RunFolder
-    from mobilevision.runs.loggers import Tracker
 
-__all__ = ["print_metrics", "print_results", "print_start", "recording", "show_start"]
+__all__ = ["by_stage", "number", "print_metrics", "print_results", "print_start", "run_info", "side"]
 
 _SHOWN_CLASSES = 8
-
-
-def show_start(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Tracker) -> None:
-    """Keep in info.json what was composed, and print it; in the run's first process only."""
-    from pytorch_lightning.utilities import rank_zero_only
-
-    if getattr(rank_zero_only, "rank", 0) == 0:
-        print_start(update_info(folder, run_info(cfg, built)), tracker.opening())
 
 
 def print_start(info: Mapping[str, Any], lines: Sequence[str] = (), *, console: Console | None = None) -> None:
