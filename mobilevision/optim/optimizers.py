@@ -100,7 +100,8 @@ def _layers(backbone: nn.Module) -> Iterator[tuple[str, int]]:
     if hasattr(backbone, "group_matcher"):
         from timm.models import group_parameters
 
-        grouped = group_parameters(backbone, backbone.group_matcher(coarse=False), reverse=True)
+        matcher: Any = backbone.group_matcher
+        grouped = group_parameters(backbone, matcher(coarse=False), reverse=True)
     else:
         grouped = auto_group_layers(backbone)  # pragma: no cover - every timm model has a group_matcher
     yield from grouped.items()

@@ -45,7 +45,7 @@ def instantiate(node: Any, *, drop: tuple[str, ...] = (), **arguments: Any) -> A
 
     plain = OmegaConf.to_container(node, resolve=True) if isinstance(node, DictConfig) else dict(node)
     assert isinstance(plain, dict)
-    plain = {key: value for key, value in plain.items() if key not in drop}
+    plain = {str(key): value for key, value in plain.items() if key not in drop}
     try:
         target = hydra_instantiate({"_target_": plain.pop("_target_"), "_partial_": True}, _convert_="all")
         keywords = {key: _nested(value) for key, value in plain.items()}

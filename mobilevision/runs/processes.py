@@ -29,7 +29,7 @@ def shared_folder(create: Callable[[], Path]) -> Path:
 
 
 def _through_torchrun(create: Callable[[], Path]) -> Path:
-    from torch.distributed import TCPStore
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     store = TCPStore(address, port, is_master=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.errors import UserError
-from mobilevision.runs.folder import RunFolder, write_json, write_text
+from mobilevision.runs.folder import RunFolder, write_text
 from mobilevision.runs.processes import shared_folder
 
 if TYPE_CHECKING:
@@ -33,10 +33,11 @@ def train(cfg: DictConfig) -> dict[str, float]:
     from mobilevision.runs.build import build
     from mobilevision.runs.finish import finish
     from mobilevision.runs.recording import recording
+    from mobilevision.runs.summary import show_start
     from mobilevision.runs.tuning import tune
 
     folder = open_folder(cfg)
-    with recording(folder.log, resumed=cfg.resume is not None):
+    with recording(folder.log):
         prepare_process(cfg)
         built = build(cfg, run_dir=folder.path)
         if cfg.compile:
@@ -44,12 +45,12 @@ def train(cfg: DictConfig) -> dict[str, float]:
         tracker = make_tracker(cfg, folder)
         trainer = make_trainer(cfg, built, folder, tracker)
         if trainer.is_global_zero:
-            announce(cfg, built, folder, tracker, trainer)
+            show_start(cfg, built, folder, tracker)
         tune(cfg, trainer, built, folder)
         fit(cfg, trainer, built, folder)
         results = test(trainer, built, folder)
         if trainer.is_global_zero:
-            finish(built, folder, tracker, results)
+            finish(cfg, built, folder, tracker, results)
         return results
 
 
@@ -63,26 +64,12 @@ def open_folder(cfg: DictConfig) -> RunFolder:
     return folder
 
 
-def announce(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Tracker, trainer: Trainer) -> None:
-    """Say what was composed, and keep it for the report."""
-    from mobilevision.runs.summary import print_start, run_info
-
-    device = f"{trainer.strategy.root_device}" + (f" x {trainer.world_size}" if trainer.world_size > 1 else "")
-    info = run_info(cfg, built, device=device)
-    if cfg.resume is None:
-        write_json(folder.info_json, info)
-    tracker.summary({key: info[key] for key in ("parameters", "mult_adds")})
-    print_start(info, tracker.opening())
-
-
 def prepare_process(cfg: DictConfig) -> None:
     """Seed everything and keep freed memory for the next step, before any worker is started."""
     from pytorch_lightning import seed_everything
 
     from mobilevision.runs.allocator import tune_allocator
-    from mobilevision.runs.quiet import quiet
 
-    quiet()
     if cfg.allocator == "tuned":
         tune_allocator()
     seed_everything(cfg.seed, verbose=False)

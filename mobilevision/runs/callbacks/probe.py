@@ -64,11 +64,11 @@ def fit_head(task: Any, train: SplitFeatures, *, decay: float, steps: int) -> No
         optimizer.zero_grad()
         loss = torch.stack(list(task.loss(head(features), batch).values())).sum()
         loss = loss + 0.5 * decay * sum(p.square().sum() for p in parameters if p.ndim > 1)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
     with torch.enable_grad():
-        optimizer.step(closure)
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
     optimizer.zero_grad()
 
 
