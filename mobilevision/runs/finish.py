@@ -13,6 +13,8 @@ from mobilevision.runs.folder import write_json
 from mobilevision.runs.info import update_info
 
 if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
     from mobilevision.runs.build import Built
     from mobilevision.runs.folder import RunFolder
     from mobilevision.runs.loggers import Tracker
@@ -21,22 +23,21 @@ _log = logging.getLogger(__name__)
 _PICTURES = 16
 
 
-def finish(
-    built: Built, folder: RunFolder, tracker: Tracker, results: Mapping[str, float], *, stage: str = "test"
-) -> None:
+def finish(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Tracker, results: Mapping[str, float]) -> None:
     """Write and track what the training came to, and print it; called in one process.
 
     Args:
+        cfg: the run's config.
         built: the task as it was tested, and what it was tested on.
         folder: the run's.
         tracker: the run's.
         results: ``<stage>/<metric>`` -> value of the test.
-        stage: the task's stage that was measured last.
     """
+    del cfg
     write_json(folder.metrics_json, dict(results))
-    keep_evaluation(built.task, folder, stage)
+    keep_evaluation(built.task, folder, "test")
     update_info(folder, {"finished": datetime.now().isoformat(timespec="seconds")})
-    track(built, folder, tracker, results, stage)
+    track(built, folder, tracker, results, "test")
     try:
         from mobilevision.runs.report import write_report
 

@@ -22,14 +22,8 @@ if TYPE_CHECKING:
 _LIBRARIES = ("mobilevision", "torch", "torchvision", "timm", "pytorch-lightning", "numpy", "pillow")
 
 
-def run_info(cfg: DictConfig, built: Built, *, device: str) -> dict[str, Any]:
-    """What was composed: task, backbone, costs, data, device, command, versions.
-
-    Args:
-        cfg: the composed configuration.
-        built: what it became.
-        device: where it runs, in words.
-    """
+def run_info(cfg: DictConfig, built: Built) -> dict[str, Any]:
+    """What was composed: task, backbone, costs, data, device, command, versions."""
     task, splits, spec = built.task, built.data.splits, built.task.data_spec
     report = task.backbone.report
     return {
@@ -47,7 +41,7 @@ def run_info(cfg: DictConfig, built: Built, *, device: str) -> dict[str, Any]:
         "notes": list(splits.notes),
         "problems": [str(problem) for problem in splits.problems],
         "weights": [] if report is None else report.lines(),
-        "device": device,
+        "device": device(str(cfg.trainer.get("accelerator", "auto"))),
         "command": command_line(),
         "started": datetime.now().isoformat(timespec="seconds"),
         "versions": versions(),
@@ -68,6 +62,18 @@ def read_info(folder: RunFolder) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def device(accelerator: str) -> str:
+    """Where a training with this ``trainer.accelerator`` runs, in words."""
+    import torch
+
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        count = torch.cuda.device_count()
+        return f"{torch.cuda.get_device_name(0)}{f' (of {count} GPUs)' if count > 1 else ''}"
+    if accelerator in ("auto", "mps") and torch.backends.mps.is_available():
+        return "Apple GPU"
+    return f"CPU, {torch.get_num_threads()} threads"
 
 
 def command_line() -> str:

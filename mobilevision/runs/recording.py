@@ -29,14 +29,13 @@ _IDLE = (
 
 
 @contextmanager
-def recording(path: Path, *, resumed: bool = False) -> Iterator[None]:
+def recording(path: Path) -> Iterator[None]:
     """Append standard output and error to a file while this lasts, in the run's first process only.
 
     Libraries' notes that lead to nothing are kept from both.
 
     Args:
-        path: the run's ``train.log``.
-        resumed: go on in the file that is there, as always; a line says that the run was resumed.
+        path: the run's ``train.log``; a resumed run goes on in it.
     """
     from pytorch_lightning.utilities import rank_zero_only
 
@@ -47,7 +46,7 @@ def recording(path: Path, *, resumed: bool = False) -> Iterator[None]:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as log:
-            log.write(f"--- {datetime.now():%Y-%m-%d %H:%M:%S}{' resumed' if resumed else ''}\n")
+            log.write(f"--- {datetime.now():%Y-%m-%d %H:%M:%S}\n")
             with redirect_stdout(_Tee(sys.stdout, log)), redirect_stderr(_Tee(sys.stderr, log)):
                 yield
 

@@ -1,0 +1,159 @@
+"""predictions/: every prediction of a split as a row, and the worst and some ordinary ones as pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mobilevision.data.geometry import centre_box
+from mobilevision.data.loader import BatchSource
+from mobilevision.runs.folder import write_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mobilevision.data import DataModule
+    from mobilevision.runs.folder import RunFolder
+
+_SHOWN_SIDE = 320  # longer side of a drawn picture: the model's view, but as sharp as the file is
+
+
+class Sample(NamedTuple):
+    """One prediction: the place in the split, the loss, and the row that the task makes of it."""
+
+    index: int
+    loss: float
+    row: dict[str, Any]
+
+
+def write_pictures(task: Any, data: DataModule, folder: RunFolder, *, count: int = 16, limit: int = 5000) -> list[Path]:
+    """Write ``predictions/predictions.csv`` and ``count`` pictures: the worst by loss, and others drawn at random.
+
+    Args:
+        task: a :class:`tasks.base.Task`; stays on its device, and in its mode when this returns.
+        data: set up; test is taken, or val where there is no test.
+        folder: the run's.
+        count: pictures; the worst are the first half.
+        limit: samples that are looked at; of a larger split, so many at equal distances.
+
+    Returns:
+        The pictures' files.
+    """
+    split = "test" if data.splits.test is not None else "val"
+    source = data.eval_dataloader(split).source
+    with evaluating(task):
+        samples = sorted(predictions(task, source, batch=data.batch_size, limit=limit), key=lambda s: -s.loss)
+        chosen = choose(samples, count)
+        files = draw_pictures(task, source, chosen, folder.predictions)
+    _write_rows(folder.predictions / "predictions.csv", task, source, samples, chosen)
+    return [folder.predictions / name for name in files]
+
+
+def predictions(task: Any, source: BatchSource, *, batch: int, limit: int) -> Iterator[Sample]:
+    """Predictions of a split, or of ``limit`` samples at equal distances; files that must be skipped are left out."""
+    number = len(source)
+    rows = np.arange(number) if number <= limit else np.linspace(0, number - 1, limit).astype(np.int64)
+    for start in range(0, len(rows), batch):
+        found = source.__getitems__([(0, int(index)) for index in rows[start : start + batch]])
+        outputs = task(found["image"].to(task.device))
+        target, decoded = found["target"].to(task.device), task.decode(outputs)
+        for place, index in enumerate(found["index"].tolist()):
+            one = {"target": at(target, slice(place, place + 1))}
+            loss = sum(task.loss(at(outputs, slice(place, place + 1)), one).values())
+            yield Sample(index, float(loss), task.describe(at(decoded, place)))
+
+
+def choose(samples: Sequence[Sample], count: int) -> dict[str, Sample]:
+    """Names for the pictures to draw and their samples: the first half the worst, the rest from the others.
+
+    Args:
+        samples: worst first.
+        count: pictures, or as many as there are samples.
+    """
+    worst = min(-(-count // 2), len(samples))
+    others = np.random.default_rng(0).permutation(np.arange(worst, len(samples)))[: count - worst]
+    named = {f"worst_{place + 1:02d}.png": samples[place] for place in range(worst)}
+    return named | {f"typical_{place + 1:02d}.png": samples[int(row)] for place, row in enumerate(sorted(others))}
+
+
+def draw_pictures(task: Any, source: BatchSource, chosen: dict[str, Sample], folder: Path) -> list[str]:
+    """Draw the chosen samples into ``folder``, whose earlier pictures give way; returns the files' names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in [*folder.glob("worst_*.png"), *folder.glob("typical_*.png")]:
+        old.unlink()
+    for name, sample in chosen.items():
+        batch = source.__getitems__([(0, sample.index)])
+        prediction = at(task.predict(batch["image"].to(task.device)), 0)
+        drawn = task.draw(view(source, sample.index), prediction, at(batch["target"], 0))
+        drawn.save(folder / name, optimize=True)
+    return list(chosen)
+
+
+def view(source: BatchSource, index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """What the model looks at, at the resolution that the file has, or at most 320 pixels a side."""
+    box = centre_box(source.records.shape(index), source.resolution, source.crop)
+    longer = max(source.resolution)
+    scale = min(_SHOWN_SIDE, max(longer, *box[2:])) / longer
+    size = (round(source.resolution[0] * scale), round(source.resolution[1] * scale))
+    return source.records.pixels(index, box=box, size=size, exact=True)
+
+
+def at(value: Any, place: int | slice) -> Any:
+    """A sample, or a slice of samples, of tensors with the batch first in dicts, lists and tuples."""
+    if isinstance(value, Tensor):
+        return value[place]
+    if isinstance(value, dict):
+        return {key: at(inner, place) for key, inner in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(at(inner, place) for inner in value))
+    return type(value)(at(inner, place) for inner in value) if isinstance(value, list | tuple) else value
+
+
+def truth(task: Any, target: Any) -> str:
+    """A target in words: a class by its name, anything else as it is."""
+    if task.kind == "class":
+        return str(task.data_spec.classes[int(target)])
+    return json.dumps(target.tolist() if hasattr(target, "tolist") else target)
+
+
+@contextmanager
+def evaluating(task: Any) -> Iterator[None]:
+    """Evaluation mode and no gradients while this lasts."""
+    training = task.training
+    task.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        task.train(training)
+
+
+def flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A row for a CSV: what is nested becomes JSON."""
+    return {key: json.dumps(value) if isinstance(value, dict | list) else value for key, value in row.items()}
+
+
+def _write_rows(
+    path: Path, task: Any, source: BatchSource, samples: Sequence[Sample], chosen: dict[str, Sample]
+) -> None:
+    drawn = {sample.index: name for name, sample in chosen.items()}
+    lines = []
+    for sample in samples:
+        said = truth(task, source.records.targets[sample.index])
+        head = {"file": source.records.name(sample.index), "truth": said}
+        tail = {"correct": int(sample.row["label"] == said)} if "label" in sample.row else {}
+        tail |= {"loss": round(sample.loss, 6), "picture": drawn.get(sample.index, "")}
+        lines.append({**head, **flat(sample.row), **tail})
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(lines[0]) if lines else ["file"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    write_text(path, text.getvalue())
