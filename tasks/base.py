@@ -168,7 +168,7 @@ class Task(pl.LightningModule, ABC):
         parts = self.loss(self._outputs(batch), batch)
         total = torch.stack(list(parts.values())).sum()
         self._mean_loss("train").update(total.detach())
-        if self.global_step % max(self.trainer.log_every_n_steps, 1) == 0:
+        if self._logs_now():
             if len(parts) > 1:
                 self.log_dict({f"train/{name}_loss_step": value.detach() for name, value in parts.items()})
             self.log("train/loss_step", total.detach(), prog_bar=True)
@@ -236,6 +236,10 @@ class Task(pl.LightningModule, ABC):
     @lr.setter
     def lr(self, value: float) -> None:
         self.optimizer_factory.lr = value
+
+    def _logs_now(self) -> bool:
+        every: int = getattr(self.trainer, "log_every_n_steps", 1)
+        return self.global_step % max(every, 1) == 0
 
     def _outputs(self, batch: Batch) -> Any:
         return self.head(batch["features"]) if "features" in batch else self(batch["image"])

@@ -18,9 +18,10 @@ _UNIT = 2.0**-30
 class ClassificationMetrics(TaskMetric):
     """What is measured of a classifier.
 
-    ``top1`` and ``top5``: share of samples whose class is among the k most probable (in top-5, classes that tie
-    with the true one stand before it). ``macro_accuracy`` and ``macro_f1``: means over the classes that occur in the truth. ``ece``: expected
-    calibration error with ``bins`` equal bins of confidence (Guo et al. 2017, arXiv 1706.04599, equation 3).
+    ``top1`` and ``top5``: share of samples whose class is among the k most probable (in top-5, classes that tie with
+    the true one stand before it). ``macro_accuracy`` and ``macro_f1``: means over the classes that occur in the
+    truth. ``ece``: expected calibration error with ``bins`` equal bins of confidence (Guo et al. 2017, arXiv
+    1706.04599, equation 3).
 
     Args:
         classes: the class names in the order of the outputs.

@@ -50,7 +50,8 @@ def load_run(path: str | Path, *, which: Literal["best", "last"] = "best") -> Re
     if "mobilevision" not in checkpoint:
         raise UserError(f"{file}: not a checkpoint of mobilevision")
     known = checkpoint["mobilevision"]
-    bare = OmegaConf.merge(cfg, {"backbone": {"weights": None}})
+    bare = cfg.copy()
+    OmegaConf.update(bare, "backbone.weights", None, force_add=True)
     OmegaConf.update(bare, "backbone.preset", known["preset"], force_add=True)
     task = build_task(bare, DataSpec.from_dict(known["data"]), build_backbone(bare))
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.errors import UserError
-from mobilevision.runs.folder import RunFolder, write_text
+from mobilevision.runs.folder import RunFolder, write_json, write_text
 from mobilevision.runs.processes import shared_folder
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ def train(cfg: DictConfig) -> dict[str, float]:
     from mobilevision.runs.build import build
     from mobilevision.runs.finish import finish
     from mobilevision.runs.recording import recording
-    from mobilevision.runs.summary import show_start
     from mobilevision.runs.tuning import tune
 
     folder = open_folder(cfg)
@@ -45,12 +44,12 @@ def train(cfg: DictConfig) -> dict[str, float]:
         tracker = make_tracker(cfg, folder)
         trainer = make_trainer(cfg, built, folder, tracker)
         if trainer.is_global_zero:
-            show_start(cfg, built, folder, tracker)
+            announce(cfg, built, folder, tracker, trainer)
         tune(cfg, trainer, built, folder)
         fit(cfg, trainer, built, folder)
         results = test(trainer, built, folder)
         if trainer.is_global_zero:
-            finish(cfg, built, folder, tracker, results)
+            finish(built, folder, tracker, results)
         return results
 
 
@@ -62,6 +61,18 @@ def open_folder(cfg: DictConfig) -> RunFolder:
     if not folder.config.exists():
         write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
     return folder
+
+
+def announce(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Tracker, trainer: Trainer) -> None:
+    """Say what was composed, and keep it for the report."""
+    from mobilevision.runs.info import run_info
+    from mobilevision.runs.summary import print_start
+
+    device = f"{trainer.strategy.root_device}" + (f" x {trainer.world_size}" if trainer.world_size > 1 else "")
+    info = run_info(cfg, built, device=device)
+    if cfg.resume is None:
+        write_json(folder.info_json, info)
+    print_start(info, tracker.opening())
 
 
 def prepare_process(cfg: DictConfig) -> None:
@@ -114,15 +125,30 @@ def make_trainer(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Any)
 
 
 def fit(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFolder) -> None:
-    """Fit from the start, or from where the run was stopped."""
+    """Fit from the start, or from where the run was stopped.
+
+    Raises:
+        UserError: if it was stopped, with the command that goes on, or if a worker met bad data.
+    """
+    from pytorch_lightning.utilities.exceptions import SIGTERMException
+
     from mobilevision.runs.callbacks.checkpoints import newest_readable
 
     start = None if cfg.resume is None else newest_readable(folder)
-    if cfg.resume is not None:
-        print(f"resume: {start}", flush=True)
-    trainer.fit(built.task, datamodule=built.data, ckpt_path=start, weights_only=True)
-    if trainer.interrupted:
-        raise UserError(f"stopped; python train.py resume={shlex.quote(str(folder.path))} goes on where it was")
+    if start is not None:
+        print(f"resume: from {start}", flush=True)
+    try:
+        trainer.fit(built.task, datamodule=built.data, ckpt_path=start, weights_only=True)
+    except (KeyboardInterrupt, SystemExit, SIGTERMException) as error:
+        again = f"resume={shlex.quote(str(folder.path))} goes on exactly where it was"
+        raise UserError(f"stopped at step {trainer.global_step}; {again}") from error
+    except UserError as error:
+        raise UserError(_own_words(str(error))) from error
+
+
+def _own_words(message: str) -> str:
+    """What a worker process raised, without the traceback that it travelled in."""
+    return message.rsplit("Error: ", 1)[-1].strip() if message.startswith("Caught ") else message
 
 
 def test(trainer: Trainer, built: Built, folder: RunFolder) -> dict[str, float]:

@@ -79,9 +79,9 @@ def _memory_of_step(task: Any, device: torch.device) -> Callable[[int], float]:
         images = torch.randint(0, 256, (size, spec.channels, *spec.resolution), dtype=torch.uint8, device=device)
         outputs = task(images.to(memory_format=torch.channels_last))
         # Any scalar of the outputs makes the backward pass that the real loss makes.
-        torch.stack(
-            [leaf.float().square().mean() for leaf in torch.utils._pytree.tree_leaves(outputs)]
-        ).sum().backward()
+        leaves = torch.utils._pytree.tree_leaves(outputs)
+        loss = torch.stack([leaf.float().square().mean() for leaf in leaves]).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
         task.zero_grad(set_to_none=True)
         return _taken(device) - before
 
@@ -114,13 +114,16 @@ def find_learning_rate(trainer: Trainer, built: Built, folder: RunFolder) -> flo
     Raises:
         UserError: if the loss never fell.
     """
-    from pytorch_lightning.tuner import Tuner
+    from pytorch_lightning.tuner.tuning import Tuner
 
-    steps = min(100, max(20, len(built.data.splits.train) // built.data.batch_size * 2))
+    train = built.data.splits.train
+    assert train is not None
+    steps = min(100, max(20, len(train) // built.data.batch_size * 2))
     found = Tuner(trainer).lr_find(built.task, datamodule=built.data, min_lr=1e-6, max_lr=1.0, num_training=steps)
     suggestion = None if found is None else found.suggestion()
     if found is None or suggestion is None:
         raise UserError("tune.learning_rate: the loss fell at no rate; set optimizer.lr by hand")
     figure = found.plot(suggest=True)
-    figure.savefig(folder.path / "learning_rate.png", dpi=110)
+    if figure is not None:
+        figure.savefig(folder.path / "learning_rate.png", dpi=110)
     return float(suggestion)

@@ -20,7 +20,10 @@ class Bar(RichProgressBar):
 
 @final
 class Lines(Checkpoint):
-    """One line an epoch, for logs and pipes. (A checkpoint for Lightning, so that the epoch's metrics are there.)"""
+    """One line an epoch, for logs and pipes.
+
+    It counts as a checkpoint for Lightning, which calls those when the task has logged its epoch.
+    """
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print the epoch."""
