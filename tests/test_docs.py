@@ -1,0 +1,171 @@
+"""The prose: commands in it compose, snippets in it run, tables in it equal conf/, links in it lead somewhere.
+
+``MOBILEVISION_UPDATE_DOCS=1 pytest tests/test_docs.py`` writes the tables of docs/configuration.md anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+CONFIGURATION = ROOT / "docs" / "configuration.md"
+BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def blocks(page: Path, language: str) -> Iterator[tuple[str, str]]:
+    """(info after the language, text) of every fenced block of a language in a page."""
+    for found in BLOCK.finditer(page.read_text(encoding="utf-8")):
+        if found[1] == language:
+            yield found[2] or "", found[3]
+
+
+def training_commands(page: Path) -> Iterator[list[str]]:
+    """The overrides of every training command in a page."""
+    for _, text in blocks(page, "bash"):
+        for line in text.replace("\\\n", " ").splitlines():
+            for command in line.split("&&"):
+                words = shlex.split(command, comments=True)
+                program = words[words.index("train.py") :] if "train.py" in words else words[1:]
+                if "train.py" in words or words[:2] == ["mobilevision", "train"]:
+                    yield [word for word in program[1:] if "=" in word]
+
+
+def commands() -> list[tuple[str, list[str]]]:
+    found = [(page.name, overrides) for page in PAGES if page.is_file() for overrides in training_commands(page)]
+    return [(name, words) for name, words in found if not any(word.startswith("resume=") for word in words)]
+
+
+@pytest.mark.parametrize(("page", "overrides"), commands(), ids=lambda value: value if isinstance(value, str) else "")
+def test_commands_in_the_prose_compose(page: str, overrides: list[str]) -> None:
+    from mobilevision.runs.compose import compose
+
+    assert compose(overrides), page
+
+
+def entries(text: str) -> Iterator[tuple[str, str, str]]:
+    """(dotted key, value, comment) of a yaml file, in its order; a node without a comment of its own is left out."""
+    parents: list[tuple[int, str]] = []
+    for line in text.partition("\nhydra:")[0].splitlines():
+        found = re.match(r"^( *)(\w+):(?: +(?!#)(.*?))?(?: *(?<!\S)# (.*))?$", line)
+        if not found or found[2] in {"_target_", "_partial_", "kinds", "defaults"}:
+            continue
+        indent = len(found[1])
+        parents = [(depth, name) for depth, name in parents if depth < indent]
+        if found[3] or found[4]:
+            yield ".".join([*(name for _, name in parents), found[2]]), found[3] or "", found[4] or ""
+        parents.append((indent, found[2]))
+
+
+def headline(text: str) -> str:
+    """The comment that a yaml file begins with, as one line."""
+    lines = [line for line in text.splitlines() if line and "@package" not in line]
+    comments = lines[: next((at for at, line in enumerate(lines) if not line.startswith("#")), len(lines))]
+    return " ".join(line.lstrip("# ") for line in comments)
+
+
+def option(path: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Values and comments of an option by dotted key, with those of the options it builds on."""
+    text = path.read_text(encoding="utf-8")
+    values: dict[str, str] = {}
+    comments: dict[str, str] = {}
+    for parent in re.findall(r"^  - (\w+)$", text, re.MULTILINE):
+        if parent != "_self_":
+            above = option(path.with_name(f"{parent}.yaml"))
+            values.update(above[0])
+            comments.update(above[1])
+    for key, value, comment in entries(text):
+        values[key] = value
+        comments[key] = comment or comments.get(key, "")
+    return values, comments
+
+
+def defaults(held: dict[str, str], options: int) -> str:
+    """One cell: the usual value, then those of the options (in brackets) that differ."""
+    usual = Counter(held.values()).most_common(1)[0][0] if len(held) == options else None
+    cells = [f"`{usual}`"] if usual else []
+    for value in dict.fromkeys(held.values()):
+        if value and value != usual:
+            cells.append(f"`{value}` ({', '.join(name for name, own in held.items() if own == value)})")
+    return ", ".join(cells)
+
+
+def table(group: str) -> str:
+    """The options of a config group, then their keys with defaults and meaning."""
+    paths = sorted((ROOT / "conf" / group).glob("*.yaml")) if group != "config" else [ROOT / "conf" / "config.yaml"]
+    paths = [path for path in paths if path.stem != "base"]
+    names = {path.stem: headline(path.read_text(encoding="utf-8")) for path in paths}
+    lines = [f"- `{group}={name}`" + (f": {said}" if said else "") for name, said in names.items()]
+    if group == "config":
+        lines = []
+    parsed = {path.stem: option(path) for path in paths}
+    keys = dict.fromkeys(key for values, _ in parsed.values() for key in values)
+    if keys and group not in {"experiment", "task"}:
+        lines += ["", "| key | default | meaning |", "|---|---|---|"]
+        for key in keys:
+            held = {name: values[key] for name, (values, _) in parsed.items() if key in values}
+            meaning = next((comments[key] for _, comments in parsed.values() if comments.get(key)), "")
+            full = key if group == "config" else f"{group}.{key}"
+            row = [f"`{full}`", defaults(held, len(parsed)), meaning]
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
+    return "\n".join(lines).strip("\n") + "\n"
+
+
+def groups() -> list[str]:
+    return ["config", *sorted(path.name for path in (ROOT / "conf").iterdir() if path.is_dir())]
+
+
+def test_the_tables_of_keys_equal_conf() -> None:
+    text = CONFIGURATION.read_text(encoding="utf-8")
+    written = GENERATED.sub(lambda found: found[1] + table(found[2]) + found[3], text)
+    if os.environ.get("MOBILEVISION_UPDATE_DOCS"):
+        CONFIGURATION.write_text(written, encoding="utf-8")
+    assert written == CONFIGURATION.read_text(encoding="utf-8"), "run it with MOBILEVISION_UPDATE_DOCS=1"
+    assert {found[2] for found in GENERATED.finditer(text)} == set(groups()), "a group has no place in the page"
+
+
+@pytest.mark.parametrize("page", [page for page in [*PAGES, ROOT / "CONTRIBUTING.md"]], ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?://|#)([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    missing = [target for target in targets if not (page.parent / target).exists()]
+    assert not missing
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the code with every file of CONTRIBUTING.md in it, and a data set for its format."""
+    folder = tmp_path_factory.mktemp("extended")
+    for name in ("mobilevision", "tasks", "conf"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "train.py", folder)
+    for language in ("python", "yaml"):
+        for name, text in blocks(ROOT / "CONTRIBUTING.md", language):
+            assert not (folder / name).exists(), f"{name} is there already"
+            (folder / name).write_text(text, encoding="utf-8")
+    pictures = np.random.default_rng(0).integers(0, 256, (24, 40, 40, 3), dtype=np.uint8)
+    arrays = {f"{split}_images": pictures for split in ("train", "val", "test")}
+    arrays |= {f"{split}_labels": np.arange(24) % 2 for split in ("train", "val", "test")}
+    np.savez(folder / "pictures.npz", classes=np.array(["a", "b"]), **arrays)
+    return folder
+
+
+def test_the_parts_of_contributing_train_together(extended: Path) -> None:
+    words = [word for command in training_commands(ROOT / "CONTRIBUTING.md") for word in command]
+    wanted = {"task=selective", "data=npz", "backbone=ghostnet", "head=cosine", "trainer=debug"}
+    assert wanted <= set(words)
+    command = [sys.executable, "train.py", *dict.fromkeys(words), "run_dir=run"]
+    done = subprocess.run(command, cwd=extended, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (extended / "run" / "metrics.json").is_file()
