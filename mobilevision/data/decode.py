@@ -56,13 +56,7 @@ class Picture:
         Raises:
             UnreadablePictureError: no such file, or not a picture.
         """
-        name = os.fsencode(path).decode("utf-8", "backslashreplace")
-        try:
-            with open(path, "rb") as file:
-                data = file.read()
-        except OSError as error:
-            raise UnreadablePictureError(f"{name}: {error.strerror}. {HINT}") from None
-        return cls(data, name)
+        return cls(read_file(path), printable(path))
 
     def pixels(self, channels: int, *, box: Box | None, size: tuple[int, int] | None, exact: bool) -> Pixels:
         """See :meth:`mobilevision.data.records.Records.pixels`."""
@@ -77,6 +71,24 @@ class Picture:
 
     def _unreadable(self, error: Exception) -> UnreadablePictureError:
         return unreadable(self.name, self._data, error)
+
+
+def printable(path: bytes | str | Path) -> str:
+    """A path as text that can be printed and written as UTF-8, also where its name is not UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def read_file(path: bytes | str | Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        UnreadablePictureError: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise UnreadablePictureError(f"{printable(path)}: {error.strerror}. {HINT}") from None
 
 
 def unreadable(name: str, data: bytes, error: Exception) -> UnreadablePictureError:

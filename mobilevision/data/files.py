@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.data.decode import MODES, Picture, UnreadablePictureError
+from mobilevision.data.decode import MODES, Picture, printable, read_file
 from mobilevision.data.records import Box, Pixels, Records
 from mobilevision.errors import UserError
 
@@ -27,11 +26,6 @@ PICTURE_SUFFIXES = (
     b".pgm",
     b".avif",
 )
-
-
-def printable(path: bytes | str | Path) -> str:
-    """A path as text that can be printed and written as UTF-8, also where its name is not UTF-8."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 @final
@@ -101,12 +95,7 @@ class FileRecords(Records):
 
     def content(self, index: int) -> bytes:
         """The file's bytes."""
-        try:
-            with open(self.path(index), "rb") as file:
-                return file.read()
-        except OSError as error:
-            reason = f"{self.name(index)}: {error.strerror}. Mend it, or leave such files out with data.on_error=skip"
-            raise UnreadablePictureError(reason) from None
+        return read_file(self.path(index))
 
     def _picture(self, index: int) -> Picture:
         if self._open is None or self._open[0] != index:

@@ -16,7 +16,7 @@ from torch import Tensor, distributed
 from mobilevision.data import checks
 from mobilevision.data.augment import Augment
 from mobilevision.data.decode import Picture, resample, to_mode
-from mobilevision.data.formats.base import DataFormat, existing
+from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.geometry import centre_box
 from mobilevision.data.loader import BatchSource, Loader
 from mobilevision.data.records import Pixels, Records, Splits
@@ -110,8 +110,7 @@ class DataModule(pl.LightningDataModule):
             return self.spec
         self._check_arguments()
         self._skip = SkipLog(run_dir and run_dir / "skipped.csv") if self.on_error == "skip" else None
-        root = existing(self.root, "the data") if self.format.needs_root else self.root
-        self.splits = self.format.read(root=root, kind=self.kind, channels=self.channels, seed=self.seed)
+        self.splits = self.format.read(root=self.root, kind=self.kind, channels=self.channels, seed=self.seed)
         complete(self.splits, val_fraction=self.val_fraction, test_fraction=self.test_fraction, seed=self.seed)
         checks.unseen_classes(self.splits)
         checks.refuse_or_skip(self.splits.problems, self.on_error, self._skip)

@@ -1,6 +1,9 @@
 """The data formats: each reads one way of laying out data into splits."""
 
+from mobilevision.data.formats.auto import Auto
 from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.formats.folder import ImageFolder
 from mobilevision.data.formats.shapes import Shapes
+from mobilevision.data.formats.table import Csv
 
-__all__ = ["DataFormat", "Shapes"]
+__all__ = ["Auto", "Csv", "DataFormat", "ImageFolder", "Shapes"]

@@ -15,11 +15,11 @@ class DataFormat(ABC):
 
     Attributes:
         kinds: what can be learnt from this format: class, attributes, identity, coordinate or boxes.
-        needs_root: whether ``data.root`` must name something that exists.
+        expected: what should lie at ``data.root``, completing "it should be ..."; empty where no root is needed.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("class",)
-    needs_root: ClassVar[bool] = True
+    expected: ClassVar[str] = ""
 
     @abstractmethod
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
@@ -39,15 +39,18 @@ class DataFormat(ABC):
             UserError: the place is not of this format.
         """
 
+    def claims(self, root: Path) -> bool:
+        """Whether the place looks like this format at a glance; ``data=auto`` asks."""
+        return False
 
-def existing(root: Path | None, expected: str) -> Path:
-    """``root``, or an error that says what should lie there.
+    def place(self, root: Path | None) -> Path:
+        """``root``, or an error that says what should lie there.
 
-    Raises:
-        UserError: no root, or nothing there.
-    """
-    if root is None:
-        raise UserError(f"data.root is not set: give the path of {expected}")
-    if not root.exists():
-        raise UserError(f"data.root={root}: no such file or folder; it should be {expected}")
-    return root
+        Raises:
+            UserError: no root, or nothing there.
+        """
+        if root is None:
+            raise UserError(f"data.root is not set; it should be {self.expected}")
+        if not root.exists():
+            raise UserError(f"data.root={root}: no such file or folder; it should be {self.expected}")
+        return root

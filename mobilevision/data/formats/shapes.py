@@ -31,7 +31,6 @@ class Shapes(DataFormat):
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("class",)
-    needs_root: ClassVar[bool] = False
 
     def __init__(self, *, train: int = 4000, val: int = 500, test: int = 1000, side: int = 64) -> None:
         self.sizes, self.side = (train, val, test), side

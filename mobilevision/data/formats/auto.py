@@ -1,0 +1,45 @@
+"""Looks at a place and reads it as what it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, final
+
+from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.formats.folder import ImageFolder
+from mobilevision.data.formats.scan import has_pictures
+from mobilevision.data.formats.table import Csv
+from mobilevision.data.records import Splits
+from mobilevision.errors import UserError
+
+
+@final
+class Auto(DataFormat):
+    """Takes the first format that claims the place, and says in the notes which one."""
+
+    kinds: ClassVar[tuple[str, ...]] = ("class",)
+    expected: ClassVar[str] = (
+        "a folder of pictures (a folder a class, with or without train/val/test) or a CSV path,label"
+    )
+
+    def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
+        """See :class:`DataFormat`."""
+        root = self.place(root)
+        for option, candidate in candidates().items():
+            if kind in candidate.kinds and candidate.claims(root):
+                splits = candidate.read(root=root, kind=kind, channels=channels, seed=seed)
+                splits.notes.insert(0, f"data=auto took the format {option}")
+                return splits
+        why = (
+            "pictures lie in it, but neither class folders nor a CSV say what they show" if _loose(root) else "nothing"
+        )
+        raise UserError(f"data.root={root}: data=auto found {why}; it should be {self.expected}")
+
+
+def candidates() -> dict[str, DataFormat]:
+    """The formats to try, narrow ones first, by the name of their option."""
+    return {"folder": ImageFolder(), "csv": Csv()}
+
+
+def _loose(root: Path) -> bool:
+    return root.is_dir() and has_pictures(root)

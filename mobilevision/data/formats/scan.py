@@ -1,0 +1,57 @@
+"""Looking through folders, quickly and in an order that no file system changes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from mobilevision.data.files import PICTURE_SUFFIXES
+
+SPLIT_FOLDERS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
+
+
+def entries(folder: bytes) -> list[os.DirEntry[bytes]]:
+    """What lies in a folder, sorted by the bytes of its name, hidden things left out."""
+    with os.scandir(folder) as found:
+        return sorted((entry for entry in found if not entry.name.startswith((b".", b"__MACOSX"))), key=_name)
+
+
+def folders(folder: Path | bytes) -> list[bytes]:
+    """Names of the folders in a folder."""
+    return [entry.name for entry in entries(os.fsencode(folder)) if entry.is_dir()]
+
+
+def pictures(folder: bytes, prefix: bytes) -> Iterator[bytes]:
+    """Paths, relative to what ``prefix`` is, of the picture files in a folder and in those below it."""
+    for entry in entries(folder):
+        path = os.path.join(prefix, entry.name)
+        if entry.is_dir():
+            yield from pictures(entry.path, path)
+        elif entry.name.lower().endswith(PICTURE_SUFFIXES):
+            yield path
+
+
+def has_pictures(folder: Path) -> bool:
+    """Whether picture files lie directly in a folder."""
+    return any(e.is_file() and e.name.lower().endswith(PICTURE_SUFFIXES) for e in entries(os.fsencode(folder)))
+
+
+def split_folders(root: Path) -> dict[str, bytes]:
+    """The folders of ``root`` that are named for a split (also by its usual other names) and hold class folders.
+
+    A folder of pictures may well be called train: among car and boat it is a class.
+    """
+    inner = {
+        os.fsdecode(name).lower(): name for name in folders(root) if folders(os.path.join(os.fsencode(root), name))
+    }
+    usual = {split: [inner[name] for name in names if name in inner] for split, names in SPLIT_FOLDERS.items()}
+    return {split: found[0] for split, found in usual.items() if found}
+
+
+def _name(entry: os.DirEntry[bytes]) -> bytes:
+    return entry.name
