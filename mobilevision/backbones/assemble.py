@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import timm
 from torch import Tensor, nn
 
 from mobilevision.backbones.activations import activation_layer
@@ -15,6 +16,7 @@ from mobilevision.backbones.presets import Preset, named_preset, observed
 from mobilevision.backbones.weights import Source, read_weights
 from mobilevision.errors import UserError
 
+WIDEST = 4
 PADDINGS = {"same": "same", "symmetric": ""}  # ours -> timm's pad_type
 
 
@@ -49,6 +51,8 @@ class Architecture:
         name: what to call the backbone.
         build: makes the timm model from timm's arguments (``in_chans``, ``act_layer``, ``pad_type`` ...).
         default: the preset without weights.
+        adjustable: does ``build`` take an activation and a padding, whatever they are? Not every timm model does; there
+            they are passed only where they are not what the model does by itself.
         hub: the timm model whose weights ``weights=timm`` means.
         at_width: the same architecture at another width, and the widths to try; to name a mismatch's fix.
     """
@@ -56,6 +60,7 @@ class Architecture:
     name: str
     build: Callable[..., nn.Module]
     default: Preset
+    adjustable: bool = True
     hub: str | None = None
     at_width: Callable[[float], Callable[..., nn.Module]] | None = None
     widths: Iterable[float] = ()
@@ -69,7 +74,7 @@ def assemble(architecture: Architecture, wishes: Wishes) -> Backbone:
     """
     source = read_weights(wishes.weights, hub=architecture.hub) if wishes.weights else None
     preset = _preset(architecture, wishes, source)
-    model = architecture.build(**_arguments(preset, wishes))
+    model = _build(architecture, preset, wishes)
     for layer in model.modules():
         if isinstance(layer, nn.BatchNorm2d) and preset.bn_eps is not None:
             layer.eps = preset.bn_eps
@@ -88,6 +93,18 @@ def assemble(architecture: Architecture, wishes: Wishes) -> Backbone:
     )
 
 
+def published(name: str) -> str | None:
+    """The name, if timm has weights of that name."""
+    return name if timm.is_model(name) and timm.is_model_pretrained(name) else None
+
+
+def check_width(width: float, family: str, known: Iterable[float]) -> None:
+    """Raise a UserError for a width that no builder can make anything of."""
+    if not 0 < width <= WIDEST:
+        named = ", ".join(f"{each:g}" for each in known)
+        raise UserError(f"backbone.width={width:g}: {family} is built at widths up to {WIDEST}; published: {named}")
+
+
 def _preset(architecture: Architecture, wishes: Wishes, source: Source | None) -> Preset:
     if wishes.padding is not None and wishes.padding not in PADDINGS:
         raise UserError(f"backbone.padding={wishes.padding}: there are {' and '.join(PADDINGS)}")
@@ -101,18 +118,25 @@ def _preset(architecture: Architecture, wishes: Wishes, source: Source | None) -
     return replace(preset, activation=wishes.activation or preset.activation, padding=wishes.padding or preset.padding)
 
 
-def _arguments(preset: Preset, wishes: Wishes) -> dict[str, Any]:
-    """The arguments for timm; what nobody asked for is not passed, for not every timm model takes it."""
+def _build(architecture: Architecture, preset: Preset, wishes: Wishes) -> nn.Module:
     arguments: dict[str, Any] = {"num_classes": 0, "in_chans": wishes.channels}
-    if preset.activation is not None:
-        arguments["act_layer"] = activation_layer(preset.activation)
-    if preset.padding is not None:
-        arguments["pad_type"] = PADDINGS[preset.padding]
-    if wishes.drop_rate:
-        arguments["drop_rate"] = wishes.drop_rate
-    if wishes.drop_path:
-        arguments["drop_path_rate"] = wishes.drop_path
-    return arguments
+    arguments |= {"drop_rate": wishes.drop_rate} if wishes.drop_rate else {}
+    arguments |= {"drop_path_rate": wishes.drop_path} if wishes.drop_path else {}
+    if architecture.adjustable:
+        return architecture.build(**arguments, **_style(preset, Preset()))
+    model = architecture.build(**arguments)
+    style = _style(preset, observed(model))
+    return architecture.build(**arguments, **style) if style else model
+
+
+def _style(preset: Preset, own: Preset) -> dict[str, Any]:
+    """What timm must be told of activation and padding: what a preset states and a model does not do by itself."""
+    style: dict[str, Any] = {}
+    if preset.activation not in (None, own.activation):
+        style["act_layer"] = activation_layer(str(preset.activation))
+    if preset.padding not in (None, own.padding):
+        style["pad_type"] = PADDINGS[str(preset.padding)]
+    return style
 
 
 def _width(architecture: Architecture, state: Mapping[str, Tensor]) -> float | None:

@@ -104,14 +104,14 @@ def find_preset(name: str) -> Preset | None:
     """The preset of a published file's stem, of a name of :data:`PRESETS`, or of a timm model (``.tag`` or not)."""
     if name in PRESETS:
         return PRESETS[name]
-    if not timm.is_model(name.partition(".")[0]):
+    noted = timm.get_pretrained_cfg(name) if timm.is_model(name.partition(".")[0]) else None
+    if noted is None:
         return None
     try:
         with torch.device("meta"):
-            model = timm.create_model(name)
-    except RuntimeError:  # a tag that timm does not know
-        return None
-    return observed(model).over(pretraining(model))
+            return observed(timm.create_model(name))
+    except RuntimeError:  # some architectures compute while they are built
+        return pretraining(noted.to_dict())
 
 
 def named_preset(preset: str | Mapping[str, Any]) -> Preset:
@@ -135,9 +135,8 @@ def timm_notes(model: nn.Module) -> Mapping[str, Any]:
     return noted
 
 
-def pretraining(model: nn.Module) -> Preset:
-    """What timm notes of a model's pretraining: side, normalisation, crop."""
-    noted = timm_notes(model)
+def pretraining(noted: Mapping[str, Any]) -> Preset:
+    """From what timm notes of a model: side, normalisation, crop."""
     side, crop = noted.get("input_size", (3, 224, 224))[-1], noted.get("crop_pct") or 0.875
     mean, std = noted.get("mean", IMAGENET_MEAN), noted.get("std", IMAGENET_STD)
     return Preset(side=side, mean=tuple(mean), std=tuple(std), crop=crop)
@@ -152,7 +151,7 @@ def observed(model: nn.Module) -> Preset:
     convs = any(isinstance(layer, nn.Conv2d) for layer in layers)
     same = any(isinstance(layer, Conv2dSame) for layer in layers)
     return replace(
-        pretraining(model),
+        pretraining(timm_notes(model)),
         activation=activation_name(used[0]) if used else None,
         padding=("same" if same else "symmetric") if convs else None,
         bn_eps=norms[0].eps if norms else None,

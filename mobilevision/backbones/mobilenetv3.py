@@ -1,0 +1,66 @@
+"""MobileNet V3, large and small: searched blocks with squeeze-and-excitation and hard swish.
+
+Howard et al., "Searching for MobileNetV3", arXiv 1905.02244, Tables 1 and 2. timm's builder, at any width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from timm.models.mobilenetv3 import _gen_mobilenet_v3
+from torch import nn
+
+from mobilevision.backbones.assemble import Architecture, Wishes, assemble, check_width, published
+from mobilevision.backbones.backbone import Backbone
+from mobilevision.backbones.presets import Preset
+from mobilevision.errors import UserError
+
+WIDTHS = {"large": (0.75, 1.0), "small": (0.5, 0.75, 1.0)}  # published
+
+
+def mobilenet_v3(
+    *,
+    size: str = "large",
+    width: float = 1.0,
+    weights: str | None = None,
+    preset: str | Mapping[str, Any] | None = None,
+    activation: str | None = None,
+    padding: str | None = None,
+    channels: int = 3,
+    drop_rate: float = 0.0,
+    drop_path: float = 0.0,
+) -> Backbone:
+    """A MobileNet V3 as a backbone.
+
+    Args:
+        size: ``large`` or ``small``.
+        width: factor on the channels, rounded to eights; the layer before the classifier keeps its size.
+        weights: None, ``timm``, a timm ``model.tag``, a file, or a run folder of ours.
+        preset: a preset's name or its values; None: the weights' own, else the architecture's.
+        activation: overrides the preset's where the architecture has hard swish.
+        padding: overrides the preset's; ``same`` or ``symmetric``.
+        channels: channels of a picture.
+        drop_rate: dropout on the pooled vector.
+        drop_path: stochastic depth of the residual blocks.
+
+    Raises:
+        UserError: an argument that does not fit, or weights that can't be read or belong elsewhere.
+    """
+    if size not in WIDTHS:
+        raise UserError(f"backbone.size={size}: there are {' and '.join(WIDTHS)}")
+    architecture = Architecture(
+        name=f"mobilenet_v3_{size}_{width:g}",
+        build=_at(width, size),
+        default=Preset(),
+        hub=published(f"mobilenetv3_{size}_{round(100 * width):03d}"),
+        at_width=partial(_at, size=size),
+        widths=WIDTHS[size],
+    )
+    return assemble(architecture, Wishes(weights, preset, activation, padding, channels, drop_rate, drop_path))
+
+
+def _at(width: float, size: str) -> partial[nn.Module]:
+    check_width(width, f"MobileNet V3 {size}", WIDTHS[size])
+    return partial(_gen_mobilenet_v3, f"mobilenetv3_{size}_100", width)

@@ -1,0 +1,70 @@
+"""MobileNet V4: universal inverted bottlenecks, in the hybrids with mobile attention.
+
+Qin et al., "MobileNetV4: Universal Models for the Mobile Ecosystem", arXiv 2404.10518. timm's builder, at any width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from timm.models.mobilenetv3 import _gen_mobilenet_v4
+from torch import nn
+
+from mobilevision.backbones.assemble import Architecture, Wishes, assemble, check_width, published
+from mobilevision.backbones.backbone import Backbone
+from mobilevision.backbones.presets import Preset
+from mobilevision.errors import UserError
+
+SIDES = {"conv_small": 224, "conv_medium": 256, "conv_large": 384, "hybrid_medium": 256, "hybrid_large": 384}
+"""Variant -> the side of its input in the paper."""
+WIDTHS = {"conv_small": (0.35, 0.5, 1.0), "hybrid_medium": (0.75, 1.0), "hybrid_large": (0.75, 1.0)}
+"""Variant -> the widths that timm defines, where there are others than 1."""
+
+
+def mobilenet_v4(
+    *,
+    variant: str = "conv_small",
+    width: float = 1.0,
+    weights: str | None = None,
+    preset: str | Mapping[str, Any] | None = None,
+    activation: str | None = None,
+    padding: str | None = None,
+    channels: int = 3,
+    drop_rate: float = 0.0,
+    drop_path: float = 0.0,
+) -> Backbone:
+    """A MobileNet V4 as a backbone.
+
+    Args:
+        variant: ``conv_small``, ``conv_medium``, ``conv_large``, ``hybrid_medium`` or ``hybrid_large``.
+        width: factor on the channels, rounded to eights; the layer before the classifier keeps its size.
+        weights: None, ``timm``, a timm ``model.tag``, a file, or a run folder of ours.
+        preset: a preset's name or its values; None: the weights' own, else the architecture's.
+        activation: overrides the preset's.
+        padding: overrides the preset's; ``same`` or ``symmetric``.
+        channels: channels of a picture.
+        drop_rate: dropout on the pooled vector.
+        drop_path: stochastic depth of the residual blocks.
+
+    Raises:
+        UserError: an argument that does not fit, or weights that can't be read or belong elsewhere.
+    """
+    if variant not in SIDES:
+        raise UserError(f"backbone.variant={variant}: there are {', '.join(SIDES)}")
+    ending = "" if width == 1 else f"_{round(100 * width):03d}"
+    architecture = Architecture(
+        name=f"mobilenet_v4_{variant}_{width:g}",
+        build=_at(width, variant),
+        default=Preset(side=SIDES[variant]),
+        hub=published(f"mobilenetv4_{variant}{ending}"),
+        at_width=partial(_at, variant=variant),
+        widths=WIDTHS.get(variant, (1.0,)),
+    )
+    return assemble(architecture, Wishes(weights, preset, activation, padding, channels, drop_rate, drop_path))
+
+
+def _at(width: float, variant: str) -> partial[nn.Module]:
+    check_width(width, f"MobileNet V4 {variant}", WIDTHS.get(variant, (1.0,)))
+    return partial(_gen_mobilenet_v4, f"mobilenetv4_{variant}", width)

@@ -1,0 +1,62 @@
+"""Every model that timm knows, by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import timm
+from torch import nn
+
+from mobilevision.backbones.assemble import Architecture, Wishes, assemble
+from mobilevision.backbones.backbone import Backbone
+from mobilevision.backbones.presets import pretraining
+from mobilevision.errors import UserError
+
+
+def timm_backbone(
+    *,
+    name: str,
+    weights: str | None = None,
+    preset: str | Mapping[str, Any] | None = None,
+    activation: str | None = None,
+    padding: str | None = None,
+    channels: int = 3,
+    drop_rate: float = 0.0,
+    drop_path: float = 0.0,
+    kwargs: Mapping[str, Any] | None = None,
+) -> Backbone:
+    """Any timm model as a backbone.
+
+    Args:
+        name: of a timm model, with or without ``.tag``.
+        weights: None, ``timm``, a timm ``model.tag``, a file, or a run folder of ours.
+        preset: a preset's name or its values; None: the weights' own, else the architecture's.
+        activation: overrides the preset's, where the model takes one.
+        padding: overrides the preset's; ``same`` or ``symmetric``.
+        channels: channels of a picture.
+        drop_rate: dropout on the pooled vector.
+        drop_path: stochastic depth of the residual blocks.
+        kwargs: further arguments of that model, e.g. ``{"img_size": 160}`` for a vision transformer.
+
+    Raises:
+        UserError: timm does not know the name, an argument the model does not take, or weights that don't fit.
+    """
+    noted = timm.get_pretrained_cfg(name) if timm.is_model(name.partition(".")[0]) else None
+    if noted is None:
+        near = get_close_matches(name, [*timm.list_models(), *timm.list_pretrained()], n=3)
+        hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() lists them"
+        raise UserError(f"backbone.name={name}: timm has no such model; {hint}")
+
+    def build(**arguments: Any) -> nn.Module:
+        try:
+            model: nn.Module = timm.create_model(name, **arguments, **(kwargs or {}))
+        except TypeError as error:
+            raise UserError(f"backbone.name={name} does not take that: {error}") from error
+        return model
+
+    architecture = Architecture(
+        name=name, build=build, default=pretraining(noted.to_dict()), adjustable=False, hub=name
+    )
+    return assemble(architecture, Wishes(weights, preset, activation, padding, channels, drop_rate, drop_path))
