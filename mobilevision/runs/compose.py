@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -13,7 +14,8 @@ from omegaconf.errors import OmegaConfBaseException
 from mobilevision.errors import UserError
 from mobilevision.runs.config.check import check
 from mobilevision.runs.config.groups import plain
-from mobilevision.runs.search_path import searching, sources
+from mobilevision.runs.plugins import refuse_foreign_tasks
+from mobilevision.runs.search_path import Source, searching, sources
 
 
 def compose(overrides: Iterable[str] = (), *, config_dir: str | None = None, complete: bool = True) -> DictConfig:
@@ -30,9 +32,17 @@ def compose(overrides: Iterable[str] = (), *, config_dir: str | None = None, com
     Raises:
         UserError: one text with every error that there is.
     """
+    with opened(config_dir) as found:
+        return hydra_compose("config", check(list(overrides), found, complete=complete))
+
+
+@contextmanager
+def opened(config_dir: str | None = None) -> Iterator[Sequence[Source]]:
+    """Hydra over all folders of configs, its errors as ours."""
+    refuse_foreign_tasks()
     found = sources(config_dir)
-    with searching(found), initialize_config_dir(str(found[0].path), version_base="1.3"):
-        try:
-            return hydra_compose("config", check(list(overrides), found, complete=complete))
-        except (HydraException, OmegaConfBaseException) as error:
-            raise UserError(plain(error)) from error
+    try:
+        with searching(found), initialize_config_dir(str(found[0].path), version_base="1.3"):
+            yield found
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(plain(error)) from error

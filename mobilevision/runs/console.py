@@ -29,6 +29,9 @@ def errors_as_lines(arguments: list[str]) -> Iterator[None]:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:  # the reader, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except Exception as error:
         if os.environ.get(VARIABLE, "0") not in {"", "0"}:
             traceback.print_exc()

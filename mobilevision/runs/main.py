@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mobilevision.errors import UserError
 from mobilevision.runs.console import errors_as_lines
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-VALUE_FLAGS = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"}
-VALUE_FLAGS |= {"--info", "-i", "--experimental-rerun"}
+_VALUED = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"}
+_VALUED |= {"--experimental-rerun"}
+_SWEEP = {"--multirun", "-m"}
+_SHOW = {"--cfg", "-c", "--help", "-h"}
+_FOLDER = {"--config-dir", "-cd"}
+_OTHER_CONFIG = {"--config-path", "-cp", "--config-name", "-cn"}
 
 
 def main() -> None:
@@ -24,45 +29,75 @@ def main() -> None:
 def run(arguments: list[str]) -> None:
     """Train as these arguments say; or show help or the configuration, or sweep, where a flag asks for it."""
     flags, overrides = split(arguments)
-    from mobilevision.runs.compose import compose
+    if wrong := _OTHER_CONFIG & flags.keys():
+        raise UserError(f"{wrong.pop()}: the main configuration is fixed; --config-dir FOLDER adds options of your own")
+    run_folder = resumed(overrides)
+    if run_folder is not None and not _SWEEP & flags.keys():
+        from mobilevision.runs.config.resuming import compose_resume
 
-    if flags:
+        cfg = compose_resume(run_folder, overrides)
+        _show(cfg) if _SHOW & flags.keys() else start(cfg)
+    elif flags.keys() - _FOLDER:
         hydra_main(flags, overrides)
     else:
-        start(compose(overrides))
+        from mobilevision.runs.compose import compose
+
+        start(compose(overrides, config_dir=_config_dir(flags)))
 
 
-def split(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Hydra's flags (with their values) and overrides apart; Hydra itself wants the flags in front."""
-    flags: list[str] = []
+def split(arguments: list[str]) -> tuple[dict[str, str | None], list[str]]:
+    """Hydra's flags, each with its value if it takes one, and overrides: Hydra wants the flags in front."""
+    flags: dict[str, str | None] = {}
     overrides: list[str] = []
     waiting = iter(arguments)
     for argument in waiting:
-        if argument.startswith("-"):
-            flags.append(argument)
-            if argument in VALUE_FLAGS:
-                flags += [value for value in [next(waiting, None)] if value is not None]
-        else:
+        name, equals, value = argument.partition("=")
+        if not argument.startswith("-"):
             overrides.append(argument)
+        elif equals:
+            flags[name] = value
+        else:
+            flags[name] = next(waiting, None) if name in _VALUED else None
     return flags, overrides
 
 
+def resumed(overrides: list[str]) -> str | None:
+    """The run folder after ``resume=``, if it is given; quotes around it are Hydra's."""
+    given = [value for key, _, value in (each.partition("=") for each in overrides) if key.lstrip("+") == "resume"]
+    value = given[-1].strip() if given else ""
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        value = value[1:-1]
+    return None if value in {"", "null"} else value
+
+
 def start(cfg: DictConfig) -> dict[str, float]:
-    """Import what trains, and train."""
+    """Import the plugins and what trains, and train."""
+    from mobilevision.runs.plugins import load_for
     from mobilevision.runs.train import train
 
+    load_for(cfg)
     return train(cfg)
 
 
-def hydra_main(flags: list[str], overrides: list[str]) -> None:
+def hydra_main(flags: dict[str, str | None], overrides: list[str]) -> None:
     """Hand over to Hydra: help, ``--cfg``, sweeps and shell completion are its own."""
     import hydra
 
+    from mobilevision.runs.compose import opened
+    from mobilevision.runs.config.check import check
     from mobilevision.runs.search_path import searching, sources
 
-    found = sources()
+    if _SWEEP & flags.keys():
+        from mobilevision.runs.sweeps import check_sweep
+
+        overrides = check_sweep(overrides, _config_dir(flags))
+    elif _SHOW & flags.keys():
+        with opened(_config_dir(flags)) as found:
+            overrides = check(overrides, found, complete=False)
+    found = sources(_config_dir(flags))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to our own one line
-    program, sys.argv = sys.argv, [sys.argv[0], *flags, *overrides]
+    given = [word for name, value in flags.items() if name not in _FOLDER for word in (name, value) if word is not None]
+    program, sys.argv = sys.argv, [sys.argv[0], *given, *overrides]
     try:
         with searching(found):
             decorate = hydra.main(config_path=str(found[0].path), config_name="config", version_base="1.3")
@@ -71,6 +106,19 @@ def hydra_main(flags: list[str], overrides: list[str]) -> None:
         sys.argv = program
 
 
-def job(cfg: DictConfig) -> Any:
+def job(cfg: DictConfig) -> dict[str, float]:
     """One run of a sweep."""
+    from mobilevision.runs.sweeps import prepare_job
+
+    prepare_job(cfg)
     return start(cfg)
+
+
+def _config_dir(flags: dict[str, str | None]) -> str | None:
+    return flags.get("--config-dir") or flags.get("-cd")
+
+
+def _show(cfg: DictConfig) -> None:
+    from omegaconf import OmegaConf
+
+    print(OmegaConf.to_yaml(cfg), end="")

@@ -13,8 +13,12 @@ import sys
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mobilevision.errors import UserError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 GROUP = "mobilevision.plugins"
 VARIABLE = "MOBILEVISION_PATH"
@@ -51,6 +55,23 @@ def load() -> tuple[Plugin, ...]:
     return tuple(_import(plugin) for plugin in discover())
 
 
+def load_for(cfg: DictConfig) -> None:
+    """Import every plugin before a run; say which ones are left out.
+
+    Raises:
+        UserError: if the run builds something of a plugin that does not import.
+    """
+    from mobilevision.runs.config.targets import targets
+
+    wanted = {str(target).partition(".")[0] for _, target in targets(cfg)}
+    for plugin in load():
+        if plugin.error is None:
+            continue
+        if wanted & {module.partition(".")[0] for module in plugin.modules}:
+            raise UserError(f"plugin {plugin.name} ({plugin.origin}): {plugin.error}")
+        print(f"plugin {plugin.name} ({plugin.origin}) is left out: {plugin.error}", file=sys.stderr, flush=True)
+
+
 def _package(point: EntryPoint) -> Plugin:
     origin = f"package {point.dist.name} {point.dist.version}" if point.dist else "package"
     folder = package_folder(point.module)
@@ -75,7 +96,9 @@ def _folder(path: Path) -> Plugin:
 
 
 def _is_plugin_file(file: Path) -> bool:
-    return file.stem.isidentifier() and not file.stem.startswith(("_", "test_")) and file.stem not in {"setup", "conftest"}
+    return (
+        file.stem.isidentifier() and not file.stem.startswith(("_", "test_")) and file.stem not in {"setup", "conftest"}
+    )
 
 
 def _comes_from(module: str, folder: Path) -> bool:

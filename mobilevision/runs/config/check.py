@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hydra.core.override_parser.types import Override
 
 from mobilevision.errors import UserError
-from mobilevision.runs.config.grammar import parse, quoted
+from mobilevision.runs.config.grammar import parse
 from mobilevision.runs.config.groups import choose, groups, line_of
 from mobilevision.runs.config.keys import check_claims, check_files, check_missing, free_node
 from mobilevision.runs.config.kinds import check_kinds
@@ -36,7 +36,6 @@ def check(arguments: Sequence[str], found: Sequence[Source], *, complete: bool =
     chosen = [each for each in overrides if _is_choice(each, known)]
     rest = [each for each in overrides if each not in chosen and not each.is_hydra_override()]
     layout = choose(chosen, found, errors)
-    result = [str(each.input_line) for each in overrides if each.is_hydra_override()] + [line_of(each) for each in chosen]
     if layout is not None:
         claims = [*layout.claims, *(_claim(each) for each in rest if not each.is_delete())]
         errors += check_claims(claims, layout)
@@ -45,9 +44,8 @@ def check(arguments: Sequence[str], found: Sequence[Source], *, complete: bool =
         errors += check_kinds(layout, found)
         if complete:
             errors += check_missing(claims, layout)
-        result += [_for_hydra(each, layout) for each in rest]
     refuse(errors)
-    return result
+    return [_for_hydra(each, layout) for each in overrides]
 
 
 def refuse(errors: Sequence[str]) -> None:
@@ -82,12 +80,9 @@ def _deletion(override: Override, layout: Layout) -> list[str]:
     return []
 
 
-def _for_hydra(override: Override, layout: Layout) -> str:
+def _for_hydra(override: Override, layout: Layout | None) -> str:
     """Without a needless ``+``; with one where a free node gets a new key."""
-    line = str(override.input_line)
-    if override.is_delete():
-        return line
-    return f"++{line_of(override)}" if free_node(override.key_or_group, layout) else line_of(override)
-
-
-__all__ = ["check", "quoted", "refuse"]
+    if override.is_delete() or override.is_hydra_override():
+        return str(override.input_line)
+    free = layout is not None and free_node(override.key_or_group, layout)
+    return f"++{line_of(override)}" if free else line_of(override)

@@ -18,7 +18,7 @@ def parse(arguments: Iterable[str], errors: list[str]) -> list[Override]:
         try:
             override = parser.parse_override(argument)
         except HydraException as error:
-            errors.append(_unreadable(argument, error))
+            errors.append(unreadable(argument, error))
             continue
         if override.is_sweep_override():
             errors.append(_sweep(argument))
@@ -39,7 +39,8 @@ def quoted(argument: str) -> str:
     return f"{key}='{text}'" if "'" not in text else shlex.quote(f"{key}={text}")
 
 
-def _unreadable(argument: str, error: HydraException) -> str:
+def unreadable(argument: str, error: HydraException) -> str:
+    """What to write instead of an override that Hydra's grammar refuses."""
     key, equals, value = argument.partition("=")
     if not equals:
         return f"{argument}: an override reads key=value or group=option"

@@ -19,10 +19,13 @@ from mobilevision.runs.search_path import Source, files
 FIRST = ("task", "experiment")  # these decide which groups there are
 
 
+BASE = "base"  # a file that a group's options build on, not an option
+
+
 def options(group: str, found: Sequence[Source]) -> list[str]:
     """Every option of a group, plugins' too."""
-    names = (name for source in found for name in files(source))
-    return sorted(name.rpartition("/")[2] for name in names if name.rpartition("/")[0] == group)
+    names = (name.rpartition("/") for source in found for name in files(source))
+    return sorted(option for place, _, option in names if place == group and option != BASE)
 
 
 def groups(found: Sequence[Source]) -> list[str]:
@@ -111,7 +114,9 @@ def _misfit(override: Override, layout: Layout, error: ConfigCompositionExceptio
     if override.key_or_group in FIRST:
         return f"{line_of(override)}: {plain(error)}"
     task = layout.choices.get("task")
-    return f"{line_of(override)}: task={task} has no {override.key_or_group}; it has: {', '.join(sorted(layout.choices))}"
+    return (
+        f"{line_of(override)}: task={task} has no {override.key_or_group}; it has: {', '.join(sorted(layout.choices))}"
+    )
 
 
 def plain(error: Exception) -> str:

@@ -11,34 +11,54 @@ from mobilevision.runs.config.signatures import Signature, signature
 from mobilevision.runs.config.types import Type, kind_of, of_value
 
 SETTINGS = "mobilevision.runs.config.settings"
-TARGETS = {"": "Settings", "freeze": "Freeze", "probe": "Probe", "tune": "Tune"}  # nodes without a _target_ of their own
-METADATA = {"_target_", "_partial_", "_convert_", "_recursive_", FREE, "name", "kind", "kinds", "enabled"}
+TARGETS = {
+    "": "Settings",
+    "freeze": "Freeze",
+    "probe": "Probe",
+    "tune": "Tune",
+}  # nodes without a _target_ of their own
+HYDRA = {"_target_", "_partial_", "_convert_", "_recursive_"}
+METADATA = {"task": {"name", "kind"}, "trainer": {FREE}, "callbacks": {"enabled"}, "data": {"kinds"}, "head": {"kinds"}}
 
 
 def check_claims(claims: Iterable[Claim], layout: Layout) -> Iterator[str]:
     """A line for every claim on a key that does not exist or takes no such value."""
     for claim in claims:
-        for problem in _problems(claim.key, claim.value, layout):
-            yield f"{claim.where}: {problem}"
+        for key, problem in _problems(claim.key, claim.value, layout):
+            inside = f" {key}" if key != claim.key else ""
+            yield f"{claim.where}:{inside} {problem}"
 
 
-def _problems(key: str, value: Any, layout: Layout) -> Iterator[str]:
+def _problems(key: str, value: Any, layout: Layout) -> Iterator[tuple[str, str]]:
+    """(key, what is wrong with it) for a value and all that is in it."""
     if owner := free_node(key, layout):
         yield from _free(owner, key, value, layout)
         return
     try:
         present = layout.get(key)
     except KeyError:
-        yield f"there is no key {key}{nearest_key(key, layout.keys())}"
+        yield key, f"there is no such key{_nearest(key, layout)}"
         return
     if isinstance(present, dict) and present:
         if not isinstance(value, dict):
-            yield f"{key} holds keys of its own: {', '.join(f'{key}.{name}' for name in present)}"
+            yield key, f"{key} holds keys of its own: {', '.join(f'{key}.{name}' for name in present)}"
             return
         for name, below in value.items():
             yield from _problems(f"{key}.{name}", below, layout)
     elif reason := type_of(key, layout).refusal(value):
-        yield f"{key} {reason}" if reason.startswith("needs") else f"{key}: {reason}"
+        yield key, reason
+
+
+def _nearest(key: str, layout: Layout) -> str:
+    parent, _, name = key.rpartition(".")
+    try:
+        free = layout.get(f"{parent}.{FREE}") == {}
+    except KeyError:
+        free = False
+    target = _signature(parent, layout) if free else None
+    if target is not None and name in target.arguments and FREE not in target.arguments:
+        return f"; did you mean {parent}.{FREE}.{name}?"
+    return nearest_key(key, layout.keys())
 
 
 def free_node(key: str, layout: Layout) -> str | None:
@@ -54,7 +74,7 @@ def free_node(key: str, layout: Layout) -> str | None:
     return None
 
 
-def _free(owner: str, key: str, value: Any, layout: Layout) -> Iterator[str]:
+def _free(owner: str, key: str, value: Any, layout: Layout) -> Iterator[tuple[str, str]]:
     """A key of a free node: an argument of the target above, unless the target takes the node as it is."""
     parent, _, leaf = owner.rpartition(".")
     target = _signature(parent, layout)
@@ -62,13 +82,13 @@ def _free(owner: str, key: str, value: Any, layout: Layout) -> Iterator[str]:
     if leaf != FREE or target is None or FREE in target.arguments:
         return
     if name in layout.get(parent):
-        yield f"{parent}.{name} is a key already: write {parent}.{name} without {FREE}"
+        yield key, f"{parent}.{name} is a key already: write it without {FREE}"
     elif name not in target.arguments:
         if not target.more:
             what = layout.get(parent).get("_target_")
-            yield f"{what} takes no argument {name}{did_you_mean(name, target.arguments)}"
+            yield key, f"{what} takes no argument {name}{did_you_mean(name, target.arguments)}"
     elif key == f"{owner}.{name}" and (reason := target.type(name).refusal(value)):
-        yield f"{key} {reason}"
+        yield key, reason
 
 
 def type_of(key: str, layout: Layout) -> Type:
@@ -101,8 +121,9 @@ def check_files(layout: Layout) -> Iterator[str]:
         target = _signature(key, layout)
         if target is None or target.more or "_target_" not in node:
             continue
+        aside = HYDRA | METADATA.get(key.partition(".")[0], set())
         for name in node:
-            if name not in METADATA and name not in target.arguments:
+            if name not in aside and name not in target.arguments:
                 file, inside = layout.places[f"{key}.{name}"]
                 wrong = did_you_mean(str(name), target.arguments)
                 yield f"{file.at(inside)}: {node['_target_']} takes no argument {name}{wrong}"

@@ -138,4 +138,4 @@ def _claims(file: File, key: str, value: Any) -> Iterator[Claim]:
         for name, below in value.items():
             yield from _claims(file, f"{key}.{name}", below)
     else:
-        yield Claim(key, value, file.at(key))
+        yield Claim(key, value, f"{file.at(key)}: {key}={value}")

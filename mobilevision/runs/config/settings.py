@@ -31,6 +31,8 @@ class Probe:
     """``probe``."""
 
     enabled: bool
+    decays: list[float]
+    steps: int
 
 
 @dataclass(frozen=True)

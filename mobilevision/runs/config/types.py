@@ -53,8 +53,10 @@ class Type:
             return None
         if self.choices and kind == "str":
             return f"there is no choice {value}{did_you_mean(str(value), [str(choice) for choice in self.choices])}"
-        wanted = [_WORDS[kind] for kind in _WORDS if kind in self.kinds and not (kind == "int" and "float" in self.kinds)]
-        wanted += [str(choice) for choice in self.choices]
+        wanted = [
+            _WORDS[kind] for kind in _WORDS if kind in self.kinds and not (kind == "int" and "float" in self.kinds)
+        ]
+        wanted += dict.fromkeys(str(choice) for choice in self.choices)
         return f"needs {' or '.join(wanted)}, not {_shown(value)}"
 
 
@@ -96,6 +98,8 @@ def of_annotation(node: ast.expr | None, module: Module, depth: int = 0) -> Type
     found = lookup(module, name) if isinstance(node, ast.Name) else None
     if isinstance(found, Definition) and isinstance(found.node, ast.expr):
         return of_annotation(found.node, found.module, depth + 1)
+    if isinstance(found, Definition) and isinstance(found.node, ast.ClassDef):
+        return Type(frozenset({"dict"}))  # an object is described by keys of its own
     return ANYTHING
 
 

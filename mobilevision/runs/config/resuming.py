@@ -1,0 +1,100 @@
+"""The configuration of a run that goes on: its own, with a few keys that may change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+
+from mobilevision.errors import UserError
+from mobilevision.runs.config.check import refuse
+from mobilevision.runs.config.grammar import parse
+from mobilevision.runs.config.groups import options
+from mobilevision.runs.config.keys import check_claims, free_node
+from mobilevision.runs.config.layout import Claim, Layout, file_of
+from mobilevision.runs.config.names import did_you_mean
+from mobilevision.runs.config.targets import check_targets
+from mobilevision.runs.search_path import Source, sources
+
+TRAINER = ("max_epochs", "max_steps", "max_time", "accelerator", "devices", "num_nodes", "strategy")
+CHANGEABLE = (*(f"trainer.{key}" for key in TRAINER), "data.workers", "logger", "callbacks.progress", "allocator")
+
+
+def compose_resume(run_folder: str | Path, overrides: Iterable[str] = ()) -> DictConfig:
+    """A run's own configuration with ``resume`` set.
+
+    Args:
+        run_folder: the run to go on with.
+        overrides: changes to it; only keys in ``CHANGEABLE`` may change.
+
+    Raises:
+        UserError: if there is no run, if its config wants to build what it must not, or with every override that is
+            not possible.
+    """
+    cfg = load_config(run_folder)
+    errors: list[str] = []
+    parsed = [each for each in parse(overrides, errors) if each.key_or_group != "resume"]
+    fixed = [each for each in parsed if not _changeable(each.key_or_group) or each.is_delete()]
+    errors += (_refusal(each) for each in fixed)
+    changes = [each for each in parsed if each not in fixed]
+    for each in [each for each in changes if each.key_or_group == "logger"]:
+        _swap_logger(cfg, str(each.value()), sources(), errors)
+        changes.remove(each)
+    _apply(cfg, changes, errors)
+    refuse(errors)
+    cfg.resume = str(run_folder)
+    return cfg
+
+
+def load_config(run_folder: str | Path) -> DictConfig:
+    """A run's config.yaml, closed against unknown keys.
+
+    Raises:
+        UserError: if it cannot be read or wants to build what it must not.
+    """
+    path = Path(run_folder) / "config.yaml"
+    if not path.is_file():
+        raise UserError(f"{run_folder} is not a run folder: it has no config.yaml")
+    try:
+        cfg = OmegaConf.load(path)
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not yaml: {error}") from error
+    if not isinstance(cfg, DictConfig) or not {"task", "trainer", "data"} <= set(cfg):
+        raise UserError(f"{path} is not the config of a run")
+    check_targets(cfg)
+    OmegaConf.set_struct(cfg, True)
+    return cfg
+
+
+def _changeable(key: str) -> bool:
+    return any(key == each or key.startswith(f"{each}.") for each in CHANGEABLE)
+
+
+def _refusal(override: Override) -> str:
+    return f"{override.input_line}: cannot change in a run that goes on; these can: {', '.join(CHANGEABLE)}"
+
+
+def _swap_logger(cfg: DictConfig, option: str, found: Sequence[Source], errors: list[str]) -> None:
+    there = options("logger", found)
+    file = file_of(f"logger/{option}", found)
+    if option not in there or file is None:
+        errors.append(f"logger={option}: there is no such logger{did_you_mean(option, there)}")
+        return
+    cfg.logger = file.body
+
+
+def _apply(cfg: DictConfig, changes: Sequence[Override], errors: list[str]) -> None:
+    values: Any = OmegaConf.to_container(cfg, resolve=False)
+    layout = Layout(values=values)
+    problems = list(
+        check_claims((Claim(each.key_or_group, each.value(), str(each.input_line)) for each in changes), layout)
+    )
+    errors += problems
+    if not problems:
+        for each in changes:
+            free = bool(free_node(each.key_or_group, layout))
+            OmegaConf.update(cfg, each.key_or_group, each.value(), force_add=free)
