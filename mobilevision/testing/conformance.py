@@ -1,0 +1,177 @@
+"""Compose, one step, overfit a handful, checkpoint and back, predict: a task that passes these works in a run.
+
+In a test of a plugin::
+
+    from mobilevision.testing import check
+
+    def test_conforms() -> None:
+        check(["task=mine", "backbone.width=0.25"])
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from mobilevision.runs.build import Built, build
+from mobilevision.runs.compose import compose
+from mobilevision.runs.folder import RunFolder, write_text
+from mobilevision.runs.restore import load_run
+
+SAMPLES = 8
+STEPS = 60
+LEARNT = 0.5
+"""Overfitting has to bring the loss of a handful of samples below this share of where it began."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one part of the test went.
+
+    Attributes:
+        name: the part.
+        error: what was wrong; None where nothing was.
+    """
+
+    name: str
+    error: str | None = None
+
+
+def check(overrides: Iterable[str] = ()) -> None:
+    """Run the conformance test and raise AssertionError with all that failed."""
+    failed = [f"{outcome.name}: {outcome.error}" for outcome in conform(overrides) if outcome.error]
+    assert not failed, "\n".join(failed)
+
+
+def conform(overrides: Iterable[str] = ()) -> list[Outcome]:
+    """Run the conformance test on what the overrides compose; parts that need a failed one are left out.
+
+    Args:
+        overrides: as on the command line, such as ``["task=mine", "backbone.width=0.25"]``.
+    """
+    subject: list[Any] = []
+    outcomes = [_attempt("compose", lambda: subject.append(compose([*overrides, "data.workers=0"])))]
+    if outcomes[-1].error is None:
+        outcomes.append(_attempt("build", lambda: subject.append(build(subject[0]))))
+    if outcomes[-1].error is not None:
+        return outcomes
+    cfg, built = subject
+    batch = handful(built)
+    parts: list[tuple[str, Callable[[], None]]] = [
+        ("one step", lambda: one_step(built, batch)),
+        ("features", lambda: works_on_features(built, batch)),
+        ("overfit", lambda: overfits(built, batch)),
+        ("measure", lambda: measures(built, batch)),
+        ("checkpoint", lambda: comes_back(cfg, built, batch)),
+        ("predict", lambda: predicts(built, batch)),
+    ]
+    return outcomes + [_attempt(name, part) for name, part in parts]
+
+
+def handful(built: Built) -> dict[str, Any]:
+    """A batch of a few unaugmented training samples."""
+    source = built.data.eval_dataloader("train").source
+    batch: dict[str, Any] = source.__getitems__([(0, index) for index in range(min(SAMPLES, len(source)))])
+    return batch
+
+
+def one_step(built: Built, batch: dict[str, Any]) -> None:
+    """The loss is a finite number, and every weight gets a gradient."""
+    task = built.task.train()
+    task.zero_grad(set_to_none=True)
+    _loss(task, batch).backward()  # type: ignore[no-untyped-call]
+    idle = [name for name, weight in task.named_parameters() if weight.requires_grad and weight.grad is None]
+    assert not idle, f"no gradient reaches {', '.join(idle[:5])}{' ...' if len(idle) > 5 else ''}"
+
+
+@torch.no_grad()
+def works_on_features(built: Built, batch: dict[str, Any]) -> None:
+    """Features handed to the head give what the pictures give."""
+    task = built.task.eval()
+    features = task.extract(batch["image"])
+    _same(task.decode(task.head(features)), task.predict(batch["image"]), "from features and from pictures")
+
+
+def overfits(built: Built, batch: dict[str, Any]) -> None:
+    """A few dozen steps on a handful of samples bring their loss down."""
+    torch.manual_seed(0)
+    task = built.task.train()
+    optimizer = torch.optim.AdamW(task.parameters(), lr=2e-3)
+    losses: list[float] = []
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        loss = _loss(task, batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses.append(float(loss))
+    assert min(losses[-5:]) < LEARNT * losses[0], f"the loss fell from {losses[0]:.3f} to {losses[-1]:.3f} only"
+
+
+@torch.no_grad()
+def measures(built: Built, batch: dict[str, Any]) -> None:
+    """The metrics are numbers, and the primary one is among them."""
+    task = built.task.eval()
+    metric = task.configure_metrics()
+    metric.update(task.predict(batch["image"]), batch["target"])
+    values = {name: float(value) for name, value in metric.compute().items()}
+    assert task.primary in values, f"the primary metric {task.primary} is not among {', '.join(values)}"
+    assert not any(math.isinf(value) for value in values.values()), f"infinite metric among {values}"
+    json.dumps(metric.tables())
+
+
+@torch.no_grad()
+def comes_back(cfg: DictConfig, built: Built, batch: dict[str, Any]) -> None:
+    """A checkpoint, read without running anything in it, gives the same predictions."""
+    task = built.task.eval()
+    with tempfile.TemporaryDirectory() as place:
+        folder = RunFolder(place)
+        write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
+        checkpoint: dict[str, Any] = {"state_dict": task.state_dict()}
+        task.on_save_checkpoint(checkpoint)
+        Path(folder.checkpoints).mkdir()
+        torch.save(checkpoint, folder.best)
+        again = load_run(place).task
+    _same(again.predict(batch["image"]), task.predict(batch["image"]), "before and after the checkpoint")
+
+
+@torch.no_grad()
+def predicts(built: Built, batch: dict[str, Any]) -> None:
+    """Predictions come batch first, read as a row of plain values, and are drawn."""
+    task = built.task.eval()
+    predictions = task.predict(batch["image"])
+    for index, target in enumerate(batch["target"]):
+        one = {name: value[index] for name, value in predictions.items()}
+        assert json.dumps(task.describe(one)), "describe() gives no plain values"
+        image = batch["image"][index].permute(1, 2, 0).contiguous().numpy()
+        for truth in (None, target):
+            assert hasattr(task.draw(image, one, truth), "save"), "draw() gives no PIL image"
+
+
+def _loss(task: Any, batch: dict[str, Any]) -> Tensor:
+    loss = torch.stack(list(task.loss(task(batch["image"]), batch).values())).sum()
+    assert torch.isfinite(loss), f"the loss is {float(loss)}"
+    return loss
+
+
+def _same(one: dict[str, Tensor], other: dict[str, Tensor], where: str) -> None:
+    for name, value in one.items():
+        difference = float((value.float() - other[name].float()).abs().max()) if value.numel() else 0.0
+        assert difference < 1e-5, f"{name} differs by {difference:.2g} {where}"
+
+
+def _attempt(name: str, part: Callable[[], object]) -> Outcome:
+    try:
+        part()
+    except Exception as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        return Outcome(name, text if isinstance(error, AssertionError) else f"{type(error).__name__}: {text}")
+    return Outcome(name)
