@@ -72,7 +72,7 @@ def _refuse_clashes(found: Iterable[Source]) -> None:
 _active: tuple[Source, ...] = ()
 
 
-class MobilevisionSearchPath(SearchPathPlugin):  # type: ignore[misc]
+class MobilevisionSearchPath(SearchPathPlugin):
     """Adds the active plugins' folders behind ours."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:

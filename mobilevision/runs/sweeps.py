@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -10,7 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.errors import UserError
 from mobilevision.runs.compose import opened
@@ -80,10 +81,10 @@ def refuse_processes(cfg: DictConfig) -> None:
 
 def prepare_job(cfg: DictConfig) -> None:
     """Say which run of the sweep begins, and give it a run folder of its own."""
-    job = HydraConfig.get().job
-    overrides = " ".join(HydraConfig.get().overrides.task)
-    print(f"run {job.get('num', 0)} of the sweep: {overrides}", flush=True)
+    hydra: Any = HydraConfig.get()
+    number = OmegaConf.select(hydra, "job.num") or 0
+    print(f"run {number} of the sweep: {' '.join(hydra.overrides.task)}", flush=True)
     if cfg.resume is not None:
         raise UserError("resume= goes on with one run, -m starts several: leave one of them out")
     if cfg.run_dir is not None:
-        cfg.run_dir = f"{cfg.run_dir}/{job.get('num', 0)}"
+        cfg.run_dir = f"{cfg.run_dir}/{number}"

@@ -75,8 +75,8 @@ def _deletion(override: Override, layout: Layout) -> list[str]:
     key = override.key_or_group
     if key in layout.choices:
         return [f"{override.input_line}: a group cannot be taken away; choose another option of {key}"]
-    if key not in set(layout.keys()):
-        return [f"{override.input_line}: there is no key {key}{nearest_key(key, layout.keys())}"]
+    if key not in set(layout.dotted()):
+        return [f"{override.input_line}: there is no key {key}{nearest_key(key, layout.dotted())}"]
     return []
 
 

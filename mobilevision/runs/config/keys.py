@@ -58,7 +58,7 @@ def _nearest(key: str, layout: Layout) -> str:
     target = _signature(parent, layout) if free else None
     if target is not None and name in target.arguments and FREE not in target.arguments:
         return f"; did you mean {parent}.{FREE}.{name}?"
-    return nearest_key(key, layout.keys())
+    return nearest_key(key, layout.dotted())
 
 
 def free_node(key: str, layout: Layout) -> str | None:
@@ -132,7 +132,7 @@ def check_files(layout: Layout) -> Iterator[str]:
 def check_missing(claims: Iterable[Claim], layout: Layout) -> Iterator[str]:
     """A line for every value that the user has to give and has not."""
     given = {claim.key for claim in claims}
-    for key in layout.keys():
+    for key in layout.dotted():
         if layout.get(key) == "???" and key not in given:
             file, inside = layout.places[key]
             comment = file.comments.get(inside)

@@ -58,13 +58,13 @@ class Layout:
             node = node[part]
         return node
 
-    def keys(self) -> Iterator[str]:
+    def dotted(self) -> Iterator[str]:
         """Every dotted key, nodes too."""
         return flat(self.values)
 
     def nodes(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Every mapping with its key."""
-        for key in self.keys():
+        for key in self.dotted():
             if isinstance(node := self.get(key), dict):
                 yield key, node
 

@@ -60,7 +60,7 @@ def allowed(target: Any) -> bool:
     if _within(found.module.name, own):
         return True
     is_class = isinstance(found.node, ast.ClassDef)
-    return is_class and _within(found.module.name, LIBRARIES) or _within(found.module.name, FACTORIES)
+    return (is_class and _within(found.module.name, LIBRARIES)) or _within(found.module.name, FACTORIES)
 
 
 def _within(name: str, packages: tuple[str, ...]) -> bool:
