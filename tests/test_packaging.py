@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Sequence
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -104,3 +108,31 @@ def test_a_foreign_package_named_tasks_is_named(environment: Path, tmp_path: Pat
     assert done.returncode == 1
     assert "Traceback" not in said
     assert str(foreign) in said.replace("\n", "")
+
+
+def third_party_imports() -> set[str]:
+    """Top-level names of what the package imports and Python does not bring."""
+    found = set()
+    for path in [*(ROOT / "mobilevision").rglob("*.py"), *(ROOT / "tasks").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.partition(".")[0])
+    return found - set(sys.stdlib_module_names) - {"mobilevision", "tasks"}
+
+
+def test_what_is_imported_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = [
+        *project["dependencies"],
+        *(line for group in project["optional-dependencies"].values() for line in group),
+    ]
+    declared = {re.split(r"[^\w.-]", line)[0].lower().replace("_", "-") for line in needed}
+    owners = packages_distributions()
+    missing = {
+        name
+        for name in third_party_imports()
+        if not declared & {owner.lower().replace("_", "-") for owner in owners.get(name, [name])}
+    }
+    assert not missing, "add to pyproject.toml"
