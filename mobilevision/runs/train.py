@@ -44,12 +44,12 @@ def train(cfg: DictConfig) -> dict[str, float]:
         tracker = make_tracker(cfg, folder)
         trainer = make_trainer(cfg, built, folder, tracker)
         if trainer.is_global_zero:
-            announce(cfg, built, folder, tracker, trainer)
+            announce(cfg, built, folder, tracker)
         tune(cfg, trainer, built, folder)
         fit(cfg, trainer, built, folder)
         results = test(trainer, built, folder)
         if trainer.is_global_zero:
-            finish(built, folder, tracker, results)
+            finish(cfg, built, folder, tracker, results)
         return results
 
 
@@ -63,13 +63,12 @@ def open_folder(cfg: DictConfig) -> RunFolder:
     return folder
 
 
-def announce(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Tracker, trainer: Trainer) -> None:
+def announce(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Tracker) -> None:
     """Say what was composed, and keep it for the report."""
     from mobilevision.runs.info import run_info
     from mobilevision.runs.summary import print_start
 
-    device = f"{trainer.strategy.root_device}" + (f" x {trainer.world_size}" if trainer.world_size > 1 else "")
-    info = run_info(cfg, built, device=device)
+    info = run_info(cfg, built)
     if cfg.resume is None:
         write_json(folder.info_json, info)
     print_start(info, tracker.opening())
