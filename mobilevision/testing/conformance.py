@@ -112,7 +112,7 @@ def overfits(built: Built, batch: dict[str, Any]) -> None:
         loss = _loss(task, batch)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     assert min(losses[-5:]) < LEARNT * losses[0], f"the loss fell from {losses[0]:.3f} to {losses[-1]:.3f} only"
 
 

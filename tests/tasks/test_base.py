@@ -1,0 +1,105 @@
+"""What the base gives every task: two heads over one pass, freezing, features handed to it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from mobilevision.backbones import mobilenet_v1
+from mobilevision.heads import Head, LinearHead
+from mobilevision.losses import CrossEntropy
+from mobilevision.optim import Cosine, OptimizerFactory
+from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
+from tasks.base import Task
+from tasks.classification import Classification
+
+DATA = DataSpec(kind="class", classes=("cat", "dog", "owl"), channels=3, resolution=(64, 64), counts=(2, 2, 2))
+
+
+class MapHead(Head):
+    """Averages two maps: a head that needs strides and no pooled vector."""
+
+    needs = Needs(strides=(16, 32))
+
+    def __init__(self, *, backbone: BackboneSpec, data: DataSpec) -> None:
+        super().__init__(backbone=backbone, data=data)
+        self.classifier = torch.nn.Linear(sum(backbone.strides[s] for s in self.needs.strides), len(data.classes))
+
+    def forward(self, features: Features) -> Tensor:
+        means = [features.maps[stride].mean(dim=(2, 3)) for stride in self.needs.strides]
+        logits: Tensor = self.classifier(torch.cat(means, dim=1))
+        return logits
+
+
+def make(head_class: type[Head] = LinearHead) -> Task:
+    torch.manual_seed(0)
+    backbone = mobilenet_v1(width=0.25)
+    return Classification(
+        backbone=backbone,
+        head=head_class(backbone=backbone.spec, data=DATA),
+        loss=CrossEntropy(data=DATA),
+        data=DATA,
+        optimizer=OptimizerFactory(name="sgd", lr=0.1),
+        scheduler=Cosine(),
+    )
+
+
+def pictures() -> Tensor:
+    return torch.randint(0, 256, (6, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def test_two_heads_share_one_backbone_pass() -> None:
+    one, two = make(), make(MapHead)
+    backbone = one.backbone.eval()
+    one.eval()
+    two.eval()
+    two.backbone = backbone
+    passes: list[int] = []
+    backbone.model.conv_stem.register_forward_hook(lambda *_: passes.append(1))
+    shared = backbone(pictures(), one.head.needs | two.head.needs)
+    assert len(passes) == 1
+    torch.testing.assert_close(one.head(shared), one(pictures()))
+    torch.testing.assert_close(two.head(shared), two(pictures()))
+
+
+def test_both_heads_learn_from_one_pass() -> None:
+    one, two = make(), make(MapHead)
+    two.backbone = one.backbone
+    shared = one.backbone(pictures(), one.head.needs | two.head.needs)
+    batch = {"target": torch.tensor([0, 1, 2, 0, 1, 2])}
+    parts = {
+        **one.loss(one.head(shared), batch),
+        **{f"two_{k}": v for k, v in two.loss(two.head(shared), batch).items()},
+    }
+    torch.stack(list(parts.values())).sum().backward()
+    assert all(weight.grad is not None for weight in [*one.parameters(), *two.head.parameters()])
+
+
+@pytest.mark.parametrize("head", [LinearHead, MapHead])
+def test_a_frozen_backbone_stays_as_it_was(head: type[Head]) -> None:
+    task = make(head).train()
+    task.freeze_backbone(True)
+    before = {name: value.clone() for name, value in task.backbone.state_dict().items()}
+    loss = task.loss(task(pictures()), {"target": torch.tensor([0, 1, 2, 0, 1, 2])})["class"]
+    loss.backward()
+    assert all(weight.grad is None for weight in task.backbone.parameters())
+    assert all(weight.grad is not None for weight in task.head.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in task.backbone.state_dict().items())
+    task.train()
+    assert not task.backbone.training
+    task.freeze_backbone(False)
+    assert task.backbone.training
+
+
+def test_rows_and_drawings() -> None:
+    task = make().eval()
+    with torch.no_grad():
+        predictions = task.predict(pictures())
+    one = {name: value[0] for name, value in predictions.items()}
+    row = task.describe(one)
+    assert row["label"] in DATA.classes
+    assert next(part["label"] for part in row["top5"]) == row["label"]
+    assert sum(part["score"] for part in row["top5"]) == pytest.approx(1, abs=1e-4)
+    image = pictures()[0].permute(1, 2, 0).numpy()
+    assert task.draw(image, one, 1).size[1] > task.draw(image, one).size[1] - 1

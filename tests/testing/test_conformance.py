@@ -1,0 +1,47 @@
+"""Every registered task passes the conformance test, and a broken one does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from mobilevision.runs.build import Built, build
+from mobilevision.runs.compose import compose
+from mobilevision.testing import check
+from mobilevision.testing.conformance import handful, one_step, overfits, works_on_features
+
+TASKS = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "task").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_conforms(task: str) -> None:
+    check([f"task={task}", "backbone.width=0.25"])
+
+
+@pytest.fixture
+def built() -> Built:
+    return build(compose(["task=classification", "backbone.width=0.25", "data.workers=0"]))
+
+
+def test_a_head_that_learns_nothing_is_found(built: Built) -> None:
+    batch = handful(built)
+    for weight in built.task.parameters():
+        weight.requires_grad_(False)
+    built.task.head.classifier.bias.requires_grad_(True)
+    with pytest.raises(AssertionError, match="fell"):
+        overfits(built, batch)
+
+
+def test_a_weight_without_gradient_is_found(built: Built) -> None:
+    built.task.head.idle = torch.nn.Linear(2, 2)
+    with pytest.raises(AssertionError, match=r"head\.idle"):
+        one_step(built, handful(built))
+
+
+def test_a_task_that_needs_pictures_is_found(built: Built) -> None:
+    decode = built.task.decode
+    built.task.predict = lambda images: decode(built.task(images) + 1.0 * images.float().mean() * torch.arange(10))
+    with pytest.raises(AssertionError, match="from features and from pictures"):
+        works_on_features(built, handful(built))
