@@ -16,6 +16,7 @@ from mobilevision.data.records import Box, Pixels
 from mobilevision.errors import UserError
 
 GREY = 127.0
+LARGE = 512  # shorter side in pixels
 
 
 @final
@@ -88,15 +89,18 @@ class Augment:
         flip = bool(rng.random() < self.flip)
         if self.crop_scale is None:
             return None, flip
+        # On a large picture the crop lies on the grid of JPEG blocks, so that a decoder can shrink by 8 exactly.
+        step = 8 if min(height, width) >= LARGE else 1
         low, high = (math.log(bound * aspect) for bound in self.crop_ratio)
         for _ in range(10):
             area = height * width * rng.uniform(*self.crop_scale)
             ratio = math.exp(rng.uniform(low, high))
-            w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+            w, h = step * round(math.sqrt(area * ratio) / step), step * round(math.sqrt(area / ratio) / step)
             if 0 < w <= width and 0 < h <= height:
-                return (float(rng.integers(width - w + 1)), float(rng.integers(height - h + 1)), w, h), flip
+                x, y = rng.integers((width - w) // step + 1), rng.integers((height - h) // step + 1)
+                return (float(step * x), float(step * y), float(w), float(h)), flip
         w, h = min(width, round(height * math.exp(high))), min(height, round(width / math.exp(low)))
-        return (float((width - w) // 2), float((height - h) // 2), max(w, 1), max(h, 1)), flip
+        return (float((width - w) // 2), float((height - h) // 2), float(max(w, 1)), float(max(h, 1))), flip
 
     def pixels(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
         """Change a resized picture, uint8 [h, w, channels]; gives it back as it is when nothing is switched on."""

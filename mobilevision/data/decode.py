@@ -10,12 +10,14 @@ from typing import final
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from mobilevision.data import jpeg
 from mobilevision.data.records import Box, Pixels
 from mobilevision.errors import UserError
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Pillow's mode for each number of channels that a picture file can give."""
 
+SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 HINT = "Mend or remove the file, or leave such files out with data.on_error=skip"
 
 
@@ -40,14 +42,16 @@ class Picture:
 
     def __init__(self, data: bytes, name: str) -> None:
         self.name, self._data = name, data
+        self._header = jpeg.read_header(data)
+        if self._header is not None and self._header.orientation == 1:
+            self.shape = self._header.height, self._header.width
+            return
         try:
-            self._image: Image.Image = Image.open(io.BytesIO(data))
-            self._turned = self._image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+            image = Image.open(io.BytesIO(data))
+            sideways = image.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS
         except Exception as error:
-            raise self._unreadable(error) from None
-        width, height = self._image.size
-        sideways = self._image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-        self.shape = (width, height) if sideways else (height, width)
+            raise unreadable(name, data, error) from None
+        self.shape = (image.width, image.height) if sideways else (image.height, image.width)
 
     @classmethod
     def read(cls, path: str | bytes | Path) -> Picture:
@@ -60,17 +64,15 @@ class Picture:
 
     def pixels(self, channels: int, *, box: Box | None, size: tuple[int, int] | None, exact: bool) -> Pixels:
         """See :meth:`mobilevision.data.records.Records.pixels`."""
+        if not exact and box and size and self._header:
+            pixels = jpeg.decode_part(self._data, self._header, channels, box, size)
+            if pixels is not None:
+                return pixels
         try:
-            return self._through_pillow(channels, box, size)
+            image = ImageOps.exif_transpose(Image.open(io.BytesIO(self._data)))
+            return resample(to_mode(image, channels), box, size)
         except Exception as error:
-            raise self._unreadable(error) from None
-
-    def _through_pillow(self, channels: int, box: Box | None, size: tuple[int, int] | None) -> Pixels:
-        image = ImageOps.exif_transpose(self._image) if self._turned else self._image
-        return resample(to_mode(image, channels), box, size)
-
-    def _unreadable(self, error: Exception) -> UnreadablePictureError:
-        return unreadable(self.name, self._data, error)
+            raise unreadable(self.name, self._data, error) from None
 
 
 def printable(path: bytes | str | Path) -> str:
@@ -124,5 +126,5 @@ def resample(image: Image.Image, box: Box | None, size: tuple[int, int] | None) 
         image.load()
     else:
         image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=corners)
-    pixels = np.asarray(image)
+    pixels = np.array(image)
     return pixels if pixels.ndim == 3 else pixels[:, :, None]

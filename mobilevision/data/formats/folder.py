@@ -56,10 +56,10 @@ class ImageFolder(DataFormat):
             setattr(splits, split, _records(by_class, names, root, channels))
             top = named.get(split, b"")
             splits.problems += [_empty(os.path.join(top, name)) for name, paths in by_class.items() if not paths]
-        parts = ", ".join(f"{split} ({printable(name)}/)" for split, name in named.items())
-        splits.notes.append(
-            f"image folder with {parts}" if named else "image folder without train, val or test folders"
-        )
+        parts = ", ".join(printable(name) + "/" for name in named.values())
+        splits.notes.append(f"image folder with {parts}" if named else "image folder without train/, val/ or test/")
+        unused = [printable(name) + "/" for name in (folders(root) if named else ()) if name not in named.values()]
+        splits.notes += [f"not used, no class folders in them: {', '.join(unused[:5])}"] if unused else []
         return splits
 
 
