@@ -20,10 +20,11 @@ _FOLDER = {"--config-dir", "-cd"}
 _OTHER_CONFIG = {"--config-path", "-cp", "--config-name", "-cn"}
 
 
-def main() -> None:
-    """Run the command line in ``sys.argv``; leaves with exit code 1 and one line on any error."""
-    with errors_as_lines(sys.argv):
-        run(sys.argv[1:])
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command line (that of the process); leaves with exit code 1 and one line on any error."""
+    given = list(sys.argv[1:]) if arguments is None else arguments
+    with errors_as_lines(given):
+        run(given)
 
 
 def run(arguments: list[str]) -> None:
