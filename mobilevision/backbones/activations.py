@@ -2,9 +2,8 @@
 
 torch's ``ReLU6(inplace=True)`` copies its input whenever gradients are wanted. :class:`ReLU6` keeps only its output,
 from which the gradient can be read as well, so one tensor a layer lives instead of two.
+(Annotations are not postponed here: TorchScript reads them.)
 """
-
-from __future__ import annotations
 
 from functools import partial
 from typing import Any, final

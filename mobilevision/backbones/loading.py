@@ -53,7 +53,7 @@ def fit(
         raise _stranger(source, own, state, widths(state))
     counters = {name: value for name, value in state.items() if name.endswith("num_batches_tracked")}
     model.load_state_dict(matched | {name: counters[name] for name in counters if name in model.state_dict()}, False)
-    others = {key.removeprefix(prefix) for key in source.state if key not in taken} - set(own) - set(counters)
+    others = {name for name in state if prefix + name not in taken} - set(own) - set(counters)
     return LoadReport(
         source=source.name,
         matched=tuple(matched),

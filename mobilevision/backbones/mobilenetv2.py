@@ -1,6 +1,7 @@
 """MobileNet V2: inverted residuals with linear bottlenecks.
 
-Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", arXiv 1801.04381. By timm's builder, at any width.
+Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", arXiv 1801.04381, Table 2. Built by timm, at
+any width.
 """
 
 from __future__ import annotations

@@ -97,7 +97,9 @@ def read_hub(name: str) -> Source:
     """
     known_tags = timm.list_pretrained()
     if not timm.is_model(name.partition(".")[0]) or ("." in name and name not in known_tags):
-        near = get_close_matches(name, [*known_tags, *timm.list_models(pretrained=True)], n=3)
+        near = get_close_matches(
+            name, known_tags if "." in name else {tag.partition(".")[0] for tag in known_tags}, n=3
+        )
         hint = f"did you mean {', '.join(near)}?" if near else "see timm.list_pretrained()"
         raise UserError(f"backbone.weights={name}: neither a file nor weights that timm knows; {hint}")
     try:
