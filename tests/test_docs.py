@@ -92,14 +92,17 @@ def option(path: Path) -> tuple[dict[str, str], dict[str, str]]:
     return values, comments
 
 
-def defaults(held: dict[str, str], options: int) -> str:
-    """One cell: the usual value, then those of the options (in brackets) that differ."""
-    usual = Counter(held.values()).most_common(1)[0][0] if len(held) == options else None
-    cells = [f"`{usual}`"] if usual else []
+def cell(held: dict[str, str], options: list[str]) -> str:
+    """What most options have, then what others have instead, with their names in brackets."""
+    usual = Counter(held.values()).most_common(1)[0][0] if len(held) == len(options) else None
+    parts = [usual] if usual else []
     for value in dict.fromkeys(held.values()):
         if value and value != usual:
-            cells.append(f"`{value}` ({', '.join(name for name, own in held.items() if own == value)})")
-    return ", ".join(cells)
+            names = [name for name, own in held.items() if own == value]
+            others = [name for name in options if name not in names]
+            who = f"all but {others[0]}" if len(others) == 1 and len(names) > 2 else ", ".join(names)
+            parts.append(f"{value} ({who})" if others else value)
+    return "; ".join(parts).replace("|", "\\|")
 
 
 def table(group: str) -> str:
@@ -114,12 +117,14 @@ def table(group: str) -> str:
     keys = dict.fromkeys(key for values, _ in parsed.values() for key in values)
     if keys and group not in {"experiment", "task"}:
         lines += ["", "| key | default | meaning |", "|---|---|---|"]
+        options = list(parsed)
         for key in keys:
-            held = {name: values[key] for name, (values, _) in parsed.items() if key in values}
-            meaning = next((comments[key] for _, comments in parsed.values() if comments.get(key)), "")
+            values = {name: f"`{own[key]}`" if own[key] else "" for name, (own, _) in parsed.items() if key in own}
+            meanings = {name: comments[key] for name, (_, comments) in parsed.items() if comments.get(key)}
+            same = len(set(meanings.values())) == 1
+            meaning = next(iter(meanings.values())).replace("|", "\\|") if same else cell(meanings, options)
             full = key if group == "config" else f"{group}.{key}"
-            row = [f"`{full}`", defaults(held, len(parsed)), meaning]
-            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
+            lines.append(f"| `{full}` | {cell(values, options)} | {meaning} |")
     return "\n".join(lines).strip("\n") + "\n"
 
 
@@ -136,7 +141,7 @@ def test_the_tables_of_keys_equal_conf() -> None:
     assert {found[2] for found in GENERATED.finditer(text)} == set(groups()), "a group has no place in the page"
 
 
-@pytest.mark.parametrize("page", [page for page in [*PAGES, ROOT / "CONTRIBUTING.md"]], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?://|#)([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     missing = [target for target in targets if not (page.parent / target).exists()]
@@ -163,7 +168,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_parts_of_contributing_train_together(extended: Path) -> None:
     words = [word for command in training_commands(ROOT / "CONTRIBUTING.md") for word in command]
-    wanted = {"task=selective", "data=npz", "backbone=ghostnet", "head=cosine", "trainer=debug"}
+    wanted = {"task=selective", "data=npz", "backbone=convnext", "head=cosine", "trainer=debug"}
     assert wanted <= set(words)
     command = [sys.executable, "train.py", *dict.fromkeys(words), "run_dir=run"]
     done = subprocess.run(command, cwd=extended, capture_output=True, text=True, timeout=280)
