@@ -149,7 +149,7 @@ def _write_rows(
     for sample in samples:
         said = truth(task, source.records.targets[sample.index])
         head = {"file": source.records.name(sample.index), "truth": said}
-        tail = {"correct": int(sample.row["label"] == said)} if "label" in sample.row else {}
+        tail: dict[str, Any] = {"correct": int(sample.row["label"] == said)} if "label" in sample.row else {}
         tail |= {"loss": round(sample.loss, 6), "picture": drawn.get(sample.index, "")}
         lines.append({**head, **flat(sample.row), **tail})
     text = io.StringIO()

@@ -9,28 +9,10 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from mobilevision.runs.info import read_info, run_info, update_info
-
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
-    from mobilevision.runs.build import Built
     from mobilevision.runs.folder import RunFolder
-    from mobilevision.runs.loggers import Tracker
 
 _SHOWN_CLASSES = 8
-
-
-def show_start(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Tracker) -> None:
-    """Keep in info.json what was composed, and print it; called in one process.
-
-    A resumed run keeps its first command and start, and lists the later ones under ``resumed``.
-    """
-    known, info = read_info(folder), run_info(cfg, built)
-    if cfg.resume is not None and known:
-        again = {key: info.pop(key) for key in ("command", "started")}
-        info["resumed"] = [*known.get("resumed", []), again]
-    print_start(update_info(folder, info), tracker.opening())
 
 
 def print_start(info: Mapping[str, Any], lines: Sequence[str] = (), *, console: Console | None = None) -> None:

@@ -87,7 +87,7 @@ class WandbTracker(Tracker):
     def _init(self, mode: Mode) -> Any:
         import wandb
 
-        settings = wandb.Settings(console="off", init_timeout=_SECONDS, x_disable_stats=True, quiet=True)
+        settings = wandb.Settings(console="off", init_timeout=_SECONDS, x_disable_stats=True, quiet=True, silent=True)
         # Only a server knows whether a run is there to be resumed; offline, sync joins what has one id.
         resume: Literal["allow"] | None = "allow" if mode == "online" else None
         run = wandb.init(**self._keys, mode=mode, resume=resume, settings=settings, reinit="finish_previous")
@@ -188,7 +188,7 @@ class WandbTracker(Tracker):
 
     def closing(self) -> list[str]:
         """End the run; what was kept offline can be sent with one command."""
-        url = getattr(self._run, "url", None)
+        url = self._run.url if self._run is not None and self.mode == "online" else ""
         self._safely(lambda run: run.finish())
         if self._run is None:
             return []
