@@ -148,6 +148,13 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not missing
 
 
+def test_the_keys_that_a_resumed_run_may_change() -> None:
+    from mobilevision.runs.config.resuming import CHANGEABLE
+
+    text = (ROOT / "docs" / "resume.md").read_text(encoding="utf-8")
+    assert [key for key in CHANGEABLE if f"`{key}`" not in text] == []
+
+
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the code with every file of CONTRIBUTING.md in it, and a data set for its format."""
