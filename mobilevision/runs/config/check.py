@@ -45,7 +45,8 @@ def check(arguments: Sequence[str], found: Sequence[Source], *, complete: bool =
         if complete:
             errors += check_missing(claims, layout)
     refuse(errors)
-    return [_for_hydra(each, layout) for each in overrides]
+    needless = [each for each in chosen if each.value() is None]
+    return [_for_hydra(each, layout) for each in overrides if each not in needless]
 
 
 def refuse(errors: Sequence[str]) -> None:

@@ -37,10 +37,22 @@ def choose(overrides: Sequence[Override], found: Sequence[Source], errors: list[
     """The layout under these group overrides; wrong ones are named in ``errors`` and left out."""
     good = [each for each in overrides if _check(each, found, errors)]
     good.sort(key=lambda each: FIRST.index(each.key_or_group) if each.key_or_group in FIRST else len(FIRST))
+    named = [each for each in good if each.value() is not None]
     try:
-        return _compute(good, found)
+        layout: Layout | None = _compute(named, found)
     except (ConfigCompositionException, MissingConfigException):
-        return _fitting(good, found, errors)
+        layout = _fitting(named, found, errors)
+    for each in good:
+        if each.value() is None and layout is not None:  # is as it is by itself, or impossible
+            errors += _emptied(each, layout, found)
+    return layout
+
+
+def _emptied(override: Override, layout: Layout, found: Sequence[Source]) -> list[str]:
+    group = override.key_or_group
+    if layout.choices.get(group) is None:
+        return []
+    return [f"{line_of(override)}: a group cannot be taken away; choose one of: {', '.join(options(group, found))}"]
 
 
 def line_of(override: Override) -> str:

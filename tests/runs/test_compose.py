@@ -1,0 +1,154 @@
+"""Composing: every option of every group composes, and what comes out is closed."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+from omegaconf.errors import ConfigAttributeError
+
+from mobilevision.errors import UserError
+from mobilevision.runs.compose import compose, opened
+from mobilevision.runs.config.grammar import quoted
+from mobilevision.runs.config.groups import groups, options
+from mobilevision.runs.config.resuming import compose_resume
+from mobilevision.runs.config.settings import Freeze, Probe, Settings, Tune
+from mobilevision.runs.config.targets import check_targets
+
+Write = Callable[[Path, dict[str, str]], Path]
+
+GROUPS = {
+    "task",
+    "data",
+    "backbone",
+    "head",
+    "loss",
+    "augment",
+    "optimizer",
+    "scheduler",
+    "trainer",
+    "callbacks",
+    "logger",
+}
+
+
+def every_option() -> list[str]:
+    with opened() as found:
+        return [f"{group}={option}" for group in groups(found) for option in options(group, found)]
+
+
+@pytest.mark.parametrize("option", every_option())
+def test_every_option_composes_under_some_task(option: str) -> None:
+    with opened() as found:
+        tasks = options("task", found)
+    if option.startswith(("task=", "experiment=")):
+        tasks = [""]
+    problems = []
+    for task in tasks:
+        try:
+            cfg = compose([f"task={task}"] * bool(task) + [option], complete=False)
+        except UserError as error:
+            problems.append(str(error))
+        else:
+            assert "hydra" not in cfg
+            return
+    pytest.fail("\n".join(problems))
+
+
+def test_the_default_has_all_groups_and_is_closed() -> None:
+    cfg = compose()
+    assert set(cfg) >= GROUPS
+    assert cfg.task.name == "classification"
+    assert cfg.trainer.use_distributed_sampler is False
+    with pytest.raises(ConfigAttributeError):
+        cfg.trainer.max_epoch = 3
+
+
+def test_settings_are_the_keys_at_the_top_of_the_config() -> None:
+    cfg = compose()
+    above = {key for key in cfg if not isinstance(cfg[key], type(cfg)) and key not in GROUPS}
+    assert above == set(Settings.__annotations__)
+    for key, settings in (("freeze", Freeze), ("probe", Probe), ("tune", Tune)):
+        assert set(cfg[key]) == set(settings.__annotations__)
+
+
+def test_overrides_in_any_order_and_with_needless_plus() -> None:
+    first = compose(["trainer.max_epochs=3", "trainer=cpu", "backbone.width=0.5"])
+    second = compose(["++backbone.width=0.5", "+trainer.max_epochs=3", "trainer=cpu"])
+    assert first == second
+    assert (first.trainer.max_epochs, first.trainer.accelerator) == (3, "cpu")
+
+
+def test_free_arguments_need_no_plus() -> None:
+    assert compose(["trainer.kwargs.min_epochs=2"]).trainer.kwargs == {"min_epochs": 2}
+
+
+@pytest.mark.parametrize("path", ["/a,b", "/a[1]", "/a=b", "/a (1)/größe", "/it's", '/it\'s "it"', "c:\\d\\", "~/x"])
+def test_quoted_paths_arrive_as_they_are(path: str) -> None:
+    override = f"data.root={path}"
+    (shell,) = shlex.split(quoted(override))
+    assert compose([shell]).data.root == path
+
+
+RUN = ["trainer=cpu", "logger=none", "trainer.max_epochs=2"]
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path, write: Write) -> Path:
+    """A folder that holds a run's config and no more."""
+    return write(tmp_path / "run", {"config.yaml": OmegaConf.to_yaml(compose(RUN), resolve=True)})
+
+
+def test_a_run_goes_on_with_its_own_config(run_folder: Path) -> None:
+    cfg = compose_resume(run_folder, ["resume=x", "trainer.max_epochs=5", "data.workers=0", "logger=csv"])
+    assert (cfg.trainer.max_epochs, cfg.trainer.accelerator, cfg.data.workers) == (5, "cpu", 0)
+    assert cfg.logger["_target_"].endswith("csv_logger")
+    assert cfg.resume == str(run_folder)
+
+
+def test_a_run_that_goes_on_keeps_what_it_learns(run_folder: Path) -> None:
+    with pytest.raises(UserError) as failure:
+        compose_resume(
+            run_folder, ["backbone.width=0.5", "head=linear", "trainer.max_epochs=x", "logger=cvs", "seed=1"]
+        )
+    said = str(failure.value)
+    assert said.startswith("5 errors")
+    for part in ("backbone.width=0.5: cannot change", "head=linear: cannot change", "did you mean csv", "whole number"):
+        assert part in said
+
+
+@pytest.mark.parametrize("text", ["", "a: [", "a: 1"])
+def test_what_is_no_run_is_refused(tmp_path: Path, write: Write, text: str) -> None:
+    with pytest.raises(UserError, match=r"config\.yaml"):
+        compose_resume(tmp_path)
+    write(tmp_path, {"config.yaml": text})
+    with pytest.raises(UserError, match=r"config\.yaml"):
+        compose_resume(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "torch.load",
+        "torch.hub.load",
+        "torch.os.system",
+        "torch.utils.cpp_extension.load",
+        "mobilevision.errors.os",
+        "mobilevision.runs.plugins.importlib.import_module",
+        "builtins.eval",
+        "numpy.load",
+        "mobilevision.there.is.no.such",
+        3,
+    ],
+)
+def test_a_config_from_elsewhere_builds_no_strangers(run_folder: Path, target: str) -> None:
+    cfg = OmegaConf.load(run_folder / "config.yaml")
+    check_targets(OmegaConf.create({"a": [{"_target_": "torch.nn.Identity"}]}))
+    cfg.callbacks.best = {"enabled": True, "nested": [{"_target_": target}]}
+    OmegaConf.save(cfg, run_folder / "config.yaml")
+    with pytest.raises(UserError, match=r"callbacks\.best\.nested\[0\]\._target_"):
+        compose_resume(run_folder)
