@@ -7,7 +7,8 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import torch
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 _SHOWN_SIDE = 320  # longer side of a drawn picture: the model's view, but as sharp as the file is
 
 
-class Sample(NamedTuple):
+@final
+@dataclass(frozen=True)
+class Sample:
     """One prediction: the place in the split, the loss, and the row that the task makes of it."""
 
     index: int

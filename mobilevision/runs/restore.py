@@ -70,7 +70,7 @@ def load_config(folder: RunFolder) -> DictConfig:
     """
     import yaml
 
-    from mobilevision.runs.config import check_targets
+    from mobilevision.runs.config.targets import check_targets
 
     try:
         cfg = OmegaConf.load(folder.config)

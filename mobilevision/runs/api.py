@@ -1,0 +1,106 @@
+"""A trained model in Python: ``mobilevision.load(run).predict(picture)``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, final, overload
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mobilevision.runs.pictures import at
+from mobilevision.runs.preprocess import ImageLike, preprocess
+from mobilevision.runs.restore import load_run
+
+
+@final
+class Model:
+    """A run's model, ready to predict.
+
+    Args:
+        task: a :class:`tasks.base.Task`.
+        device: where it computes.
+
+    Attributes:
+        task: the model itself.
+        classes: class names, in the order of the outputs.
+        resolution: (height, width) of its input in pixels.
+        channels: channels of its input.
+    """
+
+    def __init__(self, task: Any, *, device: str | torch.device = "cpu") -> None:
+        self.task = task.eval().to(device)
+        self.classes: tuple[str, ...] = task.data_spec.classes
+        self.resolution: tuple[int, int] = task.data_spec.resolution
+        self.channels: int = task.data_spec.channels
+
+    @overload
+    def predict(self, images: ImageLike, *, batch_size: int = 32) -> dict[str, Any]: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def predict(self, images: Sequence[ImageLike], *, batch_size: int = 32) -> list[dict[str, Any]]: ...
+
+    def predict(
+        self, images: ImageLike | Sequence[ImageLike], *, batch_size: int = 32
+    ) -> dict[str, Any] | list[dict[str, Any]]:
+        """What the model says of one picture, or of each of many.
+
+        Args:
+            images: a file, a Pillow image or uint8 pixels [height, width(, channels)] in RGB; or a sequence of them
+                (an array [n, height, width, channels] is one, too).
+            batch_size: pictures that go through the model at once.
+
+        Returns:
+            A row of plain values a picture; for classification ``label``, ``score`` (0 to 1) and ``top5``.
+
+        Raises:
+            UserError: a file that cannot be read, or an array that is no picture.
+        """
+        if _is_one(images):
+            return self.describe(self.raw([self.preprocess(images)])[0])  # type: ignore[arg-type]
+        rows: list[dict[str, Any]] = []
+        many: Sequence[ImageLike] = images  # type: ignore[assignment]
+        for start in range(0, len(many), batch_size):
+            tensors = [self.preprocess(image) for image in many[start : start + batch_size]]
+            rows += [self.describe(prediction) for prediction in self.raw(tensors)]
+        return rows
+
+    def preprocess(self, image: ImageLike) -> Tensor:
+        """The picture as the model takes it: uint8 [channels, height, width]."""
+        return preprocess(image, spec=self.task.data_spec, crop=self.task.backbone.preset.crop)
+
+    @torch.inference_mode()
+    def raw(self, tensors: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+        """The decoded prediction of each of some preprocessed pictures, on the CPU."""
+        batch = torch.stack(list(tensors)).to(self.task.device).contiguous(memory_format=torch.channels_last)
+        decoded = {name: value.cpu() for name, value in self.task.predict(batch).items()}
+        return [at(decoded, place) for place in range(len(tensors))]
+
+    def describe(self, prediction: Mapping[str, Tensor]) -> dict[str, Any]:
+        """A prediction of :meth:`raw` as a row of plain values."""
+        row: dict[str, Any] = self.task.describe(prediction)
+        return row
+
+
+def load(run: str | Path, *, which: Literal["best", "last"] = "best", device: str | None = None) -> Model:
+    """Load the model of a run.
+
+    Args:
+        run: the run folder.
+        which: the best checkpoint, or the last.
+        device: such as ``cpu`` or ``cuda``; None takes a GPU where there is one.
+
+    Raises:
+        UserError: no run there, or no such checkpoint.
+    """
+    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return Model(load_run(run, which=which).task, device=chosen)
+
+
+def _is_one(images: object) -> bool:
+    if isinstance(images, np.ndarray):
+        return images.ndim < 4
+    return isinstance(images, str | Path | Image.Image)

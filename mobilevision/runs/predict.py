@@ -1,0 +1,163 @@
+"""Predictions for pictures that a user has: drawn on them, as a CSV and as JSON."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from rich.console import Console
+from rich.progress import track
+
+from mobilevision.errors import UserError
+from mobilevision.runs.folder import write_json
+
+if TYPE_CHECKING:
+    from mobilevision.runs.api import Model
+
+_SHOWN = 5
+
+
+def predict(
+    run: str | Path,
+    inputs: Sequence[str | Path],
+    *,
+    out: str | Path,
+    which: Literal["best", "last"] = "best",
+    batch_size: int = 32,
+    pictures: bool = True,
+    device: str | None = None,
+) -> list[dict[str, Any]]:
+    """Predict for files and folders, and write what came out into ``out``.
+
+    ``out`` gets ``predictions.csv``, ``predictions.json`` and, below ``pictures/``, each picture with its prediction on
+    it. A picture that cannot be read is named and left out (``skipped.csv``).
+
+    Args:
+        run: the run folder.
+        inputs: picture files, and folders in which pictures are looked for, also further down.
+        out: folder for the results; made where it is missing.
+        which: the best checkpoint, or the last.
+        batch_size: pictures that go through the model at once.
+        pictures: whether to draw.
+        device: such as ``cpu`` or ``cuda``; None takes a GPU where there is one.
+
+    Returns:
+        A row a picture: ``file``, the task's own values, and ``picture``, the drawn one.
+
+    Raises:
+        UserError: no pictures in the inputs, or none of them can be read.
+    """
+    files = list(find(inputs))
+    if not files:
+        raise UserError(f"no pictures in {', '.join(map(str, inputs))}: give picture files or folders with some")
+    from mobilevision.runs.api import load
+
+    model, target = load(run, which=which, device=device), Path(out)
+    target.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, Any]] = []
+    skipped: list[dict[str, str]] = []
+    console = Console(highlight=False)
+    chunks = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]
+    for chunk in track(chunks, f"{len(files)} pictures", console=console, disable=not console.is_terminal):
+        _chunk(model, chunk, target if pictures else None, rows, skipped)
+    if not rows:
+        raise UserError(f"none of {len(files)} pictures can be read; the first: {skipped[0]['reason']}")
+    _write(target, rows, skipped)
+    _say(rows, skipped, target, console)
+    return rows
+
+
+def find(inputs: Iterable[str | Path]) -> Iterator[tuple[bytes, str]]:
+    """The picture files with the name that each gets below ``pictures/``, without its ending.
+
+    A file that is named itself is taken whatever its ending; of a folder, files with a picture's ending.
+
+    Raises:
+        UserError: an input that does not exist.
+    """
+    from mobilevision.data.decode import printable
+    from mobilevision.data.formats.scan import pictures
+
+    taken: set[str] = set()
+    for given in map(Path, inputs):
+        if given.is_dir():
+            base = os.fsencode(given)
+            below = [(os.path.join(base, path), printable(path)) for path in sorted(pictures(base, b""))]
+        elif given.exists():
+            below = [(os.fsencode(given), printable(given.name))]
+        else:
+            raise UserError(f"{given}: no such file or folder")
+        for path, shown in below:
+            name = _free(os.path.splitext(shown)[0], taken)
+            taken.add(name)
+            yield path, name
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """The name, or with a number behind it where another picture has it already (``a.jpg`` and ``a.png``)."""
+    if name not in taken:
+        return name
+    return next(other for number in range(2, 10**9) if (other := f"{name}_{number}") not in taken)
+
+
+def _chunk(
+    model: Model,
+    files: Sequence[tuple[bytes, str]],
+    out: Path | None,
+    rows: list[dict[str, Any]],
+    skipped: list[dict[str, str]],
+) -> None:
+    """Predict for some files; adds to ``rows`` and ``skipped``."""
+    from mobilevision.data.decode import UnreadablePictureError, printable
+    from mobilevision.runs.preprocess import whole
+
+    read = []
+    for path, name in files:
+        try:
+            read.append((path, name, model.preprocess(os.fsdecode(path))))
+        except UnreadablePictureError as error:
+            skipped.append({"file": printable(path), "reason": str(error).partition(" Mend or remove")[0]})
+    if not read:
+        return
+    for (path, name, _), prediction in zip(read, model.raw([tensor for *_, tensor in read]), strict=True):
+        row = {"file": printable(path), **model.describe(prediction)}
+        if out is not None:
+            drawn = out / "pictures" / f"{name}.png"
+            drawn.parent.mkdir(parents=True, exist_ok=True)
+            model.task.draw(whole(os.fsdecode(path), channels=model.channels), prediction).save(drawn)
+            row["picture"] = str(drawn.relative_to(out))
+        rows.append(row)
+
+
+def _write(out: Path, rows: Sequence[dict[str, Any]], skipped: Sequence[dict[str, str]]) -> None:
+    from mobilevision.runs.pictures import flat
+
+    write_json(out / "predictions.json", list(rows))
+    _write_csv(out / "predictions.csv", [flat(row) for row in rows])
+    if skipped:
+        _write_csv(out / "skipped.csv", skipped)
+    else:
+        (out / "skipped.csv").unlink(missing_ok=True)
+
+
+def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _say(rows: Sequence[dict[str, Any]], skipped: Sequence[dict[str, str]], out: Path, console: Console) -> None:
+    for row in rows[:_SHOWN]:
+        said = "  ".join(str(row[key]) for key in ("label", "score") if key in row)
+        console.print(f"{row['file']}  {said}", soft_wrap=True, markup=False)
+    if len(rows) > _SHOWN:
+        console.print(f"... and {len(rows) - _SHOWN} more")
+    for entry in skipped[:_SHOWN]:
+        console.print(f"skipped {entry['reason']}", soft_wrap=True, markup=False, style="yellow")
+    if skipped:
+        console.print(f"{len(skipped)} of {len(rows) + len(skipped)} pictures skipped, all in {out / 'skipped.csv'}")
+    console.print(f"{len(rows)} predictions in {out}", soft_wrap=True, markup=False)

@@ -1,0 +1,73 @@
+"""One picture on the way that evaluation takes, from a file, a Pillow image or an array; no data set is needed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from mobilevision.data.decode import MODES, Picture, resample, to_mode
+from mobilevision.data.geometry import centre_box
+from mobilevision.errors import UserError
+
+if TYPE_CHECKING:
+    from mobilevision.spec import DataSpec
+
+ImageLike = str | Path | Image.Image | np.ndarray[Any, Any]
+"""A file, a Pillow image, or uint8 pixels [height, width] or [height, width, channels], RGB."""
+
+
+def preprocess(image: ImageLike, *, spec: DataSpec, crop: float) -> Tensor:
+    """The picture as the model takes it, uint8 [channels, height, width].
+
+    EXIF rotation, centre crop, Pillow's antialiased bilinear resize: what every evaluation does.
+
+    Args:
+        image: a file, a Pillow image or uint8 pixels.
+        spec: the model's channels and side.
+        crop: share of the shorter side that is looked at.
+
+    Raises:
+        UserError: the file cannot be read (an ``UnreadablePictureError``), or the array is not a picture.
+    """
+    if isinstance(image, str | bytes | os.PathLike):
+        picture = Picture.read(image)
+        box = centre_box(picture.shape, spec.resolution, crop)
+        pixels = picture.pixels(spec.channels, box=box, size=spec.resolution, exact=True)
+    else:
+        upright = _upright(image, spec.channels)
+        box = centre_box((upright.height, upright.width), spec.resolution, crop)
+        pixels = resample(upright, box, spec.resolution)
+    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)
+
+
+def whole(image: ImageLike, *, channels: int, side: int = 640) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The whole picture upright, to be drawn on: uint8 [height, width, channels], longer side at most ``side``."""
+    if isinstance(image, str | bytes | os.PathLike):
+        picture = Picture.read(image)
+        height, width = picture.shape
+        scale = min(1.0, side / max(height, width))
+        size = (max(1, round(height * scale)), max(1, round(width * scale)))
+        return picture.pixels(channels, box=None, size=size, exact=True)
+    upright = _upright(image, channels)
+    upright.thumbnail((side, side), Image.Resampling.BILINEAR)
+    return resample(upright, None, None)
+
+
+def _upright(image: Image.Image | np.ndarray[Any, Any], channels: int) -> Image.Image:
+    if channels not in MODES:
+        raise UserError(f"a model of {channels} channels takes no picture files: pictures have 1, 3 or 4")
+    if isinstance(image, Image.Image):
+        return to_mode(ImageOps.exif_transpose(image), channels)
+    pixels = np.asarray(image)
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in MODES):
+        raise UserError(
+            f"a picture is uint8 [height, width] or [height, width, 1, 3 or 4], not {pixels.dtype} {pixels.shape}"
+        )
+    plain = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+    return to_mode(Image.fromarray(np.ascontiguousarray(plain)), channels)
