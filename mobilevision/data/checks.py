@@ -60,15 +60,15 @@ def unseen_classes(splits: Splits) -> None:
     splits.classes = tuple(c for c, s in zip(splits.classes, seen, strict=True) if s)
 
 
-def enough(splits: Splits, root: object) -> None:
-    """Check that there is something to learn.
+def enough(splits: Splits, root: object, kind: str) -> None:
+    """Check that there is something to learn or to judge by.
 
     Raises:
-        UserError: no training pictures, or fewer than two classes.
+        UserError: no pictures, or fewer than two classes.
     """
-    if splits.train is None or not len(splits.train):
-        raise UserError(f"data.root={root}: no training pictures found")
-    if len(splits.classes) < 2 and splits.train.targets.ndim == 1:
+    if not any(len(records) for _, records in splits.items()):
+        raise UserError(f"data.root={root}: no pictures found")
+    if len(splits.classes) < 2 and kind == "class":
         raise UserError(
             f"data.root={root}: found {len(splits.classes)} class ({', '.join(splits.classes)}); at least two are"
             " needed, as folders root/CLASS/picture or a CSV with columns path,label"

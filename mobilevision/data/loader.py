@@ -7,7 +7,7 @@ from typing import Any, final
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from mobilevision.data.augment import Augment
 from mobilevision.data.decode import UnreadablePictureError
@@ -59,7 +59,20 @@ class BatchSource(Dataset[Batch]):
         return self.__getitems__([key])
 
     def __getitems__(self, keys: list[Key]) -> Batch:
-        """The batch of these (epoch, index) keys."""
+        """The batch of these (epoch, index) keys.
+
+        Raises:
+            UserError: an unreadable picture. A worker process gives it as ``{"error": ...}`` instead, because torch
+                would bury the line under the worker's traceback.
+        """
+        try:
+            return self._batch(keys)
+        except UserError as error:
+            if get_worker_info() is None:
+                raise
+            return {"error": error}
+
+    def _batch(self, keys: list[Key]) -> Batch:
         indices = [index for _, index in keys]
         if self.cached(keys[0][0]):
             return {"features": self._rows(indices), **self._labels(indices)}
@@ -144,6 +157,8 @@ class Loader(DataLoader[Batch]):
         self._resume = None
         self._given = self.epochs.start = start if epoch == self.epochs.epoch else 0
         for batch in self._batches():
+            if "error" in batch:
+                raise batch["error"]
             self._given += 1
             yield batch
 

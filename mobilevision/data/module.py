@@ -114,7 +114,7 @@ class DataModule(pl.LightningDataModule):
         complete(self.splits, val_fraction=self.val_fraction, test_fraction=self.test_fraction, seed=self.seed)
         checks.unseen_classes(self.splits)
         checks.refuse_or_skip(self.splits.problems, self.on_error, self._skip)
-        checks.enough(self.splits, self.root)
+        checks.enough(self.splits, self.root, self.kind)
         self._crop = crop
         self.spec = self._spec(_pair(self.resolution) if self.resolution is not None else default_resolution)
         return self.spec
@@ -206,10 +206,10 @@ class DataModule(pl.LightningDataModule):
             )
 
     def _spec(self, resolution: tuple[int, int]) -> DataSpec:
-        train = self.splits.train
-        assert train is not None
-        counts = np.bincount(train.targets, minlength=len(self.splits.classes)) if self.kind == "class" else ()
-        return DataSpec(self.kind, self.splits.classes, self.channels, resolution, tuple(int(c) for c in counts))
+        train, classes, counts = self.splits.train, self.splits.classes, ()
+        if train is not None and self.kind == "class":
+            counts = tuple(np.bincount(train.targets, minlength=len(classes)).tolist())
+        return DataSpec(self.kind, classes, self.channels, resolution, counts)
 
 
 def default_workers() -> int:

@@ -2,8 +2,11 @@
 
 from mobilevision.data.formats.auto import Auto
 from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.formats.cifar10 import Cifar10
 from mobilevision.data.formats.folder import ImageFolder
+from mobilevision.data.formats.imagenet import ImageNet
+from mobilevision.data.formats.oxford_pets import OxfordPets
 from mobilevision.data.formats.shapes import Shapes
 from mobilevision.data.formats.table import Csv
 
-__all__ = ["Auto", "Csv", "DataFormat", "ImageFolder", "Shapes"]
+__all__ = ["Auto", "Cifar10", "Csv", "DataFormat", "ImageFolder", "ImageNet", "OxfordPets", "Shapes"]

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import ClassVar, final
 
 from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.formats.cifar10 import Cifar10
 from mobilevision.data.formats.folder import ImageFolder
+from mobilevision.data.formats.imagenet import ImageNet
+from mobilevision.data.formats.oxford_pets import OxfordPets
 from mobilevision.data.formats.scan import has_pictures
 from mobilevision.data.formats.table import Csv
 from mobilevision.data.records import Splits
@@ -38,7 +41,13 @@ class Auto(DataFormat):
 
 def candidates() -> dict[str, DataFormat]:
     """The formats to try, narrow ones first, by the name of their option."""
-    return {"folder": ImageFolder(), "csv": Csv()}
+    return {
+        "cifar10": Cifar10(download=False),
+        "oxford_pets": OxfordPets(download=False),
+        "imagenet": ImageNet(),
+        "folder": ImageFolder(),
+        "csv": Csv(),
+    }
 
 
 def _loose(root: Path) -> bool:

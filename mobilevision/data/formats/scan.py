@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import final
 
 from mobilevision.data.files import PICTURE_SUFFIXES
 
@@ -39,6 +40,24 @@ def pictures(folder: bytes, prefix: bytes) -> Iterator[bytes]:
 def has_pictures(folder: Path) -> bool:
     """Whether picture files lie directly in a folder."""
     return any(e.is_file() and e.name.lower().endswith(PICTURE_SUFFIXES) for e in entries(os.fsencode(folder)))
+
+
+@final
+class Listing:
+    """Which files there are below a folder; asks the file system once a folder, not once a file."""
+
+    def __init__(self, base: Path) -> None:
+        self._base = os.fsencode(base)
+        self._folders: dict[bytes, set[bytes]] = {}
+
+    def __contains__(self, path: bytes) -> bool:
+        folder, name = os.path.split(os.path.join(self._base, path))
+        if folder not in self._folders:
+            try:
+                self._folders[folder] = set(os.listdir(folder))
+            except OSError:
+                self._folders[folder] = set()
+        return name in self._folders[folder]
 
 
 def split_folders(root: Path) -> dict[str, bytes]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from mobilevision.data.files import FileRecords
 from mobilevision.data.formats.base import DataFormat
-from mobilevision.data.formats.scan import SPLIT_FOLDERS, entries
+from mobilevision.data.formats.scan import SPLIT_FOLDERS, Listing, entries
 from mobilevision.data.formats.table_rows import Columns, rows
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
@@ -122,7 +122,7 @@ def _tables(root: Path) -> dict[str, Path]:
 
 def _usable(samples: dict[str, list[_Sample]], base: Path, problems: list[Problem]) -> dict[str, list[_Sample]]:
     """Leave out rows whose file is missing and rows that repeat a file; each is a problem."""
-    there = _Listing(base)
+    there = Listing(base)
     seen: dict[bytes, tuple[str, _Sample]] = {}
     usable: dict[str, list[_Sample]] = {}
     for split, given in samples.items():
@@ -139,24 +139,6 @@ def _usable(samples: dict[str, list[_Sample]], base: Path, problems: list[Proble
                 seen[sample.path] = (split, sample)
                 usable.setdefault(split, []).append(sample)
     return usable
-
-
-@final
-class _Listing:
-    """Which files there are; asks the file system once a folder, not once a row."""
-
-    def __init__(self, base: Path) -> None:
-        self._base = os.fsencode(base)
-        self._folders: dict[bytes, set[bytes]] = {}
-
-    def __contains__(self, path: bytes) -> bool:
-        folder, name = os.path.split(os.path.join(self._base, path))
-        if folder not in self._folders:
-            try:
-                self._folders[folder] = set(os.listdir(folder))
-            except OSError:
-                self._folders[folder] = set()
-        return name in self._folders[folder]
 
 
 def _in_order(labels: set[str]) -> Sequence[str]:

@@ -1,0 +1,65 @@
+"""CIFAR-10: 60,000 pictures of 32 x 32 pixels, 10 classes (Krizhevsky 2009)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, final
+
+import numpy as np
+
+from mobilevision.data.arrays import ArrayRecords
+from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.formats.download import fetch
+from mobilevision.data.formats.folder import ImageFolder
+from mobilevision.data.records import Splits
+from mobilevision.errors import UserError
+
+BATCHES = "cifar-10-batches-py"
+
+
+@final
+class Cifar10(DataFormat):
+    """Reads the python version of CIFAR-10, or the set as an image folder; downloads it where neither is there.
+
+    Args:
+        download: fetch it where it is missing.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("class",)
+    expected: ClassVar[str] = (
+        f"the folder {BATCHES}/ of CIFAR-10's python version, or train/CLASS/ and test/CLASS/ with pictures"
+    )
+
+    def __init__(self, *, download: bool = True) -> None:
+        self.download = download
+
+    def claims(self, root: Path) -> bool:
+        """Whether the python version lies there."""
+        return (root / BATCHES).is_dir()
+
+    def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
+        """See :class:`DataFormat`."""
+        if root is None:
+            self.place(root)
+        assert root is not None
+        folder = ImageFolder()
+        if not self.claims(root) and folder.claims(root):
+            return folder.read(root=root, kind=kind, channels=channels, seed=seed)
+        if not self.claims(root) and not self.download:
+            raise UserError(f"data.root={root}: CIFAR-10 is not there; put there {self.expected}")
+        from torchvision.datasets import CIFAR10
+
+        sets = {
+            split: fetch("CIFAR-10", CIFAR10, root, self.expected, train=split == "train")
+            for split in ("train", "test")
+        }
+        train, test = (
+            ArrayRecords(
+                pictures=given.data,
+                targets=np.asarray(given.targets, dtype=np.int64),
+                channels=channels,
+                label=f"cifar10/{split}",
+            )
+            for split, given in sets.items()
+        )
+        return Splits(train=train, test=test, classes=tuple(sets["train"].classes), notes=["CIFAR-10, python version"])
