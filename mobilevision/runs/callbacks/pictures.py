@@ -19,6 +19,9 @@ class Pictures(Callback):
         count: pictures.
     """
 
+    limit = 5000
+    """Samples looked at, at most."""
+
     def __init__(self, *, folder: RunFolder, count: int = 16) -> None:
         self.folder = folder
         self.count = count
@@ -29,4 +32,6 @@ class Pictures(Callback):
 
         if trainer.is_global_zero and self.count:
             data = trainer.datamodule  # type: ignore[attr-defined]
-            write_pictures(pl_module, data, self.folder, count=self.count)
+            # No more than the test looked at: trainer=debug looks at two batches.
+            tested = sum(trainer.num_test_batches) * (data.eval_batch_size or data.batch_size) * trainer.world_size
+            write_pictures(pl_module, data, self.folder, count=self.count, limit=min(int(tested), self.limit))
