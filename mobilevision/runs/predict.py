@@ -64,7 +64,9 @@ def predict(
     for chunk in track(chunks, f"{len(files)} pictures", console=console, disable=not console.is_terminal):
         _chunk(model, chunk, target if pictures else None, rows, skipped)
     if not rows:
-        raise UserError(f"none of {len(files)} pictures can be read; the first: {skipped[0]['reason']}")
+        raise UserError(
+            f"none of {len(files)} pictures can be read; the first: {skipped[0]['file']}: {skipped[0]['reason']}"
+        )
     _write(target, rows, skipped)
     _say(rows, skipped, target, console)
     return rows
@@ -119,7 +121,8 @@ def _chunk(
         try:
             read.append((path, name, model.preprocess(os.fsdecode(path))))
         except UnreadablePictureError as error:
-            skipped.append({"file": printable(path), "reason": str(error).partition(" Mend or remove")[0]})
+            reason = str(error).partition(" Mend or remove")[0].removeprefix(f"{printable(path)}: ")
+            skipped.append({"file": printable(path), "reason": reason})
     if not read:
         return
     for (path, name, _), prediction in zip(read, model.raw([tensor for *_, tensor in read]), strict=True):
@@ -157,7 +160,7 @@ def _say(rows: Sequence[dict[str, Any]], skipped: Sequence[dict[str, str]], out:
     if len(rows) > _SHOWN:
         console.print(f"... and {len(rows) - _SHOWN} more")
     for entry in skipped[:_SHOWN]:
-        console.print(f"skipped {entry['reason']}", soft_wrap=True, markup=False, style="yellow")
+        console.print(f"skipped {entry['file']}: {entry['reason']}", soft_wrap=True, markup=False, style="yellow")
     if skipped:
         console.print(f"{len(skipped)} of {len(rows) + len(skipped)} pictures skipped, all in {out / 'skipped.csv'}")
     console.print(f"{len(rows)} predictions in {out}", soft_wrap=True, markup=False)

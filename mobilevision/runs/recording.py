@@ -39,8 +39,7 @@ def recording(path: Path) -> Iterator[None]:
     """
     from pytorch_lightning.utilities import rank_zero_only
 
-    with warnings.catch_warnings():
-        _hush()
+    with quiet():
         if getattr(rank_zero_only, "rank", 0) != 0:
             yield
             return
@@ -51,11 +50,21 @@ def recording(path: Path) -> Iterator[None]:
                 yield
 
 
-def _hush() -> None:
-    for message in _IDLE:
-        warnings.filterwarnings("ignore", message)
-    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep from the console what libraries say that leads to nothing, while this lasts."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        for message in _IDLE:
+            warnings.filterwarnings("ignore", message)
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 @final

@@ -65,6 +65,27 @@ def print_results(
     _print_rows(rows, shown)
 
 
+def print_evaluation(
+    *, model: str, lines: Sequence[str], split: str, count: int, notes: Sequence[str], resolution: Sequence[int]
+) -> None:
+    """What is about to be measured.
+
+    Args:
+        model: the run folder, or the weights.
+        lines: what was loaded.
+        split: which part of the data.
+        count: its samples.
+        notes: what the data's reader decided.
+        resolution: (height, width) of the model's input.
+    """
+    rows = [
+        ("model", "\n".join([model, *lines])),
+        ("data", f"{split} {count:,} · side {side(resolution)}"),
+        ("", "\n".join(notes)),
+    ]
+    _print_rows(rows, Console(highlight=False))
+
+
 def print_metrics(metrics: Mapping[str, float], *, console: Console | None = None) -> None:
     """A table with a row a metric and a column a stage."""
     stages, rows = by_stage(metrics)
