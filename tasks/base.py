@@ -206,7 +206,7 @@ class Task(pl.LightningModule, ABC):
     def configure_optimizers(self) -> Any:
         """An optimiser over all weights, frozen ones too, and its schedule, stepped with it."""
         optimizer: Optimizer = self.optimizer_factory(backbone=self.backbone.model, head=self.head)
-        total = max(int(self.trainer.estimated_stepping_batches), 1)
+        total = optimizer_steps(self.trainer)
         scheduler: LRScheduler = self.schedule(optimizer, total_steps=total)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
@@ -269,3 +269,17 @@ class Task(pl.LightningModule, ABC):
         mean = self.mean_loss[f"on_{stage}"]
         assert isinstance(mean, MeanMetric)
         return mean
+
+
+def optimizer_steps(trainer: pl.Trainer) -> int:
+    """Optimiser steps of the whole training.
+
+    Lightning's own ``estimated_stepping_batches`` makes the training loader before a checkpoint is restored, and then
+    forgets to tell it where the interrupted epoch was; this one leaves the trainer as it is.
+    """
+    batches = len(trainer.datamodule.train_dataloader())  # type: ignore[attr-defined]
+    limit = trainer.limit_train_batches
+    batches = min(batches, limit) if isinstance(limit, int) else int(batches * (1.0 if limit is None else limit))
+    epochs = trainer.max_epochs or 0
+    steps = epochs * -(-batches // trainer.accumulate_grad_batches) if epochs > 0 else trainer.max_steps
+    return max(1, min(steps, trainer.max_steps) if trainer.max_steps > 0 else steps)

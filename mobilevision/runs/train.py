@@ -56,11 +56,24 @@ def train(cfg: DictConfig) -> dict[str, float]:
 def open_folder(cfg: DictConfig) -> RunFolder:
     """The folder of this run, the same in all its processes; a new one holds its config from the start."""
     if cfg.resume is not None:
-        return RunFolder.existing(cfg.resume)
+        folder = RunFolder.existing(cfg.resume)
+        take_over(cfg, folder)
+        return folder
     folder = RunFolder(shared_folder(lambda: RunFolder.create(cfg.task.name, cfg.run_dir).path))
     if not folder.config.exists():
         write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
     return folder
+
+
+def take_over(cfg: DictConfig, folder: RunFolder) -> None:
+    """Keep what a resume changed as the run's config, so that the next resume need not say it again."""
+    before = OmegaConf.to_yaml(OmegaConf.load(folder.config))
+    now = OmegaConf.to_yaml(OmegaConf.merge(cfg, {"resume": None}), resolve=True)
+    if before == now:
+        return
+    lines = [line.strip() for line in now.splitlines() if line not in before.splitlines()]
+    print(f"resume: changed {', '.join(lines)}; the learning-rate schedule is recomputed for the new length", flush=True)
+    write_text(folder.config, now)
 
 
 def announce(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Tracker) -> None:
