@@ -98,6 +98,7 @@ class FileRecords(Records):
         return read_file(self.path(index))
 
     def _picture(self, index: int) -> Picture:
-        if self._open is None or self._open[0] != index:
-            self._open = (index, Picture(self.content(index), self.name(index)))
-        return self._open[1]
+        opened = self._open  # read once: another thread may open another picture meanwhile
+        if opened is None or opened[0] != index:
+            self._open = opened = (index, Picture(self.content(index), self.name(index)))
+        return opened[1]

@@ -21,9 +21,9 @@ def draw(rng: np.random.Generator, label: int, side: int) -> Image.Image:
     ground, *fills = _colours(rng)
     image = _backdrop(rng, ground, canvas)
     pen = ImageDraw.Draw(image)
-    for _ in range(rng.integers(3, 8)):
+    for _ in range(rng.integers(2, 6)):
         _clutter(rng, pen, canvas)
-    radius = canvas * rng.uniform(0.24, 0.42)
+    radius = canvas * rng.uniform(0.3, 0.45)
     centre = rng.uniform(radius, canvas - radius, 2)
     turn = rng.uniform(0, 2 * np.pi)
     stretch = np.diag([1.0, rng.uniform(0.8, 1.0)])
@@ -35,12 +35,11 @@ def draw(rng: np.random.Generator, label: int, side: int) -> Image.Image:
 
 
 def _colours(rng: np.random.Generator) -> list[Colour]:
-    # Ground and two fills at random, but far enough from each other to be told apart.
+    # Two bright fills on dark ground or the other way round; the fills are far enough apart to be told from each other.
     while True:
-        colours = rng.integers(0, 256, (3, 3))
-        gaps = [np.abs(colours[a] - colours[b]).sum() for a, b in ((0, 1), (0, 2), (1, 2))]
-        if min(gaps) > 150:
-            return [(int(r), int(g), int(b)) for r, g, b in colours]
+        colours = np.concatenate([rng.integers(0, 110, (1, 3)), rng.integers(120, 256, (2, 3))])
+        if np.abs(colours[1] - colours[2]).sum() > 120:
+            return [(int(r), int(g), int(b)) for r, g, b in (colours if rng.random() < 0.5 else 255 - colours)]
 
 
 def _backdrop(rng: np.random.Generator, ground: Colour, canvas: int) -> Image.Image:
@@ -61,7 +60,7 @@ def _clutter(rng: np.random.Generator, pen: ImageDraw.ImageDraw, canvas: int) ->
 
 def _grain(rng: np.random.Generator, image: Image.Image) -> Image.Image:
     pixels = np.asarray(image, dtype=np.float32)
-    noise = rng.standard_normal(pixels.shape, dtype=np.float32) * np.float32(rng.uniform(2, 14))
+    noise = rng.standard_normal(pixels.shape, dtype=np.float32) * np.float32(rng.uniform(2, 10))
     return Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8))
 
 

@@ -1,0 +1,189 @@
+"""Looking through all data before training: bad files, duplicates, class balance, sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobilevision.data.decode import UnreadablePictureError
+from mobilevision.data.hashing import SIDE, digest, near_pairs, perceptual
+from mobilevision.data.records import Problem, Records, Splits
+
+CLOSER = (24, 24)
+ALIKE = 8.0  # mean difference of 24 x 24 thumbnails, of 255
+MOST = 10_000  # pairs: whoever has more has looked at enough
+
+
+class Place(NamedTuple):
+    """One sample: split, number in it, and the name a person finds it by."""
+
+    split: str
+    number: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """Two samples that show the same.
+
+    Attributes:
+        first: one of them.
+        second: the other.
+        bits: how many of 64 bits of the perceptual hashes differ; -1 for files that are equal to the byte.
+        labels: whether their labels differ.
+    """
+
+    first: Place
+    second: Place
+    bits: int
+    labels: bool
+
+    @property
+    def across(self) -> bool:
+        """Whether they lie in different splits, which makes the score of the later one too good."""
+        return self.first.split != self.second.split
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Smallest, median and largest height and width in pixels, and how many are smaller than the model's input."""
+
+    height: tuple[int, int, int]
+    width: tuple[int, int, int]
+    small: int
+
+
+@dataclass
+class Findings:
+    """What a look through the data found.
+
+    Attributes:
+        counts: split -> samples a class, in the order of ``classes``; empty where targets are no classes.
+        classes: the class names.
+        bad: unreadable pictures, and the problems found while reading.
+        duplicates: pairs, exact ones first, those across splits before the others.
+        sizes: of all readable pictures; None without any.
+        looked_at: number of samples.
+    """
+
+    classes: tuple[str, ...]
+    counts: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    bad: list[Problem] = field(default_factory=list)
+    duplicates: list[Duplicate] = field(default_factory=list)
+    sizes: Sizes | None = None
+    looked_at: int = 0
+
+    @property
+    def imbalance(self) -> float:
+        """Samples of the most frequent over those of the rarest class of train; 1.0 is balanced."""
+        counts = self.counts.get("train", ())
+        return max(counts) / max(min(counts), 1) if counts else 1.0
+
+    @property
+    def leaks(self) -> list[Duplicate]:
+        """Duplicates across splits."""
+        return [pair for pair in self.duplicates if pair.across]
+
+
+class _Seen(NamedTuple):
+    """What is kept of one sample."""
+
+    exact: int
+    near: int
+    height: int
+    width: int
+
+
+def inspect(
+    splits: Splits,
+    *,
+    resolution: tuple[int, int] = (0, 0),
+    within: int = 3,
+    threads: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> Findings:
+    """Decode every picture and compare all with all.
+
+    Args:
+        splits: as :meth:`DataModule.setup_data` leaves them.
+        resolution: (height, width) of the model's input, to count smaller pictures.
+        within: bits of the perceptual hash in which near duplicates may differ.
+        threads: decoding threads.
+        progress: called with (samples done, samples in all).
+    """
+    findings = Findings(splits.classes, bad=list(splits.problems))
+    places, seen, targets = [], [], []
+    total = sum(len(records) for _, records in splits.items())
+    for split, records in splits.items():
+        if records.targets.ndim == 1 and records.targets.dtype.kind == "i":
+            findings.counts[split] = tuple(np.bincount(records.targets, minlength=len(splits.classes)).tolist())
+        for index, found in enumerate(_look(records, threads)):
+            if isinstance(found, UnreadablePictureError):
+                name = records.name(index)
+                findings.bad.append(Problem(name, str(found).removeprefix(f"{name}: "), "mend or remove it"))
+            else:
+                places.append((split, index))
+                seen.append(found)
+                targets.append(records.targets[index])
+            findings.looked_at += 1
+            if progress:
+                progress(findings.looked_at, total)
+    if seen:
+        table = np.array(seen, dtype=np.uint64)
+        findings.sizes = _sizes(table, resolution)
+        findings.duplicates = _duplicates(splits, places, table, np.array(targets), within)
+    return findings
+
+
+def _look(records: Records, threads: int) -> Iterator[_Seen | UnreadablePictureError]:
+    def look(index: int) -> _Seen | UnreadablePictureError:
+        try:
+            height, width = records.shape(index)
+            pixels = records.pixels(index, size=(SIDE - 1, SIDE), exact=True)
+            return _Seen(digest(records.content(index)), perceptual(pixels), height, width)
+        except UnreadablePictureError as error:
+            return error
+
+    with ThreadPoolExecutor(threads) as pool:
+        yield from pool.map(look, range(len(records)))
+
+
+def _sizes(table: NDArray[np.uint64], resolution: tuple[int, int]) -> Sizes:
+    sides = table[:, 2:].astype(np.int64)
+    low, middle, high = sides.min(0), np.median(sides, axis=0).astype(int), sides.max(0)
+    small = int((sides < np.asarray(resolution)).any(axis=1).sum())
+    triples = [(int(low[i]), int(middle[i]), int(high[i])) for i in (0, 1)]
+    return Sizes(triples[0], triples[1], small)
+
+
+def _duplicates(
+    splits: Splits,
+    places: list[tuple[str, int]],
+    table: NDArray[np.uint64],
+    targets: NDArray[np.generic],
+    within: int,
+) -> list[Duplicate]:
+    named = dict(splits.items())
+
+    def place(row: int) -> Place:
+        split, index = places[row]
+        return Place(split, index, named[split].name(index))
+
+    def alike(a: int, b: int) -> bool:
+        # Plain pictures have similar hashes without being copies of each other: look again, a little closer.
+        first, second = (named[split].pixels(index, size=CLOSER) for split, index in (places[a], places[b]))
+        return bool(np.abs(first.astype(int) - second).mean() < ALIKE)
+
+    found = []
+    for a, b, bits in near_pairs(np.ascontiguousarray(table[:, 1]), within):
+        same = table[a, 0] == table[b, 0]
+        if same or alike(a, b):
+            found.append(Duplicate(place(a), place(b), -1 if same else bits, bool(np.any(targets[a] != targets[b]))))
+        if len(found) == MOST:
+            break
+    return sorted(found, key=lambda pair: (not pair.across, pair.bits, pair.first.name))
