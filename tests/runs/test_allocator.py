@@ -30,8 +30,7 @@ def faults(mode: str) -> int:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
 def test_freed_blocks_are_kept() -> None:
-    assert faults("tuned") < 100
-    assert faults("system") > 1000
+    assert 5 * faults("tuned") < faults("system")  # how many there are depends on the kernel's page size
 
 
 def test_elsewhere_nothing_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
