@@ -32,7 +32,7 @@ def confusion_matrix(counts: ArrayLike, classes: Sequence[str]) -> Image.Image:
     if table.shape != (size, size):
         raise ValueError(f"{size} classes need counts of shape {(size, size)}, not {table.shape}")
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    inches = 3.2 + 0.32 * min(size, _NAMED)
+    inches = 3.0 + 0.27 * min(size, _NAMED)
     figure, axes = _blank(inches + 1.0, inches)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest" if size <= 400 else "antialiased")
     axes.set_xlabel("predicted")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _PICTURES = 16
+_WIDEST = 200  # classes of a confusion matrix that is kept as a table
 
 
 def finish(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Tracker, results: Mapping[str, float]) -> None:
@@ -49,15 +50,44 @@ def finish(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Tracker, r
 
 def keep_evaluation(task: Any, folder: RunFolder, stage: str) -> None:
     """The task's tables as ``tables.json`` (table -> rows) and its charts as ``figures/<name>.png``."""
-    write_json(folder.tables_json, task.tables(stage))
+    write_json(folder.tables_json, readable(task.tables(stage)))
     folder.figures.mkdir(exist_ok=True)
     for name, picture in task.figures(stage).items():
         picture.save(folder.figures / f"{name}.png")
 
 
+def readable(tables: Mapping[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """The tables, with the most frequent mistakes of a confusion matrix listed, and itself left out where it is huge.
+
+    Args:
+        tables: name -> rows; ``confusion`` has a row a true class: its name, then counts by predicted class.
+    """
+    found = dict(tables)
+    if rows := found.get("confusion"):
+        found["most_confused"] = most_confused(rows)
+        if len(rows) > _WIDEST:  # a thousand classes are a million cells; the chart shows them
+            del found["confusion"]
+    return found
+
+
+def most_confused(rows: list[dict[str, Any]], count: int = 20) -> list[dict[str, Any]]:
+    """The most frequent mistakes: true class, predicted class, how often, and the share of the true class."""
+    mistakes = []
+    for row in rows:
+        name, *_ = row.values()
+        cells = {key: value for key, value in list(row.items())[1:] if value}
+        total = sum(cells.values())
+        mistakes += [
+            {"truth": name, "taken_for": said, "times": times, "share": times / total}
+            for said, times in cells.items()
+            if said != name
+        ]
+    return sorted(mistakes, key=lambda row: (-row["times"], -row["share"]))[:count]
+
+
 def track(built: Built, folder: RunFolder, tracker: Tracker, results: Mapping[str, float], stage: str) -> None:
     """Tables, charts, sample pictures, final numbers with the costs, and the best checkpoint to the tracker."""
-    for name, rows in built.task.tables(stage).items():
+    for name, rows in readable(built.task.tables(stage)).items():
         tracker.table(f"{stage}/{name}", rows)
     for name, picture in built.task.figures(stage).items():
         tracker.figure(f"{stage}/{name}_chart", picture)

@@ -28,7 +28,7 @@ def print_start(info: Mapping[str, Any], lines: Sequence[str] = (), *, console: 
         ("task", info["task"]),
         ("backbone", f"{info['backbone']}{width} · side {side(info['resolution'])}"),
         ("cost", f"{info['parameters']:,} parameters · {info['mult_adds']:,} mult-adds a picture"),
-        ("weights", "\n".join(info["weights"]) or "random"),
+        ("weights", "\n".join(info["weights"]).removeprefix("weights: ") or "random"),
         ("classes", _some(info["classes"])),
         ("data", " · ".join(f"{name} {count:,}" for name, count in info["samples"].items())),
         ("", "\n".join(info["notes"])),
