@@ -14,6 +14,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import mobilevision
 
@@ -90,13 +91,31 @@ def test_help_from_an_unrelated_folder(environment: Path, tmp_path: Path) -> Non
     assert "evaluate" in done.stdout
 
 
-def test_training_from_an_unrelated_folder(environment: Path, tmp_path: Path) -> None:
-    done = run(environment, ["mobilevision", "train", "task=classification", "trainer=debug"], tmp_path)
+@pytest.fixture(scope="session")
+def trained(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two batches, trained by the wheel from an unrelated folder."""
+    folder = tmp_path_factory.mktemp("unrelated")
+    done = run(environment, ["mobilevision", "train", "task=classification", "trainer=debug"], folder)
     assert done.returncode == 0, done.stdout + done.stderr
-    runs = list((tmp_path / "outputs" / "classification").iterdir())
-    assert len(runs) == 1
-    assert (runs[0] / "metrics.json").is_file()
-    assert (runs[0] / "config.yaml").is_file()
+    (found,) = (folder / "outputs" / "classification").iterdir()
+    return found
+
+
+def test_training_from_an_unrelated_folder(trained: Path) -> None:
+    for name in ("metrics.json", "metrics.csv", "config.yaml", "report.html", "checkpoints/best.ckpt", "train.log"):
+        assert (trained / name).is_file(), name
+
+
+def test_predicting_from_an_unrelated_folder(environment: Path, trained: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (80, 60), (200, 30, 30)).save(tmp_path / "red.png")
+    command = ["mobilevision", "predict", str(trained), "red.png", "--out", "predictions"]
+    done = run(environment, command, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert any((tmp_path / "predictions").iterdir())
+    code = f"import mobilevision; print(mobilevision.load({str(trained)!r}).predict('red.png'))"
+    done = run(environment, ["python", "-c", code], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "label" in done.stdout
 
 
 def test_a_foreign_package_named_tasks_is_named(environment: Path, tmp_path: Path) -> None:
