@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import final
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.plugins import Plugins
@@ -72,6 +73,7 @@ def _refuse_clashes(found: Iterable[Source]) -> None:
 _active: tuple[Source, ...] = ()
 
 
+@final
 class MobilevisionSearchPath(SearchPathPlugin):
     """Adds the active plugins' folders behind ours."""
 

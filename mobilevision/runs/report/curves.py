@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import final
 
 from markupsafe import Markup, escape
 
@@ -94,6 +95,7 @@ def ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
     return [round(index * step, 12) for index in range(start, stop + 1)]
 
 
+@final
 class _scale:  # noqa: N801 - used as a function
     """Maps [low, high] onto [start, end]."""
 
