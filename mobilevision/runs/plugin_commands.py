@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
@@ -56,30 +57,33 @@ def check(name: str, overrides: Sequence[str]) -> None:
     plugin = found[name]
     if plugin.error:
         raise UserError(f"plugin {name} ({plugin.origin}): {plugin.error}")
-    failed = [option for option in added(plugin) if not _passes(option, plugin, overrides)]
+    tried: list[DictConfig] = []
+    parts = sorted(added(plugin), key=lambda option: not option.startswith("task="))
+    failed = [option for option in parts if not _passes(option, plugin, overrides, tried)]
     if failed:
         raise UserError(f"plugin {name}: {len(failed)} of its parts failed: {', '.join(failed)}")
     print(f"plugin {name}: everything passed")
 
 
-def _passes(option: str, plugin: Plugin, overrides: Sequence[str]) -> bool:
-    """Try one option and print how each part went."""
+def _passes(option: str, plugin: Plugin, overrides: Sequence[str], tried: list[DictConfig]) -> bool:
+    """Try one option, unless a config that was tried has it already; print how each part went."""
     try:
         chosen = [*_around(option, plugin), *overrides]
-        if option.partition("=")[0] in COMPOSED_ONLY:
-            compose(chosen)
-            print(f"{option}: composes")
-            return True
+        cfg = compose(chosen)
     except UserError as error:
         print(f"{option}: {error}")
         return False
+    if option.partition("=")[0] in COMPOSED_ONLY or cfg in tried:
+        print(f"{option}: composes" if cfg not in tried else f"{option}: tried above", flush=True)
+        return True
     from mobilevision.testing.conformance import conform
 
-    good = True
-    for outcome in conform(chosen):
-        good = good and outcome.error is None
-        print(f"{' '.join(chosen)}: {outcome.name}: {outcome.error or 'passed'}", flush=True)
-    return good
+    tried.append(cfg)
+    print(" ".join(chosen), flush=True)
+    outcomes = conform(chosen)
+    for outcome in outcomes:
+        print(f"  {outcome.name}: {outcome.error or 'passed'}", flush=True)
+    return not any(outcome.error for outcome in outcomes)
 
 
 def _around(option: str, plugin: Plugin) -> list[str]:

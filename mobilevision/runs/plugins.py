@@ -88,22 +88,22 @@ def _folder(path: Path) -> Plugin:
         return Plugin(path.name, origin, error=f"{VARIABLE} names {path}, which is not a folder")
     if str(path) not in sys.path:
         sys.path.append(str(path))
-    modules = tuple(sorted(file.stem for file in path.glob("*.py") if _is_plugin_file(file)))
+    found = [*path.glob("*.py"), *(init.parent for init in path.glob("*/__init__.py"))]
+    modules = tuple(sorted(each.stem for each in found if _is_plugin_module(each.stem)))
     hidden = [name for name in modules if not _comes_from(name, path)]
     conf = path / "conf"
-    error = f"{hidden[0]}.py is hidden by another module of that name: rename it" if hidden else None
+    error = f"its {hidden[0]} is hidden by another module of that name: rename it" if hidden else None
     return Plugin(path.name, origin, modules, conf if conf.is_dir() else None, error)
 
 
-def _is_plugin_file(file: Path) -> bool:
-    return (
-        file.stem.isidentifier() and not file.stem.startswith(("_", "test_")) and file.stem not in {"setup", "conftest"}
-    )
+def _is_plugin_module(name: str) -> bool:
+    aside = {"setup", "conftest", "conf", "tests"}
+    return name.isidentifier() and not name.startswith(("_", "test_")) and name not in aside
 
 
 def _comes_from(module: str, folder: Path) -> bool:
     spec = importlib.util.find_spec(module)
-    return spec is not None and spec.origin is not None and Path(spec.origin).resolve().parent == folder
+    return spec is not None and spec.origin is not None and Path(spec.origin).resolve().is_relative_to(folder)
 
 
 def package_folder(module: str) -> Path | None:
