@@ -37,7 +37,8 @@ def split_features(task: Any, data: Any, split: Literal["train", "val"]) -> Spli
     parts: list[Features] = []
     targets: list[Tensor] = []
     for batch in data.eval_dataloader(split, shard=False):
-        features = task.backbone(batch["image"].to(device), task.head.needs)
+        # A frozen backbone's features may be cached already.
+        features = batch.get("features") or task.backbone(batch["image"].to(device), task.head.needs)
         parts.append(Features({s: m.cpu() for s, m in features.maps.items()}, _cpu(features.pooled)))
         targets.append(batch["target"])
     task.train(training)

@@ -47,7 +47,7 @@ def device_of(trainer: Trainer) -> torch.device:
 
 
 def find_batch_size(task: Any, data: Any, device: torch.device) -> int:
-    """The largest power of two that fits into memory, leaves some steps an epoch, and is 1 at least.
+    """The largest power of two that fits into memory and leaves some steps an epoch; 2 at least, for batch norm.
 
     Memory is bounded before it is used: from two batch sizes the next one's need is extrapolated, since a process
     that takes too much memory on the CPU is killed, not told.
@@ -55,7 +55,7 @@ def find_batch_size(task: Any, data: Any, device: torch.device) -> int:
     most = max(len(data.splits.train) // STEPS_AN_EPOCH, 1)
     measure = _memory_of_step(task, device)
     budget = MEMORY_SHARE * _free_memory(device)
-    size, used = 1, measure(1)
+    size, used = 2, measure(2)
     while 2 * size <= most:
         try:
             need = measure(2 * size)
@@ -119,7 +119,9 @@ def find_learning_rate(trainer: Trainer, built: Built, folder: RunFolder) -> flo
     train = built.data.splits.train
     assert train is not None
     steps = min(100, max(20, len(train) // built.data.batch_size * 2))
+    epochs, trainer.fit_loop.max_epochs = trainer.max_epochs, steps  # few steps an epoch must not end the search
     found = Tuner(trainer).lr_find(built.task, datamodule=built.data, min_lr=1e-6, max_lr=1.0, num_training=steps)
+    trainer.fit_loop.max_epochs = epochs
     suggestion = None if found is None else found.suggestion()
     if found is None or suggestion is None:
         raise UserError("tune.learning_rate: the loss fell at no rate; set optimizer.lr by hand")
