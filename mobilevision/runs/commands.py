@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from enum import Enum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,6 +20,13 @@ app = typer.Typer(
 )
 plugins_app = typer.Typer(help="Plugins: what is installed, and whether it works.", rich_markup_mode=None)
 app.add_typer(plugins_app, name="plugins")
+
+
+class Which(str, Enum):  # noqa: UP042 - typer's choices
+    """The checkpoints of a run."""
+
+    best = "best"
+    last = "last"
 
 
 def main() -> None:
@@ -42,6 +51,58 @@ def train() -> None:
     """
 
 
+@app.command(short_help="Measure a run, or pretrained weights.")
+def evaluate(
+    arguments: Annotated[
+        list[str], typer.Argument(metavar="RUN|OVERRIDE", help="A run folder, and changes such as data=folder.")
+    ],
+) -> None:
+    """Measure a run, or pretrained weights without a run, on its own data or on other.
+
+    Example: mobilevision evaluate RUN data=folder data.root=PICTURES split=test
+
+    Example: mobilevision evaluate backbone.weights=timm data=imagenet data.root=ILSVRC
+    """
+    from mobilevision.runs.evaluate import evaluate as work
+
+    first = arguments[0]
+    is_run = "=" not in first or Path(first).is_dir()
+    work(first if is_run else None, arguments[is_run:])
+
+
+@app.command()
+def predict(
+    run: Annotated[str, typer.Argument(help="The run folder.")],
+    inputs: Annotated[list[str], typer.Argument(help="Picture files, and folders with pictures.")],
+    out: Annotated[str, typer.Option(help="Folder for predictions.csv, predictions.json and the drawn pictures.")],
+    which: Annotated[Which, typer.Option(help="The best checkpoint, or the last.")] = Which.best,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures that go through the model at once.")] = 32,
+    pictures: Annotated[bool, typer.Option(help="Draw each prediction on its picture.")] = True,
+    device: Annotated[str | None, typer.Option(help="Such as cpu or cuda; a GPU is taken where there is one.")] = None,
+) -> None:
+    """Predict for pictures: drawn on them, as CSV and as JSON.
+
+    Example: mobilevision predict RUN holiday.jpg PICTURES --out predictions
+    """
+    from mobilevision.runs.predict import predict as work
+
+    work(run, inputs, out=out, which=which.value, batch_size=batch_size, pictures=pictures, device=device)
+
+
+@app.command("check-data", short_help="Find bad files and duplicates in a data set.")
+def check_data(
+    overrides: Annotated[list[str] | None, typer.Argument(help="As for a training.")] = None,
+    out: Annotated[str | None, typer.Option(help="Folder for the lists of what was found.")] = None,
+) -> int:
+    """Look at every picture of a data set: bad files, duplicates across splits, class balance, sizes.
+
+    Example: mobilevision check-data data=folder data.root=PICTURES
+    """
+    from mobilevision.runs.check_data import check_data as work
+
+    return work(overrides or [], out=out)
+
+
 @plugins_app.callback(invoke_without_command=True)
 def plugins(context: typer.Context) -> None:
     """List the plugins that are installed and what each adds.
@@ -54,7 +115,7 @@ def plugins(context: typer.Context) -> None:
         show()
 
 
-@plugins_app.command("check")
+@plugins_app.command("check", short_help="Run the conformance test on a plugin.")
 def plugins_check(
     name: Annotated[str, typer.Argument(help="The plugin's name, as `mobilevision plugins` lists it.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="Changes, such as backbone.width=0.25.")] = None,

@@ -50,7 +50,7 @@ def _jobs(overrides: Sequence[str]) -> list[list[str]]:
     parsed, errors = [], []
     for line in overrides:
         try:
-            parsed.append(parser.parse_override(line))
+            parsed += parser.parse_overrides([line])
         except HydraException as error:
             errors.append(unreadable(line, error))
     refuse(errors)
