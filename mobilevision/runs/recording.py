@@ -22,8 +22,10 @@ _IDLE = (
     r".*is smaller than the logging interval.*",
     r".*`weights_only`.*",
     r".*treespec, LeafSpec.*",
+    r".*recommended to use `self.log\(.*sync_dist=True.*",  # ours are added up before they are logged
     r".*Trying to infer the `batch_size`.*",
     r".*lr_scheduler.step\(\).*before.*optimizer.step\(\).*",
+    r".*module\(s\) in eval mode at the start of training.*",
     r".*compute.. method of metric .* was called before the .*update.*",
 )
 

@@ -27,7 +27,7 @@ class Probe(Callback):
         steps: L-BFGS iterations for each.
     """
 
-    def __init__(self, *, decays: tuple[float, ...] | list[float] = (1e-4, 1e-3, 1e-2), steps: int = 100) -> None:
+    def __init__(self, *, decays: tuple[float, ...] | list[float] = (1e-3, 1e-2, 3e-2, 1e-1), steps: int = 100) -> None:
         self.decays = tuple(decays)
         self.steps = steps
         self.scores: dict[float, float] = {}
@@ -48,6 +48,7 @@ class Probe(Callback):
         better = max if pl_module.mode == "max" else min
         best = better(self.scores, key=self.scores.__getitem__)
         pl_module.head.load_state_dict(fitted[best])
+        pl_module.train(pl_module.training)  # the head was measured in evaluation mode; it now learns on
         if trainer.is_global_zero:
             print(f"probe: val/{pl_module.primary} {self.scores[best]:.4f} (weight decay {best:g})", flush=True)
 
