@@ -5,36 +5,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.errors import UserError
-from mobilevision.runs.evaluation_config import changed_config, take_split
+from mobilevision.runs.evaluation_config import take_split
 from mobilevision.runs.folder import RunFolder, write_json
 
 if TYPE_CHECKING:
     from pytorch_lightning import Trainer
 
-    from mobilevision.data import Records
     from mobilevision.data.skipped import SkipLog
-    from mobilevision.runs.evaluation_data import Samples
-    from mobilevision.spec import DataSpec
-
-
-@final
-@dataclass(frozen=True)
-class _Subject:
-    """What is evaluated, on what: a task, samples and their records in its class order, the config that tells how."""
-
-    task: Any
-    spec: DataSpec
-    samples: Samples
-    records: Records
-    cfg: DictConfig
+    from mobilevision.runs.evaluation_subject import Subject
 
 
 def evaluate(target: str | Path | None, overrides: Sequence[str] = ()) -> dict[str, float]:
@@ -59,6 +44,7 @@ def evaluate(target: str | Path | None, overrides: Sequence[str] = ()) -> dict[s
         UserError: for all that the user can mend.
     """
     from mobilevision.data.skipped import SkipLog
+    from mobilevision.runs.evaluation_subject import of_run, of_weights
     from mobilevision.runs.processes import shared_folder
     from mobilevision.runs.recording import quiet
 
@@ -66,7 +52,7 @@ def evaluate(target: str | Path | None, overrides: Sequence[str] = ()) -> dict[s
     folder = RunFolder(shared_folder(lambda: _new_folder(target)))
     skip = SkipLog(folder.skipped)
     with quiet(), _gone_if_empty(folder):
-        subject = _weights(changes, split, skip) if target is None else _run(target, changes, split, skip)
+        subject = of_weights(changes, split, skip) if target is None else of_run(target, changes, split, skip)
         trainer = _trainer(subject.cfg)
         if trainer.is_global_zero:
             _announce(subject, target)
@@ -102,58 +88,6 @@ def _new_folder(target: str | Path | None) -> Path:
     raise UserError(f"{base}: a thousand evaluations started in this second")
 
 
-def _run(target: str | Path, changes: Sequence[str], split: str | None, skip: SkipLog) -> _Subject:
-    """A run's best model, on its own data or on other."""
-    from mobilevision.runs.build import build_data
-    from mobilevision.runs.evaluation_data import in_order_of, new_samples, own_samples
-    from mobilevision.runs.restore import load_run
-
-    restored = load_run(target)
-    spec, crop = restored.task.data_spec, restored.task.backbone.preset.crop
-    cfg, other_data = changed_config(restored.cfg, changes, channels=spec.channels)
-    data = build_data(cfg)
-    log = skip if data.on_error == "skip" else None
-    samples = new_samples(data, split, log) if other_data else own_samples(data, spec, crop, split)
-    side = _resolution(cfg.data.resolution) if other_data else None
-    records = in_order_of(samples, spec.classes)
-    return _Subject(restored.task, replace(spec, resolution=side or spec.resolution), samples, records, cfg)
-
-
-def _weights(changes: Sequence[str], split: str | None, skip: SkipLog) -> _Subject:
-    """Pretrained weights with the classifier that they bring."""
-    from mobilevision.runs.build import build_backbone, build_data, build_task
-    from mobilevision.runs.compose import compose
-    from mobilevision.runs.evaluation_data import new_samples
-    from mobilevision.runs.plugins import load_for
-    from mobilevision.spec import DataSpec
-
-    cfg = compose(changes)
-    load_for(cfg)
-    if cfg.backbone.get("weights") is None:
-        raise UserError("nothing to evaluate: name a run folder, or pretrained weights with backbone.weights=...")
-    backbone, data = build_backbone(cfg), build_data(cfg)
-    samples = new_samples(data, split, skip if data.on_error == "skip" else None)
-    side = _resolution(cfg.data.resolution) or (backbone.preset.side, backbone.preset.side)
-    spec = DataSpec(cfg.task.kind, samples.classes, cfg.data.channels, side)
-    task = build_task(cfg, spec, backbone)
-    if backbone.classifier is None:
-        raise UserError(
-            f"backbone.weights={cfg.backbone.weights} bring no classifier: train one, then evaluate the run"
-        )
-    if not task.head.load_classifier(*backbone.classifier):
-        raise UserError(
-            f"backbone.weights={cfg.backbone.weights} know {len(backbone.classifier.bias)} classes, the data has "
-            f"{len(samples.classes)}: choose data of the same classes, or train a head and evaluate the run"
-        )
-    return _Subject(task, spec, samples, samples.records, cfg)
-
-
-def _resolution(value: Any) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
-
-
 def _trainer(cfg: DictConfig) -> Trainer:
     from mobilevision.runs.build import instantiate
     from mobilevision.runs.callbacks import Progress
@@ -172,7 +106,7 @@ def _trainer(cfg: DictConfig) -> Trainer:
     return trainer
 
 
-def _announce(subject: _Subject, target: str | Path | None) -> None:
+def _announce(subject: Subject, target: str | Path | None) -> None:
     from mobilevision.runs.summary import print_evaluation
 
     report = subject.task.backbone.report
@@ -187,7 +121,7 @@ def _announce(subject: _Subject, target: str | Path | None) -> None:
     )
 
 
-def _measure(subject: _Subject, trainer: Trainer, skip: SkipLog) -> dict[str, float]:
+def _measure(subject: Subject, trainer: Trainer, skip: SkipLog) -> dict[str, float]:
     from mobilevision.data.module import default_workers
     from mobilevision.runs.evaluation_data import EvaluationData
 
@@ -208,7 +142,7 @@ def _measure(subject: _Subject, trainer: Trainer, skip: SkipLog) -> dict[str, fl
     }
 
 
-def _keep(subject: _Subject, folder: RunFolder, target: str | Path | None, metrics: dict[str, float]) -> None:
+def _keep(subject: Subject, folder: RunFolder, target: str | Path | None, metrics: dict[str, float]) -> None:
     from mobilevision.runs.finish import keep_evaluation
     from mobilevision.runs.info import command_line
     from mobilevision.runs.summary import print_metrics

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Any, final
 
 from PIL import Image
 
 from mobilevision.runs.loggers.credential import Mode
 from mobilevision.runs.loggers.tracker import Rows, Tracker
+from mobilevision.runs.loggers.wandb_client import STEP, first_line, forget_failed_start, kept_id, start
 
 _log = logging.getLogger(__name__)
-_STEP = "trainer/global_step"
-_SECONDS = 12  # to reach the server; with what the client adds, a run starts within 15
 
 
 @final
@@ -54,7 +51,7 @@ class WandbTracker(Tracker):
     ) -> None:
         super().__init__()
         self.folder = run_dir / "wandb"
-        self.id = _kept_id(self.folder)
+        self.id = kept_id(self.folder)
         self._project, self._pictures, self._artifacts = project, pictures, artifacts
         self._keys: dict[str, Any] = {
             "dir": str(run_dir),
@@ -74,26 +71,15 @@ class WandbTracker(Tracker):
         if self.mode == "disabled":
             return
         try:
-            self._run = self._init(self.mode)
+            self._run = start(self._keys, self.mode)
         except Exception as error:  # whatever the client throws: no network, a wrong key, a full disk
             if self.mode == "offline":
                 self._give_up(error)
                 return
-            _log.warning("W&B cannot be reached (%s): this run is kept offline", _first_line(error))
+            _log.warning("W&B cannot be reached (%s): this run is kept offline", first_line(error))
             self.mode = "offline"
-            _forget_failed_start()
+            forget_failed_start()
             self._start()
-
-    def _init(self, mode: Mode) -> Any:
-        import wandb
-
-        settings = wandb.Settings(console="off", init_timeout=_SECONDS, x_disable_stats=True, quiet=True, silent=True)
-        # Only a server knows whether a run is there to be resumed; offline, sync joins what has one id.
-        resume: Literal["allow"] | None = "allow" if mode == "online" else None
-        run = wandb.init(**self._keys, mode=mode, resume=resume, settings=settings, reinit="finish_previous")
-        run.define_metric(_STEP)
-        run.define_metric("*", step_metric=_STEP, step_sync=True)
-        return run
 
     def _safely(self, action: Callable[[Any], object]) -> None:
         if self._run is None:
@@ -105,7 +91,7 @@ class WandbTracker(Tracker):
 
     def _give_up(self, error: Exception) -> None:
         self._run = None
-        _log.warning("W&B failed (%s): the run goes on without it", _first_line(error))
+        _log.warning("W&B failed (%s): the run goes on without it", first_line(error))
 
     @property
     def name(self) -> str:
@@ -119,7 +105,7 @@ class WandbTracker(Tracker):
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Send one point of every metric."""
-        self._safely(lambda run: run.log({**metrics, _STEP: step} if step is not None else dict(metrics)))
+        self._safely(lambda run: run.log({**metrics, STEP: step} if step is not None else dict(metrics)))
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing: the whole configuration was sent at the start."""
@@ -196,26 +182,3 @@ class WandbTracker(Tracker):
         if self.mode == "online":
             return [f"W&B: {url}"]
         return [f"W&B: offline; send it with  wandb sync {shlex.quote(str(self.folder))}/offline-run-*"]
-
-
-def _kept_id(folder: Path) -> str:
-    """The id that this run folder has, or a new one, kept from now on."""
-    file = folder / "id"
-    if file.is_file() and (known := file.read_text(encoding="utf-8").strip()):
-        return known
-    fresh = secrets.token_hex(4)
-    folder.mkdir(parents=True, exist_ok=True)
-    file.write_text(fresh + "\n", encoding="utf-8")
-    return fresh
-
-
-def _forget_failed_start() -> None:
-    """End the client's service: it holds the id of a run that could not start as being in use."""
-    with suppress(Exception):
-        import wandb
-
-        wandb.teardown()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

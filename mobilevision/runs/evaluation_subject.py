@@ -1,0 +1,91 @@
+"""What an evaluation measures: a run's model or pretrained weights, and the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from omegaconf import DictConfig
+
+from mobilevision.data.skipped import SkipLog
+from mobilevision.errors import UserError
+from mobilevision.runs.build import build_backbone, build_data, build_task
+from mobilevision.runs.compose import compose
+from mobilevision.runs.evaluation_config import changed_config
+from mobilevision.runs.evaluation_data import Samples, in_order_of, new_samples, own_samples
+from mobilevision.runs.plugins import load_for
+from mobilevision.runs.restore import load_run
+from mobilevision.spec import DataSpec
+
+if TYPE_CHECKING:
+    from mobilevision.data import Records
+
+
+@final
+@dataclass(frozen=True)
+class Subject:
+    """What is evaluated, on what: a task, samples and their records in its class order, the config that tells how."""
+
+    task: Any
+    spec: DataSpec
+    samples: Samples
+    records: Records
+    cfg: DictConfig
+
+
+def of_run(target: str | Path, changes: Sequence[str], split: str | None, skip: SkipLog) -> Subject:
+    """A run's best model, on its own data or on other.
+
+    Args:
+        target: the run folder.
+        changes: overrides on the data and the trainer.
+        split: which part of the data; None takes test, else val.
+        skip: where bad pictures are listed, under ``data.on_error=skip``.
+
+    Raises:
+        UserError: no such run, data that cannot be read, or classes that the run does not know.
+    """
+    restored = load_run(target)
+    spec, crop = restored.task.data_spec, restored.task.backbone.preset.crop
+    cfg, other_data = changed_config(restored.cfg, changes, channels=spec.channels)
+    data = build_data(cfg)
+    log = skip if data.on_error == "skip" else None
+    samples = new_samples(data, split, log) if other_data else own_samples(data, spec, crop, split)
+    side = _resolution(cfg.data.resolution) if other_data else None
+    records = in_order_of(samples, spec.classes)
+    return Subject(restored.task, replace(spec, resolution=side or spec.resolution), samples, records, cfg)
+
+
+def of_weights(changes: Sequence[str], split: str | None, skip: SkipLog) -> Subject:
+    """Pretrained weights with the classifier that they bring; arguments as in :func:`of_run`.
+
+    Raises:
+        UserError: no weights, weights without a classifier, or data of another number of classes.
+    """
+    cfg = compose(changes)
+    load_for(cfg)
+    if cfg.backbone.get("weights") is None:
+        raise UserError("nothing to evaluate: name a run folder, or pretrained weights with backbone.weights=...")
+    backbone, data = build_backbone(cfg), build_data(cfg)
+    samples = new_samples(data, split, skip if data.on_error == "skip" else None)
+    side = _resolution(cfg.data.resolution) or (backbone.preset.side, backbone.preset.side)
+    spec = DataSpec(cfg.task.kind, samples.classes, cfg.data.channels, side)
+    task = build_task(cfg, spec, backbone)
+    if backbone.classifier is None:
+        raise UserError(
+            f"backbone.weights={cfg.backbone.weights} bring no classifier: train one, then evaluate the run"
+        )
+    if not task.head.load_classifier(*backbone.classifier):
+        raise UserError(
+            f"backbone.weights={cfg.backbone.weights} know {len(backbone.classifier.bias)} classes, the data has "
+            f"{len(samples.classes)}: choose data of the same classes, or train a head and evaluate the run"
+        )
+    return Subject(task, spec, samples, samples.records, cfg)
+
+
+def _resolution(value: Any) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
