@@ -40,9 +40,11 @@ def load_run(path: str | Path, *, which: Literal["best", "last"] = "best") -> Re
         UserError: if the folder holds no run, or the checkpoint cannot be read or does not fit its config.
     """
     from mobilevision.runs.callbacks import read_checkpoint
+    from mobilevision.runs.plugins import load_for
 
     folder = RunFolder.existing(path)
     cfg = load_config(folder)
+    load_for(cfg)
     file = folder.best if which == "best" else folder.last
     if not file.is_file():
         raise UserError(f"{file}: the run has no such checkpoint yet")
