@@ -66,7 +66,8 @@ def captioned(
     sheet.paste(picture, (0, 0))
     draw = ImageDraw.Draw(sheet)
     colour = NEUTRAL if correct is None else GOOD if correct else BAD
-    draw.rectangle((0, picture.height, sheet.width, picture.height + line + pad // 2), fill=colour)
+    end = sheet.height if truth is None else picture.height + line + pad // 2
+    draw.rectangle((0, picture.height, sheet.width, end), fill=colour)
     width = sheet.width - 2 * pad
     draw.text((pad, picture.height + line // 2 + pad // 4), _cut(prediction, title, width), _INK, title, anchor="lm")
     if truth is not None:
