@@ -45,7 +45,7 @@ class Augment:
     def __init__(
         self,
         *,
-        crop_scale: Sequence[float] | None = (0.25, 1.0),
+        crop_scale: Sequence[float] | None = (0.5, 1.0),
         crop_ratio: Sequence[float] = (3 / 4, 4 / 3),
         flip: float = 0.5,
         color_jitter: float = 0.0,

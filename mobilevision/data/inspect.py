@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.data.decode import UnreadablePictureError
+from mobilevision.data.decode import HINT, UnreadablePictureError
 from mobilevision.data.hashing import SIDE, digest, near_pairs, perceptual
 from mobilevision.data.records import Problem, Records, Splits
 
@@ -125,7 +125,9 @@ def inspect(
         for index, found in enumerate(_look(records, threads)):
             if isinstance(found, UnreadablePictureError):
                 name = records.name(index)
-                findings.bad.append(Problem(name, str(found).removeprefix(f"{name}: "), "mend or remove it"))
+                findings.bad.append(
+                    Problem(name, str(found).removeprefix(f"{name}: ").removesuffix(f". {HINT}"), "mend or remove it")
+                )
             else:
                 places.append((split, index))
                 seen.append(found)

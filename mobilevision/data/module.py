@@ -10,16 +10,13 @@ from typing import final
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from PIL import Image
-from torch import Tensor, distributed
+from torch import distributed
 
 from mobilevision.data import checks
 from mobilevision.data.augment import Augment
-from mobilevision.data.decode import Picture, resample, to_mode
 from mobilevision.data.formats.base import DataFormat
-from mobilevision.data.geometry import centre_box
 from mobilevision.data.loader import BatchSource, Loader
-from mobilevision.data.records import Pixels, Records, Splits
+from mobilevision.data.records import Records, Splits
 from mobilevision.data.sampler import EpochSampler
 from mobilevision.data.skipped import SkipLog
 from mobilevision.data.splitting import complete
@@ -149,22 +146,6 @@ class DataModule(pl.LightningDataModule):
         """
         self._features, self._until_epoch = features, until_epoch
 
-    def preprocess(self, image: Image.Image | Pixels | str | Path) -> Tensor:
-        """One picture on the exact evaluation path, uint8 [channels, height, width].
-
-        Raises:
-            UnreadablePictureError: the file cannot be read.
-        """
-        if isinstance(image, (str, Path)):
-            picture = Picture.read(image)
-            box = centre_box(picture.shape, self.spec.resolution, self._crop)
-            pixels = picture.pixels(self.channels, box=box, size=self.spec.resolution, exact=True)
-        else:
-            given = image if isinstance(image, Image.Image) else Image.fromarray(image)
-            box = centre_box((given.height, given.width), self.spec.resolution, self._crop)
-            pixels = resample(to_mode(given, self.channels), box, self.spec.resolution)
-        return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)
-
     def _loader(self, split: str, shuffle: bool = False, shard: bool = True) -> Loader:
         records: Records | None = getattr(self.splits, split)
         if records is None:
@@ -179,7 +160,7 @@ class DataModule(pl.LightningDataModule):
             skip=self._skip,
         )
         source.features, source.until_epoch = self._features.get(split), self._until_epoch
-        rank, world = (distributed.get_rank(), distributed.get_world_size()) if shard and _distributed() else (0, 1)
+        rank, world = _rank_and_world() if shard else (0, 1)
         size = self.batch_size if shuffle else self.eval_batch_size or self.batch_size
         sampler = EpochSampler(
             n=len(records),
@@ -225,5 +206,7 @@ def _pair(resolution: int | Sequence[int]) -> tuple[int, int]:
     return pair[0], pair[1]
 
 
-def _distributed() -> bool:
-    return distributed.is_available() and distributed.is_initialized()
+def _rank_and_world() -> tuple[int, int]:
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1

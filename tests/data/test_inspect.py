@@ -64,7 +64,7 @@ def test_everything_wrong_is_found(save: Save, tmp_path: Path) -> None:
     findings = inspect(splits, resolution=(48, 48), progress=lambda done, total: steps.append((done, total)))
     assert steps[-1] == (findings.looked_at, findings.looked_at) == (16, 16)
     assert [Path(problem.where).name for problem in findings.bad] == ["bad.jpg"]
-    assert "empty file" in findings.bad[0].what
+    assert findings.bad[0].what == "empty file (0 bytes)"
     assert findings.counts == {"train": (6, 5), "val": (3, 2)}
     assert findings.imbalance == pytest.approx(1.2)
     pairs = [(Path(p.first.name).name, Path(p.second.name).name, p.across, p.labels) for p in findings.duplicates]

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from pytorch_lightning.utilities.combined_loader import CombinedLoader
 
-from mobilevision.data import DataModule
+from mobilevision.data import Augment, DataModule
+from mobilevision.data.files import FileRecords
 from mobilevision.data.loader import Batch, Loader
 from mobilevision.spec import Features
+
+from .conftest import Save
 
 Make = Callable[..., DataModule]
 
@@ -87,8 +92,6 @@ def test_lightning_finds_the_state_and_the_epoch(shapes: Make) -> None:
 
 
 def test_the_augmentation_leaves_torchs_generator_alone(shapes: Make) -> None:
-    from mobilevision.data import Augment
-
     module = shapes(augment=Augment(rand_augment=9, erasing=1.0, color_jitter=0.3))
     torch.manual_seed(0)
     before = torch.get_rng_state()
@@ -113,3 +116,31 @@ def test_cached_features_are_served_until_their_epoch(shapes: Make, workers: int
     loader.epochs.set_epoch(2)
     assert "image" in next(iter(loader))
     assert "image" in next(iter(module.val_dataloader()))
+
+
+def test_processes_share_an_epoch_without_overlap(shapes: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained, judged = [], []
+    for rank in range(3):
+        monkeypatch.setattr("mobilevision.data.module._rank_and_world", lambda rank=rank: (rank, 3))
+        data = shapes(batch_size=4)
+        trained.append([index for batch in data.train_dataloader() for index in batch["index"].tolist()])
+        judged.append([index for batch in data.val_dataloader() for index in batch["index"].tolist()])
+    assert sorted(index for share in trained for index in share) == list(range(24))
+    assert {len(share) for share in trained} == {8}
+    assert sorted(index for share in judged for index in share) == list(range(10)), "10 does not divide by 3"
+    assert [len(share) for share in judged] == [4, 3, 3]
+
+
+def test_a_loader_can_be_sent_to_a_process_that_is_not_forked(shapes: Make, save: Save) -> None:
+    save("a/1.jpg")
+    records = FileRecords(
+        paths=[b"a/1.jpg"], targets=np.zeros(1, np.int64), channels=3, root=save("a/1.jpg").parents[1]
+    )
+    records.shape(0)  # a picture is open now
+    for original in (records, shapes().splits.train):
+        assert original is not None
+        copy = pickle.loads(pickle.dumps(original))
+        assert np.array_equal(copy.pixels(0), original.pixels(0))
+    source = shapes(augment=Augment(rand_augment=5)).train_dataloader().source
+    again = pickle.loads(pickle.dumps(source))
+    assert np.array_equal(again.sample(1, 2), source.sample(1, 2))

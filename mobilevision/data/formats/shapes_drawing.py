@@ -21,9 +21,9 @@ def draw(rng: np.random.Generator, label: int, side: int) -> Image.Image:
     ground, *fills = _colours(rng)
     image = _backdrop(rng, ground, canvas)
     pen = ImageDraw.Draw(image)
-    for _ in range(rng.integers(2, 6)):
+    for _ in range(rng.integers(1, 5)):
         _clutter(rng, pen, canvas)
-    radius = canvas * rng.uniform(0.3, 0.45)
+    radius = canvas * rng.uniform(0.32, 0.46)
     centre = rng.uniform(radius, canvas - radius, 2)
     turn = rng.uniform(0, 2 * np.pi)
     stretch = np.diag([1.0, rng.uniform(0.8, 1.0)])
@@ -60,7 +60,7 @@ def _clutter(rng: np.random.Generator, pen: ImageDraw.ImageDraw, canvas: int) ->
 
 def _grain(rng: np.random.Generator, image: Image.Image) -> Image.Image:
     pixels = np.asarray(image, dtype=np.float32)
-    noise = rng.standard_normal(pixels.shape, dtype=np.float32) * np.float32(rng.uniform(2, 10))
+    noise = rng.standard_normal(pixels.shape, dtype=np.float32) * np.float32(rng.uniform(1, 8))
     return Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8))
 
 
