@@ -64,7 +64,7 @@ def test_the_wheel_holds_code_configs_and_templates(wheel: Path) -> None:
         assert files
         assert not missing
     assert "mobilevision/py.typed" in names
-    assert any(name.endswith("report.html.j2") for name in names)
+    assert any(name.endswith(".html.j2") for name in names)
     assert {name.split("/")[0] for name in names} == {
         "mobilevision",
         "tasks",

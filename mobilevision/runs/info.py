@@ -40,7 +40,7 @@ def run_info(cfg: DictConfig, built: Built) -> dict[str, Any]:
         "samples": {name: len(records) for name, records in splits.items()},
         "notes": list(splits.notes),
         "problems": [str(problem) for problem in splits.problems],
-        "weights": [] if report is None else report.lines(),
+        "weights": [] if report is None else report.lines(len(spec.classes)),
         "device": device(str(cfg.trainer.get("accelerator", "auto"))),
         "command": command_line(),
         "started": datetime.now().isoformat(timespec="seconds"),
