@@ -26,6 +26,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric
@@ -33,8 +34,8 @@ from torchmetrics import MeanMetric
 from mobilevision.backbones import Backbone
 from mobilevision.heads import Head
 from mobilevision.losses import Loss
-from mobilevision.metrics import TaskMetric
-from mobilevision.optim import OptimizerFactory, Schedule
+from mobilevision.metrics import StageMeter, TaskMetric
+from mobilevision.optim import OptimizerFactory, Schedule, optimizer_steps
 from mobilevision.spec import DataSpec, Features
 
 Batch = dict[str, Any]
@@ -90,8 +91,9 @@ class Task(pl.LightningModule, ABC):
         self.schedule = scheduler
         self.mix = mix
         self.frozen = False
-        self.metrics = nn.ModuleDict({stage: self.configure_metrics() for stage in ("val", "test")})
-        self.mean_loss = nn.ModuleDict({f"on_{stage}": MeanMetric() for stage in ("train", "val", "test")})
+        self.hold_statistics = False
+        self.meters = nn.ModuleDict({stage: StageMeter(self.configure_metrics()) for stage in ("val", "test")})
+        self.epoch_loss = MeanMetric()
         if channels_last:
             self.backbone.to(memory_format=torch.channels_last)
 
@@ -143,20 +145,27 @@ class Task(pl.LightningModule, ABC):
         """Decoded predictions of pictures [B, C, H, W]."""
         return self.decode(self(images))
 
+    def meter(self, stage: Stage) -> StageMeter:
+        """What val, or test, has measured."""
+        meter = self.meters[stage]
+        assert isinstance(meter, StageMeter)
+        return meter
+
     def tables(self, stage: Stage) -> dict[str, list[dict[str, Any]]]:
         """Tables by name of the last evaluation; rows of plain values."""
-        return self._metric(stage).tables()
+        return self.meter(stage).metric.tables()
 
     def freeze_backbone(self, frozen: bool) -> None:
         """Hold the backbone still (its batch statistics too), or let it learn again."""
         self.frozen = frozen
-        self.backbone.train(self.training and not frozen)
+        self.train(self.training)
 
     def train(self, mode: bool = True) -> Task:
-        """As every module's; a frozen backbone stays in evaluation mode."""
+        """As every module's; a frozen backbone, or its held statistics, stay in evaluation mode."""
         super().train(mode)
-        if self.frozen:
-            self.backbone.eval()
+        for module in self.backbone.modules():
+            if self.frozen or (self.hold_statistics and isinstance(module, _BatchNorm)):
+                module.training = False
         return self
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -167,7 +176,7 @@ class Task(pl.LightningModule, ABC):
             batch = {**batch, "image": image, "target": target}
         parts = self.loss(self._outputs(batch), batch)
         total = torch.stack(list(parts.values())).sum()
-        self._mean_loss("train").update(total.detach())
+        self.epoch_loss.update(total.detach())
         if self._logs_now():
             if len(parts) > 1:
                 self.log_dict({f"train/{name}_loss_step": value.detach() for name, value in parts.items()})
@@ -176,7 +185,9 @@ class Task(pl.LightningModule, ABC):
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's mean loss and the learning rate."""
-        self._log_mean_loss("train")
+        # Computed by hand on every process: torchmetrics adds up over them.
+        self.log("train/loss", float(self.epoch_loss.compute()))
+        self.epoch_loss.reset()
         self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -197,36 +208,42 @@ class Task(pl.LightningModule, ABC):
 
     def on_validation_epoch_start(self) -> None:
         """Start measuring val anew."""
-        self._metric("val").reset()
+        self.meter("val").reset()
 
     def on_test_epoch_start(self) -> None:
         """Start measuring test anew."""
-        self._metric("test").reset()
+        self.meter("test").reset()
 
     def configure_optimizers(self) -> Any:
         """An optimiser over all weights, frozen ones too, and its schedule, stepped with it."""
         optimizer: Optimizer = self.optimizer_factory(backbone=self.backbone.model, head=self.head)
-        total = optimizer_steps(self.trainer)
+        # Lightning's own estimate would make the training loader before a checkpoint is restored, and then not tell it
+        # where the interrupted epoch was.
+        total = optimizer_steps(
+            batches=len(self.trainer.datamodule.train_dataloader()),  # type: ignore[attr-defined]
+            limit=self.trainer.limit_train_batches,
+            accumulate=self.trainer.accumulate_grad_batches,
+            epochs=self.trainer.max_epochs,
+            most=self.trainer.max_steps,
+        )
         scheduler: LRScheduler = self.schedule(optimizer, total_steps=total)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Let the checkpoint know what it was trained for, in plain values."""
-        mean = self._mean_loss("train")
         checkpoint["mobilevision"] = {
             "data": self.data_spec.to_dict(),
             "preset": self.backbone.preset.to_dict(),
-            "epoch_loss": [float(mean.mean_value), float(mean.weight)],
+            "epoch_loss": [float(self.epoch_loss.mean_value), float(self.epoch_loss.weight)],
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take up the running mean of the epoch that was broken off."""
         value, weight = checkpoint["mobilevision"]["epoch_loss"]
         if weight:
-            mean = self._mean_loss("train")
-            mean.reset()
-            mean.mean_value.fill_(value)
-            mean.weight.fill_(weight)
+            self.epoch_loss.reset()
+            self.epoch_loss.mean_value.fill_(value)
+            self.epoch_loss.weight.fill_(weight)
 
     @property
     def lr(self) -> float:
@@ -247,39 +264,7 @@ class Task(pl.LightningModule, ABC):
     def _evaluate(self, stage: Stage, batch: Batch) -> None:
         outputs = self._outputs(batch)
         loss = torch.stack(list(self.loss(outputs, batch).values())).sum()
-        self._mean_loss(stage).update(loss, weight=len(batch["index"]))
-        self._metric(stage).update(self.decode(outputs), batch["target"])
+        self.meter(stage).update(loss, self.decode(outputs), batch["target"], samples=len(batch["index"]))
 
     def _log_metrics(self, stage: Stage) -> None:
-        self._log_mean_loss(stage)
-        self.log_dict({f"{stage}/{name}": float(value) for name, value in self._metric(stage).compute().items()})
-
-    def _log_mean_loss(self, stage: Literal["train", "val", "test"]) -> None:
-        mean = self._mean_loss(stage)
-        # Computed by hand on every process: torchmetrics adds up over them.
-        self.log(f"{stage}/loss", float(mean.compute()))
-        mean.reset()
-
-    def _metric(self, stage: str) -> TaskMetric:
-        metric = self.metrics[stage]
-        assert isinstance(metric, TaskMetric)
-        return metric
-
-    def _mean_loss(self, stage: str) -> MeanMetric:
-        mean = self.mean_loss[f"on_{stage}"]
-        assert isinstance(mean, MeanMetric)
-        return mean
-
-
-def optimizer_steps(trainer: pl.Trainer) -> int:
-    """Optimiser steps of the whole training.
-
-    Lightning's own ``estimated_stepping_batches`` makes the training loader before a checkpoint is restored, and then
-    forgets to tell it where the interrupted epoch was; this one leaves the trainer as it is.
-    """
-    batches = len(trainer.datamodule.train_dataloader())  # type: ignore[attr-defined]
-    limit = trainer.limit_train_batches
-    batches = min(batches, limit) if isinstance(limit, int) else int(batches * (1.0 if limit is None else limit))
-    epochs = trainer.max_epochs or 0
-    steps = epochs * -(-batches // trainer.accumulate_grad_batches) if epochs > 0 else trainer.max_steps
-    return max(1, min(steps, trainer.max_steps) if trainer.max_steps > 0 else steps)
+        self.log_dict({f"{stage}/{name}": value for name, value in self.meter(stage).compute().items()})

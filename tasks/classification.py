@@ -45,7 +45,7 @@ class Classification(Task):
 
     def figures(self, stage: Stage) -> dict[str, Any]:
         """``confusion``: the confusion matrix; ``reliability``: confidence against accuracy."""
-        metric = self._metric(stage)
+        metric = self.meter(stage).metric
         assert isinstance(metric, ClassificationMetrics)
         bins = metric.tables()["calibration"]
         columns = ([row[key] for row in bins] for key in ("samples", "confidence", "accuracy"))

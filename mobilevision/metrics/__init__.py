@@ -1,6 +1,7 @@
 """Metrics: torchmetrics objects that add up over batches and processes."""
 
 from mobilevision.metrics.classification import ClassificationMetrics
+from mobilevision.metrics.meter import StageMeter
 from mobilevision.metrics.metric import TaskMetric
 
-__all__ = ["ClassificationMetrics", "TaskMetric"]
+__all__ = ["ClassificationMetrics", "StageMeter", "TaskMetric"]

@@ -83,3 +83,19 @@ class Constant(Schedule):
         """As in :class:`Schedule`."""
         del progress
         return 1.0
+
+
+def optimizer_steps(*, batches: int, limit: int | float | None, accumulate: int, epochs: int | None, most: int) -> int:
+    """Optimiser steps of a whole training, at least 1.
+
+    Args:
+        batches: batches of an epoch and process.
+        limit: the first so many of them, or a share of them; None for all.
+        accumulate: batches a step.
+        epochs: epochs; None or below 1 for no bound.
+        most: bound on the steps; below 1 for none.
+    """
+    if limit is not None:
+        batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    steps = epochs * -(-batches // accumulate) if epochs is not None and epochs > 0 else most
+    return max(1, min(steps, most) if most > 0 else steps)

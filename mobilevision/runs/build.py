@@ -43,9 +43,8 @@ def instantiate(node: Any, *, drop: tuple[str, ...] = (), **arguments: Any) -> A
     from hydra.utils import instantiate as hydra_instantiate
     from omegaconf.errors import OmegaConfBaseException
 
-    plain = OmegaConf.to_container(node, resolve=True) if isinstance(node, DictConfig) else dict(node)
-    assert isinstance(plain, dict)
-    plain = {str(key): value for key, value in plain.items() if key not in drop}
+    values: Any = OmegaConf.to_container(node, resolve=True) if isinstance(node, DictConfig) else node
+    plain: dict[str, Any] = {key: value for key, value in values.items() if key not in drop}
     try:
         target = hydra_instantiate({"_target_": plain.pop("_target_"), "_partial_": True}, _convert_="all")
         keywords = {key: _nested(value) for key, value in plain.items()}

@@ -72,7 +72,9 @@ def take_over(cfg: DictConfig, folder: RunFolder) -> None:
     if before == now:
         return
     lines = [line.strip() for line in now.splitlines() if line not in before.splitlines()]
-    print(f"resume: changed {', '.join(lines)}; the learning-rate schedule is recomputed for the new length", flush=True)
+    print(
+        f"resume: changed {', '.join(lines)}; the learning-rate schedule is recomputed for the new length", flush=True
+    )
     write_text(folder.config, now)
 
 
@@ -114,8 +116,8 @@ def make_trainer(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Any)
     from mobilevision.runs.callbacks.checkpoints import AtomicCheckpointIO
 
     callbacks = [Randomness(seed=cfg.seed), *build_callbacks(cfg, built.task, folder)]
-    if cfg.freeze.epochs:
-        callbacks.append(Freeze(epochs=cfg.freeze.epochs, cache=cfg.freeze.cache))
+    if cfg.freeze.epochs or cfg.freeze.statistics:
+        callbacks.append(Freeze(**cfg.freeze))
     if cfg.probe.enabled:
         options = {key: value for key, value in cfg.probe.items() if key != "enabled"}
         callbacks.append(Probe(**options))
@@ -164,7 +166,8 @@ def _own_words(message: str) -> str:
 
 
 def test(trainer: Trainer, built: Built, folder: RunFolder) -> dict[str, float]:
-    """Measure the best weights on the test split; metrics are exact on any number of processes."""
+    """Measure the best weights on test, or on val where the data has no test; exact on any number of processes."""
     path = folder.best if folder.best.is_file() else folder.last
-    measured = trainer.test(built.task, datamodule=built.data, ckpt_path=path, verbose=False, weights_only=True)
+    measure = trainer.validate if built.data.splits.test is None else trainer.test
+    measured = measure(built.task, datamodule=built.data, ckpt_path=path, verbose=False, weights_only=True)
     return {name: float(value) for part in measured for name, value in part.items()}

@@ -10,7 +10,7 @@ from torch import nn
 
 from mobilevision.backbones import mobilenet_v1
 from mobilevision.errors import UserError
-from mobilevision.optim import Constant, Cosine, OptimizerFactory, Schedule, Step
+from mobilevision.optim import Constant, Cosine, OptimizerFactory, Schedule, Step, optimizer_steps
 
 
 def groups_of(factory: OptimizerFactory) -> tuple[nn.Module, nn.Module, dict[int, tuple[float, float]]]:
@@ -82,3 +82,19 @@ def test_warm_up_then_the_schedule() -> None:
     assert rates[:5] == pytest.approx([0.4, 0.8, 1.2, 1.6, 2.0])
     assert rates[5:] == sorted(rates[5:], reverse=True)
     assert rates[-1] < 0.2
+
+
+@pytest.mark.parametrize(
+    ("limit", "accumulate", "epochs", "most", "expected"),
+    [
+        (1.0, 1, 3, -1, 30),
+        (None, 4, 3, -1, 9),  # the last step of an epoch takes what is left
+        (4, 1, 3, -1, 12),
+        (0.5, 1, 3, -1, 15),
+        (1.0, 1, 3, 7, 7),
+        (1.0, 1, -1, 7, 7),
+        (0.01, 1, 1, -1, 1),
+    ],
+)
+def test_steps_of_a_training(limit: float | None, accumulate: int, epochs: int, most: int, expected: int) -> None:
+    assert optimizer_steps(batches=10, limit=limit, accumulate=accumulate, epochs=epochs, most=most) == expected

@@ -1,4 +1,4 @@
-"""Hold the backbone still at first, and let it learn from some epoch on."""
+"""Hold the backbone still at first, or its batch statistics throughout."""
 
 from __future__ import annotations
 
@@ -19,14 +19,18 @@ class Freeze(Callback):
     Args:
         epochs: epochs to hold it; the run's length or more makes it a probe.
         cache: compute the features once, without augmentation, instead of at every epoch.
+        statistics: hold the running statistics of batch norm throughout: those of little data are worse than those
+            that came with the weights.
     """
 
-    def __init__(self, *, epochs: int, cache: bool = True) -> None:
+    def __init__(self, *, epochs: int = 0, cache: bool = True, statistics: bool = False) -> None:
         self.epochs = epochs
         self.cache = cache
+        self.statistics = statistics
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Fill the cache, where it will be read."""
+        """Hold the statistics; fill the cache, where it will be read."""
+        pl_module.hold_statistics = self.statistics
         if self.cache and trainer.current_epoch < self.epochs:
             data = trainer.datamodule  # type: ignore[attr-defined]
             features = {split: split_features(pl_module, data, split).features for split in ("train", "val")}

@@ -24,6 +24,7 @@ class Freeze:
 
     epochs: int
     cache: bool
+    statistics: bool
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,42 @@
+"""What one stage measures: the task's metric and the mean loss, over all batches and processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, final
+
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+
+from mobilevision.metrics.metric import TaskMetric
+
+
+@final
+class StageMeter(nn.Module):
+    """A stage's metric and mean loss, together.
+
+    Args:
+        metric: measures decoded predictions against targets.
+    """
+
+    def __init__(self, metric: TaskMetric) -> None:
+        super().__init__()
+        self.metric = metric
+        self.loss = MeanMetric()
+
+    def reset(self) -> None:
+        """Start anew."""
+        self.metric.reset()
+        self.loss.reset()
+
+    def update(self, loss: Tensor, prediction: Mapping[str, Tensor], target: Any, *, samples: int) -> None:
+        """Add a batch of so many samples."""
+        self.loss.update(loss, weight=samples)
+        self.metric.update(prediction, target)
+
+    def compute(self) -> dict[str, float]:
+        """``loss`` and every number of the metric, added up over all processes."""
+        return {
+            "loss": float(self.loss.compute()),
+            **{name: float(value) for name, value in self.metric.compute().items()},
+        }
