@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMPOSING = {"train", "check-data", "evaluate"}
 GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -33,13 +34,13 @@ def blocks(page: Path, language: str) -> Iterator[tuple[str, str]]:
 
 
 def training_commands(page: Path) -> Iterator[list[str]]:
-    """The overrides of every training command in a page."""
+    """The overrides of every command in a page that composes a configuration."""
     for _, text in blocks(page, "bash"):
         for line in text.replace("\\\n", " ").splitlines():
             for command in line.split("&&"):
                 words = shlex.split(command, comments=True)
                 program = words[words.index("train.py") :] if "train.py" in words else words[1:]
-                if "train.py" in words or words[:2] == ["mobilevision", "train"]:
+                if "train.py" in words or (words[:1] == ["mobilevision"] and words[1] in COMPOSING):
                     yield [word for word in program[1:] if "=" in word]
 
 
@@ -53,6 +54,14 @@ def test_commands_in_the_prose_compose(page: str, overrides: list[str]) -> None:
     from mobilevision.runs.compose import compose
 
     assert compose(overrides), page
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name == "docs"], ids=lambda page: page.name)
+def test_snippets_in_the_prose_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for _, text in blocks(page, "python"):
+        exec(compile(text, page.name, "exec"), names)
 
 
 def entries(text: str) -> Iterator[tuple[str, str, str]]:
