@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 _VALUED = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"}
 _VALUED |= {"--experimental-rerun"}
 _SWEEP = {"--multirun", "-m"}
-_SHOW = {"--cfg", "-c", "--help", "-h"}
-_FOLDER = {"--config-dir", "-cd"}
+_FOLDER = ("--config-dir", "-cd")
 _OTHER_CONFIG = {"--config-path", "-cp", "--config-name", "-cn"}
 
 
@@ -32,18 +31,31 @@ def run(arguments: list[str]) -> None:
     flags, overrides = split(arguments)
     if wrong := _OTHER_CONFIG & flags.keys():
         raise UserError(f"{wrong.pop()}: the main configuration is fixed; --config-dir FOLDER adds options of your own")
-    run_folder = resumed(overrides)
-    if run_folder is not None and not _SWEEP & flags.keys():
-        from mobilevision.runs.config.resuming import compose_resume
+    if flags.keys() & {"--help", "-h"}:
+        from mobilevision.runs.show import print_help
 
-        cfg = compose_resume(run_folder, overrides)
-        _show(cfg) if _SHOW & flags.keys() else start(cfg)
-    elif flags.keys() - _FOLDER:
+        print_help(overrides, _given(flags, *_FOLDER))
+    elif _given(flags, "--cfg", "-c") == "job":
+        from mobilevision.runs.show import print_config
+
+        cfg = composed(flags, overrides, complete=False)
+        print_config(cfg, package=_given(flags, "--package", "-p"), resolve="--resolve" in flags)
+    elif flags.keys() - set(_FOLDER):
         hydra_main(flags, overrides)
     else:
-        from mobilevision.runs.compose import compose
+        start(composed(flags, overrides))
 
-        start(compose(overrides, config_dir=_config_dir(flags)))
+
+def composed(flags: dict[str, str | None], overrides: list[str], *, complete: bool = True) -> DictConfig:
+    """The configuration of these overrides; with ``resume=`` that of the run that goes on."""
+    run_folder = resumed(overrides)
+    if run_folder is not None:
+        from mobilevision.runs.config.resuming import compose_resume
+
+        return compose_resume(run_folder, overrides)
+    from mobilevision.runs.compose import compose
+
+    return compose(overrides, config_dir=_given(flags, *_FOLDER), complete=complete)
 
 
 def split(arguments: list[str]) -> tuple[dict[str, str | None], list[str]]:
@@ -81,21 +93,17 @@ def start(cfg: DictConfig) -> dict[str, float]:
 
 
 def hydra_main(flags: dict[str, str | None], overrides: list[str]) -> None:
-    """Hand over to Hydra: help, ``--cfg``, sweeps and shell completion are its own."""
+    """Hand over to Hydra: sweeps and shell completion are its own."""
     import hydra
 
-    from mobilevision.runs.compose import opened
-    from mobilevision.runs.config.check import check
     from mobilevision.runs.search_path import searching, sources
 
+    config_dir = _given(flags, *_FOLDER)
     if _SWEEP & flags.keys():
         from mobilevision.runs.sweeps import check_sweep
 
-        overrides = check_sweep(overrides, _config_dir(flags))
-    elif _SHOW & flags.keys():
-        with opened(_config_dir(flags)) as found:
-            overrides = check(overrides, found, complete=False)
-    found = sources(_config_dir(flags))
+        overrides = check_sweep(overrides, config_dir)
+    found = sources(config_dir)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to our own one line
     given = [word for name, value in flags.items() if name not in _FOLDER for word in (name, value) if word is not None]
     program, sys.argv = sys.argv, [sys.argv[0], *given, *overrides]
@@ -115,11 +123,5 @@ def job(cfg: DictConfig) -> dict[str, float]:
     return start(cfg)
 
 
-def _config_dir(flags: dict[str, str | None]) -> str | None:
-    return flags.get("--config-dir") or flags.get("-cd")
-
-
-def _show(cfg: DictConfig) -> None:
-    from omegaconf import OmegaConf
-
-    print(OmegaConf.to_yaml(cfg), end="")
+def _given(flags: dict[str, str | None], *names: str) -> str | None:
+    return next((flags[name] for name in names if flags.get(name)), None)

@@ -6,16 +6,19 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+import hydra.utils
 import pytest
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError
 
 from mobilevision.errors import UserError
 from mobilevision.runs.compose import compose, opened
+from mobilevision.runs.config.check import examine
 from mobilevision.runs.config.grammar import quoted
 from mobilevision.runs.config.groups import groups, options
 from mobilevision.runs.config.resuming import compose_resume
 from mobilevision.runs.config.settings import Freeze, Probe, Settings, Tune
+from mobilevision.runs.config.signatures import signature
 from mobilevision.runs.config.targets import check_targets
 
 Write = Callable[[Path, dict[str, str]], Path]
@@ -152,3 +155,25 @@ def test_a_config_from_elsewhere_builds_no_strangers(run_folder: Path, target: s
     OmegaConf.save(cfg, run_folder / "config.yaml")
     with pytest.raises(UserError, match=r"callbacks\.best\.nested\[0\]\._target_"):
         compose_resume(run_folder)
+
+
+GIVEN = {"backbone", "data", "head", "loss", "optimizer", "scheduler", "mix", "augment", "channels", "channels_last"}
+GIVEN |= {"folder", "monitor", "mode", "run_dir", "config", "seed"}  # handed over by the code, not by a config
+
+
+@pytest.mark.parametrize("option", [each for each in every_option() if not each.startswith(("experiment=", "task="))])
+def test_every_argument_stands_in_its_yaml(option: str) -> None:
+    with opened() as found:
+        _, layout, _ = examine([option], found, complete=False)
+    for key, node in layout.nodes():
+        target = str(node.get("_target_", ""))
+        if target.startswith("mobilevision."):
+            known = signature(target)
+            assert known is not None, f"{key}: {target} does not exist"
+            assert set(known.arguments) - GIVEN <= set(node), key
+            assert not known.more, f"{target} takes anything, so its keys cannot be checked"
+            assert load(target) is not None
+
+
+def load(target: str) -> object:
+    return hydra.utils.get_object(target)

@@ -49,8 +49,8 @@ def start(program: str, *arguments: str) -> tuple[str, int, list[str]]:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["train.py", "--help"], "trainer: auto, cpu, ddp, debug, gpu"),
-        (["train.py", "--help", "backbone=mobilenet_v2"], "mobilevision.backbones.mobilenet_v2"),
+        (["train.py", "--help"], "trainer      auto* cpu ddp debug gpu"),
+        (["train.py", "--help", "backbone=mobilenet_v2", "seed=3"], "seed=3"),
         (["train.py", "--cfg", "job"], "_target_: tasks.classification.Classification"),
         (["train.py", "seed=7", "--cfg", "job"], "seed: 7"),
         (["train.py", "--cfg", "job", "--package", "trainer", "trainer.kwargs.min_epochs=2"], "min_epochs: 2"),

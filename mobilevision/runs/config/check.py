@@ -30,23 +30,32 @@ def check(arguments: Sequence[str], found: Sequence[Source], *, complete: bool =
     Raises:
         UserError: one text with every error.
     """
+    return examine(arguments, found, complete=complete)[0]
+
+
+def examine(
+    arguments: Sequence[str], found: Sequence[Source], *, complete: bool
+) -> tuple[list[str], Layout, list[Claim]]:
+    """As :func:`check`; also gives the keys there are, and what experiments and overrides set them to."""
     errors: list[str] = []
     overrides = parse(arguments, errors)
     known = set(groups(found))
     chosen = [each for each in overrides if _is_choice(each, known)]
     rest = [each for each in overrides if each not in chosen and not each.is_hydra_override()]
     layout = choose(chosen, found, errors)
-    if layout is not None:
-        claims = [*layout.claims, *(_claim(each) for each in rest if not each.is_delete())]
-        errors += check_claims(claims, layout)
-        errors += (problem for each in rest if each.is_delete() for problem in _deletion(each, layout))
-        errors += check_files(layout)
-        errors += check_kinds(layout, found)
-        if complete:
-            errors += check_missing(claims, layout)
+    if layout is None:
+        refuse(errors)
+        raise UserError("this configuration cannot be composed")
+    claims = [*layout.claims, *(_claim(each) for each in rest if not each.is_delete())]
+    errors += check_claims(claims, layout)
+    errors += (problem for each in rest if each.is_delete() for problem in _deletion(each, layout))
+    errors += check_files(layout)
+    errors += check_kinds(layout, found)
+    if complete:
+        errors += check_missing(claims, layout)
     refuse(errors)
     needless = [each for each in chosen if each.value() is None]
-    return [_for_hydra(each, layout) for each in overrides if each not in needless]
+    return [_for_hydra(each, layout) for each in overrides if each not in needless], layout, claims
 
 
 def refuse(errors: Sequence[str]) -> None:
@@ -81,9 +90,9 @@ def _deletion(override: Override, layout: Layout) -> list[str]:
     return []
 
 
-def _for_hydra(override: Override, layout: Layout | None) -> str:
+def _for_hydra(override: Override, layout: Layout) -> str:
     """Without a needless ``+``; with one where a free node gets a new key."""
     if override.is_delete() or override.is_hydra_override():
         return str(override.input_line)
-    free = layout is not None and free_node(override.key_or_group, layout)
+    free = free_node(override.key_or_group, layout)
     return f"++{line_of(override)}" if free else line_of(override)

@@ -10,6 +10,7 @@ from functools import lru_cache
 from mobilevision.runs.config.source_code import Definition, Module, find, lookup
 from mobilevision.runs.config.types import Type, of_annotation
 
+_WITHOUT_ARGUMENTS = {"object", "ABC", "Generic", "Protocol"}
 _Callable = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -54,11 +55,21 @@ def _of(found: Definition, depth: int = 0) -> Signature | None:
                 if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
             }
         )
+    return _inherited(found, depth)
+
+
+def _inherited(found: Definition, depth: int) -> Signature | None:
+    """The signature that a class without a constructor has from its bases."""
+    assert isinstance(found.node, ast.ClassDef)
     for base in found.node.bases:
-        parent = lookup(found.module, base.id) if isinstance(base, ast.Name) else None
-        if isinstance(parent, Definition) and (inherited := _of(parent, depth + 1)):
+        name = ast.unparse(base).partition("[")[0].rpartition(".")[2]
+        if name in _WITHOUT_ARGUMENTS:
+            continue
+        parent = lookup(found.module, name) if isinstance(base, ast.Name) else None
+        inherited = _of(parent, depth + 1) if isinstance(parent, Definition) else None
+        if inherited is None or inherited.arguments or inherited.more:
             return inherited
-    return None
+    return Signature()
 
 
 def _of_function(node: _Callable, module: Module, skip: int) -> Signature:
