@@ -30,14 +30,14 @@ from mobilevision.data.files import FileRecords
 from mobilevision.data.loader import BatchSource
 from mobilevision.data.sampler import DRAW, stream
 
-SIDE, LONG, BATCH = 224, 500, 32
+SIDE, BATCH = 224, 32
 NORMALIZE = transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
-def drawn(seed: int) -> Image.Image:
+def drawn(seed: int, longer: int) -> Image.Image:
     """A picture with the spectrum of photographs: amplitudes fall with the frequency."""
     rng = np.random.default_rng(seed)
-    height, width = 375, LONG
+    height, width = longer * 3 // 4, longer
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]) + 1 / width
     channels = np.fft.irfft2(np.fft.rfft2(rng.normal(size=(3, height, width))) / frequency**1.2, (height, width))
     grey = channels[:1] * 0.8 + channels * 0.2  # channels of a photograph are much alike
@@ -45,19 +45,19 @@ def drawn(seed: int) -> Image.Image:
     return Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8).transpose(1, 2, 0).copy())
 
 
-def pictures(root: Path | None, count: int) -> list[Image.Image]:
-    """``count`` pictures whose longer side is 500 pixels."""
+def pictures(root: Path | None, count: int, longer: int) -> list[Image.Image]:
+    """``count`` pictures whose longer side is ``longer`` pixels."""
     if root is None:
-        return [drawn(seed) for seed in range(count)]
+        return [drawn(seed, longer) for seed in range(count)]
     found = sorted(root.rglob("*.jpg"))
     opened = [Image.open(path).convert("RGB") for path in found[:: max(1, len(found) // count)][:count]]
-    return [enlarged(picture) for picture in opened]
+    return [enlarged(picture, longer) for picture in opened]
 
 
-def enlarged(picture: Image.Image) -> Image.Image:
-    """The picture with a longer side of 500 pixels."""
+def enlarged(picture: Image.Image, longer: int) -> Image.Image:
+    """The picture with a longer side of ``longer`` pixels."""
     width, height = picture.size
-    factor = LONG / max(width, height)
+    factor = longer / max(width, height)
     return picture.resize((round(width * factor), round(height * factor)), Image.Resampling.LANCZOS)
 
 
@@ -118,6 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, help="folder with JPEGs; without it pictures are drawn")
     parser.add_argument("--count", type=int, default=64, help="pictures")
+    parser.add_argument("--longer", type=int, default=500, help="longer side of the pictures, pixels")
     parser.add_argument("--quality", type=int, default=94, help="JPEG quality; ImageNet's files have about 110 kB")
     parser.add_argument("--repeats", type=int, default=15, help="rounds after the one to warm up")
     parser.add_argument("--scale", type=float, default=0.08, help="smallest area of the crop")
@@ -125,7 +126,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         files = []
-        for number, picture in enumerate(pictures(arguments.root, arguments.count)):
+        for number, picture in enumerate(pictures(arguments.root, arguments.count, arguments.longer)):
             files.append(Path(folder, f"{number}.jpg"))
             picture.save(files[-1], quality=arguments.quality)
         count = len(files)
