@@ -32,13 +32,14 @@ def finish(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Tracker, r
         built: the task as it was tested, and what it was tested on.
         folder: the run's.
         tracker: the run's.
-        results: ``<stage>/<metric>`` -> value of the test.
+        results: ``<stage>/<metric>`` -> value; the stage is test, or val where the data has no test.
     """
     del cfg
+    stage = "test" if any(name.startswith("test/") for name in results) else "val"
     write_json(folder.metrics_json, dict(results))
-    keep_evaluation(built.task, folder, "test")
+    keep_evaluation(built.task, folder, stage)
     update_info(folder, {"finished": datetime.now().isoformat(timespec="seconds")})
-    track(built, folder, tracker, results, "test")
+    track(built, folder, tracker, results, stage)
     try:
         from mobilevision.runs.report import write_report
 

@@ -16,12 +16,14 @@ from PIL import Image
 from rich.console import Console
 
 from mobilevision.runs import summary
+from mobilevision.runs.compose import compose
 from mobilevision.runs.finish import most_confused, readable
 from mobilevision.runs.folder import RunFolder
 from mobilevision.runs.info import read_info, update_info
 from mobilevision.runs.recording import recording
 from mobilevision.runs.report import write_report
 from mobilevision.runs.report.curves import charts, ticks
+from mobilevision.runs.train import train
 
 BROWSER = next((found for name in ("chromium", "google-chrome", "chrome") if (found := shutil.which(name))), None)
 CLICKS = """<script>
@@ -59,6 +61,17 @@ def test_every_prediction_is_a_row_and_the_worst_and_others_are_drawn(run: RunFo
     for name in drawn:
         with Image.open(run.predictions / name) as picture:
             assert min(picture.size) >= 100
+
+
+def test_data_without_a_test_is_measured_and_drawn_on_val(coloured: Path, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(coloured, root, ignore=shutil.ignore_patterns("test"))
+    folder = RunFolder(tmp_path / "run")
+    options = ["data.resolution=32", "data.batch_size=8", "data.workers=0", "backbone.width=0.25", "logger=none"]
+    options += ["trainer=cpu", "trainer.max_epochs=1", f"run_dir={folder.path}", "data=folder", f"data.root={root}"]
+    assert "val/top1" in train(compose(options))
+    assert len(_rows(folder.predictions / "predictions.csv")) == 12
+    assert "val top1" in folder.report.read_text(encoding="utf-8")
 
 
 def test_the_report_holds_everything_and_fetches_nothing(run: RunFolder) -> None:

@@ -26,12 +26,21 @@ class Pictures(Callback):
         self.folder = folder
         self.count = count
 
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Draw after the last look at val, where the data has no test."""
+        if trainer.state.fn == "validate":
+            self._draw(trainer, pl_module, sum(trainer.num_val_batches))
+
     def on_test_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Draw after the test."""
+        self._draw(trainer, pl_module, sum(trainer.num_test_batches))
+
+    def _draw(self, trainer: pl.Trainer, pl_module: Any, batches: float) -> None:
         """Draw, in one process."""
         from mobilevision.runs.pictures import write_pictures
 
         if trainer.is_global_zero and self.count:
             data = trainer.datamodule  # type: ignore[attr-defined]
-            # No more than the test looked at: trainer=debug looks at two batches.
-            tested = sum(trainer.num_test_batches) * (data.eval_batch_size or data.batch_size) * trainer.world_size
+            # No more than the trainer looked at: trainer=debug looks at two batches.
+            tested = batches * (data.eval_batch_size or data.batch_size) * trainer.world_size
             write_pictures(pl_module, data, self.folder, count=self.count, limit=min(int(tested), self.limit))
