@@ -37,7 +37,7 @@ def collect(folder: RunFolder) -> dict[str, Any]:
         "title": " · ".join(_title(info)) or folder.path.resolve().name,
         "run": str(folder.path),
         "info": info,
-        "tiles": _tiles(info, metrics, best),
+        "tiles": _tiles(info, metrics, best, resumed=_resumed(folder.log)),
         "stages": stages,
         "results": results,
         "curves": curves,
@@ -56,8 +56,10 @@ def _title(info: dict[str, Any]) -> list[str]:
     return [info["task"].replace("_", " "), str(info["backbone"]), f"side {side(info['resolution'])}"]
 
 
-def _tiles(info: dict[str, Any], metrics: dict[str, float], best: tuple[int, float] | None) -> list[dict[str, str]]:
-    """The few numbers that people look for first."""
+def _tiles(
+    info: dict[str, Any], metrics: dict[str, float], best: tuple[int, float] | None, *, resumed: bool
+) -> list[dict[str, str]]:
+    """The few numbers that people look for first; a run that was resumed also waited, so its time says nothing."""
     primary = info.get("primary", "")
     found = []
     for stage in ("test", "val"):
@@ -71,7 +73,7 @@ def _tiles(info: dict[str, Any], metrics: dict[str, float], best: tuple[int, flo
     if samples := info.get("samples"):
         detail = ", ".join(f"{count:,} {name}" for name, count in samples.items())
         found.append(("pictures", f"{sum(samples.values()):,}", detail))
-    if lasted := _lasted(info):
+    if lasted := "" if resumed else _lasted(info):
         found.append(("time", lasted, str(info.get("device", ""))))
     return [{"name": name, "value": value, "detail": detail} for name, value, detail in found]
 
@@ -85,13 +87,21 @@ def short(number: float) -> str:
 
 
 def _lasted(info: dict[str, Any]) -> str:
-    """From the last start to the end, in words."""
+    """From the start to the end, in words."""
     if "started" not in info or "finished" not in info:
         return ""
     seconds = (datetime.fromisoformat(info["finished"]) - datetime.fromisoformat(info["started"])).total_seconds()
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _resumed(log: Path) -> bool:
+    """Whether train.log has more than one part; each begins with a line of dashes and the time."""
+    if not log.is_file():
+        return False
+    with log.open(encoding="utf-8") as file:
+        return sum(line.startswith("--- ") for line in file) > 1
 
 
 def _pictures(folder: Path) -> dict[str, list[dict[str, Any]]]:
