@@ -4,14 +4,12 @@ A task joins a backbone, a head and a loss. It says four things (the abstract me
 predictions, what is measured, how one prediction reads as a row of a table, and how it is drawn. For that it gets
 training, validation, testing, checkpoints that know their classes, freezing, cached features, mixing and logging.
 
-A task works on pictures or on features handed to it: a batch holds either ``image`` or ``features``. Nothing here
-knows what the head is, so several heads may share one backbone pass: ask the backbone for the union of their
-:class:`~mobilevision.spec.Needs` and give each head the same :class:`~mobilevision.spec.Features`.
+Nothing here knows what the head is, so several heads may share one backbone pass: ask the backbone for the union of
+their :class:`~mobilevision.spec.Needs` and give each head the same :class:`~mobilevision.spec.Features`.
 
 A batch is a dict:
 
-- ``image``: uint8 [B, C, H, W], 0..255, channels_last in memory; the backbone normalises it;
-- or ``features``: :class:`~mobilevision.spec.Features` of such pictures, computed before;
+- ``image``: uint8 [B, C, H, W], 0..255, channels_last in memory; or ``features``, computed of such pictures before;
 - ``target``: what the task's kind of data holds; for ``class`` int64 [B] (float [B, K] once mixed);
 - ``index``: int64 [B], the places in the data set.
 """
@@ -63,12 +61,11 @@ class Task(pl.LightningModule, ABC):
         channels_last: memory layout of the pictures and the weights.
     """
 
+    # What it learns from (class, attributes, identity, coordinate, boxes); the metric, without its stage, by which
+    # best.ckpt is chosen; and whether more or less of it is better.
     kind: ClassVar[str]
-    """What the task learns from: class, attributes, identity, coordinate or boxes."""
     primary: ClassVar[str]
-    """The metric, without its stage, by which best.ckpt is chosen."""
     mode: ClassVar[Literal["max", "min"]] = "max"
-    """Whether more or less of the primary metric is better."""
 
     def __init__(
         self,
