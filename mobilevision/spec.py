@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -83,3 +83,10 @@ class Features(NamedTuple):
 
     maps: dict[int, Tensor]
     pooled: Tensor | None
+
+
+class Mix(Protocol):
+    """Mixes the pictures of a batch and their targets, as mixup and cutmix do."""
+
+    def __call__(self, images: Tensor, targets: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+        """Images [B, C, H, W] and targets int64 [B] in; mixed images and float targets [B, num_classes] out."""

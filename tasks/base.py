@@ -19,7 +19,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -34,17 +34,10 @@ from mobilevision.heads import Head
 from mobilevision.losses import Loss
 from mobilevision.metrics import StageMeter, TaskMetric
 from mobilevision.optim import OptimizerFactory, Schedule, optimizer_steps
-from mobilevision.spec import DataSpec, Features
+from mobilevision.spec import DataSpec, Features, Mix
 
 Batch = dict[str, Any]
 Stage = Literal["val", "test"]
-
-
-class Mix(Protocol):
-    """Mixes the pictures of a batch and their targets, as mixup and cutmix do."""
-
-    def __call__(self, images: Tensor, targets: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-        """Images [B, C, H, W] and targets int64 [B] in; mixed images and float targets [B, num_classes] out."""
 
 
 class Task(pl.LightningModule, ABC):
