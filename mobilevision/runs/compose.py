@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mobilevision.errors import UserError
@@ -33,7 +33,17 @@ def compose(overrides: Iterable[str] = (), *, config_dir: str | None = None, com
         UserError: one text with every error that there is.
     """
     with opened(config_dir) as found:
-        return hydra_compose("config", check(list(overrides), found, complete=complete))
+        cfg = hydra_compose("config", check(list(overrides), found, complete=complete))
+    _resolve(cfg)
+    return cfg
+
+
+def _resolve(cfg: DictConfig) -> None:
+    """Try every reference such as ``${seed}`` now, when it can still be said which key it stands at."""
+    try:
+        OmegaConf.to_container(cfg, resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
 
 
 @contextmanager

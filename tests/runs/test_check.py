@@ -51,6 +51,9 @@ def refusal(*overrides: str) -> str:
         ("allocator=fast", "there are: tuned, system"),
         ("trainer.precision=8", "bf16-mixed"),
         ("head.kinds=x", "needs a list"),
+        ("probe.decays=[0.1,x]", "needs a number, not the text x in [0.1, 'x']"),
+        ("trainer.devices=[gpu]", "needs a whole number, not the text gpu"),
+        ("data.format._target_=mobilevision.data.formats.Shape", "mobilevision.data.formats.Shape does not exist"),
         ("seed", "an override reads key=value"),
         ("data.root=/a[b]", "data.root='\"/a[b]\"'"),
         ("data.root=/a,b", "data.root='\"/a,b\"'"),
@@ -89,6 +92,10 @@ def test_what_is_right_is_taken(override: str) -> None:
     assert compose([override])
 
 
+def test_a_reference_to_nothing_names_its_key() -> None:
+    assert refusal("seed=${sead}").startswith("seed: ")
+
+
 def test_all_errors_come_at_once_and_each_once() -> None:
     message = refusal("task=clasification", "trainer.max_epoch=3", "seed=x", "seed=x", "data.root=/a[b]")
     lines = message.splitlines()
@@ -112,6 +119,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Write) -> Pat
         "conf/data/places.yaml": (
             "_target_: extra_parts.Places\nkinds: [coordinate]\nroot: ??? # a folder of places\ngrid: 1\n"
         ),
+        "conf/head/gone.yaml": "_target_: extra_parts.Gone\nkinds: [class]\n",
         "conf/head/cells.yaml": "_target_: extra_parts.Cells\nkinds: [coordinate]\nsize: 3\nsise: 4\n",
         "conf/experiment/wrong.yaml": (
             "# @package _global_\ndefaults:\n  - override /backbone: mobilenet_v9\n  - override /detector: ssd\n"
@@ -182,7 +190,11 @@ def test_a_key_that_its_class_does_not_take_names_the_file(plugin: Path) -> None
     message = refusal("head=cells")
     assert "conf/head/cells.yaml:4: extra_parts.Cells takes no argument sise; did you mean size?" in message
     assert "head=cells is for coordinate" in message
-    assert "take head=linear" in message
+    assert "head=linear" in message
+
+
+def test_a_class_that_does_not_exist_names_the_file(plugin: Path) -> None:
+    assert refusal("head=gone") == "extra/conf/head/gone.yaml:1: extra_parts.Gone does not exist"
 
 
 def test_a_value_that_is_missing_says_how_to_give_it(plugin: Path) -> None:

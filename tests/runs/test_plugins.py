@@ -88,7 +88,10 @@ def test_the_list_says_what_each_adds(
 def test_a_broken_plugin_is_named_and_the_rest_goes_on(
     tmp_path: Path, write: Write, folders: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    broken = {"broken_parts.py": "1 / 0\n", "conf/head/broken.yaml": "_target_: broken_parts.Head\nkinds: [class]\n"}
+    broken = {
+        "broken_parts.py": "1 / 0\n\nclass Head:\n    pass\n",
+        "conf/head/broken.yaml": "_target_: broken_parts.Head\nkinds: [class]\n",
+    }
     folders(write(tmp_path / "broken", broken), write(tmp_path / "mine", PARTS))
     first, second = load()
     assert "ZeroDivisionError" in str(first.error)
@@ -125,7 +128,7 @@ def test_a_package_is_found_without_importing_it(
     tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch, folders: Callable[..., None]
 ) -> None:
     package = {
-        "fake_plugin/__init__.py": "raise RuntimeError('imported')\n",
+        "fake_plugin/__init__.py": "raise RuntimeError('imported')\n\nclass Head:\n    pass\n",
         "fake_plugin/conf/head/fake.yaml": "_target_: fake_plugin.Head\nkinds: [class]\n",
         "fake_plugin-1.2.dist-info/METADATA": "Metadata-Version: 2.1\nName: fake-plugin\nVersion: 1.2\n",
         "fake_plugin-1.2.dist-info/entry_points.txt": (

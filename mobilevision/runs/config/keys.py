@@ -8,6 +8,7 @@ from typing import Any
 from mobilevision.runs.config.layout import FREE, Claim, Layout
 from mobilevision.runs.config.names import did_you_mean, nearest_key
 from mobilevision.runs.config.signatures import Signature, signature
+from mobilevision.runs.config.source_code import defined_in_source, find
 from mobilevision.runs.config.types import Type, kind_of, of_value
 
 SETTINGS = "mobilevision.runs.config.settings"
@@ -47,6 +48,8 @@ def _problems(key: str, value: Any, layout: Layout) -> Iterator[tuple[str, str]]
             yield from _problems(f"{key}.{name}", below, layout)
     elif reason := type_of(key, layout).refusal(value):
         yield key, reason
+    elif key.endswith("._target_") and not exists(value):
+        yield key, f"{value} does not exist"
 
 
 def _nearest(key: str, layout: Layout) -> str:
@@ -119,6 +122,9 @@ def check_files(layout: Layout) -> Iterator[str]:
     """A line for every key in an option's file that its target does not take."""
     for key, node in layout.nodes():
         target = _signature(key, layout)
+        if "_target_" in node and target is None and not exists(node["_target_"]):
+            file, inside = layout.places[f"{key}._target_"]
+            yield f"{file.at(inside)}: {node['_target_']} does not exist"
         if target is None or target.more or "_target_" not in node:
             continue
         aside = HYDRA | METADATA.get(key.partition(".")[0], set())
@@ -127,6 +133,13 @@ def check_files(layout: Layout) -> Iterator[str]:
                 file, inside = layout.places[f"{key}.{name}"]
                 wrong = did_you_mean(str(name), target.arguments)
                 yield f"{file.at(inside)}: {node['_target_']} takes no argument {name}{wrong}"
+
+
+def exists(target: Any) -> bool:
+    """Whether a target may exist: one inside a package without sources (compiled) may."""
+    if not isinstance(target, str) or "${" in target or target == "???":
+        return True
+    return find(target) is not None or not defined_in_source(target)
 
 
 def check_missing(claims: Iterable[Claim], layout: Layout) -> Iterator[str]:

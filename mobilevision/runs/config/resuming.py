@@ -37,7 +37,7 @@ def compose_resume(run_folder: str | Path, overrides: Iterable[str] = ()) -> Dic
     """
     cfg = load_config(run_folder)
     errors: list[str] = []
-    parsed = [each for each in parse(overrides, errors) if each.key_or_group != "resume"]
+    parsed = parse((each for each in overrides if each.lstrip("+").partition("=")[0] != "resume"), errors)
     fixed = [each for each in parsed if not _changeable(each.key_or_group) or each.is_delete()]
     errors += (_refusal(each) for each in fixed)
     changes = [each for each in parsed if each not in fixed]

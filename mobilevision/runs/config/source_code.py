@@ -98,6 +98,16 @@ def _origin(module: Module, statement: ast.ImportFrom) -> str:
     return ".".join([*base, *([statement.module] if statement.module else [])])
 
 
+def defined_in_source(target: str) -> bool:
+    """Whether the sources at hand tell all there is to know of a dotted name: they do of small packages and scripts."""
+    top = target.partition(".")[0]
+    spec = importlib.util.find_spec(top) if top.isidentifier() else None
+    if spec is None:
+        return True
+    places = list(spec.submodule_search_locations or [])
+    return not any(found for place in places for found in Path(place).glob("**/*.so"))
+
+
 def _locate(parts: list[str]) -> tuple[Module, list[str]] | None:
     for length in range(len(parts), 0, -1):
         if module := load(".".join(parts[:length])):

@@ -33,20 +33,26 @@ class Type:
         kinds: some of int, float, str, bool, list, dict, none.
         choices: values that are accepted beside those of ``kinds``.
         open: true where a part of the annotation could not be read, so anything is accepted.
+        items: what the elements of a list have to be; None where nothing is known of them.
     """
 
     kinds: frozenset[str] = frozenset()
     choices: tuple[Any, ...] = ()
     open: bool = False
+    items: Type | None = None
 
     def __or__(self, other: Type) -> Type:
-        return Type(self.kinds | other.kinds, self.choices + other.choices, self.open or other.open)
+        items = self.items | other.items if self.items and other.items else self.items or other.items
+        return Type(self.kinds | other.kinds, self.choices + other.choices, self.open or other.open, items)
 
     def refusal(self, value: Any) -> str | None:
         """Why a value does not fit; None if it does."""
         if self.open or (isinstance(value, str) and ("${" in value or value == "???")):
             return None
         kind = kind_of(value)
+        if kind == "list" and kind in self.kinds and self.items is not None:
+            refusals = (self.items.refusal(each) for each in value)
+            return next((f"{refusal} in {value}" for refusal in refusals if refusal), None)
         if kind in self.kinds or (kind == "int" and "float" in self.kinds):
             return None
         if any(value == choice and type(value) is type(choice) for choice in self.choices):
@@ -115,6 +121,12 @@ def _subscript(node: ast.Subscript, module: Module, depth: int) -> Type:
         return result
     if outer == "Annotated" or outer in _THROUGH:
         return of_annotation(inner[0], module, depth + 1)
+    if _NAMES.get(outer) == "list":
+        items = Type()
+        for element in inner:
+            if not (isinstance(element, ast.Constant) and element.value is ...):
+                items |= of_annotation(element, module, depth + 1)
+        return Type(frozenset({"list"}), items=items)
     return Type(frozenset({_NAMES[outer]})) if outer in _NAMES else ANYTHING
 
 
