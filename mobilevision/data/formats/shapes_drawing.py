@@ -12,14 +12,16 @@ from PIL import Image, ImageDraw
 Points = NDArray[np.float64]
 Colour = tuple[int, int, int]
 Part = tuple[Points, int]
-"""A polygon [n, 2] around the origin within the unit circle, and which of the two colours fills it (-1: ground)."""
+"""A polygon [n, 2] around the origin within the unit circle, and the number of the colour that fills it."""
+
+GROUND, INNER, FIRST, SECOND = range(4)
 
 
 def draw(rng: np.random.Generator, label: int, side: int) -> Image.Image:
     """Draw a picture of class ``label``, ``side`` pixels wide and high, RGB."""
     canvas = side * 2  # drawn twice as large, for smooth edges
-    ground, *fills = _colours(rng)
-    image = _backdrop(rng, ground, canvas)
+    colours = _colours(rng)
+    image = _backdrop(rng, colours[GROUND], canvas)
     pen = ImageDraw.Draw(image)
     for _ in range(rng.integers(1, 5)):
         _clutter(rng, pen, canvas)
@@ -30,16 +32,14 @@ def draw(rng: np.random.Generator, label: int, side: int) -> Image.Image:
     spin = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     for points, fill in FORMS[label](rng):
         placed = points @ (stretch @ spin) * radius + centre
-        pen.polygon(placed.ravel().tolist(), fill=ground if fill < 0 else fills[fill])
+        pen.polygon(placed.ravel().tolist(), fill=colours[fill])
     return _grain(rng, image.resize((side, side), Image.Resampling.BOX))
 
 
 def _colours(rng: np.random.Generator) -> list[Colour]:
-    # Two bright fills on dark ground or the other way round; the fills are far enough apart to be told from each other.
-    while True:
-        colours = np.concatenate([rng.integers(0, 110, (1, 3)), rng.integers(120, 256, (2, 3))])
-        if np.abs(colours[1] - colours[2]).sum() > 120:
-            return [(int(r), int(g), int(b)) for r, g, b in (colours if rng.random() < 0.5 else 255 - colours)]
+    # Ground and inner fill dark, the two outer fills bright, or the other way round.
+    colours = np.concatenate([rng.integers(0, 110, (2, 3)), rng.integers(120, 256, (2, 3))])
+    return [(int(r), int(g), int(b)) for r, g, b in (colours if rng.random() < 0.5 else 255 - colours)]
 
 
 def _backdrop(rng: np.random.Generator, ground: Colour, canvas: int) -> Image.Image:
@@ -92,23 +92,23 @@ def _plus(rng: np.random.Generator) -> list[Part]:
         (1, -w),
         (1, w),
     ]
-    return [(np.array(corners) * 0.95, 0)]
+    return [(np.array(corners) * 0.95, FIRST)]
 
 
 def _one(points: Points, rng: np.random.Generator) -> list[Part]:
-    return [(points, 0)]
+    return [(points, FIRST)]
 
 
 def _ring(rng: np.random.Generator) -> list[Part]:
-    return [(_regular(32), 0), (_regular(32, rng.uniform(0.5, 0.65)), -1)]
+    return [(_regular(DISK), FIRST), (_regular(DISK, rng.uniform(0.5, 0.65)), GROUND)]
 
 
 def _nested(outer: int, inner: int, rng: np.random.Generator) -> list[Part]:
-    return [(_regular(outer), 0), (_regular(inner, rng.uniform(0.4, 0.5)), 1)]
+    return [(_regular(outer), FIRST), (_regular(inner, rng.uniform(0.4, 0.5)), INNER)]
 
 
 def _beside(first: int, second: int, rng: np.random.Generator) -> list[Part]:
-    return [(_regular(first, 0.46, (-0.52, 0.0)), 0), (_regular(second, 0.46, (0.52, 0.0)), 1)]
+    return [(_regular(first, 0.46, (-0.52, 0.0)), FIRST), (_regular(second, 0.46, (0.52, 0.0)), SECOND)]
 
 
 DISK, TRIANGLE, SQUARE = 32, 3, 4
