@@ -143,7 +143,7 @@ class Task(pl.LightningModule, ABC):
 
     def tables(self, stage: Stage) -> dict[str, list[dict[str, Any]]]:
         """Tables by name of the last evaluation; rows of plain values."""
-        return self.meter(stage).metric.tables()
+        return self.meter(stage).tables
 
     def freeze_backbone(self, frozen: bool) -> None:
         """Hold the backbone still (its batch statistics too), or let it learn again."""
@@ -258,3 +258,5 @@ class Task(pl.LightningModule, ABC):
 
     def _log_metrics(self, stage: Stage) -> None:
         self.log_dict({f"{stage}/{name}": value for name, value in self.meter(stage).compute().items()})
+        if self.trainer.state.fn != "fit":
+            self.meter(stage).tabulate()

@@ -45,11 +45,10 @@ class Classification(Task):
 
     def figures(self, stage: Stage) -> dict[str, Any]:
         """``confusion``: the confusion matrix; ``reliability``: confidence against accuracy."""
-        metric = self.meter(stage).metric
-        assert isinstance(metric, ClassificationMetrics)
-        bins = metric.tables()["calibration"]
-        columns = ([row[key] for row in bins] for key in ("samples", "confidence", "accuracy"))
+        tables = self.tables(stage)
+        confusion = [[row[name] for name in self.data_spec.classes] for row in tables["confusion"]]
+        columns = ([row[key] for row in tables["calibration"]] for key in ("samples", "confidence", "accuracy"))
         return {
-            "confusion": charts.confusion_matrix(metric.confusion.cpu().numpy(), self.data_spec.classes),
+            "confusion": charts.confusion_matrix(confusion, self.data_spec.classes),
             "reliability": charts.reliability_diagram(*columns),
         }

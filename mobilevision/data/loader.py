@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from typing import Any, final
 
@@ -145,6 +146,7 @@ class Loader(DataLoader[Batch]):
             collate_fn=_as_it_is,
             pin_memory=pin_memory,
             prefetch_factor=prefetch if workers else None,
+            worker_init_fn=_leave_ctrl_c_to_the_main_process,
             generator=torch.Generator(),  # the global one belongs to the model: a resume must find it as it was
         )
         self.source, self.epochs = source, sampler
@@ -175,6 +177,12 @@ class Loader(DataLoader[Batch]):
         """Go on after the batches of ``state``, unless another epoch is chosen before the first batch."""
         self._resume = (state["epoch"], state["batches"])
         self.epochs.set_epoch(state["epoch"])
+
+
+def _leave_ctrl_c_to_the_main_process(worker: int) -> None:
+    """A terminal sends Ctrl-C to every process: workers that die of it would break the step that is being finished."""
+    del worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _as_it_is(batch: Any) -> Any:

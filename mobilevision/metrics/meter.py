@@ -23,6 +23,7 @@ class StageMeter(nn.Module):
         super().__init__()
         self.metric = metric
         self.loss = MeanMetric()
+        self.tables: dict[str, list[dict[str, Any]]] = {}
 
     def reset(self) -> None:
         """Start anew."""
@@ -33,6 +34,11 @@ class StageMeter(nn.Module):
         """Add a batch of so many samples."""
         self.loss.update(loss, weight=samples)
         self.metric.update(prediction, target)
+
+    def tabulate(self) -> None:
+        """Make ``tables`` of what all processes measured; every process has to call it."""
+        with self.metric.sync_context():
+            self.tables = self.metric.tables()
 
     def compute(self) -> dict[str, float]:
         """``loss`` and every number of the metric, added up over all processes."""

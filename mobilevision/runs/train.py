@@ -112,10 +112,10 @@ def make_tracker(cfg: DictConfig, folder: RunFolder) -> Tracker:
 def make_trainer(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Any) -> Trainer:
     """Lightning's trainer with our callbacks; its own files, if any, go into the run folder."""
     from mobilevision.runs.build import build_callbacks, instantiate
-    from mobilevision.runs.callbacks import Freeze, Probe, Randomness
+    from mobilevision.runs.callbacks import CtrlC, Freeze, Probe, Randomness
     from mobilevision.runs.callbacks.checkpoints import AtomicCheckpointIO
 
-    callbacks = [Randomness(seed=cfg.seed), *build_callbacks(cfg, built.task, folder)]
+    callbacks = [Randomness(seed=cfg.seed), CtrlC(), *build_callbacks(cfg, built.task, folder)]
     if cfg.freeze.epochs or cfg.freeze.statistics:
         callbacks.append(Freeze(**cfg.freeze))
     if cfg.probe.enabled:
@@ -142,7 +142,7 @@ def fit(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFolder) -> N
     """Fit from the start, or from where the run was stopped.
 
     Raises:
-        UserError: if it was stopped, with the command that goes on, or if a worker met bad data.
+        UserError: if it was stopped, with the command that goes on.
     """
     from pytorch_lightning.utilities.exceptions import SIGTERMException
 
@@ -156,13 +156,6 @@ def fit(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFolder) -> N
     except (KeyboardInterrupt, SystemExit, SIGTERMException) as error:
         again = f"resume={shlex.quote(str(folder.path))} goes on exactly where it was"
         raise UserError(f"stopped at step {trainer.global_step}; {again}") from error
-    except UserError as error:
-        raise UserError(_own_words(str(error))) from error
-
-
-def _own_words(message: str) -> str:
-    """What a worker process raised, without the traceback that it travelled in."""
-    return message.rsplit("Error: ", 1)[-1].strip() if message.startswith("Caught ") else message
 
 
 def test(trainer: Trainer, built: Built, folder: RunFolder) -> dict[str, float]:

@@ -8,11 +8,12 @@ from mobilevision.runs.callbacks.pictures import Pictures
 from mobilevision.runs.callbacks.probe import Probe
 from mobilevision.runs.callbacks.progress import Progress
 from mobilevision.runs.callbacks.randomness import Randomness
-from mobilevision.runs.callbacks.stopping import EarlyStopping
+from mobilevision.runs.callbacks.stopping import CtrlC, EarlyStopping
 
 __all__ = [
     "EMA",
     "BestCheckpoint",
+    "CtrlC",
     "EarlyStopping",
     "Freeze",
     "History",

@@ -14,8 +14,10 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from mobilevision.errors import UserError
+from mobilevision.runs.callbacks.stopping import Stopped
 from mobilevision.runs.folder import RunFolder
 
 _PART = ".part"
@@ -23,7 +25,11 @@ _PART = ".part"
 
 @final
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its place, flushes it to the disk and renames it: all of it or nothing."""
+    """Writes a checkpoint beside its place, flushes it to the disk and renames it: all of it or nothing.
+
+    The last.ckpt before stays as previous.ckpt, for the day when a disk ruins the newer one; at no moment is there
+    none of the two.
+    """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """As Lightning's, on a local disk."""
@@ -35,7 +41,19 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             torch.save(checkpoint, file)
             file.flush()
             os.fsync(file.fileno())
+        if target.name == "last.ckpt" and target.exists():
+            _keep(target)
         os.replace(part, target)
+
+
+def _keep(path: Path) -> None:
+    spare = path.with_name(f"previous.ckpt{_PART}")
+    spare.unlink(missing_ok=True)
+    try:
+        os.link(path, spare)
+    except OSError:  # a file system without hard links
+        os.replace(path, spare)
+    os.replace(spare, previous(path))
 
 
 @final
@@ -79,9 +97,9 @@ class BestCheckpoint(Checkpoint):
 
 @final
 class LastCheckpoint(Checkpoint):
-    """Keeps where the training is in ``last.ckpt``: every epoch, every n steps, and when it breaks off.
+    """Keeps where the training is in ``last.ckpt``: every epoch, every n steps, and when it is stopped.
 
-    The one before stays as ``previous.ckpt``, for the day when a disk ruins the newer one.
+    It saves between two steps only: what broke off inside a step has weights that no uninterrupted run ever has.
 
     Args:
         folder: the run's.
@@ -104,14 +122,12 @@ class LastCheckpoint(Checkpoint):
         self._save(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Save where it broke off, unless it broke because the weights are not numbers any more."""
-        broken = isinstance(exception, FloatingPointError)
-        if trainer.state.fn == "fit" and trainer.global_step > 0 and not broken:
+        """Save where it was stopped; bad data is met between two steps, too."""
+        between_steps = isinstance(exception, (Stopped, SIGTERMException, UserError))
+        if between_steps and trainer.state.fn == "fit" and trainer.global_step not in (0, self._saved_step):
             self._save(trainer)
 
     def _save(self, trainer: pl.Trainer) -> None:
-        if trainer.is_global_zero and self.path.exists():
-            os.replace(self.path, previous(self.path))
         trainer.save_checkpoint(self.path)
         self._saved_step = trainer.global_step
 

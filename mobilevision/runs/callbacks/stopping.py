@@ -1,10 +1,57 @@
-"""Stop when val no longer improves."""
+"""Stop: when val no longer improves, or when somebody types Ctrl-C."""
 
 from __future__ import annotations
 
-from typing import Literal, final
+import signal
+import threading
+from types import FrameType
+from typing import Any, Literal, final
 
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.callbacks import EarlyStopping as _EarlyStopping
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C, taken up between two training steps."""
+
+
+@final
+class CtrlC(Callback):
+    """Takes up Ctrl-C at the end of the training step, so that the state saved then is one to go on from exactly.
+
+    A second Ctrl-C stops at once; the training then goes on from the last checkpoint before.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._before: Any = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen."""
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._ask)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
+        """Stop if that was asked for; several processes stop at the same step."""
+        asked = self._asked
+        if trainer.world_size > 1:
+            asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
+        if asked:
+            raise Stopped
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Listen no more."""
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+            self._before = None
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+        print("stopping after this step; Ctrl-C again stops at once", flush=True)
 
 
 @final
