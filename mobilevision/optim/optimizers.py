@@ -21,7 +21,10 @@ class OptimizerFactory:
 
     Args:
         name: any optimiser of timm's factory: ``sgd``, ``rmsproptf``, ``adamw``, ``lion`` ...
-        lr: peak learning rate of the head, and of the body's last layer.
+        lr: peak learning rate of the head, and of the body's last layer; None takes one of the next two.
+        scratch_lr: the rate from random weights.
+        pretrained_lr: the rate from pretrained ones, which a rate for random ones would wash away.
+        pretrained: whether the backbone has pretrained weights.
         weight_decay: decay of the weights that decay at all.
         decay_norm_and_bias: also decay norms, biases and other vectors.
         decay_depthwise: also decay depthwise filters; the paper puts "very little or no" decay on them (section 3.2).
@@ -34,7 +37,10 @@ class OptimizerFactory:
         self,
         *,
         name: str,
-        lr: float,
+        lr: float | None = None,
+        scratch_lr: float = 1e-2,
+        pretrained_lr: float = 5e-4,
+        pretrained: bool = False,
         weight_decay: float = 0.0,
         momentum: float = 0.9,
         decay_norm_and_bias: bool = False,
@@ -46,7 +52,7 @@ class OptimizerFactory:
         if name not in list_optimizers():
             raise UserError(f"optimizer.name={name}: timm knows no such optimiser; try one of sgd, rmsproptf, adamw")
         self.name = name
-        self.lr = lr
+        self.lr: float = lr if lr is not None else pretrained_lr if pretrained else scratch_lr
         self.weight_decay = weight_decay
         self.momentum = momentum
         self.decay_norm_and_bias = decay_norm_and_bias

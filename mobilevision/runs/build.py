@@ -105,7 +105,7 @@ def build_task(cfg: DictConfig, spec: DataSpec, backbone: Backbone, *, mix: Any 
         head=head,
         loss=instantiate(cfg.loss, data=spec),
         data=spec,
-        optimizer=instantiate(cfg.optimizer),
+        optimizer=instantiate(cfg.optimizer, pretrained=backbone.report is not None),
         scheduler=instantiate(cfg.scheduler),
         mix=mix,
         channels_last=cfg.channels_last,

@@ -41,6 +41,7 @@ def run_info(cfg: DictConfig, built: Built) -> dict[str, Any]:
         "notes": list(splits.notes),
         "problems": [str(problem) for problem in splits.problems],
         "weights": [] if report is None else report.lines(len(spec.classes)),
+        "optimizer": f"{task.optimizer_factory.name}, learning rate {task.lr:g}",
         "device": device(str(cfg.trainer.get("accelerator", "auto"))),
         "command": command_line(),
         "started": datetime.now().isoformat(timespec="seconds"),

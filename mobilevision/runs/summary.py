@@ -33,6 +33,7 @@ def print_start(info: Mapping[str, Any], lines: Sequence[str] = (), *, console: 
         ("data", " · ".join(f"{name} {count:,}" for name, count in info["samples"].items())),
         ("", "\n".join(info["notes"])),
         ("problems", _few(info["problems"])),
+        ("optimizer", info.get("optimizer", "")),
         ("device", info["device"]),
         ("tracking", "\n".join(lines)),
     ]

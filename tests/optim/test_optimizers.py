@@ -52,6 +52,12 @@ def test_the_backbone_can_learn_more_slowly() -> None:
     assert {groups[id(p)][0] for p in backbone.parameters()} == {0.1}
 
 
+@pytest.mark.parametrize(("lr", "pretrained", "expected"), [(None, False, 0.1), (None, True, 0.01), (0.5, True, 0.5)])
+def test_the_rate_suits_the_weights(lr: float | None, pretrained: bool, expected: float) -> None:
+    factory = OptimizerFactory(name="sgd", lr=lr, scratch_lr=0.1, pretrained_lr=0.01, pretrained=pretrained)
+    assert factory(backbone=nn.Linear(2, 2), head=nn.Linear(2, 2)).param_groups[0]["lr"] == expected
+
+
 def test_an_unknown_optimiser_is_named() -> None:
     with pytest.raises(UserError, match=r"optimizer\.name=adamv"):
         OptimizerFactory(name="adamv", lr=1e-3)
