@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.errors import UserError
 from mobilevision.runs.folder import RunFolder, write_text
+from mobilevision.runs.range_test import range_test
 
 if TYPE_CHECKING:
     from pytorch_lightning import Trainer
@@ -35,8 +36,11 @@ def tune(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFolder) -> 
         cfg.data.batch_size = built.data.batch_size = find_batch_size(built.task, built.data, device_of(trainer))
         print(f"tune: data.batch_size={cfg.data.batch_size}", flush=True)
     if cfg.tune.learning_rate:
-        cfg.optimizer.lr = built.task.lr = find_learning_rate(trainer, built, folder)
-        print(f"tune: optimizer.lr={cfg.optimizer.lr:.2e} (curve: {folder.path}/learning_rate.png)", flush=True)
+        test = range_test(built.task, built.data, device_of(trainer))
+        test.draw(folder.path / "learning_rate.png")
+        cfg.optimizer.lr = built.task.lr = test.suggestion() or built.task.lr
+        found = "" if test.suggestion() else "the loss fell at no rate within the test; "
+        print(f"tune: {found}optimizer.lr={cfg.optimizer.lr:g} (curve: {folder.path}/learning_rate.png)", flush=True)
     cfg.tune.batch_size = cfg.tune.learning_rate = False
     write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
 
@@ -106,26 +110,3 @@ def _free_memory(device: torch.device) -> float:
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
     return float(psutil.virtual_memory().available)
-
-
-def find_learning_rate(trainer: Trainer, built: Built, folder: RunFolder) -> float:
-    """Lightning's range test (Smith 2015, arXiv 1506.01186): the rate at which the loss falls fastest.
-
-    Raises:
-        UserError: if the loss never fell.
-    """
-    from pytorch_lightning.tuner.tuning import Tuner
-
-    train = built.data.splits.train
-    assert train is not None
-    steps = min(100, max(20, len(train) // built.data.batch_size * 2))
-    epochs, trainer.fit_loop.max_epochs = trainer.max_epochs, steps  # few steps an epoch must not end the search
-    found = Tuner(trainer).lr_find(built.task, datamodule=built.data, min_lr=1e-6, max_lr=1.0, num_training=steps)
-    trainer.fit_loop.max_epochs = epochs
-    suggestion = None if found is None else found.suggestion()
-    if found is None or suggestion is None:
-        raise UserError("tune.learning_rate: the loss fell at no rate; set optimizer.lr by hand")
-    figure = found.plot(suggest=True)
-    if figure is not None:
-        figure.savefig(folder.path / "learning_rate.png", dpi=110)
-    return float(suggestion)

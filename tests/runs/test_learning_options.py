@@ -79,6 +79,7 @@ def test_the_finders_write_what_they_find_into_the_config(tmp_path: Path, capsys
     assert "tune: data.batch_size=8" in output  # an epoch of 64 samples keeps eight steps
     config = (tmp_path / "config.yaml").read_text()
     assert "learning_rate: false" in config
+    assert "lr: null" not in config
     assert (tmp_path / "learning_rate.png").is_file()
 
 
