@@ -158,7 +158,7 @@ def test_a_config_from_elsewhere_builds_no_strangers(run_folder: Path, target: s
 
 
 GIVEN = {"backbone", "data", "head", "loss", "optimizer", "scheduler", "mix", "augment", "channels", "channels_last"}
-GIVEN |= {"folder", "monitor", "mode", "run_dir", "config", "seed", "pretrained"}  # handed over by code, not by a config
+GIVEN |= {"folder", "monitor", "mode", "run_dir", "config", "seed", "pretrained"}  # handed over by code, not a config
 
 
 @pytest.mark.parametrize("option", [each for each in every_option() if not each.startswith(("experiment=", "task="))])
