@@ -116,7 +116,6 @@ class Task(pl.LightningModule, ABC):
 
     def figures(self, stage: Stage) -> dict[str, Any]:
         """PIL images by name of what the last evaluation showed, such as a confusion matrix."""
-        del stage
         return {}
 
     # --- what it gets ------------------------------------------------------------------------------------------
@@ -207,8 +206,7 @@ class Task(pl.LightningModule, ABC):
     def configure_optimizers(self) -> Any:
         """An optimiser over all weights, frozen ones too, and its schedule, stepped with it."""
         optimizer: Optimizer = self.optimizer_factory(backbone=self.backbone.model, head=self.head)
-        # Lightning's own estimate would make the training loader before a checkpoint is restored, and then not tell it
-        # where the interrupted epoch was.
+        # Lightning's own estimate makes the loader too early: a resumed one is then not told where its epoch was.
         total = optimizer_steps(
             batches=len(self.trainer.datamodule.train_dataloader()),  # type: ignore[attr-defined]
             limit=self.trainer.limit_train_batches,

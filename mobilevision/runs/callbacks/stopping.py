@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.callbacks import EarlyStopping as _EarlyStopping
 
 
+@final
 class Stopped(KeyboardInterrupt):
     """Ctrl-C, taken up between two training steps."""
 
