@@ -7,3 +7,7 @@ class UserError(Exception):
     The message is one short text that names the file, line or key at fault and the fix.
     Commands print it and leave with exit code 1; ``--debug`` shows the traceback too.
     """
+
+
+class DivergedError(UserError):
+    """The loss is not a number any more; whatever the weights are now is not worth keeping."""

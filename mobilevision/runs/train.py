@@ -112,10 +112,10 @@ def make_tracker(cfg: DictConfig, folder: RunFolder) -> Tracker:
 def make_trainer(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Any) -> Trainer:
     """Lightning's trainer with our callbacks; its own files, if any, go into the run folder."""
     from mobilevision.runs.build import build_callbacks, instantiate
-    from mobilevision.runs.callbacks import CtrlC, Freeze, Probe, Randomness
+    from mobilevision.runs.callbacks import CtrlC, Divergence, Freeze, Probe, Randomness
     from mobilevision.runs.callbacks.checkpoints import AtomicCheckpointIO
 
-    callbacks = [Randomness(seed=cfg.seed), CtrlC(), *build_callbacks(cfg, built.task, folder)]
+    callbacks = [Randomness(seed=cfg.seed), CtrlC(), Divergence(), *build_callbacks(cfg, built.task, folder)]
     if cfg.freeze.epochs or cfg.freeze.statistics:
         callbacks.append(Freeze(**cfg.freeze))
     if cfg.probe.enabled:

@@ -98,6 +98,18 @@ def test_layer_decay_and_accumulation_and_clipping_compose(tmp_path: Path) -> No
     assert checkpoint["global_step"] == 8
 
 
+def test_a_diverged_run_says_so_and_keeps_its_last_good_checkpoint(tmp_path: Path) -> None:
+    good = run(tmp_path / "good", "optimizer=sgd", "trainer.max_epochs=1")
+    with pytest.raises(UserError, match=r"the loss became (nan|inf).*optimizer\.lr"):
+        run(tmp_path / "bad", "optimizer=sgd", "optimizer.lr=1e30", "scheduler=constant", "scheduler.warmup=0")
+    saved = tmp_path / "bad" / "checkpoints" / "last.ckpt"
+    assert (
+        not saved.exists()
+        or torch.isfinite(torch.load(saved, weights_only=True)["state_dict"]["head.classifier.bias"]).all()
+    )
+    assert torch.isfinite(good["state_dict"]["head.classifier.bias"]).all()
+
+
 def test_a_taken_run_folder_is_refused(tmp_path: Path) -> None:
     run(tmp_path, "trainer.max_epochs=1")
     with pytest.raises(UserError, match="resume="):

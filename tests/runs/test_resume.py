@@ -28,6 +28,8 @@ SMALL = [
     "head.dropout=0.3",
     "augment.mixup=0.2",
     "callbacks.last.every_n_steps=3",
+    "callbacks.ema.enabled=true",
+    "callbacks.ema.decay=0.9",
     "trainer.max_epochs=3",
     "logger=none",
 ]
@@ -50,8 +52,10 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 
 def weights(run: Path) -> dict[str, Any]:
+    """The averaged weights and those that are being trained."""
     checkpoint: dict[str, Any] = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
-    return checkpoint["state_dict"]  # type: ignore[no-any-return]
+    trained = {f"trained.{name}": value for name, value in checkpoint["current_model_state"].items()}
+    return {**checkpoint["state_dict"], **trained}
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:

@@ -8,12 +8,13 @@ from mobilevision.runs.callbacks.pictures import Pictures
 from mobilevision.runs.callbacks.probe import Probe
 from mobilevision.runs.callbacks.progress import Progress
 from mobilevision.runs.callbacks.randomness import Randomness
-from mobilevision.runs.callbacks.stopping import CtrlC, EarlyStopping
+from mobilevision.runs.callbacks.stopping import CtrlC, Divergence, EarlyStopping
 
 __all__ = [
     "EMA",
     "BestCheckpoint",
     "CtrlC",
+    "Divergence",
     "EarlyStopping",
     "Freeze",
     "History",

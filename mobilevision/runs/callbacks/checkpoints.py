@@ -16,7 +16,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from mobilevision.errors import UserError
+from mobilevision.errors import DivergedError, UserError
 from mobilevision.runs.callbacks.stopping import Stopped
 from mobilevision.runs.folder import RunFolder
 
@@ -124,6 +124,7 @@ class LastCheckpoint(Checkpoint):
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Save where it was stopped; bad data is met between two steps, too."""
         between_steps = isinstance(exception, (Stopped, SIGTERMException, UserError))
+        between_steps = between_steps and not isinstance(exception, DivergedError)
         if between_steps and trainer.state.fn == "fit" and trainer.global_step not in (0, self._saved_step):
             self._save(trainer)
 

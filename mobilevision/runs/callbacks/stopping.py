@@ -1,4 +1,4 @@
-"""Stop: when val no longer improves, or when somebody types Ctrl-C."""
+"""Stop: when val no longer improves, when the loss is not a number, or when somebody types Ctrl-C."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from types import FrameType
 from typing import Any, Literal, final
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.callbacks import EarlyStopping as _EarlyStopping
+
+from mobilevision.errors import DivergedError
 
 
 @final
@@ -53,6 +56,29 @@ class CtrlC(Callback):
             raise KeyboardInterrupt
         self._asked = True
         print("stopping after this step; Ctrl-C again stops at once", flush=True)
+
+
+@final
+class Divergence(Callback):
+    """Ends a training whose loss is not a number, before its weights are saved over better ones.
+
+    On an accelerator it looks only when metrics are logged and at the epoch's end: looking waits for the device.
+    """
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Look at the loss.
+
+        Raises:
+            DivergedError: if it is infinite or not a number.
+        """
+        loss = outputs["loss"]
+        logged = trainer.global_step % max(getattr(trainer, "log_every_n_steps", 1), 1) == 0
+        if not (loss.is_cpu or logged or trainer.is_last_batch) or torch.isfinite(loss):
+            return
+        raise DivergedError(
+            f"the loss became {float(loss)} at step {trainer.global_step}: lower optimizer.lr (now {pl_module.lr:g}) "
+            "or set trainer.gradient_clip_val=1"
+        )
 
 
 @final
