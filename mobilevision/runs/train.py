@@ -115,12 +115,13 @@ def make_trainer(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Any)
     from mobilevision.runs.callbacks import CtrlC, Divergence, Freeze, Probe, Randomness
     from mobilevision.runs.callbacks.checkpoints import AtomicCheckpointIO
 
-    callbacks = [Randomness(seed=cfg.seed), CtrlC(), Divergence(), *build_callbacks(cfg, built.task, folder)]
+    callbacks = [Randomness(seed=cfg.seed), Divergence(), *build_callbacks(cfg, built.task, folder)]
     if cfg.freeze.epochs or cfg.freeze.statistics:
         callbacks.append(Freeze(**cfg.freeze))
     if cfg.probe.enabled:
         options = {key: value for key, value in cfg.probe.items() if key != "enabled"}
         callbacks.append(Probe(**options))
+    callbacks.append(CtrlC())  # last: what stops between two steps stops when all others are done with the step
     node = OmegaConf.to_container(cfg.trainer, resolve=True)
     assert isinstance(node, dict)
     node.update(node.pop("kwargs", None) or {})
