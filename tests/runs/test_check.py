@@ -44,7 +44,7 @@ def refusal(*overrides: str) -> str:
         ("seed=1.5", "needs a whole number, not 1.5"),
         ("seed=null", "needs a whole number, not null"),
         ("trainer.max_epochs=three", "needs a whole number or null, not the text three"),
-        ("optimizer.lr=true", "needs a number, not True"),
+        ("optimizer.lr=true", "needs a number or null, not True"),
         ("run_dir=3", "needs text or null, not 3"),
         ("callbacks.ema.enabled=1", "needs true or false, not 1"),
         ("loss.class_weights=balancd", "did you mean balanced?"),
