@@ -52,6 +52,7 @@ class BatchSource(Dataset[Batch]):
         self.seed, self.augment, self.skip = seed, augment, skip
         self.features: Features | None = None
         self.until_epoch = 0
+        self._row_of: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.records)
@@ -76,7 +77,7 @@ class BatchSource(Dataset[Batch]):
     def _batch(self, keys: list[Key]) -> Batch:
         indices = [index for _, index in keys]
         if self.cached(keys[0][0]):
-            return {"features": self._rows(indices), **self._labels(indices)}
+            return self._cached_batch(indices)
         buffer = torch.empty((len(keys), *self.resolution, self.channels), dtype=torch.uint8)
         view = buffer.numpy()
         kept: list[int] = []
@@ -105,14 +106,34 @@ class BatchSource(Dataset[Batch]):
             pixels = torch.from_numpy(pixels).flip(1).numpy()
         return self.augment.pixels(pixels, rng)
 
+    def serve(self, features: Features, until_epoch: int, index: Tensor | None) -> None:
+        """Give features instead of pictures before ``until_epoch``.
+
+        Args:
+            features: sample first.
+            until_epoch: the first epoch that gets pictures again.
+            index: int64, the sample of each row; None where row i is sample i.
+        """
+        self.features, self.until_epoch = features, until_epoch
+        if index is not None:
+            self._row_of = torch.full((len(self),), -1)
+            self._row_of[index] = torch.arange(len(index))
+
     def cached(self, epoch: int) -> bool:
         """Whether this epoch is served from features computed before."""
         return self.features is not None and epoch < self.until_epoch
 
+    def _cached_batch(self, indices: list[int]) -> Batch:
+        kept = [index for index in indices if self._row_of is None or self._row_of[index] >= 0]
+        if not kept:
+            raise UserError(f"every picture of a batch is unreadable, {self.records.name(indices[-1])} among them")
+        return {"features": self._rows(kept), **self._labels(kept)}
+
     def _rows(self, indices: list[int]) -> Features:
         assert self.features is not None
         maps, pooled = self.features
-        return Features({s: m[indices] for s, m in maps.items()}, None if pooled is None else pooled[indices])
+        rows = indices if self._row_of is None else self._row_of[indices]
+        return Features({s: m[rows] for s, m in maps.items()}, None if pooled is None else pooled[rows])
 
     def _labels(self, indices: list[int]) -> dict[str, Tensor]:
         return {"target": torch.as_tensor(self.records.targets[indices]), "index": torch.tensor(indices)}

@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch import distributed
+from torch import Tensor, distributed
 
 from mobilevision.data import checks
 from mobilevision.data.augment import Augment
@@ -84,6 +84,7 @@ class DataModule(pl.LightningDataModule):
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
         self._skip: SkipLog | None = None
         self._features: dict[str, Features] = {}
+        self._rows: dict[str, Tensor] = {}
         self._until_epoch = 0
         self._crop = 1.0
 
@@ -137,19 +138,24 @@ class DataModule(pl.LightningDataModule):
         """
         return self._loader(split, shard=shard)
 
-    def cache_features(self, features: dict[str, Features], until_epoch: int) -> None:
+    def cache_features(
+        self, features: dict[str, Features], until_epoch: int, index: dict[str, Tensor] | None = None
+    ) -> None:
         """Serve features instead of pictures in the epochs before ``until_epoch``.
 
         Args:
-            features: for each split (train, val), its features in the order of the split, sample first.
+            features: for each split (train, val), its features, sample first.
+            index: for each split, the sample that each row belongs to, int64; None where row i is sample i. Samples
+                without a row are left out.
             until_epoch: the first epoch that gets pictures again.
         """
-        self._features, self._until_epoch = features, until_epoch
+        self._features, self._until_epoch, self._rows = features, until_epoch, index or {}
 
     def _loader(self, split: str, shuffle: bool = False, shard: bool = True) -> Loader:
         records: Records | None = getattr(self.splits, split)
         if records is None:
-            raise UserError(f"the data has no {split} split")
+            fix = f"; data.{split}_fraction above 0 takes one from train" if split != "train" else ""
+            raise UserError(f"the data has no {split} split{fix}")
         source = BatchSource(
             records,
             channels=self.channels,
@@ -159,7 +165,8 @@ class DataModule(pl.LightningDataModule):
             augment=self.augment if shuffle else None,
             skip=self._skip,
         )
-        source.features, source.until_epoch = self._features.get(split), self._until_epoch
+        if split in self._features:
+            source.serve(self._features[split], self._until_epoch, self._rows.get(split))
         rank, world = _rank_and_world() if shard else (0, 1)
         size = self.batch_size if shuffle else self.eval_batch_size or self.batch_size
         sampler = EpochSampler(

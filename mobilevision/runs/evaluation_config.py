@@ -15,7 +15,15 @@ from mobilevision.runs.config.keys import check_claims
 from mobilevision.runs.config.layout import Claim, Layout
 
 SPLITS = ("test", "val", "train")
-_HARMLESS = ("data.batch_size", "data.eval_batch_size", "data.workers", "data.prefetch", "data.pin_memory")
+_HARMLESS = (
+    "data.batch_size",
+    "data.eval_batch_size",
+    "data.workers",
+    "data.prefetch",
+    "data.pin_memory",
+    "data.on_error",
+    "data.resolution",
+)
 
 
 def take_split(overrides: Sequence[str]) -> tuple[str | None, list[str]]:

@@ -53,7 +53,7 @@ def of_run(target: str | Path, changes: Sequence[str], split: str | None, skip: 
     data = build_data(cfg)
     log = skip if data.on_error == "skip" else None
     samples = new_samples(data, split, log) if other_data else own_samples(data, spec, crop, split)
-    side = _resolution(cfg.data.resolution) if other_data else None
+    side = _resolution(cfg.data.resolution) if other_data or cfg.data != restored.cfg.data else None
     records = in_order_of(samples, spec.classes)
     return Subject(restored.task, replace(spec, resolution=side or spec.resolution), samples, records, cfg)
 

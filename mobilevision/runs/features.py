@@ -16,10 +16,12 @@ class SplitFeatures(NamedTuple):
     Attributes:
         features: tensors with all samples as their batch, on the CPU.
         target: the targets of all samples.
+        places: int64 [n], their places in the split; a picture that was left out as unreadable is missing.
     """
 
     features: Features
     target: Tensor
+    places: Tensor
 
 
 @torch.no_grad()
@@ -36,15 +38,17 @@ def split_features(task: Any, data: Any, split: Literal["train", "val"]) -> Spli
     device = next(task.backbone.parameters()).device
     parts: list[Features] = []
     targets: list[Tensor] = []
+    places: list[Tensor] = []
     for batch in data.eval_dataloader(split, shard=False):
         # A frozen backbone's features may be cached already.
         features = batch.get("features") or task.backbone(batch["image"].to(device), task.head.needs)
         parts.append(Features({s: m.cpu() for s, m in features.maps.items()}, _cpu(features.pooled)))
         targets.append(batch["target"])
+        places.append(batch["index"])
     task.train(training)
     maps = {stride: torch.cat([part.maps[stride] for part in parts]) for stride in parts[0].maps}
     pooled = None if parts[0].pooled is None else torch.cat([p.pooled for p in parts if p.pooled is not None])
-    return SplitFeatures(Features(maps, pooled), torch.cat(targets))
+    return SplitFeatures(Features(maps, pooled), torch.cat(targets), torch.cat(places))
 
 
 def _cpu(tensor: Tensor | None) -> Tensor | None:

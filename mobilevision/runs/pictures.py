@@ -62,7 +62,7 @@ def write_pictures(task: Any, data: DataModule, folder: RunFolder, *, count: int
 
 def predictions(task: Any, source: BatchSource, *, batch: int, limit: int) -> Iterator[Sample]:
     """Predictions of a split, or of ``limit`` samples at equal distances; files that must be skipped are left out."""
-    number = len(source)
+    number, source.features = len(source), None  # pictures are to be drawn, even where features are cached
     rows = np.arange(number) if number <= limit else np.linspace(0, number - 1, limit).astype(np.int64)
     for start in range(0, len(rows), batch):
         found = source.__getitems__([(0, int(index)) for index in rows[start : start + batch]])

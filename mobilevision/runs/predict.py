@@ -56,6 +56,8 @@ def predict(
     from mobilevision.runs.api import load
 
     model, target = load(run, which=which, device=device), Path(out)
+    if target.is_file():
+        raise UserError(f"--out {target}: a file of that name is there; name a folder")
     target.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     skipped: list[dict[str, str]] = []

@@ -111,6 +111,8 @@ def make_tracker(cfg: DictConfig, folder: RunFolder) -> Tracker:
 
 def make_trainer(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Any) -> Trainer:
     """Lightning's trainer with our callbacks; its own files, if any, go into the run folder."""
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
     from mobilevision.runs.build import build_callbacks, instantiate
     from mobilevision.runs.callbacks import CtrlC, Divergence, Freeze, Probe, Randomness
     from mobilevision.runs.callbacks.checkpoints import AtomicCheckpointIO
@@ -125,17 +127,21 @@ def make_trainer(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Any)
     node = OmegaConf.to_container(cfg.trainer, resolve=True)
     assert isinstance(node, dict)
     node.update(node.pop("kwargs", None) or {})
-    if cfg.freeze.epochs and node["strategy"] == "ddp":
+    several = node["strategy"] == "ddp" or (node["strategy"] == "auto" and node["devices"] not in (1, "1"))
+    if cfg.freeze.epochs and several:
         node["strategy"] = "ddp_find_unused_parameters_true"  # a frozen backbone has no gradients to add up
-    trainer: Trainer = instantiate(
-        node,
-        callbacks=callbacks,
-        logger=tracker,
-        plugins=[AtomicCheckpointIO()],
-        default_root_dir=folder.path,
-        enable_checkpointing=True,
-        enable_progress_bar=any(type(callback).__name__ == "Bar" for callback in callbacks),
-    )
+    try:
+        trainer: Trainer = instantiate(
+            node,
+            callbacks=callbacks,
+            logger=tracker,
+            plugins=[AtomicCheckpointIO()],
+            default_root_dir=folder.path,
+            enable_checkpointing=True,
+            enable_progress_bar=any(type(callback).__name__ == "Bar" for callback in callbacks),
+        )
+    except (MisconfigurationException, ValueError) as error:
+        raise UserError(f"trainer: {str(error).splitlines()[0]}") from error
     return trainer
 
 
@@ -161,7 +167,8 @@ def fit(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFolder) -> N
 
 def test(trainer: Trainer, built: Built, folder: RunFolder) -> dict[str, float]:
     """Measure the best weights on test, or on val where the data has no test; exact on any number of processes."""
-    path = folder.best if folder.best.is_file() else folder.last
+    kept = [path for path in (folder.best, folder.last) if path.is_file()]
+    path = kept[0] if kept else None  # checkpoints may be switched off: then the weights as they are now
     measure = trainer.validate if built.data.splits.test is None else trainer.test
     measured = measure(built.task, datamodule=built.data, ckpt_path=path, verbose=False, weights_only=True)
     return {name: float(value) for part in measured for name, value in part.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import resource
 import sys
 from collections.abc import Callable
@@ -57,6 +58,7 @@ def find_batch_size(task: Any, data: Any, device: torch.device) -> int:
     that takes too much memory on the CPU is killed, not told.
     """
     most = max(len(data.splits.train) // STEPS_AN_EPOCH, 1)
+    before = copy.deepcopy(task.state_dict())  # batch norm takes in the pictures of the trial, which are noise
     measure = _memory_of_step(task, device)
     budget = MEMORY_SHARE * _free_memory(device)
     size, used = 2, measure(2)
@@ -70,6 +72,7 @@ def find_batch_size(task: Any, data: Any, device: torch.device) -> int:
         if used + per_sample * size > budget:
             break
     _forget(task, device)
+    task.load_state_dict(before)
     return size
 
 

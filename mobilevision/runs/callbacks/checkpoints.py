@@ -17,7 +17,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from mobilevision.errors import DivergedError, UserError
-from mobilevision.runs.callbacks.stopping import Stopped
+from mobilevision.runs.callbacks.stopping import Stopped, between_steps
 from mobilevision.runs.folder import RunFolder
 
 _PART = ".part"
@@ -110,9 +110,13 @@ class LastCheckpoint(Checkpoint):
         self.path = folder.last
         self.every_n_steps = every_n_steps
         self._saved_step = -1
+        self._between_steps = True
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """Save every n optimiser steps."""
+        self._between_steps = between_steps(trainer, batch_idx)
         step = trainer.global_step
         if self.every_n_steps and step % self.every_n_steps == 0 and step != self._saved_step:
             self._save(trainer)
@@ -123,9 +127,16 @@ class LastCheckpoint(Checkpoint):
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Save where it was stopped; bad data is met between two steps, too."""
-        between_steps = isinstance(exception, (Stopped, SIGTERMException, UserError))
-        between_steps = between_steps and not isinstance(exception, DivergedError)
-        if between_steps and trainer.state.fn == "fit" and trainer.global_step not in (0, self._saved_step):
+        clean = isinstance(exception, (Stopped, SIGTERMException, UserError))
+        # Stopped comes at the end of a step, before this callback has heard of it.
+        between = self._between_steps or isinstance(exception, Stopped)
+        if (
+            clean
+            and between
+            and not isinstance(exception, DivergedError)
+            and trainer.state.fn == "fit"
+            and trainer.global_step not in (0, self._saved_step)
+        ):
             self._save(trainer)
 
     def _save(self, trainer: pl.Trainer) -> None:

@@ -14,9 +14,8 @@ class EMA(EMAWeightAveraging):
     Args:
         decay: share of the old average kept at each step.
         every_n_steps: steps between two updates.
-        start_step: the first step that is averaged, so that the average forgets the random start.
     """
 
-    def __init__(self, *, decay: float = 0.999, every_n_steps: int = 1, start_step: int = 0) -> None:
+    def __init__(self, *, decay: float = 0.999, every_n_steps: int = 1) -> None:
         options: dict[str, Any] = {"decay": decay, "update_every_n_steps": every_n_steps}
-        super().__init__(update_starting_at_step=start_step, **options)
+        super().__init__(**options)

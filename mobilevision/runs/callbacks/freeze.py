@@ -33,9 +33,15 @@ class Freeze(Callback):
         pl_module.hold_statistics = self.statistics
         if self.cache and trainer.current_epoch < self.epochs:
             data = trainer.datamodule  # type: ignore[attr-defined]
-            features = {split: split_features(pl_module, data, split).features for split in ("train", "val")}
-            data.cache_features(features, until_epoch=self.epochs)
+            computed = {split: split_features(pl_module, data, split) for split in ("train", "val")}
+            data.cache_features(
+                {split: part.features for split, part in computed.items()},
+                until_epoch=self.epochs,
+                index={split: part.places for split, part in computed.items()},
+            )
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Freeze, or thaw."""
-        pl_module.freeze_backbone(trainer.current_epoch < self.epochs)
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        """Freeze, or thaw; at a batch, because a run that resumes inside an epoch does not start that epoch."""
+        frozen = trainer.current_epoch < self.epochs
+        if pl_module.frozen != frozen:
+            pl_module.freeze_backbone(frozen)

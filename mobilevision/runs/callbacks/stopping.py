@@ -20,6 +20,11 @@ class Stopped(KeyboardInterrupt):
     """Ctrl-C, taken up between two training steps."""
 
 
+def between_steps(trainer: pl.Trainer, batch_idx: int) -> bool:
+    """Whether no gradients wait for the next batch after this one."""
+    return (batch_idx + 1) % trainer.accumulate_grad_batches == 0 or trainer.is_last_batch
+
+
 @final
 class CtrlC(Callback):
     """Takes up Ctrl-C at the end of the training step, so that the state saved then is one to go on from exactly.
@@ -36,9 +41,11 @@ class CtrlC(Callback):
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGINT, self._ask)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """Stop if that was asked for; several processes stop at the same step."""
-        asked = self._asked
+        asked = self._asked and between_steps(trainer, batch_idx)
         if trainer.world_size > 1:
             asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
         if asked:
