@@ -72,9 +72,9 @@ def take_over(cfg: DictConfig, folder: RunFolder) -> None:
     if before == now:
         return
     lines = [line.strip() for line in now.splitlines() if line not in before.splitlines()]
-    print(
-        f"resume: changed {', '.join(lines)}; the learning-rate schedule is recomputed for the new length", flush=True
-    )
+    longer = any(line.startswith(("max_epochs", "max_steps")) for line in lines)
+    schedule = "; the learning-rate schedule is recomputed for the new length" if longer else ""
+    print(f"resume: changed {', '.join(lines)}{schedule}", flush=True)
     write_text(folder.config, now)
 
 
