@@ -23,6 +23,8 @@ class DataSpec:
         channels: channels of a picture, 1 to any number.
         resolution: (height, width) of the model's input in pixels.
         counts: training samples a class, in the order of ``classes``; empty where that says nothing.
+        fit: how a picture comes to lie in the input: ``crop`` (its centre, as classifiers look at it), ``stretch`` (all
+            of it, whatever its aspect) or ``letterbox`` (all of it, grey at two sides).
     """
 
     kind: str
@@ -30,6 +32,7 @@ class DataSpec:
     channels: int
     resolution: tuple[int, int]
     counts: tuple[int, ...] = ()
+    fit: str = "crop"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and strings, as checkpoints that load with ``weights_only=True`` need them."""
@@ -45,6 +48,7 @@ class DataSpec:
             channels=values["channels"],
             resolution=(height, width),
             counts=tuple(values.get("counts", ())),
+            fit=values.get("fit", "crop"),
         )
 
 
@@ -55,22 +59,31 @@ class BackboneSpec:
     Attributes:
         width: length of the pooled feature vector.
         strides: for each stride at which there is a feature map, its number of channels.
+        tail: channels that the last stage gives when it is handed on to a head (see ``Needs.tail``); None where it
+            cannot be.
     """
 
     width: int
     strides: Mapping[int, int] = field(default_factory=dict)
+    tail: int | None = None
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What a head takes from one backbone pass: maps at these strides, and perhaps the pooled vector."""
+    """What a head takes from one backbone pass: maps at these strides, and perhaps the pooled vector.
+
+    With ``tail``, the head is also handed the backbone's last stage, at stride 1, as a module of its own: the second
+    stage of Faster R-CNN runs it on each region.
+    """
 
     strides: tuple[int, ...] = ()
     pooled: bool = False
+    tail: bool = False
 
     def __or__(self, other: Needs) -> Needs:
         """The needs of two heads that share one backbone pass."""
-        return Needs(tuple(sorted({*self.strides, *other.strides})), self.pooled or other.pooled)
+        strides = tuple(sorted({*self.strides, *other.strides}))
+        return Needs(strides, self.pooled or other.pooled, self.tail or other.tail)
 
 
 class Features(NamedTuple):

@@ -105,11 +105,15 @@ class Problem:
         where: the file, ``file:line`` or folder.
         what: what is wrong there.
         fix: what to do about it.
+        picture: the picture file concerned, where there is one to show.
+        box: the box concerned, (left, top, right, bottom) in pixels, as it was found.
     """
 
     where: str
     what: str
     fix: str
+    picture: str | None = None
+    box: tuple[float, float, float, float] | None = None
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what} ({self.fix})"

@@ -1,0 +1,168 @@
+"""Boxes of many pictures as flat arrays, and of some pictures as one padded batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mobilevision.data.geometry import Affine
+
+Target = dict[str, torch.Tensor]
+"""The boxes of a batch, padded to the picture with the most (M of them, at least 1).
+
+- ``boxes``: float32 [B, M, 4], (left, top, right, bottom) in pixels of the model's input; 0 where there is none
+- ``labels``: int64 [B, M], class numbers; -1 where there is no box
+- ``crowd``: bool [B, M], a region with many objects of the class: neither to be found nor wrong to be found
+- ``difficult``: bool [B, M], learnt from, but left out of the evaluation
+- ``original``: float64 [B, M, 4], the same boxes in upright pixels of the picture itself, as annotated
+- ``area``: float64 [B, M], area in the picture, of the object's outline where the data knows it
+- ``frame``: float64 [B, 4], the :class:`~mobilevision.data.geometry.Affine` from picture to input
+- ``size``: int64 [B, 2], (height, width) of the picture
+- ``image``: int64 [B], place in the data set
+"""
+
+
+@final
+@dataclass(frozen=True)
+class Boxes:
+    """The boxes of one picture; all arrays have the box first.
+
+    Attributes:
+        boxes: float64 [n, 4], (left, top, right, bottom) in upright pixels of the picture.
+        labels: int64 [n], class numbers.
+        crowd: bool [n].
+        difficult: bool [n].
+        area: float64 [n], square pixels.
+    """
+
+    boxes: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    crowd: NDArray[np.bool_]
+    difficult: NDArray[np.bool_]
+    area: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, rows: Any) -> Boxes:
+        """Some of the boxes."""
+        return Boxes(self.boxes[rows], self.labels[rows], self.crowd[rows], self.difficult[rows], self.area[rows])
+
+
+@final
+class BoxTargets:
+    """The boxes of every sample of a split, in flat arrays that worker processes share.
+
+    Args:
+        counts: int64 [n], boxes of each sample; 0 for a picture without any.
+        boxes: the boxes of all samples, in their order.
+    """
+
+    ndim = 2  # no class a sample: whoever asks arrays for their dimensions asks this too
+
+    def __init__(self, counts: NDArray[np.int64], boxes: Boxes) -> None:
+        self.offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
+        self.all = boxes
+
+    @classmethod
+    def of(cls, pictures: Sequence[Boxes]) -> BoxTargets:
+        """The boxes of some pictures."""
+        counts = np.array([len(each) for each in pictures], dtype=np.int64)
+        return cls(counts, concatenate(pictures))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: Any) -> Any:
+        """The :class:`Boxes` of one sample, or the :class:`BoxTargets` of an array of them."""
+        if isinstance(index, int | np.integer):
+            return self.all[self.offsets[index] : self.offsets[index + 1]]
+        rows = np.asarray(index)
+        starts, counts = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
+        places = np.repeat(starts - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+        return BoxTargets(counts, self.all[places])
+
+
+def concatenate(parts: Sequence[Boxes]) -> Boxes:
+    """All boxes of all parts, in order; none of no parts."""
+    if not parts:
+        parts = [empty()]
+    return Boxes(
+        np.concatenate([each.boxes for each in parts]),
+        np.concatenate([each.labels for each in parts]),
+        np.concatenate([each.crowd for each in parts]),
+        np.concatenate([each.difficult for each in parts]),
+        np.concatenate([each.area for each in parts]),
+    )
+
+
+def empty() -> Boxes:
+    """No boxes."""
+    none = np.zeros(0, dtype=bool)
+    return Boxes(np.zeros((0, 4)), np.zeros(0, dtype=np.int64), none, none, np.zeros(0))
+
+
+def boxes_of(boxes: Any, labels: Any, *, crowd: Any = None, difficult: Any = None, area: Any = None) -> Boxes:
+    """Boxes from lists or arrays; flags default to False, areas to those of the boxes."""
+    corners = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+    none = np.zeros(len(corners), dtype=bool)
+    sides = corners[:, 2:] - corners[:, :2]
+    return Boxes(
+        corners,
+        np.asarray(labels, dtype=np.int64).reshape(-1),
+        none if crowd is None else np.asarray(crowd, dtype=bool),
+        none if difficult is None else np.asarray(difficult, dtype=bool),
+        sides[:, 0] * sides[:, 1] if area is None else np.asarray(area, dtype=np.float64),
+    )
+
+
+@final
+@dataclass(frozen=True)
+class Framed:
+    """The boxes of one sample as the model is to see them.
+
+    Attributes:
+        inputs: float64 [n, 4], the boxes in pixels of the input, none reaching beyond it.
+        boxes: the same boxes as annotated.
+        frame: from picture to input.
+        shape: (height, width) of the picture.
+    """
+
+    inputs: NDArray[np.float64]
+    boxes: Boxes
+    frame: Affine
+    shape: tuple[int, int]
+
+
+def collate(samples: Sequence[Framed], indices: Sequence[int]) -> Target:
+    """The target of a batch.
+
+    Args:
+        samples: one a picture.
+        indices: places in the data set.
+    """
+    most = max([1, *(len(sample.inputs) for sample in samples)])
+
+    def padded(values: Sequence[Any], fill: float, kind: Any, *inner: int) -> torch.Tensor:
+        array = np.full((len(values), most, *inner), fill, dtype=kind)
+        for row, value in zip(array, values, strict=True):
+            row[: len(value)] = value
+        return torch.from_numpy(array)
+
+    annotated = [sample.boxes for sample in samples]
+    return {
+        "boxes": padded([sample.inputs for sample in samples], 0, np.float32, 4),
+        "labels": padded([each.labels for each in annotated], -1, np.int64),
+        "crowd": padded([each.crowd for each in annotated], False, np.bool_),
+        "difficult": padded([each.difficult for each in annotated], False, np.bool_),
+        "original": padded([each.boxes for each in annotated], 0, np.float64, 4),
+        "area": padded([each.area for each in annotated], 0, np.float64),
+        "frame": torch.tensor([tuple(sample.frame) for sample in samples], dtype=torch.float64).reshape(-1, 4),
+        "size": torch.tensor([sample.shape for sample in samples], dtype=torch.int64).reshape(-1, 2),
+        "image": torch.tensor(list(indices), dtype=torch.int64),
+    }
