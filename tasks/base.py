@@ -10,37 +10,37 @@ their :class:`~mobilevision.spec.Needs` and give each head the same :class:`~mob
 A batch is a dict:
 
 - ``image``: uint8 [B, C, H, W], 0..255, channels_last in memory; or ``features``, computed of such pictures before;
-- ``target``: what the task's kind of data holds; for ``class`` int64 [B] (float [B, K] once mixed);
+- ``target``: what the task's kind of data holds: for ``class`` int64 [B] (float [B, K] once mixed), for ``boxes`` a
+  dict of padded tensors (:data:`mobilevision.data.boxes.Target`);
 - ``index``: int64 [B], the places in the data set.
 """
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from contextlib import nullcontext
 from typing import Any, ClassVar, Literal
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric
 
 from mobilevision.backbones import Backbone
+from mobilevision.data.geometry import Affine
 from mobilevision.heads import Head
 from mobilevision.losses import Loss
 from mobilevision.metrics import StageMeter, TaskMetric
-from mobilevision.optim import OptimizerFactory, Schedule, optimizer_steps
-from mobilevision.spec import DataSpec, Features, Mix
+from mobilevision.optim import OptimizerFactory, Schedule
+from mobilevision.spec import DataSpec, Mix
+from tasks.learning import Batch, Learner
 
-Batch = dict[str, Any]
+__all__ = ["Batch", "Stage", "Task"]
+
 Stage = Literal["val", "test"]
 
 
-class Task(pl.LightningModule, ABC):
+class Task(Learner, ABC):
     """A backbone, a head and a loss that learn together.
 
     Args:
@@ -80,6 +80,7 @@ class Task(pl.LightningModule, ABC):
         self.optimizer_factory = optimizer
         self.schedule = scheduler
         self.mix = mix
+        self.decision = {}
         self.frozen = False
         self.hold_statistics = False
         self.meters = nn.ModuleDict({stage: StageMeter(self.configure_metrics()) for stage in ("val", "test")})
@@ -107,8 +108,8 @@ class Task(pl.LightningModule, ABC):
 
         Args:
             image: uint8 array [H, W, C].
-            prediction: as in :meth:`describe`.
-            target: the sample's target, or None.
+            prediction: as in :meth:`describe`; places in it are those of ``image`` (see :meth:`locate`).
+            target: the sample's target, or None; likewise.
 
         Returns:
             A PIL image.
@@ -118,17 +119,24 @@ class Task(pl.LightningModule, ABC):
         """PIL images by name of what the last evaluation showed, such as a confusion matrix."""
         return {}
 
+    def truth(self, target: Any) -> str:
+        """A sample's target in words, for a table."""
+        return json.dumps(target.tolist())
+
+    def locate(self, values: Any, mapping: Affine) -> Any:
+        """A sample's prediction, or its target, with all places moved from the input's pixels by ``mapping``.
+
+        Tasks that say where things are override this; what they then describe and draw lies in the picture itself.
+        """
+        del mapping
+        return values
+
+    def decide(self, metric: Any) -> dict[str, Any]:
+        """What val chooses and predictions need, as plain values; it becomes ``decision`` after every look at val."""
+        del metric
+        return {}
+
     # --- what it gets ------------------------------------------------------------------------------------------
-
-    def extract(self, images: Tensor) -> Features:
-        """Features that the head needs, of pictures [B, C, H, W]; without gradients while the backbone is frozen."""
-        with torch.no_grad() if self.frozen else nullcontext():
-            features: Features = self.backbone(images, self.head.needs)
-        return features
-
-    def forward(self, images: Tensor) -> Any:
-        """Raw outputs of pictures [B, C, H, W], uint8 or float 0..255."""
-        return self.head(self.extract(images))
 
     def predict(self, images: Tensor) -> dict[str, Tensor]:
         """Decoded predictions of pictures [B, C, H, W]."""
@@ -144,41 +152,6 @@ class Task(pl.LightningModule, ABC):
         """Tables by name of the last evaluation; rows of plain values."""
         return self.meter(stage).tables
 
-    def freeze_backbone(self, frozen: bool) -> None:
-        """Hold the backbone still (its batch statistics too), or let it learn again."""
-        self.frozen = frozen
-        self.train(self.training)
-
-    def train(self, mode: bool = True) -> Task:
-        """As every module's; a frozen backbone, or its held statistics, stay in evaluation mode."""
-        super().train(mode)
-        for module in self.backbone.modules():
-            if self.frozen or (self.hold_statistics and isinstance(module, _BatchNorm)):
-                module.training = False
-        return self
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One step; logs every ``trainer.log_every_n_steps`` steps only, since each log costs time."""
-        del batch_idx
-        if self.mix is not None and "image" in batch:
-            image, target = self.mix(batch["image"], batch["target"], len(self.data_spec.classes))
-            batch = {**batch, "image": image, "target": target}
-        parts = self.loss(self._outputs(batch), batch)
-        total = torch.stack(list(parts.values())).sum()
-        self.epoch_loss.update(total.detach())
-        if self._logs_now():
-            if len(parts) > 1:
-                self.log_dict({f"train/{name}_loss_step": value.detach() for name, value in parts.items()})
-            self.log("train/loss_step", total.detach(), prog_bar=True)
-        return total
-
-    def on_train_epoch_end(self) -> None:
-        """Log the epoch's mean loss and the learning rate."""
-        # Computed by hand on every process: torchmetrics adds up over them.
-        self.log("train/loss", float(self.epoch_loss.compute()))
-        self.epoch_loss.reset()
-        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
-
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure a batch of val."""
         self._evaluate("val", batch)
@@ -186,6 +159,10 @@ class Task(pl.LightningModule, ABC):
     def on_validation_epoch_end(self) -> None:
         """Log what val measured."""
         self._log_metrics("val")
+        if not self.trainer.sanity_checking:
+            metric = self.meter("val").metric
+            with metric.sync_context():
+                self.decision = self.decide(metric)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure a batch of test."""
@@ -203,54 +180,8 @@ class Task(pl.LightningModule, ABC):
         """Start measuring test anew."""
         self.meter("test").reset()
 
-    def configure_optimizers(self) -> Any:
-        """An optimiser over all weights, frozen ones too, and its schedule, stepped with it."""
-        optimizer: Optimizer = self.optimizer_factory(backbone=self.backbone.model, head=self.head)
-        # Lightning's own estimate makes the loader too early: a resumed one is then not told where its epoch was.
-        total = optimizer_steps(
-            batches=len(self.trainer.datamodule.train_dataloader()),  # type: ignore[attr-defined]
-            limit=self.trainer.limit_train_batches,
-            accumulate=self.trainer.accumulate_grad_batches,
-            epochs=self.trainer.max_epochs,
-            most=self.trainer.max_steps,
-        )
-        scheduler: LRScheduler = self.schedule(optimizer, total_steps=total)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Let the checkpoint know what it was trained for, in plain values."""
-        checkpoint["mobilevision"] = {
-            "data": self.data_spec.to_dict(),
-            "preset": self.backbone.preset.to_dict(),
-            "epoch_loss": [float(self.epoch_loss.mean_value), float(self.epoch_loss.weight)],
-        }
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the running mean of the epoch that was broken off."""
-        value, weight = checkpoint["mobilevision"]["epoch_loss"]
-        if weight:
-            self.epoch_loss.reset()
-            self.epoch_loss.mean_value.fill_(value)
-            self.epoch_loss.weight.fill_(weight)
-
-    @property
-    def lr(self) -> float:
-        """Peak learning rate, where the learning-rate finder looks for it."""
-        return self.optimizer_factory.lr
-
-    @lr.setter
-    def lr(self, value: float) -> None:
-        self.optimizer_factory.lr = value
-
-    def _logs_now(self) -> bool:
-        every: int = getattr(self.trainer, "log_every_n_steps", 1)
-        return self.global_step % max(every, 1) == 0
-
-    def _outputs(self, batch: Batch) -> Any:
-        return self.head(batch["features"]) if "features" in batch else self(batch["image"])
-
     def _evaluate(self, stage: Stage, batch: Batch) -> None:
-        outputs = self._outputs(batch)
+        outputs = self.outputs(batch)
         loss = torch.stack(list(self.loss(outputs, batch).values())).sum()
         self.meter(stage).update(loss, self.decode(outputs), batch["target"], samples=len(batch["index"]))
 

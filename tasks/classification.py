@@ -43,6 +43,10 @@ class Classification(Task):
         correct = None if truth is None else truth == row["label"]
         return draw.captioned(image, prediction=f"{row['label']} {row['score']:.2f}", truth=truth, correct=correct)
 
+    def truth(self, target: Any) -> str:
+        """The class by its name."""
+        return self.data_spec.classes[int(target)]
+
     def figures(self, stage: Stage) -> dict[str, Any]:
         """``confusion``: the confusion matrix; ``reliability``: confidence against accuracy."""
         tables = self.tables(stage)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -23,6 +23,12 @@ class Head(nn.Module, ABC):
     needs: Needs
     """What it takes from the backbone; several heads over one backbone pass are served the union."""
 
+    side: ClassVar[int | None] = None
+    """Side of the input, in pixels, that it is made for where nobody says another; None leaves it to the weights."""
+
+    tail: nn.Module | None = None
+    """The backbone's last stage, where ``needs.tail`` asked for it."""
+
     def __init__(self, *, backbone: BackboneSpec, data: DataSpec) -> None:
         super().__init__()
         self.backbone_spec = backbone
@@ -31,6 +37,10 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def forward(self, features: Features) -> Any:
         """Raw outputs: logits, or for detection what its loss and decoding need."""
+
+    def take_tail(self, tail: nn.Module) -> None:
+        """Take over the backbone's last stage, at stride 1, as a part of the head."""
+        self.tail = tail
 
     def load_classifier(self, weight: Tensor, bias: Tensor) -> bool:
         """Take over the last layer of pretrained weights where it fits; true if it was taken."""

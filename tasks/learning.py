@@ -1,0 +1,151 @@
+"""How a task learns: one step, one optimiser, freezing, and checkpoints that know what they were trained for."""
+
+from __future__ import annotations
+
+from abc import ABC
+from contextlib import nullcontext
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import MeanMetric
+
+from mobilevision.backbones import Backbone
+from mobilevision.heads import Head
+from mobilevision.losses import Loss
+from mobilevision.optim import OptimizerFactory, Schedule, optimizer_steps
+from mobilevision.spec import DataSpec, Features, Mix
+
+Batch = dict[str, Any]
+
+
+class Learner(pl.LightningModule, ABC):
+    """What :class:`tasks.base.Task` does while it learns.
+
+    Attributes:
+        backbone: features of pictures.
+        head: raw outputs of features.
+        loss: named parts of raw outputs and a batch.
+        data_spec: what is learnt: kind, classes, side.
+        optimizer_factory: makes the optimiser.
+        schedule: makes the schedule of the learning rate.
+        mix: mixes pictures while training, or None.
+        decision: what val chose and predictions need, such as a threshold a class; plain values, kept in checkpoints.
+        frozen: whether the backbone is held still.
+        hold_statistics: whether batch norm in pretrained layers keeps its statistics.
+        epoch_loss: mean training loss of the epoch.
+    """
+
+    backbone: Backbone
+    head: Head
+    loss: Loss
+    data_spec: DataSpec
+    optimizer_factory: OptimizerFactory
+    schedule: Schedule
+    mix: Mix | None
+    decision: dict[str, Any]
+    frozen: bool
+    hold_statistics: bool
+    epoch_loss: MeanMetric
+
+    def extract(self, images: Tensor) -> Features:
+        """Features that the head needs, of pictures [B, C, H, W]; without gradients while the backbone is frozen."""
+        with torch.no_grad() if self.frozen else nullcontext():
+            features: Features = self.backbone(images, self.head.needs)
+        return features
+
+    def forward(self, images: Tensor) -> Any:
+        """Raw outputs of pictures [B, C, H, W], uint8 or float 0..255."""
+        return self.head(self.extract(images))
+
+    def outputs(self, batch: Batch) -> Any:
+        """Raw outputs of a batch, from its pictures or from features computed of them before."""
+        return self.head(batch["features"] if "features" in batch else self.extract(batch["image"]))
+
+    def freeze_backbone(self, frozen: bool) -> None:
+        """Hold the backbone still (its batch statistics too), or let it learn again."""
+        self.frozen = frozen
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Learner:
+        """As every module's; a frozen backbone, or held statistics of pretrained layers, stay in evaluation mode."""
+        super().train(mode)
+        if self.frozen:
+            self.backbone.eval()
+        if self.hold_statistics:
+            for part in (self.backbone, self.head.tail):
+                for module in part.modules() if part is not None else ():
+                    if isinstance(module, _BatchNorm):
+                        module.training = False
+        return self
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One step; logs every ``trainer.log_every_n_steps`` steps only, since each log costs time."""
+        del batch_idx
+        if self.mix is not None and "image" in batch:
+            image, target = self.mix(batch["image"], batch["target"], len(self.data_spec.classes))
+            batch = {**batch, "image": image, "target": target}
+        parts = self.loss(self.outputs(batch), batch)
+        total = torch.stack(list(parts.values())).sum()
+        self.epoch_loss.update(total.detach())
+        if self._logs_now():
+            if len(parts) > 1:
+                self.log_dict({f"train/{name}_loss_step": value.detach() for name, value in parts.items()})
+            self.log("train/loss_step", total.detach(), prog_bar=True)
+        return total
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's mean loss and the learning rate."""
+        # Computed by hand on every process: torchmetrics adds up over them.
+        self.log("train/loss", float(self.epoch_loss.compute()))
+        self.epoch_loss.reset()
+        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+
+    def configure_optimizers(self) -> Any:
+        """An optimiser over all weights, frozen ones too, and its schedule, stepped with it."""
+        optimizer: Optimizer = self.optimizer_factory(backbone=self.backbone.model, head=self.head)
+        # Lightning's own estimate makes the loader too early: a resumed one is then not told where its epoch was.
+        total = optimizer_steps(
+            batches=len(self.trainer.datamodule.train_dataloader()),  # type: ignore[attr-defined]
+            limit=self.trainer.limit_train_batches,
+            accumulate=self.trainer.accumulate_grad_batches,
+            epochs=self.trainer.max_epochs,
+            most=self.trainer.max_steps,
+        )
+        scheduler: LRScheduler = self.schedule(optimizer, total_steps=total)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Let the checkpoint know what it was trained for, in plain values."""
+        checkpoint["mobilevision"] = {
+            "data": self.data_spec.to_dict(),
+            "preset": self.backbone.preset.to_dict(),
+            "decision": self.decision,
+            "epoch_loss": [float(self.epoch_loss.mean_value), float(self.epoch_loss.weight)],
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up the running mean of the epoch that was broken off."""
+        self.decision = checkpoint["mobilevision"].get("decision", {})
+        value, weight = checkpoint["mobilevision"]["epoch_loss"]
+        if weight:
+            self.epoch_loss.reset()
+            self.epoch_loss.mean_value.fill_(value)
+            self.epoch_loss.weight.fill_(weight)
+
+    @property
+    def lr(self) -> float:
+        """Peak learning rate, where the learning-rate finder looks for it."""
+        return self.optimizer_factory.lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self.optimizer_factory.lr = value
+
+    def _logs_now(self) -> bool:
+        every: int = getattr(self.trainer, "log_every_n_steps", 1)
+        return self.global_step % max(every, 1) == 0
