@@ -21,7 +21,7 @@ def draw(rng: np.random.Generator, label: int, side: int) -> Image.Image:
     """Draw a picture of class ``label``, ``side`` pixels wide and high, RGB."""
     canvas = side * 2  # drawn twice as large, for smooth edges
     colours = _colours(rng)
-    image = _backdrop(rng, colours[GROUND], canvas)
+    image = backdrop(rng, colours[GROUND], (canvas, canvas))
     pen = ImageDraw.Draw(image)
     for _ in range(rng.integers(1, 5)):
         _clutter(rng, pen, canvas)
@@ -33,7 +33,7 @@ def draw(rng: np.random.Generator, label: int, side: int) -> Image.Image:
     for points, fill in FORMS[label](rng):
         placed = points @ (stretch @ spin) * radius + centre
         pen.polygon(placed.ravel().tolist(), fill=colours[fill])
-    return _grain(rng, image.resize((side, side), Image.Resampling.BOX))
+    return grain(rng, image.resize((side, side), Image.Resampling.BOX))
 
 
 def _colours(rng: np.random.Generator) -> list[Colour]:
@@ -42,10 +42,11 @@ def _colours(rng: np.random.Generator) -> list[Colour]:
     return [(int(r), int(g), int(b)) for r, g, b in (colours if rng.random() < 0.5 else 255 - colours)]
 
 
-def _backdrop(rng: np.random.Generator, ground: Colour, canvas: int) -> Image.Image:
+def backdrop(rng: np.random.Generator, ground: Colour, size: tuple[int, int]) -> Image.Image:
+    """A ground of ``size`` (width, height) that runs from one colour near ``ground`` to others."""
     corners = np.asarray(ground) + rng.normal(0, 22, (2, 2, 3))
     small = Image.fromarray(np.clip(corners, 0, 255).astype(np.uint8))
-    return small.resize((canvas, canvas), Image.Resampling.BILINEAR)
+    return small.resize(size, Image.Resampling.BILINEAR)
 
 
 def _clutter(rng: np.random.Generator, pen: ImageDraw.ImageDraw, canvas: int) -> None:
@@ -58,20 +59,23 @@ def _clutter(rng: np.random.Generator, pen: ImageDraw.ImageDraw, canvas: int) ->
         pen.polygon((start + rng.normal(0, canvas / 22, (3, 2))).ravel().tolist(), fill=colour)
 
 
-def _grain(rng: np.random.Generator, image: Image.Image) -> Image.Image:
+def grain(rng: np.random.Generator, image: Image.Image) -> Image.Image:
+    """The picture with the noise of a camera on it."""
     pixels = np.asarray(image, dtype=np.float32)
     noise = rng.standard_normal(pixels.shape, dtype=np.float32) * np.float32(rng.uniform(1, 8))
     return Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8))
 
 
-def _regular(corners: int, radius: float = 1.0, at: tuple[float, float] = (0.0, 0.0)) -> Points:
+def regular(corners: int, radius: float = 1.0, at: tuple[float, float] = (0.0, 0.0)) -> Points:
+    """Corners of a regular polygon around ``at``; with many, a disk."""
     angles = np.arange(corners) * 2 * np.pi / corners
     points: Points = np.stack([np.cos(angles), np.sin(angles)], axis=1) * radius + np.asarray(at)
     return points
 
 
-def _rays(corners: int, inner: float) -> Points:
-    points = _regular(2 * corners)
+def rays(corners: int, inner: float) -> Points:
+    """Corners of a star whose inner ones lie ``inner`` from the middle, the outer ones 1."""
+    points = regular(2 * corners)
     points[1::2] *= inner
     return points
 
@@ -100,23 +104,23 @@ def _one(points: Points, rng: np.random.Generator) -> list[Part]:
 
 
 def _ring(rng: np.random.Generator) -> list[Part]:
-    return [(_regular(DISK), FIRST), (_regular(DISK, rng.uniform(0.5, 0.65)), GROUND)]
+    return [(regular(DISK), FIRST), (regular(DISK, rng.uniform(0.5, 0.65)), GROUND)]
 
 
 def _nested(outer: int, inner: int, rng: np.random.Generator) -> list[Part]:
-    return [(_regular(outer), FIRST), (_regular(inner, rng.uniform(0.4, 0.5)), INNER)]
+    return [(regular(outer), FIRST), (regular(inner, rng.uniform(0.4, 0.5)), INNER)]
 
 
 def _beside(first: int, second: int, rng: np.random.Generator) -> list[Part]:
-    return [(_regular(first, 0.46, (-0.52, 0.0)), FIRST), (_regular(second, 0.46, (0.52, 0.0)), SECOND)]
+    return [(regular(first, 0.46, (-0.52, 0.0)), FIRST), (regular(second, 0.46, (0.52, 0.0)), SECOND)]
 
 
 DISK, TRIANGLE, SQUARE = 32, 3, 4
 FORMS: list[Callable[[np.random.Generator], list[Part]]] = [
-    partial(_one, _regular(DISK)),
-    partial(_one, _regular(SQUARE)),
-    partial(_one, _regular(TRIANGLE)),
-    partial(_one, _rays(5, 0.42)),
+    partial(_one, regular(DISK)),
+    partial(_one, regular(SQUARE)),
+    partial(_one, regular(TRIANGLE)),
+    partial(_one, rays(5, 0.42)),
     _plus,
     _ring,
     partial(_nested, SQUARE, DISK),

@@ -1,0 +1,139 @@
+"""What stands in a picture of the embedded scenes, and how it is drawn."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from mobilevision.data.formats.shapes_drawing import Points, backdrop, grain, rays, regular
+
+SMALLEST, LARGEST = 0.12, 0.6  # longer side of a box, as a share of the picture's shorter side
+MOST = 6
+HIDDEN = 0.3  # share of the smaller of two boxes that the other may overlap
+EMPTY = 13  # one picture of so many has nothing in it
+NOT_SQUARE = 6  # one picture of about so many has unequal sides
+
+
+class Scene(NamedTuple):
+    """What stands in a picture.
+
+    Attributes:
+        shape: (height, width) in pixels.
+        labels: class numbers, from the back to the front.
+        outlines: for each, the corners of its form [n, 2] as (x, y) in pixels.
+    """
+
+    shape: tuple[int, int]
+    labels: list[int]
+    outlines: list[Points]
+
+    @property
+    def boxes(self) -> NDArray[np.float64]:
+        """float64 [n, 4], (left, top, right, bottom) in pixels, tight around the forms."""
+        corners = [np.concatenate([each.min(0), each.max(0)]) for each in self.outlines]
+        return np.array(corners, dtype=np.float64).reshape(-1, 4)
+
+
+def scene(rng: np.random.Generator, index: int, *, side: int, classes: int) -> Scene:
+    """Choose what stands in picture ``index``, and where.
+
+    Forms come one on top of another. One that would come to overlap another's box by more than ``HIDDEN`` of the
+    smaller box is left out, so that everything annotated can be seen; the boxes go around whole forms.
+
+    Args:
+        rng: decides.
+        index: classes take turns as the first form of a picture, and the last of ``EMPTY`` pictures has none.
+        side: longer side of the picture in pixels.
+        classes: how many of the classes occur.
+    """
+    height, width = shape = _shape(rng, side)
+    labels: list[int] = []
+    outlines: list[Points] = []
+    boxes: list[tuple[float, float, float, float]] = []
+    wanted = 0 if index % EMPTY == EMPTY - 1 else int(rng.integers(1, MOST + 1))
+    for _ in range(wanted):
+        label = int(rng.integers(classes)) if labels else index % classes
+        form = _turned(rng, FORMS[label]) * _size(rng, min(shape))
+        right, bottom = form.max(axis=0)
+        left, top = rng.random(2) * (width - right, height - bottom)
+        box = (left, top, left + right, top + bottom)
+        if all(_overlap(box, other) <= HIDDEN for other in boxes):
+            labels.append(label)
+            outlines.append(form + np.array((left, top)))
+            boxes.append(box)
+    return Scene(shape, labels, outlines)
+
+
+def draw(rng: np.random.Generator, scene: Scene) -> Image.Image:
+    """Draw a scene, RGB, in random colours, on cluttered ground."""
+    height, width = scene.shape
+    size = width * 2, height * 2  # drawn twice as large, for smooth edges
+    low = rng.random(3) < 0.5  # in each channel the ground is dark and the forms bright, or the other way round
+    dark, bright = rng.integers(0, 100, (1, 3)), rng.integers(130, 256, (MOST, 3))
+    ground, fills = np.where(low, dark, 255 - dark)[0], np.where(low, bright, 255 - bright)
+    image = backdrop(rng, tuple(ground.tolist()), size)
+    pen = ImageDraw.Draw(image)
+    for _ in range(rng.integers(2, 9)):
+        _clutter(rng, pen, size)
+    for outline, fill in zip(scene.outlines, fills.tolist(), strict=False):
+        pen.polygon((outline * 2).ravel().tolist(), fill=tuple(fill))
+    return grain(rng, image.resize((width, height), Image.Resampling.BOX))
+
+
+def _shape(rng: np.random.Generator, side: int) -> tuple[int, int]:
+    if rng.integers(NOT_SQUARE):
+        return side, side
+    other = round(side * rng.uniform(0.7, 0.9))
+    return (side, other) if rng.random() < 0.5 else (other, side)
+
+
+def _size(rng: np.random.Generator, side: int) -> float:
+    return float(side * SMALLEST * (LARGEST / SMALLEST) ** rng.random())
+
+
+def _turned(rng: np.random.Generator, form: Points) -> Points:
+    """The form squeezed and turned, in the left upper corner, its longer side 1."""
+    turn, squeeze = rng.random() * 2 * np.pi, rng.uniform(0.6, 1)
+    cos, sin = np.cos(turn), np.sin(turn)
+    points: Points = form @ np.array([[cos, sin], [-squeeze * sin, squeeze * cos]])
+    points -= points.min(axis=0)
+    points /= points.max()
+    return points
+
+
+def _overlap(first: tuple[float, float, float, float], second: tuple[float, float, float, float]) -> float:
+    """Area that two boxes share, over that of the smaller."""
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    areas = [(right - left) * (bottom - top) for left, top, right, bottom in (first, second)]
+    return max(width, 0.0) * max(height, 0.0) / min(areas)
+
+
+def _clutter(rng: np.random.Generator, pen: ImageDraw.ImageDraw, size: tuple[int, int]) -> None:
+    """A stroke, or some specks: thinner and smaller than any form."""
+    colour = tuple(rng.integers(0, 256, 3).tolist())
+    start = rng.random(2) * size
+    if rng.random() < 0.6:
+        bends = np.cumsum([start, *rng.normal(0, size[0] / 7, (3, 2))], axis=0)
+        pen.line(bends.ravel().tolist(), fill=colour, width=int(rng.integers(1, 5)))
+        return
+    for x, y in (start + rng.normal(0, size[0] / 16, (5, 2))).tolist():
+        pen.rectangle((x, y, x + rng.integers(1, 5), y + rng.integers(1, 5)), fill=colour)
+
+
+def _ring(inner: float) -> Points:
+    """A disk with a hole, as one outline that goes around outside, in, and back around inside."""
+    outside, inside = regular(32), regular(32, inner)[::-1]
+    return np.concatenate([outside, outside[:1], inside[-1:], inside])
+
+
+def _cross(arm: float) -> Points:
+    quarter = np.array([(arm, arm), (arm, 1.0), (-arm, 1.0)])
+    return np.concatenate([quarter @ np.array([[c, s], [-s, c]]) for c, s in ((1, 0), (0, 1), (-1, 0), (0, -1))])
+
+
+CLASSES = ("disk", "square", "triangle", "star", "cross", "ring")
+FORMS: list[Points] = [regular(32), regular(4), regular(3), rays(5, 0.42), _cross(0.3), _ring(0.55)]
