@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mobilevision.backbones.loading import Classifier
 from mobilevision.backbones.presets import Preset
 from mobilevision.backbones.report import LoadReport
+from mobilevision.backbones.stages import levels_of, prune, tail_width, take_tail
 from mobilevision.errors import UserError
 from mobilevision.spec import BackboneSpec, Features, Needs
 
@@ -44,8 +45,8 @@ class Backbone(nn.Module):
         self.name, self.preset, self.channels = name, preset, channels
         self.model = model
         self.classifier, self.report = classifier, report
-        self._levels = _levels(model)
-        self.spec = BackboneSpec(pooled_width(model), {stride: width for stride, (_, width) in self._levels.items()})
+        self._levels, self._pools = levels_of(model), True
+        self.spec = BackboneSpec(pooled_width(model), self._widths(), tail_width(model, self._levels))
         self.register_buffer("mean", torch.tensor(preset.mean) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(preset.std) * 255, persistent=False)
 
@@ -60,8 +61,10 @@ class Backbone(nn.Module):
             Maps [batch, spec.strides[stride], ceil(height / stride), ceil(width / stride)], and [batch, spec.width].
 
         Raises:
-            UserError: a stride that this backbone does not have.
+            UserError: a stride that this backbone does not have, or a pooled vector after its last layers went.
         """
+        if needs.pooled and not self._pools:
+            raise UserError(f"{self.name} gives no pooled vector any more: its last layers were taken off it")
         x = self.normalize(images)
         if not needs.strides:
             return Features({}, self._pool(self.model.forward_features(x)) if needs.pooled else None)  # type: ignore[operator]
@@ -71,6 +74,46 @@ class Backbone(nn.Module):
             return Features(_by_stride(needs, indices, maps), None)
         x, maps = self.model.forward_intermediates(x, indices=indices)  # type: ignore[operator]
         return Features(_by_stride(needs, indices, maps), self._pool(x))
+
+    def split_tail(self) -> nn.Module:
+        """Cut the last stage off, as the second stage of a detector over regions (``Needs.tail``).
+
+        Its strides become 1, so that 7 x 7 stays 7 x 7, and its weights move with it; no map of stride 32 is left here.
+
+        Returns:
+            A module from [n, spec.strides[16], h, w] to [n, spec.tail, h, w].
+
+        Raises:
+            UserError: this backbone's last stage is not such a one.
+        """
+        if self.spec.tail is None:
+            raise UserError(f"{self.name} has no last stage that head=faster_rcnn could take: use head=faster_rcnn_fpn")
+        tail = take_tail(self.model, self._levels)
+        self._end_at(self._level(16))
+        return tail
+
+    def keep(self, needs: Needs) -> None:
+        """Remove the layers that ``needs`` does without, so that no weight waits for a gradient that never comes.
+
+        What stays keeps its name in the state dict; for the pooled vector everything stays.
+
+        Raises:
+            UserError: a stride that this backbone does not have.
+        """
+        if needs.pooled or not needs.strides:
+            return
+        deepest = max(self._level(stride) for stride in needs.strides)
+        prune(self.model, deepest)
+        self._end_at(deepest)
+
+    def _end_at(self, deepest: int) -> None:
+        """Note that only the maps up to timm's intermediate ``deepest`` are left."""
+        self._levels = {stride: level for stride, level in self._levels.items() if level[0] <= deepest}
+        self._pools = False
+        self.spec = BackboneSpec(self.spec.width, self._widths())
+
+    def _widths(self) -> dict[int, int]:
+        return {stride: width for stride, (_, width) in self._levels.items()}
 
     def normalize(self, images: Tensor) -> Tensor:
         """Pixels 0..255 [batch, channels, height, width] to what the weights expect, in the layers' float type.
@@ -99,15 +142,6 @@ class Backbone(nn.Module):
 def pooled_width(model: nn.Module) -> int:
     """Length of a timm model's pooled vector: the layer before its classifier."""
     return int(getattr(model, "head_hidden_size", None) or model.num_features)  # type: ignore[arg-type]
-
-
-def _levels(model: nn.Module) -> dict[int, tuple[int, int]]:
-    """Stride -> (index among timm's intermediates, channels); the deepest where several share a stride."""
-    if not hasattr(model, "forward_intermediates"):
-        return {}
-    noted = getattr(model, "feature_info", ())
-    infos = noted if isinstance(noted, list | tuple) else noted.info
-    return {info["reduction"]: (index, info["num_chs"]) for index, info in enumerate(infos)}
 
 
 def _by_stride(needs: Needs, indices: list[int], maps: list[Tensor]) -> dict[int, Tensor]:
