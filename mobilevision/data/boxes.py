@@ -87,6 +87,19 @@ class BoxTargets:
         places = np.repeat(starts - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
         return BoxTargets(counts, self.all[places])
 
+    def renumbered(self, numbers: NDArray[np.int64]) -> BoxTargets:
+        """The same boxes with class ``numbers[label]`` instead of ``label``."""
+        boxes = self.all
+        return BoxTargets(
+            np.diff(self.offsets), Boxes(boxes.boxes, numbers[boxes.labels], boxes.crowd, boxes.difficult, boxes.area)
+        )
+
+
+def boxes_a_class(targets: BoxTargets, classes: int) -> tuple[int, ...]:
+    """How many boxes each of ``classes`` classes has, regions that hold a crowd not counted."""
+    single = targets.all.labels[~targets.all.crowd]
+    return tuple(np.bincount(single, minlength=classes).tolist())
+
 
 def concatenate(parts: Sequence[Boxes]) -> Boxes:
     """All boxes of all parts, in order; none of no parts."""

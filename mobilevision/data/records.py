@@ -24,10 +24,11 @@ class Records(ABC):
     copy of such a list, because counting references writes to its pages.
 
     Attributes:
-        targets: int64 [n] for ``kind=class``; other kinds have other shapes, sample first.
+        targets: int64 [n] for ``kind=class``, :class:`~mobilevision.data.boxes.BoxTargets` for ``boxes``; an array with
+            the sample first for other kinds.
     """
 
-    targets: NDArray[Any]
+    targets: Any
 
     def __len__(self) -> int:
         return len(self.targets)

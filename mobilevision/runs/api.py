@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from mobilevision.runs.pictures import at
-from mobilevision.runs.preprocess import ImageLike, preprocess
+from mobilevision.runs.preprocess import ImageLike, Prepared, prepare, whole
 from mobilevision.runs.restore import load_run
 
 
@@ -60,29 +60,46 @@ class Model:
             UserError: a file that cannot be read, or an array that is no picture.
         """
         if _is_one(images):
-            return self.describe(self.raw([self.preprocess(images)])[0])  # type: ignore[arg-type]
+            return self.describe_all([self.prepare(images)])[0]  # type: ignore[arg-type]
         rows: list[dict[str, Any]] = []
         many: Sequence[ImageLike] = images  # type: ignore[assignment]
         for start in range(0, len(many), batch_size):
-            tensors = [self.preprocess(image) for image in many[start : start + batch_size]]
-            rows += [self.describe(prediction) for prediction in self.raw(tensors)]
+            rows += self.describe_all([self.prepare(image) for image in many[start : start + batch_size]])
         return rows
+
+    def prepare(self, image: ImageLike) -> Prepared:
+        """The picture as the model takes it, and how it lies there."""
+        return prepare(image, spec=self.task.data_spec, crop=self.task.backbone.preset.crop)
 
     def preprocess(self, image: ImageLike) -> Tensor:
         """The picture as the model takes it: uint8 [channels, height, width]."""
-        return preprocess(image, spec=self.task.data_spec, crop=self.task.backbone.preset.crop)
+        return self.prepare(image).pixels
 
     @torch.inference_mode()
     def raw(self, tensors: Sequence[Tensor]) -> list[dict[str, Tensor]]:
-        """The decoded prediction of each of some preprocessed pictures, on the CPU."""
+        """The decoded prediction of each of some preprocessed pictures, on the CPU; places are those of the input."""
         batch = torch.stack(list(tensors)).to(self.task.device).contiguous(memory_format=torch.channels_last)
         decoded = {name: value.cpu() for name, value in self.task.predict(batch).items()}
         return [at(decoded, place) for place in range(len(tensors))]
 
-    def describe(self, prediction: Mapping[str, Tensor]) -> dict[str, Any]:
-        """A prediction of :meth:`raw` as a row of plain values."""
-        row: dict[str, Any] = self.task.describe(prediction)
+    def describe_all(self, prepared: Sequence[Prepared]) -> list[dict[str, Any]]:
+        """What the model says of prepared pictures; places are pixels of the upright pictures themselves."""
+        predictions = self.raw([one.pixels for one in prepared])
+        return [self.describe(p, one) for p, one in zip(predictions, prepared, strict=True)]
+
+    def describe(self, prediction: Mapping[str, Tensor], prepared: Prepared | None = None) -> dict[str, Any]:
+        """A prediction of :meth:`raw` as a row of plain values; where it is told of what, places are the picture's."""
+        placed = prediction if prepared is None else self.task.locate(prediction, prepared.to_picture)
+        row: dict[str, Any] = self.task.describe(placed)
         return row
+
+    def draw(
+        self, image: ImageLike, prediction: Mapping[str, Tensor], prepared: Prepared, *, side: int = 640
+    ) -> Image.Image:
+        """A prediction of :meth:`raw` on the whole picture, whose longer side is ``side`` pixels at most."""
+        pixels = whole(image, channels=self.channels, side=side)
+        drawn: Image.Image = self.task.draw(pixels, self.task.locate(prediction, prepared.to_shown(pixels.shape)))
+        return drawn
 
 
 def load(run: str | Path, *, which: Literal["best", "last"] = "best", device: str | None = None) -> Model:

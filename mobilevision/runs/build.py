@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from mobilevision.runs.folder import RunFolder
 
 # Keys of an option's yaml that say what it fits; they are for the checks, not for the class.
-_METADATA = ("kinds", "kind", "name")
+_KINDS = ("kinds",)
+_OF_TASK = ("kind", "name")
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,10 @@ def build(cfg: DictConfig, *, run_dir: Path | None = None) -> Built:
         UserError: if data, weights or head cannot be had or do not fit; the message names the key and the fix.
     """
     backbone = build_backbone(cfg)
-    augment = instantiate(cfg.augment) if cfg.get("augment") else None
+    augment = instantiate(cfg.augment, drop=_KINDS) if cfg.get("augment") else None
     data = build_data(cfg, augment=augment)
-    spec = data.setup_data(
-        default_resolution=(backbone.preset.side, backbone.preset.side), crop=backbone.preset.crop, run_dir=run_dir
-    )
+    side = default_side(cfg, backbone)
+    spec = data.setup_data(default_resolution=(side, side), crop=backbone.preset.crop, run_dir=run_dir)
     task = build_task(cfg, spec, backbone, mix=mixing(augment))
     return Built(task=task, data=data, cost=measure(task))
 
@@ -87,23 +87,38 @@ def build_backbone(cfg: DictConfig) -> Backbone:
     return backbone
 
 
+def default_side(cfg: DictConfig, backbone: Backbone) -> int:
+    """Side of the input where ``data.resolution`` is null: what the head is made for, else what the weights expect."""
+    from hydra.utils import get_class
+
+    head: Any = get_class(cfg.head["_target_"])
+    return getattr(head, "side", None) or backbone.preset.side
+
+
 def build_data(cfg: DictConfig, *, augment: Any = None) -> DataModule:
     """The data module, nothing read yet."""
-    data: DataModule = instantiate(cfg.data, drop=("kinds",), augment=augment)
+    data: DataModule = instantiate(cfg.data, drop=_KINDS, augment=augment)
     return data
 
 
 def build_task(cfg: DictConfig, spec: DataSpec, backbone: Backbone, *, mix: Any = None) -> Any:
-    """The task over ``backbone`` for data of ``spec``; the head takes over the weights' classifier if it fits."""
-    head = instantiate(cfg.head, drop=("kinds",), backbone=backbone.spec, data=spec)
+    """The task over ``backbone`` for data of ``spec``.
+
+    The head takes over the weights' classifier if it fits, and the last stage if it needs it; of the backbone, layers
+    that the head takes nothing from are dropped.
+    """
+    head = instantiate(cfg.head, drop=_KINDS, backbone=backbone.spec, data=spec)
     if backbone.classifier is not None:
         head.load_classifier(*backbone.classifier)
+    if head.needs.tail:
+        head.take_tail(backbone.split_tail())
+    backbone.keep(head.needs)
     task = instantiate(
         cfg.task,
-        drop=_METADATA,
+        drop=_OF_TASK,
         backbone=backbone,
         head=head,
-        loss=instantiate(cfg.loss, data=spec),
+        loss=instantiate(cfg.loss, drop=_KINDS, data=spec),
         data=spec,
         optimizer=instantiate(cfg.optimizer, pretrained=backbone.report is not None),
         scheduler=instantiate(cfg.scheduler),

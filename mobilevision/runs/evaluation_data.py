@@ -9,6 +9,7 @@ import numpy as np
 import pytorch_lightning as pl
 from torch import distributed
 
+from mobilevision.data.boxes import BoxTargets
 from mobilevision.data.checks import refuse_or_skip
 from mobilevision.data.loader import BatchSource, Loader
 from mobilevision.data.sampler import EpochSampler
@@ -69,17 +70,19 @@ def in_order_of(samples: Samples, known: tuple[str, ...]) -> Records:
     Raises:
         UserError: samples of a class that is not known, with both lists.
     """
-    if samples.classes == known or samples.records.targets.ndim != 1:
+    targets = samples.records.targets
+    boxes = isinstance(targets, BoxTargets)
+    if samples.classes == known or not (boxes or targets.ndim == 1):
         return samples.records
     number = {name: index for index, name in enumerate(known)}
-    used = [samples.classes[index] for index in np.unique(samples.records.targets)]
+    used = [samples.classes[index] for index in np.unique(targets.all.labels if boxes else targets)]
     if foreign := [name for name in used if name not in number]:
         raise UserError(
             f"the data has classes that the model does not know: {_listed(foreign)}; the model knows: {_listed(known)}"
         )
     numbers = np.array([number.get(name, -1) for name in samples.classes], dtype=np.int64)
     mapped = samples.records.subset(np.arange(len(samples.records)))
-    mapped.targets = numbers[mapped.targets]
+    mapped.targets = targets.renumbered(numbers) if boxes else numbers[targets]
     return mapped
 
 
@@ -104,7 +107,9 @@ class EvaluationData(pl.LightningDataModule):
         self, *, records: Records, spec: DataSpec, crop: float, batch_size: int, workers: int, skip: SkipLog | None
     ) -> None:
         super().__init__()
-        self.source = BatchSource(records, channels=spec.channels, resolution=spec.resolution, crop=crop, skip=skip)
+        self.source = BatchSource(
+            records, channels=spec.channels, resolution=spec.resolution, fit=spec.fit, crop=crop, skip=skip
+        )
         self.batch_size, self.workers = batch_size, workers
 
     def test_dataloader(self) -> Loader:

@@ -55,7 +55,9 @@ def of_run(target: str | Path, changes: Sequence[str], split: str | None, skip: 
     samples = new_samples(data, split, log) if other_data else own_samples(data, spec, crop, split)
     side = _resolution(cfg.data.resolution) if other_data or cfg.data != restored.cfg.data else None
     records = in_order_of(samples, spec.classes)
-    return Subject(restored.task, replace(spec, resolution=side or spec.resolution), samples, records, cfg)
+    if side is not None and side != spec.resolution:  # a head may depend on it, as a detector's anchors do
+        restored = load_run(target, resolution=side)
+    return Subject(restored.task, replace(restored.task.data_spec, fit=data.fit), samples, records, cfg)
 
 
 def of_weights(changes: Sequence[str], split: str | None, skip: SkipLog) -> Subject:

@@ -24,6 +24,11 @@ class SplitFeatures(NamedTuple):
     places: Tensor
 
 
+def cacheable(task: Any) -> bool:
+    """Whether a task's features are small enough to be kept for every picture: the pooled ones are, maps are not."""
+    return bool(task.head.needs.pooled and not task.head.needs.strides)
+
+
 @torch.no_grad()
 def split_features(task: Any, data: Any, split: Literal["train", "val"]) -> SplitFeatures:
     """Features of every sample of a split, from unaugmented pictures, in evaluation mode.

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
 
-from mobilevision.data.geometry import centre_box
+from mobilevision.data.geometry import Affine, Frame, frame
 from mobilevision.data.loader import BatchSource
 from mobilevision.runs.folder import write_text
 
@@ -30,10 +31,11 @@ _SHOWN_SIDE = 320  # longer side of a drawn picture: the model's view, but as sh
 @final
 @dataclass(frozen=True)
 class Sample:
-    """One prediction: the place in the split, the loss, and the row that the task makes of it."""
+    """One prediction: the place in the split, the loss, the truth in words, and the row that the task makes of it."""
 
     index: int
     loss: float
+    truth: str
     row: dict[str, Any]
 
 
@@ -56,7 +58,7 @@ def write_pictures(task: Any, data: DataModule, folder: RunFolder, *, count: int
         samples = sorted(predictions(task, source, batch=data.batch_size, limit=limit), key=lambda s: -s.loss)
         chosen = choose(samples, count)
         files = draw_pictures(task, source, chosen, folder.predictions)
-    _write_rows(folder.predictions / "predictions.csv", task, source, samples, chosen)
+    _write_rows(folder.predictions / "predictions.csv", source, samples, chosen)
     return [folder.predictions / name for name in files]
 
 
@@ -66,12 +68,14 @@ def predictions(task: Any, source: BatchSource, *, batch: int, limit: int) -> It
     rows = np.arange(number) if number <= limit else np.linspace(0, number - 1, limit).astype(np.int64)
     for start in range(0, len(rows), batch):
         found = source.__getitems__([(0, int(index)) for index in rows[start : start + batch]])
-        outputs = task(found["image"].to(task.device))
-        target, decoded = found["target"].to(task.device), task.decode(outputs)
+        found = move_data_to_device(found, task.device)
+        outputs, target = task.outputs(found), found["target"]
+        decoded = task.decode(outputs)
         for place, index in enumerate(found["index"].tolist()):
             one = {"target": at(target, slice(place, place + 1))}
             loss = sum(task.loss(at(outputs, slice(place, place + 1)), one).values())
-            yield Sample(index, float(loss), task.describe(at(decoded, place)))
+            placed = task.locate(at(decoded, place), lies(source, index).to_input.inverse)
+            yield Sample(index, float(loss), task.truth(at(target, place)), task.describe(placed))
 
 
 def choose(samples: Sequence[Sample], count: int) -> dict[str, Sample]:
@@ -95,18 +99,30 @@ def draw_pictures(task: Any, source: BatchSource, chosen: dict[str, Sample], fol
     for name, sample in chosen.items():
         batch = source.__getitems__([(0, sample.index)])
         prediction = at(task.predict(batch["image"].to(task.device)), 0)
-        drawn = task.draw(view(source, sample.index), prediction, at(batch["target"], 0))
-        drawn.save(folder / name, optimize=True)
+        pixels, shown = view(source, sample.index)
+        placed = (task.locate(values, shown) for values in (prediction, at(batch["target"], 0)))
+        task.draw(pixels, *placed).save(folder / name, optimize=True)
     return list(chosen)
 
 
-def view(source: BatchSource, index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """What the model looks at, at the resolution that the file has, or at most 320 pixels a side."""
-    box = centre_box(source.records.shape(index), source.resolution, source.crop)
-    longer = max(source.resolution)
-    scale = min(_SHOWN_SIDE, max(longer, *box[2:])) / longer
-    size = (round(source.resolution[0] * scale), round(source.resolution[1] * scale))
-    return source.records.pixels(index, box=box, size=size, exact=True)
+def view(source: BatchSource, index: int) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], Affine]:
+    """What the model looks at, at the resolution that the file has, or at most 320 pixels a side; without distortion.
+
+    Returns:
+        The pixels, and the mapping from the model's input to them.
+    """
+    here = lies(source, index)
+    height, width = source.resolution if source.fit == "crop" else (here.box[3], here.box[2])
+    longer = max(height, width)
+    scale = min(_SHOWN_SIDE, max(longer, *here.box[2:])) / longer
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    pixels = source.records.pixels(index, box=here.box, size=size, exact=True)
+    return pixels, here.to_input.inverse.then(Frame(here.box, size).to_input)
+
+
+def lies(source: BatchSource, index: int) -> Frame:
+    """How a picture lies in the model's input when it is evaluated."""
+    return frame(source.records.shape(index), source.resolution, fit=source.fit, crop=source.crop)
 
 
 def at(value: Any, place: int | slice) -> Any:
@@ -118,13 +134,6 @@ def at(value: Any, place: int | slice) -> Any:
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return type(value)(*(at(inner, place) for inner in value))
     return type(value)(at(inner, place) for inner in value) if isinstance(value, list | tuple) else value
-
-
-def truth(task: Any, target: Any) -> str:
-    """A target in words: a class by its name, anything else as it is."""
-    if task.kind == "class":
-        return str(task.data_spec.classes[int(target)])
-    return json.dumps(target.tolist() if hasattr(target, "tolist") else target)
 
 
 @contextmanager
@@ -144,15 +153,12 @@ def flat(row: dict[str, Any]) -> dict[str, Any]:
     return {key: json.dumps(value) if isinstance(value, dict | list) else value for key, value in row.items()}
 
 
-def _write_rows(
-    path: Path, task: Any, source: BatchSource, samples: Sequence[Sample], chosen: dict[str, Sample]
-) -> None:
+def _write_rows(path: Path, source: BatchSource, samples: Sequence[Sample], chosen: dict[str, Sample]) -> None:
     drawn = {sample.index: name for name, sample in chosen.items()}
     lines = []
     for sample in samples:
-        said = truth(task, source.records.targets[sample.index])
-        head = {"file": source.records.name(sample.index), "truth": said}
-        tail: dict[str, Any] = {"correct": int(sample.row["label"] == said)} if "label" in sample.row else {}
+        head = {"file": source.records.name(sample.index), "truth": sample.truth}
+        tail: dict[str, Any] = {"correct": int(sample.row["label"] == sample.truth)} if "label" in sample.row else {}
         tail |= {"loss": round(sample.loss, 6), "picture": drawn.get(sample.index, "")}
         lines.append({**head, **flat(sample.row), **tail})
     text = io.StringIO()

@@ -116,23 +116,23 @@ def _chunk(
 ) -> None:
     """Predict for some files; adds to ``rows`` and ``skipped``."""
     from mobilevision.data.decode import UnreadablePictureError, printable
-    from mobilevision.runs.preprocess import whole
 
     read = []
     for path, name in files:
         try:
-            read.append((path, name, model.preprocess(os.fsdecode(path))))
+            read.append((path, name, model.prepare(os.fsdecode(path))))
         except UnreadablePictureError as error:
             reason = str(error).partition(" Mend or remove")[0].removeprefix(f"{printable(path)}: ")
             skipped.append({"file": printable(path), "reason": reason})
     if not read:
         return
-    for (path, name, _), prediction in zip(read, model.raw([tensor for *_, tensor in read]), strict=True):
-        row = {"file": printable(path), **model.describe(prediction)}
+    predictions = model.raw([prepared.pixels for *_, prepared in read])
+    for (path, name, prepared), prediction in zip(read, predictions, strict=True):
+        row = {"file": printable(path), **model.describe(prediction, prepared)}
         if out is not None:
             drawn = out / "pictures" / f"{name}.png"
             drawn.parent.mkdir(parents=True, exist_ok=True)
-            model.task.draw(whole(os.fsdecode(path), channels=model.channels), prediction).save(drawn)
+            model.draw(os.fsdecode(path), prediction, prepared).save(drawn)
             row["picture"] = str(drawn.relative_to(out))
         rows.append(row)
 
@@ -157,7 +157,7 @@ def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 def _say(rows: Sequence[dict[str, Any]], skipped: Sequence[dict[str, str]], out: Path, console: Console) -> None:
     for row in rows[:_SHOWN]:
-        said = "  ".join(str(row[key]) for key in ("label", "score") if key in row)
+        said = "  ".join(str(row[key]) for key in ("found", "label", "score") if key in row)
         console.print(f"{row['file']}  {said}", soft_wrap=True, markup=False)
     if len(rows) > _SHOWN:
         console.print(f"... and {len(rows) - _SHOWN} more")

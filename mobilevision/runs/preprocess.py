@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from mobilevision.data.canvas import on_canvas
 from mobilevision.data.decode import MODES, Picture, resample, to_mode
-from mobilevision.data.geometry import centre_box
+from mobilevision.data.geometry import Affine, Frame, frame
 from mobilevision.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,28 +23,60 @@ ImageLike = str | Path | Image.Image | np.ndarray[Any, Any]
 """A file, a Pillow image, or uint8 pixels [height, width] or [height, width, channels], RGB."""
 
 
-def preprocess(image: ImageLike, *, spec: DataSpec, crop: float) -> Tensor:
-    """The picture as the model takes it, uint8 [channels, height, width].
+class Prepared(NamedTuple):
+    """A picture as the model takes it.
 
-    EXIF rotation, centre crop, Pillow's antialiased bilinear resize: what every evaluation does.
+    Attributes:
+        pixels: uint8 [channels, height, width].
+        frame: how the picture lies in it.
+        shape: (height, width) of the upright picture.
+    """
+
+    pixels: Tensor
+    frame: Frame
+    shape: tuple[int, int]
+
+    @property
+    def to_picture(self) -> Affine:
+        """From pixels of the input to pixels of the picture."""
+        return self.frame.to_input.inverse
+
+    def to_shown(self, shown: tuple[int, ...]) -> Affine:
+        """From pixels of the input to those of the whole picture resized to (height, width)."""
+        return self.to_picture.then(Affine(shown[1] / self.shape[1], shown[0] / self.shape[0], 0.0, 0.0))
+
+
+def prepare(image: ImageLike, *, spec: DataSpec, crop: float) -> Prepared:
+    """The picture as the model takes it, and where it came to lie.
+
+    EXIF rotation, centre crop (or what else ``spec.fit`` says), Pillow's antialiased bilinear resize: what every
+    evaluation does.
 
     Args:
         image: a file, a Pillow image or uint8 pixels.
-        spec: the model's channels and side.
-        crop: share of the shorter side that is looked at.
+        spec: the model's channels, side and fit.
+        crop: share of the shorter side that is looked at, where the fit is ``crop``.
 
     Raises:
         UserError: the file cannot be read (an ``UnreadablePictureError``), or the array is not a picture.
     """
     if isinstance(image, str | bytes | os.PathLike):
         picture = Picture.read(image)
-        box = centre_box(picture.shape, spec.resolution, crop)
-        pixels = picture.pixels(spec.channels, box=box, size=spec.resolution, exact=True)
+        shape = picture.shape
+        lies = frame(shape, spec.resolution, fit=spec.fit, crop=crop)
+        pixels = picture.pixels(spec.channels, box=lies.box, size=lies.size, exact=True)
     else:
         upright = _upright(image, spec.channels)
-        box = centre_box((upright.height, upright.width), spec.resolution, crop)
-        pixels = resample(upright, box, spec.resolution)
-    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)
+        shape = upright.height, upright.width
+        lies = frame(shape, spec.resolution, fit=spec.fit, crop=crop)
+        pixels = resample(upright, lies.box, lies.size)
+    filled = on_canvas(pixels, lies, spec.resolution)
+    return Prepared(torch.from_numpy(np.array(filled)).permute(2, 0, 1), lies, shape)
+
+
+def preprocess(image: ImageLike, *, spec: DataSpec, crop: float) -> Tensor:
+    """The pixels of :func:`prepare`, uint8 [channels, height, width]."""
+    return prepare(image, spec=spec, crop=crop).pixels
 
 
 def whole(image: ImageLike, *, channels: int, side: int = 640) -> np.ndarray[Any, np.dtype[np.uint8]]:

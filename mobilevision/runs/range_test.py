@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric.utilities import move_data_to_device
 
 LOW, HIGH, STEPS = 1e-6, 1.0, 100
 SMOOTH = 0.9
@@ -92,8 +93,8 @@ def range_test(task: Any, data: Any, device: torch.device) -> RangeTest:
 
 def _step(task: Any, optimizer: torch.optim.Optimizer, batch: dict[str, Any], device: torch.device) -> float:
     optimizer.zero_grad()
-    outputs = task(batch["image"].to(device))
-    loss = torch.stack(list(task.loss(outputs, {**batch, "target": batch["target"].to(device)}).values())).sum()
+    moved = move_data_to_device(batch, device)
+    loss = torch.stack(list(task.loss(task.outputs(moved), moved).values())).sum()
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     return float(loss.detach())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,12 +29,15 @@ class Restored:
     folder: RunFolder
 
 
-def load_run(path: str | Path, *, which: Literal["best", "last"] = "best") -> Restored:
+def load_run(
+    path: str | Path, *, which: Literal["best", "last"] = "best", resolution: tuple[int, int] | None = None
+) -> Restored:
     """Rebuild a run's model from its config and a checkpoint; no data and no pretrained weights are read.
 
     Args:
         path: the run folder.
         which: the checkpoint.
+        resolution: (height, width) of another input than the run's.
 
     Raises:
         UserError: if the folder holds no run, or the checkpoint cannot be read or does not fit its config.
@@ -55,11 +58,13 @@ def load_run(path: str | Path, *, which: Literal["best", "last"] = "best") -> Re
     bare = cfg.copy()
     OmegaConf.update(bare, "backbone.weights", None, force_add=True)
     OmegaConf.update(bare, "backbone.preset", known["preset"], force_add=True)
-    task = build_task(bare, DataSpec.from_dict(known["data"]), build_backbone(bare))
+    spec = DataSpec.from_dict(known["data"])
+    task = build_task(bare, replace(spec, resolution=resolution or spec.resolution), build_backbone(bare))
     try:
         task.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
         raise UserError(f"{file}: does not fit the run's config.yaml: {str(error).splitlines()[1].strip()}") from error
+    task.decision = known.get("decision", {})
     task.eval()
     return Restored(task=task, cfg=cfg, folder=folder)
 

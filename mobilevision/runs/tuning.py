@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch.utils._pytree import tree_leaves
 
 from mobilevision.errors import UserError
 from mobilevision.runs.folder import RunFolder, write_text
@@ -86,7 +87,7 @@ def _memory_of_step(task: Any, device: torch.device) -> Callable[[int], float]:
         images = torch.randint(0, 256, (size, spec.channels, *spec.resolution), dtype=torch.uint8, device=device)
         outputs = task(images.to(memory_format=torch.channels_last))
         # Any scalar of the outputs makes the backward pass that the real loss makes.
-        leaves = torch.utils._pytree.tree_leaves(outputs)
+        leaves = [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, torch.Tensor) and leaf.requires_grad]
         loss = torch.stack([leaf.float().square().mean() for leaf in leaves]).sum()
         loss.backward()  # type: ignore[no-untyped-call]
         task.zero_grad(set_to_none=True)

@@ -25,6 +25,7 @@ from torch import Tensor
 from mobilevision.runs.build import Built, build
 from mobilevision.runs.compose import compose
 from mobilevision.runs.folder import RunFolder, write_text
+from mobilevision.runs.pictures import at
 from mobilevision.runs.restore import load_run
 
 SAMPLES = 8
@@ -148,8 +149,8 @@ def predicts(built: Built, batch: dict[str, Any]) -> None:
     """Predictions come batch first, read as a row of plain values, and are drawn."""
     task = built.task.eval()
     predictions = task.predict(batch["image"])
-    for index, target in enumerate(batch["target"]):
-        one = {name: value[index] for name, value in predictions.items()}
+    for index in range(len(batch["index"])):
+        one, target = at(predictions, index), at(batch["target"], index)
         assert json.dumps(task.describe(one)), "describe() gives no plain values"
         image = batch["image"][index].permute(1, 2, 0).contiguous().numpy()
         for truth in (None, target):
@@ -157,7 +158,7 @@ def predicts(built: Built, batch: dict[str, Any]) -> None:
 
 
 def _loss(task: Any, batch: dict[str, Any]) -> Tensor:
-    loss = torch.stack(list(task.loss(task(batch["image"]), batch).values())).sum()
+    loss = torch.stack(list(task.loss(task.outputs(batch), batch).values())).sum()
     assert torch.isfinite(loss), f"the loss is {float(loss)}"
     return loss
 

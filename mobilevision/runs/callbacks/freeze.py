@@ -7,14 +7,15 @@ from typing import Any, final
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
-from mobilevision.runs.features import split_features
+from mobilevision.runs.features import cacheable, split_features
 
 
 @final
 class Freeze(Callback):
     """Freezes the backbone before ``epochs``; its features can then be computed once and reused.
 
-    Cached features are those of the unaugmented pictures. A resumed run computes them again.
+    Cached features are those of the unaugmented pictures. A resumed run computes them again. Feature maps, which
+    detectors look at, are not cached: there the pictures go through the frozen backbone, augmented, at every epoch.
 
     Args:
         epochs: epochs to hold it; the run's length or more makes it a probe.
@@ -31,7 +32,7 @@ class Freeze(Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Hold the statistics; fill the cache, where it will be read."""
         pl_module.hold_statistics = self.statistics
-        if self.cache and trainer.current_epoch < self.epochs:
+        if self.cache and cacheable(pl_module) and trainer.current_epoch < self.epochs:
             data = trainer.datamodule  # type: ignore[attr-defined]
             computed = {split: split_features(pl_module, data, split) for split in ("train", "val")}
             data.cache_features(

@@ -15,7 +15,8 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor, nn
 
-from mobilevision.runs.features import SplitFeatures, split_features
+from mobilevision.errors import UserError
+from mobilevision.runs.features import SplitFeatures, cacheable, split_features
 
 
 @final
@@ -36,6 +37,10 @@ class Probe(Callback):
         """Fit, unless this run was started before."""
         if trainer.ckpt_path is not None or trainer.global_step:
             return
+        if not cacheable(pl_module):
+            raise UserError(
+                "probe.enabled=true fits a head on pooled features; this one takes maps: probe.enabled=false"
+            )
         data = trainer.datamodule  # type: ignore[attr-defined]
         train, val = (split_features(pl_module, data, split) for split in ("train", "val"))
         start = copy.deepcopy(pl_module.head.state_dict())
