@@ -1,0 +1,184 @@
+"""Which default boxes fit a data set: how well given ones cover its boxes, and better ones by clustering.
+
+Clusters of shapes under the distance 1 - IoU are from YOLOv2 (arXiv 1612.08242, section 2). Here they are only
+candidates: what counts is the overlap with the boxes that really stand on a map, at its places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Sizes = list[list[tuple[float, float]]]
+"""For each map, (width, height) of the boxes at each of its places, as fractions of the input's sides."""
+
+ENOUGH = 0.5  # IoU from which a box counts as found by matching
+_ROUNDS = 100
+
+
+class Places(NamedTuple):
+    """Where the boxes of a map are centred, as fractions of the input's sides.
+
+    Attributes:
+        x: float64 [columns], ascending.
+        y: float64 [rows], ascending.
+    """
+
+    x: Floats
+    y: Floats
+
+    @property
+    def spacing(self) -> float:
+        """From one place to the next, the larger of both directions; 1 where there is only one."""
+        return float(max(1 / len(self.x), 1 / len(self.y)))
+
+
+class Coverage(NamedTuple):
+    """How well default boxes cover a data set.
+
+    Attributes:
+        recall: share of the boxes that some default box overlaps with an IoU of at least 0.5.
+        mean: mean over the boxes of the best IoU.
+    """
+
+    recall: float
+    mean: float
+
+
+def coverage(boxes: Floats, places: Sequence[Places], sizes: Sequence[Sequence[tuple[float, float]]]) -> Coverage:
+    """How well default boxes of ``sizes`` at ``places`` cover ``boxes``.
+
+    Args:
+        boxes: float64 [n, 4], (left, top, right, bottom) as fractions of the input's sides.
+        places: of each map.
+        sizes: of each map.
+    """
+    best = np.zeros(len(boxes))
+    for where, shapes in zip(places, sizes, strict=True):
+        if len(shapes):
+            best = np.maximum(best, overlaps(boxes, where, np.asarray(shapes, dtype=np.float64)).max(axis=1))
+    return Coverage(float(np.mean(best >= ENOUGH)), float(np.mean(best)))
+
+
+def overlaps(boxes: Floats, places: Places, shapes: Floats) -> Floats:
+    """The best IoU of each box with each shape, over all places of a map: that of the nearest one.
+
+    Args:
+        boxes: float64 [n, 4], (left, top, right, bottom) as fractions of the input's sides.
+        places: of the map.
+        shapes: float64 [s, 2], (width, height) as fractions of the input's sides.
+
+    Returns:
+        float64 [n, s].
+    """
+    shared = np.ones((len(boxes), len(shapes)))
+    for axis, centres in enumerate(places):
+        low, high = boxes[:, axis], boxes[:, axis + 2]
+        centre = _nearest(centres, (low + high) / 2)[:, None]
+        half = shapes[None, :, axis] / 2
+        shared *= np.clip(np.minimum(centre + half, high[:, None]) - np.maximum(centre - half, low[:, None]), 0, None)
+    return _iou(shared, boxes[:, 2:] - boxes[:, :2], shapes)
+
+
+def cluster(shapes: Floats, count: int, rng: np.random.Generator) -> Floats:
+    """Cluster shapes by k-means under the distance 1 - IoU of boxes with one centre.
+
+    Args:
+        shapes: float64 [n, 2], (width, height).
+        count: clusters; fewer come back where there are not as many different shapes.
+        rng: chooses where to begin (k-means++).
+
+    Returns:
+        float64 [k, 2], the middle (median) of each cluster, ascending by area.
+    """
+    centres = _begin(shapes, min(count, len(np.unique(shapes, axis=0))), rng)
+    chosen = np.full(len(shapes), -1)
+    for _ in range(_ROUNDS):
+        nearest = _alike(shapes, centres).argmax(axis=1)
+        if np.array_equal(nearest, chosen):
+            break
+        chosen = nearest
+        for index in np.unique(chosen):
+            centres[index] = np.median(shapes[chosen == index], axis=0)
+    ordered: Floats = centres[np.argsort(centres.prod(axis=1))]
+    return ordered
+
+
+def plan(
+    boxes: Floats,
+    places: Sequence[Places],
+    sizes: Sequence[Sequence[tuple[float, float]]],
+    rng: np.random.Generator,
+    *,
+    count: int | None = None,
+) -> Sizes:
+    """Propose default boxes that cover ``boxes`` better.
+
+    The map with the fewest places chooses first, so that each map serves boxes as large as its places are far apart.
+    It takes, one by one, the shape that covers most of what is not covered so far: a cluster, or one of its own boxes.
+
+    Args:
+        boxes: float64 [n, 4], n > 0, (left, top, right, bottom) as fractions of the input's sides.
+        places: of each map.
+        sizes: of each map, as they are now.
+        rng: for the clustering.
+        count: boxes at each place; None keeps as many as each map has.
+
+    Returns:
+        Sizes for each map, ascending by area.
+    """
+    slots = [count or len(shapes) for shapes in sizes]
+    clusters = cluster(boxes[:, 2:] - boxes[:, :2], sum(slots), rng)
+    best = np.zeros(len(boxes))
+    chosen: list[Floats] = [np.zeros((0, 2)) for _ in slots]
+    for index in np.argsort([len(where.x) * len(where.y) for where in places], kind="stable"):
+        fitting = clusters[clusters.max(axis=1) >= places[index].spacing / 2]
+        candidates = np.concatenate([np.asarray(sizes[index], dtype=np.float64).reshape(-1, 2), fitting])
+        rows, best = _greedy(overlaps(boxes, places[index], candidates), best, slots[index])
+        chosen[index] = candidates[rows]
+    return [[(float(w), float(h)) for w, h in each[np.argsort(each.prod(axis=1))]] for each in chosen]
+
+
+def _greedy(table: Floats, best: Floats, count: int) -> tuple[list[int], Floats]:
+    """Columns of ``table`` [n, s] that together raise ``best`` [n] most, and ``best`` with them."""
+    picked: list[int] = []
+    for _ in range(min(count, table.shape[1])):
+        reached = np.maximum(best[:, None], table)
+        worth = reached.mean(axis=0) + (reached >= ENOUGH).mean(axis=0)
+        worth[picked] = -1
+        picked.append(int(worth.argmax()))
+        best = np.maximum(best, table[:, picked[-1]])
+    return picked, best
+
+
+def _nearest(centres: Floats, values: Floats) -> Floats:
+    right = np.clip(np.searchsorted(centres, values), 1, max(1, len(centres) - 1))
+    left = right - 1
+    right = np.minimum(right, len(centres) - 1)
+    nearer: Floats = np.where(values - centres[left] <= centres[right] - values, centres[left], centres[right])
+    return nearer
+
+
+def _alike(shapes: Floats, centres: Floats) -> Floats:
+    """IoU [n, k] of boxes with one centre."""
+    return _iou(np.minimum(shapes[:, None], centres).prod(axis=2), shapes, centres)
+
+
+def _iou(shared: Floats, first: Floats, second: Floats) -> Floats:
+    """IoU [n, k] from the shared area [n, k] and the (width, height) of both, [n, 2] and [k, 2]; 0 of two empty ones."""
+    union = first.prod(axis=1)[:, None] + second.prod(axis=1) - shared
+    result: Floats = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return result
+
+
+def _begin(shapes: Floats, count: int, rng: np.random.Generator) -> Floats:
+    """k-means++: far from those before, at random."""
+    centres = shapes[rng.integers(len(shapes))][None]
+    while len(centres) < count:
+        far = (1 - _alike(shapes, centres).max(axis=1)) ** 2
+        centres = np.concatenate([centres, shapes[rng.choice(len(shapes), p=far / far.sum())][None]])
+    return centres
