@@ -165,11 +165,12 @@ def _nearest(centres: Floats, values: Floats) -> Floats:
 
 def _alike(shapes: Floats, centres: Floats) -> Floats:
     """IoU [n, k] of boxes with one centre."""
-    return _iou(np.minimum(shapes[:, None], centres).prod(axis=2), shapes, centres)
+    shared: Floats = np.minimum(shapes[:, None], centres).prod(axis=2)
+    return _iou(shared, shapes, centres)
 
 
 def _iou(shared: Floats, first: Floats, second: Floats) -> Floats:
-    """IoU [n, k] from the shared area [n, k] and the (width, height) of both, [n, 2] and [k, 2]; 0 of two empty ones."""
+    """IoU [n, k] from the shared area [n, k] and (width, height) of both, [n, 2] and [k, 2]; 0 of two empty ones."""
     union = first.prod(axis=1)[:, None] + second.prod(axis=1) - shared
     result: Floats = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
     return result
