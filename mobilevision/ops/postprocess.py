@@ -1,0 +1,119 @@
+"""From class scores and box offsets to detections.
+
+Equal to torchvision's ``SSD.postprocess_detections`` without its loop over classes. Suppression never lets a low score
+remove a higher one, so the best ``most`` detections can be had from the highest scores alone: a few hundred are looked
+at, and more only where too few of these survive.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchvision.ops import nms
+
+from mobilevision.ops.candidates import Candidates, Weights
+from mobilevision.ops.coding import decode
+
+FIRST = 4
+"""How many candidates are looked at first, times the detections wanted; then four times as many, and so on."""
+
+
+def detections(
+    candidates: Candidates,
+    *,
+    resolution: tuple[int, int],
+    score_threshold: float,
+    iou: float,
+    per_class: int | None,
+    most: int,
+    classes: int | None = None,
+) -> dict[str, Tensor]:
+    """Softmax, the best of each class, non-maximum suppression within each class, the best of all.
+
+    Args:
+        candidates: raw outputs of a batch.
+        resolution: (height, width) of the input in pixels, to which boxes are clipped.
+        score_threshold: only scores above it become detections.
+        iou: boxes of one class that overlap a better one by more than this are dropped.
+        per_class: at most this many of each class go into suppression; None for all.
+        most: detections of a picture, D.
+        classes: how many of the outputs after background mean something; None for all.
+
+    Returns:
+        ``boxes`` float32 [B, D, 4], (left, top, right, bottom) in pixels of the input; ``scores`` float32 [B, D],
+        descending, 0 where there is no detection; ``labels`` int64 [B, D], -1 there. On meta tensors, only shapes.
+    """
+    scores = candidates.logits.detach().float().softmax(dim=-1)[..., 1:][..., :classes]
+    batch = len(scores)
+    boxes, best = scores.new_zeros(batch, most, 4), scores.new_zeros(batch, most)
+    labels = torch.full((batch, most), -1, dtype=torch.int64, device=scores.device)
+    if scores.is_meta:
+        return {"boxes": boxes, "scores": best, "labels": labels}
+    passing = (scores > score_threshold) & candidates.valid[:, :, None]
+    for row in range(batch):
+        places = passing[row].flatten().nonzero()[:, 0]
+        source = _Source(
+            scores[row].flatten()[places], places, candidates.deltas[row], candidates.references[row], scores.shape[2]
+        )
+        found = _best(source, candidates.weights, resolution, iou, per_class, most)
+        count = len(found[1])
+        boxes[row, :count], best[row, :count], labels[row, :count] = found
+    return {"boxes": boxes, "scores": best, "labels": labels}
+
+
+class _Source(NamedTuple):
+    """One picture's candidates: n scores above the threshold, and where each stands among all [A, classes]."""
+
+    scores: Tensor
+    places: Tensor
+    deltas: Tensor
+    references: Tensor
+    classes: int
+
+
+def _best(
+    source: _Source,
+    weights: Weights,
+    resolution: tuple[int, int],
+    iou: float,
+    per_class: int | None,
+    most: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes, scores and labels of one picture's detections, best first."""
+    count = len(source.scores)
+    take = min(count, FIRST * most)
+    while True:
+        scores, order = source.scores.topk(take)
+        places = source.places[order]
+        labels = places % source.classes
+        if per_class is not None and take > per_class:
+            kept = _rank(labels) < per_class
+            scores, places, labels = scores[kept], places[kept], labels[kept]
+        boxes = _boxes(source, places, weights, resolution)
+        # Classes lie side by side, so that one suppression serves all; float64 keeps the overlaps exact.
+        shifted = boxes.double() + (labels * (max(resolution) + 1.0))[:, None]
+        kept = nms(shifted, scores.double(), iou)[:most]
+        if len(kept) == most or take == count:
+            return boxes[kept], scores[kept], labels[kept]
+        take = min(count, FIRST * take)
+
+
+def _boxes(source: _Source, places: Tensor, weights: Weights, resolution: tuple[int, int]) -> Tensor:
+    """Boxes of the candidates at some places, cut to the input."""
+    anchors = places // source.classes
+    deltas = source.deltas[anchors]
+    if deltas.ndim == 3:
+        deltas = deltas[torch.arange(len(places), device=places.device), places % source.classes + 1]
+    boxes = decode(deltas.detach(), source.references[anchors], weights)
+    height, width = resolution
+    return boxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
+
+
+def _rank(labels: Tensor) -> Tensor:
+    """How many of the same label stand before each."""
+    ordered, order = labels.sort(stable=True)
+    places = torch.arange(len(labels), device=labels.device)
+    starts = torch.searchsorted(ordered, ordered)  # where each label begins
+    return torch.empty_like(labels).scatter_(0, order, places - starts)
