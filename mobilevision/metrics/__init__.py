@@ -1,7 +1,8 @@
 """Metrics: torchmetrics objects that add up over batches and processes."""
 
 from mobilevision.metrics.classification import ClassificationMetrics
+from mobilevision.metrics.detection import DetectionMetrics
 from mobilevision.metrics.meter import StageMeter
 from mobilevision.metrics.metric import TaskMetric
 
-__all__ = ["ClassificationMetrics", "StageMeter", "TaskMetric"]
+__all__ = ["ClassificationMetrics", "DetectionMetrics", "StageMeter", "TaskMetric"]

@@ -1,0 +1,145 @@
+"""COCO's precision and recall of detections, by pycocotools or, equal and faster, by faster-coco-eval."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from importlib.util import find_spec
+from typing import Any, Literal, NamedTuple, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobilevision.errors import UserError
+from mobilevision.metrics.box_matching import Pairs, area, pairs
+from mobilevision.metrics.scenes import Scenes
+
+Engine = Literal["auto", "faster", "pycocotools"]
+_AREAS = ("all", "small", "medium", "large")
+_MOST = (1, 10, 100)
+
+
+class Accumulated(NamedTuple):
+    """What COCO's evaluation comes to; -1 where a class has no true box of a size.
+
+    Attributes:
+        precision: float64 [10 overlaps, 101 recalls, K, 4 sizes, 3 numbers of detections].
+        recall: float64 [10 overlaps, K, 4 sizes, 3 numbers of detections].
+    """
+
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+
+
+@final
+class Annotations:
+    """Boxes as the dictionaries that both libraries read, and the overlaps that both would compute.
+
+    Args:
+        scenes: what is evaluated.
+    """
+
+    def __init__(self, scenes: Scenes) -> None:
+        self._scenes = scenes
+        self.pictures = list(range(scenes.pictures))
+        self.classes = list(range(scenes.classes))
+        self.overlaps = _matrices(scenes, pairs(scenes.found, scenes.truth))
+
+    def truth(self) -> Iterator[dict[str, Any]]:
+        """True boxes. An ignored one says crowd, so that it can be found more than once; its overlap is its own."""
+        truth = self._scenes.truth
+        columns = (*self._place(truth.group), truth.area.tolist(), truth.ignored.astype(int).tolist())
+        for number, (image, label, size, ignored) in enumerate(zip(*columns, strict=True), 1):
+            yield {
+                "id": number,
+                "image_id": image,
+                "category_id": label,
+                "area": size,
+                "iscrowd": ignored,
+                "ignore": ignored,
+            }
+
+    def found(self) -> Iterator[dict[str, Any]]:
+        """Detections."""
+        found = self._scenes.found
+        columns = (*self._place(found.group), area(found.boxes).tolist(), found.scores.tolist())
+        for number, (image, label, size, score) in enumerate(zip(*columns, strict=True), 1):
+            yield {"id": number, "image_id": image, "category_id": label, "area": size, "score": score}
+
+    def _place(self, group: NDArray[np.int64]) -> tuple[list[int], list[int]]:
+        return self._scenes.picture(group).tolist(), self._scenes.label(group).tolist()
+
+
+def _matrices(scenes: Scenes, candidates: Pairs) -> dict[tuple[int, int], NDArray[np.float64]]:
+    """(picture, class) -> overlaps [detections, true boxes], where there are both."""
+    group = scenes.truth.group[candidates.truth]
+    starts = np.flatnonzero(np.diff(group, prepend=-1))
+    if not len(starts):
+        return {}
+    first = candidates.truth[starts]
+    boxes = np.searchsorted(scenes.truth.group, group[starts], side="right") - first
+    blocks = np.split(candidates.overlap, starts[1:])
+    places = zip(scenes.picture(group[starts]).tolist(), scenes.label(group[starts]).tolist(), strict=True)
+    return {place: block.reshape(-1, width) for place, block, width in zip(places, blocks, boxes.tolist(), strict=True)}
+
+
+def accumulate(scenes: Scenes, *, engine: Engine = "auto") -> Accumulated:
+    """Evaluate as COCO does; nothing is printed.
+
+    Args:
+        scenes: what is evaluated.
+        engine: ``auto`` takes faster-coco-eval where it is installed, else pycocotools; their numbers are equal.
+
+    Raises:
+        UserError: ``faster`` is asked for and not installed.
+    """
+    if scenes.pictures == 0:
+        none = -np.ones((10, 101, scenes.classes, len(_AREAS), len(_MOST)))
+        return Accumulated(none, none[:, 0])
+    evaluation = _evaluation(Annotations(scenes), engine)
+    with redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+        evaluation.evaluate()
+        evaluation.accumulate()
+    found = evaluation.eval
+    return Accumulated(np.asarray(found["precision"]), np.asarray(found["recall"]))
+
+
+def _evaluation(annotations: Annotations, engine: Engine) -> Any:
+    installed = find_spec("faster_coco_eval") is not None
+    if engine == "faster" and not installed:
+        raise UserError("engine=faster needs faster-coco-eval: pip install 'mobilevision[fast]'")
+    if engine == "pycocotools" or not installed:
+        from mobilevision.metrics.coco_plain import PlainEvaluation
+
+        return PlainEvaluation(annotations)
+    from mobilevision.metrics.coco_fast import FastEvaluation
+
+    return FastEvaluation(annotations)
+
+
+def summary(result: Accumulated) -> dict[str, float]:
+    """COCO's twelve numbers, AP at an overlap of one half first.
+
+    A size of which no true box is evaluated is left out. Without any true box, what is over all sizes is 0.
+
+    Args:
+        result: of :func:`accumulate`.
+    """
+    precision, recall = result.precision[..., -1], result.recall
+    values = {"map_50": precision[0, :, :, 0], "map": precision[..., 0], "map_75": precision[5, :, :, 0]}
+    values |= {f"map_{name}": precision[..., place] for place, name in enumerate(_AREAS) if place}
+    values |= {f"mar_{most}": recall[:, :, 0, place] for place, most in enumerate(_MOST)}
+    values |= {f"mar_{name}": recall[:, :, place, -1] for place, name in enumerate(_AREAS) if place}
+    means = {name: _mean(value) for name, value in values.items()}
+    return {
+        name: 0.0 if mean is None else mean
+        for name, mean in means.items()
+        if mean is not None or not name.endswith(_AREAS)
+    }
+
+
+def _mean(values: NDArray[np.float64]) -> float | None:
+    """Mean of what is measured, or None."""
+    measured = values[values > -1]
+    return float(measured.mean()) if measured.size else None
