@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mobilevision.data.boxes import BoxTargets, boxes_a_class
 from mobilevision.data.records import Problem, Splits
 from mobilevision.data.skipped import SkipLog
 from mobilevision.errors import UserError
@@ -60,11 +61,21 @@ def unseen_classes(splits: Splits) -> None:
     splits.classes = tuple(c for c, s in zip(splits.classes, seen, strict=True) if s)
 
 
+def classes_without_boxes(splits: Splits) -> None:
+    """Note the classes that no training picture shows; they stay, so that numbers and outputs are those of the set."""
+    if splits.train is None or not isinstance(splits.train.targets, BoxTargets):
+        return
+    counts = boxes_a_class(splits.train.targets, len(splits.classes))
+    if lacking := [name for name, count in zip(splits.classes, counts, strict=True) if not count]:
+        listed = ", ".join(lacking[:SHOWN]) + (", ..." if len(lacking) > SHOWN else "")
+        splits.notes.append(f"{len(lacking)} of {len(splits.classes)} classes have no training box: {listed}")
+
+
 def enough(splits: Splits, root: object, kind: str) -> None:
     """Check that there is something to learn or to judge by.
 
     Raises:
-        UserError: no pictures, or fewer than two classes.
+        UserError: no pictures, fewer than two classes, or a train without a box.
     """
     if not any(len(records) for _, records in splits.items()):
         raise UserError(f"data.root={root}: no pictures found")
@@ -73,3 +84,5 @@ def enough(splits: Splits, root: object, kind: str) -> None:
             f"data.root={root}: found {len(splits.classes)} class ({', '.join(splits.classes)}); at least two are"
             " needed, as folders root/CLASS/picture or a CSV with columns path,label"
         )
+    if kind == "boxes" and splits.train is not None and not len(splits.train.targets.all):
+        raise UserError(f"data.root={root}: none of the {len(splits.train)} training pictures has a box")

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, final
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from mobilevision.data.augment import Augment
+from mobilevision.data.boxes import Framed
 from mobilevision.data.decode import UnreadablePictureError
-from mobilevision.data.geometry import centre_box
-from mobilevision.data.records import Pixels, Records
+from mobilevision.data.records import Records
 from mobilevision.data.sampler import DRAW, EpochSampler, Key, stream
 from mobilevision.data.skipped import SkipLog
+from mobilevision.data.view import Augmentation, Sample, View
 from mobilevision.errors import UserError
 from mobilevision.spec import Features
 
 Batch = dict[str, Any]
-"""image uint8 [B, C, H, W] in channels_last memory (or features: Features), target [B, ...], index int64 [B]."""
+"""image uint8 [B, C, H, W] in channels_last memory (or features: Features), target [B, ...], index int64 [B].
+
+The target of boxes is a dict of padded tensors, see :data:`mobilevision.data.boxes.Target`.
+"""
 
 
 @final
@@ -31,7 +34,8 @@ class BatchSource(Dataset[Batch]):
         records: the split.
         channels: channels of a picture.
         resolution: (height, width) of the model's input in pixels.
-        crop: share of the shorter side that evaluation looks at.
+        crop: share of the shorter side that evaluation looks at, for ``fit=crop``.
+        fit: how a picture comes to lie in the input, see :func:`mobilevision.data.geometry.frame`.
         seed: seed of the augmentation.
         augment: the augmentation, or None for the exact evaluation path.
         skip: where to write unreadable pictures that are left out of their batch; None raises.
@@ -44,11 +48,13 @@ class BatchSource(Dataset[Batch]):
         channels: int,
         resolution: tuple[int, int],
         crop: float,
+        fit: str = "crop",
         seed: int = 0,
-        augment: Augment | None = None,
+        augment: Augmentation | None = None,
         skip: SkipLog | None = None,
     ) -> None:
-        self.records, self.channels, self.resolution, self.crop = records, channels, resolution, crop
+        self.records, self.channels, self.resolution, self.crop, self.fit = records, channels, resolution, crop, fit
+        self.view = View(records, channels=channels, resolution=resolution, fit=fit, crop=crop)
         self.seed, self.augment, self.skip = seed, augment, skip
         self.features: Features | None = None
         self.until_epoch = 0
@@ -79,32 +85,27 @@ class BatchSource(Dataset[Batch]):
         if self.cached(keys[0][0]):
             return self._cached_batch(indices)
         buffer = torch.empty((len(keys), *self.resolution, self.channels), dtype=torch.uint8)
-        view = buffer.numpy()
+        rows = buffer.numpy()
         kept: list[int] = []
+        targets: list[Framed | None] = []
         for epoch, index in keys:
             try:
-                view[len(kept)] = self.sample(epoch, index)
+                rows[len(kept)], target = self.sample(epoch, index)
                 kept.append(index)
+                targets.append(target)
             except UnreadablePictureError as error:
                 if self.skip is None:
                     raise
                 self.skip.add(self.records.name(index), str(error))
         if not kept:
             raise UserError(f"every picture of a batch is unreadable, the last one {self.records.name(indices[-1])}")
-        return {"image": buffer[: len(kept)].permute(0, 3, 1, 2), **self._labels(kept)}
+        return {"image": buffer[: len(kept)].permute(0, 3, 1, 2), **self._labels(kept, targets)}
 
-    def sample(self, epoch: int, index: int) -> Pixels:
-        """One picture as the model gets it, uint8 [height, width, channels]; a function of seed, epoch and index."""
+    def sample(self, epoch: int, index: int) -> Sample:
+        """One sample as the model gets it; a function of seed, epoch and index."""
         if self.augment is None:
-            box = centre_box(self.records.shape(index), self.resolution, self.crop)
-            return self.records.pixels(index, box=box, size=self.resolution, exact=True)
-        rng, shape = stream(DRAW, self.seed, epoch, index), self.records.shape(index)
-        drawn, flip = self.augment.draw(rng, *shape, aspect=self.resolution[1] / self.resolution[0])
-        box = drawn or centre_box(shape, self.resolution, self.crop)
-        pixels = self.records.pixels(index, box=box, size=self.resolution)
-        if flip:  # by torch: NumPy copies a mirrored view byte by byte, fifteen times slower
-            pixels = torch.from_numpy(pixels).flip(1).numpy()
-        return self.augment.pixels(pixels, rng)
+            return self.view.sample(index)
+        return self.augment.sample(self.view, index, stream(DRAW, self.seed, epoch, index))
 
     def serve(self, features: Features, until_epoch: int, index: Tensor | None) -> None:
         """Give features instead of pictures before ``until_epoch``.
@@ -135,8 +136,8 @@ class BatchSource(Dataset[Batch]):
         rows = indices if self._row_of is None else self._row_of[indices]
         return Features({s: m[rows] for s, m in maps.items()}, None if pooled is None else pooled[rows])
 
-    def _labels(self, indices: list[int]) -> dict[str, Tensor]:
-        return {"target": torch.as_tensor(self.records.targets[indices]), "index": torch.tensor(indices)}
+    def _labels(self, indices: list[int], drawn: Sequence[Framed | None] = ()) -> dict[str, Any]:
+        return {"target": self.view.targets(indices, drawn), "index": torch.tensor(indices)}
 
 
 @final

@@ -13,13 +13,15 @@ import torch
 from torch import Tensor, distributed
 
 from mobilevision.data import checks
-from mobilevision.data.augment import Augment
+from mobilevision.data.boxes import BoxTargets, boxes_a_class
 from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.geometry import FITS
 from mobilevision.data.loader import BatchSource, Loader
 from mobilevision.data.records import Records, Splits
 from mobilevision.data.sampler import EpochSampler
 from mobilevision.data.skipped import SkipLog
 from mobilevision.data.splitting import complete
+from mobilevision.data.view import Augmentation
 from mobilevision.errors import UserError
 from mobilevision.spec import DataSpec, Features
 
@@ -36,6 +38,8 @@ class DataModule(pl.LightningDataModule):
         eval_batch_size: samples an evaluation batch; None takes ``batch_size``.
         workers: processes that decode; None takes half the processors, at most 8; 0 decodes in the main process.
         resolution: side, or [height, width], of the model's input in pixels; None: what weights or head expect.
+        fit: how a picture comes to lie in the input: ``crop``, ``stretch`` or ``letterbox``; None stretches pictures
+            with boxes, so that all boxes are seen, and crops others.
         channels: channels of a picture.
         val_fraction: share of train that becomes val where the data has none.
         test_fraction: share that becomes test where the data has no split at all.
@@ -64,6 +68,7 @@ class DataModule(pl.LightningDataModule):
         eval_batch_size: int | None = None,
         workers: int | None = None,
         resolution: int | Sequence[int] | None = None,
+        fit: str | None = None,
         channels: int = 3,
         val_fraction: float = 0.2,
         test_fraction: float = 0.0,
@@ -72,7 +77,7 @@ class DataModule(pl.LightningDataModule):
         drop_last: bool = True,
         pin_memory: bool | None = None,
         prefetch: int = 2,
-        augment: Augment | None = None,
+        augment: Augmentation | None = None,
     ) -> None:
         super().__init__()
         self.format, self.root, self.kind = format, None if root is None else Path(root).expanduser(), kind
@@ -81,6 +86,7 @@ class DataModule(pl.LightningDataModule):
         self.resolution, self.channels, self.seed = resolution, channels, seed
         self.val_fraction, self.test_fraction, self.on_error = val_fraction, test_fraction, on_error
         self.drop_last, self.prefetch, self.augment = drop_last, prefetch, augment
+        self.fit = fit or ("stretch" if kind == "boxes" else "crop")
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
         self._skip: SkipLog | None = None
         self._features: dict[str, Features] = {}
@@ -111,6 +117,7 @@ class DataModule(pl.LightningDataModule):
         self.splits = self.format.read(root=self.root, kind=self.kind, channels=self.channels, seed=self.seed)
         complete(self.splits, val_fraction=self.val_fraction, test_fraction=self.test_fraction, seed=self.seed)
         checks.unseen_classes(self.splits)
+        checks.classes_without_boxes(self.splits)
         checks.refuse_or_skip(self.splits.problems, self.on_error, self._skip)
         checks.enough(self.splits, self.root, self.kind)
         self._crop = crop
@@ -161,6 +168,7 @@ class DataModule(pl.LightningDataModule):
             channels=self.channels,
             resolution=self.spec.resolution,
             crop=self._crop,
+            fit=self.fit,
             seed=self.seed,
             augment=self.augment if shuffle else None,
             skip=self._skip,
@@ -188,16 +196,25 @@ class DataModule(pl.LightningDataModule):
             )
         if self.batch_size < 1:
             raise UserError(f"data.batch_size={self.batch_size}: must be at least 1")
+        if self.fit not in FITS:
+            raise UserError(f"data.fit={self.fit}: must be null or one of {', '.join(FITS)}")
+        if self.augment and self.kind not in self.augment.kinds:
+            can = " or ".join(self.augment.kinds)
+            raise UserError(f"augment is for {can}, but the task learns from {self.kind}: choose another augment")
         if self.augment and self.augment.coloured and self.channels not in (1, 3):
             raise UserError(
-                f"data.channels={self.channels}: color_jitter and rand_augment work on 1 or 3; switch them off"
+                f"data.channels={self.channels}: changes of colour (color_jitter, rand_augment, photometric) work"
+                " on 1 or 3; switch them off"
             )
 
     def _spec(self, resolution: tuple[int, int]) -> DataSpec:
-        train, classes, counts = self.splits.train, self.splits.classes, ()
+        train, classes = self.splits.train, self.splits.classes
+        counts: tuple[int, ...] = ()
         if train is not None and self.kind == "class":
             counts = tuple(np.bincount(train.targets, minlength=len(classes)).tolist())
-        return DataSpec(self.kind, classes, self.channels, resolution, counts)
+        elif train is not None and isinstance(train.targets, BoxTargets):
+            counts = boxes_a_class(train.targets, len(classes))
+        return DataSpec(self.kind, classes, self.channels, resolution, counts, self.fit)
 
 
 def default_workers() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilevision.data.boxes import BoxTargets
 from mobilevision.data.records import Records, Splits
 from mobilevision.data.sampler import SPLIT, stream
 from mobilevision.errors import UserError
@@ -38,7 +39,8 @@ def complete(splits: Splits, *, val_fraction: float, test_fraction: float, seed:
 def cut(records: Records, fraction: float, seed: int, part: int) -> tuple[Records, Records]:
     """Split in two, taking ``fraction`` of every class (to the nearest sample) where targets are classes.
 
-    A class of one sample stays in the first part, any other gives at least one and keeps at least one.
+    A class of one sample stays in the first part, any other gives at least one and keeps at least one. A picture with
+    boxes goes by the rarest of its classes, see :func:`_rarest`.
 
     Args:
         records: what to split.
@@ -51,18 +53,46 @@ def cut(records: Records, fraction: float, seed: int, part: int) -> tuple[Record
     """
     rng, targets = stream(SPLIT, seed, part), records.targets
     chosen = np.zeros(len(records), dtype=bool)
+    rows: NDArray[np.int64] = np.arange(len(records))
+    if isinstance(targets, BoxTargets):
+        chosen[_spread(_rarest(targets), fraction, rng)] = True
+        return records.subset(rows[~chosen]), records.subset(rows[chosen])
     classes = targets if targets.ndim == 1 and targets.dtype.kind == "i" else np.zeros(len(records), np.int64)
     order = rng.permutation(len(records))
     grouped = order[np.argsort(classes[order], kind="stable")]
     counts = np.unique(classes, return_counts=True)[1]
     for start, count in zip(np.cumsum(counts) - counts, counts, strict=True):
         chosen[grouped[start : start + _take(int(count), fraction)]] = True
-    rows: NDArray[np.int64] = np.arange(len(records))
     return records.subset(rows[~chosen]), records.subset(rows[chosen])
 
 
 def _take(count: int, fraction: float) -> int:
     return min(max(round(count * fraction), 1), count - 1)
+
+
+def _rarest(targets: BoxTargets) -> NDArray[np.int64]:
+    """For each picture the class that fewest boxes have; a number beyond all classes where it has no box."""
+    labels = targets.all.labels
+    rank = np.argsort(np.argsort(np.bincount(labels, minlength=1), kind="stable"))
+    rarest = np.full(len(targets), len(rank), dtype=np.int64)
+    picture = np.repeat(np.arange(len(targets)), np.diff(targets.offsets))
+    np.minimum.at(rarest, picture, rank[labels])
+    return rarest
+
+
+def _spread(strata: NDArray[np.int64], fraction: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Rows at equal distances in the order of the strata: many small strata give their share together.
+
+    The only row of a stratum is not among them, so that no class leaves the first part for that.
+    """
+    order = rng.permutation(len(strata))
+    grouped = order[np.argsort(strata[order], kind="stable")]
+    pool = grouped[np.bincount(strata, minlength=1)[strata[grouped]] > 1]
+    count = min(max(round(len(strata) * fraction), 1), len(pool) - 1)
+    if count < 1:
+        return pool[:0]
+    first = rng.uniform(0, len(pool) / count)
+    return pool[np.floor(first + np.arange(count) * len(pool) / count).astype(np.int64)]
 
 
 def _note(split: str, fraction: float, seed: int, records: Records) -> str:
