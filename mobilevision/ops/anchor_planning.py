@@ -178,7 +178,7 @@ def _iou(shared: Floats, first: Floats, second: Floats) -> Floats:
 
 def _begin(shapes: Floats, count: int, rng: np.random.Generator) -> Floats:
     """k-means++: far from those before, at random."""
-    centres = shapes[rng.integers(len(shapes))][None]
+    centres: Floats = shapes[rng.integers(len(shapes))][None]
     while len(centres) < count:
         far = (1 - _alike(shapes, centres).max(axis=1)) ** 2
         centres = np.concatenate([centres, shapes[rng.choice(len(shapes), p=far / far.sum())][None]])
