@@ -131,6 +131,11 @@ class Task(Learner, ABC):
         del mapping
         return values
 
+    def outlines(self, prediction: Mapping[str, Tensor], target: Any) -> dict[str, list[dict[str, Any]]]:
+        """Boxes that a tracker draws by itself, by layer (prediction, truth): rows of label, box and perhaps score."""
+        del prediction, target
+        return {}
+
     def decide(self, metric: Any) -> dict[str, Any]:
         """What val chooses and predictions need, as plain values; it becomes ``decision`` after every look at val."""
         del metric

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import logging
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mobilevision.runs import summary
 from mobilevision.runs.folder import write_json
 from mobilevision.runs.info import update_info
+from mobilevision.runs.loggers.tracker import SamplePicture
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -98,14 +100,19 @@ def track(built: Built, folder: RunFolder, tracker: Tracker, results: Mapping[st
     tracker.model(folder.best, {**results, **costs})
 
 
-def samples(folder: RunFolder) -> list[tuple[Any, str]]:
-    """The run's drawn pictures with a caption each."""
+def samples(folder: RunFolder) -> list[SamplePicture]:
+    """The run's drawn pictures with a caption each; where a task outlines things, also plain with the outlines."""
     path = folder.predictions / "predictions.csv"
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
         drawn = [row for row in csv.DictReader(file) if row["picture"]][:_PICTURES]
-    return [
-        (folder.predictions / row["picture"], f"{row.get('label', '')} {row.get('score', '')}, truth {row['truth']}")
-        for row in drawn
-    ]
+    plain = folder.predictions / "plain"
+    outlined = json.loads((plain / "outlines.json").read_text(encoding="utf-8"))
+    found = []
+    for row in drawn:
+        name, said = row["picture"], row.get("found") or f"{row.get('label', '')} {row.get('score', '')}"
+        shown = plain / name if name in outlined else None
+        caption = f"{said}, truth {row['truth']}"
+        found.append(SamplePicture(folder.predictions / name, caption, shown, outlined.get(name)))
+    return found

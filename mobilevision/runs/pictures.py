@@ -17,7 +17,8 @@ from torch import Tensor
 
 from mobilevision.data.geometry import Affine, Frame, frame
 from mobilevision.data.loader import BatchSource
-from mobilevision.runs.folder import write_text
+from mobilevision.ops.draw import to_picture
+from mobilevision.runs.folder import write_json, write_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,15 +94,21 @@ def choose(samples: Sequence[Sample], count: int) -> dict[str, Sample]:
 
 def draw_pictures(task: Any, source: BatchSource, chosen: dict[str, Sample], folder: Path) -> list[str]:
     """Draw the chosen samples into ``folder``, whose earlier pictures give way; returns the files' names."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in [*folder.glob("worst_*.png"), *folder.glob("typical_*.png")]:
+    plain = folder / "plain"  # the pictures without a line on them, for trackers that draw the outlines themselves
+    plain.mkdir(parents=True, exist_ok=True)
+    for old in [*folder.rglob("worst_*.png"), *folder.rglob("typical_*.png")]:
         old.unlink()
+    outlined: dict[str, Any] = {}
     for name, sample in chosen.items():
         batch = source.__getitems__([(0, sample.index)])
         prediction = at(task.predict(batch["image"].to(task.device)), 0)
         pixels, shown = view(source, sample.index)
-        placed = (task.locate(values, shown) for values in (prediction, at(batch["target"], 0)))
+        placed = [task.locate(values, shown) for values in (prediction, at(batch["target"], 0))]
         task.draw(pixels, *placed).save(folder / name, optimize=True)
+        if layers := task.outlines(*placed):
+            outlined[name] = layers
+            to_picture(pixels, at_least=0).save(plain / name, optimize=True)
+    write_json(plain / "outlines.json", outlined)
     return list(chosen)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import logging
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from mobilevision.errors import UserError
 from mobilevision.runs.loggers import Tracker, csv_logger, no_logger, tensorboard_logger, wandb_logger
 from mobilevision.runs.loggers.credential import choose_mode, has_credential
+from mobilevision.runs.loggers.tracker import SamplePicture
 
 CONFIG = {"task": {"name": "classification", "kind": "class"}, "seed": 0}
 
@@ -48,7 +50,7 @@ def _use(tracker: Tracker, picture: Path) -> None:
     tracker.table("test/per_class", [{"class": "a", "f1": 0.5}, {"class": "b|c", "f1": 0.25}])
     tracker.table("test/empty", [])
     tracker.figure("test/confusion", Image.new("RGB", (9, 9)))
-    tracker.samples("test/samples", [(picture, "shirt 0.93, truth: dress")])
+    tracker.samples("test/samples", [SamplePicture(picture, "shirt 0.93, truth: dress")])
     tracker.summary({"test/top1": 0.5, "parameters": 10})
     tracker.model(picture, {"test/top1": 0.5})
     tracker.save()
@@ -112,7 +114,7 @@ def test_pictures_of_people_stay_here_unless_asked_for(tmp_path: Path, picture: 
     for wanted, count in ((None, 0), (True, 1)):
         run_dir = tmp_path / str(wanted)
         tracker = wandb_logger(run_dir=run_dir, config=people, pictures=wanted)
-        tracker.samples("test/samples", [(picture, "somebody")])
+        tracker.samples("test/samples", [SamplePicture(picture, "somebody")])
         tracker.closing()
         assert len(list(run_dir.rglob("media/**/*.png"))) == count
 
@@ -183,3 +185,23 @@ def test_tensorboard_writes_points_text_and_pictures(tmp_path: Path, picture: Pa
 def test_no_logger_takes_everything_and_keeps_nothing(tmp_path: Path, picture: Path) -> None:
     _use(no_logger(run_dir=tmp_path / "run", config=CONFIG), picture)
     assert not (tmp_path / "run").exists()
+
+
+def test_boxes_are_sent_as_boxes(tmp_path: Path) -> None:
+    from PIL import Image as PillowImage
+
+    picture = tmp_path / "plain.png"
+    PillowImage.new("RGB", (40, 30)).save(picture)
+    outlines = {
+        "prediction": [{"label": "cat", "score": 0.9, "box": [1.0, 2.0, 30.0, 20.0]}],
+        "truth": [{"label": "dog", "box": [1.0, 2.0, 30.0, 20.0]}, {"label": "cat", "box": [0.0, 0.0, 9.0, 9.0]}],
+    }
+    tracker = wandb_logger(run_dir=tmp_path, config={}, mode="offline", pictures=True)
+    tracker.samples("test/predictions", [SamplePicture(picture, "1 cat, truth 1 dog", picture, outlines)])
+    tracker.closing()
+    files = (tmp_path / "wandb").glob("offline-run-*/files/media/metadata/boxes2D/test/*.json")
+    layers = sorted((json.loads(file.read_text())["box_data"] for file in files), key=len)
+    prediction, truth = layers
+    assert [box["class_id"] for box in truth] == [1, 0]
+    assert prediction[0]["position"] == {"minX": 1.0, "minY": 2.0, "maxX": 30.0, "maxY": 20.0}
+    assert prediction[0]["scores"] == {"score": 0.9}

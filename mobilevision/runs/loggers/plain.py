@@ -12,7 +12,7 @@ from PIL import Image
 from pytorch_lightning.utilities import rank_zero_only
 
 from mobilevision.errors import UserError
-from mobilevision.runs.loggers.tracker import Rows, Tracker
+from mobilevision.runs.loggers.tracker import Rows, SamplePicture, Tracker
 
 
 @final
@@ -113,10 +113,10 @@ class TensorBoardTracker(Tracker):
         """Write the chart as a picture."""
         self._writer.add_image(key, np.asarray(picture.convert("RGB")), dataformats="HWC")
 
-    def samples(self, key: str, pictures: Sequence[tuple[Path, str]]) -> None:
+    def samples(self, key: str, pictures: Sequence[SamplePicture]) -> None:
         """Write the pictures, if they may be kept."""
-        for index, (path, _) in enumerate(pictures if self._pictures else ()):
-            with Image.open(path) as picture:
+        for index, sample in enumerate(pictures if self._pictures else ()):
+            with Image.open(sample.path) as picture:
                 self.figure(f"{key}/{index:03d}", picture)
 
     def summary(self, values: Mapping[str, Any]) -> None:

@@ -5,12 +5,29 @@ from __future__ import annotations
 from abc import ABC
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 from pytorch_lightning.loggers import Logger
 
 Rows = Sequence[Mapping[str, Any]]
+
+
+class SamplePicture(NamedTuple):
+    """A picture of the data with a prediction.
+
+    Attributes:
+        path: the picture with the prediction drawn on it.
+        caption: the prediction and the truth in words.
+        plain: the picture with nothing drawn on it, where there are outlines.
+        outlines: for trackers that draw boxes themselves, on ``plain``: layer (prediction, truth) -> rows of label, box
+            (left, top, right, bottom in pixels) and perhaps score.
+    """
+
+    path: Path
+    caption: str
+    plain: Path | None = None
+    outlines: Mapping[str, Rows] | None = None
 
 
 class Tracker(Logger, ABC):
@@ -30,8 +47,8 @@ class Tracker(Logger, ABC):
     def figure(self, key: str, picture: Image.Image) -> None:
         """Keep a chart."""
 
-    def samples(self, key: str, pictures: Sequence[tuple[Path, str]]) -> None:
-        """Keep pictures of the data with predictions on them: (file, caption) each."""
+    def samples(self, key: str, pictures: Sequence[SamplePicture]) -> None:
+        """Keep pictures of the data with predictions on them."""
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """Keep final numbers: test metrics, parameters, mult-adds."""

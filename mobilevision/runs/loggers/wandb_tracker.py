@@ -11,7 +11,7 @@ from typing import Any, final
 from PIL import Image
 
 from mobilevision.runs.loggers.credential import Mode
-from mobilevision.runs.loggers.tracker import Rows, Tracker
+from mobilevision.runs.loggers.tracker import Rows, SamplePicture, Tracker
 from mobilevision.runs.loggers.wandb_client import STEP, first_line, forget_failed_start, kept_id, start
 
 _log = logging.getLogger(__name__)
@@ -132,13 +132,20 @@ class WandbTracker(Tracker):
 
         self._safely(send)
 
-    def samples(self, key: str, pictures: Sequence[tuple[Path, str]]) -> None:
+    def samples(self, key: str, pictures: Sequence[SamplePicture]) -> None:
         """Send sample pictures with their captions, if pictures may be sent."""
 
         def send(run: Any) -> None:
             from wandb import Image as WandbImage
 
-            run.log({key: [WandbImage(str(path), caption=caption) for path, caption in pictures]})
+            run.log(
+                {
+                    key: [
+                        WandbImage(str(p.plain or p.path), caption=p.caption, boxes=_boxes(p.outlines))
+                        for p in pictures
+                    ]
+                }
+            )
 
         if pictures and self._pictures:
             self._safely(send)
@@ -182,3 +189,24 @@ class WandbTracker(Tracker):
         if self.mode == "online":
             return [f"W&B: {url}"]
         return [f"W&B: offline; send it with  wandb sync {shlex.quote(str(self.folder))}/offline-run-*"]
+
+
+def _boxes(outlines: Mapping[str, Rows] | None) -> dict[str, Any] | None:
+    """Outlines as W&B takes them: its own boxes, which can be switched and filtered there."""
+    if not outlines:
+        return None
+    names = sorted({row["label"] for rows in outlines.values() for row in rows})
+    return {
+        layer: {"box_data": [_box(row, names) for row in rows], "class_labels": dict(enumerate(names))}
+        for layer, rows in outlines.items()
+        if rows
+    }
+
+
+def _box(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    left, top, right, bottom = (float(value) for value in row["box"])
+    said = f"{row['label']} {row['score']:.2f}" if "score" in row else row["label"]
+    scores = {"score": float(row["score"])} if "score" in row else {}
+    position = {"minX": left, "minY": top, "maxX": right, "maxY": bottom}
+    box = {"position": position, "domain": "pixel", "class_id": names.index(row["label"]), "box_caption": said}
+    return box | ({"scores": scores} if scores else {})

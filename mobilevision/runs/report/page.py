@@ -18,7 +18,7 @@ from mobilevision.runs.info import read_info
 from mobilevision.runs.report.curves import charts
 from mobilevision.runs.summary import by_stage, side
 
-_DRAWN_ELSEWHERE = ("confusion", "calibration")  # tables that a chart shows
+_DRAWN_ELSEWHERE = ("confusion", "calibration", "pr_curves")  # tables that a chart shows
 _SHOWN_PROBLEMS = 200
 _SHOWN_ROWS = 2000
 
