@@ -1,6 +1,9 @@
 """Heads: what turns a backbone's features into a task's raw outputs."""
 
+from mobilevision.heads.detection import DetectionHead
 from mobilevision.heads.head import Head
 from mobilevision.heads.linear import LinearHead
+from mobilevision.heads.ssd import SSDHead
+from mobilevision.heads.ssdlite import SSDLiteHead
 
-__all__ = ["Head", "LinearHead"]
+__all__ = ["DetectionHead", "Head", "LinearHead", "SSDHead", "SSDLiteHead"]

@@ -1,0 +1,78 @@
+"""What all detection heads share: how many outputs they have, and how detections are read off them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from mobilevision.errors import UserError
+from mobilevision.heads.head import Head
+from mobilevision.ops.candidates import DetectorOutputs
+from mobilevision.ops.postprocess import detections as best_detections
+from mobilevision.spec import BackboneSpec, DataSpec, Features
+
+
+class DetectionHead(Head, ABC):
+    """Features in, class scores and box offsets of many candidate boxes out.
+
+    Args:
+        backbone: as in :class:`Head`.
+        data: as in :class:`Head`.
+        outputs: class scores of a candidate, background included; None for the classes and background. More than that
+            stay unused: COCO's ids have gaps, and papers count 91.
+        score_threshold: only scores above it become detections.
+        nms: of two boxes of one class that overlap by more than this (IoU), the better one stays.
+        per_class: at most this many candidates of each class are compared with each other; None for all.
+        detections: at most this many detections a picture.
+
+    Raises:
+        UserError: fewer outputs than classes.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: BackboneSpec,
+        data: DataSpec,
+        outputs: int | None = None,
+        score_threshold: float = 0.01,
+        nms: float = 0.5,
+        per_class: int | None = 400,
+        detections: int = 100,
+    ) -> None:
+        super().__init__(backbone=backbone, data=data)
+        least = len(data.classes) + 1
+        if outputs is not None and outputs < least:
+            raise UserError(f"head.outputs={outputs}: {least - 1} classes and background need {least}; null is that")
+        self.outputs = outputs or least
+        self.score_threshold, self.nms = score_threshold, nms
+        self.per_class, self.detections = per_class, detections
+
+    @abstractmethod
+    def forward(self, features: Features, target: Mapping[str, Tensor] | None = None) -> DetectorOutputs:
+        """Raw outputs.
+
+        Args:
+            features: maps at the strides that it needs.
+            target: the boxes of the batch, while training: a two-stage head takes its second stage's regions among
+                them too. Others have no use for it.
+        """
+
+    def decode(self, outputs: DetectorOutputs) -> dict[str, Tensor]:
+        """Detections, D of them for every picture, best first.
+
+        Returns:
+            ``boxes`` float32 [B, D, 4], (left, top, right, bottom) in pixels of the input; ``scores`` float32 [B, D], 0
+            where there is no detection; ``labels`` int64 [B, D], -1 there.
+        """
+        return best_detections(
+            outputs.final,
+            resolution=self.data_spec.resolution,
+            score_threshold=self.score_threshold,
+            iou=self.nms,
+            per_class=self.per_class,
+            most=self.detections,
+            classes=len(self.data_spec.classes),
+        )

@@ -1,0 +1,147 @@
+"""Single-shot detection: boxes read off the maps of a backbone and of a few layers more (SSD, arXiv 1512.02325)."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from mobilevision.errors import UserError
+from mobilevision.heads.blocks import Activation
+from mobilevision.heads.detection import DetectionHead
+from mobilevision.ops.anchors import Sizes, default_boxes
+from mobilevision.ops.candidates import Candidates, DetectorOutputs
+from mobilevision.ops.coding import SSD_WEIGHTS
+from mobilevision.spec import BackboneSpec, Features
+
+PRIOR = 0.01
+"""Share of objects that an untrained head expects; anything near a half and the first steps are spent on background."""
+NARROWEST = 16
+
+
+@final
+@dataclass(frozen=True)
+class Pyramid:
+    """The maps that boxes are read off, from fine to coarse.
+
+    Attributes:
+        strides: those that come from the backbone.
+        channels: of every map.
+        grids: (rows, columns) of every map.
+    """
+
+    strides: tuple[int, ...]
+    channels: tuple[int, ...]
+    grids: tuple[tuple[int, int], ...]
+
+
+def pyramid(
+    backbone: BackboneSpec, resolution: tuple[int, int], *, strides: Sequence[int], extras: Sequence[int], width: float
+) -> Pyramid:
+    """Plan the maps: the backbone's, then extra ones of half the side each until there is one place only.
+
+    Args:
+        backbone: what it gives.
+        resolution: (height, width) of the input in pixels.
+        strides: of the backbone's maps.
+        extras: channels of the extra maps, at most.
+        width: factor on ``extras``.
+
+    Raises:
+        UserError: no strides, or one that the backbone does not have.
+    """
+    if not strides or not set(strides) <= set(backbone.strides):
+        have = ", ".join(map(str, backbone.strides)) or "none"
+        raise UserError(f"head.strides={list(strides)}: the backbone has maps at strides {have}")
+    wanted = tuple(sorted(set(strides)))
+    height, wide = resolution
+    channels = [backbone.strides[stride] for stride in wanted]
+    grids = [(math.ceil(height / stride), math.ceil(wide / stride)) for stride in wanted]
+    for more in extras:
+        rows, columns = grids[-1]
+        if rows == columns == 1:
+            break
+        channels.append(max(NARROWEST, int(more * width)))
+        grids.append((math.ceil(rows / 2), math.ceil(columns / 2)))
+    return Pyramid(wanted, tuple(channels), tuple(grids))
+
+
+class SingleShotHead(DetectionHead, ABC):
+    """A class predictor and a box predictor on each map of a pyramid.
+
+    Attributes:
+        maps: the pyramid.
+        anchors: (width, height) of the default boxes at each place of each map, as fractions of the input.
+        references: float32 [A, 4], the default boxes as (left, top, right, bottom) in pixels of the input.
+    """
+
+    references: Tensor
+
+    def grow(self, maps: Pyramid, anchors: Sizes, activation: Activation) -> None:
+        """Make the layers; called once, by the constructor."""
+        self.maps, self.anchors = maps, anchors
+        channels, counts = maps.channels, [len(sizes) for sizes in anchors]
+        chain = pairwise(channels[len(maps.strides) - 1 :])
+        self.extras = nn.ModuleList(self.extra(before, after, activation) for before, after in chain)
+        self.classifiers, self.regressors = nn.ModuleList(), nn.ModuleList()
+        for wide, count in zip(channels, counts, strict=True):
+            self.classifiers.append(self.predictor(wide, count * self.outputs, activation))
+            self.regressors.append(self.predictor(wide, count * 4, activation))
+        for predictor in self.classifiers:
+            expect_background(predictor, self.outputs)
+        boxes = default_boxes(maps.grids, anchors, self.data_spec.resolution)
+        self.register_buffer("references", boxes, persistent=False)
+
+    @abstractmethod
+    def extra(self, inputs: int, outputs: int, activation: Activation) -> nn.Module:
+        """A layer from one map to the next, of half the side."""
+
+    @abstractmethod
+    def predictor(self, inputs: int, outputs: int, activation: Activation) -> nn.Module:
+        """A layer that reads values off a map; its last module is a convolution with bias."""
+
+    def forward(self, features: Features, target: Mapping[str, Tensor] | None = None) -> DetectorOutputs:
+        """Raw outputs; ``target`` is not looked at."""
+        maps = [features.maps[stride] for stride in self.maps.strides]
+        for extra in self.extras:
+            maps.append(extra(maps[-1]))
+        logits = torch.cat([_rows(layer(x), self.outputs) for layer, x in zip(self.classifiers, maps, strict=True)], 1)
+        deltas = torch.cat([_rows(layer(x), 4) for layer, x in zip(self.regressors, maps, strict=True)], 1)
+        references = self._references(maps).expand(len(logits), -1, -1)
+        valid = torch.ones((1, 1), dtype=torch.bool, device=logits.device).expand(references.shape[:2])
+        return DetectorOutputs(Candidates(logits, deltas, references, valid, SSD_WEIGHTS))
+
+    def _references(self, maps: Sequence[Tensor]) -> Tensor:
+        """The default boxes; others where a backbone rounds the sides of its maps down."""
+        grids = tuple((x.shape[2], x.shape[3]) for x in maps)
+        if grids == self.maps.grids:
+            return self.references
+        return default_boxes(grids, self.anchors, self.data_spec.resolution).to(self.references.device)
+
+
+def expect_background(predictor: nn.Module, outputs: int) -> None:
+    """Set the last biases of a class predictor so that all classes together begin at a probability of ``PRIOR``."""
+    *_, last = (layer for layer in predictor.modules() if isinstance(layer, nn.Conv2d))
+    assert last.bias is not None
+    with torch.no_grad():
+        last.bias.zero_()
+        last.bias[::outputs] = math.log((outputs - 1) * (1 - PRIOR) / PRIOR)
+
+
+def reading(inputs: int, outputs: int, kernel: int = 1) -> nn.Conv2d:
+    """The convolution that reads values off a map: small weights, no bias yet."""
+    layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+    nn.init.normal_(layer.weight, std=0.01)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
+
+
+def _rows(values: Tensor, each: int) -> Tensor:
+    """Predictions [B, boxes a place * each, H, W] as [B, H * W * boxes a place, each]."""
+    return values.permute(0, 2, 3, 1).reshape(len(values), -1, each)

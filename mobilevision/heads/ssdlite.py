@@ -1,0 +1,102 @@
+"""SSDLite: SSD whose own layers are depthwise separable (MobileNet V2, arXiv 1801.04381, section 6.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+from torch import nn
+
+from mobilevision.heads.blocks import Activation, ConvNorm
+from mobilevision.heads.default_anchors import Anchors, anchor_sizes
+from mobilevision.heads.single_shot import SingleShotHead, pyramid, reading
+from mobilevision.ops.anchors import RATIOS, SCALES
+from mobilevision.spec import BackboneSpec, DataSpec, Needs
+
+
+@final
+class SSDLiteHead(SingleShotHead):
+    """SSD with a 3x3 depthwise convolution before every prediction, and within every further map's layer.
+
+    Args:
+        backbone: as in :class:`Head`.
+        data: as in :class:`Head`; its resolution fixes the default boxes.
+        strides: of the backbone's maps; with 8 among them, smaller objects are found.
+        extras: channels of the further maps; those after a map of one place are not built.
+        width: factor on ``extras``.
+        activation: of the extra layers and within the predictors.
+        scales: of the default boxes, over the input's shorter side: of the first and the last map, or of each.
+        ratios: width over height of the default boxes.
+        reduced: three default boxes instead of all on the first map; torchvision's SSDLite has all.
+        clip: no default box longer than the input.
+        anchors: (width, height) of the default boxes of each map, as fractions of the input, instead of what the
+            four options before describe.
+        outputs: as in :class:`DetectionHead`.
+        score_threshold: as in :class:`DetectionHead`.
+        nms: as in :class:`DetectionHead`.
+        per_class: as in :class:`DetectionHead`.
+        detections: as in :class:`DetectionHead`.
+
+    Raises:
+        UserError: strides that the backbone does not have; scales or anchors for another number of maps; too few
+            outputs.
+    """
+
+    side = 320
+
+    def __init__(
+        self,
+        *,
+        backbone: BackboneSpec,
+        data: DataSpec,
+        strides: Sequence[int] = (16, 32),
+        extras: Sequence[int] = (512, 256, 256, 128),
+        width: float = 1.0,
+        activation: Activation = "relu6",
+        scales: Sequence[float] = SCALES,
+        ratios: Sequence[float] = RATIOS,
+        reduced: bool = False,
+        clip: bool = True,
+        anchors: Anchors | None = None,
+        outputs: int | None = None,
+        score_threshold: float = 0.01,
+        nms: float = 0.5,
+        per_class: int | None = 400,
+        detections: int = 100,
+    ) -> None:
+        super().__init__(
+            backbone=backbone,
+            data=data,
+            outputs=outputs,
+            score_threshold=score_threshold,
+            nms=nms,
+            per_class=per_class,
+            detections=detections,
+        )
+        maps = pyramid(backbone, data.resolution, strides=strides, extras=extras, width=width)
+        self.needs = Needs(strides=maps.strides)
+        sizes = anchor_sizes(
+            len(maps.grids),
+            data.resolution,
+            scales=scales,
+            ratios=ratios,
+            reduced=reduced,
+            clip=clip,
+            anchors=anchors,
+        )
+        self.grow(maps, sizes, activation)
+
+    def extra(self, inputs: int, outputs: int, activation: Activation) -> nn.Module:
+        """To half the channels to come, to half the side, to all channels."""
+        middle = outputs // 2
+        return nn.Sequential(
+            ConvNorm(inputs, middle, activation=activation),
+            ConvNorm(middle, middle, 3, stride=2, groups=middle, activation=activation),
+            ConvNorm(middle, outputs, activation=activation),
+        )
+
+    def predictor(self, inputs: int, outputs: int, activation: Activation) -> nn.Module:
+        """A depthwise and a pointwise convolution."""
+        return nn.Sequential(
+            ConvNorm(inputs, inputs, 3, groups=inputs, activation=activation), reading(inputs, outputs)
+        )
