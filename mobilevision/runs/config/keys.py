@@ -19,7 +19,8 @@ TARGETS = {
     "tune": "Tune",
 }  # nodes without a _target_ of their own
 HYDRA = {"_target_", "_partial_", "_convert_", "_recursive_"}
-METADATA = {"task": {"name", "kind"}, "trainer": {FREE}, "callbacks": {"enabled"}, "data": {"kinds"}, "head": {"kinds"}}
+METADATA = {"task": {"name", "kind"}, "trainer": {FREE}, "callbacks": {"enabled"}}
+METADATA |= {group: {"kinds"} for group in ("data", "head", "loss", "augment")}
 
 
 def check_claims(claims: Iterable[Claim], layout: Layout) -> Iterator[str]:
