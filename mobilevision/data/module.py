@@ -128,9 +128,9 @@ class DataModule(pl.LightningDataModule):
         """Shuffled and augmented batches of train."""
         return self._loader("train", shuffle=True)
 
-    def val_dataloader(self) -> Loader:
-        """Batches of val on the exact evaluation path, each sample once over all processes."""
-        return self._loader("val")
+    def val_dataloader(self) -> Loader | list[Loader]:
+        """Batches of val on the exact evaluation path, each sample once over all processes; none without a val."""
+        return [] if self.splits.val is None else self._loader("val")
 
     def test_dataloader(self) -> Loader:
         """Batches of test on the exact evaluation path, each sample once over all processes."""

@@ -77,8 +77,30 @@ def build(cfg: DictConfig, *, run_dir: Path | None = None) -> Built:
     data = build_data(cfg, augment=augment)
     side = default_side(cfg, backbone)
     spec = data.setup_data(default_resolution=(side, side), crop=backbone.preset.crop, run_dir=run_dir)
+    check_val(cfg, data)
     task = build_task(cfg, spec, backbone, mix=mixing(augment))
     return Built(task=task, data=data, cost=measure(task))
+
+
+def check_val(cfg: DictConfig, data: DataModule) -> None:
+    """Without a val (``data.val_fraction=0``), nothing may ask for one.
+
+    Raises:
+        UserError: no test either, or an option that chooses by val.
+    """
+    if data.splits.val is not None:
+        return
+    fix = "data.val_fraction above 0 takes one from train"
+    if data.splits.test is None:
+        raise UserError(f"the data has neither val nor test, so nothing can be measured: {fix}")
+    asking = {"probe.enabled": cfg.probe.enabled, "callbacks.early_stopping": "early_stopping" in _enabled(cfg)}
+    if wanted := [key for key, on in asking.items() if on]:
+        raise UserError(f"{', '.join(wanted)} chooses by val, and the data has none: {fix}")
+    data.splits.notes.append("no val: the last epoch's weights are kept, and nothing is chosen on the way")
+
+
+def _enabled(cfg: DictConfig) -> list[str]:
+    return [str(name) for name, node in cfg.callbacks.items() if node is not None and node.enabled]
 
 
 def build_backbone(cfg: DictConfig) -> Backbone:

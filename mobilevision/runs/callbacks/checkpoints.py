@@ -58,7 +58,7 @@ def _keep(path: Path) -> None:
 
 @final
 class BestCheckpoint(Checkpoint):
-    """Keeps the weights that did best on val in ``best.ckpt``.
+    """Keeps the weights that did best on val in ``best.ckpt``; without a val, the newest.
 
     Args:
         folder: the run's.
@@ -84,6 +84,11 @@ class BestCheckpoint(Checkpoint):
         score = float(value)
         if self.score is None or (score > self.score if self.mode == "max" else score < self.score):
             self.score, self.epoch = score, trainer.current_epoch
+            trainer.save_checkpoint(self.path)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save every epoch where nothing says which is best."""
+        if not sum(trainer.num_val_batches):
             trainer.save_checkpoint(self.path)
 
     def state_dict(self) -> dict[str, Any]:

@@ -34,7 +34,8 @@ class Freeze(Callback):
         pl_module.hold_statistics = self.statistics
         if self.cache and cacheable(pl_module) and trainer.current_epoch < self.epochs:
             data = trainer.datamodule  # type: ignore[attr-defined]
-            computed = {split: split_features(pl_module, data, split) for split in ("train", "val")}
+            there = [split for split, _ in data.splits.items() if split != "test"]
+            computed = {split: split_features(pl_module, data, split) for split in there}
             data.cache_features(
                 {split: part.features for split, part in computed.items()},
                 until_epoch=self.epochs,

@@ -1,0 +1,48 @@
+"""data.val_fraction=0: all pictures to learn from, the last weights kept, and no option that would choose by val."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mobilevision.errors import UserError
+from mobilevision.runs.compose import compose
+from mobilevision.runs.restore import load_run
+from mobilevision.runs.train import train
+
+QUICK = ["backbone.width=0.25", "data.resolution=32", "data.batch_size=8", "data.workers=0", "logger=none"]
+
+
+@pytest.fixture
+def halves(coloured: Path, tmp_path: Path) -> Path:
+    shutil.copytree(coloured, tmp_path / "data")
+    shutil.rmtree(tmp_path / "data" / "val")
+    return tmp_path / "data"
+
+
+def test_it_trains_tests_and_keeps_the_last_weights(halves: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = ["data=folder", f"data.root={halves}", "data.val_fraction=0", "trainer.max_epochs=2", f"run_dir={run}"]
+    train(compose([*command, *QUICK]))
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert 0 <= metrics["test/top1"] <= 1
+    best, last = (load_run(run, which=which).task.state_dict() for which in ("best", "last"))
+    assert all(bool((best[name] == last[name]).all()) for name in best)
+    assert (run / "report.html").is_file()
+
+
+@pytest.mark.parametrize("option", ["probe.enabled=true", "callbacks.early_stopping.enabled=true"])
+def test_what_chooses_by_val_is_refused(option: str, halves: Path, tmp_path: Path) -> None:
+    command = ["data=folder", f"data.root={halves}", "data.val_fraction=0", f"run_dir={tmp_path / 'run'}", option]
+    with pytest.raises(UserError, match=r"chooses by val, and the data has none"):
+        train(compose([*command, *QUICK]))
+
+
+def test_without_test_too_nothing_could_be_measured(halves: Path, tmp_path: Path) -> None:
+    shutil.rmtree(halves / "test")
+    command = ["data=folder", f"data.root={halves}", "data.val_fraction=0", f"run_dir={tmp_path / 'run'}"]
+    with pytest.raises(UserError, match="neither val nor test"):
+        train(compose([*command, *QUICK, "data.test_fraction=0"]))
