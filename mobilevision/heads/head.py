@@ -26,11 +26,12 @@ class Head(nn.Module, ABC):
     side: ClassVar[int | None] = None
     """Side of the input, in pixels, that it is made for where nobody says another; None leaves it to the weights."""
 
-    tail: nn.Module | None = None
+    tail: nn.Module | None
     """The backbone's last stage, where ``needs.tail`` asked for it."""
 
     def __init__(self, *, backbone: BackboneSpec, data: DataSpec) -> None:
         super().__init__()
+        self.tail = None  # not on the class: there it would hide the module
         self.backbone_spec = backbone
         self.data_spec = data
 

@@ -1,0 +1,127 @@
+"""RoIAlign (He et al., "Mask R-CNN", arXiv 1703.06870): a fixed grid of features for each of many boxes.
+
+Two samples a bin and direction, no half-pixel shift: torchvision's with ``sampling_ratio=2, aligned=False``. On a CPU,
+torchvision's backward pass is half of a Faster R-CNN's training step. Here every bin is a bag of 16 rows of the map,
+weighted by how near its samples lie; its sum, and the sum back, are what ``embedding_bag`` is fast at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torchvision.ops import roi_align as torchvision_roi_align
+
+SAMPLES = 2  # a bin and direction
+
+
+def roi_align(
+    maps: Sequence[Tensor], boxes: Tensor, strides: Sequence[int], *, levels: Tensor | None = None, side: int = 7
+) -> Tensor:
+    """Features of boxes, each from the map of its level.
+
+    Args:
+        maps: float [B, C, h, w] each.
+        boxes: float [B, R, 4], (left, top, right, bottom) in pixels of the input; no gradient comes back to them.
+        strides: pixels of the input to a place, of each map.
+        levels: int64 [B, R], which map; None where there is one only.
+        side: bins a direction.
+
+    Returns:
+        Float [B * R, C, side, side], region after region of the first picture, then of the second.
+    """
+    count = boxes.shape[0] * boxes.shape[1]
+    if boxes.is_meta:
+        return maps[0].new_empty(count, maps[0].shape[1], side, side)
+    levels = torch.zeros_like(boxes[..., 0], dtype=torch.int64) if levels is None else levels
+    if boxes.device.type == "cpu" and not (torch.compiler.is_compiling() or torch.jit.is_tracing()):
+        return _bags(maps, boxes.detach(), strides, levels, side)
+    return _by_torchvision(maps, boxes.detach(), strides, levels, side)
+
+
+def _by_torchvision(maps: Sequence[Tensor], boxes: Tensor, strides: Sequence[int], levels: Tensor, side: int) -> Tensor:
+    """All boxes on every map, then the right one of them: shapes depend on no values, as exporting needs it."""
+    picture = torch.arange(boxes.shape[0], device=boxes.device, dtype=boxes.dtype)[:, None, None]
+    rows = torch.cat([picture.expand(-1, boxes.shape[1], 1), boxes], dim=2).flatten(0, 1)
+    found = torchvision_roi_align(maps[0], rows.to(maps[0].dtype), side, 1 / strides[0], SAMPLES)
+    for level in range(1, len(maps)):
+        other = torchvision_roi_align(maps[level], rows.to(maps[0].dtype), side, 1 / strides[level], SAMPLES)
+        found = torch.where((levels.flatten() == level)[:, None, None, None], other, found)
+    return found
+
+
+def _bags(maps: Sequence[Tensor], boxes: Tensor, strides: Sequence[int], levels: Tensor, side: int) -> Tensor:
+    """The places of all maps as rows of one table; a bin's 16 neighbours as a bag of them."""
+    channels, kind = maps[0].shape[1], maps[0].dtype
+    exact = torch.promote_types(kind, torch.float32)
+    table = torch.cat([each.permute(0, 2, 3, 1).reshape(-1, channels) for each in maps]).to(exact)
+    rows, weights = _neighbours(maps, boxes.to(exact), strides, levels, side)
+    with torch.autocast("cpu", enabled=False):
+        bins: Tensor = _WeightedBags.apply(table, rows, weights)  # type: ignore[no-untyped-call]
+    return bins.to(kind).view(-1, side, side, channels).permute(0, 3, 1, 2)
+
+
+def _neighbours(
+    maps: Sequence[Tensor], boxes: Tensor, strides: Sequence[int], levels: Tensor, side: int
+) -> tuple[Tensor, Tensor]:
+    """Rows of the table and weights, [bins of all boxes, 16]."""
+    height, width, scale = (
+        torch.tensor(values, dtype=boxes.dtype)[levels]
+        for values in ([m.shape[2] for m in maps], [m.shape[3] for m in maps], [1 / stride for stride in strides])
+    )
+    sizes = torch.tensor([each.shape[2] * each.shape[3] for each in maps])
+    before = (sizes * boxes.shape[0]).cumsum(0) - sizes * boxes.shape[0]
+    start = before[levels] + torch.arange(boxes.shape[0])[:, None] * sizes[levels]
+    left, top, right, bottom = (boxes * scale[..., None]).flatten(0, 1).unbind(1)
+    y, y_weight = _taps(top, bottom, height.flatten(), side)
+    x, x_weight = _taps(left, right, width.flatten(), side)
+    y = start.flatten()[:, None, None] + y * width.flatten().long()[:, None, None]
+    rows = y[:, :, None, :, None] + x[:, None, :, None, :]
+    weights = y_weight[:, :, None, :, None] * x_weight[:, None, :, None, :]
+    return rows.reshape(-1, 16), weights.reshape(-1, 16) / SAMPLES**2
+
+
+def _taps(first: Tensor, last: Tensor, size: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """The 4 neighbours of the 2 samples of each bin in one direction: their places and weights, [n, side, 4]."""
+    steps = (torch.arange(side * SAMPLES, dtype=first.dtype) + 0.5) / (side * SAMPLES)
+    at = first[:, None] + steps * (last - first).clamp(min=1)[:, None]
+    size = size[:, None]
+    inside = (at >= -1) & (at <= size)
+    at = torch.minimum(at.clamp(min=0), size - 1)
+    low = torch.minimum(at.long().clamp(min=0), size.long() - 1)
+    high = torch.minimum(low + 1, size.long() - 1)
+    share = at - low
+    places = torch.stack([low, high], dim=-1)
+    weights = torch.stack([1 - share, share], dim=-1) * inside[..., None]
+    return places.view(-1, side, 2 * SAMPLES), weights.view(-1, side, 2 * SAMPLES)
+
+
+@final
+class _WeightedBags(torch.autograd.Function):
+    """Sums of weighted rows of a table; its gradient is the same over the rows turned around."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
+        """``table`` float [n, C], ``rows`` int64 [m, k], ``weights`` float [m, k]; float [m, C]."""
+        ctx.save_for_backward(rows, weights)
+        ctx.rows = len(table)
+        return functional.embedding_bag(rows, table, per_sample_weights=weights, mode="sum")
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        """For each row of the table, the bins that took from it are the bag."""
+        rows, weights = ctx.saved_tensors
+        _, order = torch.sort(rows.flatten().int(), stable=True)
+        counts = torch.bincount(rows.flatten(), minlength=ctx.rows)
+        taken = functional.embedding_bag(
+            order // rows.shape[1],
+            gradient.contiguous(),
+            counts.cumsum(0) - counts,
+            per_sample_weights=weights.flatten()[order],
+            mode="sum",
+        )
+        return taken, None, None
