@@ -57,12 +57,14 @@ def overlaps(
         float64 [p] in [0, 1].
     """
     corner, end = np.maximum(found[:, :2], truth[:, :2]), np.minimum(found[:, 2:], truth[:, 2:])
-    common = np.clip(end - corner, 0, None).prod(axis=1)
+    sides = np.clip(end - corner, 0, None)
+    common = sides[:, 0] * sides[:, 1]
     own, other = area(found), area(truth)
     union = own + other - common
     if crowd is not None:
         union = np.where(crowd, own, union)
-    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    share: NDArray[np.float64] = np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    return share
 
 
 def area(boxes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import redirect_stdout
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
@@ -18,6 +18,7 @@ from mobilevision.metrics.scenes import Scenes
 Engine = Literal["auto", "faster", "pycocotools"]
 _AREAS = ("all", "small", "medium", "large")
 _MOST = (1, 10, 100)
+_FASTER = (1, 8)  # the first whose every step was compared; older ones lack `append_ref`
 
 
 class Accumulated(NamedTuple):
@@ -106,16 +107,25 @@ def accumulate(scenes: Scenes, *, engine: Engine = "auto") -> Accumulated:
 
 
 def _evaluation(annotations: Annotations, engine: Engine) -> Any:
-    installed = find_spec("faster_coco_eval") is not None
-    if engine == "faster" and not installed:
-        raise UserError("engine=faster needs faster-coco-eval: pip install 'mobilevision[fast]'")
-    if engine == "pycocotools" or not installed:
+    usable = faster_is_usable()
+    if engine == "faster" and not usable:
+        raise UserError("engine=faster needs faster-coco-eval 1.8 or newer: pip install 'mobilevision[fast]'")
+    if engine == "pycocotools" or not usable:
         from mobilevision.metrics.coco_plain import PlainEvaluation
 
         return PlainEvaluation(annotations)
     from mobilevision.metrics.coco_fast import FastEvaluation
 
     return FastEvaluation(annotations)
+
+
+def faster_is_usable() -> bool:
+    """Whether faster-coco-eval is installed, and new enough for its parts that are used here."""
+    try:
+        major, minor = version("faster-coco-eval").split(".")[:2]
+    except PackageNotFoundError:
+        return False
+    return (int(major), int(minor)) >= _FASTER
 
 
 def summary(result: Accumulated) -> dict[str, float]:

@@ -31,4 +31,4 @@ class FastEvaluation(COCOeval_faster):  # type: ignore[misc]
 
     def computeIoU(self, imgId: int, catId: int) -> Any:  # noqa: N802, N803 - the library's own names
         """Overlaps that were computed before."""
-        return self._annotations.overlaps[imgId, catId]
+        return self._annotations.overlaps.get((imgId, catId), [])

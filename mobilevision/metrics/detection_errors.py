@@ -50,7 +50,7 @@ def error_tables(
 def error_counts(scenes: Scenes, thresholds: Sequence[float]) -> NDArray[np.int64]:
     """How many of each kind, int64 [K, 6], columns as ``KINDS``; ``missed`` by the class of the true box."""
     shown = scenes.found.scores >= np.asarray(thresholds, dtype=np.float64)[scenes.label(scenes.found.group)]
-    found = Found(*(part[shown] for part in (scenes.found.group, scenes.found.boxes, scenes.found.scores)))
+    found = Found(scenes.found.group[shown], scenes.found.boxes[shown], scenes.found.scores[shown])
     scenes = replace(scenes, found=found)
     kind, missed = _kinds(scenes)
     label = scenes.label(found.group)[kind >= 0]

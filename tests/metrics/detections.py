@@ -17,9 +17,10 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
 SIZE = (240, 320)
-NAMES = (
-    "map map_50 map_75 map_small map_medium map_large mar_1 mar_10 mar_100 mar_small mar_medium mar_large".split()
-)
+NAMES = [
+    *("map", "map_50", "map_75", "map_small", "map_medium", "map_large"),
+    *("mar_1", "mar_10", "mar_100", "mar_small", "mar_medium", "mar_large"),
+]
 
 
 @dataclass
@@ -166,7 +167,13 @@ def by_hand(pictures: list[Picture], classes: int, content: dict[str, Any] | Non
 
 def as_json(pictures: list[Picture], classes: int) -> dict[str, Any]:
     annotations = [
-        {"image_id": image, "category_id": int(label) + 1, "bbox": xywh(box), "area": float(area), "iscrowd": int(crowd)}
+        {
+            "image_id": image,
+            "category_id": int(label) + 1,
+            "bbox": xywh(box),
+            "area": float(area),
+            "iscrowd": int(crowd),
+        }
         for image, picture in enumerate(pictures)
         for box, label, area, crowd in zip(picture.boxes, picture.labels, picture.area, picture.crowd, strict=True)
     ]
