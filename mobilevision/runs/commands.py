@@ -73,20 +73,32 @@ def evaluate(
 @app.command()
 def predict(
     run: Annotated[str, typer.Argument(help="The run folder.")],
-    inputs: Annotated[list[str], typer.Argument(help="Picture files, and folders with pictures.")],
+    inputs: Annotated[list[str], typer.Argument(help="Pictures and folders with some; or movies, camera:0.")],
     out: Annotated[str, typer.Option(help="Folder for predictions.csv, predictions.json and the drawn pictures.")],
     which: Annotated[Which, typer.Option(help="The best checkpoint, or the last.")] = Which.best,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures that go through the model at once.")] = 32,
     pictures: Annotated[bool, typer.Option(help="Draw each prediction on its picture.")] = True,
     device: Annotated[str | None, typer.Option(help="Such as cpu or cuda; a GPU is taken where there is one.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="How much of a movie or a camera.")] = None,
 ) -> None:
-    """Predict for pictures: drawn on them, as CSV and as JSON.
+    """Predict for pictures, movies or a camera: drawn on them, as CSV and as JSON.
 
     Example: mobilevision predict RUN holiday.jpg PICTURES --out predictions
+
+    Example: mobilevision predict RUN camera:0 --seconds 30 --out predictions
     """
     from mobilevision.runs.predict import predict as work
 
-    work(run, inputs, out=out, which=which.value, batch_size=batch_size, pictures=pictures, device=device)
+    work(
+        run,
+        inputs,
+        out=out,
+        which=which.value,
+        batch_size=batch_size,
+        pictures=pictures,
+        device=device,
+        seconds=seconds,
+    )
 
 
 @app.command("check-data", short_help="Find bad files and duplicates in a data set.")

@@ -1,4 +1,4 @@
-"""Predictions for pictures that a user has: drawn on them, as a CSV and as JSON."""
+"""Predictions for pictures and movies that a user has: drawn on them, as a CSV and as JSON."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.progress import track
 
 from mobilevision.errors import UserError
 from mobilevision.runs.folder import write_json
+from mobilevision.runs.video_files import is_movie
 
 if TYPE_CHECKING:
     from mobilevision.runs.api import Model
@@ -29,29 +30,34 @@ def predict(
     batch_size: int = 32,
     pictures: bool = True,
     device: str | None = None,
+    seconds: float | None = None,
 ) -> list[dict[str, Any]]:
     """Predict for files and folders, and write what came out into ``out``.
 
     ``out`` gets ``predictions.csv``, ``predictions.json`` and, below ``pictures/``, each picture with its prediction on
-    it. A picture that cannot be read is named and left out (``skipped.csv``).
+    it. A picture that cannot be read is named and left out (``skipped.csv``). Of movies, every frame is a picture, and
+    ``movies/`` gets them (:func:`mobilevision.runs.video.predict_movies`).
 
     Args:
         run: the run folder.
-        inputs: picture files, and folders in which pictures are looked for, also further down.
+        inputs: picture files, and folders in which pictures are looked for, also further down; or movie files, and
+            cameras as ``camera:0``.
         out: folder for the results; made where it is missing.
         which: the best checkpoint, or the last.
         batch_size: pictures that go through the model at once.
         pictures: whether to draw.
         device: such as ``cpu`` or ``cuda``; None takes a GPU where there is one.
+        seconds: how much of each movie; None for all of it.
 
     Returns:
-        A row a picture: ``file``, the task's own values, and ``picture``, the drawn one.
+        A row a picture: ``file``, the task's own values, and ``picture``, the drawn one; or a row a frame.
 
     Raises:
         UserError: no pictures in the inputs, or none of them can be read.
     """
-    files = list(find(inputs))
-    if not files:
+    movies = any(map(is_movie, inputs))
+    files = [] if movies else list(find(inputs))
+    if not files and not movies:
         raise UserError(f"no pictures in {', '.join(map(str, inputs))}: give picture files or folders with some")
     from mobilevision.runs.api import load
 
@@ -59,6 +65,12 @@ def predict(
     if target.is_file():
         raise UserError(f"--out {target}: a file of that name is there; name a folder")
     target.mkdir(parents=True, exist_ok=True)
+    if movies:
+        from mobilevision.runs.video import predict_movies
+
+        frames = predict_movies(model, inputs, out=target, seconds=seconds, batch_size=batch_size, draw=pictures)
+        _write(target, frames, [])
+        return frames
     rows: list[dict[str, Any]] = []
     skipped: list[dict[str, str]] = []
     console = Console(highlight=False)
