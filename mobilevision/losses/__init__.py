@@ -2,5 +2,6 @@
 
 from mobilevision.losses.cross_entropy import CrossEntropy
 from mobilevision.losses.loss import Loss
+from mobilevision.losses.multibox import MultiBox
 
-__all__ = ["CrossEntropy", "Loss"]
+__all__ = ["CrossEntropy", "Loss", "MultiBox"]
