@@ -1,7 +1,8 @@
 """Data: formats that read places, records that are splits, and the module that gives batches."""
 
 from mobilevision.data.augment import Augment
+from mobilevision.data.box_augment import BoxAugment
 from mobilevision.data.module import DataModule
 from mobilevision.data.records import Box, Pixels, Problem, Records, Splits
 
-__all__ = ["Augment", "Box", "DataModule", "Pixels", "Problem", "Records", "Splits"]
+__all__ = ["Augment", "Box", "BoxAugment", "DataModule", "Pixels", "Problem", "Records", "Splits"]

@@ -59,8 +59,8 @@ class Augment:
         mixup: float = 0.0,
         cutmix: float = 0.0,
     ) -> None:
-        self.crop_scale = _bounds("crop_scale", crop_scale, 1.0) if crop_scale else None
-        self.crop_ratio = _bounds("crop_ratio", crop_ratio, math.inf)
+        self.crop_scale = bounds("crop_scale", crop_scale, 1.0) if crop_scale else None
+        self.crop_ratio = bounds("crop_ratio", crop_ratio, math.inf)
         self.flip, self.mixup, self.cutmix = flip, mixup, cutmix
         for key, share in (("flip", flip), ("color_jitter", color_jitter), ("erasing", erasing)):
             if not 0 <= share <= 1:
@@ -169,7 +169,12 @@ def _seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def _bounds(key: str, pair: Sequence[float], most: float) -> tuple[float, float]:
+def bounds(key: str, pair: Sequence[float], most: float) -> tuple[float, float]:
+    """A pair 0 < low <= high <= most.
+
+    Raises:
+        UserError: another pair; ``key`` names it.
+    """
     if len(pair) != 2 or not 0 < pair[0] <= pair[1] <= most:
         raise UserError(f"augment.{key}={list(pair)}: give [low, high] with 0 < low <= high" + " <= 1" * (most == 1))
     return float(pair[0]), float(pair[1])

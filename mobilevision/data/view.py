@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple, Protocol, final
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from mobilevision.data.boxes import BoxTargets, Framed, collate
 from mobilevision.data.canvas import on_canvas
-from mobilevision.data.geometry import Affine, Frame, frame
+from mobilevision.data.geometry import Frame, clipped, frame
 from mobilevision.data.records import Pixels, Records
 
 
@@ -113,21 +112,3 @@ class Augmentation(Protocol):
         self, images: Tensor, targets: Tensor, num_classes: int, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
         """Mix the pictures of a batch and their classes; see :class:`mobilevision.spec.Mix`."""
-
-
-def clipped(boxes: Any, shape: tuple[int, int]) -> Any:
-    """Boxes (left, top, right, bottom), [n, 4], cut to a picture of ``shape`` (height, width)."""
-    height, width = shape
-    return np.clip(boxes, 0, np.array([width, height, width, height], dtype=np.float64))
-
-
-def as_drawn(inputs: Any, boxes: Any, resolution: tuple[int, int]) -> Framed:
-    """The target of an augmented sample, which counts as a picture of its own.
-
-    Args:
-        inputs: float64 [n, 4], boxes in pixels of the input.
-        boxes: :class:`~mobilevision.data.boxes.Boxes` with their labels and flags.
-        resolution: (height, width) of the input.
-    """
-    area = (inputs[:, 2] - inputs[:, 0]) * (inputs[:, 3] - inputs[:, 1])
-    return Framed(inputs, replace(boxes, boxes=inputs, area=area), Affine(1.0, 1.0, 0.0, 0.0), resolution)
