@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import torch
-from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
 
 from mobilevision.data.geometry import Affine, Frame, frame
@@ -69,7 +68,7 @@ def predictions(task: Any, source: BatchSource, *, batch: int, limit: int) -> It
     rows = np.arange(number) if number <= limit else np.linspace(0, number - 1, limit).astype(np.int64)
     for start in range(0, len(rows), batch):
         found = source.__getitems__([(0, int(index)) for index in rows[start : start + batch]])
-        found = move_data_to_device(found, task.device)
+        found = task.transfer_batch_to_device(found, task.device, 0)
         outputs, target = task.outputs(found), found["target"]
         decoded = task.decode(outputs)
         for place, index in enumerate(found["index"].tolist()):

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric.utilities import move_data_to_device
 
 LOW, HIGH, STEPS = 1e-6, 1.0, 100
 SMOOTH = 0.9
@@ -93,7 +92,7 @@ def range_test(task: Any, data: Any, device: torch.device) -> RangeTest:
 
 def _step(task: Any, optimizer: torch.optim.Optimizer, batch: dict[str, Any], device: torch.device) -> float:
     optimizer.zero_grad()
-    moved = move_data_to_device(batch, device)
+    moved = task.transfer_batch_to_device(batch, device, 0)
     loss = torch.stack(list(task.loss(task.outputs(moved), moved).values())).sum()
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
