@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 GOOD, BAD, NEUTRAL = "#1f8a4c", "#c62f3b", "#39424e"
-_PAPER, _INK, _MUTED = "#16191d", "#ffffff", "#b9c0c8"
+PAPER, INK, MUTED = "#16191d", "#ffffff", "#b9c0c8"
 
 
 def to_picture(pixels: NDArray[np.uint8], *, at_least: int = 192, at_most: int = 640) -> Image.Image:
@@ -59,20 +59,20 @@ def captioned(
     """
     picture = to_picture(pixels)
     size = max(12, min(22, picture.width // 15))
-    title, detail = _font(size), _font(max(11, size - 3))
+    title, detail = font(size), font(max(11, size - 3))
     line, pad = size + size // 2, size // 2
     height = line * (1 if truth is None else 2) + pad
-    sheet = Image.new("RGB", (picture.width, picture.height + height), _PAPER)
+    sheet = Image.new("RGB", (picture.width, picture.height + height), PAPER)
     sheet.paste(picture, (0, 0))
     draw = ImageDraw.Draw(sheet)
     colour = NEUTRAL if correct is None else GOOD if correct else BAD
     end = sheet.height if truth is None else picture.height + line + pad // 2
     draw.rectangle((0, picture.height, sheet.width, end), fill=colour)
     width = sheet.width - 2 * pad
-    draw.text((pad, picture.height + line // 2 + pad // 4), _cut(prediction, title, width), _INK, title, anchor="lm")
+    draw.text((pad, picture.height + line // 2 + pad // 4), cut(prediction, title, width), INK, title, anchor="lm")
     if truth is not None:
         below = picture.height + line + pad // 2 + (height - line - pad // 2) // 2
-        draw.text((pad, below), _cut(f"truth: {truth}", detail, width), _MUTED, detail, anchor="lm")
+        draw.text((pad, below), cut(f"truth: {truth}", detail, width), MUTED, detail, anchor="lm")
     return sheet
 
 
@@ -108,7 +108,7 @@ def contact_sheet(
 
 
 @lru_cache(maxsize=32)
-def _font(size: int) -> Any:
+def font(size: int) -> Any:
     """DejaVu Sans, which comes with matplotlib and knows accents, Greek and Cyrillic; else Pillow's own."""
     from matplotlib import get_data_path
 
@@ -116,11 +116,11 @@ def _font(size: int) -> Any:
     return ImageFont.truetype(str(path), size) if path.is_file() else ImageFont.load_default(size)
 
 
-def _cut(text: str, font: Any, width: float) -> str:
-    """The text as it is where it fits into ``width`` pixels, else its beginning and an ellipsis."""
+def cut(text: str, face: Any, width: float) -> str:
+    """The text as it is where it fits into ``width`` pixels in this face, else its beginning and an ellipsis."""
     text = " ".join(text.split())
-    if font.getlength(text) <= width:
+    if face.getlength(text) <= width:
         return text
-    while text and font.getlength(text + "…") > width:
+    while text and face.getlength(text + "…") > width:
         text = text[:-1]
     return text.rstrip() + "…"
