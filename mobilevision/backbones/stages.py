@@ -72,16 +72,21 @@ def _strided(layer: nn.Module) -> bool:
 
 def _unstrided(layer: nn.Conv2d) -> nn.Conv2d:
     """The same weights at stride 1; SAME padding is then as much on one side as on the other."""
-    (height, width), (down, right) = layer.kernel_size, layer.dilation
+    (height, width), (down, right) = kernel, dilation = _pair(layer.kernel_size), _pair(layer.dilation)
     made = nn.Conv2d(
         layer.in_channels,
         layer.out_channels,
-        layer.kernel_size,
+        kernel,
         padding=(down * (height - 1) // 2, right * (width - 1) // 2),
-        dilation=layer.dilation,
+        dilation=dilation,
         groups=layer.groups,
         bias=layer.bias is not None,
         device="meta",
     )
     made.weight, made.bias = layer.weight, layer.bias
     return made
+
+
+def _pair(values: tuple[int, ...]) -> tuple[int, int]:
+    first, second = values
+    return first, second

@@ -30,6 +30,8 @@ class RegionProposals(nn.Module):
         resolution: (height, width) of the input in pixels.
     """
 
+    shapes: Tensor
+
     def __init__(
         self, *, channels: int, width: int, strides: Sequence[int], sizes: Sizes, resolution: tuple[int, int]
     ) -> None:
@@ -83,7 +85,7 @@ def proposal_anchors(
         UserError: for another number of maps, not as many for each, or sizes that are none.
     """
     if anchors is None:
-        if min(*scales, *ratios, default=0) <= 0 or not ratios:
+        if not (scales and ratios) or min(*scales, *ratios) <= 0:
             raise UserError(f"head.scales={list(scales)} head.ratios={list(ratios)}: give numbers above 0")
         try:
             return anchor_sizes(maps, resolution, scales=scales, ratios=ratios)

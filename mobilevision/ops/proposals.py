@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -43,7 +43,7 @@ def best_proposals(
     """
     objectness = (candidates.logits[..., 1] - candidates.logits[..., 0]).float()
     kept, sizes = [], []
-    for start, scores in zip(_starts(levels), objectness.split(list(levels), dim=1), strict=True):
+    for start, scores in zip(_starts(levels), torch.split(objectness, list(levels), dim=1), strict=True):
         sizes.append(min(before, scores.shape[1]))
         kept.append(scores.topk(sizes[-1], dim=1).indices + start)
     places = torch.cat(kept, dim=1)
@@ -61,7 +61,7 @@ def best_proposals(
 
 @torch.no_grad()
 def sampled_regions(
-    proposals: Tensor, valid: Tensor, target: dict[str, Tensor], *, count: int, positives: float
+    proposals: Tensor, valid: Tensor, target: Mapping[str, Tensor], *, count: int, positives: float
 ) -> tuple[Tensor, Tensor]:
     """A random choice of proposals and true boxes to train the second stage on.
 

@@ -37,7 +37,7 @@ def roi_align(
     if boxes.is_meta:
         return maps[0].new_empty(count, maps[0].shape[1], side, side)
     levels = torch.zeros_like(boxes[..., 0], dtype=torch.int64) if levels is None else levels
-    if boxes.device.type == "cpu" and not (torch.compiler.is_compiling() or torch.jit.is_tracing()):
+    if boxes.device.type == "cpu" and not torch.compiler.is_compiling():
         return _bags(maps, boxes.detach(), strides, levels, side)
     return _by_torchvision(maps, boxes.detach(), strides, levels, side)
 
@@ -46,7 +46,7 @@ def _by_torchvision(maps: Sequence[Tensor], boxes: Tensor, strides: Sequence[int
     """All boxes on every map, then the right one of them: shapes depend on no values, as exporting needs it."""
     picture = torch.arange(boxes.shape[0], device=boxes.device, dtype=boxes.dtype)[:, None, None]
     rows = torch.cat([picture.expand(-1, boxes.shape[1], 1), boxes], dim=2).flatten(0, 1)
-    found = torchvision_roi_align(maps[0], rows.to(maps[0].dtype), side, 1 / strides[0], SAMPLES)
+    found: Tensor = torchvision_roi_align(maps[0], rows.to(maps[0].dtype), side, 1 / strides[0], SAMPLES)
     for level in range(1, len(maps)):
         other = torchvision_roi_align(maps[level], rows.to(maps[0].dtype), side, 1 / strides[level], SAMPLES)
         found = torch.where((levels.flatten() == level)[:, None, None, None], other, found)
@@ -60,7 +60,7 @@ def _bags(maps: Sequence[Tensor], boxes: Tensor, strides: Sequence[int], levels:
     table = torch.cat([each.permute(0, 2, 3, 1).reshape(-1, channels) for each in maps]).to(exact)
     rows, weights = _neighbours(maps, boxes.to(exact), strides, levels, side)
     with torch.autocast("cpu", enabled=False):
-        bins: Tensor = _WeightedBags.apply(table, rows, weights)  # type: ignore[no-untyped-call]
+        bins: Tensor = _WeightedBags.apply(table, rows, weights)
     return bins.to(kind).view(-1, side, side, channels).permute(0, 3, 1, 2)
 
 
@@ -111,7 +111,7 @@ class _WeightedBags(torch.autograd.Function):
         return functional.embedding_bag(rows, table, per_sample_weights=weights, mode="sum")
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         """For each row of the table, the bins that took from it are the bag."""
         rows, weights = ctx.saved_tensors
