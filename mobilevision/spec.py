@@ -25,6 +25,7 @@ class DataSpec:
         counts: training samples a class, in the order of ``classes``; empty where that says nothing.
         fit: how a picture comes to lie in the input: ``crop`` (its centre, as classifiers look at it), ``stretch`` (all
             of it, whatever its aspect) or ``letterbox`` (all of it, grey at two sides).
+        known: for ``attributes``, training samples whose value is known, an attribute; ``counts`` of them have it.
     """
 
     kind: str
@@ -33,6 +34,7 @@ class DataSpec:
     resolution: tuple[int, int]
     counts: tuple[int, ...] = ()
     fit: str = "crop"
+    known: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and strings, as checkpoints that load with ``weights_only=True`` need them."""
@@ -49,6 +51,7 @@ class DataSpec:
             resolution=(height, width),
             counts=tuple(values.get("counts", ())),
             fit=values.get("fit", "crop"),
+            known=tuple(values.get("known", ())),
         )
 
 

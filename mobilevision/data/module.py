@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, distributed
 
-from mobilevision.data import checks
+from mobilevision.data import attributes, checks
 from mobilevision.data.boxes import BoxTargets, boxes_a_class
 from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.geometry import FITS
@@ -118,6 +118,8 @@ class DataModule(pl.LightningDataModule):
         complete(self.splits, val_fraction=self.val_fraction, test_fraction=self.test_fraction, seed=self.seed)
         checks.unseen_classes(self.splits)
         checks.classes_without_boxes(self.splits)
+        if self.kind == "attributes":
+            attributes.single_valued(self.splits)
         checks.refuse_or_skip(self.splits.problems, self.on_error, self._skip)
         checks.enough(self.splits, self.root, self.kind)
         self._crop = crop
@@ -210,11 +212,14 @@ class DataModule(pl.LightningDataModule):
     def _spec(self, resolution: tuple[int, int]) -> DataSpec:
         train, classes = self.splits.train, self.splits.classes
         counts: tuple[int, ...] = ()
+        known: tuple[int, ...] = ()
         if train is not None and self.kind == "class":
             counts = tuple(np.bincount(train.targets, minlength=len(classes)).tolist())
         elif train is not None and isinstance(train.targets, BoxTargets):
             counts = boxes_a_class(train.targets, len(classes))
-        return DataSpec(self.kind, classes, self.channels, resolution, counts, self.fit)
+        elif train is not None and self.kind == "attributes":
+            known, counts = (tuple(each.tolist()) for each in attributes.counts(train.targets))
+        return DataSpec(self.kind, classes, self.channels, resolution, counts, self.fit, known)
 
 
 def default_workers() -> int:

@@ -25,10 +25,13 @@ class Records(ABC):
 
     Attributes:
         targets: int64 [n] for ``kind=class``, :class:`~mobilevision.data.boxes.BoxTargets` for ``boxes``; an array with
-            the sample first for other kinds.
+            the sample first for other kinds, such as float32 [n, A] for ``attributes``: 0 to 1, NaN where unknown.
+        groups: int64 [n], whom or what a sample shows; a group never comes to lie in two parts of a split. None where
+            nobody knows.
     """
 
     targets: Any
+    groups: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -78,6 +81,7 @@ class Subset(Records):
     def __init__(self, records: Records, rows: NDArray[np.int64]) -> None:
         self.records, self.rows = records, rows
         self.targets = records.targets[rows]
+        self.groups = None if records.groups is None else records.groups[rows]
 
     def name(self, index: int) -> str:
         """As in the records underneath."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilevision.data import attributes
 from mobilevision.data.boxes import BoxTargets
 from mobilevision.data.records import Records, Splits
 from mobilevision.data.sampler import SPLIT, stream
@@ -40,7 +41,8 @@ def cut(records: Records, fraction: float, seed: int, part: int) -> tuple[Record
     """Split in two, taking ``fraction`` of every class (to the nearest sample) where targets are classes.
 
     A class of one sample stays in the first part, any other gives at least one and keeps at least one. A picture with
-    boxes goes by the rarest of its classes, see :func:`_rarest`.
+    boxes goes by the rarest of its classes, see :func:`_rarest`, one with attributes by the rarest that it has. Where
+    samples have groups, whole groups are taken, whatever their classes.
 
     Args:
         records: what to split.
@@ -54,8 +56,12 @@ def cut(records: Records, fraction: float, seed: int, part: int) -> tuple[Record
     rng, targets = stream(SPLIT, seed, part), records.targets
     chosen = np.zeros(len(records), dtype=bool)
     rows: NDArray[np.int64] = np.arange(len(records))
-    if isinstance(targets, BoxTargets):
-        chosen[_spread(_rarest(targets), fraction, rng)] = True
+    if records.groups is not None:
+        chosen[np.isin(records.groups, _some_groups(records.groups, fraction, rng))] = True
+        return records.subset(rows[~chosen]), records.subset(rows[chosen])
+    if isinstance(targets, BoxTargets) or targets.ndim == 2:
+        strata = _rarest(targets) if isinstance(targets, BoxTargets) else attributes.rarest(targets)
+        chosen[_spread(strata, fraction, rng)] = True
         return records.subset(rows[~chosen]), records.subset(rows[chosen])
     classes = targets if targets.ndim == 1 and targets.dtype.kind == "i" else np.zeros(len(records), np.int64)
     order = rng.permutation(len(records))
@@ -68,6 +74,15 @@ def cut(records: Records, fraction: float, seed: int, part: int) -> tuple[Record
 
 def _take(count: int, fraction: float) -> int:
     return min(max(round(count * fraction), 1), count - 1)
+
+
+def _some_groups(groups: NDArray[np.int64], fraction: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Groups drawn at random that hold about ``fraction`` of the samples; at least one, and not all."""
+    names, sizes = np.unique(groups, return_counts=True)
+    order = rng.permutation(len(names))
+    total = np.cumsum(sizes[order])
+    number = int(np.abs(total - fraction * len(groups)).argmin()) + 1
+    return names[order[: min(number, len(names) - 1)]]
 
 
 def _rarest(targets: BoxTargets) -> NDArray[np.int64]:
@@ -96,4 +111,5 @@ def _spread(strata: NDArray[np.int64], fraction: float, rng: np.random.Generator
 
 
 def _note(split: str, fraction: float, seed: int, records: Records) -> str:
-    return f"no {split}: {fraction * 100:g} % of train ({len(records)}), class-balanced, data.seed={seed}"
+    how = "class-balanced" if records.groups is None else f"{len(np.unique(records.groups))} whole groups"
+    return f"no {split}: {fraction * 100:g} % of train ({len(records)}), {how}, data.seed={seed}"

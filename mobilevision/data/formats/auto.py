@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar, final
 
 from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.formats.celeba import CelebA
 from mobilevision.data.formats.cifar10 import Cifar10
 from mobilevision.data.formats.folder import ImageFolder
 from mobilevision.data.formats.imagenet import ImageNet
@@ -20,9 +21,9 @@ from mobilevision.errors import UserError
 class Auto(DataFormat):
     """Takes the first format that claims the place, and says in the notes which one."""
 
-    kinds: ClassVar[tuple[str, ...]] = ("class",)
+    kinds: ClassVar[tuple[str, ...]] = ("class", "attributes")
     expected: ClassVar[str] = (
-        "a folder of pictures (a folder a class, with or without train/val/test) or a CSV path,label"
+        "a folder of pictures (a folder a class, with or without train/val/test) or a CSV path,label, or of attributes"
     )
 
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
@@ -45,6 +46,7 @@ def candidates() -> dict[str, DataFormat]:
         "cifar10": Cifar10(download=False),
         "oxford_pets": OxfordPets(download=False),
         "imagenet": ImageNet(),
+        "celeba": CelebA(),
         "folder": ImageFolder(),
         "csv": Csv(),
     }

@@ -10,13 +10,13 @@ from typing import ClassVar, NamedTuple, final
 import numpy as np
 
 from mobilevision.data.files import FileRecords
+from mobilevision.data.formats.attribute_table import AttributeColumns, read_attributes
 from mobilevision.data.formats.base import DataFormat
-from mobilevision.data.formats.scan import SPLIT_FOLDERS, Listing, entries
-from mobilevision.data.formats.table_rows import Columns, rows
+from mobilevision.data.formats.scan import Listing, entries
+from mobilevision.data.formats.table_rows import ALIASES, Columns, rows
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
 
-ALIASES = {alias: split for split, aliases in SPLIT_FOLDERS.items() for alias in aliases}
 TABLES = (".csv", ".tsv", ".txt")
 
 
@@ -44,10 +44,16 @@ class Csv(DataFormat):
         val: the validation table's name; None takes val.csv where there is one.
         test: the test table's name; None takes test.csv where there is one.
         images: folder that relative paths start from; None takes the table's folder.
+        attributes: for ``kind=attributes``, the columns to learn; None takes all but path, split and group.
+        group: for ``kind=attributes``, the column with whom or what a picture shows (or ``folder``: the picture's),
+            which then does not come to lie in two splits when one is cut off another.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("class",)
-    expected: ClassVar[str] = "a CSV file with the columns path,label (and perhaps split), or a folder with train.csv"
+    kinds: ClassVar[tuple[str, ...]] = ("class", "attributes")
+    expected: ClassVar[str] = (
+        "a CSV file with the columns path,label (or path and a column an attribute; perhaps split), or a folder with"
+        " train.csv"
+    )
 
     def __init__(
         self,
@@ -59,8 +65,11 @@ class Csv(DataFormat):
         val: str | None = None,
         test: str | None = None,
         images: str | None = None,
+        attributes: Sequence[str] | None = None,
+        group: str | int | None = None,
     ) -> None:
         self.columns = Columns(path, label, split)
+        self.attributes = AttributeColumns(path, split, group, attributes)
         self.tables = {"train": train, "val": val, "test": test}
         self.images = images
 
@@ -73,6 +82,8 @@ class Csv(DataFormat):
         root = self.place(root)
         tables = self._find(root)
         base = Path(self.images).expanduser() if self.images else (root if root.is_dir() else root.parent)
+        if kind == "attributes":
+            return read_attributes(tables, self.attributes, base=base, channels=channels)
         splits = Splits(whole=len(tables) == 1)
         samples: dict[str, list[_Sample]] = {}
         for default, table in tables.items():

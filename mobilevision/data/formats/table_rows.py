@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mobilevision.data.files import PICTURE_SUFFIXES
+from mobilevision.data.formats.scan import SPLIT_FOLDERS
 from mobilevision.data.records import Problem
 from mobilevision.errors import UserError
 
@@ -16,7 +17,9 @@ USUAL = {
     "path": ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "image_id", "img", "name"),
     "label": ("label", "labels", "class", "class_name", "category", "target", "species", "breed", "y"),
     "split": ("split", "subset", "partition", "set", "fold"),
+    "group": (),
 }
+ALIASES = {alias: split for split, aliases in SPLIT_FOLDERS.items() for alias in aliases}
 
 
 class Columns(NamedTuple):
@@ -56,7 +59,7 @@ def rows(table: Path, wanted: Columns, problems: list[Problem]) -> Iterator[Row]
         reader = csv.reader(stream, delimiter=max(",;\t|", key=first.count))
         head = next(reader)
         header = not any(os.fsencode(cell).lower().endswith(PICTURE_SUFFIXES) for cell in head)
-        places = [_place(key, column, head if header else [], table) for key, column in wanted._asdict().items()]
+        places = [place(key, column, head if header else [], table) for key, column in wanted._asdict().items()]
         width = max(place for place in places if place is not None) + 1
         if not header:
             stream.seek(0)
@@ -72,15 +75,25 @@ def rows(table: Path, wanted: Columns, problems: list[Problem]) -> Iterator[Row]
             yield Row(os.fsencode(path), label, split, where)
 
 
-def _place(key: str, column: str | int | None, head: Sequence[str], table: Path) -> int | None:
-    """Number of a column, or None for a split column that there need not be."""
+def place(key: str, column: str | int | None, head: Sequence[str], table: Path) -> int | None:
+    """Number of a column, or None for a split column that there need not be.
+
+    Args:
+        key: what the column holds, a key of ``USUAL``.
+        column: its name or number; None looks for the usual names.
+        head: the table's header, empty where it has none.
+        table: the file.
+
+    Raises:
+        UserError: no such column.
+    """
     if isinstance(column, int):
         return column
     names = [cell.strip().lower() for cell in head]
     for name in USUAL[key] if column is None else (column.lower(),):
         if name in names:
             return names.index(name)
-    if column is None and key == "split":
+    if column is None and key in ("split", "group"):
         return None
     if column is None and (not head or len(head) == 2):
         return ("path", "label").index(key)

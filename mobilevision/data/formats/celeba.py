@@ -1,0 +1,177 @@
+"""CelebA: 202,599 faces of 10,177 people with 40 attributes each (Liu et al. 2015, arXiv 1411.7766)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Literal, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobilevision.data.cropping import Cropped
+from mobilevision.data.formats.attribute_values import AttributeRows, chosen
+from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.formats.celeba_lists import find, read
+from mobilevision.data.records import Problem, Records, Splits
+from mobilevision.errors import UserError
+
+ATTRIBUTES, PARTITION, IDENTITY = "list_attr_celeba", "list_eval_partition", "identity_CelebA"
+BOXES, LANDMARKS = "list_bbox_celeba", ("list_landmarks_align_celeba", "list_landmarks_celeba")
+FOLDERS = ("img_align_celeba", "img_align_celeba_png", "img_celeba", "images")
+SPLITS = {"0": "train", "1": "val", "2": "test"}
+FACE = 2.2  # side of a face over the longer side of what its eyes, nose and mouth span
+
+
+@final
+class CelebA(DataFormat):
+    """Reads CelebA's own files, or any in their form.
+
+    ``list_attr_celeba.txt`` (or .csv) names the attributes and gives -1 or 1 to each; ``list_eval_partition.txt`` says
+    0 (train), 1 (val) or 2 (test); ``identity_CelebA.txt``, where it is there, says who is shown, so that no person
+    comes to lie in two splits when one is cut from another. The pictures lie in ``img_align_celeba`` or ``images``.
+
+    Args:
+        attributes: the attributes to learn; None takes all.
+        table: file with the values in place of ``list_attr_celeba``, such as a teacher's probabilities as CSV.
+        images: folder of the pictures, within ``data.root`` or anywhere; None finds it.
+        crop: cut out the ``box`` of ``list_bbox_celeba.txt``, or the square around the ``landmarks`` of
+            ``list_landmarks_align_celeba.txt`` (or ``list_landmarks_celeba.txt``); None takes the pictures whole.
+        margin: what a crop takes in beyond the face, as a share of the face's side, at each side.
+        val_as_test: judge by the set's val, which has no test then, and cut a val from train.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("attributes",)
+    expected: ClassVar[str] = (
+        "the folder of CelebA, with list_attr_celeba.txt, list_eval_partition.txt and img_align_celeba/ in it"
+    )
+
+    def __init__(
+        self,
+        *,
+        attributes: Sequence[str] | None = None,
+        table: str | None = None,
+        images: str | None = None,
+        crop: Literal["box", "landmarks"] | None = None,
+        margin: float = 0.2,
+        val_as_test: bool = False,
+    ) -> None:
+        self.attributes, self.images, self.crop, self.margin = attributes, images, crop, margin
+        self.table, self.val_as_test = table, val_as_test
+
+    def claims(self, root: Path) -> bool:
+        """Whether the list of attributes lies there."""
+        return root.is_dir() and find(_base(root), ATTRIBUTES) is not None
+
+    def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
+        """See :class:`DataFormat`."""
+        base = _base(self.place(root))
+        table = self._table(base)
+        splits = Splits()
+        partition, people = _column(base, PARTITION, splits.problems), _column(base, IDENTITY, splits.problems)
+        splits.whole = not partition
+        names, lines = read(table, splits.problems)
+        places = chosen(names, self.attributes, str(table))
+        pictures = _pictures(base, self.images)
+        rows = AttributeRows([names[place] for place in places], pictures, splits.problems, str(table))
+        for line in lines:
+            split = SPLITS.get(partition.get(line.path, "0" if splits.whole else ""))
+            if split is None:
+                what = f"{os.fsdecode(line.path)} has no split in {PARTITION}"
+                splits.problems.append(Problem(line.where, what, "write 0, 1 or 2 there, or remove the row here"))
+                continue
+            rows.add(split, line.path, [line.cells[place] for place in places], line.where, people.get(line.path, ""))
+        rows.into(splits, channels=channels, grouped=bool(people))
+        if self.crop is not None:
+            self._cut_out(splits, rows, base)
+        self._rearrange(splits)
+        people_said = f", {len(set(people.values())):,} people" if people else ""
+        splits.notes.append(f"CelebA: {len(rows.names)} attributes{people_said}")
+        return splits
+
+    def _table(self, base: Path) -> Path:
+        if self.table is not None:
+            table = base / Path(self.table).expanduser()
+            if not table.is_file():
+                raise UserError(f"data.format.table={self.table}: no such file in {base}")
+            return table
+        found = find(base, ATTRIBUTES)
+        if found is None:
+            raise UserError(f"data.root={base}: no list_attr_celeba.txt there; it should be {self.expected}")
+        return found
+
+    def _rearrange(self, splits: Splits) -> None:
+        if self.val_as_test:
+            if splits.test is not None or splits.val is None:
+                has = "has a test already" if splits.test is not None else "has no val"
+                raise UserError(f"data.format.val_as_test=true: the data {has}; set it to false")
+            splits.test, splits.val = splits.val, None
+
+    def _cut_out(self, splits: Splits, rows: AttributeRows, base: Path) -> None:
+        boxes = self._boxes(base, splits.problems)
+        for name, records in list(splits.items()):
+            paths = rows.paths(name)
+            kept = np.flatnonzero([path in boxes for path in paths])
+            for path in paths:
+                if path not in boxes:
+                    what = f"no {self.crop} for {os.fsdecode(path)}"
+                    splits.problems.append(Problem(str(base), what, "add it, or set data.format.crop=null"))
+            cut = np.array([boxes[paths[row]] for row in kept], dtype=np.float64).reshape(-1, 4)
+            part: Records = Cropped(records.subset(kept), cut)
+            setattr(splits, name, part)
+
+    def _boxes(self, base: Path, problems: list[Problem]) -> dict[bytes, NDArray[np.float64]]:
+        """Path -> (x, y, width, height) of the part to cut out."""
+        stems = (BOXES,) if self.crop == "box" else LANDMARKS
+        table = next((path for stem in stems if (path := find(base, stem)) is not None), None)
+        if table is None:
+            raise UserError(f"data.format.crop={self.crop}: no {' or '.join(stems)} (.txt, .csv) in {base}")
+        found = {}
+        for line in read(table, problems).lines:
+            try:
+                numbers = np.array(line.cells, dtype=np.float64)
+            except ValueError:
+                problems.append(Problem(line.where, f"{' '.join(line.cells)!r} are no numbers", "mend the row"))
+                continue
+            found[line.path] = _grown(numbers if self.crop == "box" else _face(numbers), self.margin)
+        return found
+
+
+def _base(root: Path) -> Path:
+    """Torchvision puts everything into a folder of its own."""
+    return root / "celeba" if find(root, ATTRIBUTES) is None and (root / "celeba").is_dir() else root
+
+
+def _pictures(base: Path, images: str | None) -> Path:
+    if images is not None:
+        chosen_folder = base / Path(images).expanduser()
+        if not chosen_folder.is_dir():
+            raise UserError(f"data.format.images={images}: no such folder")
+        return chosen_folder
+    for name in FOLDERS:
+        if (base / name).is_dir():
+            inner = base / name / name  # as some archives unpack
+            return inner if inner.is_dir() else base / name
+    raise UserError(f"data.root={base}: no pictures; unpack img_align_celeba.zip there, or set data.format.images")
+
+
+def _column(base: Path, stem: str, problems: list[Problem]) -> dict[bytes, str]:
+    """Picture -> value of a list with one value each; none where the list is not there."""
+    table = find(base, stem)
+    return {} if table is None else {line.path: line.cells[0] for line in read(table, problems, columns=1).lines}
+
+
+def _face(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The square (x, y, width, height) of a face, from eyes, nose and corners of the mouth as x, y, x, y ..."""
+    corners = points.reshape(-1, 2)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    side = FACE * float((high - low).max())
+    left, top = (low + high) / 2 - side / 2
+    return np.array([left, top, side, side])
+
+
+def _grown(box: NDArray[np.float64], margin: float) -> NDArray[np.float64]:
+    """The box with a margin at each side, as a share of its own."""
+    x, y, width, height = box.tolist()
+    return np.array([x - margin * width, y - margin * height, width * (1 + 2 * margin), height * (1 + 2 * margin)])
