@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms
 
-from mobilevision.ops.candidates import Candidates, Weights
+from mobilevision.ops.candidates import Candidates
 from mobilevision.ops.coding import decode
 
 FIRST = 4
@@ -51,62 +51,52 @@ def detections(
     labels = torch.full((batch, most), -1, dtype=torch.int64, device=scores.device)
     if scores.is_meta:
         return {"boxes": boxes, "scores": best, "labels": labels}
-    passing = (scores > score_threshold) & candidates.valid[:, :, None]
     for row in range(batch):
-        places = passing[row].flatten().nonzero()[:, 0]
-        source = _Source(
-            scores[row].flatten()[places], places, candidates.deltas[row], candidates.references[row], scores.shape[2]
-        )
-        found = _best(source, candidates.weights, resolution, iou, per_class, most)
+        anchors, kinds = (scores[row] > score_threshold).nonzero(as_tuple=True)
+        real = candidates.valid[row][anchors]
+        source = _Source(candidates, row, scores[row], anchors[real], kinds[real])
+        found = _best(source, resolution, iou, per_class, most)
         count = len(found[1])
         boxes[row, :count], best[row, :count], labels[row, :count] = found
     return {"boxes": boxes, "scores": best, "labels": labels}
 
 
 class _Source(NamedTuple):
-    """One picture's candidates: n scores above the threshold, and where each stands among all [A, classes]."""
+    """One picture of a batch: its scores [A, classes], and the place and class of those above the threshold."""
 
+    candidates: Candidates
+    row: int
     scores: Tensor
-    places: Tensor
-    deltas: Tensor
-    references: Tensor
-    classes: int
+    anchors: Tensor
+    labels: Tensor
 
 
 def _best(
-    source: _Source,
-    weights: Weights,
-    resolution: tuple[int, int],
-    iou: float,
-    per_class: int | None,
-    most: int,
+    source: _Source, resolution: tuple[int, int], iou: float, per_class: int | None, most: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes, scores and labels of one picture's detections, best first."""
-    count = len(source.scores)
-    take = min(count, FIRST * most)
+    passing = source.scores[source.anchors, source.labels]
+    take = min(len(passing), FIRST * most)
     while True:
-        scores, order = source.scores.topk(take)
-        places = source.places[order]
-        labels = places % source.classes
+        scores, order = passing.topk(take)
+        anchors, labels = source.anchors[order], source.labels[order]
         if per_class is not None and take > per_class:
             kept = _rank(labels) < per_class
-            scores, places, labels = scores[kept], places[kept], labels[kept]
-        boxes = _boxes(source, places, weights, resolution)
+            scores, anchors, labels = scores[kept], anchors[kept], labels[kept]
+        boxes = _boxes(source, anchors, labels, resolution)
         # Classes lie side by side, so that one suppression serves all; float64 keeps the overlaps exact.
         shifted = boxes.double() + (labels * (max(resolution) + 1.0))[:, None]
         kept = nms(shifted, scores.double(), iou)[:most]
-        if len(kept) == most or take == count:
+        if len(kept) == most or take == len(passing):
             return boxes[kept], scores[kept], labels[kept]
-        take = min(count, FIRST * take)
+        take = min(len(passing), FIRST * take)
 
 
-def _boxes(source: _Source, places: Tensor, weights: Weights, resolution: tuple[int, int]) -> Tensor:
+def _boxes(source: _Source, anchors: Tensor, labels: Tensor, resolution: tuple[int, int]) -> Tensor:
     """Boxes of the candidates at some places, cut to the input."""
-    anchors = places // source.classes
-    deltas = source.deltas[anchors]
-    if deltas.ndim == 3:
-        deltas = deltas[torch.arange(len(places), device=places.device), places % source.classes + 1]
-    boxes = decode(deltas.detach(), source.references[anchors], weights)
+    all_deltas, references = source.candidates.deltas[source.row].detach(), source.candidates.references[source.row]
+    deltas = all_deltas[anchors] if all_deltas.ndim == 2 else all_deltas[anchors, labels + 1]
+    boxes = decode(deltas, references[anchors].detach(), source.candidates.weights)
     height, width = resolution
     return boxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
 
