@@ -33,18 +33,18 @@ def confusion_matrix(counts: ArrayLike, classes: Sequence[str]) -> Image.Image:
         raise ValueError(f"{size} classes need counts of shape {(size, size)}, not {table.shape}")
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     inches = 3.0 + 0.27 * min(size, _NAMED)
-    figure, axes = _blank(inches + 1.0, inches)
+    figure, axes = blank(inches + 1.0, inches)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest" if size <= 400 else "antialiased")
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     if size <= _NAMED:
-        names = [_short(name) for name in classes]
+        names = [short(name) for name in classes]
         axes.set_xticks(range(size), names, rotation=55, ha="right", rotation_mode="anchor", fontsize=8)
         axes.set_yticks(range(size), names, fontsize=8)
     if size <= _COUNTED:
         _write_counts(axes, table, shares)
     figure.colorbar(axes.images[0], ax=axes, fraction=0.04, pad=0.03, label="share of the true class")
-    return _picture(figure)
+    return picture(figure)
 
 
 def reliability_diagram(counts: ArrayLike, confidence: ArrayLike, accuracy: ArrayLike) -> Image.Image:
@@ -67,7 +67,7 @@ def reliability_diagram(counts: ArrayLike, confidence: ArrayLike, accuracy: Arra
     error = float((share * np.abs(right - sure)).sum())
     width = 1 / len(number)
     middle = (np.arange(len(number)) + 0.5) * width
-    figure, (axes, below) = _blank(4.6, 5.0, rows=(4, 1))
+    figure, (axes, below) = blank(4.6, 5.0, rows=(4, 1))
     axes.plot([0, 1], [0, 1], "--", color=_GREY, linewidth=1, label="perfectly calibrated")
     axes.bar(middle[filled], right[filled], width * 0.92, color=_BLUE, alpha=0.85, label="fraction right")
     axes.plot(sure[filled], right[filled], "o", color=_AMBER, markersize=4, label="at the mean confidence")
@@ -75,17 +75,17 @@ def reliability_diagram(counts: ArrayLike, confidence: ArrayLike, accuracy: Arra
     axes.legend(loc="upper left", fontsize=8, frameon=False)
     below.bar(middle, share, width * 0.92, color=_GREY)
     below.set(xlim=(0, 1), xlabel="confidence", ylabel="share")
-    return _picture(figure)
+    return picture(figure)
 
 
-def _blank(width: float, height: float, rows: tuple[int, ...] = (1,)) -> tuple[Any, Any]:
-    """A figure without pyplot, so without a window, a global state or a leak, and its axes one below another."""
+def blank(width: float, height: float, rows: tuple[float, ...] = (1,), columns: int = 1) -> tuple[Any, Any]:
+    """A figure without pyplot, so without a window, a global state or a leak, and its axes, row by row."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(len(rows), 1, height_ratios=rows)
+    axes = figure.subplots(len(rows), columns, height_ratios=rows)
     return figure, axes
 
 
@@ -96,11 +96,13 @@ def _write_counts(axes: Any, table: Any, shares: Any) -> None:
         axes.text(column, row, f"{table[row, column]:g}", ha="center", va="center", color=ink, fontsize=8)
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
+    """A name that fits beside a chart."""
     return name if len(name) <= 18 else name[:17] + "…"
 
 
-def _picture(figure: Any) -> Image.Image:
+def picture(figure: Any) -> Image.Image:
+    """The figure as RGB."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", facecolor="white")
     return Image.open(buffer).convert("RGB")

@@ -32,6 +32,7 @@ class Freeze(Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Hold the statistics; fill the cache, where it will be read."""
         pl_module.hold_statistics = self.statistics
+        pl_module.train(pl_module.training)
         if self.cache and cacheable(pl_module) and trainer.current_epoch < self.epochs:
             data = trainer.datamodule  # type: ignore[attr-defined]
             there = [split for split, _ in data.splits.items() if split != "test"]
