@@ -55,7 +55,7 @@ class FileRecords(Records):
 
     Args:
         paths: one a sample, absolute or relative to ``root``.
-        targets: what is to be learnt, sample first.
+        targets: what is to be learnt, sample first: an array, or whatever else Records knows.
         channels: 1 (grey), 3 (RGB) or 4 (RGBA).
         root: the folder that relative paths start from.
 
@@ -64,7 +64,7 @@ class FileRecords(Records):
     """
 
     def __init__(
-        self, *, paths: Iterable[bytes], targets: NDArray[Any], channels: int, root: str | os.PathLike[str] = ""
+        self, *, paths: Iterable[bytes], targets: Any, channels: int, root: str | os.PathLike[str] = ""
     ) -> None:
         if channels not in MODES:
             raise UserError(f"data.channels={channels}: picture files give 1 (grey), 3 (RGB) or 4 (RGBA)")

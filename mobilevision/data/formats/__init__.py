@@ -2,24 +2,38 @@
 
 from mobilevision.data.formats.auto import Auto
 from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.formats.boxes_csv import BoxesCsv
 from mobilevision.data.formats.celeba import CelebA
 from mobilevision.data.formats.cifar10 import Cifar10
+from mobilevision.data.formats.coco import Coco
+from mobilevision.data.formats.coco_json import CocoJson
+from mobilevision.data.formats.drawn_faces import DrawnFaces
 from mobilevision.data.formats.folder import ImageFolder
 from mobilevision.data.formats.imagenet import ImageNet
 from mobilevision.data.formats.oxford_pets import OxfordPets
 from mobilevision.data.formats.scenes import Scenes
 from mobilevision.data.formats.shapes import Shapes
 from mobilevision.data.formats.table import Csv
+from mobilevision.data.formats.voc import Voc
+from mobilevision.data.formats.voc_xml import VocXml
+from mobilevision.data.formats.yolo_txt import YoloTxt
 
 __all__ = [
     "Auto",
+    "BoxesCsv",
     "CelebA",
     "Cifar10",
+    "Coco",
+    "CocoJson",
     "Csv",
     "DataFormat",
+    "DrawnFaces",
     "ImageFolder",
     "ImageNet",
     "OxfordPets",
     "Scenes",
     "Shapes",
+    "Voc",
+    "VocXml",
+    "YoloTxt",
 ]

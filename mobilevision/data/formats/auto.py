@@ -6,24 +6,34 @@ from pathlib import Path
 from typing import ClassVar, final
 
 from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.formats.boxes_csv import BoxesCsv
 from mobilevision.data.formats.celeba import CelebA
 from mobilevision.data.formats.cifar10 import Cifar10
+from mobilevision.data.formats.coco_json import CocoJson
 from mobilevision.data.formats.folder import ImageFolder
 from mobilevision.data.formats.imagenet import ImageNet
 from mobilevision.data.formats.oxford_pets import OxfordPets
 from mobilevision.data.formats.scan import has_pictures
 from mobilevision.data.formats.table import Csv
+from mobilevision.data.formats.voc_xml import VocXml
+from mobilevision.data.formats.yolo_txt import YoloTxt
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
+
+SAYING = {
+    "class": "neither class folders nor a CSV say what they show",
+    "boxes": "no file of a known format has boxes for them",
+}
 
 
 @final
 class Auto(DataFormat):
     """Takes the first format that claims the place, and says in the notes which one."""
 
-    kinds: ClassVar[tuple[str, ...]] = ("class", "attributes")
+    kinds: ClassVar[tuple[str, ...]] = ("class", "attributes", "boxes")
     expected: ClassVar[str] = (
-        "a folder of pictures (a folder a class, with or without train/val/test) or a CSV path,label, or of attributes"
+        "a folder of pictures (a folder a class, with or without train/val/test) or a CSV path,label, or of attributes;"
+        " for boxes, COCO json, VOC xml, YOLO txt or a CSV filename,class,xmin,ymin,xmax,ymax, with the pictures"
     )
 
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
@@ -34,9 +44,7 @@ class Auto(DataFormat):
                 splits = candidate.read(root=root, kind=kind, channels=channels, seed=seed)
                 splits.notes.insert(0, f"data=auto took the format {option}")
                 return splits
-        why = (
-            "pictures lie in it, but neither class folders nor a CSV say what they show" if _loose(root) else "nothing"
-        )
+        why = f"pictures lie in it, but {SAYING.get(kind, SAYING['class'])}" if _loose(root) else "nothing"
         raise UserError(f"data.root={root}: data=auto found {why}; it should be {self.expected}")
 
 
@@ -48,6 +56,10 @@ def candidates() -> dict[str, DataFormat]:
         "imagenet": ImageNet(),
         "celeba": CelebA(),
         "folder": ImageFolder(),
+        "coco_json": CocoJson(),
+        "voc_xml": VocXml(),
+        "yolo_txt": YoloTxt(),
+        "boxes_csv": BoxesCsv(),
         "csv": Csv(),
     }
 

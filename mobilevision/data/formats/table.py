@@ -12,6 +12,7 @@ import numpy as np
 from mobilevision.data.files import FileRecords
 from mobilevision.data.formats.attribute_table import AttributeColumns, read_attributes
 from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.formats.boxes_csv import BoxesCsv
 from mobilevision.data.formats.scan import Listing, entries
 from mobilevision.data.formats.table_rows import ALIASES, Columns, rows
 from mobilevision.data.records import Problem, Splits
@@ -30,7 +31,7 @@ class _Sample(NamedTuple):
 
 @final
 class Csv(DataFormat):
-    """Reads rows of picture path and label.
+    """Reads rows of picture path and label; for ``kind=boxes``, what :class:`BoxesCsv` reads.
 
     ``data.root`` is the table, or the folder in which it lies. Columns are found by their usual names (path, file,
     filename, image ...; label, class, category ...; split, subset ...) or, in a table without a header, by position.
@@ -49,7 +50,7 @@ class Csv(DataFormat):
             which then does not come to lie in two splits when one is cut off another.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("class", "attributes")
+    kinds: ClassVar[tuple[str, ...]] = ("class", "attributes", "boxes")
     expected: ClassVar[str] = (
         "a CSV file with the columns path,label (or path and a column an attribute; perhaps split), or a folder with"
         " train.csv"
@@ -72,6 +73,7 @@ class Csv(DataFormat):
         self.attributes = AttributeColumns(path, split, group, attributes)
         self.tables = {"train": train, "val": val, "test": test}
         self.images = images
+        self.boxes = BoxesCsv(path=path, label=label, split=split, train=train, val=val, test=test, images=images)
 
     def claims(self, root: Path) -> bool:
         """Whether the root is a table or a folder with one."""
@@ -80,6 +82,8 @@ class Csv(DataFormat):
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
         """See :class:`DataFormat`."""
         root = self.place(root)
+        if kind == "boxes":
+            return self.boxes.read(root=root, kind=kind, channels=channels, seed=seed)
         tables = self._find(root)
         base = Path(self.images).expanduser() if self.images else (root if root.is_dir() else root.parent)
         if kind == "attributes":

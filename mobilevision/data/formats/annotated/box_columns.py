@@ -1,0 +1,146 @@
+"""Which column of a box table is which."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import NamedTuple, final
+
+from mobilevision.data.formats.annotated.places import is_picture
+from mobilevision.data.formats.table_rows import USUAL
+from mobilevision.errors import UserError
+
+Column = str | int | None
+
+# Sides as they are written; what they hold is in the second entry of each.
+SIDES = (
+    (("xmin", "ymin", "xmax", "ymax"), "corners"),
+    (("left", "top", "right", "bottom"), "corners"),
+    (("x0", "y0", "x1", "y1"), "corners"),
+    (("x1", "y1", "x2", "y2"), "corners"),
+    (("x", "y", "w", "h"), "size"),
+    (("x", "y", "width", "height"), "size"),
+    (("left", "top", "width", "height"), "size"),
+    (("xmin", "ymin", "width", "height"), "size"),
+    (("xcenter", "ycenter", "width", "height"), "centre"),
+    (("xcenter", "ycenter", "w", "h"), "centre"),
+    (("cx", "cy", "w", "h"), "centre"),
+)
+PREFIXES = ("bbox", "box", "")
+PATH = (*USUAL["path"], "imageid", "imagename", "imgpath", "imagefilename")
+LABEL = (*USUAL["label"], "labelname", "classname", "categoryname", "classid", "name")
+SPLIT = USUAL["split"]
+PICTURE_SIZES = (("imageheight", "imagewidth"), ("imgheight", "imgwidth"), ("height", "width"))
+FLAGS = {"crowd": ("iscrowd", "crowd", "isgroupof"), "difficult": ("difficult", "isdifficult"), "area": ("area",)}
+
+# Without a header: as keras-retinanet and as TensorFlow's tutorials write it.
+BARE = {
+    6: ("path", "xmin", "ymin", "xmax", "ymax", "label"),
+    8: ("path", "width", "height", "label", "xmin", "ymin", "xmax", "ymax"),
+}
+
+
+class Wanted(NamedTuple):
+    """Columns a user named, by header name or number from 0; None is to be found."""
+
+    path: Column = None
+    label: Column = None
+    split: Column = None
+    box: Sequence[str | int] | None = None
+
+
+@final
+class Layout(NamedTuple):
+    """The numbers of the columns; None for those that a table has not.
+
+    ``form`` says what the sides hold: ``corners`` (left, top, right, bottom), ``size`` (left, top, width, height) or
+    ``centre`` (centre x and y, width, height). ``size`` is (height, width) of the picture.
+    """
+
+    path: int
+    label: int | None
+    split: int | None
+    sides: tuple[int, ...]
+    form: str
+    size: tuple[int, int] | None
+    crowd: int | None
+    difficult: int | None
+    area: int | None
+    header: bool
+
+
+def layout_of(head: Sequence[str], table: Path, wanted: Wanted) -> Layout:
+    """The columns by a table's first row.
+
+    Raises:
+        UserError: a column that is needed is not found.
+    """
+    header = not any(is_picture(os.fsencode(cell.strip())) for cell in head)
+    if not header and len(head) not in BARE:
+        raise UserError(f"{table}: {len(head)} columns and no header: add one, say filename,class,xmin,ymin,xmax,ymax")
+    names = [_plain(cell) for cell in (head if header else BARE[len(head)])]
+    sides, form = _sides(names, head, table, wanted.box)
+    path = _column(names, head, "path", wanted.path, PATH, table)
+    if path is None:
+        raise _lacking("pictures", "path=COLUMN", head, table)
+    taken = {*sides, path}
+    size = next((pair for pair in PICTURE_SIZES if all(name in names for name in pair)), None)
+    numbers = tuple(names.index(name) for name in size) if size else ()
+    flags = {key: next((names.index(name) for name in usual if name in names), None) for key, usual in FLAGS.items()}
+    return Layout(
+        path=path,
+        label=_column(names, head, "label", wanted.label, LABEL, table, taken),
+        split=_column(names, head, "split", wanted.split, SPLIT, table, taken),
+        sides=sides,
+        form=form,
+        size=(numbers[0], numbers[1]) if numbers and not taken & set(numbers) else None,
+        header=header,
+        **flags,
+    )
+
+
+def _sides(
+    names: list[str], head: Sequence[str], table: Path, wanted: Sequence[str | int] | None
+) -> tuple[tuple[int, ...], str]:
+    if wanted is not None:
+        if len(wanted) != 4:
+            raise UserError(f"data.format.box={list(wanted)}: name four columns, left, top, right, bottom")
+        found = [_named(names, head, "box", column, table) for column in wanted]
+        return tuple(found), "corners"
+    for prefix in PREFIXES:
+        for sides, form in SIDES:
+            if all(prefix + side in names for side in sides):
+                return tuple(names.index(prefix + side) for side in sides), form
+    raise _lacking("boxes", "box=[LEFT,TOP,RIGHT,BOTTOM]", head, table)
+
+
+def _column(
+    names: list[str],
+    head: Sequence[str],
+    key: str,
+    wanted: Column,
+    usual: Sequence[str],
+    table: Path,
+    taken: Collection[int] = (),
+) -> int | None:
+    if wanted is not None:
+        return _named(names, head, key, wanted, table)
+    found = (names.index(_plain(name)) for name in usual if _plain(name) in names)
+    return next((number for number in found if number not in taken), None)
+
+
+def _named(names: list[str], head: Sequence[str], key: str, column: str | int, table: Path) -> int:
+    number = column if isinstance(column, int) else next((i for i, n in enumerate(names) if n == _plain(column)), -1)
+    if not 0 <= number < len(head):
+        raise UserError(f"{table}: data.format.{key} names the column {column}, but it has {', '.join(head)}")
+    return number
+
+
+def _lacking(what: str, fix: str, head: Sequence[str], table: Path) -> UserError:
+    return UserError(f"{table}: no columns for the {what}; it has {', '.join(head)}: name them with data.format.{fix}")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -1,0 +1,157 @@
+"""What was written about the pictures of one split, as it was found: nothing is checked yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Corners = NDArray[np.float64]
+"""float64 [n, 4], (left, top, right, bottom) in pixels."""
+
+
+@final
+@dataclass(frozen=True)
+class Raw:
+    """Pictures and boxes of one split.
+
+    Attributes:
+        paths: a file for each of n pictures.
+        sizes: int64 [n, 2], (height, width) as annotated; 0 where nothing is said.
+        owner: int64 [m], the picture of each box.
+        corners: float64 [m, 4], (left, top, right, bottom) in pixels.
+        labels: int64 [m], places in ``names``; -1 where that was reported already.
+        crowd: bool [m].
+        difficult: bool [m].
+        area: float64 [m], square pixels; NaN takes that of the box.
+        names: the class names.
+        picture_at: where picture i is spoken of, ``file:line``.
+        box_at: where box i stands, ``file:line``.
+        fractions: the corners are fractions of the picture's sides instead of pixels.
+    """
+
+    paths: Sequence[bytes]
+    sizes: NDArray[np.int64]
+    owner: NDArray[np.int64]
+    corners: Corners
+    labels: NDArray[np.int64]
+    crowd: NDArray[np.bool_]
+    difficult: NDArray[np.bool_]
+    area: NDArray[np.float64]
+    names: tuple[str, ...]
+    picture_at: Callable[[int], str]
+    box_at: Callable[[int], str]
+    fractions: bool = False
+
+    def boxes(self, keep: NDArray[Any], **changed: Any) -> Raw:
+        """The same pictures with the boxes ``keep`` (a mask or rows) only."""
+        rows = np.arange(len(self.owner))[keep]
+        per_box = ("owner", "corners", "labels", "crowd", "difficult", "area")
+        given: dict[str, Any] = {key: getattr(self, key)[rows] for key in per_box}
+        return replace(self, **{**given, "box_at": lambda i: self.box_at(int(rows[i])), **changed})
+
+    def named(self, names: tuple[str, ...]) -> Raw:
+        """The same with labels as places in other names; -1 for a class that is not among them."""
+        table = np.array([names.index(name) if name in names else -1 for name in self.names] + [-1], dtype=np.int64)
+        return replace(self, labels=table[self.labels], names=names)
+
+    def pictures(self, keep: NDArray[np.bool_]) -> Raw:
+        """The pictures of a mask, with their boxes."""
+        if keep.all():
+            return self
+        rows, mine = np.flatnonzero(keep), keep[self.owner]
+        return self.boxes(
+            mine,
+            paths=[self.paths[i] for i in rows.tolist()],
+            sizes=self.sizes[rows],
+            owner=(np.cumsum(keep) - 1)[self.owner[mine]],
+            picture_at=lambda i: self.picture_at(int(rows[i])),
+        )
+
+
+def join(first: Raw, second: Raw) -> Raw:
+    """All pictures of both, which must have the same class names, and fractions both or neither."""
+    n, m = len(first.paths), len(first.owner)
+    return Raw(
+        paths=[*first.paths, *second.paths],
+        sizes=np.concatenate([first.sizes, second.sizes]),
+        owner=np.concatenate([first.owner, second.owner + n]),
+        corners=np.concatenate([first.corners, second.corners]),
+        labels=np.concatenate([first.labels, second.labels]),
+        crowd=np.concatenate([first.crowd, second.crowd]),
+        difficult=np.concatenate([first.difficult, second.difficult]),
+        area=np.concatenate([first.area, second.area]),
+        names=first.names,
+        picture_at=lambda i: first.picture_at(i) if i < n else second.picture_at(i - n),
+        box_at=lambda i: first.box_at(i) if i < m else second.box_at(i - m),
+        fractions=first.fractions,
+    )
+
+
+@final
+class Collector:
+    """Gathers a split row by row, for formats that are read so."""
+
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        self.names = {name: i for i, name in enumerate(names)}
+        self.paths: list[bytes] = []
+        self._sizes: list[tuple[int, int]] = []
+        self._picture_at: list[tuple[str, int]] = []
+        self._boxes: list[tuple[float, ...]] = []
+        self._numbers: list[tuple[int, int, bool, bool]] = []
+        self._box_at: list[tuple[str, int]] = []
+
+    def picture(self, path: bytes, at: tuple[str, int], size: tuple[int, int] = (0, 0)) -> int:
+        """Add a picture, named in ``at`` (file, line; 0 for the file as a whole); gives its number."""
+        self.paths.append(path)
+        self._sizes.append(size)
+        self._picture_at.append(at)
+        return len(self.paths) - 1
+
+    def label(self, name: str) -> int:
+        """The number of a class, a new one for a new name."""
+        return self.names.setdefault(name, len(self.names))
+
+    def box(
+        self,
+        picture: int,
+        corners: Sequence[float],
+        label: int,
+        at: tuple[str, int],
+        *,
+        crowd: bool = False,
+        difficult: bool = False,
+        area: float = float("nan"),
+    ) -> None:
+        """Add a box, (left, top, right, bottom) in pixels, to a picture."""
+        self._boxes.append((*corners, area))
+        self._numbers.append((picture, label, crowd, difficult))
+        self._box_at.append(at)
+
+    def done(self, *, fractions: bool = False) -> Raw:
+        """What was gathered; ``fractions``: see :class:`Raw`."""
+        boxes = np.array(self._boxes, dtype=np.float64).reshape(-1, 5)
+        numbers = np.array(self._numbers, dtype=np.int64).reshape(-1, 4)
+        picture_at, box_at = self._picture_at, self._box_at
+        return Raw(
+            self.paths,
+            np.array(self._sizes, dtype=np.int64).reshape(-1, 2),
+            numbers[:, 0],
+            boxes[:, :4],
+            numbers[:, 1],
+            numbers[:, 2].astype(bool),
+            numbers[:, 3].astype(bool),
+            boxes[:, 4],
+            tuple(self.names),
+            lambda i: place(*picture_at[i]),
+            lambda i: place(*box_at[i]),
+            fractions,
+        )
+
+
+def place(file: str, line: int) -> str:
+    """``file:line``, or the file alone for line 0."""
+    return f"{file}:{line}" if line else file

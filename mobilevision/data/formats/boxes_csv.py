@@ -1,0 +1,118 @@
+"""CSV of boxes: a row a box, with the picture it is in, its class and its sides."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, final
+
+from mobilevision.data.formats.annotated.box_columns import Wanted
+from mobilevision.data.formats.annotated.box_table import BoxTable
+from mobilevision.data.formats.annotated.places import annotation_files, one_a_split, with_paths
+from mobilevision.data.formats.annotated.raw import Raw, join
+from mobilevision.data.formats.annotated.splits import make_splits
+from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.records import Splits
+from mobilevision.errors import UserError
+
+TABLES = (".csv", ".tsv")
+
+
+@final
+class BoxesCsv(DataFormat):
+    """Reads rows of picture, class, left, top, right and bottom, in pixels or in fractions of the picture.
+
+    Columns are found by their usual names in any order (filename, image ...; class, label ...; xmin ymin xmax ymax,
+    x1 y1 x2 y2, left top right bottom, x y w h ...; width, height of the picture, split, difficult, iscrowd, area where
+    there are such). A row with neither class nor box is a picture without objects.
+
+    ``data.root`` is the table or its folder. Splits come from a ``split`` column or from the tables' names:
+    ``train_labels.csv``, ``val.csv``, ``test/_annotations.csv``; a table of all rows beside those is not read.
+
+    Args:
+        path: column of the picture, by header name or number from 0; None finds it.
+        label: column of the class, likewise.
+        split: column with train, val or test, likewise; a table needs none.
+        box: the four columns left, top, right, bottom, likewise.
+        train: the training table's name in ``data.root``; None finds it.
+        val: the validation table's name, likewise.
+        test: the test table's name, likewise.
+        images: the folder of the pictures; None looks beside the table and in images/ and JPEGImages/ near it.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("boxes",)
+    expected: ClassVar[str] = (
+        "a CSV with the columns filename,class,xmin,ymin,xmax,ymax, or a folder with train*.csv (and val*.csv,"
+        " test*.csv)"
+    )
+
+    def __init__(
+        self,
+        *,
+        path: str | int | None = None,
+        label: str | int | None = None,
+        split: str | int | None = None,
+        box: Sequence[str | int] | None = None,
+        train: str | None = None,
+        val: str | None = None,
+        test: str | None = None,
+        images: str | None = None,
+    ) -> None:
+        self.wanted = Wanted(path, label, split, box)
+        self.tables = {"train": train, "val": val, "test": test}
+        self.images = images
+
+    def claims(self, root: Path) -> bool:
+        """Whether there is a table with columns for boxes."""
+        return any(self._fits(file) for _, file in annotation_files(root, TABLES) if file.suffix.lower() in TABLES)
+
+    def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
+        """See :class:`DataFormat`."""
+        root = self.place(root)
+        top = root if root.is_dir() else root.parent
+        splits = Splits()
+        tables, alone = self._find(root, top, splits.notes)
+        parts: dict[str, Raw] = {}
+        columned = False
+        for split, file in tables.items():
+            table = BoxTable(file, os.path.relpath(file, top), self.wanted, splits.problems)
+            columned |= table.layout.split is not None
+            for inner, raw in table.read(split).items():
+                where = inner if not alone or table.layout.split is not None else None
+                found = with_paths(raw, file, top, where, self.images)
+                parts[inner] = _both(parts[inner], found) if inner in parts else found
+        splits.whole = alone and not columned
+        splits.notes.append("box CSV: " + ", ".join(os.path.relpath(file, top) for file in tables.values()))
+        if any(raw.fractions for raw in parts.values()):
+            splits.notes.append("the boxes are in fractions of the pictures")
+        return make_splits(parts, splits, root=root, channels=channels)
+
+    def _find(self, root: Path, top: Path, notes: list[str]) -> tuple[dict[str, Path], bool]:
+        given = {split: top / name for split, name in self.tables.items() if name is not None}
+        for split, file in given.items():
+            if not file.is_file():
+                raise UserError(f"data.format.{split}={self.tables[split]}: no such file in {top}")
+        if "train" in given:
+            return given, False
+        if root.is_file():
+            return {"train": root}, True
+        found = list(annotation_files(root, TABLES))
+        if not found:
+            raise UserError(f"data.root={root}: no table in it; it should be {self.expected}")
+        fitting = [each for each in found if self._fits(each[1])] or found[:1]
+        tables, alone = one_a_split(fitting, top, notes)
+        return {**tables, **given}, alone and not given
+
+    def _fits(self, file: Path) -> bool:
+        try:
+            BoxTable(file, file.name, self.wanted, [])
+        except (UserError, OSError):
+            return False
+        return True
+
+
+def _both(first: Raw, second: Raw) -> Raw:
+    """Two tables with rows of one split, numbered by the same classes."""
+    names = tuple(dict.fromkeys((*first.names, *second.names)))
+    return join(first.named(names), second.named(names))

@@ -1,0 +1,93 @@
+"""COCO's json: one file a split, with pictures, categories and boxes."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import ClassVar, final
+
+from mobilevision.data.formats.annotated.coco_file import read_coco
+from mobilevision.data.formats.annotated.places import annotation_files, one_a_split, with_paths
+from mobilevision.data.formats.annotated.raw import Raw
+from mobilevision.data.formats.annotated.splits import make_splits
+from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.records import Splits
+from mobilevision.errors import UserError
+
+OTHERS = ("captions", "person_keypoints", "stuff", "panoptic", "image_info", "keypoints")
+KEYS = (b'"images"', b'"annotations"', b'"categories"')
+
+
+@final
+class CocoJson(DataFormat):
+    """Reads COCO's detection json in its usual layouts.
+
+    ``annotations/instances_train2017.json`` with ``train2017/`` or ``images/train2017/``; a json in the folder of each
+    split (``train/_annotations.coco.json``); ``train.json`` and ``val.json`` beside ``images/``; or one json, whose
+    pictures are one split. The files' names say which split they hold, unless ``train``, ``val`` and ``test`` do.
+
+    Category ids may have gaps: classes are numbered in the order of the ids, all of them, also those without a box.
+    Pictures without boxes stay as negatives, ``iscrowd`` and ``area`` are taken over.
+
+    Args:
+        train: the json of train, relative to ``data.root``; None finds it.
+        val: the json of val, likewise.
+        test: the json of test, likewise.
+        images: the folder of the pictures, or the folder above a folder for each split; None finds it.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("boxes",)
+    expected: ClassVar[str] = (
+        "a folder with annotations/instances_train*.json and train*/ (val, test likewise), with"
+        " train/_annotations.coco.json, or one json in COCO's format with its pictures"
+    )
+
+    def __init__(
+        self, *, train: str | None = None, val: str | None = None, test: str | None = None, images: str | None = None
+    ) -> None:
+        self.files = {"train": train, "val": val, "test": test}
+        self.images = images
+
+    def claims(self, root: Path) -> bool:
+        """Whether a json that begins like COCO's lies there."""
+        return any(_is_coco(file) for _, file in annotation_files(root, (".json",)))
+
+    def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
+        """See :class:`DataFormat`."""
+        root = self.place(root)
+        top = root if root.is_dir() else root.parent
+        splits = Splits()
+        files, splits.whole = self._find(root, top, splits.notes)
+        parts: dict[str, Raw] = {}
+        for split, file in files.items():
+            called, owner = os.path.relpath(file, top), None if splits.whole else split
+            find = partial(with_paths, file=file, top=top, split=owner, images=self.images)
+            raw = read_coco(file, called, splits.problems, find).raw
+            if split == "train" or len(raw.owner):
+                parts[split] = raw
+            else:
+                splits.notes.append(f"{called} has no boxes: left out")
+        splits.notes.append("COCO json: " + ", ".join(os.path.relpath(file, top) for file in files.values()))
+        classes = parts["train"].names if "train" in parts else None
+        return make_splits(parts, splits, root=root, channels=channels, classes=classes)
+
+    def _find(self, root: Path, top: Path, notes: list[str]) -> tuple[dict[str, Path], bool]:
+        given = {split: top / name for split, name in self.files.items() if name is not None}
+        for split, file in given.items():
+            if not file.is_file():
+                raise UserError(f"data.format.{split}={self.files[split]}: no such file in {top}")
+        if "train" in given:
+            return given, False
+        found = [(split, file) for split, file in annotation_files(root, (".json",)) if _is_coco(file)]
+        instances = [each for each in found if each[1].name.startswith("instances")]
+        found = instances or [each for each in found if not each[1].name.startswith(OTHERS)]
+        if not found:
+            raise UserError(f"data.root={root}: no json of COCO's format in it; it should be {self.expected}")
+        files, whole = one_a_split(found, top, notes)
+        return {**files, **given}, whole and not given
+
+
+def _is_coco(file: Path) -> bool:
+    with open(file, "rb") as stream:
+        return any(key in head for head in (stream.read(65_536),) for key in KEYS)

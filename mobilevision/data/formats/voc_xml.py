@@ -1,0 +1,193 @@
+"""Pascal VOC's xml: one file a picture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar, final
+
+from mobilevision.data.decode import printable
+from mobilevision.data.formats.annotated.raw import Collector
+from mobilevision.data.formats.annotated.splits import make_splits
+from mobilevision.data.formats.annotated.voc_file import SIDES, BrokenXmlError, VocFile, VocObject, read_voc
+from mobilevision.data.formats.annotated.voc_places import Key, Tree, by_folders, by_lists, key_of, without_xml
+from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.formats.scan import entries
+from mobilevision.data.records import Problem, Splits
+from mobilevision.errors import UserError
+
+Listed = dict[str, list[tuple[Key, str]]]
+"""Split -> (key, where it is listed; empty where it is not)."""
+
+
+@final
+class VocXml(DataFormat):
+    """Reads Pascal VOC's annotations in their usual layouts.
+
+    ``Annotations/`` beside ``JPEGImages/`` (or ``images/``), pictures and xmls in one folder, either of these in
+    ``train/``, ``valid/`` and ``test/``, or VOCdevkit with the lists in ``ImageSets/Main``, one year or several.
+    The picture of an xml is the one of the same name, else the one that its ``filename`` names.
+
+    ``difficult`` objects are learnt from, and left out of the evaluation. Coordinates are taken as they stand, as
+    torchvision does and as annotation tools write them.
+
+    Args:
+        images: the folder of the pictures; None finds them below ``data.root``.
+        one_based: take the numbers as VOC defined them, pixels counted from 1 and the last one included: the left and
+            upper sides move by one pixel, as in Detectron2.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("boxes",)
+    expected: ClassVar[str] = (
+        "a folder with Annotations/*.xml and JPEGImages/ in Pascal VOC's format, with or without lists in"
+        " ImageSets/Main, or with pictures and xmls side by side, perhaps in train/, valid/ and test/"
+    )
+
+    def __init__(self, *, images: str | None = None, one_based: bool = False) -> None:
+        self.images, self.one_based = images, one_based
+
+    def claims(self, root: Path) -> bool:
+        """Whether an xml of VOC lies there, at most three folders down."""
+        return root.is_dir() and _is_voc(_first_xml(os.fsencode(root), 3))
+
+    def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
+        """See :class:`DataFormat`."""
+        root = self.place(root)
+        tree, base = self._tree(root)
+        lists = by_lists(root)
+        if "train" in lists or "val" in lists:
+            lists.pop("trainval", None)
+        splits = Splits()
+        if lists:
+            listed = {"train" if name == "trainval" else name: keys for name, keys in lists.items()}
+            listed = {name: keys for name, keys in listed.items() if any(key in tree.xmls for key, _ in keys)}
+            splits.notes.append(f"VOC xml, lists of ImageSets/Main: {', '.join(listed)}")
+        else:
+            found, splits.whole = by_folders(tree)
+            listed = {split: [(key, "") for key in keys] for split, keys in found.items()}
+            splits.problems += without_xml(tree)
+            splits.notes.append("VOC xml, " + ("no split" if splits.whole else "splits by folder"))
+        return read_listed(listed, tree, splits, root=root, base=base, channels=channels, one_based=self.one_based)
+
+    def _tree(self, root: Path) -> tuple[Tree, Path]:
+        if not root.is_dir():
+            raise UserError(f"data.root={root}: is a file; it should be {self.expected}")
+        base = Path(self.images).expanduser() if self.images else root
+        base = root / base if self.images and not base.is_dir() else base
+        if not base.is_dir():
+            raise UserError(f"data.format.images={self.images}: no such folder")
+        tree = Tree().look(os.fsencode(root), pictures=not self.images)
+        if self.images:
+            tree.look(os.fsencode(base), xmls=False)
+        if not tree.xmls:
+            raise UserError(f"data.root={root}: no xml in it; it should be {self.expected}")
+        return tree, base
+
+
+def read_listed(
+    listed: Listed, tree: Tree, splits: Splits, *, root: Path, base: Path, channels: int, one_based: bool
+) -> Splits:
+    """Read the xmls of every split.
+
+    Args:
+        listed: the samples.
+        tree: the files, xmls below ``root`` and pictures below ``base``.
+        splits: problems and notes so far; filled in and returned.
+        root: of the data.
+        base: of the pictures.
+        channels: channels of a picture.
+        one_based: see :class:`VocXml`.
+    """
+    parts = {}
+    for split, samples in listed.items():
+        collector = Collector()
+        for key, where in samples:
+            _read_one(key, where, tree, collector, splits.problems, root=root, base=base, one_based=one_based)
+        parts[split] = collector.done()
+    return make_splits(parts, splits, root=root, channels=channels)
+
+
+def _read_one(
+    key: Key,
+    where: str,
+    tree: Tree,
+    collector: Collector,
+    problems: list[Problem],
+    *,
+    root: Path,
+    base: Path,
+    one_based: bool,
+) -> None:
+    xml = tree.xmls.get(key)
+    if xml is None:
+        problems.append(Problem(where, f"no xml {key[1]}.xml", "add the annotation or remove the line"))
+        return
+    called = printable(xml)
+    try:
+        file = read_voc(os.path.join(os.fsencode(root), xml))
+    except BrokenXmlError as error:
+        problems.append(Problem(f"{called}:{error.line}", error.why, "mend it or export it again"))
+        return
+    path = _picture_of(key, file, tree)
+    if path is None:
+        named = file.texts.get("filename") or f"{key[1]}.jpg"
+        problems.append(Problem(called, f"no picture {named}", "add the picture or remove the xml"))
+        return
+    full = os.path.normpath(os.path.join(os.fsencode(base), path))
+    picture = collector.picture(full, (called, 0), file.size)
+    for each in file.objects:
+        _add(each, picture, called, collector, problems, shift=float(one_based), shown=printable(full))
+
+
+def _picture_of(key: Key, file: VocFile, tree: Tree) -> bytes | None:
+    named = os.fsencode(os.path.basename(file.texts.get("filename", "").replace("\\", "/")))
+    paths = tree.pictures.get(key) or tree.pictures.get((key[0], key_of(named)[1])) or ()
+    same = [path for path in paths if os.path.basename(path) == named]
+    return next(iter((*same, *paths)), None)
+
+
+def _add(
+    each: VocObject,
+    picture: int,
+    called: str,
+    collector: Collector,
+    problems: list[Problem],
+    *,
+    shift: float,
+    shown: str,
+) -> None:
+    where, texts = f"{called}:{each.line}", each.texts
+    if not texts.get("name"):
+        problems.append(Problem(where, "the object has no name", "name its class or remove it", shown))
+        return
+    if missing := [side for side in SIDES if not texts.get(side)]:
+        what = f"the object {texts['name']!r} has no {', '.join(missing)}"
+        problems.append(Problem(where, what, "give it a bndbox with xmin, ymin, xmax, ymax or remove it", shown))
+        return
+    try:
+        left, top, right, bottom = (float(texts[side]) for side in SIDES)
+    except ValueError:
+        what = "bndbox is " + ", ".join(texts[side] for side in SIDES) + ", not four numbers"
+        problems.append(Problem(where, what, "mend or remove it", shown))
+        return
+    difficult = texts.get("difficult", "0").strip().lower() in ("1", "true")
+    corners = (left - shift, top - shift, right, bottom)
+    collector.box(picture, corners, collector.label(texts["name"]), (called, each.line), difficult=difficult)
+
+
+def _first_xml(folder: bytes, depth: int) -> bytes | None:
+    below = []
+    for entry in entries(folder):
+        if entry.name.lower().endswith(b".xml") and entry.is_file():
+            return entry.path
+        below += [entry.path] if entry.is_dir() else []
+    found: Iterable[bytes | None] = (_first_xml(path, depth - 1) for path in below) if depth else ()
+    return next(filter(None, found), None)
+
+
+def _is_voc(xml: bytes | None) -> bool:
+    if xml is None:
+        return False
+    with open(xml, "rb") as stream:
+        return b"<annotation" in stream.read(1024)

@@ -1,0 +1,115 @@
+"""YOLO's text files: one a picture, a box a line, in fractions of the picture."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import ClassVar, final
+
+from mobilevision.data.decode import printable
+from mobilevision.data.formats.annotated.labels_beside import LabelFiles
+from mobilevision.data.formats.annotated.raw import Collector, Raw
+from mobilevision.data.formats.annotated.splits import make_splits
+from mobilevision.data.formats.annotated.yolo_file import YoloRow, read_yolo
+from mobilevision.data.formats.annotated.yolo_places import YoloPlaces, find_yaml, yolo_places
+from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.records import Problem, Splits
+from mobilevision.errors import UserError
+
+
+@final
+class YoloTxt(DataFormat):
+    """Reads YOLO's labels in their usual layouts.
+
+    ``data.root`` is a data.yaml or the folder with one (names, train, val, test), a folder with ``train.txt`` and
+    ``valid.txt`` that list pictures, or any folder with ``images/`` and ``labels/`` (each with folders for the splits,
+    or inside them), or with pictures and labels side by side. Names come from the yaml, ``classes.txt`` or
+    ``obj.names``. A picture without a label file is one without objects; of a polygon, the box around it is taken.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("boxes",)
+    expected: ClassVar[str] = (
+        "a data.yaml in YOLO's format or its folder, or a folder with images/ and labels/, perhaps in train/, valid/"
+        " and test/, and class names in classes.txt"
+    )
+
+    def claims(self, root: Path) -> bool:
+        """Whether there is a data.yaml, or a picture has a label file."""
+        if root.is_file():
+            return root.suffix.lower() in (".yaml", ".yml")
+        if find_yaml(root):
+            return True
+        labels = LabelFiles()
+        return any(labels.of(path) for found in yolo_places(root).pictures.values() for path in found[:20])
+
+    def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
+        """See :class:`DataFormat`."""
+        root = self.place(root)
+        places = yolo_places(root)
+        top = root if root.is_dir() else root.parent
+        if not any(places.pictures.values()):
+            raise UserError(f"data.root={root}: no pictures in it; it should be {self.expected}")
+        splits, labels = Splits(notes=places.notes, whole=places.whole), LabelFiles()
+        parts = {split: _read(found, places, labels, top, splits.problems) for split, found in places.pictures.items()}
+        if not labels.used:
+            raise UserError(f"data.root={root}: no label file belongs to any picture; it should be {self.expected}")
+        if labels.missing:
+            splits.notes.append(f"{labels.missing} pictures have no label file: taken as without objects")
+        if not places.listed:
+            splits.problems += labels.unused()
+        return make_splits(parts, splits, root=root, channels=channels, classes=_classes(places, parts, splits.notes))
+
+
+def _classes(places: YoloPlaces, parts: dict[str, Raw], notes: list[str]) -> tuple[str, ...]:
+    if places.names is not None:
+        return places.names
+    notes.append("no class names (data.yaml, classes.txt, obj.names): classes go by their numbers")
+    most = max((int(name) for part in parts.values() for name in part.names), default=-1)
+    return tuple(map(str, range(most + 1)))
+
+
+def _read(found: list[bytes], places: YoloPlaces, labels: LabelFiles, top: Path, problems: list[Problem]) -> Raw:
+    collector = Collector(places.names or ())
+    for path in found:
+        file = labels.of(path)
+        if file is None:
+            labels.missing += 1
+            collector.picture(path, (printable(path), 0))
+            continue
+        called = printable(os.path.relpath(file, os.fsencode(top)))
+        picture = collector.picture(path, (called, 0))
+        rows = list(read_yolo(file, keypoints=places.keypoints))
+        if wrong := [row for row in rows if row.pixels]:
+            problems.append(_in_pixels(wrong, called, path))
+            rows = [row for row in rows if not row.pixels]
+        for row in rows:
+            _add(row, picture, called, collector, places.names, path, problems)
+    return collector.done(fractions=True)
+
+
+def _add(
+    row: YoloRow,
+    picture: int,
+    called: str,
+    collector: Collector,
+    names: tuple[str, ...] | None,
+    path: bytes,
+    problems: list[Problem],
+) -> None:
+    where, shown = f"{called}:{row.line}", printable(path)
+    if row.fault:
+        problems.append(Problem(where, row.fault, "mend or remove the line", shown))
+    elif names is not None and row.label >= len(names):
+        what = f"class {row.label}, but there are names for 0 to {len(names) - 1}"
+        problems.append(Problem(where, what, "add its name or mend the number", shown))
+    else:
+        label = row.label if names is not None else collector.label(str(row.label))
+        collector.box(picture, row.corners, label, (called, row.line))
+
+
+def _in_pixels(rows: list[YoloRow], called: str, path: bytes) -> Problem:
+    """One problem for all rows of a file that are no fractions."""
+    more = f", as in {len(rows) - 1} lines more" if len(rows) > 1 else ""
+    what = f"coordinates in pixels, not in fractions of the picture (0 to 1){more}"
+    fix = "divide x and width by the picture's width, y and height by its height"
+    return Problem(f"{called}:{rows[0].line}", what, fix, printable(path), rows[0].corners)
