@@ -44,7 +44,7 @@ class Augment:
         UserError: bounds or probabilities that make no sense.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("class",)
+    kinds: ClassVar[tuple[str, ...]] = ("class", "attributes", "identity")
 
     def __init__(
         self,

@@ -1,0 +1,125 @@
+"""Many yes-or-no questions about a picture: the paper's face attributes (section 4.5), or any other labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, final
+
+import torch
+from torch import Tensor
+
+from mobilevision.metrics import AttributeMetrics, TaskMetric
+from mobilevision.ops import charts_attributes
+from mobilevision.ops.draw_attributes import Entry, listed
+from tasks.base import Stage, Task
+
+_HALF = 0.5
+
+
+@final
+class FaceAttributes(Task):
+    """A sigmoid an attribute; measured by average precision, AUC, accuracy, F1 and calibration.
+
+    What val says is kept with the weights: a temperature an attribute, by which its logit is divided so that its
+    probability means what it says, and the probability from which the attribute is called there. An evaluation of val
+    within a training uses what the one before chose, so that it does not judge by its own choice.
+
+    Args:
+        threshold: what thresholds are to be best for: ``f1``, which also finds rare attributes, or ``accuracy``.
+        parts: as in :class:`Task`.
+    """
+
+    kind: ClassVar[str] = "attributes"
+    primary: ClassVar[str] = "mean_ap"
+
+    def __init__(self, *, threshold: Literal["f1", "accuracy"] = "f1", **parts: Any) -> None:
+        super().__init__(**parts)
+        self.threshold = threshold
+
+    def decode(self, outputs: Tensor) -> dict[str, Tensor]:
+        """Predictions of logits [B, A].
+
+        Returns:
+            ``logits`` float [B, A] as the head gives them, ``probabilities`` float [B, A], calibrated where val was
+            looked at, and ``present`` bool [B, A], whether the attribute is said to be there.
+        """
+        logits = outputs.float()
+        probabilities = (logits / self._decided("temperatures", 1.0, logits)).sigmoid()
+        return {
+            "logits": logits,
+            "probabilities": probabilities,
+            "present": probabilities >= self._decided("thresholds", _HALF, logits),
+        }
+
+    def configure_metrics(self) -> TaskMetric:
+        """As in :class:`Task`."""
+        return AttributeMetrics(classes=self.data_spec.classes)
+
+    def decide(self, metric: Any) -> dict[str, Any]:
+        """``temperatures`` and ``thresholds`` (calibrated probabilities), a number an attribute."""
+        fitted = metric.temperatures()
+        return {"temperatures": fitted.tolist(), "thresholds": metric.thresholds(fitted, by=self.threshold)}
+
+    def describe(self, prediction: Mapping[str, Tensor]) -> dict[str, Any]:
+        """``found`` in words, ``attributes`` said to be there, most probable first, and all ``probabilities``."""
+        pairs = [(entry.name, round(entry.probability, 4)) for entry in self._entries(prediction) if entry.said]
+        present = dict(sorted(pairs, key=lambda pair: -pair[1]))
+        numbers = [round(value, 4) for value in prediction["probabilities"].tolist()]
+        return {
+            "found": ", ".join(f"{name} {value:.2f}" for name, value in present.items()) or "no attribute",
+            "attributes": list(present),
+            "probabilities": dict(zip(self.data_spec.classes, numbers, strict=True)),
+        }
+
+    def draw(self, image: Any, prediction: Mapping[str, Tensor], target: Any = None) -> Any:
+        """The picture beside what is said of it, right and wrong in colours, and what is missed."""
+        return listed(image, self._entries(prediction, target))
+
+    def truth(self, target: Any) -> str:
+        """The attributes that are there, by name."""
+        values = zip(self.data_spec.classes, target.tolist(), strict=True)
+        return ", ".join(name for name, value in values if value >= _HALF) or "no attribute"
+
+    def tables(self, stage: Stage) -> dict[str, list[dict[str, Any]]]:
+        """As in :class:`Task`; ``per_attribute`` with each attribute's threshold and temperature."""
+        tables = super().tables(stage)
+        if "per_attribute" not in tables:
+            return tables
+        default = len(self.data_spec.classes)
+        chosen = zip(
+            tables["per_attribute"],
+            self.decision.get("thresholds") or [_HALF] * default,
+            self.decision.get("temperatures") or [1.0] * default,
+            strict=True,
+        )
+        rows = []
+        for row, threshold, temperature in chosen:
+            note = row["note"]
+            first = {key: value for key, value in row.items() if key != "note"}
+            rows.append({**first, "threshold": threshold, "temperature": temperature, "note": note})
+        return {**tables, "per_attribute": rows}
+
+    def figures(self, stage: Stage) -> dict[str, Any]:
+        """``average_precision`` of each attribute; ``reliability``: what is said against what is so."""
+        tables = self.tables(stage)
+        return {
+            "average_precision": charts_attributes.average_precisions(tables["per_attribute"]),
+            "reliability": charts_attributes.reliability(tables["calibration"]),
+        }
+
+    def _entries(self, prediction: Mapping[str, Tensor], target: Any = None) -> list[Entry]:
+        names, nobody = self.data_spec.classes, [math.nan] * len(self.data_spec.classes)
+        values = zip(
+            names,
+            prediction["probabilities"].tolist(),
+            prediction["present"].tolist(),
+            nobody if target is None else target.tolist(),
+            strict=True,
+        )
+        return [Entry(name, p, said, None if math.isnan(true) else true >= _HALF) for name, p, said, true in values]
+
+    def _decided(self, name: str, default: float, like: Tensor) -> Tensor:
+        """What val chose, a number an attribute."""
+        values = self.decision.get(name) or [default] * len(self.data_spec.classes)
+        return torch.tensor(values, dtype=like.dtype, device=like.device)
