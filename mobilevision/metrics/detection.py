@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchmetrics.utilities.data import dim_zero_cat
 
-from mobilevision.metrics.coco_engine import Engine, accumulate, summary
+from mobilevision.metrics.coco_engine import Accumulated, Engine, accumulate, summary
 from mobilevision.metrics.detection_errors import error_tables
 from mobilevision.metrics.detection_tables import curves, operating_points, per_class_rows, pr_rows
 from mobilevision.metrics.metric import TaskMetric
@@ -42,6 +42,7 @@ class DetectionMetrics(TaskMetric):
         super().__init__()
         self.classes = classes
         self.engine: Engine = engine
+        self._evaluated: dict[bool, Accumulated] = {}  # of this process alone (False), and of all
         self._widths = {"images": None, "truth": len(TRUTH_COLUMNS), "found": len(FOUND_COLUMNS)}
         for name in self._widths:
             self.add_state(name, [], dist_reduce_fx="cat")
@@ -57,6 +58,7 @@ class DetectionMetrics(TaskMetric):
                 no box), ``crowd`` and ``difficult`` bool [B, M], ``frame`` float64 [B, 4] (scale x, scale y, shift x,
                 shift y from picture to input), ``size`` int64 [B, 2] (height, width), ``image`` int64 [B].
         """
+        self._evaluated.clear()
         # Some accelerators have no float64, and the evaluation is the CPU's: a copy a batch, and no more memory there.
         said = {name: value.detach().cpu() for name, value in prediction.items()}
         known = {name: value.detach().cpu() for name, value in target.items()}
@@ -84,7 +86,7 @@ class DetectionMetrics(TaskMetric):
 
     def compute(self) -> dict[str, Tensor]:
         """Scalars by name, float64."""
-        values = summary(accumulate(self._scenes(), engine=self.engine))
+        values = summary(self._evaluation(self._scenes()))
         return {name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
@@ -100,7 +102,7 @@ class DetectionMetrics(TaskMetric):
         found = curves(everything)
         points = operating_points(found)
         overall, by_class = error_tables(everything, [point.threshold for point in points], self.classes)
-        precision = accumulate(everything, engine=self.engine).precision[..., 0, -1]
+        precision = self._evaluation(everything).precision[..., 0, -1]
         return {
             "per_class": per_class_rows(found, points, precision, self.classes),
             "pr_curves": pr_rows(found, self.classes),
@@ -115,6 +117,17 @@ class DetectionMetrics(TaskMetric):
         of which none is found, gets 0.5.
         """
         return [point.threshold for point in operating_points(curves(self._scenes()))]
+
+    def reset(self) -> None:
+        """Start anew."""
+        self._evaluated.clear()
+        super().reset()
+
+    def _evaluation(self, everything: Scenes) -> Accumulated:
+        """COCO's evaluation, done once for the numbers and for the tables: it is what takes the time."""
+        if self._is_synced not in self._evaluated:
+            self._evaluated[self._is_synced] = accumulate(everything, engine=self.engine)
+        return self._evaluated[self._is_synced]
 
     def _scenes(self) -> Scenes:
         """Everything measured so far; the same in whatever order and on however many processes it came."""

@@ -168,4 +168,4 @@ def _named(row: Mapping[str, Any]) -> str:
 
 
 def _mean(rows: Sequence[Mapping[str, Any]]) -> float:
-    return sum(row["ap_50"] for row in rows) / max(len(rows), 1)
+    return float(sum(row["ap_50"] for row in rows)) / max(len(rows), 1)

@@ -198,10 +198,23 @@ def test_auto_does_without_a_new_enough_engine(monkeypatch: pytest.MonkeyPatch) 
         measured(pictures, 5, engine="faster").compute()
 
 
-def test_a_reset_starts_anew() -> None:
+def test_a_reset_or_a_batch_more_is_evaluated_anew() -> None:
     metric = measured(drawn(17), 5)
     metric.compute()
     metric.reset()
-    for prediction, target in batches(drawn(18)):
+    every = list(batches(drawn(18)))
+    for place, (prediction, target) in enumerate(every):
         metric.update(prediction, target)
+        if place in (2, len(every) - 1):
+            metric.compute()
+            metric.tables()
     assert values(metric) == values(measured(drawn(18), 5))
+    assert metric.tables() == measured(drawn(18), 5).tables()
+
+
+def test_the_tables_do_not_evaluate_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    metric = measured(drawn(19), 5)
+    metric.compute()
+    expected = measured(drawn(19), 5).tables()
+    monkeypatch.setattr("mobilevision.metrics.detection.accumulate", None)
+    assert metric.tables() == expected
