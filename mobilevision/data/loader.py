@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from mobilevision.data.boxes import Framed
 from mobilevision.data.decode import UnreadablePictureError
+from mobilevision.data.identity_sampler import IdentitySampler
 from mobilevision.data.records import Records
 from mobilevision.data.sampler import DRAW, EpochSampler, Key, stream
 from mobilevision.data.skipped import SkipLog
@@ -156,10 +157,16 @@ class Loader(DataLoader[Batch]):
     """
 
     source: BatchSource
-    epochs: EpochSampler
+    epochs: EpochSampler | IdentitySampler
 
     def __init__(
-        self, source: BatchSource, sampler: EpochSampler, *, workers: int, pin_memory: bool = False, prefetch: int = 2
+        self,
+        source: BatchSource,
+        sampler: EpochSampler | IdentitySampler,
+        *,
+        workers: int,
+        pin_memory: bool = False,
+        prefetch: int = 2,
     ) -> None:
         super().__init__(
             source,

@@ -12,10 +12,12 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, distributed
 
-from mobilevision.data import attributes, checks
+from mobilevision.data import attributes, checks, identities
 from mobilevision.data.boxes import BoxTargets, boxes_a_class
 from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.geometry import FITS
+from mobilevision.data.identities import IdentityTargets
+from mobilevision.data.identity_sampler import IdentitySampler
 from mobilevision.data.loader import BatchSource, Loader
 from mobilevision.data.records import Records, Splits
 from mobilevision.data.sampler import EpochSampler
@@ -48,6 +50,7 @@ class DataModule(pl.LightningDataModule):
         drop_last: leave an incomplete last training batch out.
         pin_memory: page-locked batches; None where there is a GPU.
         prefetch: batches that each worker prepares ahead.
+        per_identity: for ``kind=identity``, pictures of each identity in a training batch; 1 only shuffles.
         augment: the augmentation of training pictures; None for none.
 
     Attributes:
@@ -77,6 +80,7 @@ class DataModule(pl.LightningDataModule):
         drop_last: bool = True,
         pin_memory: bool | None = None,
         prefetch: int = 2,
+        per_identity: int = 4,
         augment: Augmentation | None = None,
     ) -> None:
         super().__init__()
@@ -86,6 +90,7 @@ class DataModule(pl.LightningDataModule):
         self.resolution, self.channels, self.seed = resolution, channels, seed
         self.val_fraction, self.test_fraction, self.on_error = val_fraction, test_fraction, on_error
         self.drop_last, self.prefetch, self.augment = drop_last, prefetch, augment
+        self.per_identity = per_identity
         self.fit = fit or ("stretch" if kind == "boxes" else "crop")
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
         self._skip: SkipLog | None = None
@@ -120,6 +125,8 @@ class DataModule(pl.LightningDataModule):
         checks.classes_without_boxes(self.splits)
         if self.kind == "attributes":
             attributes.single_valued(self.splits)
+        if self.kind == "identity":
+            identities.settle(self.splits, per_identity=self.per_identity)
         checks.refuse_or_skip(self.splits.problems, self.on_error, self._skip)
         checks.enough(self.splits, self.root, self.kind)
         self._crop = crop
@@ -179,15 +186,26 @@ class DataModule(pl.LightningDataModule):
             source.serve(self._features[split], self._until_epoch, self._rows.get(split))
         rank, world = _rank_and_world() if shard else (0, 1)
         size = self.batch_size if shuffle else self.eval_batch_size or self.batch_size
-        sampler = EpochSampler(
-            n=len(records),
-            batch_size=size,
-            seed=self.seed,
-            shuffle=shuffle,
-            rank=rank,
-            world=world,
-            drop_last=self.drop_last,
-        )
+        sampler: EpochSampler | IdentitySampler
+        if shuffle and isinstance(records.targets, IdentityTargets) and self.per_identity > 1:
+            sampler = IdentitySampler(
+                records.targets.identities,
+                batch_size=size,
+                per_identity=self.per_identity,
+                seed=self.seed,
+                rank=rank,
+                world=world,
+            )
+        else:
+            sampler = EpochSampler(
+                n=len(records),
+                batch_size=size,
+                seed=self.seed,
+                shuffle=shuffle,
+                rank=rank,
+                world=world,
+                drop_last=self.drop_last,
+            )
         return Loader(source, sampler, workers=self.workers, pin_memory=self.pin_memory, prefetch=self.prefetch)
 
     def _check_arguments(self) -> None:
@@ -198,6 +216,10 @@ class DataModule(pl.LightningDataModule):
             )
         if self.batch_size < 1:
             raise UserError(f"data.batch_size={self.batch_size}: must be at least 1")
+        if self.per_identity < 1:
+            raise UserError(f"data.per_identity={self.per_identity}: must be at least 1")
+        if self.augment and self.augment.mixes and self.kind == "identity":
+            raise UserError("augment.mixup, augment.cutmix: two identities in one picture are none; set both to 0")
         if self.fit not in FITS:
             raise UserError(f"data.fit={self.fit}: must be null or one of {', '.join(FITS)}")
         if self.augment and self.kind not in self.augment.kinds:
@@ -217,6 +239,8 @@ class DataModule(pl.LightningDataModule):
             counts = tuple(np.bincount(train.targets, minlength=len(classes)).tolist())
         elif train is not None and isinstance(train.targets, BoxTargets):
             counts = boxes_a_class(train.targets, len(classes))
+        elif train is not None and isinstance(train.targets, IdentityTargets):
+            counts = identities.counted(train.targets, len(classes))
         elif train is not None and self.kind == "attributes":
             known, counts = (tuple(each.tolist()) for each in attributes.counts(train.targets))
         return DataSpec(self.kind, classes, self.channels, resolution, counts, self.fit, known)

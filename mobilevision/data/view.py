@@ -12,6 +12,7 @@ from torch import Tensor
 from mobilevision.data.boxes import BoxTargets, Framed, collate
 from mobilevision.data.canvas import on_canvas
 from mobilevision.data.geometry import Frame, clipped, frame
+from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.records import Pixels, Records
 
 
@@ -64,12 +65,14 @@ class View:
         return Sample(on_canvas(part, where, self.resolution), self._framed(index, where) if self.boxed else None)
 
     def targets(self, indices: Sequence[int], drawn: Sequence[Framed | None] = ()) -> Any:
-        """The target of a batch: int64 [B] (or what the records hold), or a dict of padded boxes.
+        """The target of a batch: int64 [B] (or what the records hold), [B, 2] of identities, or a dict of padded boxes.
 
         Args:
             indices: places in the split.
             drawn: the samples' own targets; without them, boxes lie as in an evaluation.
         """
+        if isinstance(self.records.targets, IdentityTargets):
+            return self.records.targets.tensor(indices)
         if not self.boxed:
             return torch.as_tensor(self.records.targets[list(indices)])
         lying = drawn or [self._framed(index, self.frame(index)) for index in indices]

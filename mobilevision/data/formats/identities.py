@@ -1,0 +1,117 @@
+"""Identities: a folder for each, or a CSV of path and identity; with a list of pairs, if one is to be judged by."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import ClassVar, Literal, final
+
+import numpy as np
+
+from mobilevision.data.files import FileRecords
+from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.formats.folder import ImageFolder
+from mobilevision.data.formats.pair_lists import read_pairs
+from mobilevision.data.formats.table import Csv
+from mobilevision.data.identities import IdentityTargets, adopt
+from mobilevision.data.records import Splits
+from mobilevision.errors import UserError
+
+
+@final
+class Identities(DataFormat):
+    """Reads ``root/[train|val|test/]IDENTITY/**/picture``, or a CSV with the columns path,identity (and perhaps split).
+
+    Faces, animals, products: whatever is to be known again.
+
+    Args:
+        path: of a CSV, the column of the path, by header name or number from 0; None finds it.
+        identity: of a CSV, the column of the identity, likewise.
+        images: of a CSV, the folder that relative paths start from; None takes the table's folder.
+        split: ``given`` takes train, val and test as they are, and where there are none cuts them by identity;
+            ``identity`` pools everything and cuts it anew, by identity.
+        pairs: a list of pairs (path,path,0 or 1, or LFW's) that becomes the test: its pictures, and whom they show
+            leave train. Paths start where those of the pictures do.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("identity",)
+    expected: ClassVar[str] = "a folder with a folder of pictures for each identity, or a CSV path,identity"
+
+    def __init__(
+        self,
+        *,
+        path: str | int | None = None,
+        identity: str | int | None = None,
+        images: str | None = None,
+        split: Literal["given", "identity"] = "given",
+        pairs: str | None = None,
+    ) -> None:
+        if split not in ("given", "identity"):
+            raise UserError(f"data.format.split={split}: must be given or identity")
+        self.table = Csv(path=path, label=identity, images=images)
+        self.images, self.split, self.pairs = images, split, pairs
+
+    def claims(self, root: Path) -> bool:
+        """Whether there are folders of pictures, or a table."""
+        return self.table.claims(root) or ImageFolder().claims(root)
+
+    def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
+        """See :class:`DataFormat`."""
+        root = self.place(root)
+        if not self.claims(root):
+            raise UserError(f"data.root={root}: neither folders of pictures nor a table; it should be {self.expected}")
+        reader: DataFormat = self.table if self.table.claims(root) else ImageFolder()
+        splits = reader.read(root=root, kind="class", channels=channels, seed=seed)
+        if self.split == "identity" or self.pairs:
+            splits = pooled(splits, channels)
+        if self.pairs:
+            base = Path(self.images).expanduser() if self.images else root if root.is_dir() else root.parent
+            return judged_by(splits, _list(self.pairs, root), base, channels)
+        return adopt(splits)
+
+
+def _list(name: str, root: Path) -> Path:
+    beside = (root if root.is_dir() else root.parent) / Path(name).expanduser()
+    if not beside.is_file() and not Path(name).expanduser().is_file():
+        raise UserError(f"data.format.pairs={name}: no such file, nor {beside}")
+    return beside if beside.is_file() else Path(name).expanduser()
+
+
+def pooled(splits: Splits, channels: int) -> Splits:
+    """All pictures in train, as if they had come without a split."""
+    parts = [records for _, records in splits.items() if isinstance(records, FileRecords)]
+    paths = [records.path(index) for records in parts for index in range(len(records))]
+    targets = np.concatenate([records.targets for records in parts])
+    train = FileRecords(paths=paths, targets=targets, channels=channels)
+    return Splits(train, classes=splits.classes, whole=True, notes=splits.notes, problems=splits.problems)
+
+
+def judged_by(splits: Splits, table: Path, base: Path, channels: int) -> Splits:
+    """The pictures of a list of pairs become the test; whom they show leaves train.
+
+    Args:
+        splits: with all pictures in train; their targets are classes.
+        table: the list.
+        base: the folder that its paths start from.
+        channels: channels of a picture.
+
+    Raises:
+        UserError: pictures in the list whose identity nobody knows.
+    """
+    train = splits.train
+    assert isinstance(train, FileRecords)
+    found = read_pairs(table, base, splits.problems)
+    row = {os.path.realpath(train.path(index)): index for index in range(len(train))}
+    files = [os.path.realpath(os.path.join(os.fsencode(base), path)) for path in found.paths]
+    if strange := [os.fsdecode(file) for file in files if file not in row]:
+        raise UserError(f"{table}: {len(strange)} of its pictures are not in the data, such as {strange[0]}")
+    shown = train.targets[[row[file] for file in files]]
+    targets = IdentityTargets(shown, np.arange(len(shown)), found.pairs)
+    splits.test = FileRecords(paths=files, targets=targets, channels=channels)  # type: ignore[arg-type]
+    splits.test.groups = shown
+    rest = np.flatnonzero(~np.isin(train.targets, shown))
+    learnt = train.subset(rest)
+    learnt.targets = IdentityTargets(train.targets[rest], rest)
+    learnt.groups = train.targets[rest]
+    splits.train = learnt if len(rest) else None
+    return splits
