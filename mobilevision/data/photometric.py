@@ -27,7 +27,8 @@ class Photometric:
 
     The distribution is that of SSD (arXiv:1512.02325, section 3.6) as torchvision's ``RandomPhotometricDistort`` has
     it. Two things differ for speed: values are clipped once at the end, and the hue turns by a rotation of the
-    chrominance (YIQ), which is linear, instead of a shift in HSV; both are within a few levels for such small changes.
+    chrominance (YIQ), which is linear, instead of a shift in HSV. That turns as far on the whole, but differs in a
+    single pixel, on photographs by 5 levels of 255 at the largest turn; it keeps brightness, which a shift does not.
 
     Args:
         probability: of each of the five.
