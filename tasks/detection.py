@@ -85,7 +85,7 @@ class Detection(Task):
         tables = self.tables(stage)
         return {
             "pr_curves": charts_detection.pr_curves(tables["pr_curves"], tables["per_class"]),
-            "errors": charts_detection.errors(tables["errors"]),
+            "errors": charts_detection.errors(tables["errors"], tables["errors_by_class"]),
         }
 
     def _kept(self, prediction: Mapping[str, Tensor]) -> list[tuple[str, float, list[float]]]:

@@ -17,6 +17,7 @@ _LIVE = re.compile(r"\r(?!\n)|\x1b\[[0-9;?]*[A-LN-Za-ln-z]")  # redrawn lines: c
 
 # What libraries say that a user of this one can do nothing about.
 _IDLE = (
+    r".*You have overridden `transfer_batch_to_device`.*",  # on purpose
     r".*Total length of `list` across ranks is zero.*",  # no val: that was asked for
     r".*does not have many workers.*",
     r".*Checkpoint directory .* exists and is not empty.*",

@@ -63,6 +63,11 @@ def load_run(
     try:
         task.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
+        if resolution is not None:
+            trained = "x".join(map(str, spec.resolution))
+            raise UserError(
+                f"data.resolution={list(resolution)}: {folder.path} has layers for {trained} only"
+            ) from error
         raise UserError(f"{file}: does not fit the run's config.yaml: {str(error).splitlines()[1].strip()}") from error
     task.decision = known.get("decision", {})
     task.eval()

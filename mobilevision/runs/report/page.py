@@ -124,7 +124,8 @@ def _embed(path: Path, *, side: int | None = None) -> str:
         return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
     buffer = io.BytesIO()
     with Image.open(path) as picture:
-        picture.thumbnail((side, side * 2), Image.Resampling.LANCZOS)
+        wide = 2 if picture.width > 1.5 * picture.height else 1  # two panels side by side
+        picture.thumbnail((side * wide, side * 2), Image.Resampling.LANCZOS)
         picture.convert("RGB").save(buffer, format="JPEG", quality=88)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
