@@ -66,7 +66,7 @@ class VocXml(DataFormat):
         else:
             found, splits.whole = by_folders(tree)
             listed = {split: [(key, "") for key in keys] for split, keys in found.items()}
-            splits.problems += without_xml(tree)
+            splits.problems += without_xml(tree, base)
             splits.notes.append("VOC xml, " + ("no split" if splits.whole else "splits by folder"))
         return read_listed(listed, tree, splits, root=root, base=base, channels=channels, one_based=self.one_based)
 

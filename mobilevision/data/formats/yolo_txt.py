@@ -8,7 +8,7 @@ from typing import ClassVar, final
 
 from mobilevision.data.decode import printable
 from mobilevision.data.formats.annotated.labels_beside import LabelFiles
-from mobilevision.data.formats.annotated.raw import Collector, Raw
+from mobilevision.data.formats.annotated.raw import Collector, Raw, many
 from mobilevision.data.formats.annotated.splits import make_splits
 from mobilevision.data.formats.annotated.yolo_file import YoloRow, read_yolo
 from mobilevision.data.formats.annotated.yolo_places import YoloPlaces, find_yaml, yolo_places
@@ -54,7 +54,7 @@ class YoloTxt(DataFormat):
         if not labels.used:
             raise UserError(f"data.root={root}: no label file belongs to any picture; it should be {self.expected}")
         if labels.missing:
-            splits.notes.append(f"{labels.missing} pictures have no label file: taken as without objects")
+            splits.notes.append(f"{many(labels.missing, 'picture')} without a label file: taken as without objects")
         if not places.listed:
             splits.problems += labels.unused()
         return make_splits(parts, splits, root=root, channels=channels, classes=_classes(places, parts, splits.notes))
@@ -109,7 +109,7 @@ def _add(
 
 def _in_pixels(rows: list[YoloRow], called: str, path: bytes) -> Problem:
     """One problem for all rows of a file that are no fractions."""
-    more = f", as in {len(rows) - 1} lines more" if len(rows) > 1 else ""
+    more = f", as in {many(len(rows) - 1, 'line')} more" if len(rows) > 1 else ""
     what = f"coordinates in pixels, not in fractions of the picture (0 to 1){more}"
     fix = "divide x and width by the picture's width, y and height by its height"
     return Problem(f"{called}:{rows[0].line}", what, fix, printable(path), rows[0].corners)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilevision.data.decode import printable
-from mobilevision.data.formats.annotated.raw import Corners, Raw
+from mobilevision.data.formats.annotated.raw import Corners, Raw, many
 from mobilevision.data.records import Problem
 
 SLACK = 1.0
@@ -42,7 +42,7 @@ def check_boxes(raw: Raw, problems: list[Problem], notes: list[str], *, keep_rep
         problems.append(_problem(raw, i, int(fault[i]), clipped[i], lambda i: raw.box_at(repeats[i])))
     keep = np.isin(fault, (0, BEYOND))
     if count := int((nudged & keep & (fault == 0)).sum()):
-        notes.append(f"{count} boxes reached up to a pixel beyond their picture, as rounding does: clipped")
+        notes.append(f"{many(count, 'box')} reached up to a pixel beyond the picture, as rounding does: clipped")
     sides = clipped[:, 2:] - clipped[:, :2]
     area = np.where(np.isnan(raw.area), sides[:, 0] * sides[:, 1], raw.area)
     return raw.boxes(keep, corners=clipped[keep], area=area[keep])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilevision.data.decode import printable
-from mobilevision.data.formats.annotated.raw import Raw
+from mobilevision.data.formats.annotated.raw import Raw, many
 from mobilevision.data.formats.annotated.sizes import picture_sizes, turned
 from mobilevision.data.formats.scan import Listing
 from mobilevision.data.records import Problem
@@ -46,7 +46,7 @@ def _there_once(raw: Raw, seen: dict[bytes, str], problems: list[Problem]) -> ND
     counts = np.bincount(raw.owner, minlength=len(raw.paths))
     for i, path in enumerate(raw.paths):
         if path not in there:
-            what = f"no picture {printable(path)}" + _with(int(counts[i]))
+            what = f"no picture {printable(path)}" + (f", of {many(int(counts[i]), 'box')}" if counts[i] else "")
             problems.append(Problem(raw.picture_at(i), what, "mend the name or remove the annotation"))
         elif first := seen.get(path):
             what = f"the picture {os.path.basename(printable(path))} stands in {first} already"
@@ -92,10 +92,6 @@ def _settle(raw: Raw, found: NDArray[np.int64], problems: list[Problem], notes: 
             fix = "take the picture that was annotated, or annotate this one"
             problems.append(Problem(raw.picture_at(i), what, fix, name))
     if on_side:
-        notes.append(f"{on_side} pictures were annotated without their EXIF rotation: their boxes are turned with them")
+        notes.append(f"{many(on_side, 'picture')} annotated without the EXIF rotation: boxes are turned with it")
     sizes = np.where(found[:, :1] > 0, found[:, :2], raw.sizes)
     return replace(raw, corners=corners, sizes=sizes).pictures(keep)
-
-
-def _with(boxes: int) -> str:
-    return f", of {boxes} box{'es' if boxes > 1 else ''}" if boxes else ""

@@ -155,3 +155,8 @@ class Collector:
 def place(file: str, line: int) -> str:
     """``file:line``, or the file alone for line 0."""
     return f"{file}:{line}" if line else file
+
+
+def many(count: int, one: str) -> str:
+    """``1 box``, ``2 boxes``."""
+    return f"{count} {one}" + ("" if count == 1 else "es" if one.endswith("x") else "s")

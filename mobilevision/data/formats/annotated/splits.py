@@ -12,7 +12,7 @@ from mobilevision.data.boxes import Boxes, BoxTargets
 from mobilevision.data.files import FileRecords
 from mobilevision.data.formats.annotated.check_boxes import check_boxes
 from mobilevision.data.formats.annotated.pictures import check_pictures
-from mobilevision.data.formats.annotated.raw import Raw
+from mobilevision.data.formats.annotated.raw import Raw, many
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
 
@@ -80,22 +80,24 @@ def _numbered(raw: Raw, split: str, classes: tuple[str, ...], problems: list[Pro
     for unknown in (number for number, name in enumerate(raw.names) if name not in classes):
         rows = np.flatnonzero(raw.labels == unknown)
         if len(rows):
-            what = f"class {raw.names[unknown]!r} ({len(rows)} boxes in {split}) has none in train"
+            what = f"class {raw.names[unknown]!r} ({many(len(rows), 'box')} in {split}) has none in train"
             problems.append(Problem(raw.box_at(int(rows[0])), what, "add it to train or remove those boxes"))
     return raw.named(classes)
 
 
 def _count(split: str, raw: Raw) -> str:
     empty = len(raw.paths) - len(np.unique(raw.owner))
-    parts = [f"{len(raw.paths)} pictures", f"{len(raw.owner)} boxes"]
-    parts += [f"{int(raw.crowd.sum())} of them crowds"] if raw.crowd.any() else []
+    parts = [many(len(raw.paths), "picture"), many(len(raw.owner), "box")]
+    parts += [f"{int(raw.crowd.sum())} of them crowd"] if raw.crowd.any() else []
     parts += [f"{int(raw.difficult.sum())} of them difficult"] if raw.difficult.any() else []
-    parts += [f"{empty} pictures without any"] if empty else []
+    parts += [many(empty, "picture") + " without any"] if empty else []
     return f"{split}: {', '.join(parts)}"
 
 
 def _not_nothing(splits: Splits, root: Path) -> None:
     boxes = sum(len(held.targets.all) for _, held in splits.items() if isinstance(held.targets, BoxTargets))
     if not boxes:
-        first = f"; the first of {len(splits.problems)} problems: {splits.problems[0]}" if splits.problems else ""
+        first = (
+            f"; the first of {many(len(splits.problems), 'problem')}: {splits.problems[0]}" if splits.problems else ""
+        )
         raise UserError(f"data.root={root}: no usable box in it{first}")

@@ -76,13 +76,14 @@ def by_folders(tree: Tree) -> tuple[dict[str, list[Key]], bool]:
     return ({split: keys for split, keys in found.items() if split}, False) if found else ({"train": loose}, True)
 
 
-def without_xml(tree: Tree) -> Iterator[Problem]:
-    """A problem for each picture in a folder of annotated ones that has no xml itself."""
+def without_xml(tree: Tree, base: Path) -> Iterator[Problem]:
+    """A problem for each picture in a folder of annotated ones, below ``base``, that has no xml itself."""
     annotated = {key[0] for key in tree.xmls}
     for key, paths in tree.pictures.items():
         if key[0] in annotated and key not in tree.xmls:
             fix = "annotate it or move it away; an xml without objects makes it a negative"
-            yield Problem(printable(paths[0]), f"no xml {key[1]}.xml belongs to this picture", fix, printable(paths[0]))
+            shown = printable(os.path.join(os.fsencode(base), paths[0]))
+            yield Problem(printable(paths[0]), f"no xml {key[1]}.xml belongs to this picture", fix, shown)
 
 
 def _tops(root: Path) -> list[Path]:
