@@ -8,7 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -107,7 +107,8 @@ class Learner(pl.LightningModule, ABC):
 
     def configure_optimizers(self) -> Any:
         """An optimiser over all weights, frozen ones too, and its schedule, stepped with it."""
-        optimizer: Optimizer = self.optimizer_factory(backbone=self.backbone.model, head=self.head)
+        learnt = nn.ModuleList([self.head, self.loss])  # a loss may have weights of its own
+        optimizer: Optimizer = self.optimizer_factory(backbone=self.backbone.model, head=learnt)
         # Lightning's own estimate makes the loader too early: a resumed one is then not told where its epoch was.
         total = optimizer_steps(
             batches=len(self.trainer.datamodule.train_dataloader()),  # type: ignore[attr-defined]

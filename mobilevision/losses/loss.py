@@ -22,6 +22,10 @@ class Loss(nn.Module, ABC):
         super().__init__()
         self.data_spec = data
 
+    def take_width(self, width: int) -> None:
+        """Learn the length of the vectors that the head gives; a loss with weights of its own makes them now."""
+        del width
+
     @abstractmethod
     def forward(self, outputs: Any, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """Scalar parts by name, such as ``{"class": ..., "box": ...}``."""

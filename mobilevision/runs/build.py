@@ -135,12 +135,15 @@ def build_task(cfg: DictConfig, spec: DataSpec, backbone: Backbone, *, mix: Any 
     if head.needs.tail:
         head.take_tail(backbone.split_tail())
     backbone.keep(head.needs)
+    loss = instantiate(cfg.loss, drop=_KINDS, data=spec)
+    if head.dimensions is not None:
+        loss.take_width(head.dimensions)
     task = instantiate(
         cfg.task,
         drop=_OF_TASK,
         backbone=backbone,
         head=head,
-        loss=instantiate(cfg.loss, drop=_KINDS, data=spec),
+        loss=loss,
         data=spec,
         optimizer=instantiate(cfg.optimizer, pretrained=backbone.report is not None),
         scheduler=instantiate(cfg.scheduler),

@@ -1,0 +1,102 @@
+"""Losses over a list of identities with a margin between them: ArcFace and CosFace."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, final
+
+from pytorch_metric_learning import losses
+from torch import Tensor
+
+from mobilevision.errors import UserError
+from mobilevision.losses.loss import Loss
+from mobilevision.losses.verification import full_precision, verification
+from mobilevision.spec import DataSpec
+
+# The slope of the arc cosine is infinite at 1, where a picture that is learnt by heart comes to lie.
+_NEARLY_ONE = 1 - 1e-6
+
+
+class MarginLoss(Loss, ABC):
+    """A classifier of train's identities by angle, whose weights are a part of the loss and not of the model.
+
+    With several processes the weights are the same in all. In an evaluation, whose identities it does not know, the
+    value is that of :func:`~mobilevision.losses.verification.verification`.
+
+    Args:
+        data: as in :class:`Loss`; identities without a training picture get no weights.
+        scale: factor on the cosines before the softmax.
+    """
+
+    def __init__(self, *, data: DataSpec, scale: float) -> None:
+        super().__init__(data=data)
+        self.identities = sum(count > 0 for count in data.counts)  # train's come first
+        self.scale = scale
+
+    @abstractmethod
+    def classifier(self, identities: int, width: int) -> Any:
+        """The loss of the library, with its weights."""
+
+    def take_width(self, width: int) -> None:
+        """Make the weights for embeddings of this length."""
+        self.loss = self.classifier(max(self.identities, 1), width)
+
+    def forward(self, outputs: Tensor, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """``outputs``: float embeddings [B, D]; ``batch["target"]``: int64 [B, 2], identity and picture."""
+        identities = batch["target"][:, 0]
+        if not self.training:
+            return verification(outputs, identities)
+        if not hasattr(self, "loss"):
+            raise UserError(f"loss {type(self).__name__} needs a head that gives embeddings: take head=embedding")
+        with full_precision(outputs) as embeddings:
+            return {"identity": self.loss(embeddings, identities)}
+
+
+@final
+class ArcFace(MarginLoss):
+    """ArcFace (arXiv 1801.07698, equation 3): the margin is added to the angle.
+
+    Args:
+        data: as in :class:`MarginLoss`.
+        margin: in radians.
+        scale: as in :class:`MarginLoss`.
+    """
+
+    def __init__(self, *, data: DataSpec, margin: float = 0.5, scale: float = 32.0) -> None:
+        super().__init__(data=data, scale=scale)
+        self.margin = margin
+
+    def classifier(self, identities: int, width: int) -> Any:
+        """See :class:`MarginLoss`."""
+        return _ArcFace(identities, width, margin=math.degrees(self.margin), scale=self.scale)
+
+
+@final
+class CosFace(MarginLoss):
+    """CosFace (arXiv 1801.09414, equation 4): the margin is taken off the cosine.
+
+    Args:
+        data: as in :class:`MarginLoss`.
+        margin: in cosines.
+        scale: as in :class:`MarginLoss`.
+    """
+
+    def __init__(self, *, data: DataSpec, margin: float = 0.35, scale: float = 32.0) -> None:
+        super().__init__(data=data, scale=scale)
+        self.margin = margin
+
+    def classifier(self, identities: int, width: int) -> Any:
+        """See :class:`MarginLoss`."""
+        return losses.CosFaceLoss(identities, width, margin=self.margin, scale=self.scale)
+
+
+@final
+class _ArcFace(losses.ArcFaceLoss):  # type: ignore[misc]  # the library is not annotated
+    """The library's, with a finite gradient at angles 0 and 180."""
+
+    def get_angles(self, cosine: Tensor) -> Tensor:
+        """As the library's."""
+        angles: Tensor = super().get_angles(cosine.clamp(-_NEARLY_ONE, _NEARLY_ONE))
+        return angles

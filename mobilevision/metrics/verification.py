@@ -1,0 +1,188 @@
+"""What is measured of embeddings: same or not, as LFW and FaceNet do it, and whether the nearest is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchmetrics.utilities import dim_zero_cat
+
+from mobilevision.metrics.metric import TaskMetric
+from mobilevision.metrics.verification_rates import FARS, Curve, area, best_threshold, curve, fold_accuracy, val_at_far
+from mobilevision.ops.pairs import Numbers, Pairs, pairs_of
+
+_BLOCK = 1 << 16  # pairs whose similarity is computed at once
+_POINTS = 400  # of the curve in the table
+_BINS = 40
+
+
+class _Compared(NamedTuple):
+    """The pairs as places among the pictures, and their cosines."""
+
+    pairs: Pairs
+    similarity: NDArray[np.float64]
+
+
+@final
+class VerificationMetrics(TaskMetric):
+    """``auc``, ``accuracy``, ``val_at_far_1e-3``, ``val_at_far_1e-4`` and ``rank_1``.
+
+    ``auc``: area under the ROC curve of the pairs' cosines. ``accuracy``: LFW's, over ten folds, each at the threshold
+    of the other nine; where the two sorts of pairs differ in number, the mean of both sorts' shares. ``val_at_far_*``:
+    the share of the same accepted at that false accept rate, as FaceNet defines it (arXiv 1503.03832, section 4).
+    ``rank_1``: the share of pictures, among those with another of their identity, whose nearest picture is of it. What
+    cannot be said is NaN: rates that need more pairs than there are, ``rank_1`` where nobody knows the identities.
+
+    The pairs are those of ``pairs``; else all pairs of the pictures, or ``most`` of them drawn by a fixed seed. What is
+    computed does not depend on the order of batches, nor on how many processes saw them.
+
+    Args:
+        pairs: the pairs to compare, by picture number; those whose pictures were not measured are left out.
+        most: pairs of pictures, where none are listed.
+        queries: pictures, at most, whose nearest is looked for; at equal distances.
+    """
+
+    embeddings: list[Tensor]
+    targets: list[Tensor]
+
+    def __init__(self, *, pairs: Pairs | None = None, most: int = 2_000_000, queries: int = 5000) -> None:
+        super().__init__()
+        self.pairs, self.most, self.queries = pairs, most, queries
+        self.add_state("embeddings", [], dist_reduce_fx="cat")
+        self.add_state("targets", [], dist_reduce_fx="cat")
+
+    def update(self, prediction: Mapping[str, Tensor], target: Tensor) -> None:
+        """``prediction["embedding"]``: float [B, D], unit length; ``target``: int64 [B, 2], identity and picture."""
+        self.embeddings.append(prediction["embedding"].detach().float())
+        self.targets.append(target.detach())
+
+    def compute(self) -> dict[str, Tensor]:
+        """Scalars by name, float64."""
+        vectors, identities, pictures = self._gathered()
+        pairs, similarity = self._compared(vectors, identities, pictures)
+        found = curve(similarity, pairs.same)
+        values = {"auc": area(found), "accuracy": fold_accuracy(similarity, pairs.same, pairs.fold)[0]}
+        others = int((~pairs.same).sum())
+        values |= {f"val_at_far_{name}": val_at_far(found, rate, others) for name, rate in FARS.items()}
+        values["rank_1"] = self._rank_1(vectors, identities)
+        return {name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
+
+    def threshold(self) -> float | None:
+        """The cosine from which two pictures are best taken for the same; None without pairs of both sorts."""
+        vectors, identities, pictures = self._gathered()
+        pairs, similarity = self._compared(vectors, identities, pictures)
+        best = best_threshold(curve(similarity, pairs.same))
+        return None if np.isnan(best) else best
+
+    def tables(self) -> dict[str, list[dict[str, Any]]]:
+        """What the report shows.
+
+        Returns:
+            ``verification``: what was compared, in words and numbers; ``folds``: accuracy of each fold; ``roc``: false
+            accept rate, validation rate and threshold along the curve; ``similarities``: from, and the shares of the
+            pairs of the same and of others in each bin of cosine.
+        """
+        vectors, identities, pictures = self._gathered()
+        pairs, similarity = self._compared(vectors, identities, pictures)
+        found = curve(similarity, pairs.same)
+        each = fold_accuracy(similarity, pairs.same, pairs.fold)[1]
+        return {
+            "verification": self._words(pairs, identities),
+            "folds": [{"fold": place + 1, "accuracy": value} for place, value in enumerate(each)],
+            "roc": _points(found),
+            "similarities": _histogram(similarity, pairs.same),
+        }
+
+    def hardest(self, count: int) -> list[tuple[int, int, float, bool]]:
+        """The most similar pairs of two identities and the least similar of one, ``count`` of each sort.
+
+        Returns:
+            Rows of two picture numbers, cosine, and whether both show the same; the worst first.
+        """
+        vectors, identities, pictures = self._gathered()
+        pairs, similarity = self._compared(vectors, identities, pictures)
+        rows: list[tuple[int, int, float, bool]] = []
+        for alike, sign in ((False, -1), (True, 1)):
+            chosen = np.flatnonzero(pairs.same == alike)
+            for row in chosen[np.argsort(sign * similarity[chosen], kind="stable")[:count]]:
+                both = int(pictures[pairs.first[row]]), int(pictures[pairs.second[row]])
+                rows.append((*both, float(similarity[row]), alike))
+        return rows
+
+    def _gathered(self) -> tuple[Tensor, Numbers, Numbers]:
+        """Embeddings [n, D], identities and picture numbers, by number: the same in whatever order they came."""
+        if len(self.targets) == 0:
+            return torch.zeros(0, 1), np.zeros(0, np.int64), np.zeros(0, np.int64)
+        vectors, targets = (dim_zero_cat(state).cpu() for state in (self.embeddings, self.targets))
+        order = torch.sort(targets[:, 1], stable=True).indices
+        identities, pictures = targets[order].numpy().T
+        return vectors[order], identities, pictures
+
+    def _compared(self, vectors: Tensor, identities: Numbers, pictures: Numbers) -> _Compared:
+        listed = self.pairs is not None
+        pairs = self.pairs.among(pictures) if self.pairs is not None else pairs_of(identities, most=self.most)
+        if not listed and (identities < 0).any():
+            keep = (identities[pairs.first] >= 0) & (identities[pairs.second] >= 0)
+            pairs = Pairs(pairs.first[keep], pairs.second[keep], pairs.same[keep], pairs.fold[keep])
+        values = [
+            (vectors[pairs.first[start : start + _BLOCK]] * vectors[pairs.second[start : start + _BLOCK]]).sum(1)
+            for start in range(0, len(pairs), _BLOCK)
+        ]
+        similarity = torch.cat(values).double().numpy() if values else np.zeros(0)
+        return _Compared(pairs, similarity)
+
+    def _rank_1(self, vectors: Tensor, identities: Numbers) -> float:
+        known, sizes = np.unique(identities, return_inverse=True)[1], np.unique(identities, return_counts=True)[1]
+        able = np.flatnonzero((identities >= 0) & (sizes[known] > 1)) if len(identities) else np.zeros(0, np.int64)
+        if len(able) == 0 or len(sizes) < 2:
+            return float("nan")
+        rows = able[np.linspace(0, len(able) - 1, min(len(able), self.queries)).astype(np.int64)]
+        right = 0
+        for start in range(0, len(rows), 1024):
+            part = rows[start : start + 1024]
+            cosine = vectors[part] @ vectors.T
+            cosine[torch.arange(len(part)), torch.from_numpy(part)] = -2.0  # a picture is not its own neighbour
+            right += int((identities[cosine.argmax(dim=1).numpy()] == identities[part]).sum())
+        return right / len(rows)
+
+    def _words(self, pairs: Pairs, identities: Numbers) -> list[dict[str, Any]]:
+        same, count = int(pairs.same.sum()), len(identities)
+        every = len(pairs) == count * (count - 1) // 2
+        how = "listed" if self.pairs is not None else "all there are" if every else "drawn, the same each time"
+        rows: list[dict[str, Any]] = [
+            {"what": "pictures", "value": count},
+            {"what": f"pairs of the same ({how})", "value": same},
+            {"what": f"other pairs ({how})", "value": len(pairs) - same},
+        ]
+        for name, rate in FARS.items():
+            if (len(pairs) - same) * rate < 1:
+                what = f"false accept rate {name} needs {round(1 / rate):,} other pairs: there are too few to say"
+                rows.append({"what": what, "value": len(pairs) - same})
+        return rows
+
+
+def _points(found: Curve) -> list[dict[str, Any]]:
+    """Rows along the curve, close together where the false accept rate is small."""
+    if np.isnan(found.accepted).any() or np.isnan(found.false).any():
+        return []
+    rates = np.unique(np.concatenate([np.geomspace(1e-5, 1, _POINTS), np.linspace(0, 1, 51)]))
+    places = np.unique(np.searchsorted(found.false, rates, side="right") - 1)
+    return [
+        {
+            "far": float(found.false[place]),
+            "val": float(found.accepted[place]),
+            "threshold": float(min(found.threshold[place], 1.0)),
+        }
+        for place in places
+    ]
+
+
+def _histogram(similarity: NDArray[np.float64], same: NDArray[np.bool_]) -> list[dict[str, Any]]:
+    edges = np.linspace(-1, 1, _BINS + 1)
+    counts = [np.histogram(similarity[chosen].clip(-1, 1), edges)[0] for chosen in (same, ~same)]
+    alike, others = (count / max(int(count.sum()), 1) for count in counts)
+    return [{"from": float(edges[i]), "same": float(alike[i]), "other": float(others[i])} for i in range(_BINS)]

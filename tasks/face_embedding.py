@@ -1,0 +1,113 @@
+"""Whom or what a picture shows, by likeness: embeddings of unit length (arXiv 1704.04861, section 4.7; 1503.03832)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, final
+
+import numpy as np
+from torch import Tensor
+
+from mobilevision.data.identities import IdentityTargets
+from mobilevision.metrics import TaskMetric
+from mobilevision.metrics.verification import VerificationMetrics
+from mobilevision.ops import charts_verification, draw
+from mobilevision.ops.draw_matches import pairs
+from tasks.base import Stage, Task
+
+if TYPE_CHECKING:
+    from mobilevision.data import Records
+
+_PAIRS = 8  # of each sort of mistake
+_SIDE = 160
+
+
+@final
+class FaceEmbedding(Task):
+    """Learns to tell identities apart that it was never shown, faces or others; measured by verification.
+
+    The loss of val and test, whose identities are not those of train, is that of all pairs in a batch
+    (:func:`mobilevision.losses.verification.verification`), whatever the loss of train.
+    """
+
+    kind: ClassVar[str] = "identity"
+    primary: ClassVar[str] = "auc"
+
+    def decode(self, outputs: Tensor) -> dict[str, Tensor]:
+        """``embedding``: float32 [B, D] of unit length."""
+        return {"embedding": outputs.float()}
+
+    def configure_metrics(self) -> TaskMetric:
+        """As in :class:`Task`; the pairs to compare are told when an evaluation starts."""
+        return VerificationMetrics()
+
+    def on_validation_epoch_start(self) -> None:
+        """As in :class:`Task`; takes the listed pairs of val, if it has any."""
+        super().on_validation_epoch_start()
+        self._take_pairs("val", self.trainer.val_dataloaders)
+
+    def on_test_epoch_start(self) -> None:
+        """As in :class:`Task`; takes the listed pairs of test, if it has any."""
+        super().on_test_epoch_start()
+        self._take_pairs("test", self.trainer.test_dataloaders)
+
+    def decide(self, metric: Any) -> dict[str, Any]:
+        """``threshold``: the cosine from which two pictures of val are best taken for the same."""
+        found = metric.threshold()
+        return {} if found is None else {"threshold": found}
+
+    def describe(self, prediction: Mapping[str, Tensor]) -> dict[str, Any]:
+        """``found``, in words, and ``embedding``, the numbers themselves."""
+        vector = [round(value, 6) for value in prediction["embedding"].tolist()]
+        return {"found": f"{len(vector)} numbers", "embedding": vector}
+
+    def draw(self, image: Any, prediction: Mapping[str, Tensor], target: Any = None) -> Any:
+        """The picture over its first numbers and, where known, who it is."""
+        first = " ".join(f"{value:+.2f}" for value in prediction["embedding"][:5].tolist())
+        return draw.captioned(image, prediction=f"{first} ...", truth=None if target is None else self.truth(target))
+
+    def truth(self, target: Any) -> str:
+        """The identity by its name."""
+        number = int(target[0])
+        return self.data_spec.classes[number] if 0 <= number < len(self.data_spec.classes) else "not known"
+
+    def figures(self, stage: Stage) -> dict[str, Any]:
+        """``roc``, ``similarities``, and ``hardest_pairs``, the mistakes of both sorts that are worst."""
+        tables, metric = self.tables(stage), self.meter(stage).metric
+        drawn = {}
+        if tables["roc"]:
+            threshold = self.decision.get("threshold")
+            drawn["roc"] = charts_verification.roc(tables["roc"])
+            drawn["similarities"] = charts_verification.similarities(tables["similarities"], threshold=threshold)
+        records = self._measured().get(stage)
+        if records is not None and isinstance(metric, VerificationMetrics):
+            rows = [
+                (*(_pixels(records, picture) for picture in (first, second)), _words(cosine, same), same)
+                for first, second, cosine, same in metric.hardest(_PAIRS)
+            ]
+            if rows:
+                drawn["hardest_pairs"] = pairs(rows)
+        return drawn
+
+    def _take_pairs(self, stage: Stage, loaders: Any) -> None:
+        loader = loaders[0] if isinstance(loaders, list | tuple) else loaders
+        records = getattr(getattr(loader, "source", None), "records", None)
+        metric = self.meter(stage).metric
+        if records is not None and isinstance(records.targets, IdentityTargets):
+            self._measured()[stage] = records
+            if isinstance(metric, VerificationMetrics):
+                metric.pairs = records.targets.pairs
+
+    def _measured(self) -> dict[str, Records]:
+        """What val, and test, looked at last."""
+        found: dict[str, Records] = self.__dict__.setdefault("_records", {})
+        return found
+
+
+def _words(cosine: float, same: bool) -> str:
+    return f"{'the same' if same else 'two identities'}, similarity {cosine:.2f}"
+
+
+def _pixels(records: Records, picture: int) -> Any:
+    index = int(np.flatnonzero(records.targets.pictures == picture)[0])
+    return records.pixels(index, size=(_SIDE, _SIDE))
