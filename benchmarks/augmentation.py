@@ -104,9 +104,8 @@ def main() -> None:
     print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, {count} files of {size:.0f} kB")
     for name, seconds in spent.items():
         print(f"{name:>16}: {count / seconds:7.0f} pictures/s a core ({1000 * seconds / count:.2f} ms)")
-    print(
-        f" ratio: {spent['usual'] / spent['ours']:.2f}; {spent['usual, decoded'] / spent['ours']:.2f} if only ours decodes"
-    )
+    ratio, handed = spent["usual"] / spent["ours"], spent["usual, decoded"] / spent["ours"]
+    print(f" ratio: {ratio:.2f}; {handed:.2f} if only ours decodes")
 
 
 def sides(paths: list[Path], boxes: list[Boxes]) -> dict[str, Callable[[], object]]:
