@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mobilevision.errors import UserError
 from mobilevision.heads.head import Head
+from mobilevision.ops.anchor_planning import Places
 from mobilevision.ops.candidates import DetectorOutputs
 from mobilevision.ops.postprocess import detections as best_detections
 from mobilevision.spec import BackboneSpec, DataSpec, Features
@@ -49,6 +50,11 @@ class DetectionHead(Head, ABC):
         self.outputs = outputs or least
         self.score_threshold, self.nms = score_threshold, nms
         self.per_class, self.detections = per_class, detections
+
+    @property
+    @abstractmethod
+    def places(self) -> list[Places]:
+        """Where the boxes that it starts from are centred, for each map; none where it starts from nothing."""
 
     @abstractmethod
     def forward(self, features: Features, target: Mapping[str, Tensor] | None = None) -> DetectorOutputs:

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mobilevision.errors import UserError
 from mobilevision.heads.blocks import Activation
 from mobilevision.heads.detection import DetectionHead
+from mobilevision.ops.anchor_planning import Places
 from mobilevision.ops.anchors import Sizes, default_boxes
 from mobilevision.ops.candidates import Candidates, DetectorOutputs
 from mobilevision.ops.coding import SSD_WEIGHTS
@@ -97,6 +99,11 @@ class SingleShotHead(DetectionHead, ABC):
             expect_background(predictor, self.outputs)
         boxes = default_boxes(maps.grids, anchors, self.data_spec.resolution)
         self.register_buffer("references", boxes, persistent=False)
+
+    @property
+    def places(self) -> list[Places]:
+        """The middles of the cells of each map."""
+        return [Places((np.arange(w) + 0.5) / w, (np.arange(h) + 0.5) / h) for h, w in self.maps.grids]
 
     @abstractmethod
     def extra(self, inputs: int, outputs: int, activation: Activation) -> nn.Module:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mobilevision.heads.detection import DetectionHead
 from mobilevision.heads.region_proposals import Anchors, RegionProposals, proposal_anchors
+from mobilevision.ops.anchor_planning import Places
 from mobilevision.ops.candidates import Candidates, DetectorOutputs, Weights
 from mobilevision.ops.proposals import best_proposals, sampled_regions
 from mobilevision.spec import BackboneSpec, DataSpec, Features
@@ -92,6 +94,15 @@ class TwoStageHead(DetectionHead, ABC):
         self.rpn_nms, self.candidates, self.proposals = rpn_nms, candidates, proposals
         self.train_candidates, self.train_proposals = train_candidates, train_proposals
         self.regions, self.positives = regions, positives
+
+    @property
+    def places(self) -> list[Places]:
+        """The corners of the cells of each map."""
+        height, width = self.data_spec.resolution
+        return [
+            Places(np.arange(0, width, stride) / width, np.arange(0, height, stride) / height)
+            for stride in self.rpn.strides
+        ]
 
     @abstractmethod
     def maps(self, features: Features) -> list[Tensor]:

@@ -17,6 +17,10 @@ Sizes = list[list[tuple[float, float]]]
 """For each map, (width, height) of the boxes at each of its places, as fractions of the input's sides."""
 
 ENOUGH = 0.5  # IoU from which a box counts as found by matching
+_SMALLEST, _LARGEST = (
+    0.5,
+    8.0,
+)  # sides that suit a map, over the distance of its places: what a place can see is limited
 _ROUNDS = 100
 
 
@@ -119,7 +123,8 @@ def plan(
     """Propose default boxes that cover ``boxes`` better.
 
     The map with the fewest places chooses first, so that each map serves boxes as large as its places are far apart.
-    It takes, one by one, the shape that covers most of what is not covered so far: a cluster, or one of its own boxes.
+    Of the clusters that are neither too small nor too large for it, and of its own boxes, it takes, one by one, what
+    covers most of what is not covered so far.
 
     Args:
         boxes: float64 [n, 4], n > 0, (left, top, right, bottom) as fractions of the input's sides.
@@ -135,9 +140,14 @@ def plan(
     clusters = cluster(boxes[:, 2:] - boxes[:, :2], sum(slots), rng)
     best = np.zeros(len(boxes))
     chosen: list[Floats] = [np.zeros((0, 2)) for _ in slots]
-    for index in np.argsort([len(where.x) * len(where.y) for where in places], kind="stable"):
-        fitting = clusters[clusters.max(axis=1) >= places[index].spacing / 2]
+    order = np.argsort([len(where.x) * len(where.y) for where in places], kind="stable")
+    for index in order:
+        spaced = clusters / places[index].spacing
+        longer, side = spaced.max(axis=1), np.sqrt(spaced.prod(axis=1))
+        fitting = clusters[(longer >= _SMALLEST) & ((side <= _LARGEST) | (index == order[0]))]
         candidates = np.concatenate([np.asarray(sizes[index], dtype=np.float64).reshape(-1, 2), fitting])
+        while len(candidates) < slots[index]:
+            candidates = np.concatenate([candidates, candidates * np.sqrt(0.5)])
         rows, best = _greedy(overlaps(boxes, places[index], candidates), best, slots[index])
         chosen[index] = candidates[rows]
     return [[(float(w), float(h)) for w, h in each[np.argsort(each.prod(axis=1))]] for each in chosen]

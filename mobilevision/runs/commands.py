@@ -115,6 +115,21 @@ def check_data(
     return work(overrides or [], out=out)
 
 
+@app.command("plan-anchors", short_help="Propose a detector's default boxes for a data set.")
+def plan_anchors(
+    overrides: Annotated[list[str] | None, typer.Argument(help="As for a training: data=..., head=...")] = None,
+    boxes: Annotated[int | None, typer.Option(min=1, help="Default boxes at each place of every map.")] = None,
+    out: Annotated[str | None, typer.Option(help="Folder for the chart and the recipe.")] = None,
+) -> None:
+    """Show which training boxes the default boxes of a head reach, and propose some that reach more.
+
+    Example: mobilevision plan-anchors data=auto data.root=PICTURES head=ssd
+    """
+    from mobilevision.runs.plan_anchors import plan_anchors as work
+
+    work(overrides or [], boxes=boxes, out=out)
+
+
 @plugins_app.callback(invoke_without_command=True)
 def plugins(context: typer.Context) -> None:
     """List the plugins that are installed and what each adds.

@@ -64,11 +64,20 @@ def test_boxes_that_fit_are_kept_and_small_ones_stay_off_coarse_maps() -> None:
     assert planned[1] == [(0.9, 0.9)]
 
 
+def test_large_boxes_are_left_to_coarse_maps() -> None:
+    rng = np.random.default_rng(0)
+    boxes = boxes_of(rng, np.full((50, 2), 0.6))
+    planned = plan(boxes, [places(32, 32), places(4, 4)], [[(0.1, 0.1)], [(0.9, 0.9)]], rng)
+    assert planned[0] == [(0.1, 0.1)], "a place of a fine map sees too little for them"
+    assert np.allclose(planned[1], 0.6, atol=0.03)
+
+
 def test_more_or_fewer_boxes_at_each_place() -> None:
     rng = np.random.default_rng(0)
     boxes = boxes_of(rng, rng.uniform(0.1, 0.5, (80, 2)))
-    planned = plan(boxes, [places(8, 8), places(3, 3)], [[(0.2, 0.2)], [(0.5, 0.5)] * 6], rng, count=4)
-    assert [len(each) for each in planned] == [4, 4]
+    for count in (1, 4, 30):
+        planned = plan(boxes[:20], [places(8, 8), places(1, 1)], [[(0.2, 0.2)], [(0.5, 0.5)] * 6], rng, count=count)
+        assert [len(each) for each in planned] == [count, count]
 
 
 def test_boxes_without_area_do_no_harm() -> None:
