@@ -44,13 +44,15 @@ def roi_align(
 
 def _by_torchvision(maps: Sequence[Tensor], boxes: Tensor, strides: Sequence[int], levels: Tensor, side: int) -> Tensor:
     """All boxes on every map, then the right one of them: shapes depend on no values, as exporting needs it."""
-    picture = torch.arange(boxes.shape[0], device=boxes.device, dtype=boxes.dtype)[:, None, None]
-    rows = torch.cat([picture.expand(-1, boxes.shape[1], 1), boxes], dim=2).flatten(0, 1)
-    found: Tensor = torchvision_roi_align(maps[0], rows.to(maps[0].dtype), side, 1 / strides[0], SAMPLES)
+    kind = maps[0].dtype
+    exact = torch.promote_types(kind, torch.float32)  # half precision has no half pixels beyond 1024
+    picture = torch.arange(boxes.shape[0], device=boxes.device, dtype=exact)[:, None, None]
+    rows = torch.cat([picture.expand(-1, boxes.shape[1], 1), boxes.to(exact)], dim=2).flatten(0, 1)
+    found: Tensor = torchvision_roi_align(maps[0].to(exact), rows, side, 1 / strides[0], SAMPLES)
     for level in range(1, len(maps)):
-        other = torchvision_roi_align(maps[level], rows.to(maps[0].dtype), side, 1 / strides[level], SAMPLES)
+        other = torchvision_roi_align(maps[level].to(exact), rows, side, 1 / strides[level], SAMPLES)
         found = torch.where((levels.flatten() == level)[:, None, None, None], other, found)
-    return found
+    return found.to(kind)
 
 
 def _bags(maps: Sequence[Tensor], boxes: Tensor, strides: Sequence[int], levels: Tensor, side: int) -> Tensor:

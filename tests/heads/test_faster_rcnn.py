@@ -153,7 +153,9 @@ def test_odd_batches_have_a_finite_loss(head: str, kind: str) -> None:
     loss = total(model, model(pictures(), target), target)
     loss.backward()
     assert torch.isfinite(loss)
-    assert all(torch.isfinite(weight.grad).all() for weight in model.parameters() if weight.grad is not None)
+    for name, weight in model.named_parameters():
+        assert weight.grad is not None, f"{name} has no gradient: training on several devices would stop"
+        assert torch.isfinite(weight.grad).all()
 
 
 @pytest.mark.parametrize("head", HEADS)
