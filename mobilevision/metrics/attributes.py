@@ -91,7 +91,7 @@ class AttributeMetrics(TaskMetric):
             by: ``f1`` or ``accuracy``.
         """
         found = best_thresholds(rank(self._all("logits"), self._all("truth")), by=by)
-        return torch.where(found.isfinite(), (found / temperatures.cpu()).sigmoid(), 0.5).tolist()
+        return torch.where(found.isnan(), 0.5, (found / temperatures.cpu()).sigmoid()).tolist()
 
     def temperatures(self) -> Tensor:
         """What the logits are best divided by, float64 [A]; 1 for an attribute with a single value."""

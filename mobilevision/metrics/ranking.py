@@ -84,7 +84,8 @@ def area_under_roc(ranking: Ranking) -> Tensor:
 def best_thresholds(ranking: Ranking, *, by: str) -> Tensor:
     """The score from which each attribute is best called there, float64 [A]; NaN where it has a single value.
 
-    It lies midway between the last sample that is called so and the next.
+    It lies midway between the last sample that is called so and the next; at infinity where accuracy is best served by
+    calling none.
 
     Args:
         ranking: of :func:`rank`.
@@ -101,6 +102,8 @@ def best_thresholds(ranking: Ranking, *, by: str) -> Tensor:
     last = scores.gather(0, place)
     below = torch.where(ranking.known & (scores < last), scores, -torch.inf).amax(dim=0, keepdim=True)
     between = torch.where(below.isfinite(), (last + below) / 2, last)[0]
+    if by == "accuracy":
+        between = torch.where(quality.amax(dim=0) < 0, torch.inf, between)
     return torch.where((positives > 0) & (negatives > 0), between, torch.nan)
 
 
