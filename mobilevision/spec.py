@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from torch import Tensor
+
+Emits = Literal["softmax", "sigmoid", "embedding"]
+"""What a task's raw outputs [B, K] are: logits of classes that exclude each other, logits of yes-or-no questions, or a
+vector that stands for the picture."""
 
 
 @dataclass(frozen=True)

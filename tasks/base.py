@@ -32,7 +32,7 @@ from mobilevision.heads import Head
 from mobilevision.losses import Loss
 from mobilevision.metrics import StageMeter, TaskMetric
 from mobilevision.optim import OptimizerFactory, Schedule
-from mobilevision.spec import DataSpec, Mix
+from mobilevision.spec import DataSpec, Emits, Mix
 from tasks.learning import Batch, Learner
 
 __all__ = ["Batch", "Stage", "Task"]
@@ -60,6 +60,9 @@ class Task(Learner, ABC):
     primary: ClassVar[str]
     mode: ClassVar[Literal["max", "min"]] = "max"
 
+    # What the raw outputs are, for whoever compares them with another model's; None: nothing that has a name.
+    emits: ClassVar[Emits | None] = None
+
     def __init__(
         self,
         *,
@@ -80,6 +83,7 @@ class Task(Learner, ABC):
         self.optimizer_factory = optimizer
         self.schedule = scheduler
         self.mix = mix
+        self.distiller = None
         self.decision = {}
         self.frozen = False
         self.hold_statistics = False

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mobilevision.metrics import ClassificationMetrics, TaskMetric
 from mobilevision.ops import charts, draw
+from mobilevision.spec import Emits
 from tasks.base import Stage, Task
 
 
@@ -18,6 +19,7 @@ class Classification(Task):
 
     kind: ClassVar[str] = "class"
     primary: ClassVar[str] = "top1"
+    emits: ClassVar[Emits | None] = "softmax"
 
     def decode(self, outputs: Tensor) -> dict[str, Tensor]:
         """``probabilities``: float [B, K] from logits [B, K]."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from mobilevision.metrics import AttributeMetrics, TaskMetric
 from mobilevision.ops import charts_attributes
 from mobilevision.ops.draw_attributes import Entry, listed
+from mobilevision.spec import Emits
 from tasks.base import Stage, Task
 
 _HALF = 0.5
@@ -32,6 +33,7 @@ class FaceAttributes(Task):
 
     kind: ClassVar[str] = "attributes"
     primary: ClassVar[str] = "mean_ap"
+    emits: ClassVar[Emits | None] = "sigmoid"
 
     def __init__(self, *, threshold: Literal["f1", "accuracy"] = "f1", **parts: Any) -> None:
         super().__init__(**parts)

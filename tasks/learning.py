@@ -15,10 +15,11 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric
 
 from mobilevision.backbones import Backbone
+from mobilevision.distill import Distiller
 from mobilevision.heads import Head
 from mobilevision.losses import Loss
 from mobilevision.optim import OptimizerFactory, Schedule, optimizer_steps
-from mobilevision.spec import DataSpec, Features, Mix
+from mobilevision.spec import DataSpec, Features, Mix, Needs
 
 Batch = dict[str, Any]
 
@@ -34,6 +35,7 @@ class Learner(pl.LightningModule, ABC):
         optimizer_factory: makes the optimiser.
         schedule: makes the schedule of the learning rate.
         mix: mixes pictures while training, or None.
+        distiller: the teacher that training listens to, or None.
         decision: what val chose and predictions need, such as a threshold a class; plain values, kept in checkpoints.
         frozen: whether the backbone is held still.
         hold_statistics: whether batch norm in pretrained layers keeps its statistics.
@@ -47,15 +49,22 @@ class Learner(pl.LightningModule, ABC):
     optimizer_factory: OptimizerFactory
     schedule: Schedule
     mix: Mix | None
+    distiller: Distiller | None
     decision: dict[str, Any]
     frozen: bool
     hold_statistics: bool
     epoch_loss: MeanMetric
 
-    def extract(self, images: Tensor) -> Features:
-        """Features that the head needs, of pictures [B, C, H, W]; without gradients while the backbone is frozen."""
+    def extract(self, images: Tensor, more: Needs | None = None) -> Features:
+        """Features of pictures [B, C, H, W]; without gradients while the backbone is frozen.
+
+        Args:
+            images: uint8 or float 0..255.
+            more: features beside those that the head needs.
+        """
+        needs = self.head.needs if more is None else self.head.needs | more
         with torch.no_grad() if self.frozen else nullcontext():
-            features: Features = self.backbone(images, self.head.needs)
+            features: Features = self.backbone(images, needs)
         return features
 
     def forward(self, images: Tensor) -> Any:
@@ -89,7 +98,7 @@ class Learner(pl.LightningModule, ABC):
         if self.mix is not None and "image" in batch:
             image, target = self.mix(batch["image"], batch["target"], len(self.data_spec.classes))
             batch = {**batch, "image": image, "target": target}
-        parts = self.loss(self.outputs(batch), batch)
+        parts = self._parts(batch)
         total = torch.stack(list(parts.values())).sum()
         self.epoch_loss.update(total.detach())
         if self._logs_now():
@@ -97,6 +106,16 @@ class Learner(pl.LightningModule, ABC):
                 self.log_dict({f"train/{name}_loss_step": value.detach() for name, value in parts.items()})
             self.log("train/loss_step", total.detach(), prog_bar=True)
         return total
+
+    def _parts(self, batch: Batch) -> dict[str, Tensor]:
+        """Parts of the training loss: the task's own, and under a teacher also how far it is from that."""
+        if self.distiller is None:
+            return self.loss(self.outputs(batch), batch)
+        features = self.extract(batch["image"], self.distiller.needs)
+        parts: dict[str, Tensor] = self.distiller(
+            self.outputs({**batch, "features": features}), features, batch, self.loss
+        )
+        return parts
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's mean loss and the learning rate."""
@@ -107,7 +126,8 @@ class Learner(pl.LightningModule, ABC):
 
     def configure_optimizers(self) -> Any:
         """An optimiser over all weights, frozen ones too, and its schedule, stepped with it."""
-        learnt = nn.ModuleList([self.head, self.loss])  # a loss may have weights of its own
+        # A loss may have weights of its own, and so may what compares the student with its teacher.
+        learnt = nn.ModuleList([part for part in (self.head, self.loss, self.distiller) if part is not None])
         optimizer: Optimizer = self.optimizer_factory(backbone=self.backbone.model, head=learnt)
         # Lightning's own estimate makes the loader too early: a resumed one is then not told where its epoch was.
         total = optimizer_steps(

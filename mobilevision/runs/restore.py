@@ -61,7 +61,9 @@ def load_run(
     spec = DataSpec.from_dict(known["data"])
     task = build_task(bare, replace(spec, resolution=resolution or spec.resolution), build_backbone(bare))
     try:
-        task.load_state_dict(checkpoint["state_dict"])
+        # What a distilled run learnt along to compare itself with its teacher is no part of the model.
+        weights = {key: value for key, value in checkpoint["state_dict"].items() if not key.startswith("distiller.")}
+        task.load_state_dict(weights)
     except RuntimeError as error:
         if resolution is not None:
             trained = "x".join(map(str, spec.resolution))

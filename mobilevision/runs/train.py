@@ -31,14 +31,18 @@ def train(cfg: DictConfig) -> dict[str, float]:
         UserError: for all that the user can mend.
     """
     from mobilevision.runs.build import build
+    from mobilevision.runs.distilling import distil
     from mobilevision.runs.finish import finish
     from mobilevision.runs.recording import recording
+    from mobilevision.runs.teachers import settle
     from mobilevision.runs.tuning import tune
 
+    cfg = settle(cfg)
     folder = open_folder(cfg)
     with recording(folder.log):
         prepare_process(cfg)
         built = build(cfg, run_dir=folder.path)
+        distil(cfg, built)
         if cfg.compile:
             built.task.backbone.compile()
         tracker = make_tracker(cfg, folder)

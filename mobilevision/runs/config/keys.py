@@ -21,6 +21,7 @@ TARGETS = {
 HYDRA = {"_target_", "_partial_", "_convert_", "_recursive_"}
 METADATA = {"task": {"name", "kind"}, "trainer": {FREE}, "callbacks": {"enabled"}}
 METADATA |= {group: {"kinds"} for group in ("data", "head", "loss", "augment")}
+METADATA |= {"distill": {"kinds", "teacher", "weight", "label_weight", "cache", "cache_folder", "auto_width"}}
 
 
 def check_claims(claims: Iterable[Claim], layout: Layout) -> Iterator[str]:

@@ -1,0 +1,90 @@
+"""A teacher, what of it is to be imitated, and how much that counts beside the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from mobilevision.distill.classes import aligned
+from mobilevision.distill.objective import Objective
+from mobilevision.distill.teacher import Seen, Teacher
+from mobilevision.errors import UserError
+from mobilevision.ops.rows import take
+from mobilevision.spec import Features, Needs
+
+Loss = Callable[[Any, Mapping[str, Any]], dict[str, Tensor]]
+
+
+@final
+class Distiller(nn.Module):
+    """Wraps the loss of any task: ``label_weight`` times its own parts, ``weight`` times the distance to the teacher.
+
+    Only what is learnt along (a projection) is a part of it as a module; the teacher is not.
+
+    Args:
+        teacher: who teaches.
+        objective: what is imitated.
+        order: where each of the student's classes stands in the teacher's outputs; None for the same order.
+        label_weight: factor on the task's own loss; 0 learns from the teacher alone.
+        weight: factor on the objective.
+
+    Raises:
+        UserError: weights that leave something untaught.
+    """
+
+    order: Tensor | None
+
+    def __init__(
+        self,
+        *,
+        teacher: Teacher,
+        objective: Objective,
+        order: Sequence[int] | None = None,
+        label_weight: float = 0.0,
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__()
+        for key, value in (("label_weight", label_weight), ("weight", weight)):
+            if value < 0:
+                raise UserError(f"distill.{key}={value}: must be 0 or more")
+        if label_weight == 0 and (weight == 0 or not objective.reaches_head):
+            raise UserError("distill.label_weight=0 would leave the head untaught here: give it a number above 0")
+        self.teacher, self.objective = teacher, objective
+        self.label_weight, self.weight = label_weight, weight
+        self.register_buffer("order", None if order is None else torch.tensor(order), persistent=False)
+
+    @property
+    def needs(self) -> Needs:
+        """Features that the student has to give beside those that its head takes."""
+        return self.objective.needs
+
+    def teach(self, batch: Mapping[str, Any]) -> Seen:
+        """What the teacher makes of a batch, its classes in the student's order."""
+        seen = self.teacher(batch, self.needs)
+        return seen._replace(outputs=aligned(seen.outputs, self.order)) if self.objective.by_class else seen
+
+    def forward(self, outputs: Any, features: Features, batch: Mapping[str, Any], loss: Loss) -> dict[str, Tensor]:
+        """Parts of the loss by name.
+
+        Args:
+            outputs: the student's raw outputs.
+            features: the student's features.
+            batch: where it holds ``labelled``, bool [B], only those samples have a target.
+            loss: the task's own.
+        """
+        own = self._own(outputs, batch, loss)
+        distance = self.objective(Seen(outputs, features), self.teach(batch))
+        parts = {name: self.label_weight * part for name, part in own.items()}
+        return parts | {f"distil_{name}": self.weight * part for name, part in distance.items()}
+
+    def _own(self, outputs: Any, batch: Mapping[str, Any], loss: Loss) -> dict[str, Tensor]:
+        """The task's loss, also where it counts nothing: every weight gets a gradient, as several processes demand."""
+        rows = batch.get("labelled")
+        if rows is None or bool(rows.all()):
+            return loss(outputs, batch)
+        if not bool(rows.any()):
+            return {}
+        return loss(take(outputs, rows), {**batch, "target": take(batch["target"], rows)})

@@ -1,0 +1,117 @@
+"""Who teaches: a frozen model that looks at the student's own pictures, as it is used to seeing them."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, NamedTuple, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mobilevision.distill.boxes import rescaled
+from mobilevision.spec import Features, Needs
+
+
+class Seen(NamedTuple):
+    """What a model makes of a batch.
+
+    Attributes:
+        outputs: raw outputs of its head.
+        features: the features that were asked for; None where a teacher has outputs only.
+    """
+
+    outputs: Any
+    features: Features | None
+
+
+class Teacher(ABC):
+    """Knows more than the student.
+
+    It is no module on purpose: what a task holds as one ends up in its checkpoints, its optimiser and its averages.
+
+    Attributes:
+        name: for people.
+        classes: in the order of its outputs; empty where they have no names.
+        looks: whether it looks at pictures; otherwise it knows its outputs by the samples' places in train.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    looks: bool = True
+
+    @abstractmethod
+    def __call__(self, batch: Mapping[str, Any], needs: Needs) -> Seen:
+        """What it makes of a batch, without gradients.
+
+        Args:
+            batch: ``image`` uint8 or float [B, C, H, W], 0..255, and ``index`` int64 [B].
+            needs: features that are wanted beside the outputs.
+        """
+
+    @abstractmethod
+    def digest(self) -> str:
+        """A short text that differs for teachers that differ."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Teacher:
+        """The same: nothing in it ever changes, so whoever copies a task (a moving average does) need not copy it."""
+        return self
+
+
+@final
+class ModelTeacher(Teacher):
+    """A trained model: frozen, in evaluation mode, with its own side and normalisation.
+
+    The student's batch is resized to the teacher's side on the device, antialiased, so that both see the same crop.
+
+    Args:
+        backbone: pictures and :class:`~mobilevision.spec.Needs` in, features out; normalises by itself.
+        head: features in, raw outputs out; has ``needs``.
+        resolution: (height, width) of its input in pixels.
+        classes: as in :class:`Teacher`.
+        name: as in :class:`Teacher`.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: nn.Module,
+        head: nn.Module,
+        resolution: tuple[int, int],
+        classes: tuple[str, ...],
+        name: str,
+    ) -> None:
+        self.backbone, self.head = backbone, head
+        self.resolution, self.classes, self.name = resolution, classes, name
+        self._parts = nn.ModuleList([backbone, head]).requires_grad_(False).eval()
+        self._device = torch.device("cpu")
+
+    def __call__(self, batch: Mapping[str, Any], needs: Needs) -> Seen:
+        """See :class:`Teacher`; boxes are given in pixels of the student's input."""
+        images: Tensor = batch["image"]
+        if images.device != self._device:
+            self._parts.to(images.device)
+            self._device = images.device
+        own: Any = self.head.needs
+        with torch.no_grad():
+            features: Features = self.backbone(resized(images, self.resolution), own | needs)
+            outputs = self.head(features)
+        height, width = images.shape[2:]
+        return Seen(rescaled(outputs, width / self.resolution[1], height / self.resolution[0]), features)
+
+    def digest(self) -> str:
+        """See :class:`Teacher`: of every weight and statistic, and of the side."""
+        found = hashlib.sha256(repr((self.resolution, self.classes)).encode())
+        for key, value in self._parts.state_dict().items():
+            found.update(key.encode())
+            found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return found.hexdigest()[:16]
+
+
+def resized(images: Tensor, resolution: tuple[int, int]) -> Tensor:
+    """Pictures [B, C, H, W] at another size: float with antialiased bilinear weights, or as they are where it fits."""
+    if tuple(images.shape[2:]) == tuple(resolution):
+        return images
+    return functional.interpolate(images.float(), resolution, mode="bilinear", antialias=True)

@@ -1,0 +1,23 @@
+"""Some samples of a batch, however its tensors are nested."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+
+def take(value: Any, rows: Tensor) -> Any:
+    """The samples ``rows`` of tensors with the batch first, in dicts, lists, tuples and named tuples.
+
+    Args:
+        value: anything; what holds no tensor comes back as it is.
+        rows: int64 [n], or bool [B].
+    """
+    if isinstance(value, Tensor):
+        return value[rows.to(value.device)]
+    if isinstance(value, dict):
+        return {key: take(inner, rows) for key, inner in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(take(inner, rows) for inner in value))
+    return type(value)(take(inner, rows) for inner in value) if isinstance(value, list | tuple) else value

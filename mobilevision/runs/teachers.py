@@ -1,0 +1,184 @@
+"""From ``distill.teacher`` to a teacher: a run, a checkpoint, a timm model, a table of outputs; or one trained now."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from mobilevision.errors import UserError
+from mobilevision.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from mobilevision.data import DataModule
+    from mobilevision.distill import Teacher
+
+AUTO = "auto"
+_PREFIX = "timm:"
+_TABLES = (".csv", ".tsv", ".txt")
+_OF_LENGTH = ("max_epochs", "max_steps", "limit_train_batches")
+
+
+def find_teacher(cfg: DictConfig, data: DataModule, *, emits: Any) -> Teacher:
+    """The teacher that ``distill.teacher`` names.
+
+    Args:
+        cfg: the student's config.
+        data: the student's data; a table is matched with its pictures by path.
+        emits: what the outputs of the student's task are.
+
+    Raises:
+        UserError: nothing of that name, or something that cannot teach this student.
+    """
+    given = str(cfg.distill.teacher)
+    path = Path(given).expanduser()
+    if given.startswith(_PREFIX):
+        return of_timm(given.removeprefix(_PREFIX), int(cfg.data.channels))
+    if path.suffix.lower() in _TABLES:
+        from mobilevision.runs.teacher_table import of_table
+
+        return of_table(path, data, emits=emits)
+    if path.suffix == ".ckpt":
+        if not path.is_file() or path.stem not in ("best", "last"):
+            raise UserError(f"distill.teacher={given}: give best.ckpt or last.ckpt of a run, where they lie in it")
+        return of_run(path.parent.parent, cfg, which=path.stem)
+    if path.is_dir():
+        return of_run(path, cfg)
+    if (named := _timm_name(given)) is not None:
+        return of_timm(named, int(cfg.data.channels))
+    raise UserError(
+        f"distill.teacher={given}: no such run folder, checkpoint or table, and no model of timm's (timm:NAME)"
+    )
+
+
+def of_run(path: Path, cfg: DictConfig, *, which: Any = "best") -> Teacher:
+    """A run of ours as a teacher.
+
+    Raises:
+        UserError: no run, or one of another task or other channels.
+    """
+    from mobilevision.distill import ModelTeacher
+    from mobilevision.runs.restore import load_run
+
+    restored = load_run(path, which=which)
+    spec = restored.task.data_spec
+    compares = cfg.distill["_target_"].rpartition(".")[2] not in ("Embeddings", "FeatureMaps")
+    if compares and spec.kind != cfg.task.kind:
+        raise UserError(
+            f"distill.teacher={path}: it was trained for {restored.cfg.task.name}, which learns from {spec.kind};"
+            f" the student, {cfg.task.name}, learns from {cfg.task.kind}"
+        )
+    if spec.channels != cfg.data.channels:
+        raise UserError(
+            f"distill.teacher={path}: it looks at pictures of {spec.channels} channels, the student at"
+            f" {cfg.data.channels}: set data.channels={spec.channels}"
+        )
+    task = restored.task
+    return ModelTeacher(
+        backbone=task.backbone, head=task.head, resolution=spec.resolution, classes=spec.classes, name=str(path)
+    )
+
+
+def of_timm(name: str, channels: int) -> Teacher:
+    """A timm model with its own classifier; ImageNet's classes go by their first names.
+
+    Raises:
+        UserError: no such model, or one whose weights bring no classifier.
+    """
+    from mobilevision.backbones import timm_backbone
+    from mobilevision.distill import ModelTeacher
+    from mobilevision.heads import LinearHead
+    from mobilevision.spec import DataSpec
+
+    backbone = timm_backbone(name=name, weights="timm", channels=channels)
+    if backbone.classifier is None:
+        raise UserError(f"distill.teacher={_PREFIX}{name}: its weights bring no classifier that could teach")
+    weight, bias = backbone.classifier
+    side = backbone.preset.side
+    spec = DataSpec("class", _imagenet(len(bias)), channels, (side, side))
+    head = LinearHead(backbone=backbone.spec, data=spec)
+    head.load_classifier(weight, bias)
+    return ModelTeacher(
+        backbone=backbone, head=head, resolution=(side, side), classes=spec.classes, name=f"{_PREFIX}{name}"
+    )
+
+
+def _imagenet(count: int) -> tuple[str, ...]:
+    """Names of timm's classes: ImageNet's, as ``data=imagenet`` names them, else numbers."""
+    from collections import Counter
+
+    from timm.data import ImageNetInfo
+
+    if count != 1000:
+        return tuple(str(number) for number in range(count))
+    info = ImageNetInfo()
+    wnids = info.label_names()
+    plain = [info.label_name_to_description(wnid).split(",")[0].strip() for wnid in wnids]
+    often = Counter(plain)
+    return tuple(f"{name} {wnid}" if often[name] > 1 else name for name, wnid in zip(plain, wnids, strict=True))
+
+
+def _timm_name(given: str) -> str | None:
+    import timm
+
+    return given if "/" not in given and timm.is_model(given.partition(".")[0]) else None
+
+
+def settle(cfg: DictConfig) -> DictConfig:
+    """With ``distill.teacher=auto``, train that teacher, or find it trained, and name it instead.
+
+    It is a run of its own in ``outputs/teachers``: the student's config without distillation and unlabelled pictures,
+    with a backbone of ``distill.auto_width``. One that was broken off goes on; one that is done is used again.
+
+    Raises:
+        UserError: the backbone has no width, or none to spare; or several processes.
+    """
+    if cfg.get("distill") is None or cfg.distill.teacher != AUTO:
+        return cfg
+    wide, width = cfg.distill.auto_width, cfg.backbone.get("width")
+    if width is None or not width < wide:
+        have = "has no width" if width is None else f"has width {width:g}"
+        raise UserError(
+            f"distill.teacher=auto trains the student's backbone at width {wide:g} first, and the student's {have}:"
+            " choose a narrower backbone, or name a teacher with distill.teacher=RUN"
+        )
+    if cfg.trainer.devices not in (1, "1") or "LOCAL_RANK" in os.environ:
+        raise UserError("distill.teacher=auto trains on one device: train the teacher first and name its run")
+    from mobilevision.runs.train import train
+
+    teacher = teacher_config(cfg)
+    folder = RunFolder(teacher.run_dir)
+    if folder.metrics_json.is_file():
+        print(f"teacher: {folder.path}, trained before", flush=True)
+    else:
+        print(f"teacher: width {wide:g}, trained first in {folder.path}", flush=True)
+        if folder.last.is_file():
+            teacher.resume = str(folder.path)
+        elif folder.config.is_file():
+            folder.config.unlink()  # it never came to its first checkpoint
+        train(teacher)
+        print("teacher: done, now the student", flush=True)
+    settled = cfg.copy()
+    OmegaConf.update(settled, "distill.teacher", str(folder.path))
+    return settled
+
+
+def teacher_config(cfg: DictConfig) -> DictConfig:
+    """The config of the teacher that ``auto`` trains; its folder is named by what it is."""
+    values: Any = OmegaConf.to_container(cfg, resolve=True)
+    wide = values["distill"]["auto_width"]
+    values |= {"distill": None, "resume": None}
+    values["backbone"]["width"] = wide
+    values["data"] = {**values["data"], **({"unlabelled": None} if "unlabelled" in values["data"] else {})}
+    shaping = {key: values[key] for key in values if key not in ("run_dir", "logger", "callbacks", "allocator")}
+    shaping["trainer"] = {key: values["trainer"][key] for key in _OF_LENGTH}
+    text = json.dumps(shaping, sort_keys=True, default=str)
+    name = f"{values['task']['name']}_{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+    values["run_dir"] = str(Path("outputs") / "teachers" / name)
+    teacher = OmegaConf.create(values)
+    OmegaConf.set_struct(teacher, True)
+    return teacher
