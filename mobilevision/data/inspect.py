@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilevision.data.box_findings import BoxFindings, count_boxes, differ
+from mobilevision.data.boxes import Boxes
 from mobilevision.data.decode import HINT, UnreadablePictureError
 from mobilevision.data.hashing import SIDE, digest, near_pairs, perceptual
 from mobilevision.data.records import Problem, Records, Splits
@@ -35,7 +37,7 @@ class Duplicate:
         first: one of them.
         second: the other.
         bits: how many of 64 bits of the perceptual hashes differ; -1 for files that are equal to the byte.
-        labels: whether their labels differ.
+        labels: whether their labels, or their boxes, differ.
     """
 
     first: Place
@@ -68,6 +70,7 @@ class Findings:
         bad: unreadable pictures, and the problems found while reading.
         duplicates: pairs, exact ones first, those across splits before the others.
         sizes: of all readable pictures; None without any.
+        boxes: what was counted of boxes; None where the data has none to learn from.
         looked_at: number of samples.
     """
 
@@ -76,6 +79,7 @@ class Findings:
     bad: list[Problem] = field(default_factory=list)
     duplicates: list[Duplicate] = field(default_factory=list)
     sizes: Sizes | None = None
+    boxes: BoxFindings | None = None
     looked_at: int = 0
 
     @property
@@ -117,7 +121,8 @@ def inspect(
         progress: called with (samples done, samples in all).
     """
     findings = Findings(splits.classes, bad=list(splits.problems))
-    places, seen, targets = [], [], []
+    places: list[tuple[str, int]] = []
+    seen = []
     total = sum(len(records) for _, records in splits.items())
     for split, records in splits.items():
         if records.targets.ndim == 1 and records.targets.dtype.kind == "i":
@@ -131,14 +136,14 @@ def inspect(
             else:
                 places.append((split, index))
                 seen.append(found)
-                targets.append(records.targets[index])
             findings.looked_at += 1
             if progress:
                 progress(findings.looked_at, total)
     if seen:
         table = np.array(seen, dtype=np.uint64)
         findings.sizes = _sizes(table, resolution)
-        findings.duplicates = _duplicates(splits, places, table, np.array(targets), within)
+        findings.duplicates = _duplicates(splits, places, table, within)
+        findings.boxes = count_boxes(splits, places, table[:, 2:].astype(np.int64), resolution)
     return findings
 
 
@@ -164,11 +169,7 @@ def _sizes(table: NDArray[np.uint64], resolution: tuple[int, int]) -> Sizes:
 
 
 def _duplicates(
-    splits: Splits,
-    places: list[tuple[str, int]],
-    table: NDArray[np.uint64],
-    targets: NDArray[np.generic],
-    within: int,
+    splits: Splits, places: list[tuple[str, int]], table: NDArray[np.uint64], within: int
 ) -> list[Duplicate]:
     named = dict(splits.items())
 
@@ -181,11 +182,17 @@ def _duplicates(
         first, second = (named[split].pixels(index, size=CLOSER) for split, index in (places[a], places[b]))
         return bool(np.abs(first.astype(int) - second).mean() < ALIKE)
 
+    def labels(a: int, b: int) -> bool:
+        first, second = (named[split].targets[index] for split, index in (places[a], places[b]))
+        if isinstance(first, Boxes) and isinstance(second, Boxes):
+            return differ(first, second, table[[a, b], 2:].astype(np.int64))
+        return bool(np.any(first != second))
+
     found = []
     for a, b, bits in near_pairs(np.ascontiguousarray(table[:, 1]), within):
         same = table[a, 0] == table[b, 0]
         if same or alike(a, b):
-            found.append(Duplicate(place(a), place(b), -1 if same else bits, bool(np.any(targets[a] != targets[b]))))
+            found.append(Duplicate(place(a), place(b), -1 if same else bits, labels(a, b)))
         if len(found) == MOST:
             break
     return sorted(found, key=lambda pair: (not pair.across, pair.bits, pair.first.name))

@@ -15,17 +15,20 @@ from mobilevision.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from mobilevision.data import DataModule
+    from mobilevision.data.box_findings import BoxFindings
     from mobilevision.data.inspect import Findings
 
 _SHOWN = 8
+_NAMED = 40  # classes with their counts
 _UNBALANCED = 3.0  # samples of the most frequent class over those of the rarest
 
 
 def check_data(overrides: Sequence[str], *, out: str | Path | None = None) -> int:
     """Decode every picture of a data set and print what is wrong with it.
 
-    Bad files, exact and near duplicates, within splits and across them, class balance and sizes. All of it is written
-    as ``problems.csv``, ``duplicates.csv`` and ``duplicates.png``.
+    Bad files, exact and near duplicates, within splits and across them, class balance and sizes; of boxes how many a
+    class, how small, and the bad ones. All of it is written as ``problems.csv``, ``duplicates.csv`` and
+    ``duplicates.png``, and pictures with bad boxes are drawn on ``problems.png``.
 
     Args:
         overrides: as for a training, ``["data=folder", "data.root=PICTURES"]``.
@@ -91,10 +94,12 @@ def _print(findings: Findings, data: DataModule, console: Console) -> None:
         small = f", {findings.sizes.small:,} smaller than the model's input" if findings.sizes.small else ""
         say(f"sizes: height {low_h} to {high_h} (half are up to {mid_h}), width {low_w} to {high_w} ({mid_w}){small}")
     _print_classes(findings, say)
+    if findings.boxes is not None:
+        _print_boxes(findings.boxes, findings.classes, say)
     exact = sum(pair.bits < 0 for pair in findings.duplicates)
     say(f"duplicates: {exact} exact, {len(findings.duplicates) - exact} near; {len(findings.leaks)} across splits")
     for pair in findings.leaks[:_SHOWN]:
-        labels = ", with different labels" if pair.labels else ""
+        labels = f", with different {'labels' if findings.boxes is None else 'boxes'}" if pair.labels else ""
         say(f"  {pair.first.split} {pair.first.name} = {pair.second.split} {pair.second.name}{labels}", "yellow")
     if findings.leaks:
         say("  a score on pictures that were trained on is too good: remove them from one of the splits")
@@ -117,8 +122,26 @@ def _print_classes(findings: Findings, say: Callable[..., None]) -> None:
         say(f"  unbalanced by {findings.imbalance:.1f}: loss.class_weights=balanced weighs the classes", "yellow")
 
 
+def _print_boxes(boxes: BoxFindings, classes: Sequence[str], say: Callable[..., None]) -> None:
+    empty = " · ".join(f"{split} {count:,}" for split, count in boxes.empty.items())
+    say(f"boxes: {boxes.boxes:,}, of them {boxes.crowd:,} crowds and {boxes.difficult:,} difficult")
+    say(f"  pictures without boxes: {empty}")
+    if boxes.shares is not None:
+        low, middle, high = (f"{share:.2g}" for share in boxes.shares)
+        say(f"  area over the picture's: a tenth are below {low}, half below {middle}, a tenth above {high}")
+        tiny = "" if boxes.tiny is None else f", {boxes.tiny:,} have a side below 8 pixels of the model's input"
+        say(f"  small: {boxes.small:,} ({boxes.small / boxes.boxes:.0%}) are below a hundredth of their picture{tiny}")
+        say(f"  most in a picture: {boxes.most[0]:,} ({boxes.most[1]})")
+    for split, counts in boxes.counts.items():
+        order = sorted(range(len(counts)), key=lambda index: -counts[index])
+        named = " · ".join(f"{classes[index]} {counts[index]:,}" for index in order[:_NAMED])
+        rest = f" · {len(order) - _NAMED} more classes" if len(order) > _NAMED else ""
+        say(f"  {split}: {named}{rest}")
+
+
 def _write(findings: Findings, data: DataModule, folder: Path) -> None:
     from mobilevision.data.decode import HINT
+    from mobilevision.data.problem_sheet import problem_sheet
     from mobilevision.data.sheet import worst
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -127,6 +150,9 @@ def _write(findings: Findings, data: DataModule, folder: Path) -> None:
             {"where": each.where, "what": each.what.replace(f" {HINT}", ""), "fix": each.fix} for each in findings.bad
         ]
         _write_csv(folder / "problems.csv", rows)
+        sheet = problem_sheet(findings.bad)
+        if sheet is not None:
+            sheet.save(folder / "problems.png")
     if findings.duplicates:
         pairs = [
             {

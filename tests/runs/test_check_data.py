@@ -73,3 +73,24 @@ def test_unbalanced_classes_are_said_with_what_helps(
 def test_data_that_cannot_be_read_at_all_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file or folder"):
         _check(tmp_path / "nowhere", tmp_path / "out")
+
+
+def test_bad_boxes_are_counted_listed_and_drawn(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pictures = sorted((data / "train" / "red").glob("*.png"))
+    rows = [f"{path},thing,{5 + i},5,30,35" for i, path in enumerate(pictures)]
+    rows += [f"{pictures[0]},thing,-90,-50,-20,-10", f"{pictures[1]},other,8,8,8,20"]
+    table = tmp_path / "boxes.csv"
+    table.write_text("\n".join(["filename,class,xmin,ymin,xmax,ymax", *rows]) + "\n", encoding="utf-8")
+    out = tmp_path / "out"
+    given = ["task=detection", "data=boxes_csv", f"data.root={table}", "data.workers=1"]
+    assert check_data(given, out=out) == 1
+    said = capsys.readouterr().out
+    assert f"boxes: {len(pictures)}, of them 0 crowds" in said
+    assert "bad: 2" in said
+    assert [row["where"] for row in _rows(out / "problems.csv")] == [
+        f"boxes.csv:{len(pictures) + 2}",
+        f"boxes.csv:{len(pictures) + 3}",
+    ]
+    with Image.open(out / "problems.png") as sheet:
+        assert sheet.width > 600
+    assert check_data([*given, "data.on_error=skip"], out=out) == 0
