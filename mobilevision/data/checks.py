@@ -23,8 +23,7 @@ def refuse_or_skip(problems: Sequence[Problem], on_error: str, log: SkipLog | No
     if on_error not in ("raise", "skip"):
         raise UserError(f"data.on_error={on_error}: must be raise or skip")
     if log is not None:
-        for problem in problems:
-            log.add(problem.where, problem.what)
+        log.extend((problem.where, problem.what) for problem in problems)
     elif problems:
         raise UserError(message(problems))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import final
 
@@ -22,15 +23,22 @@ class SkipLog:
 
     def add(self, file: str, reason: str) -> None:
         """Note a file that was left out."""
-        if self.path is None or file in self._seen:
+        if file not in self._seen:
+            self.extend([(file, reason)])
+
+    def extend(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Note many at once: (file, reason)."""
+        if self.path is None:
             return
-        self._seen |= {file, *self.read()}
-        # One short write in append mode: rows of several workers do not mix.
+        self._seen |= set(self.read())
+        new = {file: reason for file, reason in reversed(list(rows)) if file not in self._seen}
+        self._seen |= set(new)
+        # Appended in one go: rows of several workers do not mix.
         with open(self.path, "a", newline="", encoding="utf-8", errors="backslashreplace") as stream:
             writer = csv.writer(stream)
-            if os.fstat(stream.fileno()).st_size == 0:
+            if new and os.fstat(stream.fileno()).st_size == 0:
                 writer.writerow(("file", "reason"))
-            writer.writerow((file, reason))
+            writer.writerows(reversed(new.items()))
 
     def read(self) -> dict[str, str]:
         """What is in the list, file to reason."""

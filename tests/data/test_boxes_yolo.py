@@ -180,7 +180,7 @@ def test_a_place_without_labels(tmp_path: Path) -> None:
     assert not YoloTxt().claims(tmp_path)
     with pytest.raises(UserError, match="no label file belongs to any picture"):
         read(YoloTxt(), tmp_path)
-    with pytest.raises(UserError, match=r"pictures lie in it, but no file of a known format has boxes for them"):
+    with pytest.raises(UserError, match=r"data=auto found no boxes in it; it should be COCO json"):
         read(Auto(), tmp_path)
 
 

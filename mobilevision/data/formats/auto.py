@@ -20,10 +20,10 @@ from mobilevision.data.formats.yolo_txt import YoloTxt
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
 
-SAYING = {
-    "class": "neither class folders nor a CSV say what they show",
-    "boxes": "no file of a known format has boxes for them",
-}
+BOXES = (
+    "COCO json, Pascal VOC xml, YOLO txt (with data.yaml or classes.txt) or a CSV filename,class,xmin,ymin,xmax,ymax,"
+    " with the pictures"
+)
 
 
 @final
@@ -33,7 +33,7 @@ class Auto(DataFormat):
     kinds: ClassVar[tuple[str, ...]] = ("class", "attributes", "boxes")
     expected: ClassVar[str] = (
         "a folder of pictures (a folder a class, with or without train/val/test) or a CSV path,label, or of attributes;"
-        " for boxes, COCO json, VOC xml, YOLO txt or a CSV filename,class,xmin,ymin,xmax,ymax, with the pictures"
+        f" for boxes, {BOXES}"
     )
 
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
@@ -44,7 +44,11 @@ class Auto(DataFormat):
                 splits = candidate.read(root=root, kind=kind, channels=channels, seed=seed)
                 splits.notes.insert(0, f"data=auto took the format {option}")
                 return splits
-        why = f"pictures lie in it, but {SAYING.get(kind, SAYING['class'])}" if _loose(root) else "nothing"
+        if kind == "boxes":
+            raise UserError(f"data.root={root}: data=auto found no boxes in it; it should be {BOXES}")
+        why = (
+            "pictures lie in it, but neither class folders nor a CSV say what they show" if _loose(root) else "nothing"
+        )
         raise UserError(f"data.root={root}: data=auto found {why}; it should be {self.expected}")
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import final
+
+import numpy as np
 
 from mobilevision.data.formats.annotated.box_columns import Layout, Wanted, layout_of
 from mobilevision.data.formats.annotated.raw import Collector, Raw
@@ -47,7 +50,10 @@ class BoxTable:
         """The splits in it, by the split column where there is one, else all of it as ``default``."""
         for line, cells in self._rows():
             self._row(line, cells, default)
-        return {split: _done(collector) for split, collector in self._parts.items()}
+        parts = {split: collector.done() for split, collector in self._parts.items()}
+        # Numbers that are all at most 1 are fractions of the pictures.
+        largest = max((float(np.abs(raw.corners).max()) for raw in parts.values() if len(raw.corners)), default=2.0)
+        return {split: replace(raw, fractions=largest <= 1) for split, raw in parts.items()}
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
         with open(self.table, newline="", encoding="utf-8-sig", errors="surrogateescape") as stream:
@@ -107,12 +113,6 @@ class BoxTable:
 
     def _wrong(self, line: int, what: str, fix: str) -> None:
         self.problems.append(Problem(f"{self.called}:{line}", what, fix))
-
-
-def _done(collector: Collector) -> Raw:
-    """A table whose numbers are all at most 1 holds fractions of the pictures."""
-    raw = collector.done()
-    return collector.done(fractions=True) if len(raw.corners) and (abs(raw.corners) <= 1).all() else raw
 
 
 def _cell(cells: list[str], number: int | None) -> str:
