@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import final
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, distributed
 
 from mobilevision.data import attributes, checks, identities
-from mobilevision.data.boxes import BoxTargets, boxes_a_class
 from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.geometry import FITS
 from mobilevision.data.identities import IdentityTargets
@@ -23,6 +21,8 @@ from mobilevision.data.records import Records, Splits
 from mobilevision.data.sampler import EpochSampler
 from mobilevision.data.skipped import SkipLog
 from mobilevision.data.splitting import complete
+from mobilevision.data.unlabelled import WithUnlabelled, find_unlabelled
+from mobilevision.data.stating import state
 from mobilevision.data.view import Augmentation
 from mobilevision.errors import UserError
 from mobilevision.spec import DataSpec, Features
@@ -51,6 +51,8 @@ class DataModule(pl.LightningDataModule):
         pin_memory: page-locked batches; None where there is a GPU.
         prefetch: batches that each worker prepares ahead.
         per_identity: for ``kind=identity``, pictures of each identity in a training batch; 1 only shuffles.
+        unlabelled: a folder of pictures without labels, which join the training batches; only a teacher makes use of
+            them.
         augment: the augmentation of training pictures; None for none.
 
     Attributes:
@@ -81,6 +83,7 @@ class DataModule(pl.LightningDataModule):
         pin_memory: bool | None = None,
         prefetch: int = 2,
         per_identity: int = 4,
+        unlabelled: str | None = None,
         augment: Augmentation | None = None,
     ) -> None:
         super().__init__()
@@ -90,7 +93,8 @@ class DataModule(pl.LightningDataModule):
         self.resolution, self.channels, self.seed = resolution, channels, seed
         self.val_fraction, self.test_fraction, self.on_error = val_fraction, test_fraction, on_error
         self.drop_last, self.prefetch, self.augment = drop_last, prefetch, augment
-        self.per_identity = per_identity
+        self.per_identity, self.unlabelled = per_identity, unlabelled
+        self._others: Records | None = None
         self.fit = fit or ("stretch" if kind == "boxes" else "crop")
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
         self._skip: SkipLog | None = None
@@ -130,7 +134,11 @@ class DataModule(pl.LightningDataModule):
         checks.refuse_or_skip(self.splits.problems, self.on_error, self._skip)
         checks.enough(self.splits, self.root, self.kind)
         self._crop = crop
-        self.spec = self._spec(_pair(self.resolution) if self.resolution is not None else default_resolution)
+        if self.unlabelled is not None:
+            self._others = find_unlabelled(self.unlabelled, self.channels)
+            self.splits.notes.append(f"without labels: {len(self._others):,} pictures of {self.unlabelled}")
+        resolution = _pair(self.resolution) if self.resolution is not None else default_resolution
+        self.spec = state(self.splits, kind=self.kind, channels=self.channels, resolution=resolution, fit=self.fit)
         return self.spec
 
     def train_dataloader(self) -> Loader:
@@ -154,6 +162,10 @@ class DataModule(pl.LightningDataModule):
         """
         return self._loader(split, shard=shard)
 
+    def taught(self) -> Loader:
+        """Train and the pictures without labels, in order and without augmentation; all of it in every process."""
+        return self._loader("train", shard=False, more=True)
+
     def cache_features(
         self, features: dict[str, Features], until_epoch: int, index: dict[str, Tensor] | None = None
     ) -> None:
@@ -167,8 +179,10 @@ class DataModule(pl.LightningDataModule):
         """
         self._features, self._until_epoch, self._rows = features, until_epoch, index or {}
 
-    def _loader(self, split: str, shuffle: bool = False, shard: bool = True) -> Loader:
+    def _loader(self, split: str, shuffle: bool = False, shard: bool = True, more: bool = False) -> Loader:
         records: Records | None = getattr(self.splits, split)
+        if records is not None and self._others is not None and (shuffle or more):
+            records = WithUnlabelled(records, self._others)
         if records is None:
             fix = f"; data.{split}_fraction above 0 takes one from train" if split != "train" else ""
             raise UserError(f"the data has no {split} split{fix}")
@@ -216,6 +230,10 @@ class DataModule(pl.LightningDataModule):
             )
         if self.batch_size < 1:
             raise UserError(f"data.batch_size={self.batch_size}: must be at least 1")
+        if self.unlabelled is not None and self.kind == "identity" and self.per_identity > 1:
+            raise UserError(
+                "data.unlabelled: pictures of nobody fit into no balanced batch of identities: data.per_identity=1"
+            )
         if self.per_identity < 1:
             raise UserError(f"data.per_identity={self.per_identity}: must be at least 1")
         if self.augment and self.augment.mixes and self.kind == "identity":
@@ -230,20 +248,6 @@ class DataModule(pl.LightningDataModule):
                 f"data.channels={self.channels}: changes of colour (color_jitter, rand_augment, photometric) work"
                 " on 1 or 3; switch them off"
             )
-
-    def _spec(self, resolution: tuple[int, int]) -> DataSpec:
-        train, classes = self.splits.train, self.splits.classes
-        counts: tuple[int, ...] = ()
-        known: tuple[int, ...] = ()
-        if train is not None and self.kind == "class":
-            counts = tuple(np.bincount(train.targets, minlength=len(classes)).tolist())
-        elif train is not None and isinstance(train.targets, BoxTargets):
-            counts = boxes_a_class(train.targets, len(classes))
-        elif train is not None and isinstance(train.targets, IdentityTargets):
-            counts = identities.counted(train.targets, len(classes))
-        elif train is not None and self.kind == "attributes":
-            known, counts = (tuple(each.tolist()) for each in attributes.counts(train.targets))
-        return DataSpec(self.kind, classes, self.channels, resolution, counts, self.fit, known)
 
 
 def default_workers() -> int:

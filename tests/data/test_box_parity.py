@@ -21,8 +21,10 @@ from mobilevision.data.view import View
 from .conftest import photo
 from .test_box_augment import Spied
 
-HEIGHT, WIDTH = 240, 320
-CORNERS = np.array([[10, 20, 90, 120], [100, 30, 300, 220], [200, 10, 230, 40], [40, 150, 120, 230.0], [0, 0, 8, 8]])
+HEIGHT, WIDTH = 120, 160
+CORNERS = (
+    np.array([[10, 20, 90, 120], [100, 30, 300, 220], [200, 10, 230, 40], [40, 150, 120, 230.0], [0, 0, 8, 8]]) / 2
+)
 OVERLAPS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 DRAWS = 1200
 
