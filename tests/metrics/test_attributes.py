@@ -179,6 +179,7 @@ def test_two_processes_give_what_one_gives_even_if_one_saw_nothing() -> None:
         first, second = filled(logits[:cut], truth[:cut]), AttributeMetrics(classes=CLASSES)
         if cut < 100:
             second = filled(logits[cut:], truth[cut:])
+        second.sync_on_compute = second._to_sync = False  # it is synchronised here
         second.sync(dist_sync_fn=gather([first, second]), distributed_available=lambda: True)
         assert {name: float(value) for name, value in second.compute().items()} == pytest.approx(
             {name: float(value) for name, value in whole.items()}

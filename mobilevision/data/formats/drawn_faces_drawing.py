@@ -33,6 +33,9 @@ ATTRIBUTES = (
     "scar",
 )
 DISK = regular(24)
+_DARK: list[Colour] = [(12, 8, 8), (70, 46, 34), (40, 30, 40)]
+_BRIGHT: list[Colour] = [(205, 160, 80), (245, 215, 130), (190, 90, 40), (195, 195, 200)]
+_TOLD_APART = 60  # in one of red, green and blue
 
 
 def attributes(luck: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -95,7 +98,7 @@ class _Face:
         light = rng.uniform(0.35, 1.0)  # of the skin
         self.tone = _mixed((70, 42, 30), (246, 212, 186), light, rng)
         self.shade = _mixed((40, 20, 15), self.tone, 0.62, rng)
-        self.locks = _dark(rng) if has["dark_hair"] else _bright(rng)
+        self.locks = _locks(rng, dark=has["dark_hair"], tone=self.tone)
         self.look = rng.uniform(-0.07, 0.07, 2)  # where the eyes look
 
     def fill(self, points: Points, colour: Colour) -> None:
@@ -178,7 +181,7 @@ class _Face:
     def eyes(self) -> None:
         """Eyes, brows, glasses."""
         iris = _any(self.rng, 10, 130)
-        brow = _mixed((20, 10, 8), self.locks, 0.7, self.rng)
+        brow = _mixed((15, 8, 6), self.locks, 0.35, self.rng)
         tilt, thick = self.rng.normal(0, 0.04), 3.4 if self.has["thick_brows"] else 1.1
         for sign in (-1, 1):
             x = sign * 0.4
@@ -222,11 +225,13 @@ def _mixed(first: Colour, second: Colour, share: float, rng: np.random.Generator
     return red, green, blue
 
 
-def _dark(rng: np.random.Generator) -> Colour:
-    return _mixed((12, 8, 8), (70, 46, 34), rng.random(), rng)
-
-
-def _bright(rng: np.random.Generator) -> Colour:
-    ends: list[Colour] = [(205, 160, 80), (250, 225, 150), (190, 90, 40), (205, 205, 205)]
-    first, second = rng.choice(len(ends), 2)
-    return _mixed(ends[first], ends[second], rng.random(), rng)
+def _locks(rng: np.random.Generator, *, dark: bool, tone: Colour) -> Colour:
+    """A colour of hair that can be told from the skin's."""
+    ends = _DARK if dark else _BRIGHT
+    colour = tone
+    for _ in range(8):
+        first, second = rng.choice(len(ends), 2)
+        colour = _mixed(ends[first], ends[second], rng.random(), rng)
+        if np.abs(np.subtract(colour, tone)).max() > _TOLD_APART:
+            break
+    return colour
