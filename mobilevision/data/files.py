@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mobilevision.data.decode import MODES, Picture, printable, read_file
 from mobilevision.data.records import Box, Pixels, Records

@@ -65,6 +65,11 @@ def test_lists_say_the_splits(tmp_path: Path) -> None:
     ]
 
 
+def test_trainval_where_train_or_val_lacks(tmp_path: Path) -> None:
+    devkit(tmp_path, trainval="1\n2\n", train="1\n")
+    assert contents(read(VocXml(), tmp_path)) == {"train": READ}
+
+
 def test_a_listed_picture_without_xml(tmp_path: Path) -> None:
     devkit(tmp_path, trainval="1\n2\n9\n")
     splits = read(VocXml(), tmp_path)

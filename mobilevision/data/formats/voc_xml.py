@@ -56,8 +56,8 @@ class VocXml(DataFormat):
         root = self.place(root)
         tree, base = self._tree(root)
         lists = by_lists(root)
-        if "train" in lists or "val" in lists:
-            lists.pop("trainval", None)
+        twice = ("trainval",) if {"train", "val"} <= set(lists) else ("train", "val") if "trainval" in lists else ()
+        lists = {name: keys for name, keys in lists.items() if name not in twice}
         splits = Splits()
         if lists:
             listed = {"train" if name == "trainval" else name: keys for name, keys in lists.items()}
