@@ -61,8 +61,9 @@ class View:
             UnreadablePictureError: the picture cannot be read.
         """
         where = self.frame(index)
+        target = self._framed(index, where) if self.boxed else None  # before the pixels, while the file is open
         part = self.records.pixels(index, box=where.box, size=where.size, exact=True)
-        return Sample(on_canvas(part, where, self.resolution), self._framed(index, where) if self.boxed else None)
+        return Sample(on_canvas(part, where, self.resolution), target)
 
     def targets(self, indices: Sequence[int], drawn: Sequence[Framed | None] = ()) -> Any:
         """The target of a batch: int64 [B] (or what the records hold), [B, 2] of identities, or a dict of padded boxes.

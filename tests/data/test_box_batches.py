@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +12,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mobilevision.data import Augment, DataModule, checks
+from mobilevision.data import Augment, BoxAugment, DataModule, checks
 from mobilevision.data.arrays import ArrayRecords
 from mobilevision.data.boxes import Boxes, BoxTargets, boxes_of
 from mobilevision.data.canvas import GREY
+from mobilevision.data.files import FileRecords
 from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.geometry import Affine, frame
 from mobilevision.data.loader import BatchSource
@@ -21,6 +24,8 @@ from mobilevision.data.records import Records, Splits
 from mobilevision.data.splitting import cut
 from mobilevision.errors import UserError
 from mobilevision.spec import Features
+
+from .conftest import Save
 
 RED = (255, 0, 0)
 
@@ -198,3 +203,20 @@ def test_a_part_has_its_share_of_every_class(fraction: float) -> None:
         assert abs(share - fraction) < 0.05
     assert abs((np.diff(part.targets.offsets) == 0).sum() - 40 * fraction) <= 1
     assert len(cut(painted(pictures[:1], 8, 8), 0.5, seed=0, part=0)[1]) == 0
+
+
+@pytest.mark.parametrize("augment", [None, BoxAugment(), BoxAugment(iou_crop=0.0, zoom_out=0.0)])
+def test_each_file_is_read_once(save: Save, monkeypatch: pytest.MonkeyPatch, augment: BoxAugment | None) -> None:
+    paths = [bytes(save(f"{number}.jpg", seed=number)) for number in range(3)]
+    targets = BoxTargets.of([boxes_of([[5, 5, 40, 40]], [0])] * 3)
+    records = FileRecords(paths=paths, targets=targets, channels=3)
+    read: list[bytes] = []
+
+    def noted(path: bytes) -> bytes:
+        read.append(path)
+        return Path(os.fsdecode(path)).read_bytes()
+
+    monkeypatch.setattr("mobilevision.data.files.read_file", noted)
+    given = BatchSource(records, channels=3, resolution=(24, 24), crop=1.0, fit="letterbox", augment=augment)
+    given.__getitems__([(0, index) for index in range(3)])
+    assert read == paths
