@@ -12,9 +12,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from torch import Tensor
 
-Emits = Literal["softmax", "sigmoid", "embedding"]
-"""What a task's raw outputs [B, K] are: logits of classes that exclude each other, logits of yes-or-no questions, or a
-vector that stands for the picture."""
+Emits = Literal["softmax", "sigmoid", "embedding", "detections"]
+"""What a task's raw outputs are: logits [B, K] of classes that exclude each other, logits [B, K] of yes-or-no questions, a
+vector [B, D] that stands for the picture, or a detector's candidates."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from mobilevision.data.geometry import Affine
 from mobilevision.heads import DetectionHead
 from mobilevision.metrics import DetectionMetrics, TaskMetric
 from mobilevision.ops import charts_detection, draw_boxes
+from mobilevision.spec import Emits
 from tasks.base import Batch, Stage, Task
 
 FALLBACK = 0.5  # score from which a detection is shown where val has chosen none
@@ -24,6 +25,7 @@ class Detection(Task):
 
     kind: ClassVar[str] = "boxes"
     primary: ClassVar[str] = "map"
+    emits: ClassVar[Emits | None] = "detections"
 
     def outputs(self, batch: Batch) -> Any:
         """As in :class:`Task`; a two-stage head in training is told the boxes, to choose the regions it looks at."""

@@ -109,12 +109,13 @@ class Learner(pl.LightningModule, ABC):
 
     def _parts(self, batch: Batch) -> dict[str, Tensor]:
         """Parts of the training loss: the task's own, and under a teacher also how far it is from that."""
+        parts: dict[str, Tensor]
         if self.distiller is None:
-            return self.loss(self.outputs(batch), batch)
-        features = self.extract(batch["image"], self.distiller.needs)
-        parts: dict[str, Tensor] = self.distiller(
-            self.outputs({**batch, "features": features}), features, batch, self.loss
-        )
+            parts = self.loss(self.outputs(batch), batch)
+        else:
+            features = self.extract(batch["image"], self.distiller.needs)
+            outputs = self.outputs({**batch, "features": features})
+            parts = self.distiller(outputs, features, batch, self.loss)
         return parts
 
     def on_train_epoch_end(self) -> None:

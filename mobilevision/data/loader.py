@@ -16,6 +16,7 @@ from mobilevision.data.identity_sampler import IdentitySampler
 from mobilevision.data.records import Records
 from mobilevision.data.sampler import DRAW, EpochSampler, Key, stream
 from mobilevision.data.skipped import SkipLog
+from mobilevision.data.unlabelled import WithUnlabelled
 from mobilevision.data.view import Augmentation, Sample, View
 from mobilevision.errors import UserError
 from mobilevision.spec import Features
@@ -23,7 +24,8 @@ from mobilevision.spec import Features
 Batch = dict[str, Any]
 """image uint8 [B, C, H, W] in channels_last memory (or features: Features), target [B, ...], index int64 [B].
 
-The target of boxes is a dict of padded tensors, see :data:`mobilevision.data.boxes.Target`.
+The target of boxes is a dict of padded tensors, see :data:`mobilevision.data.boxes.Target`. Where pictures without labels
+are among them, ``labelled``, bool [B], says which samples have a target.
 """
 
 
@@ -138,7 +140,11 @@ class BatchSource(Dataset[Batch]):
         return Features({s: m[rows] for s, m in maps.items()}, None if pooled is None else pooled[rows])
 
     def _labels(self, indices: list[int], drawn: Sequence[Framed | None] = ()) -> dict[str, Any]:
-        return {"target": self.view.targets(indices, drawn), "index": torch.tensor(indices)}
+        index = torch.tensor(indices)
+        found = {"target": self.view.targets(indices, drawn), "index": index}
+        if isinstance(self.records, WithUnlabelled):
+            found["labelled"] = index < len(self.records.labelled)
+        return found
 
 
 @final

@@ -21,8 +21,8 @@ from mobilevision.data.records import Records, Splits
 from mobilevision.data.sampler import EpochSampler
 from mobilevision.data.skipped import SkipLog
 from mobilevision.data.splitting import complete
-from mobilevision.data.unlabelled import WithUnlabelled, find_unlabelled
 from mobilevision.data.stating import state
+from mobilevision.data.unlabelled import WithUnlabelled, find_unlabelled
 from mobilevision.data.view import Augmentation
 from mobilevision.errors import UserError
 from mobilevision.spec import DataSpec, Features

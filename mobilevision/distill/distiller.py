@@ -50,8 +50,6 @@ class Distiller(nn.Module):
         for key, value in (("label_weight", label_weight), ("weight", weight)):
             if value < 0:
                 raise UserError(f"distill.{key}={value}: must be 0 or more")
-        if label_weight == 0 and (weight == 0 or not objective.reaches_head):
-            raise UserError("distill.label_weight=0 would leave the head untaught here: give it a number above 0")
         self.teacher, self.objective = teacher, objective
         self.label_weight, self.weight = label_weight, weight
         self.register_buffer("order", None if order is None else torch.tensor(order), persistent=False)
@@ -61,9 +59,22 @@ class Distiller(nn.Module):
         """Features that the student has to give beside those that its head takes."""
         return self.objective.needs
 
-    def teach(self, batch: Mapping[str, Any]) -> Seen:
-        """What the teacher makes of a batch, its classes in the student's order."""
-        seen = self.teacher(batch, self.needs)
+    def prepare(self, student: Seen, batch: Mapping[str, Any]) -> None:
+        """Learn the shapes from a batch and what the student makes of it.
+
+        Raises:
+            UserError: student and teacher cannot be compared, or the student's head would be taught by nobody.
+        """
+        self.objective.prepare(student, self.ask(self.teacher, batch))
+        if self.label_weight == 0 and (self.weight == 0 or not self.objective.reaches_head):
+            raise UserError(
+                "distill.label_weight=0 would leave the last layers untaught, which this way of distilling does not"
+                " reach: give it a number above 0"
+            )
+
+    def ask(self, teacher: Teacher, batch: Mapping[str, Any]) -> Seen:
+        """What a teacher makes of a batch, its classes in the student's order."""
+        seen = teacher(batch, self.needs)
         return seen._replace(outputs=aligned(seen.outputs, self.order)) if self.objective.by_class else seen
 
     def forward(self, outputs: Any, features: Features, batch: Mapping[str, Any], loss: Loss) -> dict[str, Tensor]:
@@ -76,7 +87,7 @@ class Distiller(nn.Module):
             loss: the task's own.
         """
         own = self._own(outputs, batch, loss)
-        distance = self.objective(Seen(outputs, features), self.teach(batch))
+        distance = self.objective(Seen(outputs, features), self.ask(self.teacher, batch))
         parts = {name: self.label_weight * part for name, part in own.items()}
         return parts | {f"distil_{name}": self.weight * part for name, part in distance.items()}
 

@@ -61,14 +61,38 @@ class Teacher(ABC):
 
 
 @final
+class Joined(nn.Module):
+    """Backbone and head of a model, from pictures to raw outputs.
+
+    Args:
+        backbone: pictures and :class:`~mobilevision.spec.Needs` in, features out; normalises by itself.
+        head: features in, raw outputs out; has ``needs``.
+    """
+
+    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone, self.head = backbone, head
+
+    def see(self, images: Tensor, more: Needs) -> Seen:
+        """Raw outputs of pictures [B, C, H, W], and the features that the head needs and more."""
+        own: Any = self.head.needs
+        features: Features = self.backbone(images, own | more)
+        return Seen(self.head(features), features)
+
+    def forward(self, images: Tensor) -> Any:
+        """Raw outputs."""
+        return self.see(images, Needs()).outputs
+
+
+@final
 class ModelTeacher(Teacher):
     """A trained model: frozen, in evaluation mode, with its own side and normalisation.
 
     The student's batch is resized to the teacher's side on the device, antialiased, so that both see the same crop.
 
     Args:
-        backbone: pictures and :class:`~mobilevision.spec.Needs` in, features out; normalises by itself.
-        head: features in, raw outputs out; has ``needs``.
+        backbone: as in :class:`Joined`.
+        head: likewise.
         resolution: (height, width) of its input in pixels.
         classes: as in :class:`Teacher`.
         name: as in :class:`Teacher`.
@@ -83,28 +107,25 @@ class ModelTeacher(Teacher):
         classes: tuple[str, ...],
         name: str,
     ) -> None:
-        self.backbone, self.head = backbone, head
         self.resolution, self.classes, self.name = resolution, classes, name
-        self._parts = nn.ModuleList([backbone, head]).requires_grad_(False).eval()
+        self.model = Joined(backbone, head).requires_grad_(False).eval()
         self._device = torch.device("cpu")
 
     def __call__(self, batch: Mapping[str, Any], needs: Needs) -> Seen:
         """See :class:`Teacher`; boxes are given in pixels of the student's input."""
         images: Tensor = batch["image"]
         if images.device != self._device:
-            self._parts.to(images.device)
+            self.model.to(images.device)
             self._device = images.device
-        own: Any = self.head.needs
         with torch.no_grad():
-            features: Features = self.backbone(resized(images, self.resolution), own | needs)
-            outputs = self.head(features)
+            seen = self.model.see(resized(images, self.resolution), needs)
         height, width = images.shape[2:]
-        return Seen(rescaled(outputs, width / self.resolution[1], height / self.resolution[0]), features)
+        return seen._replace(outputs=rescaled(seen.outputs, width / self.resolution[1], height / self.resolution[0]))
 
     def digest(self) -> str:
         """See :class:`Teacher`: of every weight and statistic, and of the side."""
         found = hashlib.sha256(repr((self.resolution, self.classes)).encode())
-        for key, value in self._parts.state_dict().items():
+        for key, value in self.model.state_dict().items():
             found.update(key.encode())
             found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
         return found.hexdigest()[:16]

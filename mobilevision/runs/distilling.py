@@ -32,7 +32,7 @@ def distil(cfg: DictConfig, built: Built) -> None:
             )
         return
     task = built.task
-    teacher = find_teacher(cfg, built.data, emits=task.emits)
+    teacher = find_teacher(cfg, built.data.taught().source.records, emits=task.emits)
     check(cfg, built, teacher)
     if cfg.distill.cache:
         from mobilevision.runs.teacher_cache import cached
@@ -55,7 +55,7 @@ def make(cfg: DictConfig, built: Built, teacher: Teacher) -> Distiller:
     task = built.task
     objective: Objective = instantiate(cfg.distill, drop=SHARED, emits=task.emits)
     places = None
-    if objective.by_class and task.emits != "embedding":
+    if objective.by_class and task.emits != "embedding" and teacher.classes:
         places = order(task.data_spec.classes, teacher.classes, emits=task.emits, name=teacher.name)
     distiller = Distiller(
         teacher=teacher,
@@ -65,7 +65,7 @@ def make(cfg: DictConfig, built: Built, teacher: Teacher) -> Distiller:
         weight=cfg.distill.weight,
     )
     batch = built.data.eval_dataloader("train", shard=False).source.__getitems__([(0, 0)])
-    objective.prepare(look(task, distiller, batch), distiller.teach(batch))
+    distiller.prepare(look(task, distiller, batch), batch)
     return distiller
 
 
@@ -102,7 +102,8 @@ def check(cfg: DictConfig, built: Built, teacher: Teacher) -> None:
             "augment.mixup, augment.cutmix: outputs that were computed before are not those of mixed pictures:"
             " set both to 0, or let the teacher look (a run, distill.cache=false)"
         )
-    if cfg.data.get("unlabelled") is not None and (augment.mixes or getattr(augment, "mosaic", 0)):
+    mosaic = bool(cfg.augment.get("mosaic", 0))
+    if cfg.data.get("unlabelled") is not None and (augment.mixes or mosaic):
         raise UserError(
             "data.unlabelled: augment.mixup, cutmix and mosaic mix labelled pictures with others: set them to 0"
         )

@@ -21,12 +21,21 @@ if TYPE_CHECKING:
     from mobilevision.runs.folder import RunFolder
     from mobilevision.runs.loggers import Tracker
 
+Tables = Mapping[str, list[dict[str, Any]]]
+
 _log = logging.getLogger(__name__)
 _PICTURES = 16
 _WIDEST = 200  # classes of a confusion matrix that is kept as a table
 
 
-def finish(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Tracker, results: Mapping[str, float]) -> None:
+def finish(
+    cfg: DictConfig,
+    built: Built,
+    folder: RunFolder,
+    tracker: Tracker,
+    results: Mapping[str, float],
+    beside: list[dict[str, Any]] | None = None,
+) -> None:
     """Write and track what the training came to, and print it; called in one process.
 
     Args:
@@ -35,25 +44,29 @@ def finish(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Tracker, r
         folder: the run's.
         tracker: the run's.
         results: ``<stage>/<metric>`` -> value; the stage is test, or val where the data has no test.
+        beside: the student beside its teacher, for a distilled run.
     """
     del cfg
     stage = "test" if any(name.startswith("test/") for name in results) else "val"
     write_json(folder.metrics_json, dict(results))
-    keep_evaluation(built.task, folder, stage)
+    more = {"student_and_teacher": beside} if beside else {}
+    keep_evaluation(built.task, folder, stage, more)
     update_info(folder, {"finished": datetime.now().isoformat(timespec="seconds")})
-    track(built, folder, tracker, results, stage)
+    track(built, folder, tracker, results, stage, more)
     try:
         from mobilevision.runs.report import write_report
 
         write_report(folder)
     except Exception as error:  # hours of training do not end in a traceback for the sake of a page
         _log.warning("report.html could not be written: %s", error, exc_info=True)
+    if beside:
+        summary.print_beside(beside)
     summary.print_results(results, folder, tracker.closing())
 
 
-def keep_evaluation(task: Any, folder: RunFolder, stage: str) -> None:
+def keep_evaluation(task: Any, folder: RunFolder, stage: str, more: Tables | None = None) -> None:
     """The task's tables as ``tables.json`` (table -> rows) and its charts as ``figures/<name>.png``."""
-    write_json(folder.tables_json, readable(task.tables(stage)))
+    write_json(folder.tables_json, {**(more or {}), **readable(task.tables(stage))})
     folder.figures.mkdir(exist_ok=True)
     for name, picture in task.figures(stage).items():
         picture.save(folder.figures / f"{name}.png")
@@ -88,9 +101,11 @@ def most_confused(rows: list[dict[str, Any]], count: int = 20) -> list[dict[str,
     return sorted(mistakes, key=lambda row: (-row["times"], -row["share"]))[:count]
 
 
-def track(built: Built, folder: RunFolder, tracker: Tracker, results: Mapping[str, float], stage: str) -> None:
+def track(
+    built: Built, folder: RunFolder, tracker: Tracker, results: Mapping[str, float], stage: str, more: Tables
+) -> None:
     """Tables, charts, sample pictures, final numbers with the costs, and the best checkpoint to the tracker."""
-    for name, rows in readable(built.task.tables(stage)).items():
+    for name, rows in {**more, **readable(built.task.tables(stage))}.items():
         tracker.table(f"{stage}/{name}", rows)
     for name, picture in built.task.figures(stage).items():
         tracker.figure(f"{stage}/{name}_chart", picture)

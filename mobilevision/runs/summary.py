@@ -99,6 +99,18 @@ def print_metrics(metrics: Mapping[str, float], *, console: Console | None = Non
     (console or Console(highlight=False)).print(table)
 
 
+def print_beside(rows: Sequence[Mapping[str, Any]], *, console: Console | None = None) -> None:
+    """Student beside teacher: a row a metric or cost; how far they agree stands in the student's column."""
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("distilled")
+    for who in ("student", "teacher"):
+        table.add_column(who, justify="right")
+    for row in rows:
+        cells = [f"{row[who]:,}" if isinstance(row[who], int) else number(row[who]) for who in ("student", "teacher")]
+        table.add_row(row["metric"], *cells)
+    (console or Console(highlight=False)).print(table)
+
+
 def by_stage(metrics: Mapping[str, float]) -> tuple[list[str], dict[str, dict[str, float]]]:
     """The stages that occur, and metric -> stage -> value."""
     rows: dict[str, dict[str, float]] = {}

@@ -14,7 +14,7 @@ from mobilevision.errors import UserError
 from mobilevision.runs.folder import RunFolder
 
 if TYPE_CHECKING:
-    from mobilevision.data import DataModule
+    from mobilevision.data import Records
     from mobilevision.distill import Teacher
 
 AUTO = "auto"
@@ -23,12 +23,12 @@ _TABLES = (".csv", ".tsv", ".txt")
 _OF_LENGTH = ("max_epochs", "max_steps", "limit_train_batches")
 
 
-def find_teacher(cfg: DictConfig, data: DataModule, *, emits: Any) -> Teacher:
+def find_teacher(cfg: DictConfig, records: Records, *, emits: Any) -> Teacher:
     """The teacher that ``distill.teacher`` names.
 
     Args:
         cfg: the student's config.
-        data: the student's data; a table is matched with its pictures by path.
+        records: the samples to be taught; a table is matched with them by path.
         emits: what the outputs of the student's task are.
 
     Raises:
@@ -41,7 +41,7 @@ def find_teacher(cfg: DictConfig, data: DataModule, *, emits: Any) -> Teacher:
     if path.suffix.lower() in _TABLES:
         from mobilevision.runs.teacher_table import of_table
 
-        return of_table(path, data, emits=emits)
+        return of_table(path, records, emits=emits)
     if path.suffix == ".ckpt":
         if not path.is_file() or path.stem not in ("best", "last"):
             raise UserError(f"distill.teacher={given}: give best.ckpt or last.ckpt of a run, where they lie in it")
@@ -173,12 +173,12 @@ def teacher_config(cfg: DictConfig) -> DictConfig:
     wide = values["distill"]["auto_width"]
     values |= {"distill": None, "resume": None}
     values["backbone"]["width"] = wide
-    values["data"] = {**values["data"], **({"unlabelled": None} if "unlabelled" in values["data"] else {})}
+    values["data"]["unlabelled"] = None
     shaping = {key: values[key] for key in values if key not in ("run_dir", "logger", "callbacks", "allocator")}
     shaping["trainer"] = {key: values["trainer"][key] for key in _OF_LENGTH}
     text = json.dumps(shaping, sort_keys=True, default=str)
     name = f"{values['task']['name']}_{hashlib.sha256(text.encode()).hexdigest()[:10]}"
     values["run_dir"] = str(Path("outputs") / "teachers" / name)
-    teacher = OmegaConf.create(values)
+    teacher: DictConfig = OmegaConf.create(values)
     OmegaConf.set_struct(teacher, True)
     return teacher

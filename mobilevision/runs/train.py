@@ -30,6 +30,7 @@ def train(cfg: DictConfig) -> dict[str, float]:
     Raises:
         UserError: for all that the user can mend.
     """
+    from mobilevision.runs.beside import beside, measure_teacher
     from mobilevision.runs.build import build
     from mobilevision.runs.distilling import distil
     from mobilevision.runs.finish import finish
@@ -51,9 +52,10 @@ def train(cfg: DictConfig) -> dict[str, float]:
             announce(cfg, built, folder, tracker)
         tune(cfg, trainer, built, folder)
         fit(cfg, trainer, built, folder)
+        teacher = measure_teacher(cfg, trainer, built, folder)
         results = test(trainer, built, folder)
         if trainer.is_global_zero:
-            finish(cfg, built, folder, tracker, results)
+            finish(cfg, built, folder, tracker, results, beside(results, teacher, built))
         return results
 
 

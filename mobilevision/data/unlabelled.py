@@ -1,0 +1,85 @@
+"""Pictures without labels beside those of train: a teacher has something to say of them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from mobilevision.data.boxes import BoxTargets
+from mobilevision.data.files import FileRecords
+from mobilevision.data.formats.scan import pictures
+from mobilevision.data.identities import UNKNOWN, IdentityTargets
+from mobilevision.data.records import Box, Pixels, Records
+from mobilevision.errors import UserError
+
+
+@final
+class WithUnlabelled(Records):
+    """Labelled samples, then others, whose targets hold a place only.
+
+    Args:
+        labelled: the split.
+        others: pictures without labels.
+    """
+
+    def __init__(self, labelled: Records, others: Records) -> None:
+        self.labelled, self.others = labelled, others
+        self.targets = joined(labelled.targets, len(others))
+
+    def name(self, index: int) -> str:
+        """As in the records underneath."""
+        records, place = self._at(index)
+        return records.name(place)
+
+    def shape(self, index: int) -> tuple[int, int]:
+        """As in the records underneath."""
+        records, place = self._at(index)
+        return records.shape(place)
+
+    def pixels(
+        self, index: int, *, box: Box | None = None, size: tuple[int, int] | None = None, exact: bool = False
+    ) -> Pixels:
+        """As in the records underneath."""
+        records, place = self._at(index)
+        return records.pixels(place, box=box, size=size, exact=exact)
+
+    def content(self, index: int) -> bytes:
+        """As in the records underneath."""
+        records, place = self._at(index)
+        return records.content(place)
+
+    def _at(self, index: int) -> tuple[Records, int]:
+        first = len(self.labelled)
+        return (self.labelled, index) if index < first else (self.others, index - first)
+
+
+def joined(targets: Any, more: int) -> Any:
+    """Targets with ``more`` places behind them: zeros, no boxes, or nobody."""
+    if isinstance(targets, BoxTargets):
+        return BoxTargets(np.concatenate([np.diff(targets.offsets), np.zeros(more, np.int64)]), targets.all)
+    if isinstance(targets, IdentityTargets):
+        behind = int(targets.pictures.max(initial=-1)) + 1
+        return IdentityTargets(
+            np.concatenate([targets.identities, np.full(more, UNKNOWN)]),
+            np.concatenate([targets.pictures, np.arange(behind, behind + more)]),
+            targets.pairs,
+        )
+    return np.concatenate([targets, np.zeros((more, *targets.shape[1:]), dtype=targets.dtype)])
+
+
+def find_unlabelled(folder: str, channels: int) -> Records:
+    """Every picture in a folder and in those below it.
+
+    Raises:
+        UserError: no such folder, or no picture in it.
+    """
+    place = Path(folder).expanduser()
+    if not place.is_dir():
+        raise UserError(f"data.unlabelled={folder}: there is no such folder")
+    paths = list(pictures(os.fsencode(place), b""))
+    if not paths:
+        raise UserError(f"data.unlabelled={folder}: no pictures in it or below it")
+    return FileRecords(paths=paths, targets=np.zeros(len(paths), np.int64), channels=channels, root=place)
