@@ -22,8 +22,8 @@ PLACES, PAINT = 0, 1  # streams of random numbers of one picture
 class Scenes(DataFormat):
     """Pictures with up to six forms of six classes on cluttered ground, some pictures without any.
 
-    Classes differ in form; colours say nothing. Sizes run from an eighth of the picture to more than half, forms are
-    squeezed, turned and overlap, and some pictures are not square.
+    Classes differ in form; colours say nothing. Sizes run from a sixth of the picture to two thirds, forms are
+    stretched, tilted and overlap, and some pictures are not square.
 
     Args:
         train: number of training pictures.

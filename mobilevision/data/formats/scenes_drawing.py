@@ -10,8 +10,9 @@ from PIL import Image, ImageDraw
 
 from mobilevision.data.formats.shapes_drawing import Points, backdrop, grain, rays, regular
 
-SMALLEST, LARGEST = 0.12, 0.6  # longer side of a box, as a share of the picture's shorter side
+SMALLEST, LARGEST = 0.18, 0.65  # longer side of a box, as a share of the picture's shorter side
 MOST = 6
+TILT = 0.4  # radians that a form is turned by at most
 HIDDEN = 0.3  # share of the smaller of two boxes that the other may overlap
 EMPTY = 13  # one picture of so many has nothing in it
 NOT_SQUARE = 6  # one picture of about so many has unequal sides
@@ -95,10 +96,10 @@ def _size(rng: np.random.Generator, side: int) -> float:
 
 
 def _turned(rng: np.random.Generator, form: Points) -> Points:
-    """The form squeezed and turned, in the left upper corner, its longer side 1."""
-    turn, squeeze = rng.random() * 2 * np.pi, rng.uniform(0.6, 1)
+    """The form stretched and tilted, in the left upper corner, its longer side 1."""
+    turn, stretch = rng.uniform(-TILT, TILT), rng.uniform(0.65, 1.0, 2)
     cos, sin = np.cos(turn), np.sin(turn)
-    points: Points = form @ np.array([[cos, sin], [-squeeze * sin, squeeze * cos]])
+    points: Points = form * stretch @ np.array([[cos, sin], [-sin, cos]])
     points -= points.min(axis=0)
     points /= points.max()
     return points
@@ -136,4 +137,12 @@ def _cross(arm: float) -> Points:
 
 
 CLASSES = ("disk", "square", "triangle", "star", "cross", "ring")
-FORMS: list[Points] = [regular(32), regular(4), regular(3), rays(5, 0.42), _cross(0.3), _ring(0.55)]
+UPRIGHT = np.array([[0.0, -1.0], [1.0, 0.0]])  # a corner on top, which `regular` and `rays` put to the right
+FORMS: list[Points] = [
+    regular(32),
+    np.array([(1.0, 1.0), (-1.0, 1.0), (-1.0, -1.0), (1.0, -1.0)]),
+    regular(3) @ UPRIGHT,
+    rays(5, 0.42) @ UPRIGHT,
+    _cross(0.3),
+    _ring(0.55),
+]
