@@ -13,6 +13,7 @@ from mobilevision.metrics import TaskMetric
 from mobilevision.metrics.verification import VerificationMetrics
 from mobilevision.ops import charts_verification, draw
 from mobilevision.ops.draw_matches import pairs
+from mobilevision.spec import Emits
 from tasks.base import Stage, Task
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class FaceEmbedding(Task):
 
     kind: ClassVar[str] = "identity"
     primary: ClassVar[str] = "auc"
+    emits: ClassVar[Emits | None] = "embedding"
 
     def decode(self, outputs: Tensor) -> dict[str, Tensor]:
         """``embedding``: float32 [B, D] of unit length."""
