@@ -8,9 +8,13 @@ from mobilevision.data.formats.cifar10 import Cifar10
 from mobilevision.data.formats.coco import Coco
 from mobilevision.data.formats.coco_json import CocoJson
 from mobilevision.data.formats.drawn_faces import DrawnFaces
+from mobilevision.data.formats.drawn_identities import DrawnIdentities
 from mobilevision.data.formats.folder import ImageFolder
+from mobilevision.data.formats.identities import Identities
 from mobilevision.data.formats.imagenet import ImageNet
+from mobilevision.data.formats.lfw import LFW
 from mobilevision.data.formats.oxford_pets import OxfordPets
+from mobilevision.data.formats.pairs import PairTable
 from mobilevision.data.formats.scenes import Scenes
 from mobilevision.data.formats.shapes import Shapes
 from mobilevision.data.formats.table import Csv
@@ -19,6 +23,7 @@ from mobilevision.data.formats.voc_xml import VocXml
 from mobilevision.data.formats.yolo_txt import YoloTxt
 
 __all__ = [
+    "LFW",
     "Auto",
     "BoxesCsv",
     "CelebA",
@@ -28,9 +33,12 @@ __all__ = [
     "Csv",
     "DataFormat",
     "DrawnFaces",
+    "DrawnIdentities",
+    "Identities",
     "ImageFolder",
     "ImageNet",
     "OxfordPets",
+    "PairTable",
     "Scenes",
     "Shapes",
     "Voc",

@@ -12,6 +12,7 @@ from mobilevision.data.formats.cifar10 import Cifar10
 from mobilevision.data.formats.coco_json import CocoJson
 from mobilevision.data.formats.folder import ImageFolder
 from mobilevision.data.formats.imagenet import ImageNet
+from mobilevision.data.formats.lfw import LFW
 from mobilevision.data.formats.oxford_pets import OxfordPets
 from mobilevision.data.formats.scan import has_pictures
 from mobilevision.data.formats.table import Csv
@@ -30,9 +31,9 @@ BOXES = (
 class Auto(DataFormat):
     """Takes the first format that claims the place, and says in the notes which one."""
 
-    kinds: ClassVar[tuple[str, ...]] = ("class", "attributes", "boxes")
+    kinds: ClassVar[tuple[str, ...]] = ("class", "attributes", "boxes", "identity")
     expected: ClassVar[str] = (
-        "a folder of pictures (a folder a class, with or without train/val/test) or a CSV path,label, or of attributes;"
+        "a folder of pictures (a folder a class, with or without train/val/test) or a CSV path,label or path,identity, or of attributes;"
         f" for boxes, {BOXES}"
     )
 
@@ -59,6 +60,7 @@ def candidates() -> dict[str, DataFormat]:
         "oxford_pets": OxfordPets(download=False),
         "imagenet": ImageNet(),
         "celeba": CelebA(),
+        "lfw": LFW(),
         "folder": ImageFolder(),
         "coco_json": CocoJson(),
         "voc_xml": VocXml(),

@@ -66,22 +66,24 @@ def face(rng: np.random.Generator) -> Face:
     u = rng.uniform
     tone = u(0, 1)
     skin = np.array([236, 196, 168]) * (1 - tone) + np.array([118, 76, 54]) * tone + rng.normal(0, 5, 3)
-    hair = np.array([30, 24, 22]) + u(0, 1) * np.array([[150, 100, 40], [110, 50, 20], [90, 88, 84]][rng.integers(3)])
+    hair = np.array([30, 24, 22]) + u(0, 1) * np.array(
+        [[180, 140, 70], [130, 50, 10], [130, 130, 135]][rng.integers(3)]
+    )
     return Face(
-        width=u(0.66, 0.88),
-        jaw=u(0.6, 1.0),
+        width=u(0.6, 0.92),
+        jaw=u(0.5, 1.0),
         eyes=u(0.27, 0.42),
-        eye=u(0.10, 0.17),
+        eye=u(0.09, 0.19),
         eye_height=u(-0.22, -0.02),
-        brow=u(0.03, 0.085),
-        brow_tilt=u(-0.3, 0.3),
+        brow=u(0.03, 0.11),
+        brow_tilt=u(-0.5, 0.5),
         nose=u(0.18, 0.36),
         nose_width=u(0.07, 0.17),
         mouth=u(0.18, 0.36),
         mouth_height=u(0.42, 0.60),
         lips=u(0.03, 0.085),
         hairline=u(-0.75, -0.45),
-        style=int(rng.integers(STYLES)),
+        style=int(rng.choice(STYLES, p=(0.3, 0.25, 0.25, 0.2))),
         skin=skin,
         hair=hair,
         iris=np.array([[60, 40, 25], [70, 110, 150], [70, 110, 70]][rng.integers(3)]) + rng.normal(0, 8, 3),
@@ -92,13 +94,13 @@ def view(rng: np.random.Generator) -> View:
     """The conditions of one picture, drawn at random."""
     u = rng.uniform
     return View(
-        roll=rng.normal(0, 0.16),
-        yaw=u(-0.6, 0.6),
+        roll=rng.normal(0, 0.12),
+        yaw=u(-0.5, 0.5),
         pitch=u(-0.2, 0.2),
-        scale=u(0.30, 0.42),
-        centre=np.array([0.5, 0.52]) + rng.normal(0, 0.035, 2),
-        light=u(0.5, 1.2) * np.exp(rng.normal(0, 0.09, 3)),
-        shade=u(0, 0.6),
+        scale=u(0.37, 0.45),
+        centre=np.array([0.5, 0.52]) + rng.normal(0, 0.02, 2),
+        light=u(0.65, 1.2) * np.exp(rng.normal(0, 0.06, 3)),
+        shade=u(0, 0.45),
         shade_angle=u(0, 2 * np.pi),
         smile=u(-0.08, 0.14),
         opening=max(0.0, u(-0.08, 0.12)),

@@ -12,6 +12,7 @@ from mobilevision.data.decode import printable
 from mobilevision.data.files import FileRecords
 from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.formats.scan import folders, has_pictures, pictures, split_folders
+from mobilevision.data.identities import adopt
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
 
@@ -27,7 +28,7 @@ class ImageFolder(DataFormat):
     root itself is one split. A class folder may have folders below it. Files that are no pictures are passed over.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("class",)
+    kinds: ClassVar[tuple[str, ...]] = ("class", "identity")
     expected: ClassVar[str] = (
         "a folder with a folder of pictures for each class, or with train/, val/, test/ of that kind"
     )
@@ -60,7 +61,7 @@ class ImageFolder(DataFormat):
         splits.notes.append(f"image folder with {parts}" if named else "image folder without train/, val/ or test/")
         unused = [printable(name) + "/" for name in (folders(root) if named else ()) if name not in named.values()]
         splits.notes += [f"not used, no class folders in them: {', '.join(unused[:5])}"] if unused else []
-        return splits
+        return adopt(splits) if kind == "identity" else splits
 
 
 def _by_class(root: Path, top: bytes) -> Found:

@@ -15,6 +15,7 @@ from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.formats.boxes_csv import BoxesCsv
 from mobilevision.data.formats.scan import Listing, entries
 from mobilevision.data.formats.table_rows import ALIASES, Columns, rows
+from mobilevision.data.identities import adopt
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
 
@@ -50,7 +51,7 @@ class Csv(DataFormat):
             which then does not come to lie in two splits when one is cut off another.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("class", "attributes", "boxes")
+    kinds: ClassVar[tuple[str, ...]] = ("class", "attributes", "boxes", "identity")
     expected: ClassVar[str] = (
         "a CSV file with the columns path,label (or path and a column an attribute; perhaps split), or a folder with"
         " train.csv"
@@ -109,7 +110,7 @@ class Csv(DataFormat):
             records = FileRecords(paths=(s.path for s in chosen), targets=targets, channels=channels, root=base)
             setattr(splits, split, records)
         splits.notes.append("CSV: " + ", ".join(f"{split} {len(chosen)} rows" for split, chosen in samples.items()))
-        return splits
+        return adopt(splits) if kind == "identity" else splits
 
     def _find(self, root: Path) -> dict[str, Path]:
         if root.is_file():

@@ -15,7 +15,20 @@ from mobilevision.errors import UserError
 
 USUAL = {
     "path": ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "image_id", "img", "name"),
-    "label": ("label", "labels", "class", "class_name", "category", "target", "species", "breed", "y"),
+    "label": (
+        "label",
+        "labels",
+        "class",
+        "class_name",
+        "category",
+        "target",
+        "species",
+        "breed",
+        "y",
+        "identity",
+        "person",
+        "subject",
+    ),
     "split": ("split", "subset", "partition", "set", "fold"),
     "group": (),
 }
