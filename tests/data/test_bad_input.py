@@ -112,7 +112,7 @@ def test_one_class_is_not_enough(save: Save, tmp_path: Path) -> None:
         ({"val_fraction": 1.5}, r"data\.val_fraction=1\.5"),
         ({"resolution": [1, 2, 3]}, r"data\.resolution"),
         ({"batch_size": 0}, r"data\.batch_size"),
-        ({"kind": "boxes"}, "gives class, but the task learns from boxes"),
+        ({"kind": "boxes"}, "gives class, identity, but the task learns from boxes"),
         ({"channels": 4, "augment": Augment(rand_augment=3)}, "work on 1 or 3"),
     ],
 )

@@ -33,7 +33,8 @@ class Auto(DataFormat):
 
     kinds: ClassVar[tuple[str, ...]] = ("class", "attributes", "boxes", "identity")
     expected: ClassVar[str] = (
-        "a folder of pictures (a folder a class, with or without train/val/test) or a CSV path,label or path,identity, or of attributes;"
+        "a folder of pictures (a folder a class, with or without train/val/test) or a CSV path,label (or identity),"
+        " or of attributes;"
         f" for boxes, {BOXES}"
     )
 
