@@ -64,7 +64,9 @@ def of_run(path: Path, cfg: DictConfig, *, which: Any = "best") -> Teacher:
     from mobilevision.distill import ModelTeacher
     from mobilevision.runs.restore import load_run
 
-    restored = load_run(path, which=which)
+    folder = RunFolder(path)
+    only_last = which == "best" and not folder.best.is_file() and folder.last.is_file()
+    restored = load_run(path, which="last" if only_last else which)
     spec = restored.task.data_spec
     compares = cfg.distill["_target_"].rpartition(".")[2] not in ("Embeddings", "FeatureMaps")
     if compares and spec.kind != cfg.task.kind:
