@@ -16,6 +16,7 @@ from mobilevision.runs.compose import compose, opened
 from mobilevision.runs.config.check import examine
 from mobilevision.runs.config.grammar import quoted
 from mobilevision.runs.config.groups import groups, options
+from mobilevision.runs.config.layout import Layout
 from mobilevision.runs.config.resuming import compose_resume
 from mobilevision.runs.config.settings import Freeze, Probe, Settings, Tune
 from mobilevision.runs.config.signatures import signature
@@ -161,10 +162,21 @@ GIVEN = {"backbone", "data", "head", "loss", "optimizer", "scheduler", "mix", "a
 GIVEN |= {"folder", "monitor", "mode", "run_dir", "config", "seed", "pretrained"}  # handed over by code, not a config
 
 
+def fitting(option: str) -> Layout:
+    """The keys of an option together with the first task that it goes with."""
+    refused = []
+    with opened() as found:
+        for task in options("task", found):
+            try:
+                return examine([f"task={task}", option], found, complete=False)[1]
+            except UserError as error:
+                refused.append(str(error))
+    raise AssertionError("\n".join(refused))
+
+
 @pytest.mark.parametrize("option", [each for each in every_option() if not each.startswith(("experiment=", "task="))])
 def test_every_argument_stands_in_its_yaml(option: str) -> None:
-    with opened() as found:
-        _, layout, _ = examine([option], found, complete=False)
+    layout = fitting(option)
     for key, node in layout.nodes():
         target = str(node.get("_target_", ""))
         if target.startswith("mobilevision."):
