@@ -13,6 +13,7 @@ from mobilevision.metrics.metric import TaskMetric
 from mobilevision.metrics.ranking import area_under_roc, average_precision, best_thresholds, rank
 from mobilevision.metrics.temperature import binned, fit_temperatures
 
+FEWEST = 5  # samples of either value from which on a threshold and a temperature are more than luck
 _STATES = {
     "logits": torch.float32,
     "probabilities": torch.float32,
@@ -84,18 +85,18 @@ class AttributeMetrics(TaskMetric):
         }
 
     def thresholds(self, temperatures: Tensor, *, by: str) -> list[float]:
-        """The calibrated probability from which each attribute is best called there; 0.5 where it has a single value.
+        """The calibrated probability from which each attribute is best called there; 0.5 where there are too few.
 
         Args:
             temperatures: float64 [A].
             by: ``f1`` or ``accuracy``.
         """
-        found = best_thresholds(rank(self._all("logits"), self._all("truth")), by=by)
+        found = best_thresholds(rank(self._all("logits"), self._all("truth")), by=by, fewest=FEWEST)
         return torch.where(found.isnan(), 0.5, (found / temperatures.cpu()).sigmoid()).tolist()
 
     def temperatures(self) -> Tensor:
-        """What the logits are best divided by, float64 [A]; 1 for an attribute with a single value."""
-        return fit_temperatures(self._all("logits"), self._all("truth"))
+        """What the logits are best divided by, float64 [A]; 1 where there are too few."""
+        return fit_temperatures(self._all("logits"), self._all("truth"), fewest=FEWEST)
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         """``per_attribute`` and ``calibration``.

@@ -81,8 +81,8 @@ def area_under_roc(ranking: Ranking) -> Tensor:
     return (above * negative).sum(dim=0) / (ranking.positives * ranking.negatives)
 
 
-def best_thresholds(ranking: Ranking, *, by: str) -> Tensor:
-    """The score from which each attribute is best called there, float64 [A]; NaN where it has a single value.
+def best_thresholds(ranking: Ranking, *, by: str, fewest: int = 1) -> Tensor:
+    """The score from which each attribute is best called there, float64 [A]; NaN where there are too few to say.
 
     It lies midway between the last sample that is called so and the next; at infinity where accuracy is best served by
     calling none.
@@ -90,6 +90,7 @@ def best_thresholds(ranking: Ranking, *, by: str) -> Tensor:
     Args:
         ranking: of :func:`rank`.
         by: ``f1`` or ``accuracy``; of equal ones, the highest threshold.
+        fewest: samples of either value that it takes.
     """
     hits, seen = ranking.hits, ranking.seen
     positives, negatives = ranking.positives, ranking.negatives
@@ -104,7 +105,7 @@ def best_thresholds(ranking: Ranking, *, by: str) -> Tensor:
     between = torch.where(below.isfinite(), (last + below) / 2, last)[0]
     if by == "accuracy":
         between = torch.where(quality.amax(dim=0) < 0, torch.inf, between)
-    return torch.where((positives > 0) & (negatives > 0), between, torch.nan)
+    return torch.where((positives >= fewest) & (negatives >= fewest), between, torch.nan)
 
 
 def _last_equal(ranked: Tensor) -> Tensor:

@@ -30,15 +30,16 @@ class Bins(NamedTuple):
         return (self.said - self.true).abs().sum() / self.number.sum().clamp(min=1)
 
 
-def fit_temperatures(logits: Tensor, truth: Tensor) -> Tensor:
+def fit_temperatures(logits: Tensor, truth: Tensor, *, fewest: int = 1) -> Tensor:
     """Temperatures T that make sigmoid(logits / T) most likely, float64 [A], 0.2 to 10.
 
-    Attributes with a single value get 1: they would be driven to the bound. The likelihood is concave in 1 / T, so its
-    slope is bisected (Platt scaling without an offset; Guo et al. 2017, arXiv 1706.04599).
+    Attributes with too few samples of a value get 1: with none they would be driven to the bound. The likelihood is
+    concave in 1 / T, so its slope is bisected (Platt scaling without an offset; Guo et al. 2017, arXiv 1706.04599).
 
     Args:
         logits: float [n, A].
         truth: float [n, A], 0 to 1, NaN where unknown.
+        fewest: samples of either value that it takes.
     """
     known = truth.isfinite() & logits.isfinite()
     z, y = torch.where(known, logits, 0.0).double(), torch.where(known, truth, 0.0).double()
@@ -50,7 +51,8 @@ def fit_temperatures(logits: Tensor, truth: Tensor) -> Tensor:
         low, high = torch.where(slope < 0, middle, low), torch.where(slope < 0, high, middle)
     positive = (y >= 0.5) & known
     number = positive.sum(dim=0)
-    return torch.where((number > 0) & (number < known.sum(dim=0)), 1 / (low * high).sqrt(), 1.0)
+    enough = (number >= fewest) & (known.sum(dim=0) - number >= fewest)
+    return torch.where(enough, 1 / (low * high).sqrt(), 1.0)
 
 
 def binned(probabilities: Tensor, truth: Tensor, *, bins: int = 15) -> Bins:

@@ -184,3 +184,12 @@ def test_two_processes_give_what_one_gives_even_if_one_saw_nothing() -> None:
         assert {name: float(value) for name, value in second.compute().items()} == pytest.approx(
             {name: float(value) for name, value in whole.items()}
         )
+
+
+def test_a_handful_decides_nothing() -> None:
+    logits, truth = sample()
+    truth[:, 0] = (torch.arange(len(truth)) < 4).float()
+    metric = filled(logits, truth)
+    fitted = metric.temperatures()
+    assert float(fitted[0]) == 1.0 != float(fitted[2])
+    assert metric.thresholds(fitted, by="f1")[0] == 0.5 != metric.thresholds(fitted, by="f1")[2]
