@@ -67,13 +67,18 @@ def _choose(splits: Splits, split: str | None, *, whole: bool) -> Samples:
 def in_order_of(samples: Samples, known: tuple[str, ...]) -> Records:
     """The records with targets as numbers of the classes ``known``; classes are matched by name.
 
+    Attributes are matched by name, too: one that the data lacks is unknown, one that the model lacks is left out.
+
     Raises:
-        UserError: samples of a class that is not known, with both lists.
+        UserError: samples of a class that is not known, or no attribute that is, with both lists.
     """
     targets = samples.records.targets
     boxes = isinstance(targets, BoxTargets)
-    if samples.classes == known or not (boxes or targets.ndim == 1):
+    if samples.classes == known:
         return samples.records
+    if not (boxes or targets.ndim == 1):
+        attributes = samples.classes and targets.shape[1:] == (len(samples.classes),)
+        return _attributes_of(samples, known) if attributes else samples.records
     number = {name: index for index, name in enumerate(known)}
     used = [samples.classes[index] for index in np.unique(targets.all.labels if boxes else targets)]
     if foreign := [name for name in used if name not in number]:
@@ -83,6 +88,21 @@ def in_order_of(samples: Samples, known: tuple[str, ...]) -> Records:
     numbers = np.array([number.get(name, -1) for name in samples.classes], dtype=np.int64)
     mapped = samples.records.subset(np.arange(len(samples.records)))
     mapped.targets = targets.renumbered(numbers) if boxes else numbers[targets]
+    return mapped
+
+
+def _attributes_of(samples: Samples, known: tuple[str, ...]) -> Records:
+    """The records with the columns of the attributes ``known``, NaN for those that the data lacks."""
+    if not set(samples.classes) & set(known):
+        raise UserError(
+            f"the data has none of the model's attributes: it has {_listed(samples.classes)}; the model knows:"
+            f" {_listed(known)}"
+        )
+    mapped = samples.records.subset(np.arange(len(samples.records)))
+    mapped.targets = np.full((len(mapped.targets), len(known)), np.nan, dtype=np.float32)
+    for column, name in enumerate(known):
+        if name in samples.classes:
+            mapped.targets[:, column] = samples.records.targets[:, samples.classes.index(name)]
     return mapped
 
 
