@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -80,25 +80,24 @@ def predict(
     pictures: Annotated[bool, typer.Option(help="Draw each prediction on its picture.")] = True,
     device: Annotated[str | None, typer.Option(help="Such as cpu or cuda; a GPU is taken where there is one.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0, help="How much of a movie or a camera.")] = None,
+    gallery: Annotated[str | None, typer.Option(help="Folder of identities to find the nearest of.")] = None,
 ) -> None:
     """Predict for pictures, movies or a camera: drawn on them, as CSV and as JSON.
 
     Example: mobilevision predict RUN holiday.jpg PICTURES --out predictions
 
     Example: mobilevision predict RUN camera:0 --seconds 30 --out predictions
+
+    Example: mobilevision predict RUN PICTURES --gallery PEOPLE --out predictions
     """
+    from mobilevision.runs.gallery import predict_in_gallery
     from mobilevision.runs.predict import predict as work
 
-    work(
-        run,
-        inputs,
-        out=out,
-        which=which.value,
-        batch_size=batch_size,
-        pictures=pictures,
-        device=device,
-        seconds=seconds,
-    )
+    options: Any = {"which": which.value, "batch_size": batch_size, "pictures": pictures, "device": device}
+    if gallery is not None:
+        predict_in_gallery(run, inputs, gallery=gallery, out=out, **options)
+        return
+    work(run, inputs, out=out, seconds=seconds, **options)
 
 
 @app.command("check-data", short_help="Find bad files and duplicates in a data set.")

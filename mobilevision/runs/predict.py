@@ -69,7 +69,7 @@ def predict(
         from mobilevision.runs.video import predict_movies
 
         frames = predict_movies(model, inputs, out=target, seconds=seconds, batch_size=batch_size, draw=pictures)
-        _write(target, frames, [])
+        write(target, frames, [])
         return frames
     rows: list[dict[str, Any]] = []
     skipped: list[dict[str, str]] = []
@@ -81,7 +81,7 @@ def predict(
         raise UserError(
             f"none of {len(files)} pictures can be read; the first: {skipped[0]['file']}: {skipped[0]['reason']}"
         )
-    _write(target, rows, skipped)
+    write(target, rows, skipped)
     _say(rows, skipped, target, console)
     return rows
 
@@ -149,7 +149,8 @@ def _chunk(
         rows.append(row)
 
 
-def _write(out: Path, rows: Sequence[dict[str, Any]], skipped: Sequence[dict[str, str]]) -> None:
+def write(out: Path, rows: Sequence[dict[str, Any]], skipped: Sequence[dict[str, str]]) -> None:
+    """``predictions.csv`` and ``predictions.json``, and ``skipped.csv`` where something was skipped."""
     from mobilevision.runs.pictures import flat
 
     write_json(out / "predictions.json", list(rows))
