@@ -27,11 +27,17 @@ class MarginLoss(Loss, ABC):
 
     Args:
         data: as in :class:`Loss`; identities without a training picture get no weights.
+        margin: between identities.
         scale: factor on the cosines before the softmax.
+        warmup: training steps in which the margin grows from 0; with all of it at once, little is learnt from random
+            weights.
     """
 
-    def __init__(self, *, data: DataSpec, scale: float) -> None:
+    loss: Any
+
+    def __init__(self, *, data: DataSpec, margin: float, scale: float, warmup: int) -> None:
         super().__init__(data=data)
+        self.margin, self.warmup, self.steps = margin, warmup, 0
         self.identities = sum(count > 0 for count in data.counts)  # train's come first
         self.scale = scale
 
@@ -50,8 +56,18 @@ class MarginLoss(Loss, ABC):
             return verification(outputs, identities)
         if not hasattr(self, "loss"):
             raise UserError(f"loss {type(self).__name__} needs a head that gives embeddings: take head=embedding")
+        self.loss.margin = self.margin * min(1.0, self.steps / self.warmup) if self.warmup else self.margin
+        self.steps += 1
         with full_precision(outputs) as embeddings:
             return {"identity": self.loss(embeddings, identities)}
+
+    def get_extra_state(self) -> int:
+        """Training steps so far: a resumed run has the margin of the one before."""
+        return self.steps
+
+    def set_extra_state(self, state: int) -> None:
+        """Go on from so many steps."""
+        self.steps = state
 
 
 @final
@@ -62,11 +78,11 @@ class ArcFace(MarginLoss):
         data: as in :class:`MarginLoss`.
         margin: in radians.
         scale: as in :class:`MarginLoss`.
+        warmup: likewise.
     """
 
-    def __init__(self, *, data: DataSpec, margin: float = 0.5, scale: float = 32.0) -> None:
-        super().__init__(data=data, scale=scale)
-        self.margin = margin
+    def __init__(self, *, data: DataSpec, margin: float = 0.3, scale: float = 16.0, warmup: int = 1000) -> None:
+        super().__init__(data=data, margin=margin, scale=scale, warmup=warmup)
 
     def classifier(self, identities: int, width: int) -> Any:
         """See :class:`MarginLoss`."""
@@ -81,11 +97,11 @@ class CosFace(MarginLoss):
         data: as in :class:`MarginLoss`.
         margin: in cosines.
         scale: as in :class:`MarginLoss`.
+        warmup: likewise.
     """
 
-    def __init__(self, *, data: DataSpec, margin: float = 0.35, scale: float = 32.0) -> None:
-        super().__init__(data=data, scale=scale)
-        self.margin = margin
+    def __init__(self, *, data: DataSpec, margin: float = 0.2, scale: float = 16.0, warmup: int = 1000) -> None:
+        super().__init__(data=data, margin=margin, scale=scale, warmup=warmup)
 
     def classifier(self, identities: int, width: int) -> Any:
         """See :class:`MarginLoss`."""
