@@ -57,6 +57,8 @@ def of_run(target: str | Path, changes: Sequence[str], split: str | None, skip: 
     records = in_order_of(samples, spec.classes)
     if side is not None and side != spec.resolution:  # a head may depend on it, as a detector's anchors do
         restored = load_run(target, resolution=side)
+    if spec.kind == "identity":  # it tells apart whom it never saw, so names are those of the data
+        restored.task.data_spec = replace(restored.task.data_spec, classes=samples.classes)
     return Subject(restored.task, replace(restored.task.data_spec, fit=data.fit), samples, records, cfg)
 
 
@@ -75,6 +77,8 @@ def of_weights(changes: Sequence[str], split: str | None, skip: SkipLog) -> Subj
     side = _resolution(cfg.data.resolution) or (backbone.preset.side, backbone.preset.side)
     spec = DataSpec(cfg.task.kind, samples.classes, cfg.data.channels, side)
     task = build_task(cfg, spec, backbone)
+    if not any(True for _ in task.head.parameters()):  # nothing to be learnt: features are compared as they are
+        return Subject(task, spec, samples, samples.records, cfg)
     if backbone.classifier is None:
         raise UserError(
             f"backbone.weights={cfg.backbone.weights} bring no classifier: train one, then evaluate the run"

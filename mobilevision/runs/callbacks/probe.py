@@ -41,6 +41,8 @@ class Probe(Callback):
             raise UserError(
                 "probe.enabled=true fits a head on pooled features; this one takes maps: probe.enabled=false"
             )
+        if pl_module.kind == "identity":
+            raise UserError("probe.enabled=true fits a classifier; identities are compared: probe.enabled=false")
         data = trainer.datamodule  # type: ignore[attr-defined]
         train, val = (split_features(pl_module, data, split) for split in ("train", "val"))
         start = copy.deepcopy(pl_module.head.state_dict())
