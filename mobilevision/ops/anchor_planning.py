@@ -17,10 +17,9 @@ Sizes = list[list[tuple[float, float]]]
 """For each map, (width, height) of the boxes at each of its places, as fractions of the input's sides."""
 
 ENOUGH = 0.5  # IoU from which a box counts as found by matching
-_SMALLEST, _LARGEST = (
-    0.5,
-    8.0,
-)  # sides that suit a map, over the distance of its places: what a place can see is limited
+# Sides that suit a map, over the distance of its places: each place sees only so far.
+_SMALLEST, _LARGEST = 0.75, 8.0
+_MEMBERS = 8  # boxes that a cluster should have at least: fewer are chance
 _ROUNDS = 100
 
 
@@ -137,14 +136,15 @@ def plan(
         Sizes for each map, ascending by area.
     """
     slots = [count or len(shapes) for shapes in sizes]
-    clusters = cluster(boxes[:, 2:] - boxes[:, :2], sum(slots), rng)
+    clusters = cluster(boxes[:, 2:] - boxes[:, :2], min(sum(slots), -(-len(boxes) // _MEMBERS)), rng)
     best = np.zeros(len(boxes))
     chosen: list[Floats] = [np.zeros((0, 2)) for _ in slots]
     order = np.argsort([len(where.x) * len(where.y) for where in places], kind="stable")
     for index in order:
         spaced = clusters / places[index].spacing
         longer, side = spaced.max(axis=1), np.sqrt(spaced.prod(axis=1))
-        fitting = clusters[(longer >= _SMALLEST) & ((side <= _LARGEST) | (index == order[0]))]
+        small, large = longer < _SMALLEST, side > _LARGEST
+        fitting = clusters[(~small | (index == order[-1])) & (~large | (index == order[0]))]
         candidates = np.concatenate([np.asarray(sizes[index], dtype=np.float64).reshape(-1, 2), fitting])
         while len(candidates) < slots[index]:
             candidates = np.concatenate([candidates, candidates * np.sqrt(0.5)])
