@@ -60,7 +60,7 @@ class Identities(DataFormat):
         root = self.place(root)
         if not self.claims(root):
             raise UserError(f"data.root={root}: neither folders of pictures nor a table; it should be {self.expected}")
-        reader: DataFormat = self.table if self.table.claims(root) else ImageFolder()
+        reader: DataFormat = self.table if self._is_table(root) else ImageFolder()
         splits = reader.read(root=root, kind="class", channels=channels, seed=seed)
         if self.split == "identity" or self.pairs:
             splits = pooled(splits, channels)
@@ -68,6 +68,12 @@ class Identities(DataFormat):
             base = Path(self.images).expanduser() if self.images else root if root.is_dir() else root.parent
             return judged_by(splits, _list(self.pairs, root), base, channels)
         return adopt(splits)
+
+    def _is_table(self, root: Path) -> bool:
+        """Whether the pictures are listed in a table; a list of pairs beside folders of pictures is none."""
+        alone = root.is_dir() and self.pairs is not None and ImageFolder().claims(root)
+        tables = [*root.glob("*.csv"), *root.glob("*.tsv")] if alone else []
+        return self.table.claims(root) and not (alone and tables == [_list(self.pairs or "", root)])
 
 
 def _list(name: str, root: Path) -> Path:
