@@ -46,6 +46,8 @@ def curve(similarity: Floats, same: NDArray[np.bool_]) -> Curve:
 
 def area(found: Curve) -> float:
     """Area under the curve: the probability that a pair of the same is more similar than another; ties count half."""
+    if np.isnan(found.accepted).any() or np.isnan(found.false).any():
+        return float("nan")
     return float(np.trapezoid(found.accepted, found.false))
 
 

@@ -49,8 +49,8 @@ def test_a_split_is_cut_between_people(format: DataFormat, people: Path) -> None
     for seed in range(5):
         data = module(format, people, seed=seed)
         train, val, test = (shown(data)[split] for split in ("train", "val", "test"))
-        assert train and val and test
-        assert not (train & val or train & test or val & test)
+        assert all((train, val, test))
+        assert not any((train & val, train & test, val & test))
         learnt = len(train)
         assert set(data.splits.classes[:learnt]) == train, "whom train shows is numbered first"
         assert data.spec.counts[:learnt] == tuple(PEOPLE[name] for name in data.splits.classes[:learnt])

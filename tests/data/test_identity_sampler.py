@@ -1,4 +1,4 @@
-"""Balanced batches: P identities, K pictures of each, a function of seed and epoch, resumable, for several processes."""
+"""Balanced batches: P identities, K pictures of each, by seed and epoch, resumable, for several processes."""
 
 from __future__ import annotations
 
