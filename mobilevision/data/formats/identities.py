@@ -113,7 +113,7 @@ def judged_by(splits: Splits, table: Path, base: Path, channels: int) -> Splits:
         raise UserError(f"{table}: {len(strange)} of its pictures are not in the data, such as {strange[0]}")
     shown = train.targets[[row[file] for file in files]]
     targets = IdentityTargets(shown, np.arange(len(shown)), found.pairs)
-    splits.test = FileRecords(paths=files, targets=targets, channels=channels)  # type: ignore[arg-type]
+    splits.test = FileRecords(paths=files, targets=targets, channels=channels)
     splits.test.groups = shown
     rest = np.flatnonzero(~np.isin(train.targets, shown))
     learnt = train.subset(rest)

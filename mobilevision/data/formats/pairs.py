@@ -39,6 +39,6 @@ class PairTable(DataFormat):
         found = read_pairs(root, base, splits.problems)
         numbers = np.arange(len(found.paths))
         targets = IdentityTargets(np.full(len(numbers), UNKNOWN), numbers, found.pairs)
-        splits.test = FileRecords(paths=found.paths, targets=targets, channels=channels, root=base)  # type: ignore[arg-type]
+        splits.test = FileRecords(paths=found.paths, targets=targets, channels=channels, root=base)
         splits.notes.append(f"pairs: {len(found.pairs)} of {len(numbers)} pictures; who they show is not known")
         return splits
