@@ -9,16 +9,15 @@ from typing import final
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
 from mobilevision.data import attributes, checks, identities
 from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.geometry import FITS
 from mobilevision.data.identities import IdentityTargets
-from mobilevision.data.identity_sampler import IdentitySampler
 from mobilevision.data.loader import BatchSource, Loader
+from mobilevision.data.ordering import order
 from mobilevision.data.records import Records, Splits
-from mobilevision.data.sampler import EpochSampler
 from mobilevision.data.skipped import SkipLog
 from mobilevision.data.splitting import complete
 from mobilevision.data.stating import state
@@ -198,28 +197,15 @@ class DataModule(pl.LightningDataModule):
         )
         if split in self._features:
             source.serve(self._features[split], self._until_epoch, self._rows.get(split))
-        rank, world = _rank_and_world() if shard else (0, 1)
-        size = self.batch_size if shuffle else self.eval_batch_size or self.batch_size
-        sampler: EpochSampler | IdentitySampler
-        if shuffle and isinstance(records.targets, IdentityTargets) and self.per_identity > 1:
-            sampler = IdentitySampler(
-                records.targets.identities,
-                batch_size=size,
-                per_identity=self.per_identity,
-                seed=self.seed,
-                rank=rank,
-                world=world,
-            )
-        else:
-            sampler = EpochSampler(
-                n=len(records),
-                batch_size=size,
-                seed=self.seed,
-                shuffle=shuffle,
-                rank=rank,
-                world=world,
-                drop_last=self.drop_last,
-            )
+        sampler = order(
+            records,
+            batch_size=self.batch_size if shuffle else self.eval_batch_size or self.batch_size,
+            shuffle=shuffle,
+            per_identity=self.per_identity,
+            drop_last=self.drop_last,
+            seed=self.seed,
+            shard=shard,
+        )
         return Loader(source, sampler, workers=self.workers, pin_memory=self.pin_memory, prefetch=self.prefetch)
 
     def _check_arguments(self) -> None:
@@ -261,9 +247,3 @@ def _pair(resolution: int | Sequence[int]) -> tuple[int, int]:
     if len(pair) != 2 or min(pair) < 1:
         raise UserError(f"data.resolution={resolution}: give a side or [height, width] in pixels")
     return pair[0], pair[1]
-
-
-def _rank_and_world() -> tuple[int, int]:
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1
