@@ -24,8 +24,8 @@ from mobilevision.spec import Features
 Batch = dict[str, Any]
 """image uint8 [B, C, H, W] in channels_last memory (or features: Features), target [B, ...], index int64 [B].
 
-The target of boxes is a dict of padded tensors, see :data:`mobilevision.data.boxes.Target`. Where pictures without labels
-are among them, ``labelled``, bool [B], says which samples have a target.
+The target of boxes is a dict of padded tensors, see :data:`mobilevision.data.boxes.Target`. Where pictures without
+labels are among them, ``labelled``, bool [B], says which samples have a target.
 """
 
 

@@ -14,7 +14,6 @@ from torch import Tensor
 from mobilevision.data import attributes, checks, identities
 from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.geometry import FITS
-from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.loader import BatchSource, Loader
 from mobilevision.data.ordering import order
 from mobilevision.data.records import Records, Splits
