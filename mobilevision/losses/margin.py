@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, final
 
 from pytorch_metric_learning import losses
-from torch import Tensor
+from torch import Tensor, nn
 
 from mobilevision.errors import UserError
 from mobilevision.losses.loss import Loss
@@ -48,6 +48,8 @@ class MarginLoss(Loss, ABC):
     def take_width(self, width: int) -> None:
         """Make the weights for embeddings of this length."""
         self.loss = self.classifier(max(self.identities, 1), width)
+        # Short, as the paper's own code has them: only their direction counts, and long ones turn slowly.
+        nn.init.normal_(self.loss.W, std=0.01)
 
     def forward(self, outputs: Tensor, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """``outputs``: float embeddings [B, D]; ``batch["target"]``: int64 [B, 2], identity and picture."""
