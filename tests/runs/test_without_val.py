@@ -46,3 +46,13 @@ def test_without_test_too_nothing_could_be_measured(halves: Path, tmp_path: Path
     command = ["data=folder", f"data.root={halves}", "data.val_fraction=0", f"run_dir={tmp_path / 'run'}"]
     with pytest.raises(UserError, match="neither val nor test"):
         train(compose([*command, *QUICK, "data.test_fraction=0"]))
+
+
+def test_statistics_are_held_although_no_val_ever_interrupts_the_training(halves: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = ["data=folder", f"data.root={halves}", "data.val_fraction=0", "freeze.statistics=true", f"run_dir={run}"]
+    train(compose([*command, *QUICK, "trainer.max_epochs=1", "callbacks.pictures.enabled=false"]))
+    weights = load_run(run).task.state_dict()
+    means = [value for name, value in weights.items() if name.endswith("running_mean")]
+    assert means
+    assert not any(bool(mean.any()) for mean in means), "random weights begin with means of zero"
