@@ -59,12 +59,16 @@ def of_run(path: Path, cfg: DictConfig, *, which: Any = "best") -> Teacher:
     """A run of ours as a teacher.
 
     Raises:
-        UserError: no run, or one of another task or other channels.
+        UserError: no run, one that was broken off, or one of another task or other channels.
     """
     from mobilevision.distill import ModelTeacher
     from mobilevision.runs.restore import load_run
 
     folder = RunFolder(path)
+    if not folder.metrics_json.is_file() and folder.config.is_file():
+        raise UserError(
+            f"distill.teacher={path}: this run has not come to its end; resume={path} brings it there, then it can teach"
+        )
     only_last = which == "best" and not folder.best.is_file() and folder.last.is_file()
     restored = load_run(path, which="last" if only_last else which)
     spec = restored.task.data_spec

@@ -150,6 +150,15 @@ def test_a_teacher_that_does_not_fit_is_refused(
         compose(["distill=outputs"])
 
 
+def test_a_teacher_that_was_broken_off_is_refused(teacher_of: Callable[[str], Path], tmp_path: Path) -> None:
+    teacher = tmp_path / "teacher"
+    shutil.copytree(teacher_of("classification"), teacher)
+    (teacher / "metrics.json").unlink()
+    given = ["distill=outputs", f"distill.teacher={teacher}"]
+    with pytest.raises(UserError, match="has not come to its end"):
+        run(tmp_path / "student", *TASKS["classification"], *given)
+
+
 def test_pictures_without_labels_join_in(teacher_of: Callable[[str], Path], tmp_path: Path) -> None:
     others = tmp_path / "others" / "below"
     others.mkdir(parents=True)
