@@ -64,8 +64,8 @@ def test_pictures_hold_none_to_several_forms_of_every_class_and_many_sizes() -> 
     assert counts.max() >= 5
     share = np.bincount(targets.all.labels) / len(targets.all.labels)
     assert np.abs(share - 1 / len(CLASSES)).max() < 0.03
-    sides = (targets.all.boxes[:, 2:] - targets.all.boxes[:, :2]).max(axis=1) / 128
-    assert np.quantile(sides, 0.1) < 0.21
+    sides = (targets.all.boxes[:, 2:] - targets.all.boxes[:, :2]).max(axis=1) / 144
+    assert np.quantile(sides, 0.1) < 0.23
     assert np.quantile(sides, 0.95) > 0.5
     assert not targets.all.crowd.any()
 

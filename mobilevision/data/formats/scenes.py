@@ -22,7 +22,7 @@ PLACES, PAINT = 0, 1  # streams of random numbers of one picture
 class Scenes(DataFormat):
     """Pictures with up to six forms of six classes on cluttered ground, some pictures without any.
 
-    Classes differ in form; colours say nothing. Sizes run from a sixth of the picture to two thirds, forms are
+    Classes differ in form; colours say nothing. Sizes run from a fifth of the picture to seven tenths, forms are
     stretched, tilted and overlap, and some pictures are not square.
 
     Args:
@@ -34,7 +34,7 @@ class Scenes(DataFormat):
 
     kinds: ClassVar[tuple[str, ...]] = ("boxes",)
 
-    def __init__(self, *, train: int = 4000, val: int = 300, test: int = 500, side: int = 128) -> None:
+    def __init__(self, *, train: int = 2400, val: int = 300, test: int = 500, side: int = 144) -> None:
         self.sizes, self.side = (train, val, test), side
 
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:

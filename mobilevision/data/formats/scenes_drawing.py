@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from mobilevision.data.formats.shapes_drawing import Points, backdrop, grain, rays, regular
 
-SMALLEST, LARGEST = 0.18, 0.65  # longer side of a box, as a share of the picture's shorter side
+SMALLEST, LARGEST = 0.2, 0.7  # longer side of a box, as a share of the picture's shorter side
 MOST = 6
 TILT = 0.4  # radians that a form is turned by at most
 HIDDEN = 0.3  # share of the smaller of two boxes that the other may overlap
