@@ -13,8 +13,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 from torch import Tensor
 
 Emits = Literal["softmax", "sigmoid", "embedding", "detections"]
-"""What a task's raw outputs are: logits [B, K] of classes that exclude each other, logits [B, K] of yes-or-no questions,
-a vector [B, D] that stands for the picture, or a detector's candidates."""
+"""What a task's raw outputs are: logits [B, K] of classes that exclude each other, logits [B, K] of yes-or-no
+questions, a vector [B, D] that stands for the picture, or a detector's candidates."""
 
 
 @dataclass(frozen=True)
