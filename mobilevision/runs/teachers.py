@@ -66,9 +66,7 @@ def of_run(path: Path, cfg: DictConfig, *, which: Any = "best") -> Teacher:
 
     folder = RunFolder(path)
     if not folder.metrics_json.is_file() and folder.config.is_file():
-        raise UserError(
-            f"distill.teacher={path}: this run has not come to its end; resume={path} brings it there"
-        )
+        raise UserError(f"distill.teacher={path}: this run has not come to its end; resume={path} brings it there")
     only_last = which == "best" and not folder.best.is_file() and folder.last.is_file()
     restored = load_run(path, which="last" if only_last else which)
     spec = restored.task.data_spec
