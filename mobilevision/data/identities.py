@@ -81,9 +81,6 @@ def settle(splits: Splits, *, per_identity: int) -> None:
             problems.
         per_identity: pictures of an identity in a training batch. With two and more, identities of one picture leave
             train, with a note: they have nothing to be like.
-
-    Raises:
-        UserError: fewer than two identities to learn.
     """
     if splits.train is not None:
         for name in ("val", "test"):
@@ -93,11 +90,27 @@ def settle(splits: Splits, *, per_identity: int) -> None:
     _number(splits)
     for name, records in splits.items():
         _describe(splits, name, records)
+
+
+def comparable(splits: Splits) -> None:
+    """Check that there is somebody to tell from others, to learn and to judge by.
+
+    Raises:
+        UserError: fewer than two identities in a split, or none with two pictures in val or test.
+    """
     if splits.train is not None and len(np.unique(splits.train.targets.identities)) < 2:
         raise UserError(
             "data.root: fewer than two identities in train have two pictures, so there is nothing to tell apart; it"
             " should be a folder for each identity, or a CSV path,identity"
         )
+    for name, records in splits.items():
+        targets: IdentityTargets = records.targets
+        counts = np.unique(targets.identities, return_counts=True)[1]
+        if name != "train" and targets.pairs is None and (len(counts) < 2 or counts.max() < 2):
+            raise UserError(
+                f"{name} shows {len(counts)} identities with at most {max(counts, default=0)} pictures each: to"
+                f" compare, two and two are needed; another data.{name}_fraction or data.seed, or a list of pairs"
+            )
 
 
 def _apart(splits: Splits, name: str) -> None:

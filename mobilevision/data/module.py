@@ -131,6 +131,8 @@ class DataModule(pl.LightningDataModule):
             identities.settle(self.splits, per_identity=self.per_identity)
         checks.refuse_or_skip(self.splits.problems, self.on_error, self._skip)
         checks.enough(self.splits, self.root, self.kind)
+        if self.kind == "identity":
+            identities.comparable(self.splits)
         self._crop = crop
         if self.unlabelled is not None:
             self._others = find_unlabelled(self.unlabelled, self.channels)

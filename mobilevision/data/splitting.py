@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from mobilevision.data import attributes
 from mobilevision.data.boxes import BoxTargets
+from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.records import Records, Splits
 from mobilevision.data.sampler import SPLIT, stream
 from mobilevision.errors import UserError
@@ -57,7 +58,8 @@ def cut(records: Records, fraction: float, seed: int, part: int) -> tuple[Record
     chosen = np.zeros(len(records), dtype=bool)
     rows: NDArray[np.int64] = np.arange(len(records))
     if records.groups is not None:
-        chosen[np.isin(records.groups, _some_groups(records.groups, fraction, rng))] = True
+        least = 2 if isinstance(targets, IdentityTargets) else 1  # one person cannot be told from others
+        chosen[np.isin(records.groups, _some_groups(records.groups, fraction, rng, least))] = True
         return records.subset(rows[~chosen]), records.subset(rows[chosen])
     if isinstance(targets, BoxTargets) or targets.ndim == 2:
         strata = _rarest(targets) if isinstance(targets, BoxTargets) else attributes.rarest(targets)
@@ -76,13 +78,13 @@ def _take(count: int, fraction: float) -> int:
     return min(max(round(count * fraction), 1), count - 1)
 
 
-def _some_groups(groups: NDArray[np.int64], fraction: float, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Groups drawn at random that hold about ``fraction`` of the samples; at least one, and not all."""
+def _some_groups(groups: NDArray[np.int64], fraction: float, rng: np.random.Generator, least: int) -> NDArray[np.int64]:
+    """Groups drawn at random that hold about ``fraction`` of the samples; at least so many, and not all."""
     names, sizes = np.unique(groups, return_counts=True)
     order = rng.permutation(len(names))
     total = np.cumsum(sizes[order])
     number = int(np.abs(total - fraction * len(groups)).argmin()) + 1
-    return names[order[: min(number, len(names) - 1)]]
+    return names[order[: min(max(number, least), len(names) - 1)]]
 
 
 def _rarest(targets: BoxTargets) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ from PIL import Image
 from mobilevision.ops.draw import captioned, contact_sheet
 
 _SIDE = 192
+_GAP, _GROUND = 8, "#f3f4f6"
 
 
 @final
@@ -54,4 +55,12 @@ def pairs(rows: Sequence[tuple[Any, Any, str, bool]], *, columns: int = 4) -> Im
             picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels[..., :3]).convert("RGB")
             both.paste(picture.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC), (place * _SIDE, 0))
         cells.append(captioned(np.asarray(both), prediction=caption, correct=correct))
-    return contact_sheet(cells, columns=columns, side=2 * _SIDE)
+    if not cells:
+        raise ValueError("a sheet needs at least one pair")
+    width, height = cells[0].width + _GAP, cells[0].height + _GAP
+    columns = min(columns, len(cells))
+    sheet = Image.new("RGB", (columns * width + _GAP, -(-len(cells) // columns) * height + _GAP), _GROUND)
+    for place, cell in enumerate(cells):
+        row, column = divmod(place, columns)
+        sheet.paste(cell, (_GAP + column * width, _GAP + row * height))
+    return sheet

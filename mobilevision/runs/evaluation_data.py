@@ -11,6 +11,7 @@ from torch import distributed
 
 from mobilevision.data.boxes import BoxTargets
 from mobilevision.data.checks import refuse_or_skip
+from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.loader import BatchSource, Loader
 from mobilevision.data.sampler import EpochSampler
 from mobilevision.data.skipped import SkipLog
@@ -74,7 +75,7 @@ def in_order_of(samples: Samples, known: tuple[str, ...]) -> Records:
     """
     targets = samples.records.targets
     boxes = isinstance(targets, BoxTargets)
-    if samples.classes == known:
+    if samples.classes == known or isinstance(targets, IdentityTargets):  # identities need not be known
         return samples.records
     if not (boxes or targets.ndim == 1):
         attributes = samples.classes and targets.shape[1:] == (len(samples.classes),)

@@ -74,15 +74,16 @@ def test_a_table_and_a_person_in_two_splits(people: Path, tmp_path: Path) -> Non
     rows = ["path,person,split"]
     for name in ("Ada", "Bo", "Cy"):
         rows += [f"{name}/{name}_{n:04d}.png,{name},train" for n in (1, 2, 3)]
-    rows += ["Ada/Ada_0004.png,Ada,test", "Di/Di_0001.png,Di,test", "Di/Di_0002.png,Di,test"]
+    rows += [f"{name}/{name}_{n:04d}.png,{name},test" for name in ("Di", "Eve") for n in (1, 2)]
+    rows += ["Ada/Ada_0004.png,Ada,test"]
     file = table(tmp_path / "list.csv", rows)
     for format in (Csv(images=str(people)), Identities(images=str(people))):
         with pytest.raises(UserError, match=r"'Ada' \(1 pictures\) is in train too"):
             module(format, file)
-        data = module(format, file, on_error="skip")
-        assert shown(data)["test"] == {"Di"}
-    anew = module(Identities(images=str(people), split="identity"), file)
-    assert set.union(*shown(anew).values()) == {"Ada", "Bo", "Cy", "Di"}
+        data = module(format, file, on_error="skip", val_fraction=0.0)
+        assert shown(data)["test"] == {"Di", "Eve"}
+    anew = module(Identities(images=str(people), split="identity"), file, val_fraction=0.0)
+    assert set.union(*shown(anew).values()) == {"Ada", "Bo", "Cy", "Di", "Eve"}
 
 
 def test_a_list_of_pairs_becomes_the_test(people: Path, tmp_path: Path) -> None:
@@ -185,3 +186,12 @@ def test_drawn_faces_are_a_function_of_seed_split_and_index() -> None:
     assert splits.classes[6] == "val_000"
     with pytest.raises(UserError, match=r"data\.channels=2"):
         read(channels=2)
+
+
+def test_a_val_of_one_person_is_refused_and_two_are_cut(people: Path, tmp_path: Path) -> None:
+    assert len(shown(module(Identities(), people, test_fraction=0.0, val_fraction=0.01))["val"]) == 2
+    rows = ["path,person,split"]
+    for name, split in (("Ada", "train"), ("Bo", "train"), ("Cy", "val")):
+        rows += [f"{name}/{name}_{n:04d}.png,{name},{split}" for n in (1, 2)]
+    with pytest.raises(UserError, match="val shows 1 identities with at most 2 pictures each"):
+        module(Identities(images=str(people)), table(tmp_path / "l.csv", rows))
