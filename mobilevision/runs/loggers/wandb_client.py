@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
@@ -22,6 +23,8 @@ def start(keys: Mapping[str, Any], mode: Mode) -> Any:
     """
     import wandb
 
+    # Said of pictures that are not all of one size, which nobody can do anything about.
+    logging.getLogger().addFilter(_harmless)
     settings = wandb.Settings(console="off", init_timeout=_SECONDS, x_disable_stats=True, quiet=True, silent=True)
     # Only a server knows whether a run is there to be resumed; offline, sync joins what has one id.
     resume: Literal["allow"] | None = "allow" if mode == "online" else None
@@ -29,6 +32,10 @@ def start(keys: Mapping[str, Any], mode: Mode) -> Any:
     run.define_metric(STEP)
     run.define_metric("*", step_metric=STEP, step_sync=True)
     return run
+
+
+def _harmless(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("Images sizes do not match")
 
 
 def kept_id(folder: Path) -> str:

@@ -114,8 +114,15 @@ def _pictures(folder: Path) -> dict[str, list[dict[str, Any]]]:
         drawn = [row for row in csv.DictReader(file) if row.get("picture") and (folder / row["picture"]).is_file()]
     for row in sorted(drawn, key=lambda row: row["picture"]):
         group = row["picture"].partition("_")[0]
-        groups.setdefault(group, []).append({**row, "data": _embed(folder / row["picture"], side=320)})
+        path = folder / row["picture"]
+        groups.setdefault(group, []).append({**row, "data": _embed(path, side=320), "wide": _is_wide(path)})
     return {name: groups[name] for name in sorted(groups, reverse=True)}
+
+
+def _is_wide(path: Path) -> bool:
+    """Whether two panels lie side by side in a picture."""
+    with Image.open(path) as picture:
+        return picture.width > 1.5 * picture.height
 
 
 def _embed(path: Path, *, side: int | None = None) -> str:
@@ -124,8 +131,7 @@ def _embed(path: Path, *, side: int | None = None) -> str:
         return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
     buffer = io.BytesIO()
     with Image.open(path) as picture:
-        wide = 2 if picture.width > 1.5 * picture.height else 1  # two panels side by side
-        picture.thumbnail((side * wide, side * 2), Image.Resampling.LANCZOS)
+        picture.thumbnail((side * (1 + _is_wide(path)), side * 2), Image.Resampling.LANCZOS)
         picture.convert("RGB").save(buffer, format="JPEG", quality=88)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
