@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, final
 
+import torch
 from pytorch_metric_learning import losses
 from torch import Tensor, nn
 
@@ -63,13 +64,13 @@ class MarginLoss(Loss, ABC):
         with full_precision(outputs) as embeddings:
             return {"identity": self.loss(embeddings, identities)}
 
-    def get_extra_state(self) -> int:
+    def get_extra_state(self) -> Tensor:
         """Training steps so far: a resumed run has the margin of the one before."""
-        return self.steps
+        return torch.tensor(self.steps)
 
-    def set_extra_state(self, state: int) -> None:
+    def set_extra_state(self, state: Tensor) -> None:
         """Go on from so many steps."""
-        self.steps = state
+        self.steps = int(state)
 
 
 @final

@@ -40,17 +40,25 @@ class Gallery:
     numbers: Tensor
     embeddings: Tensor
 
-    def nearest(self, embedding: Tensor, count: int) -> list[tuple[str, float, str]]:
-        """The nearest identities, each by its most similar picture: name, cosine and that picture's file."""
+    def nearest(self, embedding: Tensor, count: int, *, besides: str = "") -> list[tuple[str, float, str]]:
+        """The nearest identities, each by its most similar picture: name, cosine and that picture's file.
+
+        Args:
+            embedding: float32 [D], unit length.
+            count: identities.
+            besides: a file that is not looked at: the very picture that is asked with.
+        """
         import torch
 
         cosine = self.embeddings @ embedding
+        own_file = os.path.realpath(besides) if besides else None
+        cosine[[os.path.realpath(file) == own_file for file in self.files]] = -2.0
         best = torch.full((len(self.identities),), -2.0).scatter_reduce(0, self.numbers, cosine, "amax")
         found = []
         for number in best.topk(min(count, len(self.identities))).indices.tolist():
             own = cosine.masked_fill(self.numbers != number, -2.0)
             found.append((self.identities[number], float(best[number]), self.files[int(own.argmax())]))
-        return found
+        return [each for each in found if each[1] > -2.0]
 
 
 def predict_in_gallery(
@@ -100,7 +108,7 @@ def predict_in_gallery(
     known = read_gallery(model, gallery, batch_size=batch_size, skipped=skipped)
     rows = []
     for path, name, embedding in _embedded(model, files, batch_size, skipped):
-        row = _row(model, path, known.nearest(embedding, count))
+        row = _row(model, path, known.nearest(embedding, count, besides=path))
         if pictures:
             drawn = target / "pictures" / f"{name}.png"
             drawn.parent.mkdir(parents=True, exist_ok=True)
@@ -170,7 +178,7 @@ def _embedded(
 def _row(model: Model, path: str, nearest: Sequence[tuple[str, float, str]]) -> dict[str, Any]:
     from mobilevision.data.decode import printable
 
-    name, score, _ = nearest[0]
+    name, score, _ = nearest[0] if nearest else (_UNKNOWN, -1.0, "")
     known = score >= model.task.decision.get("threshold", -1.0)
     return {
         "file": printable(os.fsencode(path)),
@@ -181,7 +189,7 @@ def _row(model: Model, path: str, nearest: Sequence[tuple[str, float, str]]) -> 
 
 
 def _draw(model: Model, path: str, row: dict[str, Any]) -> Any:
-    """The picture, then the nearest of the gallery; green from the similarity that val chose, red below it."""
+    """The picture, then the nearest of the gallery; the first green from the similarity that val chose, else red."""
     from mobilevision.ops.draw_matches import Match, matches
     from mobilevision.runs.preprocess import whole
 
@@ -190,9 +198,9 @@ def _draw(model: Model, path: str, row: dict[str, Any]) -> Any:
         Match(
             whole(each["file"], channels=model.channels, side=_SIDE),
             f"{each['score']:.2f} {each['label']}",
-            None if threshold is None else each["score"] >= threshold,
+            None if place or threshold is None else each["score"] >= threshold,
         )
-        for each in row["nearest"]
+        for place, each in enumerate(row["nearest"])
     ]
     return matches(whole(path, channels=model.channels, side=_SIDE), Path(path).name, found)
 

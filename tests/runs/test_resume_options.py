@@ -30,6 +30,7 @@ SMALL = [
     "logger=none",
     "callbacks.pictures.enabled=false",
 ]
+IDENTITIES = ["task=face_embedding", "data.per_identity=2", "data.format.pictures=2", "loss.warmup=10"]
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -39,8 +40,8 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize(
     "options",
-    [["freeze.epochs=1", "freeze.cache=false"], ["freeze.epochs=1"], ["trainer.accumulate_grad_batches=4"]],
-    ids=["frozen", "cached", "accumulated"],
+    [["freeze.epochs=1", "freeze.cache=false"], ["freeze.epochs=1"], ["trainer.accumulate_grad_batches=4"], IDENTITIES],
+    ids=["frozen", "cached", "accumulated", "identities"],
 )
 def test_a_stop_inside_an_epoch_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
