@@ -77,7 +77,6 @@ def build(cfg: DictConfig, *, run_dir: Path | None = None) -> Built:
     data = build_data(cfg, augment=augment)
     side = default_side(cfg, backbone)
     spec = data.setup_data(default_resolution=(side, side), crop=backbone.preset.crop, run_dir=run_dir)
-    check_val(cfg, data)
     task = build_task(cfg, spec, backbone, mix=mixing(augment))
     return Built(task=task, data=data, cost=measure(task))
 

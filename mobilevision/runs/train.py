@@ -31,7 +31,7 @@ def train(cfg: DictConfig) -> dict[str, float]:
         UserError: for all that the user can mend.
     """
     from mobilevision.runs.beside import beside, measure_teacher
-    from mobilevision.runs.build import build
+    from mobilevision.runs.build import build, check_val
     from mobilevision.runs.distilling import distil
     from mobilevision.runs.finish import finish
     from mobilevision.runs.recording import recording
@@ -43,6 +43,7 @@ def train(cfg: DictConfig) -> dict[str, float]:
     with recording(folder.log):
         prepare_process(cfg)
         built = build(cfg, run_dir=folder.path)
+        check_val(cfg, built.data)
         distil(cfg, built)
         if cfg.compile:
             built.task.backbone.compile()

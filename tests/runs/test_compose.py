@@ -159,7 +159,7 @@ def test_a_config_from_elsewhere_builds_no_strangers(run_folder: Path, target: s
 
 
 GIVEN = {"backbone", "data", "head", "loss", "optimizer", "scheduler", "mix", "augment", "channels", "channels_last"}
-GIVEN |= {"folder", "monitor", "mode", "run_dir", "config", "seed", "pretrained"}  # handed over by code, not a config
+GIVEN |= {"folder", "monitor", "mode", "run_dir", "config", "seed", "pretrained", "emits"}  # given by code
 
 
 def fitting(option: str) -> Layout:
