@@ -146,7 +146,7 @@ COMMANDS = {
         (
             "run",
             ["a.jpg", "b"],
-            {"out": "here", "which": "last", "batch_size": 32, "pictures": False, "device": None},
+            {"out": "here", "seconds": None, "which": "last", "batch_size": 32, "pictures": False, "device": None},
         ),
     ),
     "check-data data=folder --out here": ("check_data", (["data=folder"], {"out": "here"})),
