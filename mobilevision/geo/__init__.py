@@ -1,0 +1,1 @@
+"""Places on Earth: S2 cells, great-circle distances, coordinates. Pure functions over NumPy arrays."""
