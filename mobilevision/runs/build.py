@@ -92,9 +92,8 @@ def check_val(cfg: DictConfig, data: DataModule) -> None:
     fix = "data.val_fraction above 0 takes one from train"
     if data.splits.test is None:
         raise UserError(f"the data has neither val nor test, so nothing can be measured: {fix}")
-    asking = {"probe.enabled": cfg.probe.enabled, "callbacks.early_stopping": "early_stopping" in _enabled(cfg)}
-    if wanted := [key for key, on in asking.items() if on]:
-        raise UserError(f"{', '.join(wanted)} chooses by val, and the data has none: {fix}")
+    if "early_stopping" in _enabled(cfg):
+        raise UserError(f"callbacks.early_stopping chooses by val, and the data has none: {fix}")
     data.splits.notes.append("no val: the last epoch's weights are kept, and nothing is chosen on the way")
 
 

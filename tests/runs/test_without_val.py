@@ -34,9 +34,15 @@ def test_it_trains_tests_and_keeps_the_last_weights(halves: Path, tmp_path: Path
     assert (run / "report.html").is_file()
 
 
-@pytest.mark.parametrize("option", ["probe.enabled=true", "callbacks.early_stopping.enabled=true"])
-def test_what_chooses_by_val_is_refused(option: str, halves: Path, tmp_path: Path) -> None:
-    command = ["data=folder", f"data.root={halves}", "data.val_fraction=0", f"run_dir={tmp_path / 'run'}", option]
+def test_a_probe_chooses_by_folds_of_train(halves: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["data=folder", f"data.root={halves}", "data.val_fraction=0", f"run_dir={tmp_path / 'run'}"]
+    train(compose([*command, *QUICK, "trainer.max_epochs=1", "probe.enabled=true", "probe.folds=3"]))
+    assert "probe: top1 of 3 folds of train" in capsys.readouterr().out
+
+
+def test_stopping_by_val_is_refused(halves: Path, tmp_path: Path) -> None:
+    command = ["data=folder", f"data.root={halves}", "data.val_fraction=0", f"run_dir={tmp_path / 'run'}"]
+    command.append("callbacks.early_stopping.enabled=true")
     with pytest.raises(UserError, match=r"chooses by val, and the data has none"):
         train(compose([*command, *QUICK]))
 

@@ -8,6 +8,7 @@ points, and costs seconds: the features are computed once.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any, final
 
 import pytorch_lightning as pl
@@ -21,16 +22,28 @@ from mobilevision.runs.features import SplitFeatures, cacheable, split_features
 
 @final
 class Probe(Callback):
-    """Fits the head with L-BFGS on the features of the unaugmented pictures; val chooses its weight decay.
+    """Fits the head with L-BFGS on the features of the unaugmented pictures.
+
+    Val chooses its weight decay; without a val, cross-validation within train does, and then all of train is fitted.
 
     Args:
         decays: weight decays of the head's matrices to try.
         steps: L-BFGS iterations for each.
+        folds: parts of train for the cross-validation.
     """
 
-    def __init__(self, *, decays: tuple[float, ...] | list[float] = (1e-3, 1e-2, 3e-2, 1e-1), steps: int = 100) -> None:
+    def __init__(
+        self,
+        *,
+        decays: tuple[float, ...] | list[float] = (1e-3, 1e-2, 3e-2, 1e-1),
+        steps: int = 100,
+        folds: int = 5,
+    ) -> None:
+        if folds < 2:
+            raise UserError(f"probe.folds={folds}: cross-validation takes at least 2 parts of train")
         self.decays = tuple(decays)
         self.steps = steps
+        self.folds = folds
         self.scores: dict[float, float] = {}
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
@@ -44,20 +57,55 @@ class Probe(Callback):
         if pl_module.kind == "identity":
             raise UserError("probe.enabled=true fits a classifier; identities are compared: probe.enabled=false")
         data = trainer.datamodule  # type: ignore[attr-defined]
-        train, val = (split_features(pl_module, data, split) for split in ("train", "val"))
+        train = split_features(pl_module, data, "train")
+        val = None if data.splits.val is None else split_features(pl_module, data, "val")
+        pairs = [(train, val)] if val is not None else list(parts(train, self.folds))
         start = copy.deepcopy(pl_module.head.state_dict())
-        fitted: dict[float, dict[str, Tensor]] = {}
         for decay in self.decays:
-            pl_module.head.load_state_dict(start)
-            fit_head(pl_module, train, decay=decay, steps=self.steps)
-            fitted[decay] = copy.deepcopy(pl_module.head.state_dict())
-            self.scores[decay] = score(pl_module, val)
+            self.scores[decay] = self._score(pl_module, pairs, start, decay)
         better = max if pl_module.mode == "max" else min
         best = better(self.scores, key=self.scores.__getitem__)
-        pl_module.head.load_state_dict(fitted[best])
+        pl_module.head.load_state_dict(start)
+        fit_head(pl_module, train, decay=best, steps=self.steps)
         pl_module.train(pl_module.training)  # the head was measured in evaluation mode; it now learns on
         if trainer.is_global_zero:
-            print(f"probe: val/{pl_module.primary} {self.scores[best]:.4f} (weight decay {best:g})", flush=True)
+            by = f"val/{pl_module.primary}" if val is not None else f"{pl_module.primary} of {len(pairs)} folds of train"
+            print(f"probe: {by} {self.scores[best]:.4f} (weight decay {best:g})", flush=True)
+
+    def _score(
+        self, task: Any, pairs: list[tuple[SplitFeatures, SplitFeatures]], start: dict[str, Tensor], decay: float
+    ) -> float:
+        """Mean score of heads that were each fitted on one part and measured on another."""
+        scores = []
+        for fitted, measured in pairs:
+            task.head.load_state_dict(start)
+            fit_head(task, fitted, decay=decay, steps=self.steps)
+            scores.append(score(task, measured))
+        return sum(scores) / len(scores)
+
+
+def parts(whole: SplitFeatures, folds: int) -> Iterator[tuple[SplitFeatures, SplitFeatures]]:
+    """Each of the folds as what is measured, all others as what is fitted; every class is spread over the folds.
+
+    Args:
+        whole: what is to be cut.
+        folds: how many; no more than there are samples.
+    """
+    number = len(whole.target)
+    order = torch.randperm(number, generator=torch.Generator().manual_seed(0))
+    if whole.target.ndim == 1:
+        order = order[whole.target[order].argsort(stable=True)]
+    turn = torch.empty(number, dtype=torch.int64)
+    turn[order] = torch.arange(number) % folds
+    for fold in range(min(folds, number)):
+        yield take(whole, turn != fold), take(whole, turn == fold)
+
+
+def take(whole: SplitFeatures, rows: Tensor) -> SplitFeatures:
+    """Some samples, chosen by bool [n]."""
+    maps = {stride: feature[rows] for stride, feature in whole.features.maps.items()}
+    pooled = None if whole.features.pooled is None else whole.features.pooled[rows]
+    return SplitFeatures(whole.features._replace(maps=maps, pooled=pooled), whole.target[rows], whole.places[rows])
 
 
 def fit_head(task: Any, train: SplitFeatures, *, decay: float, steps: int) -> None:

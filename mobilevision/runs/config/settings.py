@@ -34,6 +34,7 @@ class Probe:
     enabled: bool
     decays: list[float]
     steps: int
+    folds: int
 
 
 @dataclass(frozen=True)
