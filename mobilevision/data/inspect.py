@@ -186,7 +186,7 @@ def _duplicates(
         first, second = (named[split].targets[index] for split, index in (places[a], places[b]))
         if isinstance(first, Boxes) and isinstance(second, Boxes):
             return differ(first, second, table[[a, b], 2:].astype(np.int64))
-        return bool(np.any(first != second))
+        return not np.array_equal(first, second, equal_nan=np.asarray(first).dtype.kind == "f")
 
     found = []
     for a, b, bits in near_pairs(np.ascontiguousarray(table[:, 1]), within):

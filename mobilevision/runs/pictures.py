@@ -81,11 +81,14 @@ def predictions(task: Any, source: BatchSource, *, batch: int, limit: int) -> It
 def choose(samples: Sequence[Sample], count: int) -> dict[str, Sample]:
     """Names for the pictures to draw and their samples: the first half the worst, the rest from the others.
 
+    No sample is called the worst where all have one loss, as under losses that only pairs of pictures have.
+
     Args:
         samples: worst first.
         count: pictures, or as many as there are samples.
     """
-    worst = min(-(-count // 2), len(samples))
+    alike = not samples or samples[0].loss == samples[-1].loss
+    worst = 0 if alike else min(-(-count // 2), len(samples))
     others = np.random.default_rng(0).permutation(np.arange(worst, len(samples)))[: count - worst]
     named = {f"worst_{place + 1:02d}.png": samples[place] for place in range(worst)}
     return named | {f"typical_{place + 1:02d}.png": samples[int(row)] for place, row in enumerate(sorted(others))}
