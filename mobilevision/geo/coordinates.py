@@ -18,12 +18,12 @@ class Trouble(NamedTuple):
     """One coordinate that cannot be used.
 
     Attributes:
-        index: of the place, from 0.
+        place: its index, from 0.
         what: is wrong, for a message.
         fix: what to do about it.
     """
 
-    index: int
+    place: int
     what: str
     fix: str
 
@@ -117,8 +117,9 @@ def check(latitude: ArrayLike, longitude: ArrayLike) -> Findings:
     present = np.isfinite(places).all(axis=0)
     origin = present & (places == 0).all(axis=0)
     beyond = present & _beyond(*places)
-    found = (np.flatnonzero(mask) for mask in (~present, origin, beyond))
-    return Findings(present & ~origin & ~beyond, *found, _swapped(*places[:, present & ~origin]), places)
+    absent, null, off = (np.flatnonzero(mask) for mask in (~present, origin, beyond))
+    swapped = _swapped(*places[:, present & ~origin])
+    return Findings(present & ~origin & ~beyond, absent, null, off, swapped, places)
 
 
 def wrapped(longitude: ArrayLike) -> NDArray[np.float64]:

@@ -18,6 +18,7 @@ LEVELS = 30
 _SIDE = 1 << LEVELS  # leaf cells along a side of a face
 _CHUNK = 1 << 15  # places at once: what a step makes stays in the cache
 _ONE = np.uint64(1)
+_EVEN = np.uint64(0x1555555555555555)  # where the 1 at the end of an id may stand
 
 Ids = NDArray[np.uint64]
 Degrees = NDArray[np.float64]
@@ -85,8 +86,8 @@ def children(ids: ArrayLike) -> Ids:
     quarter = _ends(cells) >> np.uint64(2)
     if (quarter == 0).any():
         raise ValueError("a leaf cell has none inside")
-    first = cells - np.uint64(3) * quarter
-    return (first[:, None] + quarter[:, None] * np.arange(0, 8, 2, dtype=np.uint64)).ravel()
+    first: Ids = cells - np.uint64(3) * quarter
+    return np.ravel(first[:, None] + quarter[:, None] * np.arange(0, 8, 2, dtype=np.uint64))
 
 
 def levels(ids: ArrayLike) -> NDArray[np.int64]:
@@ -149,7 +150,8 @@ def from_tokens(texts: Sequence[str]) -> Ids:
 def valid(ids: ArrayLike) -> NDArray[np.bool_]:
     """Whether each id is that of a cell: one of six faces, and the 1 at the end in an even place."""
     cells = np.asarray(ids, dtype=np.uint64)
-    return (cells >> np.uint64(61) < 6) & (_ends(cells) & np.uint64(0x1555555555555555) != 0)
+    found: NDArray[np.bool_] = (cells >> np.uint64(61) < 6) & (_ends(cells) & _EVEN != 0)
+    return found
 
 
 def _ends(cells: Ids) -> Ids:
@@ -172,7 +174,8 @@ def _faces(xyz: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int6
 def _leaves(u: NDArray[np.float64]) -> NDArray[np.int64]:
     """Column of a leaf from the place on the face, -1 to 1: S2's quadratic curve, which evens out the cells' areas."""
     root = 0.5 * np.sqrt(1 + 3 * np.abs(u))
-    return np.minimum((_SIDE * np.where(u >= 0, root, 1 - root)).astype(np.int64), _SIDE - 1)
+    leaf: NDArray[np.int64] = (_SIDE * np.where(u >= 0, root, 1 - root)).astype(np.int64)
+    return np.minimum(leaf, _SIDE - 1)
 
 
 def _outline(ids: ArrayLike, within: NDArray[np.float64]) -> tuple[Degrees, Degrees]:
