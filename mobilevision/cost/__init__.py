@@ -1,0 +1,6 @@
+"""What a model costs before it is trained: parameters, mult-adds, memory of activations, size of its file."""
+
+from mobilevision.cost.counting import count
+from mobilevision.cost.layers import BYTES, Activations, Cost, LayerCost, Share
+
+__all__ = ["BYTES", "Activations", "Cost", "LayerCost", "Share", "count"]

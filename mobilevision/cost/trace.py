@@ -1,0 +1,107 @@
+"""A forward pass as the operations that it comes down to: their mult-adds, and what each read and made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, final
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from mobilevision.cost.memory import Buffer, Operation, Place, Plan
+
+_ELSE_IN_PLACE = ("batch_norm", "hardswish")  # element by element at inference, though torch does not say so
+_PER_MULT_ADD = 2  # operations in torch's formulas
+
+
+@final
+class Trace(TorchDispatchMode):
+    """While it is entered, every operation of torch is noted, below autograd and below what composes others.
+
+    This level sees plugins, functional code and timm's models alike, and on the meta device it costs no arithmetic.
+
+    Args:
+        inputs: tensors that are there from the start and are activations; all others found are weights.
+
+    Attributes:
+        mult_adds: so far; of convolutions and matrix products, by torch's own formulas.
+        operations: so far, those that only ask for a size left out.
+        module: the module at work, to be set by whoever knows.
+    """
+
+    def __init__(self, inputs: Iterable[Tensor]) -> None:
+        super().__init__()
+        self.mult_adds = 0
+        self.operations: list[Operation] = []
+        self.module = ""
+        self._buffers: list[Buffer] = []
+        self._places: dict[int, Place] = {}
+        self._held: list[Any] = []  # storages stay alive, so that none gets the number of another
+        self._inputs = [self._new(each) for each in inputs]
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Take one operation apart if it is composed of others, else do it and note it."""
+        del types
+        given: dict[str, Any] = kwargs or {}
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is None and func is not torch.ops.prim.device.default:
+            with self:
+                composed = func.decompose(*args, **given)
+            if composed is not NotImplemented:
+                return composed
+        reads = self._known((args, given))
+        out = func(*args, **given)
+        if formula is not None:
+            self.mult_adds += int(formula(*args, **given, out_val=out)) // _PER_MULT_ADD
+        self._note(func, reads, out)
+        return out
+
+    def plan(self, outputs: Any) -> Plan:
+        """When each tensor was alive.
+
+        Args:
+            outputs: what the forward pass gave; its tensors stay to the end.
+        """
+        return Plan(self.operations, self._buffers, inputs=self._inputs, outputs=self._known(outputs))
+
+    def _note(self, func: Any, reads: tuple[Place, ...], out: Any) -> None:
+        new = [each for each in tensors(out) if _key(each) not in self._places]
+        if not new and not reads:
+            return
+        makes = tuple(dict.fromkeys(self._new(each) for each in new))
+        name = func._overloadpacket.__name__
+        in_place = torch.Tag.pointwise in func.tags or any(part in name for part in _ELSE_IN_PLACE)
+        self.operations.append(Operation(self.module, reads, makes, in_place))
+
+    def _known(self, values: Any) -> tuple[Place, ...]:
+        """The places of activations among some values."""
+        return tuple(self._places[_key(each)] for each in tensors(values) if _key(each) in self._places)
+
+    def _new(self, tensor: Tensor) -> Place:
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        if key not in self._places:
+            self._held.append(storage)
+            self._places[key] = len(self._buffers)
+            size = tensor.element_size()
+            self._buffers.append(Buffer(storage.nbytes() // size, size, tensor.is_floating_point()))
+        return self._places[key]
+
+
+def tensors(values: Any) -> Iterator[Tensor]:
+    """Every tensor in nested lists, tuples and dicts."""
+    if isinstance(values, Tensor):
+        yield values
+    elif isinstance(values, Mapping):
+        for each in values.values():
+            yield from tensors(each)
+    elif isinstance(values, list | tuple):
+        for each in values:
+            yield from tensors(each)
+
+
+def _key(tensor: Tensor) -> int:
+    key: int = tensor.untyped_storage()._cdata
+    return key
