@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mobilevision.geo.distance import directions, unit_vectors
+from mobilevision.geo.distance import EARTH, directions, unit_vectors
 from mobilevision.geo.hilbert import along, back
 
 LEVELS = 30
@@ -124,6 +124,13 @@ def corners(ids: ArrayLike, points: int = 1) -> tuple[Degrees, Degrees]:
     return _outline(ids, np.stack([across, np.roll(across, points)]))
 
 
+def areas(ids: ArrayLike) -> Degrees:
+    """The area of each cell in km^2, float64 [N]: its sides are great circles, so it is two spherical triangles."""
+    a, b, c, d = np.moveaxis(unit_vectors(*corners(ids)), 2, 0)
+    total: Degrees = EARTH**2 * (_excess(a, b, c) + _excess(a, c, d))
+    return total
+
+
 def tokens(ids: ArrayLike) -> list[str]:
     """The ids as short text: hexadecimal, without the zeros at the end."""
     return [f"{each:016x}".rstrip("0") for each in np.asarray(ids, dtype=np.uint64).tolist()]
@@ -152,6 +159,14 @@ def valid(ids: ArrayLike) -> NDArray[np.bool_]:
     cells = np.asarray(ids, dtype=np.uint64)
     found: NDArray[np.bool_] = (cells >> np.uint64(61) < 6) & (_ends(cells) & _EVEN != 0)
     return found
+
+
+def _excess(a: Degrees, b: Degrees, c: Degrees) -> Degrees:
+    """The solid angle of triangles of unit vectors [3, N] (Van Oosterom and Strackee 1983)."""
+    # The volume from the sides, not from the corners: so small triangles keep their digits.
+    volume = np.abs((a * np.cross(b - a, c - a, axis=0)).sum(axis=0))
+    angle: Degrees = 2 * np.arctan2(volume, 1 + (a * b + b * c + c * a).sum(axis=0))
+    return angle
 
 
 def _ends(cells: Ids) -> Ids:
