@@ -30,6 +30,9 @@ class DataSpec:
         fit: how a picture comes to lie in the input: ``crop`` (its centre, as classifiers look at it), ``stretch`` (all
             of it, whatever its aspect) or ``letterbox`` (all of it, grey at two sides).
         known: for ``attributes``, training samples whose value is known, an attribute; ``counts`` of them have it.
+        groups: the coarser class of each class, such as its species; empty where there is none.
+        cells: for ``coordinate``, the cells of Earth in the order of ``classes``, which are their tokens: plain values,
+            as :meth:`mobilevision.geo.partition.Cells.to_dict` gives them.
     """
 
     kind: str
@@ -39,6 +42,7 @@ class DataSpec:
     counts: tuple[int, ...] = ()
     fit: str = "crop"
     known: tuple[int, ...] = ()
+    cells: dict[str, Any] | None = field(default=None, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and strings, as checkpoints that load with ``weights_only=True`` need them."""
@@ -56,6 +60,8 @@ class DataSpec:
             counts=tuple(values.get("counts", ())),
             fit=values.get("fit", "crop"),
             known=tuple(values.get("known", ())),
+            groups=tuple(values.get("groups", ())),
+            cells=values.get("cells"),
         )
 
 

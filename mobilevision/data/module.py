@@ -11,9 +11,12 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from mobilevision.data import attributes, checks, identities
+from mobilevision.data import attributes, checks, coordinates, identities
+from mobilevision.data.arguments import check_arguments
+from mobilevision.data.coordinates import CellOptions
 from mobilevision.data.formats.base import DataFormat
-from mobilevision.data.geometry import FITS
+from mobilevision.data.groups import settle_groups
+from mobilevision.data.label_noise import spoil
 from mobilevision.data.loader import BatchSource, Loader
 from mobilevision.data.ordering import order
 from mobilevision.data.records import Records, Splits
@@ -48,9 +51,12 @@ class DataModule(pl.LightningDataModule):
         drop_last: leave an incomplete last training batch out.
         pin_memory: page-locked batches; None where there is a GPU.
         prefetch: batches that each worker prepares ahead.
+        cells: for ``kind=coordinate``, how Earth is cut into cells; None takes the defaults.
         per_identity: for ``kind=identity``, pictures of each identity in a training batch; 1 only shuffles.
         unlabelled: a folder of pictures without labels, which join the training batches; only a teacher makes use of
             them.
+        label_noise: share of the training samples that get a wrong class, for experiments; val and test get none.
+        groups: a CSV or YAML file with the group of each class (breed to species); None: what the data itself says.
         augment: the augmentation of training pictures; None for none.
 
     Attributes:
@@ -80,8 +86,11 @@ class DataModule(pl.LightningDataModule):
         drop_last: bool = True,
         pin_memory: bool | None = None,
         prefetch: int = 2,
+        cells: CellOptions | None = None,
         per_identity: int = 4,
         unlabelled: str | None = None,
+        label_noise: float = 0.0,
+        groups: str | None = None,
         augment: Augmentation | None = None,
     ) -> None:
         super().__init__()
@@ -92,6 +101,8 @@ class DataModule(pl.LightningDataModule):
         self.val_fraction, self.test_fraction, self.on_error = val_fraction, test_fraction, on_error
         self.drop_last, self.prefetch, self.augment = drop_last, prefetch, augment
         self.per_identity, self.unlabelled = per_identity, unlabelled
+        self.label_noise, self.groups = label_noise, groups
+        self.cells = cells or CellOptions()
         self._others: Records | None = None
         self.fit = fit or ("stretch" if kind == "boxes" else "crop")
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
@@ -119,7 +130,7 @@ class DataModule(pl.LightningDataModule):
         """
         if hasattr(self, "spec"):
             return self.spec
-        self._check_arguments()
+        check_arguments(self)
         self._skip = SkipLog(run_dir and run_dir / "skipped.csv") if self.on_error == "skip" else None
         self.splits = self.format.read(root=self.root, kind=self.kind, channels=self.channels, seed=self.seed)
         complete(self.splits, val_fraction=self.val_fraction, test_fraction=self.test_fraction, seed=self.seed)
@@ -133,12 +144,17 @@ class DataModule(pl.LightningDataModule):
         checks.enough(self.splits, self.root, self.kind)
         if self.kind == "identity":
             identities.comparable(self.splits)
+        cells = coordinates.settle(self.splits, self.cells) if self.kind == "coordinate" else None
         self._crop = crop
+        settle_groups(self.splits, self.groups, self.kind)
+        spoil(self.splits, self.label_noise, self.seed, self.kind)
         if self.unlabelled is not None:
             self._others = find_unlabelled(self.unlabelled, self.channels)
             self.splits.notes.append(f"without labels: {len(self._others):,} pictures of {self.unlabelled}")
         resolution = _pair(self.resolution) if self.resolution is not None else default_resolution
-        self.spec = state(self.splits, kind=self.kind, channels=self.channels, resolution=resolution, fit=self.fit)
+        self.spec = state(
+            self.splits, kind=self.kind, channels=self.channels, resolution=resolution, fit=self.fit, cells=cells
+        )
         return self.spec
 
     def train_dataloader(self) -> Loader:
@@ -208,33 +224,6 @@ class DataModule(pl.LightningDataModule):
             shard=shard,
         )
         return Loader(source, sampler, workers=self.workers, pin_memory=self.pin_memory, prefetch=self.prefetch)
-
-    def _check_arguments(self) -> None:
-        if self.kind not in self.format.kinds:
-            can = ", ".join(self.format.kinds)
-            raise UserError(
-                f"data format {type(self.format).__name__} gives {can}, but the task learns from {self.kind}"
-            )
-        if self.batch_size < 1:
-            raise UserError(f"data.batch_size={self.batch_size}: must be at least 1")
-        if self.unlabelled is not None and self.kind == "identity" and self.per_identity > 1:
-            raise UserError(
-                "data.unlabelled: pictures of nobody fit into no balanced batch of identities: data.per_identity=1"
-            )
-        if self.per_identity < 1:
-            raise UserError(f"data.per_identity={self.per_identity}: must be at least 1")
-        if self.augment and self.augment.mixes and self.kind == "identity":
-            raise UserError("augment.mixup, augment.cutmix: two identities in one picture are none; set both to 0")
-        if self.fit not in FITS:
-            raise UserError(f"data.fit={self.fit}: must be null or one of {', '.join(FITS)}")
-        if self.augment and self.kind not in self.augment.kinds:
-            can = " or ".join(self.augment.kinds)
-            raise UserError(f"augment is for {can}, but the task learns from {self.kind}: choose another augment")
-        if self.augment and self.augment.coloured and self.channels not in (1, 3):
-            raise UserError(
-                f"data.channels={self.channels}: changes of colour (color_jitter, rand_augment, photometric) work"
-                " on 1 or 3; switch them off"
-            )
 
 
 def default_workers() -> int:

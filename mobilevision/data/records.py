@@ -25,7 +25,8 @@ class Records(ABC):
 
     Attributes:
         targets: int64 [n] for ``kind=class``, :class:`~mobilevision.data.boxes.BoxTargets` for ``boxes``; an array with
-            the sample first for other kinds, such as float32 [n, A] for ``attributes``: 0 to 1, NaN where unknown.
+            the sample first for other kinds, such as float32 [n, A] for ``attributes``: 0 to 1, NaN where unknown;
+            :class:`~mobilevision.data.coordinates.CoordinateTargets` for ``coordinate``.
         groups: int64 [n], whom or what a sample shows; a group never comes to lie in two parts of a split. None where
             nobody knows.
     """
@@ -134,6 +135,7 @@ class Splits:
         test: samples to judge by; None where the data has none.
         classes: class names in the order of the targets.
         whole: the data came without any split, so that a test part too may be cut from ``train``.
+        groups: class -> a coarser class that it belongs to, such as breed -> species; empty where nobody says.
         notes: what was decided while reading, for the console.
         problems: what was wrong; the rows concerned are already left out.
     """
@@ -143,6 +145,7 @@ class Splits:
     test: Records | None = None
     classes: tuple[str, ...] = ()
     whole: bool = False
+    groups: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 

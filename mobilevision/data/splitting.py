@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mobilevision.data import attributes
 from mobilevision.data.boxes import BoxTargets
+from mobilevision.data.coordinates import CoordinateTargets
 from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.records import Records, Splits
 from mobilevision.data.sampler import SPLIT, stream
 from mobilevision.errors import UserError
+from mobilevision.geo.s2 import cell_ids
+
+_REGION = 4  # level of S2: some 600 km across
 
 
 def complete(splits: Splits, *, val_fraction: float, test_fraction: float, seed: int) -> None:
@@ -42,8 +48,8 @@ def cut(records: Records, fraction: float, seed: int, part: int) -> tuple[Record
     """Split in two, taking ``fraction`` of every class (to the nearest sample) where targets are classes.
 
     A class of one sample stays in the first part, any other gives at least one and keeps at least one. A picture with
-    boxes goes by the rarest of its classes, see :func:`_rarest`, one with attributes by the rarest that it has. Where
-    samples have groups, whole groups are taken, whatever their classes.
+    boxes goes by the rarest of its classes, see :func:`_rarest`, one with attributes by the rarest that it has, one
+    with a place by the region. Where samples have groups, whole groups are taken, whatever their classes.
 
     Args:
         records: what to split.
@@ -61,9 +67,8 @@ def cut(records: Records, fraction: float, seed: int, part: int) -> tuple[Record
         least = 2 if isinstance(targets, IdentityTargets) else 1  # one person cannot be told from others
         chosen[np.isin(records.groups, _some_groups(records.groups, fraction, rng, least))] = True
         return records.subset(rows[~chosen]), records.subset(rows[chosen])
-    if isinstance(targets, BoxTargets) or targets.ndim == 2:
-        strata = _rarest(targets) if isinstance(targets, BoxTargets) else attributes.rarest(targets)
-        chosen[_spread(strata, fraction, rng)] = True
+    if isinstance(targets, BoxTargets | CoordinateTargets) or targets.ndim == 2:
+        chosen[_spread(_strata(targets), fraction, rng)] = True
         return records.subset(rows[~chosen]), records.subset(rows[chosen])
     classes = targets if targets.ndim == 1 and targets.dtype.kind == "i" else np.zeros(len(records), np.int64)
     order = rng.permutation(len(records))
@@ -85,6 +90,15 @@ def _some_groups(groups: NDArray[np.int64], fraction: float, rng: np.random.Gene
     total = np.cumsum(sizes[order])
     number = int(np.abs(total - fraction * len(groups)).argmin()) + 1
     return names[order[: min(max(number, least), len(names) - 1)]]
+
+
+def _strata(targets: Any) -> NDArray[np.int64]:
+    """A number for each sample, int64 [n], of what should have its share in both parts."""
+    if isinstance(targets, BoxTargets):
+        return _rarest(targets)
+    if isinstance(targets, CoordinateTargets):  # neighbours on the curve of S2's cells are neighbours on Earth
+        return np.unique(cell_ids(*targets.places.T, level=_REGION), return_inverse=True)[1]
+    return attributes.rarest(targets)
 
 
 def _rarest(targets: BoxTargets) -> NDArray[np.int64]:

@@ -6,12 +6,22 @@ import numpy as np
 
 from mobilevision.data import attributes, identities
 from mobilevision.data.boxes import BoxTargets, boxes_a_class
+from mobilevision.data.coordinates import CoordinateTargets
 from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.records import Splits
+from mobilevision.geo.partition import Cells
 from mobilevision.spec import DataSpec
 
 
-def state(splits: Splits, *, kind: str, channels: int, resolution: tuple[int, int], fit: str) -> DataSpec:
+def state(
+    splits: Splits,
+    *,
+    kind: str,
+    channels: int,
+    resolution: tuple[int, int],
+    fit: str,
+    cells: Cells | None = None,
+) -> DataSpec:
     """The spec of some splits; what is counted is counted in train.
 
     Args:
@@ -20,6 +30,7 @@ def state(splits: Splits, *, kind: str, channels: int, resolution: tuple[int, in
         channels: of a picture.
         resolution: (height, width) of the model's input in pixels.
         fit: how a picture comes to lie in it.
+        cells: for ``coordinate``, the cells of Earth.
     """
     counts: tuple[int, ...] = ()
     known: tuple[int, ...] = ()
@@ -30,8 +41,11 @@ def state(splits: Splits, *, kind: str, channels: int, resolution: tuple[int, in
         counts = boxes_a_class(targets, len(splits.classes))
     elif isinstance(targets, IdentityTargets):
         counts = identities.counted(targets, len(splits.classes))
+    elif isinstance(targets, CoordinateTargets):
+        counts = tuple(np.bincount(targets.cells, minlength=len(splits.classes)).tolist()) if cells else ()
     elif kind == "class":
         counts = tuple(np.bincount(targets, minlength=len(splits.classes)).tolist())
     elif kind == "attributes":
         known, counts = (tuple(each.tolist()) for each in attributes.counts(targets))
-    return DataSpec(kind, splits.classes, channels, resolution, counts, fit, known)
+    carried = None if cells is None else cells.to_dict()
+    return DataSpec(kind, splits.classes, channels, resolution, counts, fit, known, carried)

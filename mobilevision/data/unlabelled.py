@@ -9,6 +9,7 @@ from typing import Any, final
 import numpy as np
 
 from mobilevision.data.boxes import BoxTargets
+from mobilevision.data.coordinates import CoordinateTargets
 from mobilevision.data.files import FileRecords
 from mobilevision.data.formats.scan import pictures
 from mobilevision.data.identities import UNKNOWN, IdentityTargets
@@ -57,7 +58,7 @@ class WithUnlabelled(Records):
 
 
 def joined(targets: Any, more: int) -> Any:
-    """Targets with ``more`` places behind them: zeros, no boxes, or nobody."""
+    """Targets with ``more`` places behind them: zeros, no boxes, nobody, or nowhere."""
     if isinstance(targets, BoxTargets):
         return BoxTargets(np.concatenate([np.diff(targets.offsets), np.zeros(more, np.int64)]), targets.all)
     if isinstance(targets, IdentityTargets):
@@ -67,6 +68,8 @@ def joined(targets: Any, more: int) -> Any:
             np.concatenate([targets.pictures, np.arange(behind, behind + more)]),
             targets.pairs,
         )
+    if isinstance(targets, CoordinateTargets):
+        return targets.extended(more)
     return np.concatenate([targets, np.zeros((more, *targets.shape[1:]), dtype=targets.dtype)])
 
 

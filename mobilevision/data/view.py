@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mobilevision.data.boxes import BoxTargets, Framed, collate
 from mobilevision.data.canvas import on_canvas
+from mobilevision.data.coordinates import CoordinateTargets
 from mobilevision.data.geometry import Frame, clipped, frame
 from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.records import Pixels, Records
@@ -66,13 +67,13 @@ class View:
         return Sample(on_canvas(part, where, self.resolution), target)
 
     def targets(self, indices: Sequence[int], drawn: Sequence[Framed | None] = ()) -> Any:
-        """The target of a batch: int64 [B] (or what the records hold), [B, 2] of identities, or a dict of padded boxes.
+        """The target of a batch: int64 [B] (or what the records hold), or what identities, places or boxes make of it.
 
         Args:
             indices: places in the split.
             drawn: the samples' own targets; without them, boxes lie as in an evaluation.
         """
-        if isinstance(self.records.targets, IdentityTargets):
+        if isinstance(self.records.targets, IdentityTargets | CoordinateTargets):
             return self.records.targets.tensor(indices)
         if not self.boxed:
             return torch.as_tensor(self.records.targets[list(indices)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import pytorch_lightning as pl
@@ -11,11 +11,13 @@ from torch import distributed
 
 from mobilevision.data.boxes import BoxTargets
 from mobilevision.data.checks import refuse_or_skip
+from mobilevision.data.coordinates import CoordinateTargets, located
 from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.loader import BatchSource, Loader
 from mobilevision.data.sampler import EpochSampler
 from mobilevision.data.skipped import SkipLog
 from mobilevision.errors import UserError
+from mobilevision.geo.partition import Cells
 
 if TYPE_CHECKING:
     from mobilevision.data import DataModule, Records, Splits
@@ -65,8 +67,10 @@ def _choose(splits: Splits, split: str | None, *, whole: bool) -> Samples:
     return Samples(shown, there[name], splits.classes, tuple(splits.notes))
 
 
-def in_order_of(samples: Samples, known: tuple[str, ...]) -> Records:
+def in_order_of(samples: Samples, known: tuple[str, ...], cells: dict[str, Any] | None = None) -> Records:
     """The records with targets as numbers of the classes ``known``; classes are matched by name.
+
+    Places are looked up in the model's ``cells`` (:attr:`mobilevision.spec.DataSpec.cells`).
 
     Attributes are matched by name, too: one that the data lacks is unknown, one that the model lacks is left out.
 
@@ -75,6 +79,8 @@ def in_order_of(samples: Samples, known: tuple[str, ...]) -> Records:
     """
     targets = samples.records.targets
     boxes = isinstance(targets, BoxTargets)
+    if isinstance(targets, CoordinateTargets):
+        return located(samples.records, Cells.from_dict(cells, source="the run"))
     if samples.classes == known or isinstance(targets, IdentityTargets):  # identities need not be known
         return samples.records
     if not (boxes or targets.ndim == 1):

@@ -54,7 +54,7 @@ def of_run(target: str | Path, changes: Sequence[str], split: str | None, skip: 
     log = skip if data.on_error == "skip" else None
     samples = new_samples(data, split, log) if other_data else own_samples(data, spec, crop, split)
     side = _resolution(cfg.data.resolution) if other_data or cfg.data != restored.cfg.data else None
-    records = in_order_of(samples, spec.classes)
+    records = in_order_of(samples, spec.classes, spec.cells)
     if side is not None and side != spec.resolution:  # a head may depend on it, as a detector's anchors do
         restored = load_run(target, resolution=side)
     if spec.kind == "identity":  # it tells apart whom it never saw, so names are those of the data
