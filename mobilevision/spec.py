@@ -42,6 +42,7 @@ class DataSpec:
     counts: tuple[int, ...] = ()
     fit: str = "crop"
     known: tuple[int, ...] = ()
+    groups: tuple[str, ...] = ()
     cells: dict[str, Any] | None = field(default=None, repr=False)
 
     def to_dict(self) -> dict[str, Any]:

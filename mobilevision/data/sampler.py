@@ -12,7 +12,7 @@ from torch.utils.data import Sampler
 Key = tuple[int, int]
 """(epoch, index): all that the random draws of one sample depend on, besides the seed."""
 
-ORDER, DRAW, MIX, SPLIT = range(4)
+ORDER, DRAW, MIX, SPLIT, SPOIL = range(5)
 
 
 def stream(purpose: int, *numbers: int) -> np.random.Generator:

@@ -48,4 +48,5 @@ def state(
     elif kind == "attributes":
         known, counts = (tuple(each.tolist()) for each in attributes.counts(targets))
     carried = None if cells is None else cells.to_dict()
-    return DataSpec(kind, splits.classes, channels, resolution, counts, fit, known, carried)
+    groups = tuple(splits.groups[name] for name in splits.classes) if splits.groups else ()
+    return DataSpec(kind, splits.classes, channels, resolution, counts, fit, known, groups, carried)

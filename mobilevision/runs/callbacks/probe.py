@@ -69,7 +69,9 @@ class Probe(Callback):
         fit_head(pl_module, train, decay=best, steps=self.steps)
         pl_module.train(pl_module.training)  # the head was measured in evaluation mode; it now learns on
         if trainer.is_global_zero:
-            by = f"val/{pl_module.primary}" if val is not None else f"{pl_module.primary} of {len(pairs)} folds of train"
+            by = (
+                f"val/{pl_module.primary}" if val is not None else f"{pl_module.primary} of {len(pairs)} folds of train"
+            )
             print(f"probe: {by} {self.scores[best]:.4f} (weight decay {best:g})", flush=True)
 
     def _score(
@@ -113,6 +115,7 @@ def fit_head(task: Any, train: SplitFeatures, *, decay: float, steps: int) -> No
     device = next(task.head.parameters()).device
     features, batch = _to(train, device)
     head: nn.Module = task.head.eval()
+    task.loss.eval()  # a loss that changes over epochs starts with the training
     parameters = [parameter for parameter in head.parameters() if parameter.requires_grad]
     optimizer = torch.optim.LBFGS(parameters, max_iter=steps, line_search_fn="strong_wolfe")
 

@@ -1,0 +1,64 @@
+"""Cross-entropy that trusts the model as well as labels that may be wrong (Reed et al. 2014, arXiv 1412.6596)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, final
+
+from torch import Tensor
+from torch.nn import functional
+
+from mobilevision.errors import UserError
+from mobilevision.losses.loss import Loss
+from mobilevision.losses.progress import Progress
+from mobilevision.spec import DataSpec
+
+
+@final
+class Bootstrap(Loss):
+    """Cross-entropy with targets of which a share is the model's own prediction.
+
+    With ``soft`` that share is its probabilities (the paper's equation 6), with ``hard`` its most probable class
+    (equation 7). An evaluation measures plain cross-entropy, so that runs can be compared.
+
+    Args:
+        data: as in :class:`Loss`.
+        mode: ``soft`` or ``hard``.
+        trust: share of the label, the paper's beta, which is 0.95 for soft and 0.8 for hard there; the rest is the
+            model's.
+        ramp: epochs over which the model's share rises from nothing: before it has learnt, it knows no better.
+        label_smoothing: share of the label spread evenly over all classes.
+    """
+
+    def __init__(
+        self,
+        *,
+        data: DataSpec,
+        mode: Literal["soft", "hard"] = "hard",
+        trust: float = 0.8,
+        ramp: float = 0.0,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(data=data)
+        if not 0 <= trust <= 1:
+            raise UserError(f"loss.trust={trust}: the share of the label is from 0 to 1")
+        if mode not in ("soft", "hard"):
+            raise UserError(f"loss.mode={mode}: must be soft or hard")
+        self.mode, self.trust, self.ramp, self.label_smoothing = mode, trust, ramp, label_smoothing
+        self.progress = Progress(data)
+
+    def forward(self, outputs: Tensor, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """``outputs``: float logits [B, K]; ``batch["target"]``: int64 [B], or float [B, K] once mixed."""
+        loss = functional.cross_entropy(outputs, batch["target"], label_smoothing=self.label_smoothing)
+        if self.training:
+            own = (1 - self.trust) * self.progress.ramp(self.ramp)
+            self.progress.add(len(outputs))
+            loss = (1 - own) * loss + own * self._itself(outputs.float())
+        return {"class": loss}
+
+    def _itself(self, outputs: Tensor) -> Tensor:
+        """Cross-entropy of the model against what it says itself; of soft targets that is its entropy."""
+        if self.mode == "hard":
+            return functional.cross_entropy(outputs, outputs.argmax(dim=1))
+        logs = outputs.log_softmax(dim=1)
+        return -(logs.exp() * logs).sum(dim=1).mean()

@@ -1,0 +1,51 @@
+"""Cross-entropy of the samples that are learnt easily: wrong labels are among those that are not.
+
+Networks learn what labels have in common before they learn single labels by heart (Arpit et al. 2017, arXiv
+1706.05394), so that early in training a wrong label shows by its large loss. Co-teaching (Han et al. 2018, arXiv
+1804.06872) lets two networks choose for each other; this is its choice by the one network that is trained, which costs
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, final
+
+from torch import Tensor
+from torch.nn import functional
+
+from mobilevision.errors import UserError
+from mobilevision.losses.loss import Loss
+from mobilevision.losses.progress import Progress
+from mobilevision.spec import DataSpec
+
+
+@final
+class SmallLoss(Loss):
+    """Cross-entropy over the samples of a batch with the smallest loss; an evaluation measures all.
+
+    Args:
+        data: as in :class:`Loss`.
+        drop: share of a batch that is dropped, about the share of wrong labels.
+        ramp: epochs over which that share rises from 0 (co-teaching takes 10 of 200).
+        label_smoothing: share of the probability spread evenly over all classes.
+    """
+
+    def __init__(self, *, data: DataSpec, drop: float = 0.2, ramp: float = 3.0, label_smoothing: float = 0.0) -> None:
+        super().__init__(data=data)
+        if not 0 <= drop < 1:
+            raise UserError(f"loss.drop={drop}: the share of a batch to drop is at least 0 and below 1")
+        self.drop, self.ramp, self.label_smoothing = drop, ramp, label_smoothing
+        self.progress = Progress(data)
+
+    def forward(self, outputs: Tensor, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """``outputs``: float logits [B, K]; ``batch["target"]``: int64 [B], or float [B, K] once mixed."""
+        loss = functional.cross_entropy(
+            outputs, batch["target"], label_smoothing=self.label_smoothing, reduction="none"
+        )
+        if self.training:
+            dropped = self.drop * self.progress.ramp(self.ramp)
+            self.progress.add(len(outputs))
+            keep = max(1, round(len(loss) * (1 - dropped)))
+            loss = loss.topk(keep, largest=False).values
+        return {"class": loss.mean()}
