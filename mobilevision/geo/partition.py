@@ -9,14 +9,34 @@ from mobilevision.geo import s2
 from mobilevision.geo.cells import Cells
 from mobilevision.geo.distance import RADII, directions, haversine, unit_vectors
 
-__all__ = ["Cells", "adaptive", "fixed", "oracle"]
+__all__ = ["Cells", "adaptive", "fixed", "oracle", "scaled"]
 
+PLANET = (91_000_000, 10_000, 50)  # photos, most and least a cell, that PlaNet's 26,263 cells were made with
+FINEST = 16  # cells some 150 m across: finer ones do not help even the 1 km figure
 _CHUNK = 1 << 18  # photos at once
 _Degrees = NDArray[np.float64]
 
 
+def scaled(photos: int) -> tuple[int, int]:
+    """PlaNet's settings for fewer photos, by the square root of their number: fewer cells, and fewer photos in each.
+
+    Keeping PlaNet's number of cells would leave too few photos to learn a cell from, keeping its photos a cell would
+    leave too few cells to be any use.
+
+    Args:
+        photos: there are for training.
+
+    Returns:
+        ``most`` and ``least`` for ``adaptive``: 10,000 and 50 for 91 million photos, 331 and 3 for 100,000; never less
+        than 10 and 3.
+    """
+    whole, most, least = PLANET
+    share = (photos / whole) ** 0.5
+    return max(round(most * share), 10), max(round(least * share), 3)
+
+
 def adaptive(
-    latitude: ArrayLike, longitude: ArrayLike, *, most: int, least: int, coarsest: int = 0, finest: int = s2.LEVELS
+    latitude: ArrayLike, longitude: ArrayLike, *, most: int, least: int, coarsest: int = 0, finest: int = FINEST
 ) -> Cells:
     """Cells by the density of photos, as PlaNet cuts them (Weyand et al. 2016, arXiv:1602.05314).
 

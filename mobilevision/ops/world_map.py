@@ -47,7 +47,7 @@ def around(*places: tuple[ArrayLike, ArrayLike]) -> Window:
     middle, centre = (north.max() + north.min()) / 2, (east.max() + east.min()) / 2
     flat = max(np.cos(np.radians(middle)), 0.1)
     high, wide = 0.55 * max(np.ptp(north), 0.5), 0.55 * np.ptp(east) * flat  # half, in degrees at the equator
-    wide, high = max(wide, 1.2 * high), max(high, wide / 2)
+    wide, high = max(wide, 1.5 * high), max(high, wide / 2)
     window = Window(max(middle - high, -90), min(middle + high, 90), centre - wide / flat, centre + wide / flat)
     return window if window.west >= -180 and window.east <= 180 else WORLD
 
@@ -119,8 +119,10 @@ def areas(
     filled = np.asarray(values, dtype=np.float64)[rows]
     low, high = (filled.min(), filled.max()) if len(filled) else (0.1, 1.0)
     norm = LogNorm(max(low, 1e-12), max(high, low * 1.01, 1e-11)) if logarithmic else Normalize(0, max(high, 1e-12))
-    style = {"edgecolors": "#2b3440", "linewidths": 0.25} if edges else {"edgecolors": "face", "linewidths": 0.2}
-    collection = PolyCollection(drawn, array=filled, cmap="YlOrRd", norm=norm, alpha=0.8, zorder=4, **style)
+    line, thick = ("#2b3440", 0.25) if edges else ("face", 0.2)
+    collection = PolyCollection(
+        drawn, array=filled, cmap="YlOrRd", norm=norm, alpha=0.8, zorder=4, edgecolors=line, linewidths=thick
+    )
     axes.add_collection(collection, autolim=False)
     axes.figure.colorbar(collection, ax=axes, fraction=0.025, pad=0.01, label=label)
 
