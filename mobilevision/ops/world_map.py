@@ -11,7 +11,7 @@ from mobilevision.ops import coast
 from mobilevision.ops.charts import blank
 from mobilevision.ops.map_outlines import copies, great_circle, shapes
 
-SEA, LAND, SHORE, GRID = "#eef3f7", "#dcd9d0", "#a8a396", "#c9d2da"
+SEA, LAND, SHORE, GRID = "#eef3f7", "#dcd9d0", "#6f6b60", "#c9d2da"
 TRUTH, ANSWER, WAY = "#1f8a4c", "#c62f3b", "#5b6570"
 _REGION = 40.0  # degrees: a narrower map gets the finer shores
 
@@ -151,9 +151,9 @@ def _shores(axes: Any, window: Window) -> None:
     found = [each for each in coast.outlines(fine, 20.0 if fine else 500.0) if each.area >= least]
     corners = [np.stack([each.longitude, each.latitude], axis=1) for each in found]
     colours = [LAND if each.land else SEA for each in found]
-    axes.add_collection(
-        PolyCollection(corners, facecolors=colours, edgecolors=SHORE, linewidths=0.4, zorder=1), autolim=False
-    )
+    axes.add_collection(PolyCollection(corners, facecolors=colours, zorder=1), autolim=False)
+    lines = PolyCollection(corners, facecolors="none", edgecolors=SHORE, linewidths=0.4, zorder=4.5)
+    axes.add_collection(lines, autolim=False)  # over what areas are filled with
 
 
 def _grid(axes: Any, window: Window) -> None:

@@ -29,6 +29,13 @@ class Which(str, Enum):  # noqa: UP042 - typer's choices
     last = "last"
 
 
+class OnError(str, Enum):  # noqa: UP042 - typer's choices
+    """What to do about rows that cannot be used."""
+
+    refuse = "raise"
+    skip = "skip"
+
+
 def main() -> None:
     """Run the command line of the process; exit code 0, or 1 with one line that says why."""
     arguments = sys.argv[1:] or ["--help"]
@@ -100,6 +107,29 @@ def predict(
     work(run, inputs, out=out, seconds=seconds, **options)
 
 
+@app.command(short_help="Count what a model costs: no data, no training.")
+def cost(
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="RUN|OVERRIDE", help="As for a training; or one run folder.")
+    ] = None,
+    outputs: Annotated[
+        int | None, typer.Option(min=1, help="Class scores, a detector's with background; else the data's.")
+    ] = None,
+    layers: Annotated[bool, typer.Option("--layers", help="A line for each layer, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead, with all layers.")] = False,
+    out: Annotated[str | None, typer.Option(help="Folder for cost.png, cost.json and layers.csv.")] = None,
+) -> None:
+    """Count parameters, mult-adds, activations and file size of any model, by type of layer and layer by layer.
+
+    Example: mobilevision cost backbone.width=0.5 data.resolution=160 --outputs 1000
+
+    Example: mobilevision cost task=detection head=ssd --outputs 91 --layers --out costs
+    """
+    from mobilevision.runs.costs.command import cost as work
+
+    work(arguments or [], outputs=outputs, layers=layers, as_json=as_json, out=out)
+
+
 @app.command("check-data", short_help="Find bad files and duplicates in a data set.")
 def check_data(
     overrides: Annotated[list[str] | None, typer.Argument(help="As for a training.")] = None,
@@ -127,6 +157,32 @@ def plan_anchors(
     from mobilevision.runs.plan_anchors import plan_anchors as work
 
     work(overrides or [], boxes=boxes, out=out)
+
+
+@app.command(short_help="Cut Earth into the cells that a model of places chooses among.")
+def cells(
+    coordinates: Annotated[str, typer.Option(help="Table with a latitude and a longitude a row.")],
+    out: Annotated[str, typer.Option(help="The file of cells; a map is drawn beside it.")] = "cells.json",
+    most: Annotated[int | None, typer.Option(min=1, help="A cell with more photos is cut into four.")] = None,
+    least: Annotated[int | None, typer.Option(min=1, help="A cell with fewer photos is dropped.")] = None,
+    coarsest: Annotated[int | None, typer.Option(min=0, max=30, help="Level of the largest cells.")] = None,
+    finest: Annotated[int | None, typer.Option(min=0, max=30, help="Level of the smallest cells.")] = None,
+    level: Annotated[int | None, typer.Option(min=0, max=30, help="Level of all cells, instead.")] = None,
+    columns: Annotated[str | None, typer.Option(help="LATITUDE,LONGITUDE: names or numbers from 0.")] = None,
+    on_error: Annotated[OnError, typer.Option(help="Refuse rows that cannot be used, or leave them out.")] = (
+        OnError.refuse
+    ),
+) -> None:
+    """Cut Earth into S2 cells, small where many photos were taken, and show how near a model can come with them.
+
+    Example: mobilevision cells --coordinates photos.csv --out cells.json
+
+    Example: mobilevision cells --coordinates photos.csv --level 6 --least 20
+    """
+    from mobilevision.runs.cells import Cut
+    from mobilevision.runs.cells import cells as work
+
+    work(coordinates, out=out, cut=Cut(most, least, coarsest, finest, level), columns=columns, on_error=on_error.value)
 
 
 @plugins_app.callback(invoke_without_command=True)
