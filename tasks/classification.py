@@ -27,7 +27,7 @@ class Classification(Task):
 
     def configure_metrics(self) -> TaskMetric:
         """As in :class:`Task`."""
-        return ClassificationMetrics(classes=self.data_spec.classes)
+        return ClassificationMetrics(classes=self.data_spec.classes, groups=self.data_spec.groups)
 
     def describe(self, prediction: Mapping[str, Tensor]) -> dict[str, Any]:
         """``label``, ``score`` and ``top5``, the five most probable classes with their probabilities."""

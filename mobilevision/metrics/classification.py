@@ -23,9 +23,13 @@ class ClassificationMetrics(TaskMetric):
     truth. ``ece``: expected calibration error with ``bins`` equal bins of confidence (Guo et al. 2017, arXiv
     1706.04599, equation 3).
 
+    Where classes have groups, ``group_top1`` is the share of samples taken for a class of their own group: whether the
+    species was right, if not the breed.
+
     Args:
         classes: the class names in the order of the outputs.
         bins: bins of confidence.
+        groups: the group of each class; empty where there are none.
     """
 
     confusion: Tensor
@@ -34,10 +38,11 @@ class ClassificationMetrics(TaskMetric):
     bin_confidence: Tensor
     bin_correct: Tensor
 
-    def __init__(self, *, classes: tuple[str, ...], bins: int = 15) -> None:
+    def __init__(self, *, classes: tuple[str, ...], bins: int = 15, groups: tuple[str, ...] = ()) -> None:
         super().__init__()
         self.classes = classes
         self.bins = bins
+        self.groups = groups
         count = len(classes)
         self.add_state("confusion", torch.zeros(count, count, dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("top5", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
@@ -70,13 +75,21 @@ class ClassificationMetrics(TaskMetric):
         total = truth.sum().clamp(min=1)
         occurs = truth > 0
         recall, f1 = self._per_class()
+        coarser = {"group_top1": (confusion * self._same_group()).sum() / total} if self.groups else {}
         return {
             "top1": hits.sum() / total,
             "top5": self.top5.cpu().double() / total,
             "macro_accuracy": recall[occurs].mean() if occurs.any() else torch.zeros((), dtype=torch.float64),
             "macro_f1": f1[occurs].mean() if occurs.any() else torch.zeros((), dtype=torch.float64),
+            **coarser,
             "ece": (self.bin_correct.cpu().double() - self._bin_confidence()).abs().sum() / total,
         }
+
+    def _same_group(self) -> Tensor:
+        """Whether two classes are of one group, bool [K, K]."""
+        names = sorted(set(self.groups))
+        number = torch.tensor([names.index(group) for group in self.groups])
+        return number[:, None] == number[None]
 
     def _bin_confidence(self) -> Tensor:
         """Sum of the confidences in each bin, float64 [bins]."""
@@ -89,12 +102,13 @@ class ClassificationMetrics(TaskMetric):
         return hits / truth.clamp(min=1), 2 * hits / (truth + said).clamp(min=1)
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
-        """``per_class``: class, samples, accuracy, precision, f1; ``confusion``: a row a true class."""
+        """``per_class``: class, samples, accuracy, precision, f1; ``per_group``; ``confusion``: a row a true class."""
         recall, f1 = self._per_class()
         said = self.confusion.sum(dim=0)
         rows = [
             {
                 "class": name,
+                **({"group": self.groups[i]} if self.groups else {}),
                 "samples": int(self.confusion[i].sum()),
                 "accuracy": float(recall[i]),
                 "precision": float(self.confusion[i, i]) / max(int(said[i]), 1),
@@ -107,7 +121,23 @@ class ClassificationMetrics(TaskMetric):
             {"class": name, **dict(zip(self.classes, row, strict=True))}
             for name, row in zip(self.classes, matrix, strict=True)
         ]
-        return {"per_class": rows, "confusion": confusion, "calibration": self._calibration()}
+        coarser = {"per_group": self._per_group()} if self.groups else {}
+        return {"per_class": rows, **coarser, "confusion": confusion, "calibration": self._calibration()}
+
+    def _per_group(self) -> list[dict[str, Any]]:
+        """A row a group: its classes and samples, the share taken for one of them, and the share that was right."""
+        confusion = self.confusion.cpu().double()
+        same = self._same_group()
+        rows = []
+        for name in sorted(set(self.groups)):
+            own = same[self.groups.index(name)]
+            samples = confusion[own].sum()
+            kept, right = confusion[own][:, own].sum(), confusion.diagonal()[own].sum()
+            counted = {"classes": int(own.sum()), "samples": int(samples)}
+            some = samples.clamp(min=1)
+            shares = {"group_accuracy": float(kept / some), "accuracy": float(right / some)}
+            rows.append({"group": name, **counted, **shares})
+        return rows
 
     def _calibration(self) -> list[dict[str, Any]]:
         """A row a bin of confidence: its samples, their mean confidence and the share that was right."""

@@ -2,6 +2,7 @@
 
 from mobilevision.data.formats.auto import Auto
 from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.formats.beetles import Beetles
 from mobilevision.data.formats.boxes_csv import BoxesCsv
 from mobilevision.data.formats.celeba import CelebA
 from mobilevision.data.formats.cifar10 import Cifar10
@@ -25,6 +26,7 @@ from mobilevision.data.formats.yolo_txt import YoloTxt
 __all__ = [
     "LFW",
     "Auto",
+    "Beetles",
     "BoxesCsv",
     "CelebA",
     "Cifar10",
