@@ -51,11 +51,11 @@ class Trace(TorchDispatchMode):
                 composed = func.decompose(*args, **given)
             if composed is not NotImplemented:
                 return composed
-        reads = self._known((args, given))
+        taken = [_key(each) for each in tensors((args, given))]
         out = func(*args, **given)
         if formula is not None:
             self.mult_adds += int(formula(*args, **given, out_val=out)) // _PER_MULT_ADD
-        self._note(func, reads, out)
+        self._note(func, taken, out)
         return out
 
     def plan(self, outputs: Any) -> Plan:
@@ -66,14 +66,19 @@ class Trace(TorchDispatchMode):
         """
         return Plan(self.operations, self._buffers, inputs=self._inputs, outputs=self._known(outputs))
 
-    def _note(self, func: Any, reads: tuple[Place, ...], out: Any) -> None:
-        new = [each for each in tensors(out) if _key(each) not in self._places]
-        if not new and not reads:
+    def _note(self, func: Any, taken: list[int], out: Any) -> None:
+        reads = tuple(self._places[key] for key in taken if key in self._places)
+        makes = tuple(dict.fromkeys(self._new(each) for each in tensors(out) if self._is_new(each, taken)))
+        if not makes and not reads:
             return
-        makes = tuple(dict.fromkeys(self._new(each) for each in new))
         name = func._overloadpacket.__name__
         in_place = torch.Tag.pointwise in func.tags or any(part in name for part in _ELSE_IN_PLACE)
         self.operations.append(Operation(self.module, reads, makes, in_place))
+
+    def _is_new(self, tensor: Tensor, taken: list[int]) -> bool:
+        """Whether an operation made it: neither a view of what it took, such as a transposed weight, nor that."""
+        key = _key(tensor)
+        return key not in self._places and key not in taken
 
     def _known(self, values: Any) -> tuple[Place, ...]:
         """The places of activations among some values."""

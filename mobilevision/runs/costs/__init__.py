@@ -1,0 +1,1 @@
+"""What a composed model costs, counted without data and without weights: ``mobilevision cost``."""

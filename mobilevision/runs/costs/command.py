@@ -1,0 +1,88 @@
+"""``mobilevision cost``: what a composed model, or a run's, costs on a phone, before anything is trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+
+from mobilevision.errors import UserError
+from mobilevision.runs.compose import compose
+
+if TYPE_CHECKING:
+    from mobilevision.runs.costs.counting import Counted
+
+
+def cost(
+    arguments: Sequence[str],
+    *,
+    outputs: int | None = None,
+    layers: bool = False,
+    as_json: bool = False,
+    out: str | Path | None = None,
+) -> Counted:
+    """Count and print: parameters, mult-adds, activations, file sizes, by type of layer and layer by layer.
+
+    Args:
+        arguments: overrides as for a training, or one run folder.
+        outputs: class scores of the head, for counting alone; see :func:`mobilevision.runs.costs.classes.classes_of`.
+        layers: whether every layer is printed.
+        as_json: print one JSON object instead, all layers in it.
+        out: folder for ``cost.json``, ``layers.csv`` and the chart ``cost.png``; None writes nothing.
+
+    Raises:
+        UserError: for all that the user can mend.
+    """
+    is_run = bool(arguments) and ("=" not in arguments[0] or Path(arguments[0]).is_dir())
+    cfg, counted = _of_run(arguments) if is_run else _of_overrides(arguments, outputs)
+    if is_run and outputs is not None:
+        raise UserError(f"--outputs {outputs}: a run is counted as it was trained")
+
+    from mobilevision.runs.costs import report
+
+    found = report.as_dict(cfg, counted)
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        report.show(found, layers=layers)
+    if out is not None:
+        report.write(found, Path(out), quiet=as_json)
+    return counted
+
+
+def _of_overrides(overrides: Sequence[str], outputs: int | None) -> tuple[DictConfig, Counted]:
+    cfg = compose(overrides, complete=False)
+
+    from mobilevision.runs.costs.classes import classes_of
+    from mobilevision.runs.costs.counting import cost_of
+    from mobilevision.runs.plugins import load_for
+
+    load_for(cfg)
+    if outputs is not None and cfg.head.get("outputs") is not None:
+        cfg.head.outputs = outputs
+    return cfg, cost_of(cfg, classes=classes_of(cfg, outputs))
+
+
+def _of_run(arguments: Sequence[str]) -> tuple[DictConfig, Counted]:
+    if len(arguments) > 1:
+        raise UserError(f"{arguments[1]}: a run is counted as it was trained; for another, name overrides alone")
+
+    from mobilevision.runs.folder import RunFolder
+    from mobilevision.runs.restore import load_config
+
+    folder = RunFolder.existing(arguments[0])
+    cfg = load_config(folder)
+
+    from mobilevision.runs.costs.classes import of_run
+    from mobilevision.runs.costs.counting import cost_of
+    from mobilevision.runs.plugins import load_for
+
+    load_for(cfg)
+    known: dict[str, Any] = of_run(folder)
+    height, width = known["resolution"]
+    if "weights" in cfg.backbone:
+        cfg.backbone.weights = None  # they may have gone, and the side is known
+    return cfg, cost_of(cfg, classes=len(known["classes"]), resolution=(height, width))

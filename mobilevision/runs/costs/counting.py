@@ -1,0 +1,106 @@
+"""From a composed config to its cost: backbone and head, built of shapes alone, traced once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+
+from mobilevision.cost import Cost, count
+from mobilevision.errors import UserError
+from mobilevision.heads import Head
+from mobilevision.runs.build import build_backbone, default_side, instantiate
+from mobilevision.runs.costs.presets import without_weights
+from mobilevision.spec import DataSpec
+
+if TYPE_CHECKING:
+    from mobilevision.backbones import Backbone
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A model's cost, and for what input and outputs it holds.
+
+    Attributes:
+        cost: of one picture.
+        backbone: what the backbone calls itself.
+        resolution: (height, width) of the input in pixels.
+        channels: of the input.
+        classes: classes that the head was made for; of a detector without background.
+    """
+
+    cost: Cost
+    backbone: str
+    resolution: tuple[int, int]
+    channels: int
+    classes: int
+
+
+def cost_of(cfg: DictConfig, *, classes: int, resolution: tuple[int, int] | None = None) -> Counted:
+    """Count what a config describes, without data, weights, loss or teacher; nothing takes memory.
+
+    A tenth of a second for a MobileNet. To count many, compose once and change values of a copy: composing takes
+    longer than counting.
+
+    Args:
+        cfg: composed; it is left as it is.
+        classes: how many the head tells apart; of a detector without background.
+        resolution: (height, width) of the input; None: ``data.resolution``, else what head or weights expect.
+
+    Raises:
+        UserError: head and backbone that do not fit, values that they refuse, or an input they do not run on.
+    """
+    bare = without_weights(cfg)
+    try:
+        return _counted(bare, classes, resolution, "meta")
+    except (NotImplementedError, RuntimeError):  # something, perhaps of a plugin, looks at values: let there be some
+        pass
+    try:
+        return _counted(bare, classes, resolution, "cpu")
+    except RuntimeError as error:
+        raise UserError(f"the model does not run on its input: {str(error).splitlines()[0]}") from error
+
+
+@final
+class Deployed(nn.Module):
+    """What of a task predicts: the backbone, as far as the head needs it, and the head.
+
+    Args:
+        backbone: it gives its last stage to a head that takes it, and loses what the head does without.
+        head: made for it.
+    """
+
+    def __init__(self, backbone: Backbone, head: Head) -> None:
+        super().__init__()
+        if head.needs.tail:
+            head.take_tail(backbone.split_tail())
+        backbone.keep(head.needs)
+        self.backbone, self.head = backbone, head
+
+    def forward(self, images: Tensor) -> Any:
+        """Raw outputs of pictures [B, C, H, W], uint8."""
+        return self.head(self.backbone(images, self.head.needs))
+
+
+def _counted(cfg: DictConfig, classes: int, resolution: tuple[int, int] | None, device: str) -> Counted:
+    """On the meta device there are shapes only; on another, a real model looks at a grey picture."""
+    with torch.device(device):
+        backbone = build_backbone(cfg)
+        name, channels, side = backbone.name, backbone.channels, default_side(cfg, backbone)
+        size = resolution or _pair(cfg.data.resolution) or (side, side)
+        spec = DataSpec(str(cfg.task.kind), tuple(map(str, range(classes))), channels, size)
+        head = instantiate(cfg.head, drop=("kinds",), backbone=backbone.spec, data=spec)
+    picture = torch.full((1, channels, *size), 128, dtype=torch.uint8, device=device)
+    return Counted(count(Deployed(backbone, head), picture), name, size, channels, classes)
+
+
+def _pair(value: Any) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    sides = OmegaConf.to_container(value) if not isinstance(value, int) else [value, value]
+    if not isinstance(sides, list) or len(sides) != 2 or min(sides) < 1:
+        raise UserError(f"data.resolution={value}: give a side or [height, width] in pixels")
+    return int(sides[0]), int(sides[1])
