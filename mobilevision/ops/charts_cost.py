@@ -24,8 +24,9 @@ def layers(rows: Sequence[Mapping[str, Any]], *, title: str = "") -> Image.Image
         title: above it.
     """
     figure, (compute, numbers, memory) = blank(9.0, 7.2, rows=(1, 1, 1))
-    kinds, legend = _colours(rows), {kind: _named(rows, kind) for kind in _colours(rows)}
+    colours, legend = _colours(rows), {row["kind"]: _named(rows, row["kind"]) for row in rows}
     rows = [row for row in rows if row["mult_adds"]]
+    kinds = {kind: colour for kind, colour in colours.items() if any(row["kind"] == kind for row in rows)}
     places = np.arange(len(rows))
     for axes, (key, label, unit) in zip((compute, numbers), _PANELS, strict=True):
         for kind, colour in kinds.items():
