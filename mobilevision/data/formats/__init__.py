@@ -8,8 +8,11 @@ from mobilevision.data.formats.celeba import CelebA
 from mobilevision.data.formats.cifar10 import Cifar10
 from mobilevision.data.formats.coco import Coco
 from mobilevision.data.formats.coco_json import CocoJson
+from mobilevision.data.formats.cub200 import Cub200
 from mobilevision.data.formats.drawn_faces import DrawnFaces
 from mobilevision.data.formats.drawn_identities import DrawnIdentities
+from mobilevision.data.formats.fgvc_aircraft import FgvcAircraft
+from mobilevision.data.formats.flowers102 import Flowers102
 from mobilevision.data.formats.folder import ImageFolder
 from mobilevision.data.formats.identities import Identities
 from mobilevision.data.formats.imagenet import ImageNet
@@ -18,6 +21,8 @@ from mobilevision.data.formats.oxford_pets import OxfordPets
 from mobilevision.data.formats.pairs import PairTable
 from mobilevision.data.formats.scenes import Scenes
 from mobilevision.data.formats.shapes import Shapes
+from mobilevision.data.formats.stanford_cars import StanfordCars
+from mobilevision.data.formats.stanford_dogs import StanfordDogs
 from mobilevision.data.formats.table import Csv
 from mobilevision.data.formats.voc import Voc
 from mobilevision.data.formats.voc_xml import VocXml
@@ -33,9 +38,12 @@ __all__ = [
     "Coco",
     "CocoJson",
     "Csv",
+    "Cub200",
     "DataFormat",
     "DrawnFaces",
     "DrawnIdentities",
+    "FgvcAircraft",
+    "Flowers102",
     "Identities",
     "ImageFolder",
     "ImageNet",
@@ -44,6 +52,8 @@ __all__ = [
     "Scenes",
     "Shapes",
     "Voc",
+    "StanfordCars",
+    "StanfordDogs",
     "VocXml",
     "YoloTxt",
 ]

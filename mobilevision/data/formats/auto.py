@@ -10,11 +10,16 @@ from mobilevision.data.formats.boxes_csv import BoxesCsv
 from mobilevision.data.formats.celeba import CelebA
 from mobilevision.data.formats.cifar10 import Cifar10
 from mobilevision.data.formats.coco_json import CocoJson
+from mobilevision.data.formats.cub200 import Cub200
+from mobilevision.data.formats.fgvc_aircraft import FgvcAircraft
+from mobilevision.data.formats.flowers102 import Flowers102
 from mobilevision.data.formats.folder import ImageFolder
 from mobilevision.data.formats.imagenet import ImageNet
 from mobilevision.data.formats.lfw import LFW
 from mobilevision.data.formats.oxford_pets import OxfordPets
 from mobilevision.data.formats.scan import has_pictures
+from mobilevision.data.formats.stanford_cars import StanfordCars
+from mobilevision.data.formats.stanford_dogs import StanfordDogs
 from mobilevision.data.formats.table import Csv
 from mobilevision.data.formats.voc_xml import VocXml
 from mobilevision.data.formats.yolo_txt import YoloTxt
@@ -59,6 +64,11 @@ def candidates() -> dict[str, DataFormat]:
     return {
         "cifar10": Cifar10(download=False),
         "oxford_pets": OxfordPets(download=False),
+        "stanford_dogs": StanfordDogs(),
+        "cub200": Cub200(),
+        "stanford_cars": StanfordCars(),
+        "fgvc_aircraft": FgvcAircraft(download=False),
+        "flowers102": Flowers102(download=False),
         "imagenet": ImageNet(),
         "celeba": CelebA(),
         "lfw": LFW(),

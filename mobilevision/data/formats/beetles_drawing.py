@@ -60,14 +60,14 @@ class _Beetle:
                 self._line([np.array([0.0, at]), knee, foot + self.rng.normal(0, 0.03, 2)], 0.05)
             bend = np.array([sign * (0.14 + 0.5 * antennae), -head - 0.35 * antennae])
             self._line([np.array([0.0, -head]), bend + self.rng.normal(0, 0.03, 2)], 0.035)
-        self._fill(regular(20, 0.24) + [0, -head + 0.08], self.limb)
-        self._fill(regular(36) * [width, 1.0], self.body)
-        self._fill(regular(24) * [width * 0.62, 0.22] + [0, -0.78], self.limb)
+        self._fill(regular(20, 0.24, (0.0, -head + 0.08)), self.limb)
+        self._fill(regular(36) * np.array([width, 1.0]), self.body)
+        self._fill(regular(24) * np.array([width * 0.62, 0.22]) + np.array([0.0, -0.78]), self.limb)
         self._line([np.array([0.0, -0.6]), np.array([0.0, 1.0])], 0.03)
         height = self.rng.uniform(-0.1, 0.3)
         for sign in (-1, 1):
             for points, filled in mark():
-                self._fill(points + [sign * width * 0.5, height], self.ink if filled else self.body)
+                self._fill(points + np.array([sign * width * 0.5, height]), self.ink if filled else self.body)
 
     def _fill(self, points: Points, colour: NDArray[np.int64]) -> None:
         placed = points @ self.spin.T + self.centre

@@ -17,6 +17,20 @@ from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
 
 TOP = "oxford-iiit-pet"  # torchvision's folder
+CATS = [
+    "abyssinian",
+    "bengal",
+    "birman",
+    "bombay",
+    "british_shorthair",
+    "egyptian_mau",
+    "maine_coon",
+    "persian",
+    "ragdoll",
+    "russian_blue",
+    "siamese",
+    "sphynx",
+]
 LISTS = {"train": "trainval.txt", "test": "test.txt"}
 
 
@@ -24,7 +38,7 @@ LISTS = {"train": "trainval.txt", "test": "test.txt"}
 class OxfordPets(DataFormat):
     """Reads ``images/Breed_123.jpg`` with ``annotations/trainval.txt`` and ``test.txt``, or an image folder of it.
 
-    The breed is in the file's name. Without the lists all pictures are one split.
+    The breed is in the file's name; breeds are grouped by species. Without the lists all pictures are one split.
 
     Args:
         download: fetch it where it is missing.
@@ -51,13 +65,13 @@ class OxfordPets(DataFormat):
         folder = ImageFolder()
         if not (_base(root) / "images").is_dir():
             if folder.claims(root):
-                return folder.read(root=root, kind=kind, channels=channels, seed=seed)
+                return _grouped(folder.read(root=root, kind=kind, channels=channels, seed=seed))
             if not self.download:
                 raise UserError(f"data.root={root}: Oxford-IIIT Pet is not there; put there {self.expected}")
             from torchvision.datasets import OxfordIIITPet
 
             fetch("Oxford-IIIT Pet", OxfordIIITPet, root, self.expected)
-        return _read(_base(root), channels)
+        return _grouped(_read(_base(root), channels))
 
 
 def _base(root: Path) -> Path:
@@ -89,6 +103,14 @@ def _read(base: Path, channels: int) -> Splits:
     for split, paths in found.items():
         targets = np.array([number_of[_breed(path)] for path in paths], dtype=np.int64)
         setattr(splits, split, FileRecords(paths=paths, targets=targets, channels=channels, root=base / "images"))
+    return splits
+
+
+def _grouped(splits: Splits) -> Splits:
+    """With the species of each breed; of names that are no breeds of the set nobody knows it."""
+    named = {name: name.lower().replace(" ", "_") for name in splits.classes}
+    if any(name in CATS for name in named.values()):
+        splits.groups = {name: "cat" if breed in CATS else "dog" for name, breed in named.items()}
     return splits
 
 

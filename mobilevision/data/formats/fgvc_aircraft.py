@@ -1,0 +1,108 @@
+"""FGVC-Aircraft: 10,000 photos of 100 variants of 70 families by 30 manufacturers (Maji et al. 2013, arXiv 1306.5151)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar, Literal, final
+
+from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.formats.download import fetch
+from mobilevision.data.formats.folder import ImageFolder
+from mobilevision.data.formats.listed import Listed, Row, check_crop, corners
+from mobilevision.data.records import Box, Splits
+from mobilevision.errors import UserError
+
+TOP = "fgvc-aircraft-2013b"  # torchvision's folder
+LEVELS = ("variant", "family", "manufacturer")
+SPLITS = ("train", "val", "test")
+
+
+@final
+class FgvcAircraft(DataFormat):
+    """Reads ``data/images/`` and its lists, or an image folder of it; downloads it where neither is there.
+
+    Classes are grouped by manufacturer, from the lists themselves.
+
+    Args:
+        level: what is to be told apart: ``variant`` (100), ``family`` (70) or ``manufacturer`` (30).
+        crop: ``box`` cuts out the aircraft, by ``images_box.txt``; None takes the pictures whole, the line at their
+            foot that names the photographer included.
+        download: fetch it where it is missing.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("class",)
+    expected: ClassVar[str] = (
+        "the folder of FGVC-Aircraft with data/images/ and data/images_variant_train.txt (unpack"
+        " fgvc-aircraft-2013b.tar.gz), or train/VARIANT/ and test/VARIANT/ with pictures"
+    )
+
+    def __init__(
+        self,
+        *,
+        level: Literal["variant", "family", "manufacturer"] = "variant",
+        crop: Literal["box"] | None = None,
+        download: bool = True,
+    ) -> None:
+        check_crop(crop)
+        if level not in LEVELS:
+            raise UserError(f"data.format.level={level}: must be {', '.join(LEVELS[:-1])} or {LEVELS[-1]}")
+        self.level, self.crop, self.download = level, crop, download
+
+    def claims(self, root: Path) -> bool:
+        """Whether its lists lie there."""
+        return (_base(root) / "images_variant_train.txt").is_file()
+
+    def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
+        """See :class:`DataFormat`."""
+        if root is None:
+            self.place(root)
+        assert root is not None
+        if not self.claims(root):
+            folder = ImageFolder()
+            if folder.claims(root):
+                return folder.read(root=root, kind=kind, channels=channels, seed=seed)
+            if not self.download:
+                raise UserError(f"data.root={root}: FGVC-Aircraft is not there; put there {self.expected}")
+            from torchvision.datasets import FGVCAircraft as Torchvision
+
+            fetch("FGVC-Aircraft", Torchvision, root, self.expected)
+        return self._read(_base(root), channels)
+
+    def _read(self, base: Path, channels: int) -> Splits:
+        boxes = dict(_boxes(base / "images_box.txt")) if self.crop else {}
+        listed = Listed(base / "images")
+        groups = {}
+        for split in SPLITS:
+            makers = {key: name for _, key, name in _rows(base / f"images_manufacturer_{split}.txt")}
+            path = base / f"images_{self.level}_{split}.txt"
+            for number, key, name in _rows(path):
+                listed.add(split, Row(f"{key}.jpg".encode(), name, boxes.get(key)), f"{path.name}:{number}")
+                groups[name] = makers.get(key, "")
+        splits = listed.splits(channels=channels, crop=self.crop)
+        splits.groups = {} if self.level == "manufacturer" or "" in groups.values() else groups
+        splits.notes.append(f"FGVC-Aircraft, {self.level}" + ", aircraft cut out" * bool(self.crop))
+        return splits
+
+
+def _base(root: Path) -> Path:
+    inner = root / TOP if (root / TOP).is_dir() else root
+    return inner / "data" if (inner / "data").is_dir() else inner
+
+
+def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
+    """(line, picture, class) of a list; of none where the list is not there."""
+    if path.is_file():
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            key, _, name = line.strip().partition(" ")
+            if name:
+                yield number, key, name
+
+
+def _boxes(path: Path) -> Iterator[tuple[str, Box]]:
+    """Picture -> box; the file counts pixels from 1, the last one included."""
+    if not path.is_file():
+        raise UserError(f"data.format.crop=box: no {path.name} in {path.parent}; unpack it, or set it to null")
+    for _, key, rest in _rows(path):
+        left, top, right, bottom = map(float, rest.split())
+        yield key, corners(left - 1, top - 1, right, bottom)

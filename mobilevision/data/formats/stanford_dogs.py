@@ -1,0 +1,88 @@
+"""Stanford Dogs: 20,580 photos of 120 breeds (Khosla et al. 2011), the paper's fine-grained set."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import ClassVar, Literal, final
+from xml.etree import ElementTree
+
+from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.formats.folder import ImageFolder
+from mobilevision.data.formats.listed import Listed, Row, check_crop, column, corners, mat
+from mobilevision.data.formats.scan import folders, pictures
+from mobilevision.data.records import Box, Splits
+
+LISTS = {"train": "train_list.mat", "test": "test_list.mat"}
+
+
+@final
+class StanfordDogs(DataFormat):
+    """Reads ``Images/WNID-breed/`` with ``train_list.mat`` and ``test_list.mat``, or an image folder of it.
+
+    12,000 photos are train and 8,580 test. Without the lists all pictures are one split. Breeds are in the order of
+    their WNIDs, which is that of the lists' numbers.
+
+    Args:
+        crop: ``box`` cuts out the dog, by ``Annotation/``: of several the largest; None takes the pictures whole.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("class",)
+    expected: ClassVar[str] = (
+        "the folder of Stanford Dogs, with Images/, train_list.mat and test_list.mat (unpack images.tar, lists.tar and,"
+        " for boxes, annotation.tar of vision.stanford.edu/aditya86/ImageNetDogs), or train/BREED/ and test/BREED/"
+    )
+
+    def __init__(self, *, crop: Literal["box"] | None = None) -> None:
+        check_crop(crop)
+        self.crop = crop
+
+    def claims(self, root: Path) -> bool:
+        """Whether its folders of WNIDs and breeds lie there."""
+        images = root / "Images"
+        return images.is_dir() and any(name.startswith(b"n0") and b"-" in name for name in folders(images)[:5])
+
+    def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
+        """See :class:`DataFormat`."""
+        root = self.place(root)
+        if not self.claims(root):
+            return ImageFolder().read(root=root, kind=kind, channels=channels, seed=seed)
+        listed = Listed(root / "Images")
+        lists = {split: path for split, name in LISTS.items() if (path := _list(root, name)) is not None}
+        for split, path in lists.items():
+            for place, name in enumerate(column(mat(path, self.expected), "file_list", path)):
+                listed.add(split, self._row(root, os.fsencode(str(name))), f"{path.name}:{place + 1}")
+        if not lists:
+            for found in pictures(os.fsencode(root / "Images"), b""):
+                listed.add("train", self._row(root, found), os.fsdecode(found))
+        breeds = [_breed(os.fsdecode(name)) for name in folders(root / "Images")]
+        splits = listed.splits(channels=channels, crop=self.crop, classes=breeds)
+        splits.whole = not lists
+        splits.notes.append(
+            "Stanford Dogs" + ("" if lists else " without its lists") + (", dogs cut out" * bool(self.crop))
+        )
+        return splits
+
+    def _row(self, root: Path, path: bytes) -> Row:
+        folder, _, name = os.fsdecode(path).partition("/")
+        box = _largest(root / "Annotation" / folder / Path(name).stem) if self.crop else None
+        return Row(path, _breed(folder), box)
+
+
+def _list(root: Path, name: str) -> Path | None:
+    return next((place for place in (root / name, root / "lists" / name) if place.is_file()), None)
+
+
+def _breed(folder: str) -> str:
+    """``n02085620-Chihuahua`` is a Chihuahua."""
+    return folder.partition("-")[2] or folder
+
+
+def _largest(annotation: Path) -> Box | None:
+    """The largest box of an annotation in the form of Pascal VOC; None where there is none, or none that is whole."""
+    try:
+        found = ElementTree.parse(annotation).iter("bndbox")
+        boxes = [corners(*(float(box.findtext(key, "")) for key in ("xmin", "ymin", "xmax", "ymax"))) for box in found]
+    except (OSError, ElementTree.ParseError, ValueError):
+        return None
+    return max(boxes, key=lambda box: box[2] * box[3], default=None)
