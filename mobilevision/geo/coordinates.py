@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 _ABSENT = {"", "-", "na", "n/a", "nan", "none", "null"}
-_MANY = 0.1  # share of latitudes beyond a pole above which it is not a typing error any more
+_MANY, _FEW = 0.1, 3  # share and number of latitudes beyond a pole from which on they are not slips any more
 
 
 @final
@@ -141,7 +141,7 @@ def _swapped(latitude: NDArray[np.float64], longitude: NDArray[np.float64]) -> s
     if not len(latitude):
         return ""
     outside, otherwise = (int(_beyond(*pair).sum()) for pair in ((latitude, longitude), (longitude, latitude)))
-    if outside <= _MANY * len(latitude) or otherwise > _MANY * outside:
+    if outside < max(_MANY * len(latitude), _FEW) or otherwise > _MANY * outside:
         return ""
     return (
         f"latitude and longitude seem swapped: {outside / len(latitude):.0%} of the latitudes lie beyond 90 degrees,"

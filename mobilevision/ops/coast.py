@@ -24,7 +24,7 @@ class Outline(NamedTuple):
 
     Attributes:
         land: True for land and islands in lakes, False for lakes and ponds on islands.
-        area: of all inside, km^2.
+        area: of all inside, km^2; of the whole for the two halves that the antimeridian cuts land into.
         latitude: float32 [P], degrees.
         longitude: float32 [P], degrees.
     """

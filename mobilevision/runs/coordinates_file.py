@@ -119,8 +119,8 @@ def _numbers(
 
 
 def _chunks(reader: Any) -> Iterator[tuple[list[list[str]], list[int]]]:
-    """Rows that are not empty, with their lines."""
-    numbered = ((row, reader.line_num) for row in reader if any(row))
+    """Rows with their lines, without blank lines."""
+    numbered = ((row, reader.line_num) for row in reader if len(row) > 1 or any(map(str.strip, row)))
     while chunk := list(islice(numbered, _CHUNK)):
         yield [row for row, _ in chunk], [line for _, line in chunk]
 
