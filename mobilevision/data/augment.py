@@ -44,7 +44,7 @@ class Augment:
         UserError: bounds or probabilities that make no sense.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("class", "attributes", "identity")
+    kinds: ClassVar[tuple[str, ...]] = ("class", "attributes", "identity", "coordinate")
 
     def __init__(
         self,

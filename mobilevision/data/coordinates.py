@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +15,11 @@ from torch import Tensor
 
 from mobilevision.data.records import Records, Splits
 from mobilevision.errors import UserError
-from mobilevision.geo.partition import Cells, adaptive, fixed, oracle
+from mobilevision.geo.partition import FINEST, Cells, adaptive, fixed, oracle, scaled
 
 Degrees = NDArray[np.float64]
 NOWHERE = -1
 """Cell of a picture that lies in none."""
-_LEAST, _MOST = 3, 10  # photos of a cell: fewer teach nothing, however few there are in all
 
 
 @final
@@ -74,11 +72,11 @@ class CellOptions:
     Attributes:
         file: a file of ``mobilevision cells``, instead of cells made of the training photos.
         level: all cells of this level of S2, 0 to 30, instead of cells by the density of photos.
-        most: a cell with more photos is cut into four; None takes the square root of the number of photos, which of
-            PlaNet's 91 million is about its 10,000.
-        least: a cell with fewer photos is dropped; None takes a 200th of ``most`` as PlaNet does, at least 3.
+        most: a cell with more photos is cut into four; None chooses by the number of photos, see
+            :func:`mobilevision.geo.partition.scaled`.
+        least: a cell with fewer photos is dropped; None likewise.
         coarsest: level of the largest cells.
-        finest: level of the smallest ones; 13 is about a kilometre across.
+        finest: level of the smallest ones; 16 is some 150 m across.
     """
 
     file: str | None = None
@@ -86,7 +84,7 @@ class CellOptions:
     most: int | None = None
     least: int | None = None
     coarsest: int = 0
-    finest: int = 13
+    finest: int = FINEST
 
     def cut(self, places: Degrees) -> Cells:
         """The cells of training photos, float64 [n, 2].
@@ -96,8 +94,9 @@ class CellOptions:
         """
         if self.file is not None:
             return read_cells(self.file)
-        most = self.most or max(_MOST, round(math.sqrt(len(places))))
-        least = min(max(_LEAST, most // 200), most) if self.least is None else self.least
+        usual_most, usual_least = scaled(len(places))
+        most = usual_most if self.most is None else self.most
+        least = min(usual_least, most) if self.least is None else self.least
         try:
             if self.level is not None:
                 return fixed(*places.T, level=self.level, least=least)

@@ -1,0 +1,144 @@
+"""Where a picture was taken: PlaNet with a small body (arXiv 1602.05314; arXiv 1704.04861, section 4.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mobilevision.geo import s2
+from mobilevision.geo.cells import Cells
+from mobilevision.geo.distance import directions, haversine, unit_vectors
+from mobilevision.metrics import TaskMetric
+from mobilevision.metrics.geolocation import GeolocationMetrics
+from mobilevision.ops.charts_geolocation import shares
+from mobilevision.ops.charts_places import prediction_map
+from mobilevision.ops.draw_places import Area, Place, located, words
+from mobilevision.ops.world_map import around
+from mobilevision.spec import Emits
+from tasks.base import Batch, Stage, Task
+
+_DRAWN = 60  # cells on a map, the most probable ones
+_FAINT = 0.01  # of the most probable cell's probability: less is not drawn
+
+
+@final
+class Geolocalization(Task):
+    """A softmax over cells of Earth, which become a coordinate; measured in kilometres.
+
+    Args:
+        answer: ``cell``, the photo centre of the most probable cell, or ``mean``, the mean on the sphere of the most
+            probable ones' centres, weighted by their probabilities: nearer on average, but perhaps between two places.
+        top: how many cells ``mean`` takes.
+        places: how many of the most probable places are told.
+        parts: as in :class:`Task`.
+    """
+
+    kind: ClassVar[str] = "coordinate"
+    primary: ClassVar[str] = "mean_within"
+    emits: ClassVar[Emits | None] = "softmax"
+
+    def __init__(
+        self, *, answer: Literal["cell", "mean"] = "cell", top: int = 5, places: int = 5, **parts: Any
+    ) -> None:
+        self.cells = Cells.from_dict(parts["data"].cells)
+        super().__init__(**parts)
+        self.answer, self.top, self.places = answer, max(1, top), max(1, places)
+        self.centres = unit_vectors(self.cells.latitude, self.cells.longitude)
+
+    def decode(self, outputs: Tensor) -> dict[str, Tensor]:
+        """Predictions of logits [B, K].
+
+        Returns:
+            ``probabilities`` float [B, K]; ``cells`` int64 [B, k], the most probable first; ``coordinate`` float64
+            [B, 2], degrees, on the CPU: not every accelerator knows float64.
+        """
+        probabilities = outputs.float().softmax(dim=1)
+        most = min(max(self.top, self.places, 5), probabilities.shape[1])
+        shares, cells = probabilities.topk(most, dim=1)
+        return {
+            "probabilities": probabilities,
+            "cells": cells,
+            "coordinate": self._coordinate(shares.cpu().double(), cells.cpu()),
+        }
+
+    def configure_metrics(self) -> TaskMetric:
+        """As in :class:`Task`."""
+        return GeolocationMetrics(cells=self.data_spec.cells)
+
+    def describe(self, prediction: Mapping[str, Tensor]) -> dict[str, Any]:
+        """``found`` in words, ``latitude`` and ``longitude``, and ``places``: the most probable ones."""
+        latitude, longitude = prediction["coordinate"].tolist()
+        places = [
+            {"latitude": round(place[0], 5), "longitude": round(place[1], 5), "probability": round(share, 4)}
+            for place, share in self._candidates(prediction)
+        ]
+        return {
+            "found": f"{words((latitude, longitude))} ({places[0]['probability']:.2f})",
+            "latitude": round(latitude, 5),
+            "longitude": round(longitude, 5),
+            "places": places,
+        }
+
+    def draw(self, image: Any, prediction: Mapping[str, Tensor], target: Any = None) -> Any:
+        """The picture beside a map of the probabilities, with the answer, the most probable places and the truth."""
+        answer = _place(prediction["coordinate"])
+        truth = None if target is None else _place(target["coordinate"])
+        return located(
+            image,
+            answer=answer,
+            candidates=self._candidates(prediction),
+            areas=self._areas(prediction["probabilities"]),
+            truth=truth,
+            distance=None if truth is None else float(haversine(*answer, *truth)),
+            window=around((self.cells.latitude, self.cells.longitude)),
+        )
+
+    def truth(self, target: Any) -> str:
+        """Latitude and longitude in degrees."""
+        return " ".join(f"{degrees:.5f}" for degrees in target["coordinate"].tolist())
+
+    def figures(self, stage: Stage) -> dict[str, Any]:
+        """``answers``: truth and answers on a map; ``shares``: found within each radius, against guessing."""
+        tables = self.tables(stage)
+        rows = tables.get("answers")
+        if not rows:
+            return {}
+        truth, answer = (
+            tuple(np.array([row[f"{prefix}{name}"] for row in rows]) for name in ("latitude", "longitude"))
+            for prefix in ("", "answer_")
+        )
+        return {"answers": prediction_map(truth, answer), "shares": shares(tables["radii"])}
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """As Lightning does it, but coordinates stay on the CPU: they are float64, which not every device knows."""
+        target = batch["target"]
+        moved: Batch = super().transfer_batch_to_device({**batch, "target": target["cell"]}, device, dataloader_idx)
+        return {**moved, "target": {"coordinate": target["coordinate"], "cell": moved["target"]}}
+
+    def _coordinate(self, shares: Tensor, cells: Tensor) -> Tensor:
+        """Float64 [B, 2] from probabilities and cells [B, k], the most probable first."""
+        number = self.top if self.answer == "mean" else 1
+        weights = shares[:, :number].numpy()
+        vectors = (self.centres[:, cells[:, :number].numpy()] * weights).sum(axis=-1)
+        return torch.from_numpy(np.stack(directions(vectors), axis=-1))
+
+    def _candidates(self, prediction: Mapping[str, Tensor]) -> list[tuple[Place, float]]:
+        cells = prediction["cells"][: self.places].tolist()
+        shares = prediction["probabilities"][prediction["cells"][: self.places]].tolist()
+        places = ((float(self.cells.latitude[cell]), float(self.cells.longitude[cell])) for cell in cells)
+        return list(zip(places, shares, strict=True))
+
+    def _areas(self, probabilities: Tensor) -> list[Area]:
+        shares, cells = (each.cpu().numpy() for each in probabilities.topk(min(_DRAWN, len(probabilities))))
+        shown = cells[shares >= _FAINT * shares[0]]
+        latitude, longitude = s2.corners(self.cells.ids[shown], points=4)
+        return [Area(*area) for area in zip(latitude, longitude, shares.tolist(), strict=False)]
+
+
+def _place(coordinate: Tensor) -> Place:
+    latitude, longitude = coordinate.tolist()
+    return latitude, longitude
