@@ -19,6 +19,7 @@ from mobilevision.data.formats.imagenet import ImageNet
 from mobilevision.data.formats.lfw import LFW
 from mobilevision.data.formats.oxford_pets import OxfordPets
 from mobilevision.data.formats.pairs import PairTable
+from mobilevision.data.formats.places import Places
 from mobilevision.data.formats.scenes import Scenes
 from mobilevision.data.formats.shapes import Shapes
 from mobilevision.data.formats.stanford_cars import StanfordCars
@@ -49,6 +50,7 @@ __all__ = [
     "ImageNet",
     "OxfordPets",
     "PairTable",
+    "Places",
     "Scenes",
     "Shapes",
     "Voc",
