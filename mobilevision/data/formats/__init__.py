@@ -53,9 +53,9 @@ __all__ = [
     "Places",
     "Scenes",
     "Shapes",
-    "Voc",
     "StanfordCars",
     "StanfordDogs",
+    "Voc",
     "VocXml",
     "YoloTxt",
 ]

@@ -1,4 +1,4 @@
-"""FGVC-Aircraft: 10,000 photos of 100 variants of 70 families by 30 manufacturers (Maji et al. 2013, arXiv 1306.5151)."""
+"""FGVC-Aircraft: 10,000 photos of 100 variants, 70 families, 30 manufacturers (Maji et al. 2013, arXiv 1306.5151)."""
 
 from __future__ import annotations
 

@@ -29,7 +29,8 @@ class Flowers102(DataFormat):
 
     kinds: ClassVar[tuple[str, ...]] = ("class",)
     expected: ClassVar[str] = (
-        f"jpg/ (of 102flowers.tgz), {LABELS} and {IDS} of Oxford Flowers 102, or train/KIND/ and test/KIND/ with pictures"
+        f"jpg/ (of 102flowers.tgz), {LABELS} and {IDS} of Oxford Flowers 102, or train/KIND/ and test/KIND/ with"
+        " pictures"
     )
 
     def __init__(self, *, download: bool = True) -> None:

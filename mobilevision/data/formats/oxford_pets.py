@@ -17,20 +17,8 @@ from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
 
 TOP = "oxford-iiit-pet"  # torchvision's folder
-CATS = [
-    "abyssinian",
-    "bengal",
-    "birman",
-    "bombay",
-    "british_shorthair",
-    "egyptian_mau",
-    "maine_coon",
-    "persian",
-    "ragdoll",
-    "russian_blue",
-    "siamese",
-    "sphynx",
-]
+CATS = {"abyssinian", "bengal", "birman", "bombay", "british_shorthair", "egyptian_mau", "maine_coon", "persian"}
+CATS |= {"ragdoll", "russian_blue", "siamese", "sphynx"}
 LISTS = {"train": "trainval.txt", "test": "test.txt"}
 
 
