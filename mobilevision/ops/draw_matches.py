@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from mobilevision.ops.draw import captioned, contact_sheet
+from mobilevision.ops.draw import INK, PAPER, captioned, contact_sheet, cut, font
 
 _SIDE = 192
 _GAP, _GROUND = 8, "#f3f4f6"
@@ -63,4 +63,22 @@ def pairs(rows: Sequence[tuple[Any, Any, str, bool]], *, columns: int = 4) -> Im
     for place, cell in enumerate(cells):
         row, column = divmod(place, columns)
         sheet.paste(cell, (_GAP + column * width, _GAP + row * height))
+    return sheet
+
+
+def beside(left: Image.Image, right: Image.Image, title: str) -> Image.Image:
+    """Two pictures at one height under a line of text.
+
+    Args:
+        left: the first; its height is that of both.
+        right: the second.
+        title: the line; cut with an ellipsis where it is too long.
+    """
+    scaled = right.resize((max(1, round(right.width * left.height / right.height)), left.height))
+    size = max(12, left.width // 18)
+    top, face = 2 * size, font(size)
+    sheet = Image.new("RGB", (left.width + _GAP + scaled.width, top + left.height), PAPER)
+    ImageDraw.Draw(sheet).text((size // 2, top // 2), cut(title, face, sheet.width - size), INK, face, anchor="lm")
+    sheet.paste(left, (0, top))
+    sheet.paste(scaled, (left.width + _GAP, top))
     return sheet

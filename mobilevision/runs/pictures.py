@@ -17,6 +17,7 @@ from torch import Tensor
 from mobilevision.data.geometry import Affine, Frame, frame
 from mobilevision.data.loader import BatchSource
 from mobilevision.ops.draw import to_picture
+from mobilevision.runs.confused import draw_confused
 from mobilevision.runs.folder import write_json, write_text
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Sample:
 def write_pictures(task: Any, data: DataModule, folder: RunFolder, *, count: int = 16, limit: int = 5000) -> list[Path]:
     """Write ``predictions/predictions.csv`` and ``count`` pictures: the worst by loss, and others drawn at random.
 
+    Of classes also the most confused pairs, see :mod:`mobilevision.runs.confused`.
+
     Args:
         task: a :class:`tasks.base.Task`; stays on its device, and in its mode when this returns.
         data: set up; test is taken, or val where there is no test.
@@ -58,6 +61,9 @@ def write_pictures(task: Any, data: DataModule, folder: RunFolder, *, count: int
         samples = sorted(predictions(task, source, batch=data.batch_size, limit=limit), key=lambda s: -s.loss)
         chosen = choose(samples, count)
         files = draw_pictures(task, source, chosen, folder.predictions)
+        files += draw_confused(
+            samples, folder.predictions, lambda index: drawn(task, source, index)[0], source.records.name
+        )
     _write_rows(folder.predictions / "predictions.csv", source, samples, chosen)
     return [folder.predictions / name for name in files]
 
@@ -102,16 +108,22 @@ def draw_pictures(task: Any, source: BatchSource, chosen: dict[str, Sample], fol
         old.unlink()
     outlined: dict[str, Any] = {}
     for name, sample in chosen.items():
-        batch = source.__getitems__([(0, sample.index)])
-        prediction = at(task.predict(batch["image"].to(task.device)), 0)
-        pixels, shown = view(source, sample.index)
-        placed = [task.locate(values, shown) for values in (prediction, at(batch["target"], 0))]
-        task.draw(pixels, *placed).save(folder / name, optimize=True)
+        picture, pixels, placed = drawn(task, source, sample.index)
+        picture.save(folder / name, optimize=True)
         if layers := task.outlines(*placed):
             outlined[name] = layers
             to_picture(pixels, at_least=0).save(plain / name, optimize=True)
     write_json(plain / "outlines.json", outlined)
     return list(chosen)
+
+
+def drawn(task: Any, source: BatchSource, index: int) -> tuple[Any, np.ndarray[Any, np.dtype[np.uint8]], list[Any]]:
+    """A sample with its prediction and its truth on it; its pixels; and prediction and truth as they lie in these."""
+    batch = source.__getitems__([(0, index)])
+    prediction = at(task.predict(batch["image"].to(task.device)), 0)
+    pixels, shown = view(source, index)
+    placed = [task.locate(values, shown) for values in (prediction, at(batch["target"], 0))]
+    return task.draw(pixels, *placed), pixels, placed
 
 
 def view(source: BatchSource, index: int) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], Affine]:

@@ -110,13 +110,20 @@ def _pictures(folder: Path) -> dict[str, list[dict[str, Any]]]:
     if not path.is_file():
         return {}
     groups: dict[str, list[dict[str, Any]]] = {}
-    with path.open(newline="", encoding="utf-8") as file:
-        drawn = [row for row in csv.DictReader(file) if row.get("picture") and (folder / row["picture"]).is_file()]
+    listed = [row for table in (path, folder / "confused.csv") for row in _rows(table)]
+    drawn = [row for row in listed if row.get("picture") and (folder / row["picture"]).is_file()]
     for row in sorted(drawn, key=lambda row: row["picture"]):
         group = row["picture"].partition("_")[0]
         path = folder / row["picture"]
         groups.setdefault(group, []).append({**row, "data": _embed(path, side=320), "wide": _is_wide(path)})
     return {name: groups[name] for name in sorted(groups, reverse=True)}
+
+
+def _rows(table: Path) -> list[dict[str, Any]]:
+    if not table.is_file():
+        return []
+    with table.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def _is_wide(path: Path) -> bool:
