@@ -18,6 +18,9 @@ LEVELS = 30
 _SIDE = 1 << LEVELS  # leaf cells along a side of a face
 _CHUNK = 1 << 15  # places at once: what a step makes stays in the cache
 _ONE = np.uint64(1)
+# For each face the axis (0 is x) that columns and that rows run along, and which way where the face looks outwards.
+_COLUMNS = np.array([1, 0, 0, 2, 2, 1]), np.array([1.0, -1, -1, 1, 1, -1])
+_ROWS = np.array([2, 2, 1, 1, 0, 0]), np.array([1.0, 1, -1, 1, -1, -1])
 _EVEN = np.uint64(0x1555555555555555)  # where the 1 at the end of an id may stand
 
 Ids = NDArray[np.uint64]
@@ -176,13 +179,12 @@ def _ends(cells: Ids) -> Ids:
 
 def _faces(xyz: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """The face of the cube that each point lies on, and the column and row of its leaf there."""
-    x, y, z = xyz
     ax, ay, az = np.abs(xyz)
     axis = np.where(ax > ay, np.where(ax > az, 0, 2), np.where(ay > az, 1, 2))
-    depth = np.choose(axis, (x, y, z))
-    face = np.where(depth < 0, axis + 3, axis)
-    u = np.choose(face, (y, -x, -x, z, z, -y)) / depth
-    v = np.choose(face, (z, z, -y, y, -x, -x)) / depth
+    flat, places = xyz.ravel(), np.arange(len(ax))
+    depth = flat[axis * len(ax) + places]
+    face = axis + 3 * (depth < 0)
+    u, v = (sign[face] * flat[across[face] * len(ax) + places] / depth for across, sign in (_COLUMNS, _ROWS))
     return face, _leaves(u), _leaves(v)
 
 
