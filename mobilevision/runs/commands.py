@@ -130,6 +130,23 @@ def cost(
     work(arguments or [], outputs=outputs, layers=layers, as_json=as_json, out=out)
 
 
+@app.command(short_help="The MobileNet paper's tables beside what is counted now.")
+def paper(
+    table: Annotated[int | None, typer.Option(help="One table, 1 to 14, instead of all.")] = None,
+    results: Annotated[str | None, typer.Option(help="Folder with runs; what they reached stands beside.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead, our counts exact.")] = False,
+) -> None:
+    """Print tables 1 to 14 of arXiv 1704.04861: the paper's figure, ours counted now, the difference.
+
+    Example: mobilevision paper --table 13
+
+    Example: mobilevision paper --results outputs
+    """
+    from mobilevision.runs.paper.command import paper as work
+
+    work(number=table, as_json=as_json, results=results)
+
+
 @app.command("check-data", short_help="Find bad files and duplicates in a data set.")
 def check_data(
     overrides: Annotated[list[str] | None, typer.Argument(help="As for a training.")] = None,

@@ -1,0 +1,1 @@
+"""The tables of arXiv 1704.04861 beside what is counted now: ``mobilevision paper``."""
