@@ -176,7 +176,7 @@ def _describe(splits: Splits, cells: Cells) -> None:
         if name == "train" or not len(records):
             continue
         reached = oracle(cells, *records.targets.places.T)
-        shares = ", ".join(f"{share:.3f} within {radius:,} km" for radius, share in reached.items())
+        radii, shares = " / ".join(map(str, reached)), " / ".join(f"{share:.2f}" for share in reached.values())
         outside = np.count_nonzero(records.targets.cells == NOWHERE)
-        missed = f"; {outside:,} photos lie in no cell" if outside else ""
-        splits.notes.append(f"{name}: with the right cell always found, {shares}{missed}")
+        missed = f"; {outside:,} of {len(records):,} lie in no cell" if outside else ""
+        splits.notes.append(f"{name}: the right cell's centre is within {radii} km of {shares}{missed}")

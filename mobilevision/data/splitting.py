@@ -127,5 +127,7 @@ def _spread(strata: NDArray[np.int64], fraction: float, rng: np.random.Generator
 
 
 def _note(split: str, fraction: float, seed: int, records: Records) -> str:
-    how = "class-balanced" if records.groups is None else f"{len(np.unique(records.groups))} whole groups"
+    how = "from all regions" if isinstance(records.targets, CoordinateTargets) else "class-balanced"
+    if records.groups is not None:
+        how = f"{len(np.unique(records.groups))} whole groups"
     return f"no {split}: {fraction * 100:g} % of train ({len(records)}), {how}, data.seed={seed}"

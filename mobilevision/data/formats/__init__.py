@@ -14,7 +14,9 @@ from mobilevision.data.formats.drawn_identities import DrawnIdentities
 from mobilevision.data.formats.fgvc_aircraft import FgvcAircraft
 from mobilevision.data.formats.flowers102 import Flowers102
 from mobilevision.data.formats.folder import ImageFolder
+from mobilevision.data.formats.gps import Gps
 from mobilevision.data.formats.identities import Identities
+from mobilevision.data.formats.im2gps import Im2Gps
 from mobilevision.data.formats.imagenet import ImageNet
 from mobilevision.data.formats.lfw import LFW
 from mobilevision.data.formats.oxford_pets import OxfordPets
@@ -45,7 +47,9 @@ __all__ = [
     "DrawnIdentities",
     "FgvcAircraft",
     "Flowers102",
+    "Gps",
     "Identities",
+    "Im2Gps",
     "ImageFolder",
     "ImageNet",
     "OxfordPets",

@@ -14,6 +14,8 @@ from mobilevision.data.formats.cub200 import Cub200
 from mobilevision.data.formats.fgvc_aircraft import FgvcAircraft
 from mobilevision.data.formats.flowers102 import Flowers102
 from mobilevision.data.formats.folder import ImageFolder
+from mobilevision.data.formats.gps import Gps
+from mobilevision.data.formats.im2gps import Im2Gps
 from mobilevision.data.formats.imagenet import ImageNet
 from mobilevision.data.formats.lfw import LFW
 from mobilevision.data.formats.oxford_pets import OxfordPets
@@ -31,15 +33,17 @@ BOXES = (
     " with the pictures"
 )
 
+PLACES = "a CSV path,latitude,longitude with the pictures, or a folder of photos with GPS in their EXIF"
+
 
 @final
 class Auto(DataFormat):
     """Takes the first format that claims the place, and says in the notes which one."""
 
-    kinds: ClassVar[tuple[str, ...]] = ("class", "attributes", "boxes", "identity")
+    kinds: ClassVar[tuple[str, ...]] = ("class", "attributes", "boxes", "identity", "coordinate")
     expected: ClassVar[str] = (
         "a folder of pictures (a folder a class, with or without train/val/test) or a CSV path,label (or identity),"
-        " or of attributes;"
+        " path,latitude,longitude, or of attributes; for places also photos with GPS in their EXIF;"
         f" for boxes, {BOXES}"
     )
 
@@ -51,6 +55,8 @@ class Auto(DataFormat):
                 splits = candidate.read(root=root, kind=kind, channels=channels, seed=seed)
                 splits.notes.insert(0, f"data=auto took the format {option}")
                 return splits
+        if kind == "coordinate":
+            raise UserError(f"data.root={root}: data=auto found no places in it; it should be {PLACES}")
         if kind == "boxes":
             raise UserError(f"data.root={root}: data=auto found no boxes in it; it should be {BOXES}")
         why = (
@@ -72,12 +78,14 @@ def candidates() -> dict[str, DataFormat]:
         "imagenet": ImageNet(),
         "celeba": CelebA(),
         "lfw": LFW(),
+        "im2gps": Im2Gps(),
         "folder": ImageFolder(),
         "coco_json": CocoJson(),
         "voc_xml": VocXml(),
         "yolo_txt": YoloTxt(),
         "boxes_csv": BoxesCsv(),
         "csv": Csv(),
+        "gps": Gps(),
     }
 
 

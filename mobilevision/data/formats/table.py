@@ -13,6 +13,7 @@ from mobilevision.data.files import FileRecords
 from mobilevision.data.formats.attribute_table import AttributeColumns, read_attributes
 from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.formats.boxes_csv import BoxesCsv
+from mobilevision.data.formats.coordinate_table import CoordinateColumns, read_coordinates
 from mobilevision.data.formats.scan import Listing, entries
 from mobilevision.data.formats.table_rows import ALIASES, Columns, rows
 from mobilevision.data.identities import adopt
@@ -47,14 +48,16 @@ class Csv(DataFormat):
         test: the test table's name; None takes test.csv where there is one.
         images: folder that relative paths start from; None takes the table's folder.
         attributes: for ``kind=attributes``, the columns to learn; None takes all but path, split and group.
-        group: for ``kind=attributes``, the column with whom or what a picture shows (or ``folder``: the picture's),
-            which then does not come to lie in two splits when one is cut off another.
+        latitude: for ``kind=coordinate``, column of the degrees north, likewise.
+        longitude: for ``kind=coordinate``, column of the degrees east, likewise.
+        group: for ``kind=attributes`` and ``coordinate``, the column with whom or what a picture shows (or ``folder``:
+            the picture's), which then does not come to lie in two splits when one is cut off another.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("class", "attributes", "boxes", "identity")
+    kinds: ClassVar[tuple[str, ...]] = ("class", "attributes", "boxes", "identity", "coordinate")
     expected: ClassVar[str] = (
-        "a CSV file with the columns path,label (or path and a column an attribute; perhaps split), or a folder with"
-        " train.csv"
+        "a CSV file with the columns path,label (or path,latitude,longitude, or path and a column an attribute;"
+        " perhaps split), or a folder with train.csv"
     )
 
     def __init__(
@@ -68,10 +71,13 @@ class Csv(DataFormat):
         test: str | None = None,
         images: str | None = None,
         attributes: Sequence[str] | None = None,
+        latitude: str | int | None = None,
+        longitude: str | int | None = None,
         group: str | int | None = None,
     ) -> None:
         self.columns = Columns(path, label, split)
         self.attributes = AttributeColumns(path, split, group, attributes)
+        self.coordinates = CoordinateColumns(path, latitude, longitude, split, group)
         self.tables = {"train": train, "val": val, "test": test}
         self.images = images
         self.boxes = BoxesCsv(path=path, label=label, split=split, train=train, val=val, test=test, images=images)
@@ -89,6 +95,8 @@ class Csv(DataFormat):
         base = Path(self.images).expanduser() if self.images else (root if root.is_dir() else root.parent)
         if kind == "attributes":
             return read_attributes(tables, self.attributes, base=base, channels=channels)
+        if kind == "coordinate":
+            return read_coordinates(tables, self.coordinates, base=base, channels=channels)
         splits = Splits(whole=len(tables) == 1)
         samples: dict[str, list[_Sample]] = {}
         for default, table in tables.items():

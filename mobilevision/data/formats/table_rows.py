@@ -14,7 +14,19 @@ from mobilevision.data.records import Problem
 from mobilevision.errors import UserError
 
 USUAL = {
-    "path": ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "image_id", "img", "name"),
+    "path": (
+        "path",
+        "file",
+        "filename",
+        "file_name",
+        "filepath",
+        "image",
+        "image_path",
+        "image_id",
+        "img_id",
+        "img",
+        "name",
+    ),
     "label": (
         "label",
         "labels",
