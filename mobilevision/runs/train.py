@@ -33,6 +33,7 @@ def train(cfg: DictConfig) -> dict[str, float]:
     from mobilevision.runs.beside import beside, measure_teacher
     from mobilevision.runs.build import build, check_val
     from mobilevision.runs.distilling import distil
+    from mobilevision.runs.few import settle_few
     from mobilevision.runs.finish import finish
     from mobilevision.runs.recording import recording
     from mobilevision.runs.teachers import settle
@@ -43,6 +44,7 @@ def train(cfg: DictConfig) -> dict[str, float]:
     with recording(folder.log):
         prepare_process(cfg)
         built = build(cfg, run_dir=folder.path)
+        settle_few(cfg, built)
         check_val(cfg, built.data)
         distil(cfg, built)
         if cfg.compile:

@@ -24,14 +24,14 @@ class Freeze:
 
     epochs: int
     cache: bool
-    statistics: bool
+    statistics: bool | Literal["auto"]
 
 
 @dataclass(frozen=True)
 class Probe:
     """``probe``."""
 
-    enabled: bool
+    enabled: bool | Literal["auto"]
     decays: list[float]
     steps: int
     folds: int
