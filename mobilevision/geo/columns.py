@@ -23,7 +23,9 @@ def find(header: Sequence[str], *, latitude: Column = None, longitude: Column = 
 
 
 def is_header(cells: Sequence[str]) -> bool:
-    """Whether a first row holds names, not numbers."""
+    """Whether a first row holds names: one of the usual ones, or no number at all."""
+    if any(_plain(cell) in (*LATITUDE, *LONGITUDE) for cell in cells):
+        return True
     return not any(re.fullmatch(r"\s*[-+]?\d+([.,]\d*)?\s*", cell) for cell in cells)
 
 

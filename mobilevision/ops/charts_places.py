@@ -10,7 +10,7 @@ from mobilevision.ops import world_map
 from mobilevision.ops.charts import picture
 
 Floats = NDArray[np.float64]
-_EDGES = 20_000  # more cells than this are drawn without their outlines
+_EDGES = 4_000  # more cells than this are drawn without their outlines, which would hide the colours
 
 
 def cell_map(latitude: Floats, longitude: Floats, density: ArrayLike, *, title: str = "") -> Image.Image:

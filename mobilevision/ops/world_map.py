@@ -119,7 +119,7 @@ def areas(
     filled = np.asarray(values, dtype=np.float64)[rows]
     low, high = (filled.min(), filled.max()) if len(filled) else (0.1, 1.0)
     norm = LogNorm(max(low, 1e-12), max(high, low * 1.01, 1e-11)) if logarithmic else Normalize(0, max(high, 1e-12))
-    line, thick = ("#2b3440", 0.25) if edges else ("face", 0.2)
+    line, thick = ("#2b3440", 0.25) if edges else ("face", 0.8)
     collection = PolyCollection(
         drawn, array=filled, cmap="YlOrRd", norm=norm, alpha=0.8, zorder=4, edgecolors=line, linewidths=thick
     )
@@ -144,7 +144,7 @@ def ways(axes: Any, truth: tuple[ArrayLike, ArrayLike], answer: tuple[ArrayLike,
 
 def _shores(axes: Any, window: Window) -> None:
     """Land over sea, lakes over land, islands over lakes: in the order that they come in."""
-    from matplotlib.collections import PolyCollection
+    from matplotlib.collections import LineCollection, PolyCollection
 
     fine = window.width < _REGION
     least = 500.0 if window == WORLD else (window.width / 100) ** 2 * 500  # smaller ones are less than a pixel or two
@@ -152,8 +152,15 @@ def _shores(axes: Any, window: Window) -> None:
     corners = [np.stack([each.longitude, each.latitude], axis=1) for each in found]
     colours = [LAND if each.land else SEA for each in found]
     axes.add_collection(PolyCollection(corners, facecolors=colours, zorder=1), autolim=False)
-    lines = PolyCollection(corners, facecolors="none", edgecolors=SHORE, linewidths=0.4, zorder=4.5)
+    lines = LineCollection([_uncut(each) for each in corners], colors=SHORE, linewidths=0.4, zorder=4.5)
     axes.add_collection(lines, autolim=False)  # over what areas are filled with
+
+
+def _uncut(corners: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A shore as a line, with gaps where the antimeridian or Greenwich's cuts the land in two."""
+    line = np.concatenate([corners, corners[:1]])
+    cut = (np.diff(line[:, 0]) == 0) & np.isin(np.abs(line[1:, 0]), (0, 180))
+    return np.insert(line, np.flatnonzero(cut) + 1, np.nan, axis=0)
 
 
 def _grid(axes: Any, window: Window) -> None:

@@ -85,6 +85,8 @@ def cells(
         _say(line)
     _print(made, len(places.latitude))
     _print_reach(made, make, places)
+    if len(made) == 1:
+        _say("one cell leaves a model nothing to choose: lower --most, or raise --coarsest")
     if not coast.installed():
         _say(coast.ABSENT)
     _say(f"cells in {target}, drawn in {picture}")

@@ -58,7 +58,7 @@ def read(file: Path, *, wanted: str | None = None, skip: bool = False) -> Coordi
         UserError: no such file or columns, columns that seem swapped, rows that cannot be used, or none that can.
     """
     if not file.is_file():
-        raise UserError(f"--coordinates {file}: no such file")
+        raise UserError(f"--coordinates {file}: {'a folder, not a table' if file.is_dir() else 'no such file'}")
     with open(file, newline="", encoding="utf-8-sig", errors="replace") as stream:
         first = stream.readline()
         if not first.strip():
@@ -84,7 +84,7 @@ def _columns(file: Path, head: list[str], header: bool, wanted: str | None) -> t
         if len(parts) != 2 or not all(parts):
             raise UserError(f"--columns {wanted}: two columns, LATITUDE,LONGITUDE, by name or by number from 0")
         given = [int(part) if part.isdecimal() and part not in head else part for part in parts]
-    if not header and wanted is None and len(head) >= 2:
+    if not header and wanted is None and len(head) > 1 and not any(map(columns.is_header, ([head[0]], [head[1]]))):
         return 0, 1
     found = columns.find(head if header else [str(i) for i in range(len(head))], latitude=given[0], longitude=given[1])
     for place, name, what in zip(found, given, ("latitude", "longitude"), strict=True):
@@ -148,7 +148,7 @@ def _usable(
         raise UserError(f"{file}: none of its {len(lines):,} rows has coordinates")
     wrong = len({each.line for each in bad})
     counts = ((absent, "without coordinates"), (len(found.origin), "at 0, 0 (no GPS)"), (wrong, "that cannot be used"))
-    notes = [f"left out: {count:,} rows {what}" for count, what in counts if count]
+    notes = [f"left out: {count:,} row{'s' * (count > 1)} {what}" for count, what in counts if count]
     latitude, longitude = places[:, found.usable]
     return Coordinates(latitude, wrapped(longitude), names, notes)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,17 @@ def test_real_coordinates_give_no_worse_an_oracle_with_more_cells(shared_data: P
     coarse, fine = oracle(few, *places), oracle(many, *places)
     assert all(fine[radius] >= coarse[radius] for radius in coarse)
     assert fine[200] > 0.9
+
+
+def test_many_photos_need_little_memory() -> None:
+    places = cities(500_000)
+    tracemalloc.start()
+    try:
+        adaptive(*places, most=1000, least=5)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak / 500_000 < 180, "bytes a photo: ten million in less than 2 GB"
 
 
 def test_settings_that_cannot_be() -> None:

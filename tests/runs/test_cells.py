@@ -77,6 +77,7 @@ def test_one_level_and_what_contradicts_it(tmp_path: Path) -> None:
         "lat;lon\n48.5;2.5\n-33.5;151\n",
         "id\tLongitude (deg)\tGPS Latitude\na\t2.5\t48.5\nb\t151\t-33.5\n",
         "48.5,2.5\n-33.5,151\n",
+        "lat,2020,lon\n48.5,7,2.5\n-33.5,8,151\n",
         "\ufeffLAT,LON\r\n48.5,2.5\r\n\r\n-33.5,151\r\n",
         'path,lat,lng\n"a, b.jpg",48.5,2.5\nc.jpg,-33.5,151\n',
         "lat,lon\n48.5,2.5\n-33.5,151\n0,0\n,\nNaN,3\n",
@@ -105,6 +106,7 @@ def test_rows_without_a_place_are_counted(tmp_path: Path) -> None:
         ("lat,lon\n151,-33\n-118,34\n139,35\n2,48\n", "100%|75%"),
         ("LAT,LON\n151,-33\n-118,34\n139,35\n2,48\n", "--columns LON,LAT reads them so"),
         ("a,b\n1,2\n", "no column for the latitude; it has a, b"),
+        ('{"a": 1, "b": 2, 3', "no column for the latitude; it has 3 column"),
         ("", "the table is empty"),
         ("lat,lon\n", "none of its 0 rows"),
         ("lat,lon\n0,0\n", "none of its 1 rows"),
@@ -120,7 +122,7 @@ def test_bad_tables_are_refused_with_the_line_and_the_fix(text: str, words: str,
 def test_bad_rows_can_be_skipped_and_are_counted(tmp_path: Path) -> None:
     got = read(table(tmp_path / "photos.csv", "lat,lon\n48.5,2.5\n91,2\n8,x\n1,2,3\n,\n"), skip=True)
     assert got.latitude.tolist() == [48.5]
-    assert got.notes == ["left out: 1 rows without coordinates", "left out: 3 rows that cannot be used"]
+    assert got.notes == ["left out: 1 row without coordinates", "left out: 3 rows that cannot be used"]
 
 
 def test_columns_can_be_named_or_numbered(tmp_path: Path) -> None:
