@@ -35,11 +35,12 @@ def train(cfg: DictConfig) -> dict[str, float]:
     from mobilevision.runs.distilling import distil
     from mobilevision.runs.few import settle_few
     from mobilevision.runs.finish import finish
+    from mobilevision.runs.pretraining import pretrain
     from mobilevision.runs.recording import recording
     from mobilevision.runs.teachers import settle
     from mobilevision.runs.tuning import tune
 
-    cfg = settle(cfg)
+    cfg = settle(pretrain(cfg))
     folder = open_folder(cfg)
     with recording(folder.log):
         prepare_process(cfg)

@@ -16,6 +16,7 @@ TARGETS = {
     "": "Settings",
     "freeze": "Freeze",
     "probe": "Probe",
+    "pretrain": "Pretrain",
     "tune": "Tune",
 }  # nodes without a _target_ of their own
 HYDRA = {"_target_", "_partial_", "_convert_", "_recursive_"}

@@ -38,6 +38,15 @@ class Probe:
 
 
 @dataclass(frozen=True)
+class Pretrain:
+    """``pretrain``."""
+
+    root: str | None
+    epochs: int | None
+    loss: Literal["cross_entropy", "bootstrap", "small_loss"]
+
+
+@dataclass(frozen=True)
 class Tune:
     """``tune``."""
 

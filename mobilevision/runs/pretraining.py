@@ -1,0 +1,78 @@
+"""Two stages as one command: a run on a larger set, whose labels may be wrong, and then this one from its weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from mobilevision.errors import UserError
+from mobilevision.runs.compose import compose
+from mobilevision.runs.folder import RunFolder
+
+_NOT_SHAPING = ("run_dir", "logger", "callbacks", "allocator")
+_KEPT = ("resolution", "batch_size", "eval_batch_size", "workers", "channels", "fit", "seed")
+"""Keys of the data that the first stage has as this run does."""
+
+
+def pretrain(cfg: DictConfig) -> DictConfig:
+    """With ``pretrain.root``, train on that set first, or find it trained, and start from its weights.
+
+    The first stage is a run of its own in ``outputs/pretrained``. One that was broken off goes on; one that is done is
+    used again.
+
+    Raises:
+        UserError: a task that does not learn from classes, or several processes.
+    """
+    if cfg.pretrain.root is None or cfg.resume is not None:
+        return cfg
+    if cfg.task.kind != "class":
+        raise UserError(
+            f"pretrain.root is for classes, and the task learns from {cfg.task.kind}: train the first stage by itself"
+            " and name its run, backbone.weights=RUN pretrain.root=null"
+        )
+    if cfg.trainer.devices not in (1, "1") or "LOCAL_RANK" in os.environ:
+        raise UserError(
+            "pretrain.root trains on one device: train the first stage by itself and name its run,"
+            " backbone.weights=RUN pretrain.root=null"
+        )
+    from mobilevision.runs.train import train
+
+    first = first_stage(cfg)
+    folder = RunFolder(first.run_dir)
+    if folder.metrics_json.is_file():
+        print(f"pretraining: {folder.path}, trained before", flush=True)
+    else:
+        print(f"pretraining: on {cfg.pretrain.root} first, in {folder.path}", flush=True)
+        if folder.last.is_file():
+            first.resume = str(folder.path)
+        elif folder.config.is_file():
+            folder.config.unlink()  # it never came to its first checkpoint
+        train(first)
+        print("pretraining: done, now from its weights", flush=True)
+    settled = cfg.copy()
+    OmegaConf.update(settled, "backbone.weights", str(folder.path))
+    return settled
+
+
+def first_stage(cfg: DictConfig) -> DictConfig:
+    """The config of the first stage; its folder is named by what it is."""
+    words = ["task=classification", "data=auto", "data.root=_", f"loss={cfg.pretrain.loss}"]
+    parts: Any = OmegaConf.to_container(compose(words), resolve=True)
+    values: Any = OmegaConf.to_container(cfg, resolve=True)
+    data, loss = parts["data"], parts["loss"]
+    root = str(Path(str(cfg.pretrain.root)).expanduser())
+    data |= {key: values["data"][key] for key in _KEPT} | {"root": root, "on_error": "skip"}
+    values |= {"data": data, "loss": loss, "distill": None, "resume": None}
+    values["trainer"]["max_epochs"] = cfg.pretrain.epochs or values["trainer"]["max_epochs"]
+    values["pretrain"]["root"] = None
+    shaping = {key: values[key] for key in values if key not in _NOT_SHAPING}
+    name = hashlib.sha256(json.dumps(shaping, sort_keys=True, default=str).encode()).hexdigest()[:10]
+    values["run_dir"] = str(Path("outputs") / "pretrained" / f"{values['task']['name']}_{name}")
+    first: DictConfig = OmegaConf.create(values)
+    OmegaConf.set_struct(first, True)
+    return first
