@@ -112,15 +112,15 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Write) -> Pat
             "class Places:\n    def __init__(self, *, root: str | None = None, grid: int = 1):\n        pass\n"
         ),
         "conf/task/places.yaml": (
-            "# @package _global_\ndefaults:\n  - /data: places\n  - /backbone: mobilenet_v1\n  - _self_\n"
+            "# @package _global_\ndefaults:\n  - /data: spots\n  - /backbone: mobilenet_v1\n  - _self_\n"
             "task:\n  _target_: extra_parts.Cells\n  name: places\n  kind: coordinate\n"
             "trainer:\n  max_epoch: 3\n"
         ),
-        "conf/data/places.yaml": (
+        "conf/data/spots.yaml": (
             "_target_: extra_parts.Places\nkinds: [coordinate]\nroot: ??? # a folder of places\ngrid: 1\n"
         ),
         "conf/head/gone.yaml": "_target_: extra_parts.Gone\nkinds: [class]\n",
-        "conf/head/cells.yaml": "_target_: extra_parts.Cells\nkinds: [coordinate]\nsize: 3\nsise: 4\n",
+        "conf/head/tiles.yaml": "_target_: extra_parts.Cells\nkinds: [coordinate]\nsize: 3\nsise: 4\n",
         "conf/experiment/wrong.yaml": (
             "# @package _global_\ndefaults:\n  - override /backbone: mobilenet_v9\n  - override /detector: ssd\n"
         ),
@@ -180,16 +180,16 @@ def test_a_task_file_may_not_make_up_keys(plugin: Path) -> None:
 
 
 def test_head_and_data_that_do_not_fit_name_those_that_do(plugin: Path) -> None:
-    message = refusal("data=places", "data.root=x")
-    assert message.startswith("data=places is for coordinate, task=classification learns from class: take data=")
+    message = refusal("data=spots", "data.root=x")
+    assert message.startswith("data=spots is for coordinate, task=classification learns from class: take data=")
     assert "data=shapes" in message
-    assert "data=places" not in message.partition(": take")[2]
+    assert "data=spots" not in message.partition(": take")[2]
 
 
 def test_a_key_that_its_class_does_not_take_names_the_file(plugin: Path) -> None:
-    message = refusal("head=cells")
-    assert "conf/head/cells.yaml:4: extra_parts.Cells takes no argument sise; did you mean size?" in message
-    assert "head=cells is for coordinate" in message
+    message = refusal("head=tiles")
+    assert "conf/head/tiles.yaml:4: extra_parts.Cells takes no argument sise; did you mean size?" in message
+    assert "head=tiles is for coordinate" in message
     assert "head=linear" in message
 
 
@@ -198,12 +198,12 @@ def test_a_class_that_does_not_exist_names_the_file(plugin: Path) -> None:
 
 
 def test_a_value_that_is_missing_says_how_to_give_it(plugin: Path) -> None:
-    assert "data.root has no value: give data.root=VALUE (a folder of places)" in refusal("data=places")
-    assert "data.root" not in refusal("data=places", "data.root=x").replace("data.root=x", "")
+    assert "data.root has no value: give data.root=VALUE (a folder of places)" in refusal("data=spots")
+    assert "data.root" not in refusal("data=spots", "data.root=x").replace("data.root=x", "")
 
 
 def test_types_come_from_a_plugins_annotations_too(plugin: Path) -> None:
-    message = refusal("head=cells", "head.size=big")
+    message = refusal("head=tiles", "head.size=big")
     assert "head.size=big: needs a whole number, not the text big" in message
 
 
