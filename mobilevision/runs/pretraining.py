@@ -15,7 +15,7 @@ from mobilevision.runs.compose import compose
 from mobilevision.runs.folder import RunFolder
 
 _NOT_SHAPING = ("run_dir", "logger", "callbacks", "allocator")
-_KEPT = ("resolution", "batch_size", "eval_batch_size", "workers", "channels", "fit", "seed")
+_KEPT = ("resolution", "batch_size", "eval_batch_size", "workers", "channels", "fit", "seed", "cells")
 """Keys of the data that the first stage has as this run does."""
 
 
@@ -26,14 +26,16 @@ def pretrain(cfg: DictConfig) -> DictConfig:
     used again.
 
     Raises:
-        UserError: a task that does not learn from classes, or several processes.
+        UserError: a task that learns neither from classes nor from places, or several processes.
     """
     if cfg.pretrain.root is None or cfg.resume is not None:
         return cfg
-    if cfg.task.kind != "class":
+    if cfg.task.kind == "coordinate" and cfg.pretrain.loss != "cross_entropy":
+        raise UserError(f"pretrain.loss={cfg.pretrain.loss} is for classes; places are learnt by loss= in both stages")
+    if cfg.task.kind not in ("class", "coordinate"):
         raise UserError(
-            f"pretrain.root is for classes, and the task learns from {cfg.task.kind}: train the first stage by itself"
-            " and name its run, backbone.weights=RUN pretrain.root=null"
+            f"pretrain.root is for classes and places, and the task learns from {cfg.task.kind}: train the first stage"
+            " by itself and name its run, backbone.weights=RUN pretrain.root=null"
         )
     if cfg.trainer.devices not in (1, "1") or "LOCAL_RANK" in os.environ:
         raise UserError(
@@ -61,10 +63,12 @@ def pretrain(cfg: DictConfig) -> DictConfig:
 
 def first_stage(cfg: DictConfig) -> DictConfig:
     """The config of the first stage; its folder is named by what it is."""
-    words = ["task=classification", "data=auto", "data.root=_", f"loss={cfg.pretrain.loss}"]
+    places = cfg.task.kind == "coordinate"
+    kind = ["task=geolocalization"] if places else ["task=classification", f"loss={cfg.pretrain.loss}"]
+    words = [*kind, "data=auto", "data.root=_"]
     parts: Any = OmegaConf.to_container(compose(words), resolve=True)
     values: Any = OmegaConf.to_container(cfg, resolve=True)
-    data, loss = parts["data"], parts["loss"]
+    data, loss = parts["data"], values["loss"] if places else parts["loss"]
     root = str(Path(str(cfg.pretrain.root)).expanduser())
     data |= {key: values["data"][key] for key in _KEPT} | {"root": root, "on_error": "skip"}
     values |= {"data": data, "loss": loss, "distill": None, "resume": None}

@@ -162,3 +162,15 @@ def test_a_teacher_of_places(run: Path, tmp_path: Path) -> None:
     train(cfg)
     rows = (tmp_path / "student" / "metrics.csv").read_text()
     assert "within_750km" in rows
+
+
+def test_the_first_stage_of_two_learns_places_too(tmp_path: Path) -> None:
+    from mobilevision.errors import UserError
+    from mobilevision.runs.pretraining import first_stage, pretrain
+
+    words = ["experiment=paper_planet", f"pretrain.root={tmp_path}", "data.root=x", "data.cells.most=70"]
+    first = first_stage(compose([*words, "loss.smoothing_km=75"]))
+    assert (first.data.kind, first.data.root, first.data.cells.most) == ("coordinate", str(tmp_path), 70)
+    assert (first.loss.smoothing_km, first.trainer.max_epochs) == (75, 10)
+    with pytest.raises(UserError, match=r"pretrain\.loss=bootstrap is for classes"):
+        pretrain(compose([*words, "pretrain.loss=bootstrap"]))
