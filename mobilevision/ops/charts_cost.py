@@ -46,7 +46,8 @@ def layers(rows: Sequence[Mapping[str, Any]], *, title: str = "") -> Image.Image
     for axes in (compute, numbers, memory):
         axes.set_xlim(-0.7, len(rows) - 0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    if kinds:
+        figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     figure.suptitle(title, fontsize=11)
     return picture(figure)
 

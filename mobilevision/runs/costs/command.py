@@ -71,15 +71,15 @@ def _of_run(arguments: Sequence[str]) -> tuple[DictConfig, Counted]:
         raise UserError(f"{arguments[1]}: a run is counted as it was trained; for another, name overrides alone")
 
     from mobilevision.runs.folder import RunFolder
-    from mobilevision.runs.restore import load_config
 
     folder = RunFolder.existing(arguments[0])
-    cfg = load_config(folder)
 
     from mobilevision.runs.costs.classes import of_run
     from mobilevision.runs.costs.counting import cost_of
     from mobilevision.runs.plugins import load_for
+    from mobilevision.runs.restore import load_config
 
+    cfg = load_config(folder)
     load_for(cfg)
     known: dict[str, Any] = of_run(folder)
     height, width = known["resolution"]

@@ -19,6 +19,13 @@ from mobilevision.spec import DataSpec
 if TYPE_CHECKING:
     from mobilevision.backbones import Backbone
 
+_NO_VALUES = (
+    RuntimeError,
+    AssertionError,
+    TypeError,
+    ValueError,
+)  # what torch, and models, say where values are missing
+
 
 @dataclass(frozen=True)
 class Counted:
@@ -56,12 +63,13 @@ def cost_of(cfg: DictConfig, *, classes: int, resolution: tuple[int, int] | None
     bare = without_weights(cfg)
     try:
         return _counted(bare, classes, resolution, "meta")
-    except (NotImplementedError, RuntimeError):  # something, perhaps of a plugin, looks at values: let there be some
+    except _NO_VALUES:  # something, perhaps of a plugin, looks at values: let there be some
         pass
     try:
         return _counted(bare, classes, resolution, "cpu")
-    except RuntimeError as error:
-        raise UserError(f"the model does not run on its input: {str(error).splitlines()[0]}") from error
+    except _NO_VALUES as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{backbone_and_head(cfg)} do not run on this input: {reason}") from error
 
 
 @final
@@ -95,6 +103,11 @@ def _counted(cfg: DictConfig, classes: int, resolution: tuple[int, int] | None, 
         head = instantiate(cfg.head, drop=("kinds",), backbone=backbone.spec, data=spec)
     picture = torch.full((1, channels, *size), 128, dtype=torch.uint8, device=device)
     return Counted(count(Deployed(backbone, head), picture), name, size, channels, classes)
+
+
+def backbone_and_head(cfg: DictConfig) -> str:
+    """Both by the names of their code."""
+    return " and ".join(str(node["_target_"]).rpartition(".")[2] for node in (cfg.backbone, cfg.head))
 
 
 def _pair(value: Any) -> tuple[int, int] | None:

@@ -16,8 +16,8 @@ _GAP, _NARROW = "  ", " "
 WHAT = (
     "Mult-adds: of convolutions and matrix products, one multiplication and one addition together as one. Parameters:"
     " all, batch norm's two a channel and every bias in them. diff: = where ours rounds to what the paper prints, else"
-    " how far ours is from it, in percent (percentages: in points). Accuracy is not counted: ours stands there where a run"
-    " is found (--results FOLDER)."
+    " how far ours is from it, in percent (percentages: in points). Accuracy is not counted: ours stands there where"
+    " a run is found (--results FOLDER)."
 )
 
 
