@@ -107,11 +107,12 @@ class Geolocalization(Task):
         rows = tables.get("answers")
         if not rows:
             return {}
-        truth, answer = (
-            tuple(np.array([row[f"{prefix}{name}"] for row in rows]) for name in ("latitude", "longitude"))
-            for prefix in ("", "answer_")
-        )
-        return {"answers": prediction_map(truth, answer), "shares": shares(tables["radii"])}
+        names = ("latitude", "longitude", "answer_latitude", "answer_longitude")
+        north, east, answer_north, answer_east = (np.array([row[name] for row in rows]) for name in names)
+        return {
+            "answers": prediction_map((north, east), (answer_north, answer_east)),
+            "shares": shares(tables["radii"]),
+        }
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """As Lightning does it, but coordinates stay on the CPU: they are float64, which not every device knows."""

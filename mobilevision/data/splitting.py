@@ -97,7 +97,8 @@ def _strata(targets: Any) -> NDArray[np.int64]:
     if isinstance(targets, BoxTargets):
         return _rarest(targets)
     if isinstance(targets, CoordinateTargets):  # neighbours on the curve of S2's cells are neighbours on Earth
-        return np.unique(cell_ids(*targets.places.T, level=_REGION), return_inverse=True)[1]
+        regions = cell_ids(targets.places[:, 0], targets.places[:, 1], _REGION)
+        return np.unique(regions, return_inverse=True)[1].astype(np.int64)
     return attributes.rarest(targets)
 
 

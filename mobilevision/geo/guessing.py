@@ -57,7 +57,7 @@ def chance(cells: Cells, latitude: NDArray[np.float64], longitude: NDArray[np.fl
         latitude: [N] degrees.
         longitude: likewise.
     """
-    rows = np.unique(np.linspace(0, len(latitude) - 1, _SOME).round().astype(np.int64)) if len(latitude) else []
+    rows = np.unique(np.linspace(0, len(latitude) - 1, min(_SOME, len(latitude))).round().astype(np.int64))
     sums = dict.fromkeys(RADII, 0.0)
     for row in rows:
         distance = haversine(latitude[row], longitude[row], cells.latitude, cells.longitude)

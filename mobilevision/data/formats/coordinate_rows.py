@@ -81,8 +81,8 @@ class CoordinateRows:
         Raises:
             UserError: latitudes and longitudes stand in each other's column.
         """
-        north, east = ([row[at] for row in self._rows] for at in (2, 3))
-        (latitude, bad), (longitude, worse) = numbers(north), numbers(east)
+        latitude, bad = numbers([row.latitude for row in self._rows])
+        longitude, worse = numbers([row.longitude for row in self._rows])
         found = check(latitude, longitude)
         if found.swapped:
             raise UserError(

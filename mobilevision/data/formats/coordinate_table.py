@@ -94,21 +94,25 @@ def _head(cells: list[str], columns: CoordinateColumns, table: Path, *, named: b
                 f"{table}: without a header its columns should be path,latitude,longitude, or name them by number with"
                 " data.format.path, data.format.latitude and data.format.longitude"
             )
-        return _Head(len(cells), *numbers, _number(columns.split), _number(columns.group))
-    path = place("path", columns.path, cells, table) if columns.path is not None or len(cells) != 2 else 0
-    north, east = usual.find(cells, latitude=columns.latitude, longitude=columns.longitude)
-    for name, found, asked in (("latitude", north, columns.latitude), ("longitude", east, columns.longitude)):
+        path, north, east = numbers
+        return _Head(len(cells), path, north, east, _number(columns.split), _number(columns.group))
+    at = place("path", columns.path, cells, table)
+    found_north, found_east = usual.find(cells, latitude=columns.latitude, longitude=columns.longitude)
+    for name, found, asked in (
+        ("latitude", found_north, columns.latitude),
+        ("longitude", found_east, columns.longitude),
+    ):
         if found is None:
             raise UserError(
                 f"{table}: no column for the {name}{'' if asked is None else f' named {asked}'}; it has"
                 f" {', '.join(cells)}: name one with data.format.{name}=COLUMN (or its number, from 0)"
             )
-    assert path is not None
-    assert north is not None
-    assert east is not None
+    assert at is not None
+    assert found_north is not None
+    assert found_east is not None
     split = place("split", columns.split, cells, table)
     group = None if columns.group in (None, FOLDER) else place("group", columns.group, cells, table)
-    return _Head(len(cells), path, north, east, split, group)
+    return _Head(len(cells), at, found_north, found_east, split, group)
 
 
 def _number(column: Column) -> int | None:

@@ -43,5 +43,4 @@ def _degrees(gps: Any, tag: int, side: int, letters: str) -> float:
         raise ValueError("no side of the Earth")
     parts = gps[tag]
     values = [float(part) for part in (parts if isinstance(parts, tuple | list) else [parts])][:3]
-    total = sum(value / 60**power for power, value in enumerate(values))
-    return _SIGNS[word] * total
+    return _SIGNS[word] * sum(value / 60.0**power for power, value in enumerate(values))
