@@ -112,11 +112,9 @@ class Cost:
         In int8, kernels and matrices take a byte an entry and four for each output channel's scale; biases and all
         else keep four. The graph's own description comes on top: some tens of kilobytes.
         """
-        weights, folded, channels = (
-            sum(getattr(row, key) for row in self.layers) for key in ("weights", "folded", "channels")
-        )
+        weights, folded = sum(row.weights for row in self.layers), sum(row.folded for row in self.layers)
         if precision == "int8":
-            return weights + _WIDE * (folded + channels)
+            return weights + _WIDE * (folded + sum(row.channels for row in self.layers))
         return BYTES[precision] * (weights + folded)
 
 

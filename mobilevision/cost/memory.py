@@ -19,18 +19,18 @@ class Buffer(NamedTuple):
     """How much a buffer holds.
 
     Attributes:
-        count: its numbers.
+        numbers: how many there are in it.
         bytes: of each, as it was traced.
         floating: whether they are floating point, so that precision decides their bytes.
     """
 
-    count: int
+    numbers: int
     bytes: int
     floating: bool
 
     def size(self, floating: int) -> int:
         """Bytes, where a floating number takes ``floating``."""
-        return self.count * (floating if self.floating else self.bytes)
+        return self.numbers * (floating if self.floating else self.bytes)
 
 
 class Operation(NamedTuple):

@@ -15,11 +15,10 @@ from mobilevision.cost.shapes import known
 
 _ELSE_IN_PLACE = ("batch_norm", "hardswish")  # element by element at inference, though torch does not say so
 _PER_MULT_ADD = 2  # operations in torch's formulas
-_BATCH_NORM = torch.ops.aten._native_batch_norm_legit_no_training.default
 
 
 @final
-class Trace(TorchDispatchMode):
+class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While it is entered, every operation of torch is noted, below autograd and below what composes others.
 
     This level sees plugins, functional code and timm's models alike, and on the meta device it costs no arithmetic.
@@ -34,7 +33,7 @@ class Trace(TorchDispatchMode):
     """
 
     def __init__(self, inputs: Iterable[Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.mult_adds = 0
         self.operations: list[Operation] = []
         self.module = ""
@@ -96,12 +95,6 @@ class Trace(TorchDispatchMode):
             size = tensor.element_size()
             self._buffers.append(Buffer(storage.nbytes() // size, size, tensor.is_floating_point()))
         return self._places[key]
-
-
-def _shaped(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What batch norm gives on the meta device, which torch works out in Python: half of the time of a count."""
-    none = image.new_empty(0)
-    return torch.empty_like(image), none, none
 
 
 def tensors(values: Any) -> Iterator[Tensor]:
