@@ -60,13 +60,12 @@ def cost_of(cfg: DictConfig, *, classes: int, resolution: tuple[int, int] | None
     Raises:
         UserError: head and backbone that do not fit, values that they refuse, or an input they do not run on.
     """
-    bare = without_weights(cfg)
     try:
-        return _counted(bare, classes, resolution, "meta")
+        return _counted(cfg, classes, resolution, "meta")
     except _NO_VALUES:  # something, perhaps of a plugin, looks at values: let there be some
         pass
     try:
-        return _counted(bare, classes, resolution, "cpu")
+        return _counted(cfg, classes, resolution, "cpu")
     except _NO_VALUES as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{backbone_and_head(cfg)} do not run on this input: {reason}") from error
@@ -93,16 +92,38 @@ class Deployed(nn.Module):
         return self.head(self.backbone(images, self.head.needs))
 
 
+def deployed(
+    cfg: DictConfig, *, classes: int, resolution: tuple[int, int] | None = None, device: str = "cpu"
+) -> tuple[Deployed, Tensor]:
+    """What a config describes as it predicts, with random weights, and a grey picture for it.
+
+    Args:
+        cfg: composed; it is left as it is.
+        classes: how many the head tells apart; of a detector without background.
+        resolution: (height, width) of the input; None: as for :func:`cost_of`.
+        device: where both lie; on ``meta`` there are shapes only.
+
+    Returns:
+        The model in training mode, and uint8 [1, channels, height, width].
+
+    Raises:
+        UserError: head and backbone that do not fit, or values that they refuse.
+    """
+    bare = without_weights(cfg)
+    with torch.device(device):
+        backbone = build_backbone(bare)
+        side = default_side(bare, backbone)
+        size = resolution or _pair(bare.data.resolution) or (side, side)
+        spec = DataSpec(str(bare.task.kind), tuple(map(str, range(classes))), backbone.channels, size)
+        head = instantiate(bare.head, drop=("kinds",), backbone=backbone.spec, data=spec)
+        return Deployed(backbone, head), torch.full((1, backbone.channels, *size), 128, dtype=torch.uint8)
+
+
 def _counted(cfg: DictConfig, classes: int, resolution: tuple[int, int] | None, device: str) -> Counted:
     """On the meta device there are shapes only; on another, a real model looks at a grey picture."""
-    with torch.device(device):
-        backbone = build_backbone(cfg)
-        name, channels, side = backbone.name, backbone.channels, default_side(cfg, backbone)
-        size = resolution or _pair(cfg.data.resolution) or (side, side)
-        spec = DataSpec(str(cfg.task.kind), tuple(map(str, range(classes))), channels, size)
-        head = instantiate(cfg.head, drop=("kinds",), backbone=backbone.spec, data=spec)
-    picture = torch.full((1, channels, *size), 128, dtype=torch.uint8, device=device)
-    return Counted(count(Deployed(backbone, head), picture), name, size, channels, classes)
+    model, picture = deployed(cfg, classes=classes, resolution=resolution, device=device)
+    _, channels, height, width = picture.shape
+    return Counted(count(model, picture), model.backbone.name, (height, width), channels, classes)
 
 
 def backbone_and_head(cfg: DictConfig) -> str:
