@@ -179,4 +179,4 @@ def _describe(splits: Splits, cells: Cells) -> None:
         radii, shares = " / ".join(map(str, reached)), " / ".join(f"{share:.2f}" for share in reached.values())
         outside = np.count_nonzero(records.targets.cells == NOWHERE)
         missed = f"; {outside:,} of {len(records):,} lie in no cell" if outside else ""
-        splits.notes.append(f"{name}: the right cell's centre is within {radii} km of {shares}{missed}")
+        splits.notes.append(f"{name}: with the right cell always found, within {radii} km are {shares}{missed}")
