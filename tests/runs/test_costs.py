@@ -12,14 +12,14 @@ from PIL import Image
 
 from mobilevision.errors import UserError
 from mobilevision.runs.compose import compose
-from mobilevision.runs.costs.classes import classes_of
+from mobilevision.runs.costs.classes import known_of
 from mobilevision.runs.costs.command import cost
 from mobilevision.runs.costs.counting import Counted, cost_of
 
 
 def counted(*overrides: str, outputs: int | None = None) -> Counted:
     cfg = compose(overrides, complete=False)
-    return cost_of(cfg, classes=classes_of(cfg, outputs))
+    return cost_of(cfg, **known_of(cfg, outputs)._asdict())
 
 
 @pytest.mark.parametrize(
@@ -40,10 +40,10 @@ def test_the_paper_s_models_to_the_digit(overrides: str, outputs: int | None, mu
 
 
 def test_outputs_of_detectors_have_background_among_them() -> None:
-    assert classes_of(compose(["task=detection"]), 91) == 90
-    assert classes_of(compose(["task=detection", "head.outputs=81", "data=coco"]), None) == 80
+    assert known_of(compose(["task=detection"]), 91) == (90, None)
+    assert known_of(compose(["task=detection", "head.outputs=81", "data=coco"]), None).classes == 80
     with pytest.raises(UserError, match="--outputs 1: at least 2, background included"):
-        classes_of(compose(["task=detection"]), 1)
+        known_of(compose(["task=detection"]), 1)
 
 
 def test_classes_come_from_the_data_where_it_is(coloured: Path) -> None:
@@ -65,6 +65,15 @@ def test_a_vector_needs_no_data_and_has_no_outputs() -> None:
 def test_weights_are_not_fetched_but_their_side_is_taken(weights: str, side: int) -> None:
     found = counted("data=imagenet", "backbone=mobilenet_v3", f"backbone.weights={weights}", outputs=10)
     assert found.resolution == (side, side)
+
+
+def test_cells_of_earth() -> None:
+    flat = counted("task=geolocalization", "data.resolution=224", outputs=10_000)
+    assert (flat.cost.mult_adds, flat.cost.parameters) == (577_956_352, 13_456_976)
+    levels = counted("task=geolocalization", "data.resolution=224", "head.levels=[0]", outputs=1000)
+    assert levels.cost.parameters == 4_231_976 + 6 * 1025  # the six faces of the cube
+    read = counted("task=geolocalization", "data.format.train=400", "backbone.width=0.25")
+    assert 1 < read.classes < 400
 
 
 def test_what_does_not_fit_is_said() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -10,14 +10,23 @@ from mobilevision.errors import UserError
 from mobilevision.runs.folder import RunFolder
 from mobilevision.runs.info import read_info
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 WITHOUT_DATA = "--outputs N counts without data"
 
 
-def classes_of(cfg: DictConfig, outputs: int | None) -> int:
-    """Classes of what a config describes.
+class Known(NamedTuple):
+    """What of the data a head is made for.
+
+    Attributes:
+        classes: how many; of a detector without background.
+        cells: of Earth, as a :class:`mobilevision.spec.DataSpec` carries them, where the classes are such.
+    """
+
+    classes: int
+    cells: dict[str, Any] | None = None
+
+
+def known_of(cfg: DictConfig, outputs: int | None) -> Known:
+    """What a config's head is made for.
 
     Args:
         cfg: composed.
@@ -30,46 +39,51 @@ def classes_of(cfg: DictConfig, outputs: int | None) -> int:
     if cfg.task.kind == "identity":  # the length of its vector is a key, whoever the identities are
         if outputs is not None:
             raise UserError(f"--outputs {outputs}: head={_head(cfg)} gives a vector; head.dimensions sets its length")
-        return 2
+        return Known(2)
     known = cfg.head.get("outputs") if outputs is None else outputs
     if known is not None:
         least = 2 if cfg.task.kind == "boxes" else 1
         if known < least:
             raise UserError(f"--outputs {known}: at least {least}{', background included' if least == 2 else ''}")
-        return int(known) - (least - 1)
+        return Known(int(known) - (least - 1))
     return _of_data(cfg)
 
 
-def of_run(folder: RunFolder) -> dict[str, Any]:
-    """What a run was trained for: ``classes`` and ``resolution``, from its info.json or its checkpoint.
+def of_run(folder: RunFolder, kind: str) -> tuple[Known, tuple[int, int]]:
+    """What a run was trained for, and (height, width) of its input: from its info.json, else from its checkpoint.
 
     Raises:
         UserError: neither of them says it.
     """
     info = read_info(folder)
-    if {"classes", "resolution"} <= set(info):
-        return info
+    if kind == "coordinate" or not {"classes", "resolution"} <= set(info):  # only checkpoints know the cells
+        info = _of_checkpoint(folder)
+    height, width = info["resolution"]
+    return Known(len(info["classes"]), info.get("cells")), (height, width)
+
+
+def _of_checkpoint(folder: RunFolder) -> dict[str, Any]:
     from mobilevision.runs.callbacks import read_checkpoint
 
     file = next((path for path in (folder.best, folder.last) if path.is_file()), None)
     known = read_checkpoint(file).get("mobilevision") if file is not None else None
     if known is None:
-        raise UserError(f"{folder.path}: neither info.json nor a checkpoint says what the run is for")
+        raise UserError(f"{folder.path}: no info.json and no checkpoint that say what the run is for")
     data: dict[str, Any] = known["data"]
     return data
 
 
-def _of_data(cfg: DictConfig) -> int:
+def _of_data(cfg: DictConfig) -> Known:
     from mobilevision.runs.build import build_data
 
     missing = [key for key in OmegaConf.missing_keys(cfg) if key.startswith("data.")]
     if missing:
         raise UserError(f"{' and '.join(sorted(missing))}: not set; {WITHOUT_DATA}")
     try:
-        names: Sequence[str] = build_data(cfg).setup_data().classes
+        spec = build_data(cfg).setup_data()
     except UserError as error:
         raise UserError(f"{error}; {WITHOUT_DATA}") from error
-    return len(names)
+    return Known(len(spec.classes), spec.cells)
 
 
 def _head(cfg: DictConfig) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
@@ -28,7 +28,7 @@ def cost(
 
     Args:
         arguments: overrides as for a training, or one run folder.
-        outputs: class scores of the head, for counting alone; see :func:`mobilevision.runs.costs.classes.classes_of`.
+        outputs: class scores of the head, for counting alone; see :func:`mobilevision.runs.costs.classes.known_of`.
         layers: whether every layer is printed.
         as_json: print one JSON object instead, all layers in it.
         out: folder for ``cost.json``, ``layers.csv`` and the chart ``cost.png``; None writes nothing.
@@ -56,14 +56,14 @@ def cost(
 def _of_overrides(overrides: Sequence[str], outputs: int | None) -> tuple[DictConfig, Counted]:
     cfg = compose(overrides, complete=False)
 
-    from mobilevision.runs.costs.classes import classes_of
+    from mobilevision.runs.costs.classes import known_of
     from mobilevision.runs.costs.counting import cost_of
     from mobilevision.runs.plugins import load_for
 
     load_for(cfg)
     if outputs is not None and cfg.head.get("outputs") is not None:
         cfg.head.outputs = outputs
-    return cfg, cost_of(cfg, classes=classes_of(cfg, outputs))
+    return cfg, cost_of(cfg, **known_of(cfg, outputs)._asdict())
 
 
 def _of_run(arguments: Sequence[str]) -> tuple[DictConfig, Counted]:
@@ -81,8 +81,7 @@ def _of_run(arguments: Sequence[str]) -> tuple[DictConfig, Counted]:
 
     cfg = load_config(folder)
     load_for(cfg)
-    known: dict[str, Any] = of_run(folder)
-    height, width = known["resolution"]
+    known, resolution = of_run(folder, str(cfg.task.kind))
     if "weights" in cfg.backbone:
         cfg.backbone.weights = None  # they may have gone, and the side is known
-    return cfg, cost_of(cfg, classes=len(known["classes"]), resolution=(height, width))
+    return cfg, cost_of(cfg, **known._asdict(), resolution=resolution)

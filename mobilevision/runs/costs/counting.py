@@ -13,8 +13,9 @@ from mobilevision.cost import Cost, count
 from mobilevision.errors import UserError
 from mobilevision.heads import Head
 from mobilevision.runs.build import build_backbone, default_side, instantiate
+from mobilevision.runs.costs.classes import Known
 from mobilevision.runs.costs.presets import without_weights
-from mobilevision.spec import DataSpec
+from mobilevision.runs.costs.stand_in import spec_of
 
 if TYPE_CHECKING:
     from mobilevision.backbones import Backbone
@@ -46,7 +47,13 @@ class Counted:
     classes: int
 
 
-def cost_of(cfg: DictConfig, *, classes: int, resolution: tuple[int, int] | None = None) -> Counted:
+def cost_of(
+    cfg: DictConfig,
+    *,
+    classes: int,
+    cells: dict[str, Any] | None = None,
+    resolution: tuple[int, int] | None = None,
+) -> Counted:
     """Count what a config describes, without data, weights, loss or teacher; nothing takes memory.
 
     A tenth of a second for a MobileNet. To count many, compose once and change values of a copy: composing takes
@@ -55,17 +62,18 @@ def cost_of(cfg: DictConfig, *, classes: int, resolution: tuple[int, int] | None
     Args:
         cfg: composed; it is left as it is.
         classes: how many the head tells apart; of a detector without background.
+        cells: of Earth, where the classes are such; None takes as many somewhere.
         resolution: (height, width) of the input; None: ``data.resolution``, else what head or weights expect.
 
     Raises:
         UserError: head and backbone that do not fit, values that they refuse, or an input they do not run on.
     """
     try:
-        return _counted(cfg, classes, resolution, "meta")
+        return _counted(cfg, Known(classes, cells), resolution, "meta")
     except _NO_VALUES:  # something, perhaps of a plugin, looks at values: let there be some
         pass
     try:
-        return _counted(cfg, classes, resolution, "cpu")
+        return _counted(cfg, Known(classes, cells), resolution, "cpu")
     except _NO_VALUES as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{backbone_and_head(cfg)} do not run on this input: {reason}") from error
@@ -93,13 +101,19 @@ class Deployed(nn.Module):
 
 
 def deployed(
-    cfg: DictConfig, *, classes: int, resolution: tuple[int, int] | None = None, device: str = "cpu"
+    cfg: DictConfig,
+    *,
+    classes: int,
+    cells: dict[str, Any] | None = None,
+    resolution: tuple[int, int] | None = None,
+    device: str = "cpu",
 ) -> tuple[Deployed, Tensor]:
     """What a config describes as it predicts, with random weights, and a grey picture for it.
 
     Args:
         cfg: composed; it is left as it is.
         classes: how many the head tells apart; of a detector without background.
+        cells: as for :func:`cost_of`.
         resolution: (height, width) of the input; None: as for :func:`cost_of`.
         device: where both lie; on ``meta`` there are shapes only.
 
@@ -114,16 +128,17 @@ def deployed(
         backbone = build_backbone(bare)
         side = default_side(bare, backbone)
         size = resolution or _pair(bare.data.resolution) or (side, side)
-        spec = DataSpec(str(bare.task.kind), tuple(map(str, range(classes))), backbone.channels, size)
+        kind, channels = str(bare.task.kind), backbone.channels
+        spec = spec_of(kind, classes=classes, channels=channels, resolution=size, cells=cells)
         head = instantiate(bare.head, drop=("kinds",), backbone=backbone.spec, data=spec)
-        return Deployed(backbone, head), torch.full((1, backbone.channels, *size), 128, dtype=torch.uint8)
+        return Deployed(backbone, head), torch.full((1, channels, *size), 128, dtype=torch.uint8)
 
 
-def _counted(cfg: DictConfig, classes: int, resolution: tuple[int, int] | None, device: str) -> Counted:
+def _counted(cfg: DictConfig, known: Known, resolution: tuple[int, int] | None, device: str) -> Counted:
     """On the meta device there are shapes only; on another, a real model looks at a grey picture."""
-    model, picture = deployed(cfg, classes=classes, resolution=resolution, device=device)
+    model, picture = deployed(cfg, **known._asdict(), resolution=resolution, device=device)
     _, channels, height, width = picture.shape
-    return Counted(count(model, picture), model.backbone.name, (height, width), channels, classes)
+    return Counted(count(model, picture), model.backbone.name, (height, width), channels, known.classes)
 
 
 def backbone_and_head(cfg: DictConfig) -> str:

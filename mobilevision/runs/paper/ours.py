@@ -54,11 +54,11 @@ def composed(overrides: tuple[str, ...]) -> DictConfig:
 
 @cache
 def _counted(overrides: tuple[str, ...], outputs: int | None) -> Cost:
-    from mobilevision.runs.costs.classes import classes_of
+    from mobilevision.runs.costs.classes import known_of
     from mobilevision.runs.costs.counting import cost_of
 
     cfg = composed(overrides)
-    return cost_of(cfg, classes=classes_of(cfg, outputs)).cost
+    return cost_of(cfg, **known_of(cfg, outputs)._asdict()).cost
 
 
 def _computing(cost: Cost) -> list[LayerCost]:
