@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # Keys of an option's yaml that say what it fits; they are for the checks, not for the class.
 _KINDS = ("kinds",)
 _OF_TASK = ("kind", "name")
+_LEARNS = ("loss", "distiller")  # parts of a task that may have weights of their own and predict nothing
 
 
 @dataclass(frozen=True)
@@ -157,13 +158,15 @@ def mixing(augment: Any) -> Any:
 
 
 def measure(task: Any) -> Cost:
-    """Cost of one picture at the run's side."""
+    """Cost of one picture at the run's side, of what predicts: what only training has is not in it."""
     import torch
 
     from mobilevision.cost import count
 
     spec: DataSpec = task.data_spec
-    return count(task, torch.empty(1, spec.channels, *spec.resolution, dtype=torch.uint8, device="meta"))
+    found = count(task, torch.empty(1, spec.channels, *spec.resolution, dtype=torch.uint8, device="meta"))
+    layers = tuple(row for row in found.layers if row.name.partition(".")[0] not in _LEARNS)
+    return replace(found, parameters=sum(row.parameters for row in layers), layers=layers)
 
 
 def build_callbacks(cfg: DictConfig, task: Any, folder: RunFolder) -> list[Any]:

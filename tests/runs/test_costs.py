@@ -54,6 +54,15 @@ def test_classes_come_from_the_data_where_it_is(coloured: Path) -> None:
         counted("data=folder")
 
 
+def test_what_only_training_has_is_no_cost() -> None:
+    from mobilevision.runs.build import build
+
+    cfg = compose(["task=face_embedding", "loss=arcface", "backbone.width=0.25", "data.workers=0"])
+    built = build(cfg)
+    assert any(True for _ in built.task.loss.parameters())
+    assert built.cost.parameters == cost_of(cfg, classes=2).cost.parameters
+
+
 def test_a_vector_needs_no_data_and_has_no_outputs() -> None:
     found = counted("task=face_embedding", "data=lfw", "data.resolution=160")
     assert (found.cost.mult_adds, found.cost.parameters) == (289_782_272, 3_338_304)

@@ -80,7 +80,6 @@ class Table:
         outputs: class scores of their heads.
         data: class of the data format that a run of ours must have been measured on.
         metric: what is read of such a run, without its stage.
-        kind: what such a run learns from, where that is not what ``config`` says.
         notes: what to say of the whole table.
     """
 
@@ -92,7 +91,6 @@ class Table:
     outputs: int | None = None
     data: str | None = None
     metric: str | None = None
-    kind: str | None = None
     notes: tuple[str, ...] = ()
 
     def source(self, row: Row, column: Column) -> str:

@@ -60,7 +60,7 @@ def best(results: Sequence[Result], table: Table, row: Row) -> tuple[float, Resu
     found = [
         (float(value), each)
         for each in results
-        if each.data == table.data and _same_model(each, cfg, table.kind or str(cfg.task.kind))
+        if each.data == table.data and _same_model(each, cfg, str(cfg.task.kind))
         for stage in _STAGES
         if isinstance(value := each.metrics.get(f"{stage}/{metric}"), int | float)
     ]
