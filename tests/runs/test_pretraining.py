@@ -53,7 +53,7 @@ def test_the_first_stage_has_the_run_s_model_and_its_own_data() -> None:
 
 
 def test_what_it_cannot_do_is_refused() -> None:
-    with pytest.raises(UserError, match=r"pretrain\.root is for classes, and the task learns from boxes"):
+    with pytest.raises(UserError, match=r"pretrain\.root is for classes and places, and the task learns from boxes"):
         pretrain(compose(["task=detection", "pretrain.root=web"]))
     with pytest.raises(UserError, match="trains on one device"):
         pretrain(compose(["task=fine_grained", "pretrain.root=web", "trainer.devices=2"]))
