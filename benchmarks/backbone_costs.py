@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
 
 from mobilevision.backbones import Backbone, mobilenet_v1, mobilenet_v2, mobilenet_v3, mobilenet_v4
 from mobilevision.cost import count
-from mobilevision.spec import Needs
+from mobilevision.heads import LinearHead
+from mobilevision.runs.costs.counting import Deployed
+from mobilevision.runs.costs.stand_in import spec_of
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "backbones.md"
 MARKED = re.compile(r"(<!-- costs -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -87,24 +88,14 @@ ROWS = [
 ]
 
 
-class Classifier(nn.Module):
-    """A backbone and one linear layer."""
-
-    def __init__(self, body: Backbone, classes: int) -> None:
-        super().__init__()
-        self.body, self.last = body, nn.Linear(body.spec.width, classes)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits of pictures."""
-        return self.last(self.body(images, Needs(pooled=True)).pooled)
-
-
 def table() -> str:
     """The table in Markdown; nothing in it takes memory, for all of it happens on the meta device."""
     lines = ["| backbone | side | classes | mult-adds | parameters | published, M |", "|---|---|---|---|---|---|"]
     for row in ROWS:
         with torch.device("meta"):
-            model = Classifier(row.make(), row.classes)
+            body = row.make()
+            data = spec_of("class", classes=row.classes, channels=3, resolution=(row.side, row.side))
+            model = Deployed(body, LinearHead(backbone=body.spec, data=data))
         cost = count(model, torch.empty(1, 3, row.side, row.side, device="meta"))
         counted = f"{cost.mult_adds:,} | {cost.parameters:,}"
         lines.append(f"| {row.what} | {row.side} | {row.classes} | {counted} | {row.published} |")

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
 
-from mobilevision.backbones import Backbone, mobilenet_v1, mobilenet_v2, mobilenet_v3
+from mobilevision.backbones import mobilenet_v1, mobilenet_v2, mobilenet_v3
 from mobilevision.cost import Cost, count
 from mobilevision.heads import DetectionHead, FasterRCNNFPNHead, FasterRCNNHead, SSDHead, SSDLiteHead
+from mobilevision.runs.costs.counting import Deployed
 from mobilevision.spec import DataSpec
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "detection.md"
@@ -51,21 +51,6 @@ ROWS = [
 ]
 
 
-class Detector(nn.Module):
-    """A backbone without what the head takes nothing from, and the head."""
-
-    def __init__(self, body: Backbone, head: DetectionHead) -> None:
-        super().__init__()
-        if head.needs.tail:
-            head.take_tail(body.split_tail())
-        body.keep(head.needs)
-        self.body, self.head = body, head
-
-    def forward(self, images: Tensor) -> Any:
-        """Raw outputs of pictures."""
-        return self.head(self.body(images, self.head.needs))
-
-
 def cost_of(row: Row) -> Cost:
     """Count a row for one picture; in the widest case background stands for an output without a class."""
     classes = tuple(map(str, range(row.outputs - 1)))
@@ -73,7 +58,7 @@ def cost_of(row: Row) -> Cost:
         body = row.make(**row.body)
         spec = DataSpec(kind="boxes", classes=classes, channels=3, resolution=(row.side, row.side))
     return count(
-        Detector(body, row.head(backbone=body.spec, data=spec)),
+        Deployed(body, row.head(backbone=body.spec, data=spec)),
         torch.empty(1, 3, row.side, row.side, device="meta"),
     )
 
