@@ -140,7 +140,7 @@ def test_a_run_is_judged_by_other_photos_without_its_training_data(run: Path, tm
     assert sum(row["pictures"] for row in tables["per_cell"]) == 4
     again = evaluate(run, ["data.batch_size=7", "data.workers=0"])
     own = json.loads((run / "metrics.json").read_text())
-    assert again["test/within_2500km"] == pytest.approx(own["test/within_2500km"], abs=0.02)
+    assert again["test/within_2500km"] == pytest.approx(own["test/within_2500km"], abs=1e-9)
 
 
 def test_predictions_of_photos_nobody_knows_the_place_of(run: Path, tmp_path: Path) -> None:
