@@ -1,0 +1,178 @@
+"""What a benchmark says: a table, a CSV, and how far mult-adds predict time."""
+
+from __future__ import annotations
+
+import csv
+import io
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+
+from rich.console import Console
+
+from mobilevision.ops.text_columns import aligned
+from mobilevision.runs.benchmarking.stopwatch import Clock
+from mobilevision.runs.folder import write_text
+
+if TYPE_CHECKING:
+    from mobilevision.ops.charts_latency import Timing
+    from mobilevision.runs.benchmarking.table import Row
+
+_FEWEST = 3  # models of a setting, before anything is said of prediction
+
+
+@final
+@dataclass(frozen=True)
+class Style:
+    """How models are run, and by which clock.
+
+    Attributes:
+        fold: batch norm is folded into convolutions.
+        channels_last: the memory layout.
+        clock: ``wall`` or ``cpu``.
+    """
+
+    fold: bool = True
+    channels_last: bool = True
+    clock: Clock = "wall"
+
+    def __str__(self) -> str:
+        import torch
+
+        norm = "batch norm folded" if self.fold else "batch norm not folded"
+        layout = "channels_last" if self.channels_last else "contiguous"
+        return f"eager torch {torch.__version__}, float32, {norm}, {layout}"
+
+
+def show(rows: Sequence[Row], style: Style) -> None:
+    """Print the table, what was measured, and what follows."""
+    console = Console(highlight=False)
+    for line in aligned(_table(rows, style), left=2):
+        console.print(line, soft_wrap=True, markup=False)
+    console.print()
+    for text in (_what(rows, style), *predictions(rows, style)):
+        console.print("\n".join(textwrap.wrap(text, min(console.width, 120))), markup=False)
+    if warning := busy([row.times.busy for row in rows if row.threads == 1 and row.device == "cpu"], style.clock):
+        console.print("\n".join(textwrap.wrap(warning, min(console.width, 120))), style="yellow", markup=False)
+
+
+def busy(shares: Sequence[float], clock: Clock) -> str | None:
+    """What to say where others had the processor; None on a quiet machine."""
+    share = sorted(shares)[len(shares) // 2] if shares else 1.0
+    if share > 0.9:
+        return None
+    text = f"This machine was busy: one thread had the processor for {share:.0%} of the time."
+    if clock == "cpu":
+        return f"{text} The times above are the processor's own, so they leave the waiting out."
+    return f"{text} A quiet one is about {1 / share:.1f} times as fast; --clock cpu leaves the waiting out."
+
+
+def predictions(rows: Sequence[Row], style: Style) -> list[str]:
+    """A sentence a setting: how far mult-adds predict time, and who departs most from it."""
+    from mobilevision.ops.charts_latency import fit
+
+    found = []
+    for setting, points in _by_setting(rows, style).items():
+        line = fit(points)
+        if line is None or len(points) < _FEWEST:
+            continue
+        worst = max(points, key=lambda each: each.seconds / line.seconds(each.mult_adds))
+        over = worst.seconds / line.seconds(worst.mult_adds)
+        found.append(
+            f"{setting}: mult-adds predict time with a correlation of {line.correlation:.2f} (of the logarithms of"
+            f" {len(points)} models); twice the mult-adds take {2**line.slope:.2f} times as long; {worst.name} takes"
+            f" {over:.2f} times what its mult-adds predict."
+        )
+    return found
+
+
+def write(rows: Sequence[Row], folder: Path, style: Style) -> None:
+    """``benchmark.csv``, and where there are several models ``benchmark.png``, into a folder, which is made."""
+    from mobilevision.ops.charts_latency import mult_adds_against_time
+
+    folder.mkdir(parents=True, exist_ok=True)
+    values = [_values(row, style) for row in rows]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(values[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(values)
+    write_text(folder / "benchmark.csv", text.getvalue())
+    said = ["benchmark.csv"]
+    if len({row.mult_adds for row in rows}) > 1:
+        mult_adds_against_time(_by_setting(rows, style), title=str(style)).save(folder / "benchmark.png")
+        said.append("benchmark.png")
+    print(f"written     {', '.join(said)} in {folder}")
+
+
+def _by_setting(rows: Sequence[Row], style: Style) -> dict[str, list[Timing]]:
+    from mobilevision.ops.charts_latency import Timing
+
+    found: dict[str, list[Timing]] = {}
+    for row in rows:
+        name, group = row.subject.name, row.subject.counted.backbone.rpartition("_")[0] or row.subject.counted.backbone
+        timing = Timing(row.mult_adds, row.picture(style.clock), group, name)
+        found.setdefault(row.setting, []).append(timing)
+    return found
+
+
+def _table(rows: Sequence[Row], style: Style) -> list[list[str]]:
+    clock = style.clock
+    wall = "ms" if clock == "wall" else "cpu ms"
+    other = "cpu ms" if clock == "wall" else "ms"
+    table = [["model", "setting", wall, "half within", other, "ms/picture", "mult-adds", "of peak"]]
+    for row in rows:
+        low, high = row.times.quartiles(clock)
+        table.append(
+            [
+                row.subject.name,
+                row.setting,
+                f"{1e3 * row.times.median(clock):.2f}",
+                f"{1e3 * low:.2f}..{1e3 * high:.2f}",
+                f"{1e3 * row.times.median('cpu' if clock == 'wall' else 'wall'):.2f}",
+                f"{1e3 * row.picture(clock):.2f}",
+                f"{row.mult_adds:,}",
+                f"{row.share(clock):.0%}",
+            ]
+        )
+    return table
+
+
+def _what(rows: Sequence[Row], style: Style) -> str:
+    peaks = dict.fromkeys((row.setting.rpartition(", batch")[0], 2 * row.peak / 1e9) for row in rows)
+    said = ", ".join(f"{peak:,.0f} GFLOP/s on {where}" for where, peak in peaks)
+    return (
+        f"Medians of {min(len(row.times.wall) for row in rows)} or more runs in turns: {style}; from uint8 pictures to"
+        " raw outputs, without decoding; random weights. Mult-adds are a picture's. Peak: a float32 product of"
+        f" matrices, {said}."
+    )
+
+
+def _values(row: Row, style: Style) -> dict[str, str | int | float]:
+    """One line of the CSV; times are seconds of the whole batch."""
+    counted, (low, high) = row.subject.counted, row.times.quartiles(style.clock)
+    return {
+        "model": row.subject.name,
+        "backbone": counted.backbone,
+        "head": row.subject.head,
+        "height": counted.resolution[0],
+        "width": counted.resolution[1],
+        "classes": counted.classes,
+        "parameters": counted.cost.parameters,
+        "mult_adds": row.mult_adds,
+        "device": row.device,
+        "threads": row.threads,
+        "batch": row.batch,
+        "runs": len(row.times.wall),
+        "clock": style.clock,
+        "median_s": row.times.median(style.clock),
+        "quartile_1_s": low,
+        "quartile_3_s": high,
+        "wall_median_s": row.times.median("wall"),
+        "cpu_median_s": row.times.median("cpu"),
+        "peak_gflops": 2 * row.peak / 1e9,
+        "of_peak": row.share(style.clock),
+        "how": str(style),
+        "argument": row.subject.argument,
+    }
