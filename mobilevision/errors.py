@@ -11,3 +11,7 @@ class UserError(Exception):
 
 class DivergedError(UserError):
     """The loss is not a number any more; whatever the weights are now is not worth keeping."""
+
+
+class StoppedError(UserError):
+    """Somebody stopped a training; the message says how it goes on."""

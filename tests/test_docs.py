@@ -34,14 +34,14 @@ def blocks(page: Path, language: str) -> Iterator[tuple[str, str]]:
 
 
 def training_commands(page: Path) -> Iterator[list[str]]:
-    """The overrides of every command in a page that composes a configuration."""
+    """The overrides of every command in a page that composes a configuration, and ``-m`` where it sweeps."""
     for _, text in blocks(page, "bash"):
         for line in text.replace("\\\n", " ").splitlines():
             for command in line.split("&&"):
                 words = shlex.split(command, comments=True)
                 program = words[words.index("train.py") :] if "train.py" in words else words[1:]
                 if "train.py" in words or (words[:1] == ["mobilevision"] and words[1] in COMPOSING):
-                    yield [word for word in program[1:] if "=" in word]
+                    yield [word for word in program[1:] if "=" in word or word == "-m"]
 
 
 def commands() -> list[tuple[str, list[str]]]:
@@ -52,8 +52,10 @@ def commands() -> list[tuple[str, list[str]]]:
 @pytest.mark.parametrize(("page", "overrides"), commands(), ids=lambda value: value if isinstance(value, str) else "")
 def test_commands_in_the_prose_compose(page: str, overrides: list[str]) -> None:
     from mobilevision.runs.compose import compose
+    from mobilevision.runs.sweep import check_sweep
 
-    assert compose(overrides), page
+    given = [word for word in overrides if word != "-m"]
+    assert check_sweep(given) if "-m" in overrides else compose(given), page
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name == "docs"], ids=lambda page: page.name)
@@ -138,7 +140,10 @@ def table(group: str) -> str:
 
 
 def groups() -> list[str]:
-    return ["config", *sorted(path.name for path in (ROOT / "conf").iterdir() if path.is_dir())]
+    return [
+        "config",
+        *sorted(path.name for path in (ROOT / "conf").iterdir() if path.is_dir() and path.name != "hydra"),
+    ]
 
 
 def test_the_tables_of_keys_equal_conf() -> None:

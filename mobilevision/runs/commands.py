@@ -77,6 +77,20 @@ def evaluate(
     work(first if is_run else None, arguments[is_run:])
 
 
+@app.command(short_help="Finished runs beside each other: accuracy against cost.")
+def compare(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN|FOLDER", help="Runs, or folders with runs below them.")],
+    out: Annotated[str, typer.Option(help="Folder for the table, the figures and the page.")] = "comparison",
+) -> None:
+    """Set finished runs of one task beside each other: a table, accuracy against cost as PNG and SVG, and compare.html.
+
+    Example: mobilevision compare outputs/classification --out comparison
+    """
+    from mobilevision.runs.compare import compare as work
+
+    work(runs, out)
+
+
 @app.command()
 def predict(
     run: Annotated[str, typer.Argument(help="The run folder.")],

@@ -99,10 +99,13 @@ def hydra_main(flags: dict[str, str | None], overrides: list[str]) -> None:
     from mobilevision.runs.search_path import searching, sources
 
     config_dir = _given(flags, *_FOLDER)
+    plan = None
     if _SWEEP & flags.keys():
-        from mobilevision.runs.sweeps import check_sweep
+        from mobilevision.runs.sweep import check_sweep
 
-        overrides = check_sweep(overrides, config_dir)
+        plan, overrides = check_sweep(overrides, config_dir)
+        plan.write()
+        overrides = [*overrides, "hydra.sweep.dir='{}'".format(plan.folder.replace("'", "\\'"))]
     found = sources(config_dir)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to our own one line
     given = [word for name, value in flags.items() if name not in _FOLDER for word in (name, value) if word is not None]
@@ -113,14 +116,17 @@ def hydra_main(flags: dict[str, str | None], overrides: list[str]) -> None:
             decorate(job)()
     finally:
         sys.argv = program
+    if plan is not None:
+        from mobilevision.runs.sweep import sum_up
+
+        sum_up(plan)
 
 
-def job(cfg: DictConfig) -> dict[str, float]:
+def job(cfg: DictConfig) -> dict[str, float] | None:
     """One run of a sweep."""
-    from mobilevision.runs.sweeps import prepare_job
+    from mobilevision.runs.sweep import run_job
 
-    prepare_job(cfg)
-    return start(cfg)
+    return run_job(cfg, start)
 
 
 def _given(flags: dict[str, str | None], *names: str) -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from mobilevision.errors import UserError
+from mobilevision.errors import StoppedError, UserError
 from mobilevision.runs.folder import RunFolder, write_json, write_text
 from mobilevision.runs.processes import shared_folder
 
@@ -159,7 +159,7 @@ def fit(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFolder) -> N
     """Fit from the start, or from where the run was stopped.
 
     Raises:
-        UserError: if it was stopped, with the command that goes on.
+        StoppedError: if it was stopped, with the command that goes on.
     """
     from pytorch_lightning.utilities.exceptions import SIGTERMException
 
@@ -172,7 +172,7 @@ def fit(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFolder) -> N
         trainer.fit(built.task, datamodule=built.data, ckpt_path=start, weights_only=True)
     except (KeyboardInterrupt, SystemExit, SIGTERMException) as error:
         again = f"resume={shlex.quote(str(folder.path))} goes on exactly where it was"
-        raise UserError(f"stopped at step {trainer.global_step}; {again}") from error
+        raise StoppedError(f"stopped at step {trainer.global_step}; {again}") from error
 
 
 def test(trainer: Trainer, built: Built, folder: RunFolder) -> dict[str, float]:

@@ -1,0 +1,123 @@
+"""Finished runs as rows: what each costs and how well it does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from mobilevision.errors import UserError
+from mobilevision.runs.folder import RunFolder
+from mobilevision.runs.info import read_info
+
+_DEEPEST = 4  # folders below one that is named
+
+
+@final
+@dataclass(frozen=True)
+class Row:
+    """One finished run.
+
+    Attributes:
+        folder: where it lies.
+        task: its task.
+        backbone: name with the width.
+        width: of the backbone; None where it has none.
+        side: (height, width) of the input in pixels.
+        parameters: of the whole model.
+        mult_adds: of one picture.
+        metric: name of the task's primary metric, with its split.
+        value: of it.
+        best: ``max`` or ``min``: which of two values is better.
+        command: that made it.
+    """
+
+    folder: str
+    task: str
+    backbone: str
+    width: float | None
+    side: tuple[int, int]
+    parameters: int
+    mult_adds: int
+    metric: str
+    value: float
+    best: str
+    command: str
+
+    @property
+    def size(self) -> str:
+        """The side in words: 160, or 120x160."""
+        height, width = self.side
+        return str(height) if height == width else f"{height}x{width}"
+
+
+def collect(places: Iterable[str | Path]) -> list[Row]:
+    """The finished runs in some folders, or in the folders below them, each once, cheapest first.
+
+    Raises:
+        UserError: a folder that is not there or holds no finished run; runs of several tasks or metrics.
+    """
+    found: dict[Path, Row] = {}
+    for place in map(Path, places):
+        if not place.is_dir():
+            raise UserError(f"{place}: no such folder; name run folders, or a folder of several")
+        rows = {folder.resolve(): row for folder in _runs(place, _DEEPEST) if (row := read(folder)) is not None}
+        if not rows:
+            raise UserError(f"{place}: no finished run in it or below it (a run has metrics.json and info.json)")
+        found.update(rows)
+    metrics = sorted({f"{row.metric} of {row.task}" for row in found.values()})
+    if len(metrics) > 1:
+        raise UserError(f"these runs are measured differently ({', '.join(metrics)}): compare those of one task")
+    return sorted(found.values(), key=lambda row: (row.mult_adds, row.parameters, row.folder))
+
+
+def _runs(folder: Path, deep: int) -> Iterator[Path]:
+    if (folder / "config.yaml").exists():
+        yield folder
+    elif deep:
+        for below in sorted(path for path in folder.iterdir() if path.is_dir()):
+            yield from _runs(below, deep - 1)
+
+
+def read(folder: Path) -> Row | None:
+    """The row of a run; None where it is not finished."""
+    run = RunFolder(folder)
+    info = read_info(run)
+    try:
+        metrics = json.loads(run.metrics_json.read_text(encoding="utf-8"))
+        name = next(
+            f"{split}/{info['primary']}" for split in ("test", "val") if f"{split}/{info['primary']}" in metrics
+        )
+        height, width = info["resolution"]
+        return Row(
+            folder=str(folder),
+            task=info["task"],
+            backbone=info["backbone"],
+            width=info.get("width"),
+            side=(height, width),
+            parameters=info["parameters"],
+            mult_adds=info["mult_adds"],
+            metric=name,
+            value=float(metrics[name]),
+            best=info["mode"],
+            command=info.get("command", ""),
+        )
+    except (OSError, ValueError, KeyError, StopIteration):
+        return None
+
+
+def front(rows: list[Row], cost: str) -> list[Row]:
+    """The Pareto front: the rows that no cheaper (or equally cheap) row beats, cheapest first.
+
+    Args:
+        rows: of one metric.
+        cost: the attribute to pay in: ``mult_adds`` or ``parameters``.
+    """
+    sign = 1 if rows and rows[0].best == "max" else -1
+    kept: list[Row] = []
+    for row in sorted(rows, key=lambda each: (getattr(each, cost), -sign * each.value)):
+        if not kept or sign * row.value > sign * kept[-1].value:
+            kept.append(row)
+    return kept

@@ -1,0 +1,126 @@
+"""What a comparison leaves: compare.csv, compare.html, and figures 4 and 5 of arXiv 1704.04861 as PNG and SVG."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mobilevision.runs.compare.rows import Row, collect, front
+from mobilevision.runs.folder import write_text
+
+COSTS = {"mult_adds": "mult-adds a picture", "parameters": "parameters"}
+
+
+def compare(places: Sequence[str], out: str) -> None:
+    """Set the finished runs in some folders beside each other.
+
+    Args:
+        places: run folders, or folders with some below them.
+        out: folder for the table, the figures and the page.
+
+    Raises:
+        UserError: where no run is found, or runs cannot be compared.
+    """
+    rows = collect(places)
+    print_rows(rows)
+    files = write(rows, Path(out))
+    print(f"\nwritten     {', '.join(file.name for file in files)} in {out}")
+
+
+def print_rows(rows: Sequence[Row]) -> None:
+    """The runs on the console, cheapest first; a star stands at those that nothing cheaper beats."""
+    from rich.console import Console
+    from rich.table import Table
+
+    best = set(front(list(rows), "mult_adds"))
+    base = os.path.commonpath([Path(row.folder).parent for row in rows])
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("backbone", "side", "mult-adds", "parameters", rows[0].metric, "", "folder"):
+        right = name in ("side", "mult-adds", "parameters", rows[0].metric)
+        table.add_column(name, justify="right" if right else "left", no_wrap=name != "folder", overflow="fold")
+    for row in rows:
+        star, place = "*" if row in best else "", os.path.relpath(row.folder, base)
+        costs = f"{row.mult_adds:,}", f"{row.parameters:,}", f"{row.value:.4f}"
+        table.add_row(row.backbone, row.size, *costs, star, place)
+    Console(highlight=False).print(table)
+    print("* nothing that costs less does as well")
+
+
+def write(rows: Sequence[Row], out: Path) -> list[Path]:
+    """Table, figures and page; returns the files.
+
+    Args:
+        rows: of one metric.
+        out: folder, made where it is not there.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    fronts = {cost: front(list(rows), cost) for cost in COSTS}
+    files = [out / "compare.csv", out / "compare.html"]
+    write_text(files[0], _csv(rows))
+    write_text(files[1], _page(rows, fronts))
+    for cost, best in fronts.items():
+        figure = _figure(rows, cost, best)
+        for suffix in ("png", "svg"):
+            files.append(out / f"{rows[0].metric.rpartition('/')[2]}_by_{cost}.{suffix}")
+            figure.savefig(files[-1], facecolor="white", dpi=130)
+    return files
+
+
+def _csv(rows: Sequence[Row]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["backbone", "width", "side", "mult_adds", "parameters", rows[0].metric, "folder", "command"])
+    for row in rows:
+        costs = (row.mult_adds, row.parameters, f"{row.value:.6g}")
+        writer.writerow([row.backbone, row.width, row.size, *costs, row.folder, row.command])
+    return stream.getvalue()
+
+
+def _figure(rows: Sequence[Row], cost: str, best: Sequence[Row]) -> Any:
+    from mobilevision.ops.charts_tradeoff import Point, tradeoff
+
+    ordered = sorted(rows, key=lambda row: row.side)
+    points = [Point(getattr(row, cost), row.value, row.size, _name(row, rows), row in best) for row in ordered]
+    return tradeoff(points, across=COSTS[cost], up=rows[0].metric.replace("_", " "), group="side")
+
+
+def _name(row: Row, rows: Sequence[Row]) -> str:
+    """What tells a run from the others: its width, and its backbone where there are several."""
+    families = {_family(each) for each in rows}
+    width = "" if row.width is None else f"{row.width:g}"
+    return width if len(families) == 1 and width else row.backbone
+
+
+def _family(row: Row) -> str:
+    return row.backbone if row.width is None else row.backbone.rpartition("_")[0]
+
+
+def _page(rows: Sequence[Row], fronts: dict[str, list[Row]]) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    here = Path(__file__).parent
+    values = [
+        {
+            **{name: getattr(row, name) for name in row.__dataclass_fields__},
+            "size": row.size,
+            "best_for": [cost.replace("_", "-") for cost, best in fronts.items() if row in best],
+        }
+        for row in rows
+    ]
+    report = here.parent / "report"
+    pages = Environment(loader=FileSystemLoader(here), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    return pages.get_template("page.html.j2").render(
+        title=f"{rows[0].task}: accuracy and cost",
+        metric=rows[0].metric,
+        rows=values,
+        rows_json=Markup(json.dumps(values).replace("<", "\\u003c")),
+        style=Markup((report / "style.css").read_text(encoding="utf-8")),
+        script=Markup((report / "script.js").read_text(encoding="utf-8").removeprefix('"use strict";\n')),
+        plot=Markup((here / "plot.js").read_text(encoding="utf-8")),
+    )

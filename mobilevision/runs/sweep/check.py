@@ -1,0 +1,150 @@
+"""Every run of a sweep composed and checked before the first one starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from hydra import compose as hydra_compose
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from mobilevision.errors import UserError
+from mobilevision.runs.compose import opened
+from mobilevision.runs.config.check import check, refuse
+from mobilevision.runs.config.grammar import unreadable
+from mobilevision.runs.sweep.plan import Plan, digest
+
+_LAUNCHERS = {"parallel": "hydra-joblib-launcher", "cluster": "hydra-submitit-launcher"}
+CHECKED = 100  # runs of a sweep that are composed beforehand
+
+
+def check_sweep(overrides: Sequence[str], config_dir: str | None = None) -> tuple[Plan, list[str]]:
+    """Check every run of a sweep.
+
+    Args:
+        overrides: of the command line; what an experiment sweeps over (``hydra.sweeper.params``) joins them.
+        config_dir: one more folder of configs.
+
+    Returns:
+        What is going to be done, and the overrides as Hydra takes them.
+
+    Raises:
+        UserError: one text with every error of every run, or if a run needs several processes.
+    """
+    for line in overrides:
+        refuse_missing(line)
+    with opened(config_dir) as found:
+        given = [*_of_experiment(overrides), *overrides]
+        parsed = _parsed(given)
+        if any(each.key_or_group == "resume" for each in parsed):
+            raise UserError("resume= goes on with one run; the same -m command goes on with a sweep")
+        folder = _folder(parsed)
+        given = [line for line, each in zip(given, parsed, strict=True) if each.key_or_group != "run_dir"]
+        parsed = [each for each in parsed if each.key_or_group != "run_dir"]
+        jobs = _jobs(parsed)
+        errors: list[str] = []
+        added: set[str] = set()
+        task = "sweep"
+        for job in _covering(jobs)[:CHECKED]:
+            try:
+                clean = check(job, found)
+                cfg = hydra_compose("config", clean)
+                task = str(cfg.task.name)
+                refuse_processes(cfg)
+                added |= {line.partition("=")[0] for line in clean if line.startswith("++")}
+            except UserError as error:
+                errors += [line.strip() for line in str(error).splitlines() if not line.endswith("configuration:")]
+        refuse(list(dict.fromkeys(errors)))
+    keys = tuple(str(each.key_or_group) for each in parsed if each.is_sweep_override())
+    open_ended = any(each.is_sweep_override() and not each.is_discrete_sweep() for each in parsed)
+    named = folder or f"outputs/sweeps/{task}_{digest(sorted(given))}"
+    return Plan(named, keys, 0 if open_ended else len(jobs)), [_with_plus(override, added) for override in given]
+
+
+def _of_experiment(overrides: Sequence[str]) -> list[str]:
+    """What an experiment sweeps over by itself, as overrides, but for keys that the command line gives."""
+    chosen = [line for line in overrides if line.startswith(("experiment=", "task="))]
+    cfg = hydra_compose("config", [line for line in chosen if "," not in line], return_hydra_config=True)
+    params = OmegaConf.to_container(cfg.hydra.sweeper.params) if cfg.hydra.sweeper.get("params") else {}
+    assert isinstance(params, dict)
+    given = {line.lstrip("+").partition("=")[0] for line in overrides}
+    return [f"{key}={values}" for key, values in params.items() if key not in given]
+
+
+def _parsed(overrides: Sequence[str]) -> list[Override]:
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    parsed: list[Override] = []
+    errors = []
+    for line in overrides:
+        try:
+            parsed += parser.parse_overrides([line])
+        except HydraException as error:
+            errors.append(unreadable(line, error))
+    refuse(errors)
+    return parsed
+
+
+def _folder(parsed: Sequence[Override]) -> str | None:
+    """What ``run_dir=`` names: the folder of the sweep."""
+    named = [each for each in parsed if each.key_or_group == "run_dir"]
+    if any(each.is_sweep_override() for each in named):
+        raise UserError("run_dir: names one folder for the whole sweep, in which each run has its own")
+    value = named[-1].value() if named else None
+    return None if value is None else str(value)
+
+
+def _jobs(parsed: Sequence[Override]) -> list[list[str]]:
+    """The overrides of each run; a sweep over a range without steps is left to its sweeper."""
+    discrete = [each for each in parsed if not each.is_sweep_override() or each.is_discrete_sweep()]
+    jobs: list[list[str]] = BasicSweeper.split_arguments(discrete, max_batch_size=None)[0]
+    return jobs
+
+
+def _covering(jobs: Sequence[list[str]]) -> list[list[str]]:
+    """As many runs as it takes to see every value, and every choice of options together (``backbone=a loss=b``)."""
+    seen: set[str] = set()
+    kept = []
+    for job in jobs:
+        options = " ".join(line for line in job if "." not in line.partition("=")[0])
+        new = {options, *job} - seen
+        if new:
+            kept.append(job)
+            seen |= new
+    return kept
+
+
+def _with_plus(override: str, added: set[str]) -> str:
+    key = f"++{override.partition('=')[0].lstrip('+')}"
+    return f"++{override.lstrip('+')}" if key in added else override if "hydra" in key else override.lstrip("+")
+
+
+def refuse_missing(override: str) -> None:
+    """A launcher of ours is an extra.
+
+    Raises:
+        UserError: if this override chooses one that is not installed, with the command that installs it.
+    """
+    group, _, option = override.partition("=")
+    package = _LAUNCHERS.get(option) if group == "hydra/launcher" else None
+    if package is not None and find_spec(f"hydra_plugins.{package.replace('-', '_')}") is None:
+        raise UserError(f"{override}: needs {package}: pip install 'mobilevision[{option}]'")
+
+
+def refuse_processes(cfg: DictConfig) -> None:
+    """A run of a sweep has one process: others would repeat the whole sweep.
+
+    Raises:
+        UserError: if the trainer would start several.
+    """
+    strategy, devices = str(cfg.trainer.strategy), cfg.trainer.devices
+    several = str(devices) not in {"1", "auto"} if isinstance(devices, int | str) else len(devices) > 1
+    if several or any(name in strategy for name in ("ddp", "fsdp", "deepspeed")):
+        raise UserError(
+            f"-m runs one process and trainer.strategy={strategy} trainer.devices={devices} needs several: "
+            "sweep with one device a run, or start each run by itself"
+        )
