@@ -2,5 +2,6 @@
 
 from mobilevision.cost.counting import count
 from mobilevision.cost.layers import BYTES, Activations, Cost, LayerCost, Share
+from mobilevision.cost.shapes import Unfilled
 
-__all__ = ["BYTES", "Activations", "Cost", "LayerCost", "Share", "count"]
+__all__ = ["BYTES", "Activations", "Cost", "LayerCost", "Share", "Unfilled", "count"]

@@ -1,18 +1,20 @@
 """What operations give on the meta device, where the answer is the shape of what they take.
 
-torch works the shapes of batch norm and of element-wise operations out in Python, with all of their rules: two thirds
-of the time of a count. In a forward pass at inference they follow from the first input.
+torch works the shapes of batch norm, of element-wise operations and of random numbers out in Python, with all of their
+rules: most of the time of a count. At inference they follow from the first input.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 _SAME = {"relu", "hardtanh", "hardswish", "hardsigmoid", "sigmoid", "silu", "gelu", "leaky_relu", "elu", "mish", "tanh"}
 _BINARY = {"add", "mul", "sub", "div"}
+_FILLS = {"normal_", "uniform_", "fill_", "zero_", "erfinv_", "clamp_"}  # how layers are given their first values
 _TRAINING = 5  # place of the argument of native_batch_norm
 
 
@@ -28,12 +30,26 @@ def known(func: Any, args: Any, given: Any) -> Any:
     if not isinstance(first, Tensor) or not first.is_meta or not first.is_floating_point() or "out" in given:
         return None
     name = func._overloadpacket.__name__
-    if name == "native_batch_norm":
-        return None if args[_TRAINING] else (torch.empty_like(first), first.new_empty(0), first.new_empty(0))
+    if name == "_native_batch_norm_legit_no_training" or (name == "native_batch_norm" and not args[_TRAINING]):
+        return torch.empty_like(first), first.new_empty(0), first.new_empty(0)
+    if name in _FILLS:
+        return first
     in_place, name = name.endswith("_"), name.removesuffix("_")
     if name in _SAME or (name in _BINARY and _fits(first, args[1])):
         return first if in_place else torch.empty_like(first)
     return None
+
+
+@final
+class Unfilled(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """While it is entered, layers on the meta device are built without working out how values fill them."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """What is :func:`known`, else what torch says."""
+        del types
+        given: dict[str, Any] = kwargs or {}
+        out = known(func, args, given)
+        return func(*args, **given) if out is None else out
 
 
 def _fits(first: Tensor, other: Any) -> bool:

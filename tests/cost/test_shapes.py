@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mobilevision.cost.shapes import known
+from mobilevision.cost.shapes import Unfilled, known
 
 ATEN = torch.ops.aten
 A = torch.rand(2, 3, 4, 5)
@@ -32,6 +32,7 @@ def to_meta(values: tuple[Any, ...]) -> tuple[Any, ...]:
         (ATEN.div.Tensor, (A, ROW)),
         (ATEN.mul.Scalar, (A, 2.0)),
         (ATEN.native_batch_norm.default, (WIDE, *NORM, False, 0.1, 1e-5)),
+        (ATEN._native_batch_norm_legit_no_training.default, (A, *NORM, 0.1, 1e-5)),
     ],
     ids=str,
 )
@@ -62,6 +63,16 @@ def test_an_operation_in_place_gives_what_it_took() -> None:
 )
 def test_torch_is_asked_otherwise(func: Any, args: tuple[Any, ...]) -> None:
     assert known(func, args, {}) is None
+
+
+def test_layers_are_built_without_values() -> None:
+    with torch.device("meta"), Unfilled():
+        layer = torch.nn.Linear(3, 4)
+        torch.nn.init.trunc_normal_(layer.weight)
+    assert layer.weight.shape == (4, 3)
+    assert layer.weight.is_meta
+    with Unfilled():  # real ones get theirs
+        assert torch.nn.Linear(3, 4).weight.std() > 0
 
 
 def test_batch_norm_at_inference_comes_down_to_one_operation() -> None:

@@ -9,7 +9,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from mobilevision.cost import Cost, count
+from mobilevision.cost import Cost, Unfilled, count
 from mobilevision.errors import UserError
 from mobilevision.heads import Head
 from mobilevision.runs.build import build_backbone, default_side, instantiate
@@ -124,7 +124,7 @@ def deployed(
         UserError: head and backbone that do not fit, or values that they refuse.
     """
     bare = without_weights(cfg)
-    with torch.device(device):
+    with torch.device(device), Unfilled():
         backbone = build_backbone(bare)
         side = default_side(bare, backbone)
         size = resolution or _pair(bare.data.resolution) or (side, side)
