@@ -44,6 +44,9 @@ def known(func: Any, args: Any, given: Any) -> Any:
 class Unfilled(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While it is entered, layers on the meta device are built without working out how values fill them."""
 
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """What is :func:`known`, else what torch says."""
         del types
