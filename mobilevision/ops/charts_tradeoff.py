@@ -43,6 +43,8 @@ def tradeoff(points: Sequence[Point], *, across: str, up: str, group: str) -> An
     Returns:
         A matplotlib figure; ``savefig`` writes it as PNG or SVG.
     """
+    from matplotlib.ticker import EngFormatter
+
     figure, axes = blank(7.2, 4.6)
     edge = sorted((point.cost, point.value) for point in points if point.best)
     look = {"color": "#1d2733", "lw": 5, "alpha": 0.12, "solid_capstyle": "round"}
@@ -55,6 +57,9 @@ def tradeoff(points: Sequence[Point], *, across: str, up: str, group: str) -> An
         for point in points:
             axes.annotate(point.name, (point.cost, point.value), (4, -10), textcoords="offset points", fontsize=7)
     axes.set(xscale="log", xlabel=across, ylabel=up)
+    for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        formatter(EngFormatter())
+    axes.tick_params(axis="x", which="both", labelsize=8)
     axes.grid(alpha=0.25, which="both")
     axes.legend(title=group, fontsize=8, title_fontsize=8)
     return figure

@@ -38,7 +38,7 @@ def print_rows(rows: Sequence[Row]) -> None:
     from rich.table import Table
 
     best = set(front(list(rows), "mult_adds"))
-    base = os.path.commonpath([Path(row.folder).parent for row in rows])
+    base = common(rows)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("backbone", "side", "mult-adds", "parameters", rows[0].metric, "", "folder"):
         right = name in ("side", "mult-adds", "parameters", rows[0].metric)
@@ -49,6 +49,11 @@ def print_rows(rows: Sequence[Row]) -> None:
         table.add_row(row.backbone, row.size, *costs, star, place)
     Console(highlight=False).print(table)
     print("* nothing that costs less does as well")
+
+
+def common(rows: Sequence[Row]) -> str:
+    """The folder that holds all of the runs."""
+    return os.path.commonpath([Path(row.folder).resolve().parent for row in rows])
 
 
 def write(rows: Sequence[Row], out: Path) -> list[Path]:
@@ -105,10 +110,12 @@ def _page(rows: Sequence[Row], fronts: dict[str, list[Row]]) -> str:
     from markupsafe import Markup
 
     here = Path(__file__).parent
+    base = common(rows)
     values = [
         {
             **{name: getattr(row, name) for name in row.__dataclass_fields__},
             "size": row.size,
+            "folder": os.path.relpath(row.folder, base),
             "best_for": [cost.replace("_", "-") for cost, best in fronts.items() if row in best],
         }
         for row in rows
