@@ -48,7 +48,7 @@ def val_labels(root: Path) -> Callable[[str], str] | None:
 def _meta(table: Path) -> dict[int, str]:
     """The devkit's numbers to WNIDs, from its MATLAB file."""
     try:
-        from scipy.io import loadmat  # type: ignore[import-untyped]  # rarely needed: no dependency of ours
+        from scipy.io import loadmat  # rarely needed: no dependency of ours
 
         synsets = loadmat(table, squeeze_me=True)["synsets"]
     except ImportError:

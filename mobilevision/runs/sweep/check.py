@@ -73,7 +73,7 @@ def _of_experiment(overrides: Sequence[str]) -> list[str]:
     params = OmegaConf.to_container(cfg.hydra.sweeper.params) if cfg.hydra.sweeper.get("params") else {}
     assert isinstance(params, dict)
     given = {line.lstrip("+").partition("=")[0] for line in overrides}
-    return [f"{key}={values}" for key, values in params.items() if key not in given]
+    return [f"{key!s}={values}" for key, values in params.items() if key not in given]
 
 
 def _parsed(overrides: Sequence[str]) -> list[Override]:
