@@ -15,3 +15,7 @@ class DivergedError(UserError):
 
 class StoppedError(UserError):
     """Somebody stopped a training; the message says how it goes on."""
+
+
+class UnreadablePictureError(UserError):
+    """A picture file that cannot be decoded; the message names it."""

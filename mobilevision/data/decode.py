@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 from typing import final
 
-import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from mobilevision.data import jpeg
 from mobilevision.data.records import Box, Pixels
-from mobilevision.errors import UserError
+from mobilevision.errors import UnreadablePictureError
+from mobilevision.ops.picture_files import printable
+from mobilevision.ops.pixels import MODES, resample, to_mode
 
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-"""Pillow's mode for each number of channels that a picture file can give."""
+__all__ = [
+    "HINT",
+    "MODES",
+    "SIDEWAYS",
+    "Picture",
+    "UnreadablePictureError",
+    "printable",
+    "read_file",
+    "resample",
+    "to_mode",
+    "unreadable",
+]
 
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 HINT = "Mend or remove the file, or leave such files out with data.on_error=skip"
-
-
-class UnreadablePictureError(UserError):
-    """A picture file that cannot be decoded; the message names it."""
 
 
 @final
@@ -75,11 +81,6 @@ class Picture:
             raise unreadable(self.name, self._data, error) from None
 
 
-def printable(path: bytes | str | Path) -> str:
-    """A path as text that can be printed and written as UTF-8, also where its name is not UTF-8."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
 def read_file(path: bytes | str | Path) -> bytes:
     """The bytes of a file.
 
@@ -102,29 +103,3 @@ def unreadable(name: str, data: bytes, error: Exception) -> UnreadablePictureErr
     else:
         why = str(error) or type(error).__name__
     return UnreadablePictureError(f"{name}: {why}. {HINT}")
-
-
-def to_mode(image: Image.Image, channels: int) -> Image.Image:
-    """Convert to grey, RGB or RGBA; 16-bit grey keeps its upper byte instead of being clipped to white."""
-    if image.mode.startswith(("I", "F")):
-        values = np.asarray(image, dtype=np.float64)
-        image = Image.fromarray(
-            np.clip(values / (257.0 if values.max(initial=0) > 255 else 1.0), 0, 255).astype(np.uint8)
-        )
-    return image if image.mode == MODES[channels] else image.convert(MODES[channels])
-
-
-def resample(image: Image.Image, box: Box | None, size: tuple[int, int] | None) -> Pixels:
-    """Part ``box`` (x, y, w, h, floats) of the picture at ``size`` (height, width), uint8 [h, w, channels]."""
-    if box is None:
-        box = (0.0, 0.0, float(image.width), float(image.height))
-    x, y, width, height = box
-    if size is None:
-        size = (max(1, round(height)), max(1, round(width)))
-    corners = (max(x, 0.0), max(y, 0.0), min(x + width, float(image.width)), min(y + height, float(image.height)))
-    if corners == (0, 0, *image.size) and (image.height, image.width) == size:
-        image.load()
-    else:
-        image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=corners)
-    pixels = np.array(image)
-    return pixels if pixels.ndim == 3 else pixels[:, :, None]

@@ -12,20 +12,6 @@ from mobilevision.data.decode import MODES, Picture, printable, read_file
 from mobilevision.data.records import Box, Pixels, Records
 from mobilevision.errors import UserError
 
-PICTURE_SUFFIXES = (
-    b".jpg",
-    b".jpeg",
-    b".png",
-    b".webp",
-    b".bmp",
-    b".gif",
-    b".tif",
-    b".tiff",
-    b".ppm",
-    b".pgm",
-    b".avif",
-)
-
 
 @final
 class PackedPaths:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mobilevision.data.files import PICTURE_SUFFIXES
 from mobilevision.data.records import Problem
 from mobilevision.errors import UserError
+from mobilevision.ops.picture_files import PICTURE_SUFFIXES
 
 _PATHS = ("image_id", "image", "path", "file", "filename")  # some heads name the column of the pictures, some do not
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from mobilevision.data.files import PICTURE_SUFFIXES
 from mobilevision.data.formats.coordinate_rows import CoordinateRows
 from mobilevision.data.formats.table_rows import ALIASES, place
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
 from mobilevision.geo import columns as usual
+from mobilevision.ops.picture_files import PICTURE_SUFFIXES
 
 Column = str | int | None
 FOLDER = "folder"  # instead of a column of groups: the folder in which a picture lies

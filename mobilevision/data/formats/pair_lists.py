@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mobilevision.data.files import PICTURE_SUFFIXES
 from mobilevision.data.formats.scan import Listing
 from mobilevision.data.records import Problem
 from mobilevision.errors import UserError
 from mobilevision.ops.pairs import FOLDS, Pairs, folds
+from mobilevision.ops.picture_files import PICTURE_SUFFIXES
 
 SAME = {"1": True, "true": True, "same": True, "yes": True}
 DIFFERENT = {"0": False, "-1": False, "false": False, "different": False, "no": False}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import final
 
-from mobilevision.data.files import PICTURE_SUFFIXES
+from mobilevision.ops.picture_files import PICTURE_SUFFIXES, entries, pictures
+
+__all__ = ["SPLIT_FOLDERS", "Listing", "entries", "folders", "has_pictures", "pictures", "split_folders"]
 
 SPLIT_FOLDERS = {
     "train": ("train", "training"),
@@ -16,25 +17,9 @@ SPLIT_FOLDERS = {
 }
 
 
-def entries(folder: bytes) -> list[os.DirEntry[bytes]]:
-    """What lies in a folder, sorted by the bytes of its name, hidden things left out."""
-    with os.scandir(folder) as found:
-        return sorted((entry for entry in found if not entry.name.startswith((b".", b"__MACOSX"))), key=_name)
-
-
 def folders(folder: Path | bytes) -> list[bytes]:
     """Names of the folders in a folder."""
     return [entry.name for entry in entries(os.fsencode(folder)) if entry.is_dir()]
-
-
-def pictures(folder: bytes, prefix: bytes) -> Iterator[bytes]:
-    """Paths, relative to what ``prefix`` is, of the picture files in a folder and in those below it."""
-    for entry in entries(folder):
-        path = os.path.join(prefix, entry.name)
-        if entry.is_dir():
-            yield from pictures(entry.path, path)
-        elif entry.name.lower().endswith(PICTURE_SUFFIXES):
-            yield path
 
 
 def has_pictures(folder: Path) -> bool:
@@ -70,7 +55,3 @@ def split_folders(root: Path) -> dict[str, bytes]:
     }
     usual = {split: [inner[name] for name in names if name in inner] for split, names in SPLIT_FOLDERS.items()}
     return {split: found[0] for split, found in usual.items() if found}
-
-
-def _name(entry: os.DirEntry[bytes]) -> bytes:
-    return entry.name

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mobilevision.data.files import PICTURE_SUFFIXES
 from mobilevision.data.formats.scan import SPLIT_FOLDERS
 from mobilevision.data.records import Problem
 from mobilevision.errors import UserError
+from mobilevision.ops.picture_files import PICTURE_SUFFIXES
 
 USUAL = {
     "path": (

@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from mobilevision.data.decode import printable
-from mobilevision.data.files import PICTURE_SUFFIXES
 from mobilevision.data.formats.annotated.raw import Raw
 from mobilevision.data.formats.scan import entries, folders
 from mobilevision.data.formats.table_rows import ALIASES
 from mobilevision.errors import UserError
+from mobilevision.ops.picture_files import PICTURE_SUFFIXES
 
 ANNOTATIONS = ("annotations", "annotation", "labels", "xmls", "xml", "ann", "anns")
 PICTURES = ("images", "jpegimages", "image", "img", "imgs", "pictures", "photos")

@@ -1,0 +1,59 @@
+"""From a decoded picture to a model's pixels, by Pillow and NumPy alone: training and consumers share it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mobilevision.ops.framing import Box, Frame
+
+Pixels = NDArray[np.uint8]
+
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+"""Pillow's mode for each number of channels that a picture file can give."""
+
+GREY = 127
+"""What a picture does not fill of an input."""
+
+
+def to_mode(image: Image.Image, channels: int) -> Image.Image:
+    """Convert to grey, RGB or RGBA; 16-bit grey keeps its upper byte instead of being clipped to white."""
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image, dtype=np.float64)
+        image = Image.fromarray(
+            np.clip(values / (257.0 if values.max(initial=0) > 255 else 1.0), 0, 255).astype(np.uint8)
+        )
+    return image if image.mode == MODES[channels] else image.convert(MODES[channels])
+
+
+def resample(image: Image.Image, box: Box | None, size: tuple[int, int] | None) -> Pixels:
+    """Part ``box`` (x, y, w, h, floats) of the picture at ``size`` (height, width), uint8 [h, w, channels]."""
+    if box is None:
+        box = (0.0, 0.0, float(image.width), float(image.height))
+    x, y, width, height = box
+    if size is None:
+        size = (max(1, round(height)), max(1, round(width)))
+    corners = (max(x, 0.0), max(y, 0.0), min(x + width, float(image.width)), min(y + height, float(image.height)))
+    if corners == (0, 0, *image.size) and (image.height, image.width) == size:
+        image.load()
+    else:
+        image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=corners)
+    pixels = np.array(image)
+    return pixels if pixels.ndim == 3 else pixels[:, :, None]
+
+
+def on_canvas(pixels: Pixels, frame: Frame, resolution: tuple[int, int]) -> Pixels:
+    """The model's input, uint8 [height, width, channels]; the pixels themselves where they fill it.
+
+    Args:
+        pixels: the part of the picture at ``frame.size``.
+        frame: where it lies.
+        resolution: (height, width) of the input.
+    """
+    if frame.size == resolution:
+        return pixels
+    canvas = np.full((*resolution, pixels.shape[2]), GREY, dtype=np.uint8)
+    top, left = frame.place
+    canvas[top : top + frame.size[0], left : left + frame.size[1]] = pixels
+    return canvas
