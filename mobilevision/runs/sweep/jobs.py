@@ -82,7 +82,8 @@ def _done(cfg: DictConfig, folder: RunFolder) -> dict[str, float] | None:
 def _differences(before: Any, now: DictConfig) -> list[str]:
     """The keys in which two configurations differ."""
     first, second = (_leaves(each) for each in (before, now))
-    keys = sorted((first.keys() | second.keys()) - _OWN, key=lambda key: (key.count("."), key))
+    settled = _OWN | {"backbone.weights"} if now.pretrain.root is not None else _OWN
+    keys = sorted((first.keys() | second.keys()) - settled, key=lambda key: (key.count("."), key))
     return [f"{key}: {first.get(key)}, now {second.get(key)}" for key in keys if first.get(key) != second.get(key)]
 
 
