@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mobilevision.runs import measuring_commands
 from mobilevision.runs.console import errors_as_lines
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 plugins_app = typer.Typer(help="Plugins: what is installed, and whether it works.", rich_markup_mode=None)
 app.add_typer(plugins_app, name="plugins")
+measuring_commands.add_to(app)
 
 
 class Which(str, Enum):  # noqa: UP042 - typer's choices

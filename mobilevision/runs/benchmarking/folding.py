@@ -35,7 +35,7 @@ def fold(model: nn.Module, picture: Tensor) -> int:
             _replace(model, conv, norm)
         after = model(picture)
     for old, new in zip(_tensors(before), _tensors(after), strict=True):
-        if not torch.allclose(old.float(), new.float(), rtol=_CLOSE, atol=_CLOSE * float(old.abs().max())):
+        if old.shape != new.shape or not torch.allclose(old, new, rtol=_CLOSE, atol=_CLOSE * float(old.abs().max())):
             raise UserError("batch norm cannot be folded in this model: measure it with --no-fold")
     return len(pairs)
 
@@ -84,6 +84,6 @@ def _replace(model: nn.Module, conv: str, norm: str) -> None:
 
 def _tensors(values: Any) -> list[Tensor]:
     if isinstance(values, Tensor):
-        return [values]
+        return [values] if values.is_floating_point() and values.numel() else []
     parts = values.values() if isinstance(values, dict) else values if isinstance(values, list | tuple) else ()
     return [each for part in parts for each in _tensors(part)]

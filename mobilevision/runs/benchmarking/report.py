@@ -112,7 +112,9 @@ def _by_setting(rows: Sequence[Row], style: Style) -> dict[str, list[Timing]]:
     found: dict[str, list[Timing]] = {}
     for row in rows:
         name, group = row.subject.name, row.subject.counted.backbone.rpartition("_")[0] or row.subject.counted.backbone
-        timing = Timing(row.mult_adds, row.picture(style.clock), group, name)
+        heads = {each.subject.head for each in rows}
+        label = name.removeprefix(f"{group}_").replace(f" + {row.subject.head}" if len(heads) == 1 else "", "")
+        timing = Timing(row.mult_adds, row.picture(style.clock), group, name, label)
         found.setdefault(row.setting, []).append(timing)
     return found
 

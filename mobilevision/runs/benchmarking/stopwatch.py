@@ -59,8 +59,8 @@ def measure(
 ) -> list[Times]:
     """Take the times of all contenders in turns.
 
-    Each is run twice before anything is noted. In every round each has a burst of runs, and one before it that is not
-    noted, since the one before has just been at the caches.
+    Each is run a few times before anything is noted. In every round each has a burst of runs, and one before it that is
+    not noted, since others have just been at the caches.
 
     Args:
         contenders: what is measured; those of equal threads follow one another best.
@@ -84,17 +84,18 @@ def measure(
     return times
 
 
-def once(contender: Timed) -> float:
-    """Seconds on the wall of the second run, for a first impression."""
+def impression(contender: Timed, clock: Clock = "wall") -> float:
+    """The least seconds of three runs after the first."""
     _threads(contender.threads)
     contender.run()
     found = Times()
-    _note(contender, found)
-    return found.wall[0]
+    for _ in range(3):
+        _note(contender, found)
+    return min(found.of(clock))
 
 
 def _burst(contender: Timed, seconds: float) -> int:
-    return max(1, min(_BURST, round(seconds / max(once(contender), 1e-6))))
+    return max(1, min(_BURST, round(seconds / max(impression(contender), 1e-6))))
 
 
 def _note(contender: Timed, found: Times) -> None:

@@ -43,8 +43,13 @@ class Subject:
     @property
     def name(self) -> str:
         """Backbone, head and side."""
+        return f"{self.counted.backbone} + {self.head} {self.side}"
+
+    @property
+    def side(self) -> str:
+        """Of the input: 160, or 120x160 (height x width)."""
         height, width = self.counted.resolution
-        return f"{self.counted.backbone} + {self.head} {height if height == width else f'{height}x{width}'}"
+        return f"{height}" if height == width else f"{height}x{width}"
 
     def timed(self, *, batch: int, threads: int, device: str, fold: bool, channels_last: bool) -> TorchModel:
         """The model with random weights, before ``batch`` pictures of noise.

@@ -1,0 +1,1 @@
+"""What fits a budget: ``mobilevision plan``."""
