@@ -2,83 +2,67 @@
 
     python benchmarks/distillation_tradeoff.py --out outputs/distillation_tradeoff
 
-Trains the embedded faces at every width and side on labels alone, then again imitating the widest of those runs
-(``distill=outputs``), all with the same steps; draws both and prints the table. Runs that are there are not made again.
-Settings of every run come first: ``distillation_tradeoff.py data.format.train=2000 --sides 32 64``.
+Two sweeps over the embedded faces, with the same steps: on labels alone (``experiment=tradeoff_face_attributes``), then
+imitating the widest and largest of those runs (``distill=outputs``). Draws both and prints the table; what is done is not
+done again. Settings of every run come first: ``distillation_tradeoff.py data.format.train=2000 --widths 0.25,0.5``.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
-from itertools import product
+from collections.abc import Sequence
 from pathlib import Path
 
-from mobilevision.cost import count
-from mobilevision.runs.compose import compose
+from mobilevision.runs.compare import Row, collect
 
-TASK = ("task=face_attributes", "trainer=cpu", "logger=none", "callbacks.pictures.enabled=false")
 TRAIN = Path(__file__).parents[1] / "train.py"
+RUN = ("-m", "experiment=tradeoff_face_attributes", "trainer=cpu", "logger=none", "callbacks.pictures.enabled=false")
 
 
-def trained(folder: Path, *overrides: str) -> float:
-    """Test mean AP of the run in ``folder``, which is made where it is not there."""
-    done = folder / "metrics.json"
-    if not done.exists():
-        words = [*TASK, f"run_dir={folder}", *overrides]
-        subprocess.run([sys.executable, str(TRAIN), *words], check=True, stdout=subprocess.DEVNULL)
-    return float(json.loads(done.read_text())["test/mean_ap"])
+def sweep(folder: Path, *overrides: str) -> dict[tuple[float | None, str], Row]:
+    """The rows of a sweep by width and side."""
+    words = [*RUN, f"run_dir={folder}", *overrides]
+    subprocess.run([sys.executable, str(TRAIN), *words], check=True, stdout=subprocess.DEVNULL)
+    return {(row.width, row.size): row for row in collect([folder])}
 
 
-def mult_adds(width: float, side: int) -> int:
-    """Of one picture."""
-    import torch
-
-    from mobilevision.runs.build import build
-
-    built = build(compose([*TASK, f"backbone.width={width}", f"data.resolution={side}", "data.format.train=8"]))
-    return count(built.task, torch.empty(1, 3, side, side, device="meta")).mult_adds
-
-
-def draw(rows: list[dict[str, float]], file: Path) -> None:
-    """Mean AP against mult-adds, a line a side, dashed where the labels alone were heard."""
+def draw(labels: Sequence[Row], teacher: Sequence[Row], file: Path) -> None:
+    """Mean AP against mult-adds, a colour a side, dashed where the labels alone were heard."""
     from matplotlib import pyplot
+    from matplotlib.ticker import EngFormatter
 
     figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
-    for colour, side in enumerate(sorted({row["side"] for row in rows})):
-        chosen = sorted((row for row in rows if row["side"] == side), key=lambda row: row["mult_adds"])
-        across = [row["mult_adds"] / 1e6 for row in chosen]
-        axes.plot(across, [row["teacher"] for row in chosen], f"C{colour}o-", label=f"{side:.0f} px, teacher")
-        axes.plot(
-            across, [row["labels"] for row in chosen], f"C{colour}o--", mfc="white", label=f"{side:.0f} px, labels"
-        )
-    axes.set(xscale="log", xlabel="million mult-adds a picture", ylabel="mean AP of the test")
+    for colour, side in enumerate(sorted({row.size for row in labels})):
+        for rows, look, who in ((teacher, "o-", "teacher"), (labels, "o--", "labels")):
+            chosen = [row for row in rows if row.size == side]
+            across, up = [row.mult_adds for row in chosen], [row.value for row in chosen]
+            face = "white" if who == "labels" else f"C{colour}"
+            axes.plot(across, up, f"C{colour}{look}", mfc=face, label=f"{side} px, {who}")
+    axes.set(xscale="log", xlabel="mult-adds a picture", ylabel="mean AP of the test")
+    axes.xaxis.set_major_formatter(EngFormatter())
     axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(file, dpi=120)
+    axes.legend(fontsize=8)
+    figure.savefig(file, dpi=110)
 
 
 def main() -> None:
     """Train, print and draw."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("outputs/distillation_tradeoff"))
-    parser.add_argument("--widths", type=float, nargs="+", default=[0.25, 0.5, 1.0])
-    parser.add_argument("--sides", type=int, nargs="+", default=[32, 48, 64])
-    parser.add_argument("overrides", nargs="*", help="further settings of every run, such as data.format.train=2000")
+    parser.add_argument("--widths", default="0.25,0.5", help="of the students under the teacher")
+    parser.add_argument("overrides", nargs="*", help="settings of every run")
     options = parser.parse_args()
-    teacher = options.out / f"labels_{max(options.widths)}_{max(options.sides)}"
-    rows = []
-    print("width  side  mult-adds (M)  labels  teacher")
-    for side, width in sorted(product(options.sides, options.widths), reverse=True):
-        size = (f"backbone.width={width}", f"data.resolution={side}", *options.overrides)
-        labels = trained(options.out / f"labels_{width}_{side}", *size)
-        taught = ("distill=outputs", f"distill.teacher={teacher}")
-        under = trained(options.out / f"teacher_{width}_{side}", *size, *taught)
-        rows.append({"side": side, "mult_adds": mult_adds(width, side), "labels": labels, "teacher": under})
-        print(f"{width:5}  {side:4}  {rows[-1]['mult_adds'] / 1e6:13.1f}  {labels:6.3f}  {under:7.3f}", flush=True)
-    draw(rows, options.out / "distillation_tradeoff.png")
+    labels = sweep(options.out / "labels", *options.overrides)
+    teacher = max(labels.values(), key=lambda row: row.mult_adds)
+    taught = ("distill=outputs", f"distill.teacher={teacher.folder}", f"backbone.width={options.widths}")
+    under = sweep(options.out / "teacher", *taught, *options.overrides)
+    print("width  side    mult-adds  labels  teacher")
+    for (width, side), row in sorted(labels.items(), key=lambda item: item[1].mult_adds):
+        other = f"{under[width, side].value:7.3f}" if (width, side) in under else ""
+        print(f"{width:5}  {side:>4}  {row.mult_adds:11,}  {row.value:6.3f}  {other}")
+    draw(list(labels.values()), list(under.values()), options.out / "distillation_tradeoff.png")
 
 
 if __name__ == "__main__":
