@@ -1,7 +1,7 @@
 """What little data and good weights ask for, where the config leaves it to the data by ``auto``.
 
 With some ten pictures a class a whole network learns them by heart. So that it does not lose to a linear layer on
-frozen features, fit that layer first, and keep the batch statistics that came with the weights.
+frozen features, fit that layer first, keep the batch statistics that came with the weights, and change these little.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FEW = 50
 """Training pictures a class, on average, up to which data is little."""
+GENTLY = 0.2
+"""Share of the learning rate for pretrained weights that is left then, where ``optimizer.lr`` is null."""
 
 
 def settle_few(cfg: DictConfig, built: Built) -> None:
@@ -37,4 +39,7 @@ def settle_few(cfg: DictConfig, built: Built) -> None:
             decided.append(key)
     if few and decided:
         changes = ", ".join(f"{key}=true" for key in decided)
+        if cfg.optimizer.lr is None:
+            built.task.lr *= GENTLY
+            changes += f", learning rate {built.task.lr:g}"
         built.data.splits.notes.append(f"few pictures ({pictures:.0f} a class) and pretrained weights: {changes}")

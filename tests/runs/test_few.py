@@ -30,13 +30,14 @@ def settled(root: Path, *overrides: str) -> tuple[bool, bool, list[str]]:
 def test_good_weights_and_few_pictures_ask_for_a_probe(coloured: Path, weights: Path) -> None:
     found = settled(coloured, f"backbone.weights={weights}")
     said = "few pictures (8 a class) and pretrained weights: probe.enabled=true, freeze.statistics=true"
-    assert found == (True, True, [said])
+    assert found == (True, True, [f"{said}, learning rate 0.0001"])
+    assert settled(coloured, f"backbone.weights={weights}", "optimizer.lr=0.01")[2] == [said]
 
 
 def test_what_the_user_says_stays(coloured: Path, weights: Path) -> None:
     enabled, statistics, notes = settled(coloured, f"backbone.weights={weights}", "probe.enabled=false")
     assert (enabled, statistics) == (False, True)
-    assert notes[0].endswith("weights: freeze.statistics=true")
+    assert "weights: freeze.statistics=true," in notes[0]
 
 
 def test_random_weights_or_many_pictures_do_not(coloured: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,11 @@ Points = NDArray[np.float64]
 
 # Half the width of the body over half its length, how far the head reaches, and length of the antennae: a family shows
 # by its outline, from far away.
-FAMILIES = {"ladybird": (0.86, 0.9, 0.25), "ground_beetle": (0.52, 1.1, 0.5), "longhorn": (0.3, 1.05, 1.15)}
+FAMILIES = {"ladybird": (0.86, 0.9, 0.25), "ground_beetle": (0.62, 1.1, 0.5), "longhorn": (0.42, 1.05, 1.15)}
 
 # What is on each wing case: the same area of the same colour in four arrangements, so that a view too coarse for the
 # parts sees one and the same spot.
-AREA = 0.036  # of a mark, in squares of half the body's length
+AREA = 0.065  # of a mark, in squares of half the body's length
 
 
 def draw(rng: np.random.Generator, label: int, side: int) -> Image.Image:
