@@ -7,23 +7,24 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mobilevision.export.artifact import Artifact
     from mobilevision.runs.api import Model
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load"]
 
 
-def load(run: str | Path, *, which: Literal["best", "last"] = "best", device: str | None = None) -> Model:
-    """Load a trained model: ``mobilevision.load("outputs/.../RUN").predict("picture.jpg")``.
+def load(run: str | Path, *, which: Literal["best", "last"] = "best", device: str | None = None) -> Model | Artifact:
+    """Load a trained or an exported model: ``mobilevision.load("outputs/.../RUN").predict("picture.jpg")``.
 
     Args:
-        run: the run folder.
-        which: the best checkpoint, or the last.
-        device: such as ``cpu`` or ``cuda``; None takes a GPU where there is one.
+        run: the run folder, or that of an exported model, which needs no torch.
+        which: the best checkpoint of a run, or the last.
+        device: for a run, such as ``cpu`` or ``cuda``; None takes a GPU where there is one.
 
     Raises:
-        UserError: no run there, or no such checkpoint.
+        UserError: neither is there, or no such checkpoint.
     """
-    from mobilevision.runs.api import load as load_model  # torch is imported only where it is needed
+    from mobilevision.runs.opening import open_model  # torch is imported only where it is needed
 
-    return load_model(run, which=which, device=device)
+    return open_model(run, which=which, device=device)

@@ -63,6 +63,9 @@ class Task(Learner, ABC):
     # What the raw outputs are, for whoever compares them with another model's; None: nothing that has a name.
     emits: ClassVar[Emits | None] = None
 
+    # How whoever has only an exported model makes an answer of its outputs: a name of mobilevision.export.answers.
+    answers: ClassVar[str] = "numbers"
+
     def __init__(
         self,
         *,
@@ -138,6 +141,14 @@ class Task(Learner, ABC):
     def outlines(self, prediction: Mapping[str, Tensor], target: Any) -> dict[str, list[dict[str, Any]]]:
         """Boxes that a tracker draws by itself, by layer (prediction, truth): rows of label, box and perhaps score."""
         del prediction, target
+        return {}
+
+    def deploy(self, outputs: Any) -> dict[str, Tensor]:
+        """:meth:`decode` for a graph that is exported: shapes may depend on nothing but the batch, no NumPy."""
+        return self.decode(outputs)
+
+    def facts(self) -> dict[str, Any]:
+        """What an answer needs beside outputs, classes and ``decision``, as plain values; kept in model.json."""
         return {}
 
     def decide(self, metric: Any) -> dict[str, Any]:

@@ -20,6 +20,7 @@ class Classification(Task):
     kind: ClassVar[str] = "class"
     primary: ClassVar[str] = "top1"
     emits: ClassVar[Emits | None] = "softmax"
+    answers: ClassVar[str] = "classes"
 
     def decode(self, outputs: Tensor) -> dict[str, Tensor]:
         """``probabilities``: float [B, K] from logits [B, K]."""

@@ -26,6 +26,7 @@ class Detection(Task):
     kind: ClassVar[str] = "boxes"
     primary: ClassVar[str] = "map"
     emits: ClassVar[Emits | None] = "detections"
+    answers: ClassVar[str] = "boxes"
 
     def outputs(self, batch: Batch) -> Any:
         """As in :class:`Task`; a two-stage head in training is told the boxes, to choose the regions it looks at."""

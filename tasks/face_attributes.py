@@ -34,6 +34,7 @@ class FaceAttributes(Task):
     kind: ClassVar[str] = "attributes"
     primary: ClassVar[str] = "mean_ap"
     emits: ClassVar[Emits | None] = "sigmoid"
+    answers: ClassVar[str] = "attributes"
 
     def __init__(self, *, threshold: Literal["f1", "accuracy"] = "f1", **parts: Any) -> None:
         super().__init__(**parts)

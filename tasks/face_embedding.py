@@ -34,6 +34,7 @@ class FaceEmbedding(Task):
     kind: ClassVar[str] = "identity"
     primary: ClassVar[str] = "auc"
     emits: ClassVar[Emits | None] = "embedding"
+    answers: ClassVar[str] = "embedding"
 
     def decode(self, outputs: Tensor) -> dict[str, Tensor]:
         """``embedding``: float32 [B, D] of unit length."""

@@ -40,6 +40,7 @@ class Geolocalization(Task):
     kind: ClassVar[str] = "coordinate"
     primary: ClassVar[str] = "mean_within"
     emits: ClassVar[Emits | None] = "softmax"
+    answers: ClassVar[str] = "places"
 
     def __init__(
         self, *, answer: Literal["cell", "mean"] = "cell", top: int = 5, places: int = 5, **parts: Any
@@ -57,13 +58,26 @@ class Geolocalization(Task):
             [B, 2], degrees, on the CPU: not every accelerator knows float64.
         """
         probabilities = outputs.float().softmax(dim=1)
-        most = min(max(self.top, self.places, 5), probabilities.shape[1])
-        shares, cells = probabilities.topk(most, dim=1)
+        shares, cells = probabilities.topk(self._most(probabilities), dim=1)
         return {
             "probabilities": probabilities,
             "cells": cells,
             "coordinate": self._coordinate(shares.cpu().double(), cells.cpu()),
         }
+
+    def deploy(self, outputs: Tensor) -> dict[str, Tensor]:
+        """As :meth:`decode`, with ``coordinate`` in float32, to about a metre: graphs may lack float64."""
+        probabilities = outputs.float().softmax(dim=1)
+        shares, cells = probabilities.topk(self._most(probabilities), dim=1)
+        number = self.top if self.answer == "mean" else 1
+        centres = torch.from_numpy(self.centres).float().T.to(outputs.device)
+        x, y, z = (centres[cells[:, :number]] * shares[:, :number, None]).sum(dim=1).unbind(dim=1)
+        coordinate = torch.stack([torch.atan2(z, (x * x + y * y).sqrt()), torch.atan2(y, x)], dim=1)
+        return {"probabilities": probabilities, "cells": cells, "coordinate": coordinate.rad2deg()}
+
+    def facts(self) -> dict[str, Any]:
+        """The cells of Earth, and how many places are told."""
+        return {"cells": self.data_spec.cells, "places": self.places}
 
     def configure_metrics(self) -> TaskMetric:
         """As in :class:`Task`."""
@@ -119,6 +133,10 @@ class Geolocalization(Task):
         target = batch["target"]
         moved: Batch = super().transfer_batch_to_device({**batch, "target": target["cell"]}, device, dataloader_idx)
         return {**moved, "target": {"coordinate": target["coordinate"], "cell": moved["target"]}}
+
+    def _most(self, probabilities: Tensor) -> int:
+        """How many of the most probable cells are told of."""
+        return min(max(self.top, self.places, 5), probabilities.shape[1])
 
     def _coordinate(self, shares: Tensor, cells: Tensor) -> Tensor:
         """Float64 [B, 2] from probabilities and cells [B, k], the most probable first."""

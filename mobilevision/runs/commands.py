@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mobilevision.runs import measuring_commands
+from mobilevision.runs import measuring_commands, sharing_commands
 from mobilevision.runs.console import errors_as_lines
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 plugins_app = typer.Typer(help="Plugins: what is installed, and whether it works.", rich_markup_mode=None)
 app.add_typer(plugins_app, name="plugins")
 measuring_commands.add_to(app)
+sharing_commands.add_to(app)
 
 
 class Which(str, Enum):  # noqa: UP042 - typer's choices
@@ -95,7 +96,7 @@ def compare(
 
 @app.command()
 def predict(
-    run: Annotated[str, typer.Argument(help="The run folder.")],
+    run: Annotated[str, typer.Argument(help="The run folder, or that of an exported model.")],
     inputs: Annotated[list[str], typer.Argument(help="Pictures and folders with some; or movies, camera:0.")],
     out: Annotated[str, typer.Option(help="Folder for predictions.csv, predictions.json and the drawn pictures.")],
     which: Annotated[Which, typer.Option(help="The best checkpoint, or the last.")] = Which.best,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from mobilevision.data.loader import BatchSource
 from mobilevision.ops.draw import to_picture
 from mobilevision.runs.confused import draw_confused
 from mobilevision.runs.folder import write_json, write_text
+from mobilevision.runs.predict import flat
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -167,11 +167,6 @@ def evaluating(task: Any) -> Iterator[None]:
             yield
     finally:
         task.train(training)
-
-
-def flat(row: dict[str, Any]) -> dict[str, Any]:
-    """A row for a CSV: what is nested becomes JSON."""
-    return {key: json.dumps(value) if isinstance(value, dict | list) else value for key, value in row.items()}
 
 
 def _write_rows(path: Path, source: BatchSource, samples: Sequence[Sample], chosen: dict[str, Sample]) -> None:

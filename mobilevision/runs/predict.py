@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.console import Console
 from rich.progress import track
 
-from mobilevision.errors import UserError
+from mobilevision.errors import UnreadablePictureError, UserError
+from mobilevision.ops.picture_files import pictures as pictures_below
+from mobilevision.ops.picture_files import printable
 from mobilevision.runs.folder import write_json
+from mobilevision.runs.opening import open_model
 from mobilevision.runs.video_files import is_movie
 
 if TYPE_CHECKING:
-    from mobilevision.runs.api import Model
+    from mobilevision.runs.opening import Predictor
 
 _SHOWN = 5
 
@@ -32,14 +36,14 @@ def predict(
     device: str | None = None,
     seconds: float | None = None,
 ) -> list[dict[str, Any]]:
-    """Predict for files and folders, and write what came out into ``out``.
+    """Predict for files and folders, and write what came out into ``out``; of an exported model, without torch.
 
     ``out`` gets ``predictions.csv``, ``predictions.json`` and, below ``pictures/``, each picture with its prediction on
     it. A picture that cannot be read is named and left out (``skipped.csv``). Of movies, every frame is a picture, and
     ``movies/`` gets them (:func:`mobilevision.runs.video.predict_movies`).
 
     Args:
-        run: the run folder.
+        run: the run folder, or that of an exported model.
         inputs: picture files, and folders in which pictures are looked for, also further down; or movie files, and
             cameras as ``camera:0``.
         out: folder for the results; made where it is missing.
@@ -59,9 +63,7 @@ def predict(
     files = [] if movies else list(find(inputs))
     if not files and not movies:
         raise UserError(f"no pictures in {', '.join(map(str, inputs))}: give picture files or folders with some")
-    from mobilevision.runs.api import load
-
-    model, target = load(run, which=which, device=device), Path(out)
+    model, target = open_model(run, which=which, device=device), Path(out)
     if target.is_file():
         raise UserError(f"--out {target}: a file of that name is there; name a folder")
     target.mkdir(parents=True, exist_ok=True)
@@ -94,14 +96,11 @@ def find(inputs: Iterable[str | Path]) -> Iterator[tuple[bytes, str]]:
     Raises:
         UserError: an input that does not exist.
     """
-    from mobilevision.data.decode import printable
-    from mobilevision.data.formats.scan import pictures
-
     taken: set[str] = set()
     for given in map(Path, inputs):
         if given.is_dir():
             base = os.fsencode(given)
-            below = [(os.path.join(base, path), printable(path)) for path in sorted(pictures(base, b""))]
+            below = [(os.path.join(base, path), printable(path)) for path in sorted(pictures_below(base, b""))]
         elif given.exists():
             below = [(os.fsencode(given), printable(given.name))]
         else:
@@ -120,15 +119,13 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _chunk(
-    model: Model,
+    model: Predictor,
     files: Sequence[tuple[bytes, str]],
     out: Path | None,
     rows: list[dict[str, Any]],
     skipped: list[dict[str, str]],
 ) -> None:
     """Predict for some files; adds to ``rows`` and ``skipped``."""
-    from mobilevision.data.decode import UnreadablePictureError, printable
-
     read = []
     for path, name in files:
         try:
@@ -151,14 +148,17 @@ def _chunk(
 
 def write(out: Path, rows: Sequence[dict[str, Any]], skipped: Sequence[dict[str, str]]) -> None:
     """``predictions.csv`` and ``predictions.json``, and ``skipped.csv`` where something was skipped."""
-    from mobilevision.runs.pictures import flat
-
     write_json(out / "predictions.json", list(rows))
     _write_csv(out / "predictions.csv", [flat(row) for row in rows])
     if skipped:
         _write_csv(out / "skipped.csv", skipped)
     else:
         (out / "skipped.csv").unlink(missing_ok=True)
+
+
+def flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A row for a CSV: what is nested becomes JSON."""
+    return {key: json.dumps(value) if isinstance(value, dict | list) else value for key, value in row.items()}
 
 
 def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:

@@ -1,0 +1,27 @@
+"""The formats of exported models, one small class each."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from mobilevision.errors import UserError
+from mobilevision.export.formats.base import Format, Runner
+from mobilevision.export.formats.onnx import Onnx
+
+__all__ = ["FORMATS", "Format", "Runner", "find_format"]
+
+FORMATS: dict[str, Format] = {each.name: each for each in (Onnx(),)}
+"""By name, as ``--format`` and model.json know them."""
+
+
+def find_format(name: str) -> Format:
+    """The format of this name.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in FORMATS:
+        near = get_close_matches(name.lower(), FORMATS, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise UserError(f"format {name}: {hint}there are {', '.join(FORMATS)}")
+    return FORMATS[name]

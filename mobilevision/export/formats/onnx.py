@@ -1,0 +1,94 @@
+"""ONNX, written by torch's exporter and run by ONNX Runtime."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, final
+
+from numpy.typing import NDArray
+
+from mobilevision.errors import UserError
+from mobilevision.export.formats.base import Format, Runner
+
+if TYPE_CHECKING:
+    from mobilevision.export.graph import Graph
+
+_MOST = 1024  # pictures of a batch
+_ERRORS = 3  # ONNX Runtime's log level from which it speaks
+
+
+@final
+class Onnx(Format):
+    """A file for ONNX Runtime: phones, browsers, servers."""
+
+    name: ClassVar[str] = "onnx"
+    file: ClassVar[str] = "model.onnx"
+    writes_with: ClassVar[tuple[str, ...]] = ("onnx", "onnxscript")
+    runs_with: ClassVar[tuple[str, ...]] = ("onnxruntime",)
+
+    def write(self, graph: Graph, path: Path) -> None:
+        """As in :class:`Format`; weights are in the one file."""
+        self.require(self.writes_with)
+        import torch
+
+        with _quiet():
+            program = torch.onnx.export(
+                graph,
+                (graph.example(),),  # of two pictures: of one, the batch would be taken for fixed
+                dynamo=True,
+                dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=_MOST)},),
+                input_names=[graph.input],
+                output_names=list(graph.names),
+                verbose=False,
+            )
+        assert program is not None
+        program.save(path, external_data=False)
+
+    def open(self, path: Path, *, outputs: tuple[str, ...], threads: int | None = None) -> Runner:
+        """As in :class:`Format`."""
+        self.require(self.runs_with)
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _ERRORS
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        try:
+            session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            why = " ".join(str(error).split())[:160]
+            raise UserError(f"{path}: ONNX Runtime cannot load it ({why}): copy the folder again") from None
+        there = [port.name for port in session.get_outputs()]
+        if len(session.get_inputs()) != 1 or (missing := [name for name in outputs if name not in there]):
+            lacks = f"has no output {', '.join(missing)}" if len(session.get_inputs()) == 1 else "has other inputs"
+            raise UserError(f"{path}: {lacks}, as model.json says it has: export the model again")
+        return _Session(session, outputs)
+
+
+@final
+class _Session(Runner):
+    def __init__(self, session: Any, outputs: tuple[str, ...]) -> None:
+        self.session, self.outputs = session, outputs
+        self.input = session.get_inputs()[0].name
+
+    def __call__(self, images: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        found = self.session.run(list(self.outputs), {self.input: images})
+        return dict(zip(self.outputs, found, strict=True))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's notes on its own workings from the console."""
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before)

@@ -1,0 +1,76 @@
+"""The module that goes into a file: pixels in, finished predictions out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol, final
+
+import torch
+from torch import Tensor, nn
+
+from mobilevision.export.manifest import Port
+
+InputType = Literal["uint8", "float32"]
+
+
+class Deployable(Protocol):
+    """What a task shows to the graph: see :class:`tasks.base.Task`."""
+
+    def __call__(self, images: Tensor) -> Any:
+        """Raw outputs of pictures."""
+
+    def deploy(self, outputs: Any) -> dict[str, Tensor]:
+        """Predictions, in operations whose shapes depend on nothing but the batch."""
+
+
+@final
+class Graph(nn.Module):
+    """A task as one function from a batch of pixels to named tensors: normalisation and decoding are in it.
+
+    Args:
+        task: an ``nn.Module``, in evaluation mode, that is :class:`Deployable`.
+        shape: (channels, height, width) of the input.
+        dtype: of the input; its values are 0 to 255 in any case.
+
+    Attributes:
+        input: the input's name.
+        names: the outputs' names, in the order in which :meth:`forward` gives them.
+    """
+
+    input = "image"
+
+    def __init__(self, task: Any, *, shape: tuple[int, int, int], dtype: InputType = "uint8") -> None:
+        super().__init__()
+        self.task = task
+        self.shape, self.dtype = shape, dtype
+        with torch.inference_mode():
+            outputs = self._named(self.example())
+        self.names = tuple(outputs)
+        self.outputs = tuple(_port(name, value) for name, value in outputs.items())
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Outputs in the order of ``names``.
+
+        Args:
+            images: [B, C, H, W], 0..255.
+        """
+        return tuple(self._named(images).values())
+
+    def example(self, batch: int = 2) -> Tensor:
+        """An input to trace with: noise, so that detectors find something to decode."""
+        generator = torch.Generator().manual_seed(0)
+        pixels = torch.randint(0, 256, (batch, *self.shape), generator=generator, dtype=torch.uint8)
+        return pixels if self.dtype == "uint8" else pixels.float()
+
+    @property
+    def port(self) -> Port:
+        """The input."""
+        return Port(self.input, self.dtype, (None, *self.shape))
+
+    def _named(self, images: Tensor) -> Mapping[str, Tensor]:
+        found: Mapping[str, Tensor] = self.task.deploy(self.task(images))
+        return found
+
+
+def _port(name: str, value: Tensor) -> Port:
+    return Port(name, str(value.dtype).removeprefix("torch."), (None, *value.shape[1:]))

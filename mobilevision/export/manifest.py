@@ -1,0 +1,199 @@
+"""model.json: all that whoever has the file of an exported model must know to use it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import mobilevision
+from mobilevision.errors import UserError
+from mobilevision.export.fields import Fields
+from mobilevision.export.preprocessing import Preprocessing
+
+VERSION = 1
+"""Raised when an older mobilevision could no longer use the folder as it should be used."""
+
+NAME = "model.json"
+CARD = "README.md"
+
+
+@final
+@dataclass(frozen=True)
+class Port:
+    """An input or output of the graph.
+
+    Attributes:
+        name: as the graph calls it.
+        dtype: NumPy's name of its type, such as ``uint8``.
+        shape: its sides; None for the batch.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in model.json."""
+        return {"name": self.name, "type": self.dtype, "shape": list(self.shape)}
+
+    @classmethod
+    def read(cls, fields: Fields) -> Port:
+        """Undo :meth:`to_dict`."""
+        shape = fields.take("shape", list)
+        if not all(side is None or (isinstance(side, int) and side > 0) for side in shape):
+            raise fields.wrong("shape", "it has to be a list of sides, null for the batch")
+        return cls(fields.take("name", str), fields.take("type", str), tuple(shape))
+
+
+@final
+@dataclass(frozen=True)
+class ModelFile:
+    """The file with the graph, and how to know that it is all there and no other."""
+
+    name: str
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> ModelFile:
+        """The note of a file as it is now."""
+        return cls(path.name, path.stat().st_size, _sha256(path))
+
+    def check(self, folder: Path) -> Path:
+        """Its path.
+
+        Raises:
+            UserError: it is missing, cut off or another.
+        """
+        path = folder / self.name
+        if not path.is_file():
+            raise UserError(f"{path} is missing: copy the whole folder of the exported model")
+        if (size := path.stat().st_size) != self.size:
+            raise UserError(f"{path} has {size:,} bytes instead of {self.size:,}: copy the whole folder again")
+        if _sha256(path) != self.sha256:
+            raise UserError(f"{path} is not the file that {NAME} describes: copy the whole folder, or export again")
+        return path
+
+
+@final
+@dataclass(frozen=True)
+class Manifest:
+    """What model.json says.
+
+    Attributes:
+        task: the task's name, such as ``classification``.
+        answer: how outputs become an answer, a name of :data:`mobilevision.export.answers.ANSWERS`.
+        format: a name of :data:`mobilevision.export.formats.FORMATS`.
+        file: the graph's file.
+        classes: class names, in the order of the outputs.
+        input: the picture; the range of its values is 0 to 255, whatever its type.
+        preprocessing: how a picture becomes the input.
+        outputs: by the names that the task's predictions have.
+        decision: what val chose: thresholds and temperatures; temperatures are in the graph.
+        facts: what else the answer needs, such as cells of Earth.
+        about: for people: backbone, cost, metrics and gate, versions, command.
+    """
+
+    task: str
+    answer: str
+    format: str
+    file: ModelFile
+    classes: tuple[str, ...]
+    input: Port
+    preprocessing: Preprocessing
+    outputs: tuple[Port, ...]
+    decision: dict[str, Any]
+    facts: dict[str, Any]
+    about: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in model.json."""
+        return {
+            "mobilevision_artifact": VERSION,
+            "mobilevision": mobilevision.__version__,
+            **{"task": self.task, "answer": self.answer, "format": self.format},
+            "file": {"name": self.file.name, "bytes": self.file.size, "sha256": self.file.sha256},
+            "input": {**self.input.to_dict(), "layout": "NCHW", "range": [0, 255]},
+            "preprocessing": self.preprocessing.to_dict(),
+            "outputs": [port.to_dict() for port in self.outputs],
+            "classes": list(self.classes),
+            **{"decision": self.decision, "facts": self.facts, "about": self.about},
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write model.json; infinite and undefined numbers, which JSON has not, become null."""
+        text = json.dumps(_finite(self.to_dict()), indent=2, ensure_ascii=False, allow_nan=False)
+        (folder / NAME).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: str | Path) -> Manifest:
+        """Read and check model.json; nothing in it is executed.
+
+        Raises:
+            UserError: it is missing, broken, of another program or of a newer mobilevision.
+        """
+        path = Path(folder) / NAME
+        fields = Fields(_json(path), str(path))
+        _check_version(fields)
+        file = fields.inner("file")
+        name = file.take("name", str)
+        if name != Path(name).name or name in {"", ".", ".."} or "\\" in name:
+            raise file.wrong("name", "it has to be a file in this folder")
+        return cls(
+            task=fields.take("task", str),
+            answer=fields.take("answer", str),
+            format=fields.take("format", str),
+            file=ModelFile(name, file.take("bytes", int), file.take("sha256", str)),
+            classes=fields.texts("classes"),
+            input=Port.read(fields.inner("input")),
+            preprocessing=Preprocessing.read(fields.inner("preprocessing")),
+            outputs=tuple(Port.read(each) for each in fields.each("outputs")),
+            decision=fields.take("decision", dict),
+            facts=fields.take("facts", dict),
+            about=fields.take("about", dict),
+        )
+
+
+def is_artifact(path: str | Path) -> bool:
+    """Whether a folder says that it holds an exported model, be it a good one or not."""
+    return (Path(path) / NAME).is_file()
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}: name the folder of an exported model") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not readable JSON ({error}): copy the folder again") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: not the description of an exported model")
+    return found
+
+
+def _check_version(fields: Fields) -> None:
+    version = fields.values.get("mobilevision_artifact")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise UserError(f"{fields.where}: not written by mobilevision export (no mobilevision_artifact in it)")
+    if version > VERSION:
+        made = fields.values.get("mobilevision", "?")
+        raise UserError(
+            f"{fields.where}: made by mobilevision {made}, format {version}; this is {mobilevision.__version__},"
+            f" which reads up to format {VERSION}: install a newer one"
+        )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not (abs(value) < float("inf")) else value

@@ -1,0 +1,141 @@
+"""From a picture to the input of an exported model, pinned to the last pixel."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple, final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from mobilevision.errors import UnreadablePictureError, UserError
+from mobilevision.export.fields import Fields
+from mobilevision.ops.framing import FITS, Affine, frame
+from mobilevision.ops.picture_files import printable
+from mobilevision.ops.pixels import GREY, MODES, Pixels, on_canvas, resample, to_mode
+
+ImageLike = str | Path | Image.Image | NDArray[Any]
+"""A file, a Pillow image, or uint8 pixels [height, width] or [height, width, channels], RGB."""
+
+_PINNED = {"exif": "upright", "resize": "bilinear", "antialias": True, "resize_in": "uint8", "fill": GREY}
+
+
+class Prepared(NamedTuple):
+    """A picture as the model takes it.
+
+    Attributes:
+        pixels: uint8 [channels, height, width].
+        to_picture: from pixels of the input to pixels of the upright picture.
+        shape: (height, width) of the upright picture.
+    """
+
+    pixels: Pixels
+    to_picture: Affine
+    shape: tuple[int, int]
+
+    def to_shown(self, shown: tuple[int, ...]) -> Affine:
+        """From pixels of the input to those of the whole picture resized to (height, width)."""
+        return self.to_picture.then(Affine(shown[1] / self.shape[1], shown[0] / self.shape[0], 0.0, 0.0))
+
+
+@final
+@dataclass(frozen=True)
+class Preprocessing:
+    """What is done to a picture: upright after its EXIF note, a part of it resized as Pillow does it with BILINEAR.
+
+    Attributes:
+        fit: ``crop``, ``stretch`` or ``letterbox`` (:func:`mobilevision.ops.framing.frame`).
+        crop: share of the shorter side that is looked at, for ``crop``.
+        channels: 1 (grey), 3 (RGB) or 4 (RGBA).
+        height: of the input, in pixels.
+        width: of the input, in pixels.
+    """
+
+    fit: str
+    crop: float
+    channels: int
+    height: int
+    width: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in model.json, what never differs included."""
+        return {
+            **{"fit": self.fit, "crop": self.crop, "height": self.height, "width": self.width},
+            **{"channels": self.channels, "colours": MODES.get(self.channels, "")},
+            **_PINNED,
+        }
+
+    @classmethod
+    def read(cls, fields: Fields) -> Preprocessing:
+        """Undo :meth:`to_dict`.
+
+        Raises:
+            UserError: a field is missing or wrong, or asks for what this version does not do.
+        """
+        for name, value in _PINNED.items():
+            if fields.take(name, type(value)) != value:
+                raise fields.wrong(name, f"this version of mobilevision knows only {value!r}")
+        fit = fields.take("fit", str)
+        if fit not in FITS:
+            raise fields.wrong("fit", f"there are {', '.join(FITS)}")
+        side = (fields.take("height", int, least=1), fields.take("width", int, least=1))
+        return cls(fit, fields.take("crop", float), fields.take("channels", int, least=1), *side)
+
+    def prepare(self, image: ImageLike) -> Prepared:
+        """The picture as the model takes it, and where it came to lie.
+
+        Raises:
+            UnreadablePictureError: the file cannot be read.
+            UserError: the array is no picture.
+        """
+        try:
+            upright = self._upright(image)
+            shape, resolution = (upright.height, upright.width), (self.height, self.width)
+            lies = frame(shape, resolution, fit=self.fit, crop=self.crop)
+            filled = on_canvas(resample(upright, lies.box, lies.size), lies, resolution)
+        except OSError as error:  # cut off; Pillow reads no further than it must
+            raise UnreadablePictureError(f"{_name(image)}: {error}") from None
+        pixels = np.ascontiguousarray(filled.transpose(2, 0, 1))
+        return Prepared(pixels, lies.to_input.inverse, shape)
+
+    def whole(self, image: ImageLike, *, side: int = 640) -> Pixels:
+        """The whole picture upright, to be drawn on: uint8 [height, width, channels], longer side at most ``side``."""
+        upright = self._upright(image)
+        scale = min(1.0, side / max(upright.size))
+        size = max(1, round(upright.height * scale)), max(1, round(upright.width * scale))
+        return resample(upright, None, size)
+
+    def _upright(self, image: ImageLike) -> Image.Image:
+        if self.channels not in MODES:
+            raise UserError(f"a model of {self.channels} channels takes no picture files: pictures have 1, 3 or 4")
+        if isinstance(image, str | os.PathLike):
+            return _opened(image, self.channels)
+        if isinstance(image, Image.Image):
+            return to_mode(ImageOps.exif_transpose(image), self.channels)
+        pixels = np.asarray(image)
+        if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in MODES):
+            raise UserError(
+                f"a picture is uint8 [height, width] or [height, width, 1, 3 or 4], not {pixels.dtype} {pixels.shape}"
+            )
+        plain = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+        return to_mode(Image.fromarray(np.ascontiguousarray(plain)), self.channels)
+
+
+def _opened(path: str | os.PathLike[str], channels: int) -> Image.Image:
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise UnreadablePictureError(f"{printable(Path(path))}: {error.strerror}") from None
+    try:
+        return to_mode(ImageOps.exif_transpose(Image.open(BytesIO(data))), channels)
+    except Exception as error:
+        why = f"not a picture that can be read ({error})" if data else "empty file (0 bytes)"
+        raise UnreadablePictureError(f"{printable(Path(path))}: {why}") from None
+
+
+def _name(image: ImageLike) -> str:
+    return printable(Path(image)) if isinstance(image, str | os.PathLike) else "picture"

@@ -1,0 +1,80 @@
+"""Two models on the same pictures: what each said, what each is worth, and whether the difference is chance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mobilevision.metrics import TaskMetric
+
+Arrays = Mapping[str, NDArray[Any]]
+_RESAMPLES = 200
+_SURE = 0.05
+
+
+@final
+class Paired:
+    """Predictions of two models for the same samples, and their targets.
+
+    Args:
+        metric: makes a fresh metric.
+        repeats: whether a sample may be measured twice at once; pairs of pictures compare each with each, and a
+            picture with itself would be a pair too many.
+    """
+
+    def __init__(self, metric: Callable[[], TaskMetric], *, repeats: bool = True) -> None:
+        self.metric, self.repeats = metric, repeats
+        self.samples: list[tuple[dict[str, Tensor], dict[str, Tensor], Any]] = []
+
+    def add(self, first: Mapping[str, Tensor], second: Mapping[str, Tensor], target: Any) -> None:
+        """A batch of both models' predictions."""
+        for place in range(len(next(iter(first.values())))):
+            rows = slice(place, place + 1)
+            self.samples.append((_part(first, rows), _part(second, rows), _part(target, rows)))
+
+    def measured(self) -> tuple[TaskMetric, TaskMetric]:
+        """The metric of each model over all samples."""
+        return self._measure(range(len(self.samples)))
+
+    def chance(self, difference: Callable[[TaskMetric, TaskMetric], float], *, seed: int = 0) -> float:
+        """How often resampled pictures show no positive difference: a one-sided paired bootstrap.
+
+        Where samples must not repeat, random halves are taken instead, whose spread is that of the whole.
+
+        Args:
+            difference: of two metrics.
+            seed: of the resampling.
+
+        Returns:
+            A share from 0 to 1; below ``_SURE`` it is hardly chance.
+        """
+        rng, count = np.random.default_rng(seed), len(self.samples)
+        none = 0
+        for _ in range(_RESAMPLES):
+            drawn = rng.integers(0, count, count) if self.repeats else rng.permutation(count)[: max(2, count // 2)]
+            none += not difference(*self._measure(drawn.tolist())) > 0
+        return none / _RESAMPLES
+
+    def _measure(self, places: Sequence[int]) -> tuple[TaskMetric, TaskMetric]:
+        metrics = self.metric(), self.metric()
+        for number, place in enumerate(places):
+            first, second, target = self.samples[place]
+            if isinstance(target, dict) and "image" in target:  # one picture drawn twice is two pictures
+                target = {**target, "image": torch.full_like(target["image"], number)}
+            for metric, prediction in zip(metrics, (first, second), strict=True):
+                metric.update(prediction, target)
+        return metrics
+
+
+def is_chance(share: float) -> bool:
+    """Whether a drop that so many resamples do not show may be chance."""
+    return share >= _SURE
+
+
+def _part(values: Any, rows: slice) -> Any:
+    return {name: value[rows] for name, value in values.items()} if isinstance(values, Mapping) else values[rows]

@@ -1,0 +1,46 @@
+"""What the command tells of an export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from mobilevision.errors import UserError
+
+if TYPE_CHECKING:
+    from mobilevision.export.manifest import Manifest
+    from mobilevision.runs.exporting.gate import Verdict
+
+
+def say(manifest: Manifest, place: Path) -> None:
+    """Print both models' numbers, and where the folder is."""
+    console, gate = Console(highlight=False), manifest.about["gate"]
+    if gate is not None:
+        table = Table(box=None, pad_edge=False)
+        for heading in ("metric", "checkpoint", manifest.format):
+            table.add_column(heading, justify="left" if heading == "metric" else "right")
+        for name, value in gate["checkpoint"].items():
+            table.add_row(name, f"{value:.4f}", f"{gate['artifact'].get(name, float('nan')):.4f}")
+        console.print(table)
+        console.print(
+            f"agreement {gate['agreement']:.4f}: {gate['agreement_of']}; {gate['pictures']:,} of {gate['split']}",
+            soft_wrap=True,
+        )
+        if unequal := gate["pictures"] - gate["pictures_with_equal_pixels"]:
+            console.print(f"{unequal:,} pictures came out with other pixels than in the evaluation", style="yellow")
+    else:
+        console.print("not compared with its checkpoint: the gate was left out", style="yellow")
+    size = manifest.file.size / 1e6
+    console.print(
+        f"{manifest.file.name} ({size:.2f} MB), model.json and README.md in {place}", soft_wrap=True, markup=False
+    )
+
+
+def refused(verdict: Verdict, place: Path) -> UserError:
+    """The error of a model that does not pass."""
+    worst = ", ".join(f"{row['class']} {-row['drop']:+.3f}" for row in verdict.facts["worst_classes"])
+    most = f"; worst classes: {worst}" if worst else ""
+    return UserError(f"the gate refuses the model: {' and '.join(verdict.failures)}{most} (kept in {place})")

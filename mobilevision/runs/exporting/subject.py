@@ -1,0 +1,61 @@
+"""What is exported: a run's best model, and the pictures to compare it on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from mobilevision.errors import UserError
+from mobilevision.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from mobilevision.data.loader import BatchSource
+
+
+@final
+@dataclass(frozen=True)
+class Subject:
+    """A task on the CPU, its run's folder, and a split; no source where nothing is to be compared."""
+
+    task: Any
+    folder: RunFolder
+    source: BatchSource | None
+    split: str
+
+
+def subject_of(run: str | Path, *, gated: bool) -> Subject:
+    """The model of a run.
+
+    Args:
+        run: the run folder.
+        gated: whether to open the run's data, too.
+
+    Raises:
+        UserError: no run, no checkpoint, or its data is not there any more.
+    """
+    from mobilevision.data.loader import BatchSource
+    from mobilevision.data.skipped import SkipLog
+    from mobilevision.runs.evaluation_subject import of_run
+    from mobilevision.runs.recording import quiet
+    from mobilevision.runs.restore import load_run
+
+    folder = RunFolder.existing(run)
+    if not gated:
+        return Subject(load_run(run).task, folder, None, "")
+    skip = SkipLog(None)
+    try:
+        with quiet():
+            found = of_run(run, (), None, skip)
+    except UserError as error:
+        raise UserError(f"{error} (the gate compares on the run's own data; --gate-samples 0 leaves it out)") from error
+    spec = found.task.data_spec
+    source = BatchSource(
+        found.records,
+        channels=spec.channels,
+        resolution=spec.resolution,
+        fit=spec.fit,
+        crop=found.task.backbone.preset.crop,
+        skip=skip if found.cfg.data.on_error == "skip" else None,
+    )
+    return Subject(found.task, folder, source, found.samples.split)

@@ -1,0 +1,42 @@
+"""A run or an exported model, by its folder: both predict alike. An exported one needs no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from mobilevision.errors import UserError
+from mobilevision.export.manifest import is_artifact
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from mobilevision.export.artifact import Artifact
+    from mobilevision.runs.api import Model
+
+    Predictor: TypeAlias = Any
+    """A :class:`~mobilevision.runs.api.Model` or an :class:`~mobilevision.export.artifact.Artifact`."""
+
+
+def open_model(
+    folder: str | Path, *, which: Literal["best", "last"] = "best", device: str | None = None
+) -> Model | Artifact:
+    """What lies in a folder, ready to predict.
+
+    Args:
+        folder: of a run, or of an exported model.
+        which: the checkpoint of a run.
+        device: for a run; an exported model is run on the CPU.
+
+    Raises:
+        UserError: neither is there, or it cannot be used.
+    """
+    if not is_artifact(folder):
+        from mobilevision.runs.api import load
+
+        return load(folder, which=which, device=device)
+    if device not in (None, "cpu"):
+        raise UserError(f"--device {device}: {folder} is an exported model, which runs on the CPU")
+    from mobilevision.export.artifact import Artifact
+
+    return Artifact(folder)
