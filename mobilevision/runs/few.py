@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 FEW = 50
 """Training pictures a class, on average, up to which data is little."""
-GENTLY = 0.2
-"""Share of the learning rate for pretrained weights that is left then, where ``optimizer.lr`` is null."""
+GENTLY, ENOUGH = 0.2, 25
+"""Share of the rate for pretrained weights that is left then, from so many pictures a class; below, in proportion."""
 
 
 def settle_few(cfg: DictConfig, built: Built) -> None:
@@ -40,6 +40,6 @@ def settle_few(cfg: DictConfig, built: Built) -> None:
     if few and decided:
         changes = ", ".join(f"{key}=true" for key in decided)
         if cfg.optimizer.lr is None:
-            built.task.lr *= GENTLY
-            changes += f", learning rate {built.task.lr:g}"
+            built.task.lr *= GENTLY * min(1.0, pictures / ENOUGH)
+            changes += f", learning rate {built.task.lr:.2g}"
         built.data.splits.notes.append(f"few pictures ({pictures:.0f} a class) and pretrained weights: {changes}")

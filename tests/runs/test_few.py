@@ -30,7 +30,7 @@ def settled(root: Path, *overrides: str) -> tuple[bool, bool, list[str]]:
 def test_good_weights_and_few_pictures_ask_for_a_probe(coloured: Path, weights: Path) -> None:
     found = settled(coloured, f"backbone.weights={weights}")
     said = "few pictures (8 a class) and pretrained weights: probe.enabled=true, freeze.statistics=true"
-    assert found == (True, True, [f"{said}, learning rate 0.0001"])
+    assert found == (True, True, [f"{said}, learning rate 3.2e-05"])
     assert settled(coloured, f"backbone.weights={weights}", "optimizer.lr=0.01")[2] == [said]
 
 
