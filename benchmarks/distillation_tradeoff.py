@@ -3,8 +3,8 @@
     python benchmarks/distillation_tradeoff.py --out outputs/distillation_tradeoff
 
 Two sweeps over the embedded faces, with the same steps: on labels alone (``experiment=tradeoff_face_attributes``), then
-imitating the widest and largest of those runs (``distill=outputs``). Draws both and prints the table; runs that are there
-are not made again. Settings of every run come first: ``distillation_tradeoff.py data.format.train=2000 --widths 0.25,0.5``.
+imitating the widest and largest of those runs (``distill=outputs``). Draws both and prints the table; runs that are
+there are not made again. Settings of every run come first: ``distillation_tradeoff.py data.format.train=2000``.
 """
 
 from __future__ import annotations
