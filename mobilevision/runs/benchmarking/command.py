@@ -10,8 +10,8 @@ from mobilevision.errors import UserError
 from mobilevision.runs.benchmarking.subjects import subjects
 
 if TYPE_CHECKING:
-    from mobilevision.runs.benchmarking.report import Row
     from mobilevision.runs.benchmarking.stopwatch import Clock
+    from mobilevision.runs.benchmarking.table import Row
 
 
 _MOST = 4096

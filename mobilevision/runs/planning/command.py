@@ -104,7 +104,8 @@ def _counted(
 
 def _opening(answer: Answer, corner: Corner, seconds: float, refused: Sequence[str]) -> None:
     cfg, number = corner.cfg, len(answer.candidates)
-    classes = "" if cfg.task.kind == "identity" else f" · {answer.candidates[0].subject.known.classes:,} classes"
+    named = {"identity": "", "attributes": "attributes", "coordinate": "cells"}.get(str(cfg.task.kind), "classes")
+    classes = f" · {answer.candidates[0].subject.known.classes:,} {named}" if named else ""
     _row("task", f"{cfg.task.name}{classes}")
     _row("budget", f"{answer.budget} ({answer.precision})" if answer.budget.size else str(answer.budget))
     _row("searched", f"{number:,} models, all counted, in {seconds:.0f} s: {', '.join(_searched(answer.candidates))}")
@@ -142,7 +143,7 @@ def _front(
     bound = answer.budget.latency
     if bound is None:
         answer.front = front(fits, scores)
-        _row("fit", f"{len(fits)} keep the counted bounds, {len(answer.front)} of them are worth having")
+        _row("fit", f"{len(fits)} keep the counted bounds, {len(answer.front)} of them worth having")
         return fits
 
     from mobilevision.runs.planning.latency import within

@@ -20,7 +20,7 @@ def front(candidates: Sequence[Candidate], accuracy: Mapping[Candidate, float] |
 
     Without accuracies, of each family (version and head) those that no other one equals in both width and side: in
     the paper each buys accuracy when the other is held. Versions are not compared: a mult-add of one is not worth one
-    of another. Where accuracies are known, they decide among the models that have one.
+    of another. Where accuracies are known, they alone decide among the models that have one.
 
     Args:
         candidates: all within the budget.
@@ -31,7 +31,7 @@ def front(candidates: Sequence[Candidate], accuracy: Mapping[Candidate, float] |
     """
     known = accuracy or {}
     unknown = [each for each in candidates if each not in known]
-    kept = {each for each in unknown if not any(_larger(other, each) for other in unknown)}
+    kept = {each for each in unknown if not any(_larger(other, each) for other in candidates)}
     measured = [each for each in candidates if each in known]
     kept |= {each for each in measured if not any(_better(other, each, known) for other in measured)}
     return [each for each in candidates if each in kept]

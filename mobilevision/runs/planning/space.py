@@ -55,7 +55,7 @@ class Corner:
 
     def models(self) -> Iterator[tuple[dict[str, str], DictConfig]]:
         """Each choice of width and side: all knobs, and the configuration."""
-        for width, side in product(self.widths or [None], self.sides or [None]):
+        for width, side in product(self.widths or (None,), self.sides or (None,)):
             cfg, knobs = self.cfg.copy(), dict(self.knobs)
             for key, text in ((WIDTH, width), (SIDE, side)):
                 if text is not None:
