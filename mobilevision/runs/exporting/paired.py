@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, final
 
 import numpy as np
@@ -12,7 +12,6 @@ from torch import Tensor
 
 from mobilevision.metrics import TaskMetric
 
-Arrays = Mapping[str, NDArray[Any]]
 _RESAMPLES = 200
 _SURE = 0.05
 
@@ -29,17 +28,17 @@ class Paired:
 
     def __init__(self, metric: Callable[[], TaskMetric], *, repeats: bool = True) -> None:
         self.metric, self.repeats = metric, repeats
-        self.samples: list[tuple[dict[str, Tensor], dict[str, Tensor], Any]] = []
+        self.batches: list[tuple[dict[str, Tensor], dict[str, Tensor], Any]] = []
+        self.starts = [0]
 
-    def add(self, first: Mapping[str, Tensor], second: Mapping[str, Tensor], target: Any) -> None:
+    def add(self, first: dict[str, Tensor], second: dict[str, Tensor], target: Any) -> None:
         """A batch of both models' predictions."""
-        for place in range(len(next(iter(first.values())))):
-            rows = slice(place, place + 1)
-            self.samples.append((_part(first, rows), _part(second, rows), _part(target, rows)))
+        self.batches.append((first, second, target))
+        self.starts.append(self.starts[-1] + len(next(iter(first.values()))))
 
     def measured(self) -> tuple[TaskMetric, TaskMetric]:
         """The metric of each model over all samples."""
-        return self._measure(range(len(self.samples)))
+        return self._measure(np.arange(self.starts[-1]))
 
     def chance(self, difference: Callable[[TaskMetric, TaskMetric], float], *, seed: int = 0) -> float:
         """How often resampled pictures show no positive difference: a one-sided paired bootstrap.
@@ -53,19 +52,24 @@ class Paired:
         Returns:
             A share from 0 to 1; below ``_SURE`` it is hardly chance.
         """
-        rng, count = np.random.default_rng(seed), len(self.samples)
+        rng, count = np.random.default_rng(seed), self.starts[-1]
         none = 0
         for _ in range(_RESAMPLES):
             drawn = rng.integers(0, count, count) if self.repeats else rng.permutation(count)[: max(2, count // 2)]
-            none += not difference(*self._measure(drawn.tolist())) > 0
+            none += not difference(*self._measure(drawn)) > 0
         return none / _RESAMPLES
 
-    def _measure(self, places: Sequence[int]) -> tuple[TaskMetric, TaskMetric]:
-        metrics = self.metric(), self.metric()
-        for number, place in enumerate(places):
-            first, second, target = self.samples[place]
+    def _measure(self, places: NDArray[np.int64]) -> tuple[TaskMetric, TaskMetric]:
+        metrics, ordered = (self.metric(), self.metric()), np.sort(places)
+        bounds = np.searchsorted(ordered, self.starts)
+        for number, batch in enumerate(self.batches):
+            low, high = bounds[number : number + 2]
+            if low == high:
+                continue
+            rows = torch.from_numpy(ordered[low:high] - self.starts[number])
+            first, second, target = (_rows(each, rows) for each in batch)
             if isinstance(target, dict) and "image" in target:  # one picture drawn twice is two pictures
-                target = {**target, "image": torch.full_like(target["image"], number)}
+                target = {**target, "image": torch.arange(low, high)}
             for metric, prediction in zip(metrics, (first, second), strict=True):
                 metric.update(prediction, target)
         return metrics
@@ -76,5 +80,5 @@ def is_chance(share: float) -> bool:
     return share >= _SURE
 
 
-def _part(values: Any, rows: slice) -> Any:
-    return {name: value[rows] for name, value in values.items()} if isinstance(values, Mapping) else values[rows]
+def _rows(values: Any, rows: Tensor) -> Any:
+    return {name: value[rows] for name, value in values.items()} if isinstance(values, dict) else values[rows]

@@ -1,0 +1,82 @@
+"""Use a model that `mobilevision export` made: onnxruntime, NumPy and Pillow are all it takes.
+
+python use_model.py FOLDER PICTURE [PICTURE ...]
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageOps
+
+Array = np.ndarray[Any, Any]
+
+
+def read_input(path: str, how: dict[str, Any]) -> tuple[Array, Callable[[Array], Array]]:
+    """A picture as the model takes it, uint8 [C, H, W], and the mapping of a box in it to the picture's own pixels."""
+    image = ImageOps.exif_transpose(Image.open(path)).convert(how["colours"])
+    high, wide = how["height"], how["width"]
+    left, top, right, bottom = 0.0, 0.0, float(image.width), float(image.height)
+    size, place = (high, wide), (0, 0)
+    if how["fit"] == "crop":  # the centre: the largest part of the input's shape, times the crop
+        scale = how["crop"] * min(image.height / high, image.width / wide)
+        left, top = (image.width - wide * scale) / 2, (image.height - high * scale) / 2
+        right, bottom = left + wide * scale, top + high * scale
+    elif how["fit"] == "letterbox":  # all of it with its shape kept, grey at two sides
+        scale = min(high / image.height, wide / image.width)
+        size = max(1, round(image.height * scale)), max(1, round(image.width * scale))
+        place = (high - size[0]) // 2, (wide - size[1]) // 2
+    part = max(left, 0.0), max(top, 0.0), min(right, float(image.width)), min(bottom, float(image.height))
+    pixels = np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=part))
+    canvas = np.full((high, wide, how["channels"]), how["fill"], np.uint8)
+    canvas[place[0] : place[0] + size[0], place[1] : place[1] + size[1]] = pixels.reshape(*size, -1)
+
+    def to_picture(box: Array) -> Array:
+        x, y = (right - left) / size[1], (bottom - top) / size[0]
+        shift = np.array([place[1], place[0], place[1], place[0]])
+        return (box - shift) * [x, y, x, y] + [left, top, left, top]
+
+    return canvas.transpose(2, 0, 1), to_picture
+
+
+def answer(about: dict[str, Any], outputs: dict[str, Array], to_picture: Callable[[Array], Array]) -> str:
+    """What the outputs of one picture mean, in words."""
+    names, thresholds = about["classes"], about["decision"].get("thresholds") or [0.5] * len(about["classes"])
+    if about["answer"] == "classes":
+        best = np.argsort(-outputs["probabilities"], kind="stable")[:3]
+        return ", ".join(f"{names[k]} {outputs['probabilities'][k]:.3f}" for k in best)
+    if about["answer"] == "attributes":
+        there = np.flatnonzero(outputs["present"])
+        return ", ".join(f"{names[k]} {outputs['probabilities'][k]:.3f}" for k in there) or "no attribute"
+    if about["answer"] == "places":
+        return "{:.4f} {:.4f}".format(*outputs["coordinate"])
+    if about["answer"] == "boxes":
+        found = zip(outputs["labels"], outputs["scores"], outputs["boxes"], strict=True)
+        shown = [(names[k], s, to_picture(box)) for k, s, box in found if k >= 0 and s >= thresholds[k]]
+        return (
+            "; ".join(f"{name} {score:.3f} at {np.round(box, 1).tolist()}" for name, score, box in shown) or "nothing"
+        )
+    return "; ".join(f"{name} {np.round(value, 4).tolist()}" for name, value in outputs.items())
+
+
+def main(folder: str, *pictures: str) -> None:
+    """Print what the model in a folder says of pictures."""
+    about = json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))
+    session = onnxruntime.InferenceSession(Path(folder) / about["file"]["name"], providers=["CPUExecutionProvider"])
+    names = [output["name"] for output in about["outputs"]]
+    for picture in pictures:
+        pixels, to_picture = read_input(picture, about["preprocessing"])
+        image = pixels[None].astype(about["input"]["type"])
+        found = session.run(names, {about["input"]["name"]: image})
+        outputs = {name: value[0] for name, value in zip(names, found, strict=True)}
+        print(f"{picture}: {answer(about, outputs, to_picture)}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    main(*sys.argv[1:])
