@@ -58,7 +58,7 @@ class RegionProposals(nn.Module):
             logits.append(_rows(self.objectness(hidden), 2))
             deltas.append(_rows(self.deltas(hidden), 4))
             anchors.append(grid_anchors(shapes, (x.shape[2], x.shape[3]), stride))
-        references = torch.cat(anchors).expand(len(maps[0]), -1, -1)
+        references = torch.cat(anchors).expand(maps[0].shape[0], -1, -1)
         valid = torch.ones_like(references[..., 0], dtype=torch.bool)
         first = Candidates(torch.cat(logits, dim=1), torch.cat(deltas, dim=1), references, valid, WEIGHTS)
         return first, [len(each) for each in anchors]
@@ -101,4 +101,4 @@ def proposal_anchors(
 
 def _rows(x: Tensor, values: int) -> Tensor:
     """[B, K * values, h, w] to [B, h * w * K, values]."""
-    return x.permute(0, 2, 3, 1).reshape(len(x), -1, values)
+    return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, values)

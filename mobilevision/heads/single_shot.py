@@ -120,7 +120,7 @@ class SingleShotHead(DetectionHead, ABC):
             maps.append(extra(maps[-1]))
         logits = torch.cat([_rows(layer(x), self.outputs) for layer, x in zip(self.classifiers, maps, strict=True)], 1)
         deltas = torch.cat([_rows(layer(x), 4) for layer, x in zip(self.regressors, maps, strict=True)], 1)
-        references = self._references(maps).expand(len(logits), -1, -1)
+        references = self._references(maps).expand(logits.shape[0], -1, -1)
         valid = torch.ones((1, 1), dtype=torch.bool, device=logits.device).expand(references.shape[:2])
         return DetectorOutputs(Candidates(logits, deltas, references, valid, SSD_WEIGHTS))
 
@@ -151,4 +151,4 @@ def reading(inputs: int, outputs: int, kernel: int = 1) -> nn.Conv2d:
 
 def _rows(values: Tensor, each: int) -> Tensor:
     """Predictions [B, boxes a place * each, H, W] as [B, H * W * boxes a place, each]."""
-    return values.permute(0, 2, 3, 1).reshape(len(values), -1, each)
+    return values.permute(0, 2, 3, 1).reshape(values.shape[0], -1, each)

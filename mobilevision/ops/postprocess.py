@@ -15,6 +15,7 @@ from torchvision.ops import nms
 
 from mobilevision.ops.candidates import Candidates
 from mobilevision.ops.coding import decode
+from mobilevision.ops.fixed_postprocess import fixed_detections
 
 FIRST = 4
 """How many candidates are looked at first, times the detections wanted; then four times as many, and so on."""
@@ -45,6 +46,16 @@ def detections(
         ``boxes`` float32 [B, D, 4], (left, top, right, bottom) in pixels of the input; ``scores`` float32 [B, D],
         descending, 0 where there is no detection; ``labels`` int64 [B, D], -1 there. On meta tensors, only shapes.
     """
+    if torch.compiler.is_exporting():
+        return fixed_detections(
+            candidates,
+            resolution=resolution,
+            score_threshold=score_threshold,
+            iou=iou,
+            per_class=per_class,
+            most=most,
+            classes=classes,
+        )
     scores = candidates.logits.detach().float().softmax(dim=-1)[..., 1:][..., :classes]
     batch = len(scores)
     boxes, best = scores.new_zeros(batch, most, 4), scores.new_zeros(batch, most)

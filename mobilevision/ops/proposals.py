@@ -11,8 +11,10 @@ from torchvision.ops import nms
 from mobilevision.ops.candidates import Candidates
 from mobilevision.ops.coding import decode
 from mobilevision.ops.matching import IGNORED, match
+from mobilevision.ops.suppression import suppress
 
 SMALLEST = 1e-3  # pixels of a proposal's shorter side
+_NOWHERE = -1e30  # below any score
 MATCHED = 0.5
 """Overlap with a box from which a region shows it, and below which it shows background."""
 
@@ -54,7 +56,8 @@ def best_proposals(
     count = min(after, places.shape[1])
     if boxes.is_meta:
         return boxes[:, :count], torch.ones_like(scores[:, :count], dtype=torch.bool)
-    valid = _survivors(boxes, scores, sizes, iou)
+    survivors = _fixed_survivors if torch.compiler.is_exporting() else _survivors
+    valid = survivors(boxes, scores, sizes, iou)
     best = scores.masked_fill(~valid, -torch.inf).topk(count, dim=1).indices
     return boxes.gather(1, best[..., None].expand(-1, -1, 4)), valid.gather(1, best)
 
@@ -111,3 +114,11 @@ def _survivors(boxes: Tensor, scores: Tensor, sizes: Sequence[int], iou: float) 
             part = slice(start, start + size)
             found[picture, start + nms(boxes[picture, part], scores[picture, part], iou)] = True
     return found & real
+
+
+def _fixed_survivors(boxes: Tensor, scores: Tensor, sizes: Sequence[int], iou: float) -> Tensor:
+    """The same for a graph that is exported."""
+    real = (boxes[..., 2:] - boxes[..., :2] >= SMALLEST).all(dim=-1)
+    scores = scores.masked_fill(~real, _NOWHERE)
+    parts = zip(torch.split(boxes, list(sizes), dim=1), torch.split(scores, list(sizes), dim=1), strict=True)
+    return torch.cat([suppress(box.contiguous(), score.contiguous(), iou, _NOWHERE) for box, score in parts], dim=1)

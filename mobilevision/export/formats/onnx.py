@@ -35,6 +35,8 @@ class Onnx(Format):
         self.require(self.writes_with)
         import torch
 
+        from mobilevision.export.formats.onnx_operators import translations
+
         with _quiet():
             program = torch.onnx.export(
                 graph,
@@ -43,9 +45,15 @@ class Onnx(Format):
                 dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=_MOST)},),
                 input_names=[graph.input],
                 output_names=list(graph.names),
+                custom_translation_table=translations(),
                 verbose=False,
             )
         assert program is not None
+        if isinstance(program.model.graph.inputs[0].shape[0], int):  # type: ignore[index]
+            raise UserError(
+                "in the exported graph the batch has one size only: somewhere in the model it became a Python number,"
+                " as by len(x), where x.shape[0] would do"
+            )
         program.save(path, external_data=False)
 
     def open(self, path: Path, *, outputs: tuple[str, ...], threads: int | None = None) -> Runner:
