@@ -61,7 +61,7 @@ class Artifact:
         """What the model says of one picture, or of each of many; as :meth:`mobilevision.runs.api.Model.predict`."""
         if isinstance(images, str | Path | Image.Image) or (isinstance(images, np.ndarray) and images.ndim < 4):
             return self._described([images])[0]
-        many: Sequence[ImageLike] = images
+        many: Sequence[ImageLike] = images  # type: ignore[assignment]
         rows: list[dict[str, Any]] = []
         for start in range(0, len(many), batch_size):
             rows += self._described(many[start : start + batch_size])
@@ -105,7 +105,9 @@ class Artifact:
     ) -> Image.Image:
         """A prediction of :meth:`raw` on the whole picture, whose longer side is ``side`` pixels at most."""
         pixels = self.preprocessing.whole(image, side=side)
-        return self.answer.draw(pixels, self.answer.locate(prediction, prepared.to_shown(pixels.shape)))
+        located = self.answer.locate(prediction, prepared.to_shown(pixels.shape))
+        drawn: Image.Image = self.answer.draw(pixels, located)
+        return drawn
 
     def _described(self, images: Sequence[ImageLike]) -> list[dict[str, Any]]:
         prepared = [self.prepare(image) for image in images]

@@ -47,12 +47,13 @@ def fixed_detections(
 def _boxes(candidates: Candidates, places: Tensor, resolution: tuple[int, int]) -> Tensor:
     """Boxes of the candidates at ``places`` [B, classes, k], cut to the input: [B, classes, k, 4]."""
     deltas, references = candidates.deltas, candidates.references
-    count, each = places.shape[1:]
     if deltas.ndim == 3:
         boxes = decode(deltas, references, candidates.weights)
-        boxes = boxes.gather(1, places.flatten(1)[..., None].expand(-1, -1, 4)).unflatten(1, (count, each))
+        boxes = boxes.gather(1, places.flatten(1)[..., None].expand(-1, -1, 4)).view(*places.shape, 4)
     else:
-        by_class = decode(deltas[:, :, 1 : count + 1], references[:, :, None], candidates.weights).transpose(1, 2)
+        by_class = decode(deltas[:, :, 1 : places.shape[1] + 1], references[:, :, None], candidates.weights).transpose(
+            1, 2
+        )
         boxes = by_class.gather(2, places[..., None].expand(-1, -1, -1, 4))
     height, width = resolution
     return torch.minimum(boxes.clamp(min=0), boxes.new_tensor([width, height, width, height]))

@@ -68,6 +68,8 @@ class RunFolder:
         """
         folder = cls(path)
         if not folder.config.is_file():
+            if (folder.path / "model.json").is_file():
+                raise UserError(f"{path} is an exported model; this takes the run that it was made of")
             raise UserError(f"{path} is not a run folder: it has no config.yaml")
         return folder
 

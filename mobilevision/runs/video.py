@@ -15,14 +15,14 @@ from mobilevision.errors import UserError
 from mobilevision.runs.video_files import ENDINGS, Movie, MovieWriter, Shot, is_camera, is_movie
 
 if TYPE_CHECKING:
-    from mobilevision.runs.api import Model
+    from mobilevision.runs.opening import Predictor
 
 _SIDE = 1280  # longer side of a drawn movie at most
 _T = TypeVar("_T")
 
 
 def predict_movies(
-    model: Model,
+    model: Predictor,
     inputs: Sequence[str | Path],
     *,
     out: Path,
@@ -61,7 +61,7 @@ def predict_movies(
 
 
 def _movie(
-    model: Model, given: str | Path, drawn: Path | None, seconds: float | None, batch_size: int
+    model: Predictor, given: str | Path, drawn: Path | None, seconds: float | None, batch_size: int
 ) -> list[dict[str, Any]]:
     console = Console(highlight=False)
     rows: list[dict[str, Any]] = []
@@ -86,7 +86,7 @@ def _movie(
     return [{"file": str(given), **row} for row in rows]
 
 
-def _chunk(model: Model, shots: Sequence[Shot], writer: MovieWriter | None) -> list[dict[str, Any]]:
+def _chunk(model: Predictor, shots: Sequence[Shot], writer: MovieWriter | None) -> list[dict[str, Any]]:
     prepared = [model.prepare(shot.pixels) for shot in shots]
     rows = []
     for shot, one, prediction in zip(shots, prepared, model.raw([one.pixels for one in prepared]), strict=True):

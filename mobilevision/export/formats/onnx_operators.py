@@ -1,18 +1,19 @@
 """Our own operators in terms of ONNX's."""
 
-# No `from __future__ import annotations`: onnxscript reads the types of the functions themselves.
+from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from onnxscript import FLOAT
-from onnxscript import opset18 as op
+from onnxscript import opset18
 
 from mobilevision.ops import suppression  # noqa: F401 - registers the operator
 
+op: Any = opset18  # its types say what a tensor holds, which is for the graph to know
 
-def _suppress(boxes: FLOAT[...], scores: FLOAT[...], iou: float, least: float) -> Any:
+
+def _suppress(boxes: Any, scores: Any, iou: float, least: float) -> Any:
     """See :func:`mobilevision.ops.suppression.suppress`: the places that ONNX's operator lists, as a mask."""
     chosen = op.NonMaxSuppression(
         boxes,

@@ -130,7 +130,7 @@ def _judge(task: Any, paired: Paired, compared: _Compared, *, split: str, max_dr
 def _metric(task: Any, records: Records) -> TaskMetric:
     metric: TaskMetric = task.configure_metrics()
     if isinstance(records.targets, IdentityTargets):
-        metric.pairs = records.targets.pairs  # type: ignore[assignment]
+        metric.pairs = records.targets.pairs
     return metric
 
 
@@ -158,5 +158,5 @@ def _pinned(artifact: Artifact, records: Records, places: list[int]) -> NDArray[
 
 def _path(records: Records, place: int) -> str | None:
     while isinstance(records, Subset):
-        records, place = records.records, int(records.rows[place])
+        place, records = int(records.rows[place]), records.records
     return os.fsdecode(records.path(place)) if isinstance(records, FileRecords) else None
