@@ -48,6 +48,7 @@ def subject_of(run: str | Path, *, gated: bool) -> Subject:
         with quiet():
             found = of_run(run, (), None, skip)
     except UserError as error:
+        load_run(run)  # what is wrong with the run itself is said as it is
         raise UserError(f"{error} (the gate compares on the run's own data; --gate-samples 0 leaves it out)") from error
     spec = found.task.data_spec
     source = BatchSource(

@@ -1,0 +1,46 @@
+"""Models that have learnt real pictures: file and checkpoint say the same of each of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow
+
+WEIGHTS = "mobilenet_v1_0.25_128_in1k.safetensors"
+FINE = ["experiment=finetune_small", "trainer.max_epochs=1"]
+CASES = {
+    "clothing": ["task=classification", *FINE, "data=auto", "data.root={data}/clothing"],
+    "faces": ["task=face_attributes", "data=celeba", "data.root={data}/faces", "trainer.max_epochs=2"],
+    "raccoon": ["experiment=finetune_boxes", "head=ssdlite", "data=auto", "data.root={data}/raccoon/csv"],
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_picture_gets_the_checkpoints_answer(
+    name: str, shared_data: Path, shared_weights: Path, tmp_path: Path
+) -> None:
+    from mobilevision.runs.compose import compose
+    from mobilevision.runs.exporting.command import export
+    from mobilevision.runs.train import train
+
+    own = [each.format(data=shared_data) for each in CASES[name]]
+    small = ["data.resolution=128", "data.workers=0", "backbone.width=0.25", "trainer=cpu", "logger=none"]
+    given = [
+        f"backbone.weights={shared_weights / WEIGHTS}",
+        "callbacks.pictures.count=0",
+        f"run_dir={tmp_path / 'run'}",
+    ]
+    epochs = ["trainer.max_epochs=6"] if name == "raccoon" else []
+    train(compose([*own, *small, *given, *epochs]))
+    exported = export(tmp_path / "run", out=tmp_path / "out", max_drop=1e-4)
+    gate = exported.manifest.about["gate"]
+    assert gate["passed"]
+    assert gate["agreement"] == pytest.approx(1, abs=1e-6)
+    assert gate["pictures_with_equal_pixels"] == gate["pictures"] >= 20
+    probable = {name: gap for name, gap in gate["largest_difference"].items() if name in ("probabilities", "scores")}
+    assert probable
+    assert max(probable.values()) < 1e-5
+    assert np.isclose(gate["drop"], 0, atol=1e-6)
