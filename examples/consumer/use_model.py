@@ -50,7 +50,8 @@ def answer(about: dict[str, Any], outputs: dict[str, Array], to_picture: Callabl
         best = np.argsort(-outputs["probabilities"], kind="stable")[:3]
         return ", ".join(f"{names[k]} {outputs['probabilities'][k]:.3f}" for k in best)
     if about["answer"] == "attributes":
-        there = np.flatnonzero(outputs["present"])
+        order = np.argsort(-outputs["probabilities"], kind="stable")
+        there = [k for k in order if outputs["present"][k]]
         return ", ".join(f"{names[k]} {outputs['probabilities'][k]:.3f}" for k in there) or "no attribute"
     if about["answer"] == "places":
         return "{:.4f} {:.4f}".format(*outputs["coordinate"])

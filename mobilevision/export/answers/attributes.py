@@ -19,9 +19,9 @@ class Attributes(Answer):
     agreement: ClassVar[str] = "attributes that both call, or both do not"
 
     def describe(self, prediction: Prediction) -> dict[str, Any]:
-        """``found`` in words, ``attributes`` that are there, ``probabilities`` of all."""
+        """``found`` in words, ``attributes`` that are there, most probable first, ``probabilities`` of all."""
         rows = list(zip(*self._columns(prediction), strict=True))
-        present = {name: value for name, value, there in rows if there}
+        present = dict(sorted(((name, value) for name, value, there in rows if there), key=lambda pair: -pair[1]))
         return {
             "found": ", ".join(f"{name} {value:.2f}" for name, value in present.items()) or "no attribute",
             "attributes": list(present),
