@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mobilevision.export.artifact import Artifact
-    from mobilevision.runs.api import Model
+    from mobilevision.runs.opening import Loaded
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load"]
 
 
-def load(run: str | Path, *, which: Literal["best", "last"] = "best", device: str | None = None) -> Model | Artifact:
+def load(run: str | Path, *, which: Literal["best", "last"] = "best", device: str | None = None) -> Loaded:
     """Load a trained or an exported model: ``mobilevision.load("outputs/.../RUN").predict("picture.jpg")``.
 
     Args:

@@ -14,13 +14,12 @@ if TYPE_CHECKING:
     from mobilevision.export.artifact import Artifact
     from mobilevision.runs.api import Model
 
+    Loaded: TypeAlias = Model | Artifact
     Predictor: TypeAlias = Any
-    """A :class:`~mobilevision.runs.api.Model` or an :class:`~mobilevision.export.artifact.Artifact`."""
+    """One of them, for code that hands the one's prepared pictures and predictions back to the same one."""
 
 
-def open_model(
-    folder: str | Path, *, which: Literal["best", "last"] = "best", device: str | None = None
-) -> Model | Artifact:
+def open_model(folder: str | Path, *, which: Literal["best", "last"] = "best", device: str | None = None) -> Loaded:
     """What lies in a folder, ready to predict.
 
     Args:
