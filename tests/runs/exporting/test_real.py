@@ -10,11 +10,14 @@ import pytest
 pytestmark = pytest.mark.slow
 
 WEIGHTS = "mobilenet_v1_0.25_128_in1k.safetensors"
-FINE = ["experiment=finetune_small", "trainer.max_epochs=1"]
+CLOTHING = ["task=classification", "experiment=finetune_small", "data=auto", "data.root={data}/clothing"]
+FACES = ["task=face_attributes", "data=celeba", "data.root={data}/faces"]
+BOXES = ["experiment=finetune_boxes", "data=auto", "data.root={data}/raccoon/csv"]
 CASES = {
-    "clothing": ["task=classification", *FINE, "data=auto", "data.root={data}/clothing"],
-    "faces": ["task=face_attributes", "data=celeba", "data.root={data}/faces", "trainer.max_epochs=2"],
-    "raccoon": ["experiment=finetune_boxes", "head=ssdlite", "data=auto", "data.root={data}/raccoon/csv"],
+    "clothing": [*CLOTHING, "trainer.max_epochs=1"],
+    "faces": [*FACES, "trainer.max_epochs=2"],
+    "raccoon": [*BOXES, "head=ssdlite", "trainer.max_epochs=6"],
+    "raccoon_regions": [*BOXES, "head=faster_rcnn", "trainer.max_epochs=3"],
 }
 
 
@@ -33,8 +36,7 @@ def test_every_picture_gets_the_checkpoints_answer(
         "callbacks.pictures.count=0",
         f"run_dir={tmp_path / 'run'}",
     ]
-    epochs = ["trainer.max_epochs=6"] if name == "raccoon" else []
-    train(compose([*own, *small, *given, *epochs]))
+    train(compose([*own, *small, *given]))
     exported = export(tmp_path / "run", out=tmp_path / "out", max_drop=1e-4)
     gate = exported.manifest.about["gate"]
     assert gate["passed"]
