@@ -108,7 +108,7 @@ def test_table_3_one_layer() -> None:
         (partial(mobilenet_v3, size="small", width=0.75), 224, 44, 2.0),
         (partial(mobilenet_v4, variant="conv_small"), 224, 186, 3.8),
     ],
-    ids=str,
+    ids=lambda value: " ".join(map(str, value.keywords.values())) if isinstance(value, partial) else str(value),
 )
 def test_published_figures(make: Callable[..., Backbone], side: int, millions: float, parameters: float) -> None:
     counted = cost(make, side)
