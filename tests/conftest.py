@@ -6,11 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+settings.register_profile("seeded", derandomize=True)
+settings.load_profile("seeded")
 
 
 def _shared(folder: str, variable: str) -> Path:

@@ -76,7 +76,8 @@ def test_any_part_at_any_size_is_near_the_exact_path(
     fast = picture.pixels(3, box=box, size=size, exact=False)
     exact = picture.pixels(3, box=box, size=size, exact=True)
     assert fast.shape == exact.shape == (*size, 3)
-    assert abs(fast.astype(int) - exact).mean() < 6
+    few = size[0] * size[1] < 16  # of so few pixels, one that differs is not averaged away
+    assert abs(fast.astype(int) - exact).mean() < (12 if few else 6)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

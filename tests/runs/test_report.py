@@ -78,7 +78,9 @@ def test_the_report_holds_everything_and_fetches_nothing(run: RunFolder) -> None
     page = write_report(run).read_text(encoding="utf-8")
     assert not re.findall(r"""(?:src|href)\s*=\s*["'](?!data:)|url\(|@import|https?://""", page)
     assert page.count("<svg") >= 5
-    assert page.count("data:image/jpeg;base64") == 6
+    confused = len(list(run.predictions.glob("confused_*.png")))
+    assert confused > 0
+    assert page.count("data:image/jpeg;base64") == 6 + confused
     assert page.count("data:image/png;base64") == 2
     for text in ("Per class", "Most confused", "Worst predictions", "mult-adds", "prefers-color-scheme: dark"):
         assert text in page
