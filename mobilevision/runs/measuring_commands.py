@@ -35,7 +35,8 @@ def add_to(app: typer.Typer) -> None:
 
 def benchmark(
     models: Annotated[
-        list[str], typer.Argument(metavar="RUN|CONFIG", help='Runs, or overrides in quotes: "backbone.width=0.5 ...".')
+        list[str],
+        typer.Argument(metavar="RUN|EXPORT|CONFIG", help='Folders, or overrides: "backbone.width=0.5 ...".'),
     ],
     threads: Annotated[str, typer.Option(help="Of the CPU; several as 1,2.")] = "1",
     batch: Annotated[str, typer.Option(help="Pictures at once; several as 1,32.")] = "1",
@@ -50,6 +51,8 @@ def benchmark(
     """Measure models in turns: medians and quartiles, share of the machine's peak, how far mult-adds predict time.
 
     Example: mobilevision benchmark RUN "backbone=mobilenet_v2 data.resolution=160" --threads 1,2 --batch 1,32
+
+    Example: mobilevision benchmark RUN RUN/exports/onnx
 
     Example: mobilevision benchmark "backbone.width=0.25,0.5,1.0 data.resolution=128,224" --outputs 1000 --out times
     """

@@ -33,10 +33,10 @@ def benchmark(
     """Measure models in turns and print their times beside their mult-adds.
 
     Args:
-        arguments: run folders, or overrides, those of one model in one argument.
+        arguments: folders of runs or of exported models, or overrides, those of one model in one argument.
         threads: numbers of threads of the CPU, separated by commas.
         batch: numbers of pictures, separated by commas.
-        device: such as ``cpu`` or ``cpu,cuda``; None: the CPU, and a GPU where there is one.
+        device: such as ``cpu`` or ``cpu,cuda``; None: the CPU, and a GPU where there is one and all models run on it.
         outputs: class scores of heads, for configurations without data.
         seconds: about so long for each row.
         clock: ``wall``, or ``cpu`` for the processor's own time.
@@ -53,9 +53,11 @@ def benchmark(
     found = subjects(arguments, outputs=outputs)
 
     from mobilevision.runs.benchmarking import report
+    from mobilevision.runs.benchmarking.exported import Exported
     from mobilevision.runs.benchmarking.table import rows
 
-    places = devices(device)
+    some = any(isinstance(each, Exported) for each in found)
+    places = devices("cpu" if some and device is None else device)
     if clock == "cpu" and places != ["cpu"]:
         raise UserError("--clock cpu: says nothing of a GPU; take --device cpu too, or the clock on the wall")
     style = report.Style(fold=fold, channels_last=channels_last, clock=clock)

@@ -144,9 +144,13 @@ def _table(rows: Sequence[Row], style: Style) -> list[list[str]]:
 def _what(rows: Sequence[Row], style: Style) -> str:
     peaks = dict.fromkeys((row.setting.rpartition(", batch")[0], 2 * row.peak / 1e9) for row in rows)
     said = ", ".join(f"{peak:,.0f} GFLOP/s on {where}" for where, peak in peaks)
+    from mobilevision.runs.benchmarking.exported import Exported
+
+    exported = any(isinstance(row.subject, Exported) for row in rows)
+    theirs = " Exported models run as they are, from pixels to finished answers." if exported else ""
     return (
         f"Medians of {min(len(row.times.wall) for row in rows)} or more runs in turns: {style}; from uint8 pictures to"
-        " raw outputs, without decoding; random weights. Mult-adds are a picture's. Peak: a float32 product of"
+        f" raw outputs, without decoding; random weights.{theirs} Mult-adds are a picture's. Peak: a float32 product of"
         f" matrices, {said}."
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from mobilevision.errors import UserError
+from mobilevision.export.manifest import is_artifact
 from mobilevision.runs.benchmarking.several import expand, refuse_halves
 from mobilevision.runs.compose import compose
 from mobilevision.runs.folder import RunFolder
@@ -16,6 +17,7 @@ from mobilevision.runs.folder import RunFolder
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from mobilevision.runs.benchmarking.exported import Exported
     from mobilevision.runs.benchmarking.timed import TorchModel
     from mobilevision.runs.costs.classes import Known
     from mobilevision.runs.costs.counting import Counted
@@ -72,25 +74,35 @@ class Subject:
         return TorchModel(model, pictures, mult_adds=cost, device=device, threads=threads, channels_last=channels_last)
 
 
-def subjects(arguments: Sequence[str], *, outputs: int | None) -> list[Subject]:
+def subjects(arguments: Sequence[str], *, outputs: int | None) -> list[Subject | Exported]:
     """Every model that the arguments name, counted.
 
     Args:
-        arguments: run folders, or overrides, those of one model in one argument; values may be lists.
+        arguments: folders of runs or of exported models, or overrides, those of one model in one argument; values may
+            be lists.
         outputs: class scores of heads, for configurations without data.
 
     Raises:
         UserError: for all that the user can mend.
     """
     refuse_halves(arguments)
-    named: list[tuple[str, DictConfig | RunFolder]] = []
+    named: list[tuple[str, DictConfig | RunFolder | None]] = []
     for argument in arguments:
+        if is_artifact(argument):
+            named.append((argument, None))
+            continue
         if Path(argument).is_dir() or "=" not in argument:
             named.append((argument, RunFolder.existing(argument)))
             continue
         for overrides in expand(_words(argument)):
             named.append((shlex.join(overrides), compose(overrides, complete=False)))
-    return [_counted(argument, of, outputs) for argument, of in named]
+    return [_exported(argument) if of is None else _counted(argument, of, outputs) for argument, of in named]
+
+
+def _exported(argument: str) -> Exported:
+    from mobilevision.runs.benchmarking.exported import exported
+
+    return exported(argument)
 
 
 def _counted(argument: str, of: DictConfig | RunFolder, outputs: int | None) -> Subject:

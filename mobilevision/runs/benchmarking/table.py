@@ -13,6 +13,7 @@ from mobilevision.runs.benchmarking.stopwatch import ROUNDS, Clock, Times, measu
 from mobilevision.runs.benchmarking.timed import MatrixProduct, Timed
 
 if TYPE_CHECKING:
+    from mobilevision.runs.benchmarking.exported import Exported
     from mobilevision.runs.benchmarking.report import Style
     from mobilevision.runs.benchmarking.subjects import Subject
 
@@ -31,7 +32,7 @@ class Row:
         peak: mult-adds a second of a product of matrices, measured in the same turns.
     """
 
-    subject: Subject
+    subject: Subject | Exported
     device: str
     threads: int
     batch: int
@@ -59,7 +60,7 @@ class Row:
 
 
 def rows(
-    subjects: Sequence[Subject],
+    subjects: Sequence[Subject | Exported],
     threads: Sequence[int],
     batches: Sequence[int],
     devices: Sequence[str],

@@ -18,6 +18,8 @@ from mobilevision.export.artifact import Artifact
 from mobilevision.export.formats.onnx import Onnx
 from mobilevision.export.graph import Graph
 from mobilevision.runs.api import Model
+from mobilevision.runs.benchmarking.command import benchmark
+from mobilevision.runs.benchmarking.exported import exported
 from mobilevision.runs.exporting.command import export
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "consumer" / "use_model.py"
@@ -231,3 +233,21 @@ def test_a_damaged_folder_is_one_line(folder: Path, tmp_path: Path) -> None:
     about.write_text(json.dumps(text | {"file": {"name": noted.name, "bytes": noted.size, "sha256": noted.sha256}}))
     with pytest.raises(UserError, match="ONNX Runtime cannot load it"):
         mobilevision.load(copy)
+
+
+def test_its_time_is_taken_beside_the_runs(folder: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = benchmark([str(trained), str(folder)], batch="1,4", seconds=0.05)
+    assert [row.mult_adds for row in rows] == [rows[0].mult_adds] * 4
+    assert [row.subject.name.endswith(" onnx") for row in rows] == [False, True] * 2
+    assert "as they are" in capsys.readouterr().out
+    with pytest.raises(UserError, match="runs on the CPU"):
+        exported(str(folder)).timed(batch=1, threads=1, device="cuda", fold=True, channels_last=True)
+
+
+def test_a_cost_that_is_not_stated_is_one_line(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "copy")
+    about = json.loads((folder / "model.json").read_text())
+    about["about"].pop("cost")
+    (tmp_path / "copy" / "model.json").write_text(json.dumps(about))
+    with pytest.raises(UserError, match=r"about\.cost is missing"):
+        exported(str(tmp_path / "copy"))

@@ -1,0 +1,93 @@
+"""An exported model under the stopwatch: as it is, in the runtime of its format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from mobilevision.cost import Cost
+from mobilevision.errors import UserError
+from mobilevision.export.artifact import Artifact
+from mobilevision.export.manifest import Manifest
+from mobilevision.runs.benchmarking.timed import Timed
+from mobilevision.runs.costs.counting import Counted
+
+
+@final
+class RuntimeModel(Timed):
+    """A run of an exported model before pictures of noise.
+
+    Args:
+        folder: of the exported model.
+        batch: pictures at once.
+        mult_adds: of one picture.
+        threads: of the CPU.
+    """
+
+    def __init__(self, folder: Path, *, batch: int, mult_adds: int, threads: int) -> None:
+        self.mult_adds, self.device, self.threads = mult_adds * batch, "cpu", threads
+        artifact = Artifact(folder, threads=threads)
+        shape = batch, artifact.channels, *artifact.resolution
+        pictures = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        self._pictures: Any = pictures.astype(artifact.manifest.input.dtype)
+        self._run = artifact.run
+
+    def run(self) -> None:
+        """One batch, answers included."""
+        self._run(self._pictures)
+
+
+@final
+@dataclass(frozen=True)
+class Exported:
+    """An exported model whose time is taken.
+
+    Attributes:
+        argument: its folder, as the user typed it.
+        head: the class of its head.
+        format: of its file.
+        counted: the cost that its model.json states.
+    """
+
+    argument: str
+    head: str
+    format: str
+    counted: Counted
+
+    @property
+    def name(self) -> str:
+        """Backbone, head, side and format."""
+        height, width = self.counted.resolution
+        side = f"{height}" if height == width else f"{height}x{width}"
+        return f"{self.counted.backbone} + {self.head} {side} {self.format}"
+
+    def timed(self, *, batch: int, threads: int, device: str, fold: bool, channels_last: bool) -> Timed:
+        """The model before ``batch`` pictures of noise; how torch would lay things out is nothing to it.
+
+        Raises:
+            UserError: any device but the CPU.
+        """
+        if device != "cpu":
+            raise UserError(f"--device {device}: {self.argument} is an exported model, which runs on the CPU")
+        cost = self.counted.cost.mult_adds
+        return RuntimeModel(Path(self.argument), batch=batch, mult_adds=cost, threads=threads)
+
+
+def exported(folder: str) -> Exported:
+    """The exported model in a folder.
+
+    Raises:
+        UserError: model.json cannot be read, or does not say what the model costs.
+    """
+    manifest = Manifest.read(folder)
+    about, how = manifest.about, manifest.preprocessing
+    try:
+        cost = Cost(int(about["cost"]["parameters"]), int(about["cost"]["mult_adds"]), ())
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"{folder}/model.json: about.cost is missing: export the model again") from None
+    counted = Counted(cost, str(about.get("backbone")), (how.height, how.width), how.channels, len(manifest.classes))
+    head = str(about.get("head")).removesuffix("Head").lower()
+    return Exported(folder, head, manifest.format, counted)
