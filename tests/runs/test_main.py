@@ -60,9 +60,9 @@ def test_a_sweep_starts_each_run_with_a_folder_of_its_own(
 ) -> None:
     main(["seed=1,2", "trainer.kwargs.min_epochs=2,3", "-m", "run_dir=here"])
     assert [(cfg.seed, cfg.trainer.kwargs.min_epochs) for cfg in trained] == [(1, 2), (1, 3), (2, 2), (2, 3)]
-    names = [f"here/seed={seed}_min_epochs={epochs}" for seed in (1, 2) for epochs in (2, 3)]
+    names = [f"here/seed-{seed}_min_epochs-{epochs}" for seed in (1, 2) for epochs in (2, 3)]
     assert [cfg.run_dir for cfg in trained] == names
-    assert "run 3 of 4: seed=2_min_epochs=2" in capsys.readouterr().out
+    assert "run 3 of 4: seed-2_min_epochs-2" in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["here"]
 
 

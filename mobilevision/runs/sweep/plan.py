@@ -42,13 +42,16 @@ class Plan:
         return cls(values["folder"], tuple(values["keys"]), values["runs"])
 
     def place(self, overrides: Sequence[str]) -> Path:
-        """The folder of the run with these overrides, named by what varies: ``width=0.25_resolution=128``."""
+        """The folder of the run with these overrides, named by what varies: ``width-0.25_resolution-128``.
+
+        No ``=`` is in the name: as a value of an override it would have to be quoted.
+        """
         chosen = dict(line.lstrip("+").partition("=")[::2] for line in overrides)
         varying = {key: chosen[key] for key in self.keys if key in chosen}
         last = [key.rpartition(".")[2] for key in varying]
         names = [short if last.count(short) == 1 else key for key, short in zip(varying, last, strict=True)]
-        parts = [f"{name}={Path(value).name}" for name, value in zip(names, varying.values(), strict=True)]
-        name = re.sub(r"[^\w.=+-]+", "-", "_".join(parts)).strip("-.") or "run"
+        parts = [f"{name}-{Path(value).name}" for name, value in zip(names, varying.values(), strict=True)]
+        name = re.sub(r"[^\w.+-]+", "-", "_".join(parts)).strip("-.") or "run"
         if len(name) > _LONGEST or any("/" in value for value in varying.values()):
             name = f"{name[:_LONGEST]}_{digest(sorted(varying.items()))}"
         return Path(self.folder) / name

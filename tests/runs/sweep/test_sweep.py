@@ -57,9 +57,9 @@ def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Trainings:
 
 def test_runs_are_named_by_what_varies(tmp_path: Path) -> None:
     plan = Plan("f", ("backbone.width", "data.resolution"), 2)
-    assert plan.place(["seed=1", "backbone.width=0.25", "data.resolution=32"]) == Path("f/width=0.25_resolution=32")
+    assert plan.place(["seed=1", "backbone.width=0.25", "data.resolution=32"]) == Path("f/width-0.25_resolution-32")
     plan = Plan("f", ("backbone.width", "head.width"), 2)
-    assert plan.place(["backbone.width=1", "head.width=2"]).name == "backbone.width=1_head.width=2"
+    assert plan.place(["backbone.width=1", "head.width=2"]).name == "backbone.width-1_head.width-2"
     plan = Plan("f", ("data.root",), 2)
     first, second = (plan.place([f"data.root={folder}/pictures"]) for folder in ("a", "b"))
     assert first != second
@@ -78,7 +78,7 @@ def test_the_same_command_does_what_is_left(trained: Trainings, capsys: pytest.C
     assert {"compare.csv", "compare.html", "top1_by_mult_adds.svg", "top1_by_parameters.png"} <= {
         path.name for path in folder.iterdir()
     }
-    (folder / "width=0.5" / "metrics.json").unlink()
+    (folder / "width-0.5" / "metrics.json").unlink()
     trained.clear()
     capsys.readouterr()
     main(WIDTHS)
@@ -90,13 +90,13 @@ def test_the_same_command_does_what_is_left(trained: Trainings, capsys: pytest.C
 
 def test_a_run_that_was_broken_off_goes_on(trained: Trainings) -> None:
     main([*WIDTHS, "run_dir=all"])
-    run = Path("all/width=0.25")
+    run = Path("all/width-0.25")
     (run / "metrics.json").unlink()
     (run / "checkpoints").mkdir()
     (run / "checkpoints" / "last.ckpt").touch()
     trained.clear()
     main([*WIDTHS, "run_dir=all"])
-    assert [cfg.resume for cfg in trained] == ["all/width=0.25"]
+    assert [cfg.resume for cfg in trained] == ["all/width-0.25"]
 
 
 def test_a_failed_run_does_not_lose_the_others(
@@ -116,10 +116,10 @@ def test_a_failed_run_does_not_lose_the_others(
     said = capsys.readouterr()
     assert "1 runs in all" in said.out
     assert "1 of 2 runs failed" in said.err
-    assert "width=0.25: no such picture" in said.err
+    assert "width-0.25: no such picture" in said.err
     fails = False
     main([*WIDTHS, "run_dir=all"])
-    assert not Path("all/width=0.25/error.txt").exists()
+    assert not Path("all/width-0.25/error.txt").exists()
 
 
 def test_stopping_one_stops_the_sweep(trained: Trainings, monkeypatch: pytest.MonkeyPatch) -> None:
