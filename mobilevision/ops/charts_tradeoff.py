@@ -43,7 +43,7 @@ def tradeoff(points: Sequence[Point], *, across: str, up: str, group: str) -> An
     Returns:
         A matplotlib figure; ``savefig`` writes it as PNG or SVG.
     """
-    from matplotlib.ticker import EngFormatter
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
     figure, axes = blank(7.2, 4.6)
     edge = sorted((point.cost, point.value) for point in points if point.best)
@@ -57,9 +57,9 @@ def tradeoff(points: Sequence[Point], *, across: str, up: str, group: str) -> An
         for point in points:
             axes.annotate(point.name, (point.cost, point.value), (4, -10), textcoords="offset points", fontsize=7)
     axes.set(xscale="log", xlabel=across, ylabel=up)
-    for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-        formatter(EngFormatter())
-    axes.tick_params(axis="x", which="both", labelsize=8)
-    axes.grid(alpha=0.25, which="both")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(EngFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.grid(alpha=0.25)
     axes.legend(title=group, fontsize=8, title_fontsize=8)
     return figure
