@@ -21,8 +21,6 @@ app = typer.Typer(
 )
 plugins_app = typer.Typer(help="Plugins: what is installed, and whether it works.", rich_markup_mode=None)
 app.add_typer(plugins_app, name="plugins")
-measuring_commands.add_to(app)
-sharing_commands.add_to(app)
 
 
 class Which(str, Enum):  # noqa: UP042 - typer's choices
@@ -243,3 +241,8 @@ def plugins_check(
     from mobilevision.runs.plugin_commands import check
 
     check(name, overrides or [])
+
+
+# After those that come first in the help.
+measuring_commands.add_to(app)
+sharing_commands.add_to(app)
