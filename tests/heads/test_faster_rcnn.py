@@ -193,7 +193,7 @@ def settle(model: Detector, images: Tensor, target: dict[str, Tensor]) -> None:
         model(images, target)
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", ["faster_rcnn", pytest.param("faster_rcnn_fpn", marks=pytest.mark.slow)])
 def test_learns_a_handful(head: str) -> None:
     """Every box is found, surely and in its place, and none in the empty picture."""
     images, boxes, labels = squares()

@@ -114,6 +114,7 @@ def test_units_are_wrong_before_anything_heavy() -> None:
     assert done.stderr.strip() == "error: --max-params 2m: give a count such as 2M (k, M or G); there is no unit m"
 
 
+@pytest.mark.slow
 def test_training_halves_and_is_taken_up_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = [f"data.format.{split}=40" for split in ("train", "val", "test")]
     command = ["backbone=mobilenet_v1", "backbone.width=0.25", "data.resolution=16,24", "head=linear", *data]
