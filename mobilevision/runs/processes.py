@@ -19,10 +19,10 @@ def shared_folder(create: Callable[[], Path]) -> Path:
     Args:
         create: makes the folder; called in the first process only.
     """
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # first: a variable may be left from a run of whoever called torchrun
+        return _through_torchrun(create)
     if os.environ.get("LOCAL_RANK", "0") != "0" and _VARIABLE in os.environ:
         return Path(os.environ[_VARIABLE])
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        return _through_torchrun(create)
     path = create()
     os.environ[_VARIABLE] = str(path.resolve())
     return path

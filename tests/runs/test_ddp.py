@@ -63,7 +63,8 @@ def test_two_processes_measure_what_one_measures(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_torchrun_shares_one_folder(tmp_path: Path) -> None:
+def test_torchrun_shares_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOBILEVISION_RUN_DIR", str(tmp_path / "left_from_another_run"))
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29611"]
     run(tmp_path, *torchrun, str(ROOT / "train.py"), *SMALL, *TWO)
     runs = list((tmp_path / "outputs" / "classification").iterdir())
