@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mobilevision.runs.exporting.command import export
     from mobilevision.runs.opening import Loaded
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load"]
+__all__ = ["__version__", "export", "load"]
 
 
 def load(run: str | Path, *, which: Literal["best", "last"] = "best", device: str | None = None) -> Loaded:
@@ -27,3 +28,12 @@ def load(run: str | Path, *, which: Literal["best", "last"] = "best", device: st
     from mobilevision.runs.opening import open_model  # torch is imported only where it is needed
 
     return open_model(run, which=which, device=device)
+
+
+def __getattr__(name: str) -> Any:
+    """``mobilevision.export(run, out="cats")``, as the command of that name; imported where it is asked for."""
+    if name == "export":
+        from mobilevision.runs.exporting.command import export as found
+
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -63,7 +63,7 @@ class Task(Learner, ABC):
     # What the raw outputs are, for whoever compares them with another model's; None: nothing that has a name.
     emits: ClassVar[Emits | None] = None
 
-    # How whoever has only an exported model makes an answer of its outputs: a name of mobilevision.export.answers.
+    # How whoever has only an exported model makes an answer of its outputs: a name of mobilevision.deploy.answers.
     answers: ClassVar[str] = "numbers"
 
     def __init__(

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 LEAVES = {"errors", "spec"}
 PURE = {"ops", "geo"}
-MIDDLE = {"backbones", "heads", "losses", "metrics", "data", "export", "cost", "optim", "distill"}
+MIDDLE = {"backbones", "heads", "losses", "metrics", "data", "deploy", "cost", "optim", "distill"}
 TOP = {"tasks", "runs"}
 ROOMS = LEAVES | PURE | MIDDLE | TOP | {"testing"}
 DOOR = "mobilevision"  # mobilevision/__init__.py: the public names, reached late; anyone may read its version

@@ -73,6 +73,15 @@ class RunFolder:
             raise UserError(f"{path} is not a run folder: it has no config.yaml")
         return folder
 
+    @property
+    def can_go_on(self) -> bool:
+        """Whether there is a checkpoint from which the run could be resumed."""
+        return self.config.is_file() and any(self.checkpoints.glob("last*.ckpt"))
+
+    def make_way(self) -> None:
+        """Let a new run take the folder of one that failed before it had anything to keep."""
+        self.config.unlink(missing_ok=True)
+
 
 def write_text(path: Path, text: str) -> None:
     """Write a whole file or nothing: into the same folder, flushed to the disk, then renamed."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from mobilevision.deploy.manifest import is_artifact
 from mobilevision.errors import UserError
-from mobilevision.export.manifest import is_artifact
 
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-    from mobilevision.export.artifact import Artifact
+    from mobilevision.deploy.artifact import Artifact
     from mobilevision.runs.api import Model
 
     Loaded: TypeAlias = Model | Artifact
@@ -36,6 +36,6 @@ def open_model(folder: str | Path, *, which: Literal["best", "last"] = "best", d
         return load(folder, which=which, device=device)
     if device not in (None, "cpu"):
         raise UserError(f"--device {device}: {folder} is an exported model, which runs on the CPU")
-    from mobilevision.export.artifact import Artifact
+    from mobilevision.deploy.artifact import Artifact
 
     return Artifact(folder)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.errors import UserError
 from mobilevision.runs.compose import compose
-from mobilevision.runs.folder import RunFolder
+from mobilevision.runs.first_run import named, one_device, trained
 
-_NOT_SHAPING = ("run_dir", "logger", "callbacks", "allocator")
 _KEPT = ("resolution", "batch_size", "eval_batch_size", "workers", "channels", "fit", "seed", "cells")
 """Keys of the data that the first stage has as this run does."""
 
@@ -37,25 +33,13 @@ def pretrain(cfg: DictConfig) -> DictConfig:
             f"pretrain.root is for classes and places, and the task learns from {cfg.task.kind}: train the first stage"
             " by itself and name its run, backbone.weights=RUN pretrain.root=null"
         )
-    if cfg.trainer.devices not in (1, "1") or "LOCAL_RANK" in os.environ:
+    if not one_device(cfg):
         raise UserError(
             "pretrain.root trains on one device: train the first stage by itself and name its run,"
             " backbone.weights=RUN pretrain.root=null"
         )
-    from mobilevision.runs.train import train
-
-    first = first_stage(cfg)
-    folder = RunFolder(first.run_dir)
-    if folder.metrics_json.is_file():
-        print(f"pretraining: {folder.path}, trained before", flush=True)
-    else:
-        print(f"pretraining: on {cfg.pretrain.root} first, in {folder.path}", flush=True)
-        if folder.last.is_file():
-            first.resume = str(folder.path)
-        elif folder.config.is_file():
-            folder.config.unlink()  # it never came to its first checkpoint
-        train(first)
-        print("pretraining: done, now from its weights", flush=True)
+    begins = f"on {cfg.pretrain.root} first,"
+    folder = trained(first_stage(cfg), who="pretraining", begins=begins, then="from its weights")
     settled = cfg.copy()
     OmegaConf.update(settled, "backbone.weights", str(folder.path))
     return settled
@@ -74,9 +58,4 @@ def first_stage(cfg: DictConfig) -> DictConfig:
     values |= {"data": data, "loss": loss, "distill": None, "resume": None}
     values["trainer"]["max_epochs"] = cfg.pretrain.epochs or values["trainer"]["max_epochs"]
     values["pretrain"]["root"] = None
-    shaping = {key: values[key] for key in values if key not in _NOT_SHAPING}
-    name = hashlib.sha256(json.dumps(shaping, sort_keys=True, default=str).encode()).hexdigest()[:10]
-    values["run_dir"] = str(Path("outputs") / "pretrained" / f"{values['task']['name']}_{name}")
-    first: DictConfig = OmegaConf.create(values)
-    OmegaConf.set_struct(first, True)
-    return first
+    return named(values, "pretrained")

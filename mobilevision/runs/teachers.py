@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.errors import UserError
+from mobilevision.runs.first_run import named, one_device, trained
 from mobilevision.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -150,22 +148,10 @@ def settle(cfg: DictConfig) -> DictConfig:
             f"distill.teacher=auto trains the student's backbone at width {wide:g} first, and the student's {have}:"
             " choose a narrower backbone, or name a teacher with distill.teacher=RUN"
         )
-    if cfg.trainer.devices not in (1, "1") or "LOCAL_RANK" in os.environ:
+    if not one_device(cfg):
         raise UserError("distill.teacher=auto trains on one device: train the teacher first and name its run")
-    from mobilevision.runs.train import train
-
-    teacher = teacher_config(cfg)
-    folder = RunFolder(teacher.run_dir)
-    if folder.metrics_json.is_file():
-        print(f"teacher: {folder.path}, trained before", flush=True)
-    else:
-        print(f"teacher: width {wide:g}, trained first in {folder.path}", flush=True)
-        if folder.last.is_file():
-            teacher.resume = str(folder.path)
-        elif folder.config.is_file():
-            folder.config.unlink()  # it never came to its first checkpoint
-        train(teacher)
-        print("teacher: done, now the student", flush=True)
+    begins = f"width {wide:g}, trained first"
+    folder = trained(teacher_config(cfg), who="teacher", begins=begins, then="the student")
     settled = cfg.copy()
     OmegaConf.update(settled, "distill.teacher", str(folder.path))
     return settled
@@ -178,11 +164,4 @@ def teacher_config(cfg: DictConfig) -> DictConfig:
     values |= {"distill": None, "resume": None}
     values["backbone"]["width"] = wide
     values["data"]["unlabelled"] = None
-    shaping = {key: values[key] for key in values if key not in ("run_dir", "logger", "callbacks", "allocator")}
-    shaping["trainer"] = {key: values["trainer"][key] for key in _OF_LENGTH}
-    text = json.dumps(shaping, sort_keys=True, default=str)
-    name = f"{values['task']['name']}_{hashlib.sha256(text.encode()).hexdigest()[:10]}"
-    values["run_dir"] = str(Path("outputs") / "teachers" / name)
-    teacher: DictConfig = OmegaConf.create(values)
-    OmegaConf.set_struct(teacher, True)
-    return teacher
+    return named(values, "teachers", trainer={key: values["trainer"][key] for key in _OF_LENGTH})

@@ -9,9 +9,9 @@ from typing import Any, final
 import numpy as np
 
 from mobilevision.cost import Cost
+from mobilevision.deploy.artifact import Artifact
+from mobilevision.deploy.manifest import Manifest
 from mobilevision.errors import UserError
-from mobilevision.export.artifact import Artifact
-from mobilevision.export.manifest import Manifest
 from mobilevision.runs.benchmarking.timed import Timed
 from mobilevision.runs.costs.counting import Counted
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
+from mobilevision.deploy.manifest import is_artifact
 from mobilevision.errors import UserError
-from mobilevision.export.manifest import is_artifact
 from mobilevision.runs.benchmarking.several import expand, refuse_halves
 from mobilevision.runs.compose import compose
 from mobilevision.runs.folder import RunFolder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mobilevision.export.manifest import Manifest
+from mobilevision.deploy.manifest import Manifest
 
 _SHOWN = 20
 

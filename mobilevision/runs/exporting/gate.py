@@ -16,7 +16,7 @@ from mobilevision.data.files import FileRecords
 from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.loader import BatchSource
 from mobilevision.data.records import Subset
-from mobilevision.export.artifact import Artifact
+from mobilevision.deploy.artifact import Artifact
 from mobilevision.metrics import TaskMetric
 from mobilevision.runs.exporting.paired import Paired, is_chance
 from mobilevision.runs.exporting.worst import worst_classes

@@ -11,7 +11,7 @@ from rich.table import Table
 from mobilevision.errors import UserError
 
 if TYPE_CHECKING:
-    from mobilevision.export.manifest import Manifest
+    from mobilevision.deploy.manifest import Manifest
     from mobilevision.runs.exporting.gate import Verdict
 
 

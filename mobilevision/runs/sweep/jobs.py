@@ -72,10 +72,10 @@ def _done(cfg: DictConfig, folder: RunFolder) -> dict[str, float] | None:
         print(f"done already, in {folder.path}", flush=True)
         metrics: dict[str, float] = json.loads(folder.metrics_json.read_text(encoding="utf-8"))
         return metrics
-    if any(folder.checkpoints.glob("last*.ckpt")):
+    if folder.can_go_on:
         cfg.resume = str(folder.path)
     else:
-        folder.config.unlink()  # it failed before there was anything to keep
+        folder.make_way()
     return None
 
 

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from mobilevision.data.geometry import Affine
+from mobilevision.deploy.answers import ANSWERS, find_answer
+from mobilevision.deploy.graph import Graph
+from mobilevision.deploy.manifest import Manifest, ModelFile, Port
+from mobilevision.deploy.preprocessing import Preprocessing
 from mobilevision.errors import UserError
-from mobilevision.export.answers import ANSWERS, find_answer
-from mobilevision.export.graph import Graph
-from mobilevision.export.manifest import Manifest, ModelFile, Port
-from mobilevision.export.preprocessing import Preprocessing
 
 TASKS = ["classification", "fine_grained", "face_attributes", "face_embedding", "geolocalization", "detection"]
 
@@ -23,7 +23,7 @@ TASKS = ["classification", "fine_grained", "face_attributes", "face_embedding", 
 def manifest(answer: str, outputs: tuple[Port, ...], classes: tuple[str, ...], **more: Any) -> Manifest:
     look, image = Preprocessing("crop", 1.0, 3, 64, 64), Port("image", "uint8", (None, 3, 64, 64))
     known = {"decision": {}, "facts": {}, "about": {}, **more}
-    return Manifest("any", answer, "onnx", ModelFile("m", 0, ""), classes, image, look, outputs, **known)
+    return Manifest("any", answer, "onnx", "float32", ModelFile("m", 0, ""), classes, image, look, outputs, **known)
 
 
 def made(name: str) -> Any:
@@ -132,5 +132,5 @@ def test_nothing_here_loads_torch_by_itself() -> None:
     import subprocess
     import sys
 
-    code = "import sys, mobilevision.export.artifact as a; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
+    code = "import sys, mobilevision.deploy.artifact as a; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parent).returncode == 0

@@ -10,11 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from mobilevision.export.answers.boxes import Boxes
-from mobilevision.export.formats.onnx import Onnx
-from mobilevision.export.graph import Graph
-from mobilevision.export.manifest import Manifest, ModelFile
-from mobilevision.export.preprocessing import Preprocessing
+from mobilevision.deploy.answers.boxes import Boxes
+from mobilevision.deploy.formats.onnx import Onnx
+from mobilevision.deploy.graph import Graph
+from mobilevision.deploy.manifest import Manifest, ModelFile
+from mobilevision.deploy.precision import FLOAT32
+from mobilevision.deploy.preprocessing import Preprocessing
 
 CLASSES = ("disk", "square", "triangle", "star", "plus", "ring")
 
@@ -23,7 +24,7 @@ def manifest(graph: Graph, path: Path) -> Manifest:
     look = Preprocessing("stretch", 1.0, 3, 96, 96)
     about = {"decision": {"thresholds": [0.05] * 6}, "facts": {}, "about": {}}
     note = ModelFile.of(path)
-    return Manifest("detection", "boxes", "onnx", note, CLASSES, graph.port, look, graph.outputs, **about)
+    return Manifest("detection", "boxes", "onnx", "float32", note, CLASSES, graph.port, look, graph.outputs, **about)
 
 
 def awake(task: Any) -> Any:
@@ -51,7 +52,7 @@ def test_every_head_finds_the_same(head: str, tmp_path: Path) -> None:
     settings = ["data.resolution=96", "backbone.width=0.25", "head.detections=30", "head.score_threshold=0.001"]
     task = awake(build(compose(["task=detection", f"head={head}", *settings])).task)
     graph = Graph(task, shape=(3, 96, 96))
-    Onnx().write(graph, tmp_path / "model.onnx")
+    Onnx().write(graph, tmp_path / "model.onnx", FLOAT32)
     run = Onnx().open(tmp_path / "model.onnx", outputs=graph.names)
     answer = Boxes(manifest(graph, tmp_path / "model.onnx"), "here")
     for batch in (1, 3):

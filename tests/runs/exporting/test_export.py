@@ -13,14 +13,15 @@ import pytest
 from PIL import Image
 
 import mobilevision
+from mobilevision import export
+from mobilevision.deploy.artifact import Artifact
+from mobilevision.deploy.formats.onnx import Onnx
+from mobilevision.deploy.graph import Graph
+from mobilevision.deploy.precision import Precision
 from mobilevision.errors import UserError
-from mobilevision.export.artifact import Artifact
-from mobilevision.export.formats.onnx import Onnx
-from mobilevision.export.graph import Graph
 from mobilevision.runs.api import Model
 from mobilevision.runs.benchmarking.command import benchmark
 from mobilevision.runs.benchmarking.exported import exported
-from mobilevision.runs.exporting.command import export
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "consumer" / "use_model.py"
 
@@ -45,7 +46,7 @@ def folder(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def no_writing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exports copy the file that is there already: what they do besides is quick."""
-    monkeypatch.setattr(Onnx, "write", lambda self, graph, path: shutil.copy(folder / "model.onnx", path))
+    monkeypatch.setattr(Onnx, "write", lambda self, graph, path, precision: shutil.copy(folder / "model.onnx", path))
 
 
 def test_it_answers_as_the_checkpoint(model: Model, folder: Path, files: list[Path]) -> None:
@@ -134,9 +135,9 @@ def test_a_model_that_answers_otherwise_is_refused(
 ) -> None:
     written = Onnx.write
 
-    def damaged(self: Onnx, graph: Graph, path: Path) -> None:
+    def damaged(self: Onnx, graph: Graph, path: Path, precision: Precision) -> None:
         head, graph.task.head.forward = graph.task.head.forward, lambda x: head(x).roll(1, dims=1)
-        written(self, graph, path)
+        written(self, graph, path, precision)
         graph.task.head.forward = head
 
     monkeypatch.setattr(Onnx, "write", damaged)
@@ -227,7 +228,7 @@ def test_a_damaged_folder_is_one_line(folder: Path, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=complaint):
             mobilevision.load(copy)
     file.write_bytes(b"\x08" * len(whole))
-    from mobilevision.export.manifest import ModelFile
+    from mobilevision.deploy.manifest import ModelFile
 
     noted = ModelFile.of(file)
     about.write_text(json.dumps(text | {"file": {"name": noted.name, "bytes": noted.size, "sha256": noted.sha256}}))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
+from mobilevision.deploy.formats.base import Format, Runner
+from mobilevision.deploy.formats.onnx import Onnx
 from mobilevision.errors import UserError
-from mobilevision.export.formats.base import Format, Runner
-from mobilevision.export.formats.onnx import Onnx
 
 __all__ = ["FORMATS", "Format", "Runner", "find_format"]
 

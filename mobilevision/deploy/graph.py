@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol, final
 import torch
 from torch import Tensor, nn
 
-from mobilevision.export.manifest import Port
+from mobilevision.deploy.manifest import Port
 
 InputType = Literal["uint8", "float32"]
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from numpy.typing import NDArray
 
+from mobilevision.deploy.formats.base import Format, Runner
 from mobilevision.errors import UserError
-from mobilevision.export.formats.base import Format, Runner
 
 if TYPE_CHECKING:
-    from mobilevision.export.graph import Graph
+    from mobilevision.deploy.graph import Graph
+    from mobilevision.deploy.precision import Precision
 
 _MOST = 1024  # pictures of a batch
 _ERRORS = 3  # ONNX Runtime's log level from which it speaks
@@ -29,13 +30,14 @@ class Onnx(Format):
     file: ClassVar[str] = "model.onnx"
     writes_with: ClassVar[tuple[str, ...]] = ("onnx", "onnxscript")
     runs_with: ClassVar[tuple[str, ...]] = ("onnxruntime",)
+    extra: ClassVar[str] = "export"
 
-    def write(self, graph: Graph, path: Path) -> None:
+    def write(self, graph: Graph, path: Path, precision: Precision) -> None:
         """As in :class:`Format`; weights are in the one file."""
         self.require(self.writes_with)
         import torch
 
-        from mobilevision.export.formats.onnx_operators import translations
+        from mobilevision.deploy.formats.onnx_operators import translations
 
         with _quiet():
             program = torch.onnx.export(

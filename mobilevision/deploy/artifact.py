@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mobilevision.deploy.answers import find_answer
+from mobilevision.deploy.formats import find_format
+from mobilevision.deploy.manifest import Manifest
+from mobilevision.deploy.preprocessing import ImageLike, Prepared
 from mobilevision.errors import UserError
-from mobilevision.export.answers import find_answer
-from mobilevision.export.formats import find_format
-from mobilevision.export.manifest import Manifest
-from mobilevision.export.preprocessing import ImageLike, Prepared
 from mobilevision.ops.pixels import Pixels
 
 Prediction = dict[str, NDArray[Any]]

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, NamedTuple
 
 from numpy.typing import NDArray
 
+from mobilevision.deploy.manifest import Manifest
 from mobilevision.errors import UserError
-from mobilevision.export.manifest import Manifest
 from mobilevision.ops.framing import Affine
 from mobilevision.ops.pixels import Pixels
 

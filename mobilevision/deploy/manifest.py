@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, final
 
 import mobilevision
+from mobilevision.deploy.fields import Fields
+from mobilevision.deploy.preprocessing import Preprocessing
 from mobilevision.errors import UserError
-from mobilevision.export.fields import Fields
-from mobilevision.export.preprocessing import Preprocessing
 
 VERSION = 1
 """Raised when an older mobilevision could no longer use the folder as it should be used."""
@@ -85,8 +85,9 @@ class Manifest:
 
     Attributes:
         task: the task's name, such as ``classification``.
-        answer: how outputs become an answer, a name of :data:`mobilevision.export.answers.ANSWERS`.
-        format: a name of :data:`mobilevision.export.formats.FORMATS`.
+        answer: how outputs become an answer, a name of :data:`mobilevision.deploy.answers.ANSWERS`.
+        format: a name of :data:`mobilevision.deploy.formats.FORMATS`.
+        precision: a name of :class:`mobilevision.deploy.precision.Precision`.
         file: the graph's file.
         classes: class names, in the order of the outputs.
         input: the picture; the range of its values is 0 to 255, whatever its type.
@@ -100,6 +101,7 @@ class Manifest:
     task: str
     answer: str
     format: str
+    precision: str
     file: ModelFile
     classes: tuple[str, ...]
     input: Port
@@ -114,7 +116,7 @@ class Manifest:
         return {
             "mobilevision_artifact": VERSION,
             "mobilevision": mobilevision.__version__,
-            **{"task": self.task, "answer": self.answer, "format": self.format},
+            **{"task": self.task, "answer": self.answer, "format": self.format, "precision": self.precision},
             "file": {"name": self.file.name, "bytes": self.file.size, "sha256": self.file.sha256},
             "input": {**self.input.to_dict(), "layout": "NCHW", "range": [0, 255]},
             "preprocessing": self.preprocessing.to_dict(),
@@ -146,6 +148,7 @@ class Manifest:
             task=fields.take("task", str),
             answer=fields.take("answer", str),
             format=fields.take("format", str),
+            precision=fields.take("precision", str),
             file=ModelFile(name, file.take("bytes", int), file.take("sha256", str)),
             classes=fields.texts("classes"),
             input=Port.read(fields.inner("input")),

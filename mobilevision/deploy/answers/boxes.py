@@ -9,7 +9,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.export.answers.base import Agreed, Answer, Prediction
+from mobilevision.deploy.answers.base import Agreed, Answer, Prediction
 from mobilevision.ops import draw_boxes
 from mobilevision.ops.framing import Affine
 from mobilevision.ops.pixels import Pixels

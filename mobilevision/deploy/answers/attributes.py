@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
-from mobilevision.export.answers.base import Agreed, Answer, Prediction
+from mobilevision.deploy.answers.base import Agreed, Answer, Prediction
 from mobilevision.ops.draw_attributes import Entry, listed
 from mobilevision.ops.pixels import Pixels
 

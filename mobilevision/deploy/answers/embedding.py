@@ -7,7 +7,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from mobilevision.export.answers.base import Agreed, Answer, Prediction
+from mobilevision.deploy.answers.base import Agreed, Answer, Prediction
 from mobilevision.ops import draw
 from mobilevision.ops.pixels import Pixels
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from mobilevision.errors import UserError
 
 if TYPE_CHECKING:
-    from mobilevision.export.graph import Graph
+    from mobilevision.deploy.graph import Graph
+    from mobilevision.deploy.precision import Precision
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -37,20 +38,31 @@ class Format(ABC):
         name: as ``--format`` takes it.
         file: name of the file in the folder.
         writes_with: modules that writing needs beside torch.
+        quantizes_with: modules that writing in int8 needs beside those.
         runs_with: modules that running needs.
+        precisions: names of the precisions that it can write (:class:`mobilevision.deploy.precision.Precision`).
+        extra: what brings all of the modules, as ``pip install "mobilevision[EXTRA]"``.
     """
 
     name: ClassVar[str]
     file: ClassVar[str]
     writes_with: ClassVar[tuple[str, ...]]
+    quantizes_with: ClassVar[tuple[str, ...]] = ()
     runs_with: ClassVar[tuple[str, ...]]
+    precisions: ClassVar[tuple[str, ...]] = ("float32",)
+    extra: ClassVar[str]
 
     @abstractmethod
-    def write(self, graph: Graph, path: Path) -> None:
+    def write(self, graph: Graph, path: Path, precision: Precision) -> None:
         """Write a graph; this alone needs torch.
 
+        Args:
+            graph: in evaluation mode.
+            path: the file.
+            precision: one of ``precisions``.
+
         Raises:
-            UserError: the graph holds what the format does not have.
+            UserError: the graph holds what the format does not have, or ``precision.keep`` a layer that is not there.
         """
 
     @abstractmethod
@@ -66,11 +78,21 @@ class Format(ABC):
             UserError: the runtime cannot load it, or it gives other outputs.
         """
 
+    def can_write(self, precision: str) -> None:
+        """Say what is missing, before any work is done.
+
+        Raises:
+            UserError: the format has no such precision, or a module is to be installed first.
+        """
+        if precision not in self.precisions:
+            raise UserError(f"--quantize {precision}: format {self.name} has {', '.join(self.precisions)}")
+        self.require((*self.writes_with, *self.runs_with, *(self.quantizes_with if precision == "int8" else ())))
+
     def require(self, modules: tuple[str, ...]) -> None:
-        """Say what is to be installed, before any work is done.
+        """Say what is to be installed.
 
         Raises:
             UserError: one of the modules is not there.
         """
         if missing := [name for name in modules if find_spec(name) is None]:
-            raise UserError(f"format {self.name} needs {', '.join(missing)}: pip install {' '.join(missing)}")
+            raise UserError(f'format {self.name} needs {", ".join(missing)}: pip install "mobilevision[{self.extra}]"')

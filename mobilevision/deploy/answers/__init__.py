@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from mobilevision.deploy.answers.attributes import Attributes
+from mobilevision.deploy.answers.base import Agreed, Answer
+from mobilevision.deploy.answers.boxes import Boxes
+from mobilevision.deploy.answers.classes import Classes
+from mobilevision.deploy.answers.embedding import Embedding
+from mobilevision.deploy.answers.numbers import Numbers
+from mobilevision.deploy.answers.places import Places
+from mobilevision.deploy.manifest import Manifest
 from mobilevision.errors import UserError
-from mobilevision.export.answers.attributes import Attributes
-from mobilevision.export.answers.base import Agreed, Answer
-from mobilevision.export.answers.boxes import Boxes
-from mobilevision.export.answers.classes import Classes
-from mobilevision.export.answers.embedding import Embedding
-from mobilevision.export.answers.numbers import Numbers
-from mobilevision.export.answers.places import Places
-from mobilevision.export.manifest import Manifest
 
 __all__ = ["ANSWERS", "Agreed", "Answer", "find_answer"]
 

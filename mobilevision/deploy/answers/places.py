@@ -7,8 +7,8 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from mobilevision.export.answers.base import Agreed, Answer, Prediction
-from mobilevision.export.manifest import Manifest
+from mobilevision.deploy.answers.base import Agreed, Answer, Prediction
+from mobilevision.deploy.manifest import Manifest
 from mobilevision.geo import s2
 from mobilevision.geo.cells import Cells
 from mobilevision.ops.draw_places import Area, Place, located, words

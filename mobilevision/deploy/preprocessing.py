@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from mobilevision.deploy.fields import Fields
 from mobilevision.errors import UnreadablePictureError, UserError
-from mobilevision.export.fields import Fields
 from mobilevision.ops.framing import FITS, Affine, frame
 from mobilevision.ops.picture_files import printable
 from mobilevision.ops.pixels import GREY, MODES, Pixels, on_canvas, resample, to_mode

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from mobilevision.deploy.manifest import Manifest, ModelFile, Port, is_artifact
+from mobilevision.deploy.preprocessing import Preprocessing
 from mobilevision.errors import UserError
-from mobilevision.export.manifest import Manifest, ModelFile, Port, is_artifact
-from mobilevision.export.preprocessing import Preprocessing
 
 
 @pytest.fixture
@@ -25,6 +25,7 @@ def _manifest(folder: Path) -> Manifest:
         task="classification",
         answer="classes",
         format="onnx",
+        precision="float32",
         file=ModelFile.of(folder / "model.onnx"),
         classes=("a", "ü"),
         input=Port("image", "uint8", (None, 3, 32, 32)),

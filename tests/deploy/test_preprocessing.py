@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mobilevision.deploy.fields import Fields
+from mobilevision.deploy.preprocessing import Preprocessing
 from mobilevision.errors import UnreadablePictureError, UserError
-from mobilevision.export.fields import Fields
-from mobilevision.export.preprocessing import Preprocessing
 from mobilevision.runs.preprocess import prepare, whole
 from mobilevision.spec import DataSpec
 
