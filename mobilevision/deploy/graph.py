@@ -41,7 +41,8 @@ class Graph(nn.Module):
 
     def __init__(self, task: Any, *, shape: tuple[int, int, int], dtype: InputType = "uint8") -> None:
         super().__init__()
-        self.task = task
+        # In channels_last, an average over places is traced with its strides, which later become a gather.
+        self.task = task.to(memory_format=torch.contiguous_format)
         self.shape, self.dtype = shape, dtype
         with torch.inference_mode():
             outputs = self._named(self.example())
