@@ -42,7 +42,7 @@ class Answer(ABC):
 
     name: ClassVar[str]
     outputs: ClassVar[Mapping[str, bool]] = {}
-    agreement: ClassVar[str]
+    agreement: str
 
     def __init__(self, manifest: Manifest, where: str) -> None:
         self.manifest, self.classes = manifest, manifest.classes
