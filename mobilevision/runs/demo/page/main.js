@@ -162,6 +162,7 @@ function cameraShown(on) {
   text.textContent = on ? "Stop" : "Camera";
   by("camera").classList.toggle("on", on);
   by("hold").hidden = !on;
+  by("file").parentElement.hidden = on;
   by("turn").hidden ||= !on;
   document.documentElement.dataset.camera = on ? "on" : "off";
 }

@@ -14,10 +14,11 @@ export class Slot {
     this.over = element("canvas", { class: "over", "aria-hidden": "true" });
     const icon = shape("svg", { "aria-hidden": "true" }, shape("use", { href: "icons.svg#picture" }));
     this.empty = element("div", { class: "empty" }, icon, element("p", {}, invitation));
-    this.element = element("div", { class: "slot" }, this.empty, this.picture, this.video, this.over);
+    const view = element("div", { class: "view" }, this.picture, this.video, this.over);
+    this.element = element("div", { class: "slot" }, this.empty, view);
     this.size = null;
     this.marks = {};
-    new ResizeObserver(() => this.draw()).observe(this.element);
+    new ResizeObserver(() => this.draw()).observe(view);
   }
 
   /** Show a picture or a frame of the camera, standing still. */
@@ -48,7 +49,7 @@ export class Slot {
   #show(which, size) {
     for (const name of ["empty", "picture", "video"]) this[name].hidden = name !== which;
     this.size = size;
-    this.element.style.setProperty("--aspect", size ? `${size.width} / ${size.height}` : "");
+    this.element.style.setProperty("--ratio", size ? size.width / size.height : 1);
     this.draw({});
   }
 }

@@ -1,5 +1,5 @@
 import { Bars } from "../bars.js";
-import { element, percent } from "../dom.js";
+import { element } from "../dom.js";
 
 const SHOWN = 5;
 
@@ -8,12 +8,11 @@ export class Classes {
   question = "What is in the picture?";
   slots = 1;
   #best = element("strong", {});
-  #sure = element("span", { class: "quiet" });
-  #bars = new Bars("first");
+  #bars = new Bars();
 
   constructor(manifest) {
     this.classes = manifest.classes;
-    this.element = element("div", {}, element("p", { class: "headline" }, this.#best, this.#sure), this.#bars.element);
+    this.element = element("div", {}, element("p", { class: "headline" }, this.#best), this.#bars.element);
   }
 
   update([result]) {
@@ -21,7 +20,6 @@ export class Classes {
     const order = Array.from(probabilities.keys()).sort((a, b) => probabilities[b] - probabilities[a] || a - b);
     const rows = order.slice(0, SHOWN).map((place) => ({ name: this.classes[place], value: probabilities[place] }));
     this.#best.textContent = rows[0].name;
-    this.#sure.textContent = percent(rows[0].value);
     this.#bars.update(rows);
   }
 }
