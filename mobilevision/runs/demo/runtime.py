@@ -107,7 +107,11 @@ def _fetch(kept: Path) -> None:
             raise UserError(f"npm cannot bring {PACKAGE} ({lines[-1][:160]}): is there a network? Else {_BY_HAND}")
         _unpack(archive, Path(work) / "files")
         shutil.rmtree(kept, ignore_errors=True)
-        os.replace(Path(work) / "files", kept)
+        try:
+            os.replace(Path(work) / "files", kept)
+        except OSError:
+            if not _complete(kept):  # else another process was quicker
+                raise
 
 
 def _unpack(archive: Path, target: Path) -> None:

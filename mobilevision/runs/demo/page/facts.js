@@ -5,11 +5,10 @@ import { element, short } from "./dom.js";
 export function factsOf(manifest) {
   const { about, file, preprocessing, precision } = manifest;
   const gate = about.gate;
-  const tiles = [
-    [short(about.cost?.parameters ?? 0), "parameters"],
-    [short(about.cost?.mult_adds ?? 0), "mult-adds a picture"],
-    [`${(file.bytes / 1e6).toFixed(2)} MB`, precision],
-  ];
+  const { parameters, mult_adds: multAdds } = about.cost ?? {};
+  const tiles = [[`${(file.bytes / 1e6).toFixed(2)} MB`, precision]];
+  if (multAdds) tiles.unshift([short(multAdds), "mult-adds a picture"]);
+  if (parameters) tiles.unshift([short(parameters), "parameters"]);
   if (gate) tiles.push([metric(gate), `${gate.primary} on ${gate.pictures.toLocaleString("en")} of ${gate.split}`]);
   const rows = [
     ["Backbone", about.backbone],

@@ -39,8 +39,9 @@ async function start() {
 function describe() {
   const { about } = manifest;
   by("title").textContent = answer.question;
-  by("subtitle").textContent = [about.backbone, dataOf(about) && `trained on ${dataOf(about)}`].filter(Boolean).join(" · ");
-  document.title = `${answer.question} ${about.backbone}`;
+  const data = dataOf(about);
+  by("subtitle").textContent = [about.backbone, data && `trained on ${data}`].filter(Boolean).join(" · ");
+  document.title = [answer.question, about.backbone].filter(Boolean).join(" ");
   by("facts").replaceChildren(...factsOf(manifest));
   by("facts").hidden = false;
 }
