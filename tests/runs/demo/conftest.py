@@ -61,14 +61,14 @@ def browser() -> Iterator[Any]:
         found.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def serve() -> Iterator[Serve]:
     """Serves a folder, with the demo's own server or a plain one; gives the address."""
     from mobilevision.runs.demo.server import open_server
 
     with ExitStack() as running:
 
-        def start(folder: Path, *, plain: bool = False) -> str:
+        def start(folder: Path, *, plain: bool = False, host: str = "127.0.0.1") -> str:
             if plain:
                 server = ThreadingHTTPServer(("127.0.0.1", 0), lambda *given: Plain(*given, directory=str(folder)))
             else:
@@ -76,6 +76,6 @@ def serve() -> Iterator[Serve]:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             running.callback(server.server_close)
             running.callback(server.shutdown)
-            return f"http://127.0.0.1:{server.server_address[1]}/"
+            return f"http://{host}:{server.server_address[1]}/"
 
         yield start

@@ -36,7 +36,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page(browser: Any, place: Path, serve: Serve) -> Iterator[Any]:
     context = browser.new_context(service_workers="block")
     found = context.new_page()
