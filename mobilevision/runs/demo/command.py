@@ -39,9 +39,9 @@ def demo(
     if out is not None:
         _check_free(Path(out))
     with tempfile.TemporaryDirectory(prefix="mobilevision-demo-") as work:
-        artifact = exported(model, Path(work) / "export")
         found = find_runtime(runtime)
-        print(f"onnxruntime-web {found.version} from {found.folder}")
+        print(f"onnxruntime-web {found.version} from {found.folder}", flush=True)
+        artifact = exported(model, Path(work) / "export")
         page = Path(work) / "page"
         write_page(page, artifact, found, examples=examples)
         if out is None:

@@ -7,7 +7,7 @@ import socket
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 from mobilevision.errors import UserError
 
@@ -24,7 +24,7 @@ _EVERYWHERE = ("0.0.0.0", "::", "")
 
 @final
 class _Handler(SimpleHTTPRequestHandler):
-    extensions_map: ClassVar[dict[str, str]] = {
+    extensions_map = {  # noqa: RUF012 - as its base has it
         **SimpleHTTPRequestHandler.extensions_map,
         ".js": "text/javascript",
         ".mjs": "text/javascript",

@@ -48,12 +48,12 @@ def no_runtime(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """Chromium without a window and with a camera that shows a test picture; or skip."""
+    """Chromium without a window and with two cameras that show a test picture; or skip."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if program is None:
         pytest.skip("needs Chromium")
-    camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    camera = ["--use-fake-device-for-media-stream=device-count=2", "--use-fake-ui-for-media-stream"]
     names = f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1"
     with playwright.sync_playwright() as running:
         found = running.chromium.launch(executable_path=program, args=["--no-sandbox", names, *camera])
@@ -73,7 +73,7 @@ def serve() -> Iterator[Serve]:
                 server = ThreadingHTTPServer(("127.0.0.1", 0), lambda *given: Plain(*given, directory=str(folder)))
             else:
                 server = open_server(folder, host="127.0.0.1", port=0)
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
             running.callback(server.server_close)
             running.callback(server.shutdown)
             return f"http://{host}:{server.server_address[1]}/"

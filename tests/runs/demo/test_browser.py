@@ -19,8 +19,8 @@ from mobilevision.runs.exporting.command import export
 from tests.runs.demo.conftest import ELSEWHERE, Serve
 
 RUN = """async (name) => {
-  const load = (file) => import(file);
-  const [{ decode }, { Model }, { readManifest }] = await Promise.all(["./decode.js", "./model.js", "./manifest.js"].map(load));
+  const files = ["./decode.js", "./model.js", "./manifest.js"];
+  const [{ decode }, { Model }, { readManifest }] = await Promise.all(files.map((file) => import(file)));
   const [manifest, model] = [await readManifest("model/model.json"), new Model()];
   await model.load(manifest, () => {});
   const { outputs, toPicture } = await model.run(await decode(await (await fetch(name)).blob()));
@@ -149,6 +149,15 @@ def test_live_camera(site: Path, serve: Serve, open_page: Open) -> None:
     page.wait_for_selector("html[data-camera=on]")
     page.wait_for_selector("video.picture:visible")
     page.wait_for_selector(".headline strong:visible")
+    page.click("#turn")
+    page.wait_for_timeout(300)
+    before = page.inner_text(".timing")
+    page.wait_for_selector(".timing >> text=ms")
+    for _ in range(100):  # it goes on with the other one
+        if page.inner_text(".timing") != before:
+            break
+        page.wait_for_timeout(50)
+    assert page.inner_text(".timing") != before
     page.click("#hold")
     page.wait_for_selector("html[data-camera=off]")
     page.wait_for_selector("canvas.picture:visible")
@@ -172,7 +181,9 @@ def otherwise(folder: Path) -> None:
 
 def old_browser(folder: Path) -> None:
     text = (folder / "download.js").read_text(encoding="utf-8")
-    (folder / "download.js").write_text(text.replace("export function haveSimd() {", "export function haveSimd() { return false;"))
+    (folder / "download.js").write_text(
+        text.replace("export function haveSimd() {", "export function haveSimd() { return false;")
+    )
 
 
 DAMAGES: list[tuple[Callable[[Path], Any], str]] = [

@@ -18,27 +18,32 @@ export function noCamera() {
 export class Camera {
   #video;
   #stream = null;
+  #on = false;
   #facing = "environment";
 
   constructor(video) {
     this.#video = video;
   }
 
+  /** From the start to the stop, also while it turns. */
   get on() {
-    return this.#stream !== null;
+    return this.#on;
   }
 
   /** Whether it looks at whoever holds the device, who expects a mirror. */
   get mirrored() {
     const facing = this.#stream?.getVideoTracks()[0]?.getSettings().facingMode;
-    return (facing ?? this.#facing) === "user";
+    const handheld = matchMedia("(pointer: coarse)").matches; // a camera that does not say stands on a screen, else
+    return (facing ?? (handheld ? this.#facing : "user")) === "user";
   }
 
   async start() {
+    this.#on = true;
     const video = { facingMode: { ideal: this.#facing }, width: { ideal: 960 }, height: { ideal: 720 } };
     try {
       this.#stream = await navigator.mediaDevices.getUserMedia({ video, audio: false });
     } catch (error) {
+      this.stop();
       throw new PlainError(REFUSED[error.name] ?? `The camera does not start: ${error.message}`);
     }
     this.#video.srcObject = this.#stream;
@@ -46,13 +51,18 @@ export class Camera {
   }
 
   stop() {
+    this.#on = false;
+    this.#close();
+  }
+
+  #close() {
     this.#stream?.getTracks().forEach((track) => track.stop());
     this.#stream = this.#video.srcObject = null;
   }
 
   async turn() {
     this.#facing = this.#facing === "user" ? "environment" : "user";
-    this.stop();
+    this.#close(); // many phones open one at a time
     await this.start();
   }
 
@@ -65,6 +75,6 @@ export class Camera {
   /** Pixels of this moment, {data, width, height}; null before the first. */
   frame() {
     const { videoWidth: width, videoHeight: height } = this.#video;
-    return this.on && width ? pixelsOf(this.#video, width, height) : null;
+    return this.#stream && width ? pixelsOf(this.#video, width, height) : null;
   }
 }

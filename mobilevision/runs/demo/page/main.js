@@ -30,6 +30,7 @@ async function start() {
   by("answer").append(answer.element);
   listen({ take });
   cameraButtons();
+  by("stage").inert = false;
   document.documentElement.dataset.ready = "yes";
   await showExamples(by("examples"), take, answer.slots);
   const begun = asked;
@@ -76,6 +77,7 @@ async function take(blob) {
   const [place, mine] = [active, ++asked];
   await guarded(async () => {
     const { bitmap, ...picture } = await decode(blob);
+    if (mine !== asked && slots.length === 1) return; // a later one was quicker
     slots[place].showStill(bitmap, bitmap.width, bitmap.height);
     bitmap.close();
     results[place] = null;
@@ -124,12 +126,19 @@ function cameraButtons() {
   by("hold").addEventListener("click", () => stopCamera(false));
 }
 
-/** Ask the model of one frame after the other until the camera is off. */
 async function live() {
   await camera.start();
-  const place = slots.length - 1;
   cameraShown(true);
   by("turn").hidden = !(await camera.several());
+  try {
+    await watch(slots.length - 1);
+  } finally {
+    stopCamera();
+  }
+}
+
+/** Ask the model of one frame after the other until the camera is off. */
+async function watch(place) {
   while (camera.on) {
     const [picture, mine] = [camera.frame(), asked];
     if (picture) {
@@ -143,7 +152,7 @@ async function live() {
 
 /** Stop it, and leave either the last frame or an empty place. */
 function stopCamera(clear = true) {
-  if (!camera?.on) return;
+  if (document.documentElement.dataset.camera !== "on") return;
   const [slot, place] = [slots.at(-1), slots.length - 1];
   const { videoWidth, videoHeight } = slot.video;
   if (clear || !videoWidth) {
