@@ -48,7 +48,9 @@ function describe() {
 }
 
 function makeSlots() {
-  const invitation = "Choose a picture, drop or paste one, or point the camera at something.";
+  const touched = matchMedia("(pointer: coarse)").matches;
+  const ways = touched ? "Choose a picture" : "Choose, drop or paste a picture";
+  const invitation = `${ways}, or point the camera at something.`;
   const texts = answer.slots === 1 ? [invitation] : ["First picture", "Second picture"];
   slots = texts.map((text) => new Slot(text));
   results = slots.map(() => null);

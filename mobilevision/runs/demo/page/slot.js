@@ -31,9 +31,13 @@ export class Slot {
     this.#show("picture", { width, height });
   }
 
+  /** Show what the camera sees now; marks stay until there are new ones. */
   showCamera(mirrored) {
+    const { videoWidth: width, videoHeight: height } = this.video;
+    const same = this.size?.width === width && this.size.height === height && this.size.mirrored === mirrored;
+    if (same && !this.video.hidden) return;
     this.video.classList.toggle("mirrored", mirrored);
-    this.#show("video", { width: this.video.videoWidth, height: this.video.videoHeight, mirrored });
+    this.#show("video", { width, height, mirrored });
   }
 
   clear() {

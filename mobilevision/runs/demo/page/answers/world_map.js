@@ -2,6 +2,7 @@ import { shape } from "../dom.js";
 
 const COLOURED = 60; // cells, the most probable ones
 const FAINT = 0.01; // of the most probable cell's probability: less is not drawn
+const NEARER = 4; // times, when somebody taps the map
 
 /** The map that `mobilevision demo` drew for this model (map.json), and on it places and cells. */
 export class WorldMap {
@@ -12,6 +13,10 @@ export class WorldMap {
   #waiting = null;
 
   constructor() {
+    this.element.addEventListener("click", () => {
+      this.element.classList.toggle("near");
+      if (this.#waiting) this.show(this.#waiting);
+    });
     this.#load();
   }
 
@@ -20,7 +25,6 @@ export class WorldMap {
     if (!found?.ok) return; // the places are told in words, too
     this.#ground = await found.json();
     const { view, land, grid } = this.#ground;
-    this.element.setAttribute("viewBox", view.join(" "));
     const [x, y, width, height] = view;
     this.element.append(
       shape("rect", { class: "sea", x, y, width, height }),
@@ -42,15 +46,28 @@ export class WorldMap {
     const drawn = best.slice(0, COLOURED).filter((cell) => probabilities[cell] >= FAINT * most);
     this.#cells.replaceChildren(
       ...drawn.reverse().map((cell) => {
-        return shape("path", { d: this.#ground.cells[cell], "fill-opacity": 0.2 + (0.7 * probabilities[cell]) / most });
+        return shape("path", { d: this.#ground.cells[cell], "fill-opacity": 0.1 + (0.75 * probabilities[cell]) / most });
       }),
     );
     const dots = places.map(({ place, value }) => this.#dot(place, 0.006 + 0.012 * Math.sqrt(value), "place"));
     this.#dots.replaceChildren(...dots.reverse(), this.#dot(answer, 0.014, "answer"));
+    this.element.setAttribute("viewBox", this.#window(answer).join(" "));
+  }
+
+  /** The whole map, or the part of it around a place. */
+  #window([north, east]) {
+    const [x, y, width, height] = this.#ground.view;
+    const near = this.element.classList.contains("near");
+    if (!near) return [x, y, width, height];
+    const [wide, high] = [width / NEARER, height / NEARER];
+    const within = (value, least, most) => Math.min(Math.max(value, least), most);
+    const left = within(east * this.#ground.flat - wide / 2, x, x + width - wide);
+    return [left, within(-north - high / 2, y, y + height - high), wide, high];
   }
 
   #dot([north, east], radius, kind) {
     const { view, flat } = this.#ground;
-    return shape("circle", { class: kind, cx: east * flat, cy: -north, r: radius * view[2] });
+    const scale = this.element.classList.contains("near") ? 1 / NEARER : 1;
+    return shape("circle", { class: kind, cx: east * flat, cy: -north, r: radius * scale * view[2] });
   }
 }
