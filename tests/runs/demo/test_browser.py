@@ -143,6 +143,21 @@ def test_without_a_network_after_the_first_time(site: Path, tmp_path: Path, brow
     assert page.evaluate("crossOriginIsolated")  # the headers are kept, too
 
 
+def test_a_newer_page_takes_over(
+    site: Path, artifact: Path, runtime: Runtime, tmp_path: Path, serve: Serve, open_page: Open
+) -> None:
+    folder = shutil.copytree(site, tmp_path / "page")
+    page = open_page(serve(folder), workers=True)
+    page.wait_for_selector("html[data-offline=ready]", timeout=60_000)
+    assert page.locator(".example").count() == 3
+    shutil.rmtree(folder)
+    write_page(folder, artifact, runtime)
+    page.reload()
+    page.wait_for_selector(".empty:visible", timeout=60_000)  # the one of before shows an example at once
+    page.wait_for_selector("html[data-ready=yes]", timeout=60_000)
+    assert page.locator(".example").count() == 0
+
+
 def test_live_camera(site: Path, serve: Serve, open_page: Open) -> None:
     page = open_page(serve(site))
     page.click("#camera")

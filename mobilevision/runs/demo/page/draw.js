@@ -1,6 +1,7 @@
-// What is drawn over a picture: the part that the model looks at, and boxes with their names.
+// What is drawn over a picture: the part that the model looks at, and boxes with their names, best first.
 
 const COLOURS = ["#2f6fde", "#e0651e", "#1f9b62", "#c2378a", "#7a5cd6", "#b08a12", "#1593ad", "#d33b3b"];
+const TALL = 22; // pixels of a name
 const LETTERS = "600 13px system-ui, sans-serif";
 
 export function colourOf(label) {
@@ -21,7 +22,10 @@ export function drawMarks(canvas, picture, { seen, boxes = [] }) {
   context.scale(dense, dense);
   const place = placed(picture, width, height);
   if (seen) drawSeen(context, place([seen.x, seen.y, seen.x + seen.width, seen.y + seen.height]), width, height);
-  for (const { box, text, colour } of [...boxes].reverse()) drawBox(context, place(box), text, colour, width);
+  for (const { box, colour } of [...boxes].reverse()) drawBox(context, place(box), colour);
+  const taken = [];
+  const sheet = { wide: width, high: height };
+  for (const mark of boxes) taken.push(drawName(context, place(mark.box), mark, taken, sheet));
 }
 
 /** From pixels of the picture to those of the canvas, which may show a mirror of it. */
@@ -47,23 +51,35 @@ function drawSeen(context, { x, y, width, height }, wide, high) {
   context.fill("evenodd");
 }
 
-function drawBox(context, { x, y, width, height }, text, colour, wide) {
+function drawBox(context, { x, y, width, height }, colour) {
   context.lineWidth = 5;
   context.strokeStyle = "rgb(255 255 255 / 55%)";
   context.strokeRect(x, y, width, height);
   context.lineWidth = 2.5;
   context.strokeStyle = colour;
   context.strokeRect(x, y, width, height);
+}
+
+/** A name over its box, or where it covers no other name; gives the place that it took. */
+function drawName(context, { x, y, height }, { text, colour }, taken, { wide, high }) {
   context.font = LETTERS;
   const room = context.measureText(text).width + 14;
   const left = Math.max(Math.min(x - 1, wide - room), 0);
-  const top = y >= 23 ? y - 22 : y;
+  const tops = [y - TALL, y, y + height, y + height - TALL].filter((top) => top >= 0 && top + TALL <= high);
+  const free = (top) => taken.every((other) => !overlap({ left, top, room }, other));
+  const top = tops.find(free) ?? tops[0] ?? 0;
   context.fillStyle = colour;
   context.beginPath();
-  if (context.roundRect) context.roundRect(left, top, room, 22, 5);
-  else context.rect(left, top, room, 22);
+  if (context.roundRect) context.roundRect(left, top, room, TALL, 5);
+  else context.rect(left, top, room, TALL);
   context.fill();
   context.fillStyle = "#fff";
   context.textBaseline = "middle";
-  context.fillText(text, left + 7, top + 11.5);
+  context.fillText(text, left + 7, top + TALL / 2 + 0.5);
+  return { left, top, room };
+}
+
+function overlap(one, two) {
+  const across = one.left < two.left + two.room && two.left < one.left + one.room;
+  return across && Math.abs(one.top - two.top) < TALL;
 }
