@@ -41,8 +41,11 @@ def write_page(folder: Path, artifact: Path, runtime: Runtime, *, examples: str 
     names = write_examples(folder / "examples", examples)
     (folder / "examples.json").write_text(json.dumps([f"examples/{name}" for name in names]), encoding="utf-8")
     if manifest.answer == "places":
+        from mobilevision.ops import coast
         from mobilevision.runs.demo.world import world
 
+        if not coast.installed():
+            print(coast.ABSENT)
         (folder / "map.json").write_text(json.dumps(world(manifest), separators=(",", ":")), encoding="utf-8")
     _number(folder)
 

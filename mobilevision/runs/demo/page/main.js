@@ -1,13 +1,13 @@
 // The page: loads the model, takes pictures from wherever they come, and shows what the model says.
 
 import { answerOf } from "./answers/index.js";
-import { Camera, noCamera } from "./camera.js";
 import { decode } from "./decode.js";
 import { element, milliseconds } from "./dom.js";
 import { showExamples } from "./examples.js";
 import { dataOf, factsOf } from "./facts.js";
 import { frame } from "./framing.js";
 import { listen } from "./inputs.js";
+import { Live } from "./live.js";
 import { readManifest } from "./manifest.js";
 import { Model } from "./model.js";
 import { keepOffline } from "./offline.js";
@@ -16,7 +16,7 @@ import { Slot } from "./slot.js";
 
 const by = (id) => document.getElementById(id);
 const model = new Model();
-let manifest, answer, camera, threads;
+let manifest, answer, live, threads;
 let [slots, results, active, asked] = [[], [], 0, 0];
 
 async function start() {
@@ -29,12 +29,12 @@ async function start() {
   by("loading").hidden = true;
   by("answer").append(answer.element);
   listen({ take });
-  cameraButtons();
+  live.buttons();
   by("stage").inert = false;
   document.documentElement.dataset.ready = "yes";
   await showExamples(by("examples"), take, answer.slots);
   const begun = asked;
-  keepOffline(by("offline"), () => asked === begun && !camera.on);
+  keepOffline(by("offline"), () => asked === begun && !live.on);
 }
 
 function describe() {
@@ -57,7 +57,8 @@ function makeSlots() {
   by("slots").classList.toggle("two", slots.length > 1);
   by("slots").replaceChildren(...slots.map((slot) => slot.element));
   slots.forEach((slot, place) => slot.element.addEventListener("click", () => tapped(place)));
-  camera = new Camera(slots.at(-1).video);
+  const last = slots.length - 1;
+  live = new Live(slots[last], { guarded, ask: (picture) => look(last, picture), cleared: () => (results[last] = null), redraw });
   choose(0);
 }
 
@@ -75,7 +76,7 @@ function choose(place) {
 
 /** Show a picture file, and ask the model. */
 async function take(blob) {
-  stopCamera();
+  live.stop();
   const [place, mine] = [active, ++asked];
   await guarded(async () => {
     const { bitmap, ...picture } = await decode(blob);
@@ -87,6 +88,13 @@ async function take(blob) {
     const result = await model.run(picture);
     if (mine === asked || slots.length > 1) tell(place, result);
   });
+}
+
+/** Ask the model of a frame of the camera. */
+async function look(place, picture) {
+  const mine = asked;
+  const result = await model.run(picture);
+  if (live.on && mine === asked) tell(place, result);
 }
 
 function tell(place, result) {
@@ -116,67 +124,6 @@ function progress({ wasm, model: share }) {
   const done = (wasm + share) / 2;
   by("progress").value = done;
   by("loading-text").textContent = done < 1 ? "Loading runtime and model …" : "Starting the model …";
-}
-
-function cameraButtons() {
-  const why = noCamera();
-  by("camera").disabled = why !== "";
-  by("hint").textContent = why;
-  by("hint").hidden = !why;
-  by("camera").addEventListener("click", () => guarded(() => (camera.on ? stopCamera(true) : live())));
-  by("turn").addEventListener("click", () => guarded(() => camera.turn()));
-  by("hold").addEventListener("click", () => stopCamera(false));
-}
-
-async function live() {
-  await camera.start();
-  cameraShown(true);
-  by("turn").hidden = !(await camera.several());
-  try {
-    await watch(slots.length - 1);
-  } finally {
-    stopCamera();
-  }
-}
-
-/** Ask the model of one frame after the other until the camera is off. */
-async function watch(place) {
-  while (camera.on) {
-    const [picture, mine] = [camera.frame(), asked];
-    if (picture) {
-      slots[place].showCamera(camera.mirrored);
-      const result = await model.run(picture);
-      if (camera.on && mine === asked) tell(place, result);
-    }
-    await new Promise(requestAnimationFrame);
-  }
-}
-
-/** Stop it, and leave either the last frame or an empty place. */
-function stopCamera(clear = true) {
-  if (document.documentElement.dataset.camera !== "on") return;
-  const [slot, place] = [slots.at(-1), slots.length - 1];
-  const { videoWidth, videoHeight } = slot.video;
-  if (clear || !videoWidth) {
-    slot.clear();
-    results[place] = null;
-  } else {
-    slot.showStill(slot.video, videoWidth, videoHeight);
-    redraw();
-  }
-  camera.stop();
-  cameraShown(false);
-}
-
-function cameraShown(on) {
-  const [icon, text] = [by("camera").querySelector("use"), by("camera").querySelector("span")];
-  icon.setAttribute("href", `icons.svg#${on ? "stop" : "camera"}`);
-  text.textContent = on ? "Stop" : "Camera";
-  by("camera").classList.toggle("on", on);
-  by("hold").hidden = !on;
-  by("file").parentElement.hidden = on;
-  by("turn").hidden ||= !on;
-  document.documentElement.dataset.camera = on ? "on" : "off";
 }
 
 /** Say what went wrong where everybody sees it. */
