@@ -6,13 +6,15 @@ channel that goes out has a step of its own, rounding before and after folding i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+
+from mobilevision.deploy.precision import Precision
 
 _LARGEST = 127
 _SLOWNESS = 0.99  # of a range's moving average
@@ -55,19 +57,20 @@ class _Inputs:
             self.low, self.high = low.lerp(self.low, _SLOWNESS), high.lerp(self.high, _SLOWNESS)
 
 
+def layer_names(task: nn.Module) -> list[str]:
+    """Of the layers that int8 is about, as ``precision.keep`` names them."""
+    return [name for name, module in task.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+
+
 @contextmanager
-def simulated_int8(task: nn.Module, keep: Sequence[str] = ()) -> Iterator[None]:
+def simulated_int8(task: nn.Module, precision: Precision) -> Iterator[None]:
     """Let the convolutions and matrix products of a task feel int8 while this lasts; then its weights stay rounded.
 
     Args:
         task: any module.
-        keep: names of layers, or of modules around them, that will stay in float32.
+        precision: says which layers will stay in float32.
     """
-    chosen = [
-        module
-        for name, module in task.named_modules()
-        if isinstance(module, nn.Conv2d | nn.Linear) and not any(f"{name}.".startswith(f"{each}.") for each in keep)
-    ]
+    chosen = [task.get_submodule(name) for name in layer_names(task) if not precision.keeps(name)]
     hooks = [module.register_forward_pre_hook(_Inputs()) for module in chosen]
     for module in chosen:
         parametrize.register_parametrization(module, "weight", _Weights())

@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import nn
 
-from mobilevision.deploy.formats.onnx_int8.layers import besides, layers, without
+from mobilevision.deploy.formats.onnx_int8.layers import besides, layers
 from mobilevision.deploy.formats.onnx_int8.observed import Gram, Values, look, observe
 from mobilevision.deploy.formats.onnx_int8.ranges import best
 from mobilevision.deploy.formats.onnx_int8.rounding import rounded, steps
 from mobilevision.deploy.formats.onnx_int8.writing import calibrate, quantise
 from mobilevision.deploy.precision import Precision
-from mobilevision.deploy.simulated_int8 import simulated_int8
+from mobilevision.deploy.simulated_int8 import layer_names, simulated_int8
 from mobilevision.errors import UserError
 
 onnx = pytest.importorskip("onnx")
@@ -208,16 +208,20 @@ def test_a_layer_that_is_kept_stays_in_float_in_the_runtime_too(
     assert len(floats) == len(keep)
 
 
-def test_an_unknown_layer_is_named_with_the_nearest(path: Path) -> None:
+def test_an_unknown_layer_is_named_with_the_nearest(module: Small) -> None:
     with pytest.raises(UserError, match=r"--keep-float pointwize: there is no such layer; did you mean pointwise\?"):
-        without(layers(onnx.load(path)), ["pointwize"])
+        Precision("int8", keep=("pointwize",)).check(layer_names(module))
+    Precision("int8", keep=("pointwise", "linear")).check(layer_names(module))
 
 
 def test_a_module_stands_for_its_layers() -> None:
-    from types import SimpleNamespace
-
-    found = [SimpleNamespace(name=name) for name in ("blocks.1.conv", "blocks.1.dw", "blocks.10.conv")]
-    assert [layer.name for layer in without(found, ["blocks.1"])] == ["blocks.10.conv"]  # type: ignore[arg-type]
+    kept = Precision("int8", keep=("blocks.1", "head"))
+    assert [kept.keeps(name) for name in ("blocks.1.conv", "blocks.10.conv", "head", "header")] == [
+        True,
+        False,
+        True,
+        False,
+    ]
 
 
 def test_the_layer_that_hurts_most_comes_first(path: Path, pixels: np.ndarray, tmp_path: Path) -> None:
@@ -256,7 +260,7 @@ def test_training_feels_the_rounding_and_leaves_rounded_weights(module: Small) -
     names = set(twin.state_dict())
     images = torch.randint(0, 256, (4, 3, 20, 20), dtype=torch.uint8)
     before = twin(images).detach()
-    with simulated_int8(twin, keep=["linear"]):
+    with simulated_int8(twin, Precision("int8", keep=("linear",))):
         felt = twin(images)
         assert 0 < error(before.numpy(), felt.detach().numpy()) < 0.2
         felt.square().sum().backward()

@@ -62,7 +62,7 @@ class Format(ABC):
             precision: one of ``precisions``.
 
         Raises:
-            UserError: the graph holds what the format does not have, or ``precision.keep`` a layer that is not there.
+            UserError: the graph holds what the format does not have.
         """
 
     def noise(self, path: Path, precision: Precision) -> dict[str, float]:

@@ -68,6 +68,7 @@ def export(
     from mobilevision.deploy.artifact import Artifact
     from mobilevision.deploy.graph import Graph
     from mobilevision.deploy.precision import Precision
+    from mobilevision.deploy.simulated_int8 import layer_names
     from mobilevision.runs.exporting.subject import calibration_of, subject_of
 
     form, name = find_format(format), quantize or "float32"
@@ -80,13 +81,14 @@ def export(
     _check_free(target)
     seen = calibration_of(run, calibration_samples) if name == "int8" else None
     precision = Precision(name, seen, tuple(keep_float))
+    precision.check(layer_names(subject.task))
     most = max_drop if max_drop is not None else MAX_DROP[name]
     task = source = subject.task
     spec = task.data_spec
     if finetune_epochs:
         from mobilevision.runs.exporting.finetuning import finetune
 
-        source = finetune(run, epochs=finetune_epochs, keep=precision.keep)
+        source = finetune(run, epochs=finetune_epochs, precision=precision)
         source.decision = task.decision
     dtype: InputType = "uint8" if input == "uint8" else "float32"
     with _workplace(target) as work:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +10,14 @@ from omegaconf import DictConfig, OmegaConf
 from mobilevision.errors import UserError
 
 if TYPE_CHECKING:
+    from mobilevision.deploy.precision import Precision
     from mobilevision.runs.build import Built
 
 RATE = 0.1
 """Of the run's own learning rate."""
 
 
-def finetune(run: str | Path, *, epochs: int, keep: Sequence[str]) -> Any:
+def finetune(run: str | Path, *, epochs: int, precision: Precision) -> Any:
     """Go on with a run's best model for some epochs on its own data, with its own recipe at a lower rate.
 
     Batch norm keeps its statistics, since the exported graph will have them folded in.
@@ -25,7 +25,7 @@ def finetune(run: str | Path, *, epochs: int, keep: Sequence[str]) -> Any:
     Args:
         run: the run folder, of which nothing is changed.
         epochs: how many.
-        keep: layers that will stay in float32.
+        precision: says which layers will stay in float32.
 
     Returns:
         The task in evaluation mode on the CPU, its weights already those that int8 can hold.
@@ -44,7 +44,7 @@ def finetune(run: str | Path, *, epochs: int, keep: Sequence[str]) -> Any:
         task.hold_statistics = True
         seed_everything(cfg.seed, verbose=False)
         trainer = _trainer(cfg, epochs)
-        with simulated_int8(task, keep):
+        with simulated_int8(task, precision):
             trainer.fit(task, datamodule=built.data)
     if trainer.interrupted:
         raise UserError("--finetune-epochs: stopped; nothing was written")

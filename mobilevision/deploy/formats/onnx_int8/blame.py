@@ -9,7 +9,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.deploy.formats.onnx_int8.layers import REMOVED, Layer, besides, layers, without
+from mobilevision.deploy.formats.onnx_int8.layers import REMOVED, Layer, besides, layers
 from mobilevision.deploy.formats.onnx_int8.writing import calibrate, round_weights, with_integers
 from mobilevision.deploy.precision import Precision
 
@@ -37,7 +37,8 @@ def noise(source: Path, precision: Precision, said: Callable[[str], None] | None
     assert precision.calibration is not None
     pixels = precision.calibration[:: max(1, len(precision.calibration) // _LOOKED_AT)]
     plain = load_model_with_shape_infer(source)
-    chosen, beside = without(layers(plain), precision.keep), list(besides(plain))
+    chosen = [layer for layer in layers(plain) if not precision.keeps(layer.name)]
+    beside = list(besides(plain))
     ranges, grams = calibrate(plain, chosen, beside, pixels)
     run = _Ends(plain, pixels)
     found = {}

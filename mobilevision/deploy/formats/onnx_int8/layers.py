@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
-
-from mobilevision.errors import UserError
 
 LINEAR = ("Conv", "Gemm", "MatMul")
 REMOVED = ("Clip", "Relu")
@@ -84,32 +81,11 @@ def besides(model: Any) -> Iterator[Any]:
             yield node
 
 
-def without(found: Sequence[Layer], keep: Sequence[str]) -> list[Layer]:
-    """The layers but for those to be kept in float; a name may be that of a module around several.
-
-    Raises:
-        UserError: a name that no layer has, with the nearest one.
-    """
-    names = [layer.name for layer in found]
-    for wanted in keep:
-        if not any(_within(name, wanted) for name in names):
-            near = get_close_matches(wanted, names, n=1, cutoff=0.3)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise UserError(
-                f"--keep-float {wanted}: there is no such layer; {hint}the first are {', '.join(names[:4])}"
-            )
-    return [layer for layer in found if not any(_within(layer.name, wanted) for wanted in keep)]
-
-
 def attribute(node: Any, name: str, otherwise: Any) -> Any:
     """An attribute of an ONNX node."""
     from onnx import helper
 
     return next((helper.get_attribute_value(each) for each in node.attribute if each.name == name), otherwise)
-
-
-def _within(name: str, wanted: str) -> bool:
-    return name == wanted or name.startswith(f"{wanted}.")
 
 
 def _plain(weight: str) -> str:

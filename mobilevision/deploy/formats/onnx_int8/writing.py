@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.deploy.formats.onnx_int8.layers import BESIDE, LINEAR, Layer, besides, layers, without
+from mobilevision.deploy.formats.onnx_int8.layers import BESIDE, LINEAR, Layer, besides, layers
 from mobilevision.deploy.formats.onnx_int8.observed import Gram, observe
 from mobilevision.deploy.formats.onnx_int8.ranges import best
 from mobilevision.deploy.formats.onnx_int8.rounding import rounded, steps
@@ -26,16 +26,13 @@ def quantise(source: Path, target: Path, precision: Precision) -> None:
         source: the graph in float32.
         target: the file to be written.
         precision: calibration pictures, and the layers to leave alone.
-
-    Raises:
-        UserError: ``precision.keep`` names what is not there.
     """
     from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
 
     assert precision.calibration is not None
     model = load_model_with_shape_infer(source)
     every = layers(model)
-    chosen = without(every, precision.keep)
+    chosen = [layer for layer in every if not precision.keeps(layer.name)]
     beside = list(besides(model))
     ranges, grams = calibrate(model, chosen, beside, precision.calibration)
     overrides = round_weights(model, chosen, grams)
