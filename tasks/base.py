@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -87,6 +87,7 @@ class Task(Learner, ABC):
         self.schedule = scheduler
         self.mix = mix
         self.distiller = None
+        self.answered: Callable[[Batch], dict[str, Tensor]] | None = None
         self.decision = {}
         self.frozen = False
         self.hold_statistics = False
@@ -162,6 +163,15 @@ class Task(Learner, ABC):
         """Decoded predictions of pictures [B, C, H, W]."""
         return self.decode(self(images))
 
+    def measure_instead(self, answered: Callable[[Batch], dict[str, Tensor]]) -> None:
+        """Let val and test measure what another gives for a batch, such as an exported model; it has no loss.
+
+        Args:
+            answered: predictions as of :meth:`decode`, on the CPU, for a batch.
+        """
+        self.answered = answered
+        self.meter("val").has_loss = self.meter("test").has_loss = False
+
     def meter(self, stage: Stage) -> StageMeter:
         """What val, or test, has measured."""
         meter = self.meters[stage]
@@ -201,6 +211,10 @@ class Task(Learner, ABC):
         self.meter("test").reset()
 
     def _evaluate(self, stage: Stage, batch: Batch) -> None:
+        if self.answered is not None:
+            found = {name: value.to(self.device) for name, value in self.answered(batch).items()}
+            self.meter(stage).update(None, found, batch["target"], samples=len(batch["index"]))
+            return
         outputs = self.outputs(batch)
         loss = torch.stack(list(self.loss(outputs, batch).values())).sum()
         self.meter(stage).update(loss, self.decode(outputs), batch["target"], samples=len(batch["index"]))

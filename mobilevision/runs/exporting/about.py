@@ -24,6 +24,8 @@ def about(task: Any, folder: RunFolder) -> dict[str, Any]:
     return {
         "task": str(cfg.task.name),
         "kind": task.kind,
+        "settings": _settings(cfg),
+        "groups": list(task.data_spec.groups),
         "backbone": task.backbone.name,
         "head": type(task.head).__name__,
         "normalisation_in_graph": {"mean": list(preset.mean), "std": list(preset.std), "of": "pixels / 255"},
@@ -33,6 +35,15 @@ def about(task: Any, folder: RunFolder) -> dict[str, Any]:
         "command": command_line(),
         "versions": {**versions(), **_tools()},
     }
+
+
+def _settings(cfg: DictConfig) -> dict[str, Any]:
+    """What the task was told besides its parts: an evaluation of the file needs it again."""
+    from omegaconf import OmegaConf
+
+    node = OmegaConf.to_container(cfg.task, resolve=True)
+    assert isinstance(node, dict)
+    return {str(key): value for key, value in node.items() if key not in ("_target_", "name", "kind")}
 
 
 def _data_name(cfg: DictConfig) -> str:
