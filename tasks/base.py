@@ -66,6 +66,9 @@ class Task(Learner, ABC):
     # How whoever has only an exported model makes an answer of its outputs: a name of mobilevision.deploy.answers.
     answers: ClassVar[str] = "numbers"
 
+    # The same for a graph that stops before decoding (see :meth:`raw`); None: decoding always is in the graph.
+    raw_answers: ClassVar[str | None] = None
+
     def __init__(
         self,
         *,
@@ -151,6 +154,15 @@ class Task(Learner, ABC):
     def facts(self) -> dict[str, Any]:
         """What an answer needs beside outputs, classes and ``decision``, as plain values; kept in model.json."""
         return {}
+
+    def raw(self, outputs: Any) -> dict[str, Tensor]:
+        """What decoding starts from, named, for a graph of a target that cannot decode."""
+        raise NotImplementedError(f"{type(self).__name__} decodes in the graph")
+
+    def raw_facts(self, outputs: Any) -> dict[str, Any] | None:
+        """What whoever decodes :meth:`raw` has to know, as plain values; None where decoding stays in the graph."""
+        del outputs
+        return None
 
     def decide(self, metric: Any) -> dict[str, Any]:
         """What val chooses and predictions need, as plain values; it becomes ``decision`` after every look at val."""
