@@ -28,6 +28,7 @@ class Quantize(str, Enum):  # noqa: UP042 - typer's choices
 def add_to(app: typer.Typer) -> None:
     """Make them subcommands."""
     app.command(short_help="A model as a file that anyone can use, compared with its checkpoint.")(export)
+    app.command(short_help="An exported model onto the Hugging Face hub.")(push)
 
 
 def export(
@@ -98,3 +99,20 @@ def _run_or_overrides(arguments: list[str]) -> str | list[str]:
     if len(arguments) > 1:
         raise UserError(f"{arguments[1]}: a run is exported as it is; only weights without a run take overrides")
     return first
+
+
+def push(
+    folder: Annotated[str, typer.Argument(metavar="EXPORT", help="The folder of an exported model.")],
+    repo: Annotated[str, typer.Option(metavar="USER/NAME", help="The repository; made where it is missing.")],
+    private: Annotated[bool, typer.Option("--private", help="Let nobody else see one that is made.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would go.")] = False,
+) -> None:
+    """Put an exported model onto the Hugging Face hub: the model, model.json and the card, nothing else.
+
+    It takes a login (`hf auth login`, or HF_TOKEN). A model that the gate refused is not pushed.
+
+    Example: mobilevision push cats --repo me/cats --dry-run
+    """
+    from mobilevision.runs.exporting.push import push as work
+
+    work(folder, repo, private=private, dry_run=dry_run)
