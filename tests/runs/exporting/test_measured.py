@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,8 @@ import pytest
 from mobilevision.errors import UserError
 from mobilevision.runs.evaluate import evaluate
 from mobilevision.runs.exporting.command import export
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +71,28 @@ def test_a_task_that_is_not_installed_is_named(folder: Path, coloured: Path, tmp
     (copy / "model.json").write_text(json.dumps(about | {"task": "poetry"}), encoding="utf-8")
     with pytest.raises(UserError, match="its task poetry is not installed here"):
         evaluate(copy, data(coloured))
+
+
+@pytest.mark.slow
+def test_a_plugins_task_is_measured_where_it_is_installed(tmp_path: Path) -> None:
+    package = ROOT / "examples" / "mobilevision_plugin_counting" / "mobilevision_plugin_counting"
+    shutil.copytree(package, tmp_path / "parts" / package.name)
+    shutil.move(tmp_path / "parts" / package.name / "conf", tmp_path / "parts" / "conf")
+    few = ["data.workers=0", "data.format.train=32", "data.format.val=16", "data.format.test=16"]
+    small = ["task=counting", "backbone.width=0.25", "data.resolution=32", "data.batch_size=8", *few]
+
+    def ran(*command: str, there: bool = True) -> subprocess.CompletedProcess[str]:
+        code = "from mobilevision.runs.commands import main; main()"
+        given = {"MOBILEVISION_PATH": str(tmp_path / "parts")} if there else {}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), **given}
+        typed = [sys.executable, "-c", code, *command]
+        return subprocess.run(typed, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    assert ran("train", *small, "trainer=debug", "logger=none", "run_dir=run").returncode == 0
+    assert ran("export", "run", "--out", "counts").returncode == 0
+    done = ran("evaluate", "counts", "data=dots", *few)
+    assert done.returncode == 0, done.stderr
+    assert "mean_error" in done.stdout
+    left = ran("evaluate", "counts", "data=dots", there=False)
+    assert left.returncode == 1
+    assert "its task counting is not installed here" in left.stderr
