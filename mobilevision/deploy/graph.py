@@ -47,7 +47,8 @@ class Graph(nn.Module):
         self, task: Any, *, shape: tuple[int, int, int], dtype: InputType = "uint8", raw: bool = False
     ) -> None:
         super().__init__()
-        self.task, self.raw = task, raw
+        # In channels_last, an average over places is traced with its strides, which later become a gather.
+        self.task, self.raw = task.to(memory_format=torch.contiguous_format), raw
         self.shape, self.dtype = shape, dtype
         with torch.inference_mode():
             outputs = self._named(self.example())

@@ -30,33 +30,25 @@ class Onnx(Format):
     file: ClassVar[str] = "model.onnx"
     writes_with: ClassVar[tuple[str, ...]] = ("onnx", "onnxscript")
     runs_with: ClassVar[tuple[str, ...]] = ("onnxruntime",)
+    precisions: ClassVar[tuple[str, ...]] = ("float32", "float16", "int8")
     extra: ClassVar[str] = "export"
 
     def write(self, graph: Graph, path: Path, precision: Precision) -> None:
         """As in :class:`Format`; weights are in the one file."""
         self.require(self.writes_with)
-        import torch
+        if precision.name == "float32":
+            _write_float(graph, path)
+            return
+        whole = path.with_name(f"float32{path.suffix}")
+        _write_float(graph, whole)
+        if precision.name == "float16":
+            from mobilevision.deploy.formats.onnx_float16 import halve
 
-        from mobilevision.deploy.formats.onnx_operators import translations
+            halve(whole, path)
+        else:
+            from mobilevision.deploy.formats.onnx_int8.writing import quantise
 
-        with _quiet():
-            program = torch.onnx.export(
-                graph,
-                (graph.example(),),  # of two pictures: of one, the batch would be taken for fixed
-                dynamo=True,
-                dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=_MOST)},),
-                input_names=[graph.input],
-                output_names=list(graph.names),
-                custom_translation_table=translations(),
-                verbose=False,
-            )
-        assert program is not None
-        if isinstance(program.model.graph.inputs[0].shape[0], int):  # type: ignore[index]
-            raise UserError(
-                "in the exported graph the batch has one size only: somewhere in the model it became a Python number,"
-                " as by len(x), where x.shape[0] would do"
-            )
-        program.save(path, external_data=False)
+            quantise(whole, path, precision)
 
     def open(self, path: Path, *, outputs: tuple[str, ...], threads: int | None = None) -> Runner:
         """As in :class:`Format`."""
@@ -88,6 +80,31 @@ class _Session(Runner):
     def __call__(self, images: NDArray[Any]) -> dict[str, NDArray[Any]]:
         found = self.session.run(list(self.outputs), {self.input: images})
         return dict(zip(self.outputs, found, strict=True))
+
+
+def _write_float(graph: Graph, path: Path) -> None:
+    import torch
+
+    from mobilevision.deploy.formats.onnx_operators import translations
+
+    with _quiet():
+        program = torch.onnx.export(
+            graph,
+            (graph.example(),),  # of two pictures: of one, the batch would be taken for fixed
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=_MOST)},),
+            input_names=[graph.input],
+            output_names=list(graph.names),
+            custom_translation_table=translations(),
+            verbose=False,
+        )
+    assert program is not None
+    if isinstance(program.model.graph.inputs[0].shape[0], int):  # type: ignore[index]
+        raise UserError(
+            "in the exported graph the batch has one size only: somewhere in the model it became a Python number,"
+            " as by len(x), where x.shape[0] would do"
+        )
+    program.save(path, external_data=False)
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""ONNX in int8: static ranges from real pictures, weights rounded so that the layers' outputs stay what they were."""
