@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from mobilevision.deploy.manifest import is_artifact
 from mobilevision.errors import UserError
 from mobilevision.runs.evaluation_config import take_split
+from mobilevision.runs.exporting.measurable import check_measurable
 from mobilevision.runs.folder import RunFolder, write_json
 
 if TYPE_CHECKING:
@@ -46,11 +47,13 @@ def evaluate(target: str | Path | None, overrides: Sequence[str] = ()) -> dict[s
     Raises:
         UserError: for all that the user can mend.
     """
+    split, changes = take_split(overrides)
+    if target is not None and is_artifact(target):
+        check_measurable(target, changes)
     from mobilevision.data.skipped import SkipLog
     from mobilevision.runs.processes import shared_folder
     from mobilevision.runs.recording import quiet
 
-    split, changes = take_split(overrides)
     folder = RunFolder(shared_folder(lambda: _new_folder(target)))
     skip = SkipLog(folder.skipped)
     with quiet(), _gone_if_empty(folder):

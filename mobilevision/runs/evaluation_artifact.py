@@ -19,6 +19,7 @@ from mobilevision.runs.compose import compose
 from mobilevision.runs.evaluation_config import changed_config
 from mobilevision.runs.evaluation_data import in_order_of, new_samples
 from mobilevision.runs.evaluation_subject import Subject
+from mobilevision.runs.exporting.measurable import check_measurable
 from mobilevision.runs.exporting.pinned import pinned
 from mobilevision.runs.plugins import load_for
 from mobilevision.spec import DataSpec
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from mobilevision.deploy.manifest import Manifest
-
-_PINNED = ("data.resolution", "data.fit", "data.channels")
 
 
 @final
@@ -53,8 +52,8 @@ def of_artifact(folder: str | Path, changes: Sequence[str], split: str | None, s
     Raises:
         UserError: no data is named, the task is not installed, or the data does not fit.
     """
+    check_measurable(folder, changes)
     artifact = Artifact(folder)
-    _check(artifact.manifest, str(folder), changes)
     cfg, _ = changed_config(_config_of(artifact.manifest, str(folder)), changes, channels=artifact.channels)
     load_for(cfg)
     data = build_data(cfg)
@@ -81,22 +80,6 @@ def measuring_task(manifest: Manifest, cfg: DictConfig, spec: DataSpec) -> Any:
     task = instantiate(cfg.task, drop=("kind", "name"), data=spec, **parts)
     task.decision = manifest.decision
     return task.eval()
-
-
-def _check(manifest: Manifest, folder: str, changes: Sequence[str]) -> None:
-    keys = [each.lstrip("+").partition("=")[0] for each in changes]
-    if fixed := [key for key in keys if key in _PINNED]:
-        height, width = manifest.input.shape[2:]
-        raise UserError(
-            f"{fixed[0]}: an exported model has its own side ({height} x {width}), fit and channels; leave it out"
-        )
-    if "data" not in keys:
-        known = manifest.about.get("data") or {}
-        made = f" (it was trained on {known['name']})" if known.get("name") else ""
-        raise UserError(
-            f"{folder} does not keep where its pictures lay{made}: name them, as in"
-            f" `mobilevision evaluate {folder} data=auto data.root=PICTURES split=test`"
-        )
 
 
 def _config_of(manifest: Manifest, folder: str) -> DictConfig:
