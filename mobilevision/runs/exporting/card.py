@@ -132,6 +132,12 @@ def _cost(manifest: Manifest) -> str:
         f"## Cost\n\n{cost['parameters']:,} parameters, {cost['mult_adds']:,} mult-adds a picture,"
         f" {manifest.file.size / 1e6:.2f} MB in {manifest.precision}."
     ]
+    if smaller := manifest.about.get("quantised"):
+        kept = ", ".join(f"`{_plain(name)}`" for name in smaller.get("float_layers") or ())
+        lines.append(
+            f"Ranges of int8 come from {smaller['calibration_pictures']:,} pictures of training."
+            + (f" Left in float32: {kept}." if kept else "")
+        )
     if time:
         first, third = time["quartiles"]
         lines.append(

@@ -70,6 +70,11 @@ def test_people_find_all_of_it() -> None:
         assert words in text, words
 
 
+def test_what_int8_was_made_of_is_told() -> None:
+    text = card(manifest(quantised={"calibration_pictures": 1200, "float_layers": ["head.a", "head.b"]}))
+    assert "Ranges of int8 come from 1,200 pictures of training. Left in float32: `head.a`, `head.b`." in text
+
+
 def test_hubs_find_their_part() -> None:
     found = front(card(manifest()))
     assert (found["license"], found["library_name"], found["pipeline_tag"]) == (
