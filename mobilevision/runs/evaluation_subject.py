@@ -85,7 +85,7 @@ def config_of_weights(changes: Sequence[str]) -> DictConfig:
     cfg = compose(changes)
     load_for(cfg)
     if cfg.backbone.get("weights") is None:
-        raise UserError("nothing is named: give a run folder, or pretrained weights with backbone.weights=...")
+        raise UserError("nothing to take: name a run folder, or pretrained weights with backbone.weights=...")
     return cfg
 
 

@@ -42,6 +42,9 @@ def export(
     calibration_samples: Annotated[
         int, typer.Option(min=1, help="Training pictures that int8 takes its ranges from.")
     ] = 200,
+    finetune_epochs: Annotated[
+        int, typer.Option(min=0, help="Train on for so long before int8, with its rounding felt.")
+    ] = 0,
     out: Annotated[str | None, typer.Option(help="Folder for the model; else exports/FORMAT in the run.")] = None,
     input: Annotated[Input, typer.Option(help="Pixels as uint8, or as float for targets that need it.")] = Input.uint8,
     gate_samples: Annotated[
@@ -77,6 +80,7 @@ def export(
         quantize=None if quantize is None else quantize.value,
         keep_float=[name.strip() for name in keep_float.split(",") if name.strip()],
         calibration_samples=calibration_samples,
+        finetune_epochs=finetune_epochs,
         out=out,
         input=input.value,
         gate_samples=gate_samples,

@@ -16,7 +16,7 @@ class Attributes(Answer):
 
     name: ClassVar[str] = "attributes"
     outputs: ClassVar[Mapping[str, bool]] = {"probabilities": True, "present": True}
-    agreement: ClassVar[str] = "attributes that both call, or both do not"
+    agreement: str = "attributes that both call, or both do not"
 
     def describe(self, prediction: Prediction) -> dict[str, Any]:
         """``found`` in words, ``attributes`` that are there, most probable first, ``probabilities`` of all."""

@@ -43,7 +43,7 @@ class Answer(ABC):
 
     name: ClassVar[str]
     outputs: ClassVar[Mapping[str, bool]] = {}
-    agreement: ClassVar[str]
+    agreement: str
     beside: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, manifest: Manifest, where: str) -> None:

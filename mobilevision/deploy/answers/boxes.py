@@ -10,11 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilevision.deploy.answers.base import Agreed, Answer, Prediction
+from mobilevision.deploy.manifest import Manifest
 from mobilevision.ops import draw_boxes
 from mobilevision.ops.framing import Affine
 from mobilevision.ops.pixels import Pixels
 
-_SAME = 0.9  # IoU from which two boxes are one
+_SAME = 0.9
+_SAME_IN_INT8 = 0.5
+"""IoU from which two boxes are one. Rounding makes a second stage start from another of several like proposals; then it
+is the same object as COCO means it, and the metric says how well its place is kept."""
 
 
 @final
@@ -26,7 +30,11 @@ class Boxes(Answer):
 
     name: ClassVar[str] = "boxes"
     outputs: ClassVar[Mapping[str, bool]] = {"boxes": False, "scores": False, "labels": False}
-    agreement: ClassVar[str] = "shown detections that both have, of the same class and at the same place"
+
+    def __init__(self, manifest: Manifest, where: str) -> None:
+        super().__init__(manifest, where)
+        self.same = _SAME_IN_INT8 if manifest.precision == "int8" else _SAME
+        self.agreement = f"shown detections that both have, of the same class and overlapping by {self.same} or more"
 
     def describe(self, prediction: Prediction) -> dict[str, Any]:
         """``found``, such as "2 cat, 1 dog", and ``detections`` from the threshold of their class on, best first."""
@@ -61,7 +69,7 @@ class Boxes(Answer):
         sure, likely = self._from(shown, 1.0), self._from(other, 0.5)
         overlap = _iou(shown["boxes"][sure], other["boxes"][likely])
         same = shown["labels"][sure][:, None] == other["labels"][likely]
-        missed = int((~((overlap >= _SAME) & same).any(axis=1)).sum())
+        missed = int((~((overlap >= self.same) & same).any(axis=1)).sum())
         return missed, int(sure.sum())
 
     def _from(self, prediction: Prediction, share: float) -> NDArray[np.bool_]:

@@ -18,7 +18,7 @@ class Classes(Answer):
 
     name: ClassVar[str] = "classes"
     outputs: ClassVar[Mapping[str, bool]] = {"probabilities": True}
-    agreement: ClassVar[str] = "pictures of which both name the same class"
+    agreement: str = "pictures of which both name the same class"
 
     def describe(self, prediction: Prediction) -> dict[str, Any]:
         """``label``, ``score`` and ``top5``."""

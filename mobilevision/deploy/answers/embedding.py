@@ -18,7 +18,7 @@ class Embedding(Answer):
 
     name: ClassVar[str] = "embedding"
     outputs: ClassVar[Mapping[str, bool]] = {"embedding": False}
-    agreement: ClassVar[str] = "mean cosine of both embeddings"
+    agreement: str = "mean cosine of both embeddings"
 
     def describe(self, prediction: Prediction) -> dict[str, Any]:
         """``found`` in words, and ``embedding``, the numbers themselves."""

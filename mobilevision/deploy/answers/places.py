@@ -28,7 +28,7 @@ class Places(Answer):
 
     name: ClassVar[str] = "places"
     outputs: ClassVar[Mapping[str, bool]] = {"probabilities": True, "cells": False, "coordinate": False}
-    agreement: ClassVar[str] = "pictures that both put into the same cell"
+    agreement: str = "pictures that both put into the same cell"
 
     def __init__(self, manifest: Manifest, where: str) -> None:
         super().__init__(manifest, where)

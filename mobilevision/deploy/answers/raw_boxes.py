@@ -26,7 +26,6 @@ class RawBoxes(Answer):
 
     name: ClassVar[str] = "raw_boxes"
     outputs: ClassVar[Mapping[str, bool]] = {"logits": False, "deltas": False}
-    agreement: ClassVar[str] = Boxes.agreement
     beside: ClassVar[Mapping[str, str]] = {"decode.py": "mobilevision.deploy.raw_boxes"}
 
     def __init__(self, manifest: Manifest, where: str) -> None:
@@ -38,6 +37,7 @@ class RawBoxes(Answer):
         ends = {"boxes": ("float32", most, 4), "scores": ("float32", most), "labels": ("int64", most)}
         ports = tuple(Port(name, str(kind), (None, *map(int, shape))) for name, (kind, *shape) in ends.items())
         self.boxes = Boxes(replace(manifest, outputs=ports), where)
+        self.agreement = self.boxes.agreement
 
     def finish(self, outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """``boxes``, ``scores`` and ``labels``."""

@@ -65,6 +65,16 @@ class Format(ABC):
             UserError: the graph holds what the format does not have, or ``precision.keep`` a layer that is not there.
         """
 
+    def noise(self, path: Path, precision: Precision) -> dict[str, float]:
+        """After :meth:`write` in int8: the error that each layer brings in, the largest first; empty: it is not known.
+
+        Args:
+            path: the file that was written, in the folder where that left what it needs for this.
+            precision: as it was written.
+        """
+        del path, precision
+        return {}
+
     @abstractmethod
     def open(self, path: Path, *, outputs: tuple[str, ...], threads: int | None = None) -> Runner:
         """Load a file that :meth:`write` made.

@@ -39,7 +39,7 @@ class Onnx(Format):
         if precision.name == "float32":
             _write_float(graph, path)
             return
-        whole = path.with_name(f"float32{path.suffix}")
+        whole = _whole(path)
         _write_float(graph, whole)
         if precision.name == "float16":
             from mobilevision.deploy.formats.onnx_float16 import halve
@@ -49,6 +49,12 @@ class Onnx(Format):
             from mobilevision.deploy.formats.onnx_int8.writing import quantise
 
             quantise(whole, path, precision)
+
+    def noise(self, path: Path, precision: Precision) -> dict[str, float]:
+        """As in :class:`Format`."""
+        from mobilevision.deploy.formats.onnx_int8.blame import noise
+
+        return noise(_whole(path), precision)
 
     def open(self, path: Path, *, outputs: tuple[str, ...], threads: int | None = None) -> Runner:
         """As in :class:`Format`."""
@@ -80,6 +86,11 @@ class _Session(Runner):
     def __call__(self, images: NDArray[Any]) -> dict[str, NDArray[Any]]:
         found = self.session.run(list(self.outputs), {self.input: images})
         return dict(zip(self.outputs, found, strict=True))
+
+
+def _whole(path: Path) -> Path:
+    """Where the same graph lies in float32."""
+    return path.with_name(f"float32{path.suffix}")
 
 
 def _write_float(graph: Graph, path: Path) -> None:

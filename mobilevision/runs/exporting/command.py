@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 MAX_DROP = {"float32": 0.005, "float16": 0.005, "int8": 0.015}
 """How far the primary metric may fall by default, for each precision."""
 
+_BLAMED = 8  # layers that are told
+
 
 def export(
     run: str | Path | Sequence[str],
@@ -34,6 +36,7 @@ def export(
     quantize: Literal["int8", "float16"] | None = None,
     keep_float: Sequence[str] = (),
     calibration_samples: int = 200,
+    finetune_epochs: int = 0,
     out: str | Path | None = None,
     input: Literal["uint8", "float"] = "uint8",
     gate_samples: int | None = None,
@@ -54,6 +57,7 @@ def export(
         quantize: None for float32; ``int8``, whose ranges come from training pictures; or ``float16``.
         keep_float: layers that stay in float32 under ``int8``, such as ``head.classifiers.0``.
         calibration_samples: training pictures that ``int8`` takes its ranges from, at equal distances.
+        finetune_epochs: go on training for so long before ``int8``, with the rounding felt; the run stays as it is.
         out: the folder; None is ``exports/<format>[-<quantize>][-raw]`` in the run folder. An earlier export is
             replaced.
         input: type of the pixels that go in; 0 to 255 in either case.
@@ -79,6 +83,8 @@ def export(
 
     form, name = find_format(format), quantize or "float32"
     form.can_write(name)
+    if name != "int8" and (keep_float or finetune_epochs):
+        raise UserError("--keep-float and --finetune-epochs are about int8: add --quantize int8, or leave them out")
     subject = subject_of(run, gated=gate_samples != 0)
     place = "-".join([form.name, *([quantize] if quantize else []), *(["raw"] if raw else [])])
     target = _target(out, subject, place)
@@ -87,12 +93,20 @@ def export(
     seen = calibration_of(run, calibration_samples) if name == "int8" else None
     precision = Precision(name, seen, tuple(keep_float))
     most = max_drop if max_drop is not None else MAX_DROP[name]
-    task, spec = subject.task, subject.task.data_spec
+    task = source = subject.task
+    spec = task.data_spec
+    if finetune_epochs:
+        from mobilevision.runs.exporting.finetuning import finetune
+
+        if not isinstance(run, str | Path):
+            raise UserError("--finetune-epochs: weights without a run have no recipe to train on with; leave it out")
+        source = finetune(run, epochs=finetune_epochs, keep=precision.keep)
+        source.decision = task.decision
     dtype: InputType = "uint8" if input == "uint8" else "float32"
     with _workplace(target) as work:
-        graph = Graph(task, shape=(spec.channels, *spec.resolution), dtype=dtype, raw=raw)
+        graph = Graph(source, shape=(spec.channels, *spec.resolution), dtype=dtype, raw=raw)
         form.write(graph, work / form.file, precision)
-        manifest = _manifest(graph, form, precision, subject, work)
+        manifest = _manifest(graph, form, precision, subject, work, finetune_epochs)
         manifest = replace(manifest, about={**manifest.about, "license": license})
         if left is not None:
             manifest = replace(manifest, answer=left.answer, facts=left.facts)
@@ -103,7 +117,11 @@ def export(
         if subject.source is not None:
             from mobilevision.runs.exporting.gate import gate
 
-            verdict = gate(task, artifact, subject.source, split=subject.split, samples=gate_samples, max_drop=most)
+            verdict = gate(
+                task, artifact, subject.source, origin=source, split=subject.split, samples=gate_samples, max_drop=most
+            )
+            if verdict.failures and name == "int8":
+                manifest = _blamed(manifest, form.noise(work / form.file, precision))
         return _finish(manifest, verdict, work, target)
 
 
@@ -124,7 +142,7 @@ def _finish(manifest: Manifest, verdict: Verdict | None, work: Path, target: Pat
         os.replace(work / name, place / name)
     say(judged, place)
     if verdict is not None and failed:
-        raise refused(verdict, place)
+        raise refused(verdict, judged, place)
     return Artifact(place)
 
 
@@ -136,7 +154,9 @@ def _target(out: str | Path | None, subject: Subject, place: str) -> Path:
     return subject.home / "exports" / place
 
 
-def _manifest(graph: Any, form: Format, precision: Precision, subject: Subject, work: Path) -> Manifest:
+def _manifest(
+    graph: Any, form: Format, precision: Precision, subject: Subject, work: Path, finetune_epochs: int
+) -> Manifest:
     from mobilevision.deploy.preprocessing import Preprocessing
     from mobilevision.runs.exporting.about import about
 
@@ -156,14 +176,22 @@ def _manifest(graph: Any, form: Format, precision: Precision, subject: Subject, 
         outputs=graph.outputs,
         decision=task.decision,
         facts=task.facts(),
-        about={**found, **_quantised(precision), "made": datetime.now().isoformat(timespec="seconds")},
+        about={**found, **_quantised(precision, finetune_epochs), "made": datetime.now().isoformat(timespec="seconds")},
     )
 
 
-def _quantised(precision: Precision) -> dict[str, Any]:
+def _quantised(precision: Precision, finetune_epochs: int) -> dict[str, Any]:
     if precision.calibration is None:
         return {}
-    return {"quantised": {"calibration_pictures": len(precision.calibration), "float_layers": list(precision.keep)}}
+    pictures, kept = len(precision.calibration), list(precision.keep)
+    return {"quantised": {"calibration_pictures": pictures, "float_layers": kept, "finetune_epochs": finetune_epochs}}
+
+
+def _blamed(manifest: Manifest, noise: dict[str, float]) -> Manifest:
+    """With the layers that hurt most, of those that the format could tell."""
+    worst = [{"layer": name, "noise": share} for name, share in list(noise.items())[:_BLAMED]]
+    quantised = {**manifest.about["quantised"], "layers_that_hurt": worst}
+    return replace(manifest, about={**manifest.about, "quantised": quantised})
 
 
 def _check_free(target: Path) -> None:

@@ -19,7 +19,7 @@ from mobilevision.data.records import Subset
 from mobilevision.deploy.artifact import Artifact
 from mobilevision.metrics import TaskMetric
 from mobilevision.runs.exporting.paired import Paired, is_chance
-from mobilevision.runs.exporting.worst import worst_classes
+from mobilevision.runs.exporting.worst import by_class, worst
 
 if TYPE_CHECKING:
     from mobilevision.data import Records
@@ -45,7 +45,14 @@ class Verdict:
 
 
 def gate(
-    task: Any, artifact: Artifact, source: BatchSource, *, split: str, samples: int | None, max_drop: float
+    task: Any,
+    artifact: Artifact,
+    source: BatchSource,
+    *,
+    split: str,
+    samples: int | None,
+    max_drop: float,
+    origin: Any = None,
 ) -> Verdict:
     """Let both say what they see, and judge.
 
@@ -56,7 +63,9 @@ def gate(
         split: its name.
         samples: at most so many of them, at equal distances; None for all.
         max_drop: of the task's primary metric, in its own unit.
+        origin: what the exported model has to agree with, where that is not ``task``: the same, trained further.
     """
+    origin = task if origin is None else origin
     compared = _Compared(artifact)
     paired = Paired(
         lambda: _metric(task, source.records), repeats=not isinstance(source.records.targets, IdentityTargets)
@@ -64,7 +73,7 @@ def gate(
     for batch in _batches(source, samples):
         pixels = _pinned(artifact, source.records, batch["index"].tolist())
         mine, theirs = _said(task, batch["image"]), artifact.outputs(pixels)
-        compared.add(batch["image"].numpy(), pixels, mine, theirs)
+        compared.add(batch["image"].numpy(), pixels, mine if origin is task else _said(origin, batch["image"]), theirs)
         paired.add(mine, {name: torch.from_numpy(value) for name, value in theirs.items()}, batch["target"])
     return _judge(task, paired, compared, split=split, max_drop=max_drop)
 
@@ -115,13 +124,15 @@ def _judge(task: Any, paired: Paired, compared: _Compared, *, split: str, max_dr
         failures.append(f"{primary} falls by {drop:.4f}, more than max-drop {max_drop:g}")
     if compared.agreement < LEAST:
         failures.append(f"agreement {compared.agreement:.3f} is below {LEAST}")
+    classes = by_class(*(metric.tables() for metric in metrics))
     facts = {
         **{"split": split, "pictures": compared.pictures, "pictures_with_equal_pixels": compared.equal},
         **{"primary": primary, "mode": task.mode, "drop": drop, "max_drop": max_drop, "chance": chance},
         **{"checkpoint": values[0], "artifact": values[1]},
         **{"agreement": compared.agreement, "agreement_of": compared.answer.agreement, "least_agreement": LEAST},
         "largest_difference": compared.largest,
-        "worst_classes": worst_classes(*(metric.tables() for metric in metrics)),
+        "worst_classes": worst(classes),
+        **({"classes": classes} if compared.answer.manifest.precision == "int8" else {}),
         "passed": not failures,
     }
     return Verdict(facts, tuple(failures))

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from mobilevision.deploy.manifest import Manifest
     from mobilevision.runs.exporting.gate import Verdict
 
+_NAMED = 3  # layers in a line
+
 
 def say(manifest: Manifest, place: Path) -> None:
     """Print both models' numbers, and where the folder is."""
@@ -39,8 +41,20 @@ def say(manifest: Manifest, place: Path) -> None:
     )
 
 
-def refused(verdict: Verdict, place: Path) -> UserError:
-    """The error of a model that does not pass."""
+def refused(verdict: Verdict, manifest: Manifest, place: Path) -> UserError:
+    """The error of a model that does not pass, with what may help."""
     worst = ", ".join(f"{row['class']} {-row['drop']:+.3f}" for row in verdict.facts["worst_classes"])
     most = f"; worst classes: {worst}" if worst else ""
-    return UserError(f"the gate refuses the model: {' and '.join(verdict.failures)}{most} (kept in {place})")
+    return UserError(
+        f"the gate refuses the model: {' and '.join(verdict.failures)}{most} (kept in {place}){_help(manifest)}"
+    )
+
+
+def _help(manifest: Manifest) -> str:
+    """What keeps an int8 model nearer to its checkpoint."""
+    quantised = manifest.about.get("quantised")
+    if quantised is None:
+        return ""
+    layers = [row["layer"] for row in quantised.get("layers_that_hurt", ())][:_NAMED]
+    keep = f"the layers that int8 hurts most stay in float with --keep-float {','.join(layers)}; " if layers else ""
+    return f": {keep}--finetune-epochs 3 trains on with the rounding felt"

@@ -1,4 +1,4 @@
-"""The classes that an export hurts most."""
+"""What an export does to each class, and the classes that it hurts most."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ _SHOWN = 5
 _TABLES = {"per_class": ("class", ("accuracy", "ap")), "per_attribute": ("attribute", ("ap",))}
 
 
-def worst_classes(before: Tables, after: Tables) -> list[dict[str, Any]]:
-    """Rows of class, metric, checkpoint, artifact and drop of the classes that fall most; none where none falls.
+def by_class(before: Tables, after: Tables) -> list[dict[str, Any]]:
+    """Rows of class, metric, checkpoint, artifact and drop, in the order of the classes.
 
     Args:
         before: the checkpoint's tables by name.
@@ -26,5 +26,9 @@ def worst_classes(before: Tables, after: Tables) -> list[dict[str, Any]]:
             drop = float(first[column]) - float(second[column])
             row = {"class": first[key], "metric": column, "checkpoint": first[column], "artifact": second[column]}
             rows.append({**row, "drop": drop})
-    worst = sorted((row for row in rows if row["drop"] > 0), key=lambda row: -row["drop"])
-    return worst[:_SHOWN]
+    return rows
+
+
+def worst(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of :func:`by_class` that fall most; none where none falls."""
+    return sorted((row for row in rows if row["drop"] > 0), key=lambda row: -row["drop"])[:_SHOWN]

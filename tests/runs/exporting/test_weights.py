@@ -75,7 +75,7 @@ def test_without_data_classes_have_numbers_and_nothing_is_compared(
     ("overrides", "complaint"),
     [
         (["WEIGHTS", WIDTH], "--out: weights have no run folder"),
-        ([WIDTH], "give a run folder, or pretrained weights with backbone.weights="),
+        ([WIDTH], "name a run folder, or pretrained weights with backbone.weights="),
         (["WEIGHTS", WIDTH, "task=detection"], "task=detection: weights bring no head for it"),
         (["WEIGHTS", WIDTH, "task=face_embedding"], "head.dimensions=null head.norm=false"),
         (["WEIGHTS", WIDTH, "data=shapes"], "know 3 classes, the data has 10"),

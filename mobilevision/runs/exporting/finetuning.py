@@ -1,0 +1,95 @@
+"""A few epochs more before a model goes into int8, in which it feels the rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from mobilevision.errors import UserError
+
+if TYPE_CHECKING:
+    from mobilevision.runs.build import Built
+
+RATE = 0.1
+"""Of the run's own learning rate."""
+
+
+def finetune(run: str | Path, *, epochs: int, keep: Sequence[str]) -> Any:
+    """Go on with a run's best model for some epochs on its own data, with its own recipe at a lower rate.
+
+    Batch norm keeps its statistics, since the exported graph will have them folded in.
+
+    Args:
+        run: the run folder, of which nothing is changed.
+        epochs: how many.
+        keep: layers that will stay in float32.
+
+    Returns:
+        The task in evaluation mode on the CPU, its weights already those that int8 can hold.
+
+    Raises:
+        UserError: the run's data, or its teacher, is not there any more.
+    """
+    from pytorch_lightning import seed_everything
+
+    from mobilevision.deploy.simulated_int8 import simulated_int8
+    from mobilevision.runs.recording import quiet
+
+    with quiet():
+        cfg, built = _again(run)
+        task = built.task
+        task.hold_statistics = True
+        seed_everything(cfg.seed, verbose=False)
+        trainer = _trainer(cfg, epochs)
+        with simulated_int8(task, keep):
+            trainer.fit(task, datamodule=built.data)
+    if trainer.interrupted:
+        raise UserError("--finetune-epochs: stopped; nothing was written")
+    task.distiller = None
+    return task.cpu().eval()
+
+
+def _again(run: str | Path) -> tuple[DictConfig, Built]:
+    """The run's model and data as for a training."""
+    from mobilevision.runs.build import Built, build_data, instantiate, measure, mixing
+    from mobilevision.runs.distilling import distil
+    from mobilevision.runs.restore import load_run
+
+    restored = load_run(run)
+    cfg, task = restored.cfg, restored.task
+    augment = instantiate(cfg.augment, drop=("kinds",)) if cfg.get("augment") else None
+    data, spec = build_data(cfg, augment=augment), task.data_spec
+    try:
+        data.setup_data(default_resolution=spec.resolution, crop=task.backbone.preset.crop)
+    except UserError as error:
+        raise UserError(f"{error} (--finetune-epochs learns from the run's own data)") from error
+    factory = task.optimizer_factory
+    factory.lr = RATE * factory.lr
+    task.mix = mixing(augment)
+    built = Built(task=task, data=data, cost=measure(task))
+    distil(cfg, built)
+    return cfg, built
+
+
+def _trainer(cfg: DictConfig, epochs: int) -> Any:
+    from pytorch_lightning.callbacks import Checkpoint
+
+    from mobilevision.runs.build import instantiate
+    from mobilevision.runs.callbacks import Divergence, Progress, Randomness
+
+    node = OmegaConf.to_container(cfg.trainer, resolve=True)
+    assert isinstance(node, dict)
+    node.update(node.pop("kwargs", None) or {})
+    several = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+    short = {"max_epochs": epochs, "max_steps": -1, "limit_val_batches": 0, "num_sanity_val_steps": 0}
+    bar = Progress()
+    return instantiate(
+        {**node, **short, **{key: value for key, value in several.items() if key in node}},
+        callbacks=[Randomness(seed=cfg.seed), Divergence(), bar],
+        logger=False,
+        enable_checkpointing=isinstance(bar, Checkpoint),  # lines on a pipe count as one
+        enable_progress_bar=not isinstance(bar, Checkpoint),
+    )
