@@ -79,6 +79,13 @@ def _gate(gate: Mapping[str, Any] | None) -> str:
     if gate["worst_classes"]:
         worst = ", ".join(f"`{_plain(row['class'])}` {row['drop']:+.4f}" for row in gate["worst_classes"])
         lines.append(f"Classes that fall most: {worst}.")
+    if classes := gate.get("classes"):
+        table = [f"| class | {classes[0]['metric']} of checkpoint | of this file |", "|---|---|---|"]
+        for row in classes[:_SHOWN]:
+            table.append(f"| `{_plain(row['class'])}` | {_number(row['checkpoint'])} | {_number(row['artifact'])} |")
+        lines.append("\n".join(table))
+        if len(classes) > _SHOWN:
+            lines.append(f"And {len(classes) - _SHOWN} more, in `model.json`.")
     return "\n\n".join(lines)
 
 
@@ -133,10 +140,12 @@ def _cost(manifest: Manifest) -> str:
         f" {manifest.file.size / 1e6:.2f} MB in {manifest.precision}."
     ]
     if smaller := manifest.about.get("quantised"):
+        epochs = smaller.get("finetune_epochs")
         kept = ", ".join(f"`{_plain(name)}`" for name in smaller.get("float_layers") or ())
         lines.append(
             f"Ranges of int8 come from {smaller['calibration_pictures']:,} pictures of training."
             + (f" Left in float32: {kept}." if kept else "")
+            + (f" Trained on for {epochs} epochs with the rounding felt." if epochs else "")
         )
     if time:
         first, third = time["quartiles"]

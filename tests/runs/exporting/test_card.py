@@ -71,8 +71,12 @@ def test_people_find_all_of_it() -> None:
 
 
 def test_what_int8_was_made_of_is_told() -> None:
-    text = card(manifest(quantised={"calibration_pictures": 1200, "float_layers": ["head.a", "head.b"]}))
-    assert "Ranges of int8 come from 1,200 pictures of training. Left in float32: `head.a`, `head.b`." in text
+    made = {"calibration_pictures": 1200, "float_layers": ["head.a", "head.b"], "finetune_epochs": 3}
+    rows = [{"class": f"c{number}", "metric": "accuracy", "checkpoint": 0.5, "artifact": 0.25} for number in range(22)]
+    text = card(manifest(quantised=made, gate={**GATE, "classes": rows}))
+    assert "from 1,200 pictures of training. Left in float32: `head.a`, `head.b`. Trained on for 3 epochs" in text
+    assert "| class | accuracy of checkpoint | of this file |" in text
+    assert "| `c19` | 0.5000 | 0.2500 |\n\nAnd 2 more, in `model.json`." in text
 
 
 def test_hubs_find_their_part() -> None:
