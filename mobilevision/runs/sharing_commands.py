@@ -29,6 +29,7 @@ def add_to(app: typer.Typer) -> None:
     """Make them subcommands."""
     app.command(short_help="A model as a file that anyone can use, compared with its checkpoint.")(export)
     app.command(short_help="An exported model onto the Hugging Face hub.")(push)
+    app.command(short_help="A page that runs a model in the browser, also on a phone.")(demo)
 
 
 def export(
@@ -120,3 +121,28 @@ def push(
     from mobilevision.runs.exporting.push import push as work
 
     work(folder, repo, private=private, dry_run=dry_run)
+
+
+def demo(
+    model: Annotated[
+        str, typer.Argument(metavar="RUN|ARTIFACT", help="Folder of an exported model, or of a run, exported first.")
+    ],
+    out: Annotated[str | None, typer.Option(help="Write the page into this folder, for any web server.")] = None,
+    host: Annotated[str, typer.Option(help="Address to serve at; 0.0.0.0 is every one of this machine.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve at; 0 takes a free one.")] = 8000,
+    examples: Annotated[str | None, typer.Option(help="Folder of pictures; the page offers the first eight.")] = None,
+    runtime: Annotated[
+        str | None, typer.Option(help="Folder with onnxruntime-web's files; else npm brings them, once.")
+    ] = None,
+) -> None:
+    """Show a model in the browser, where it runs on the device itself: pictures, live camera, no network needed.
+
+    Example: mobilevision demo cats
+
+    Example: mobilevision demo RUN --examples PICTURES --port 8080
+
+    Example: mobilevision demo cats --out page
+    """
+    from mobilevision.runs.demo.command import demo as work
+
+    work(model, out=out, host=host, port=port, runtime=runtime, examples=examples)

@@ -101,7 +101,7 @@ def protect(model: Any, kept: Sequence[Layer], ranges: dict[str, Bounds]) -> Non
         ranges[after] = (low - (high - low) / 254, high)
         if after != layer.result:
             continue
-        ends = zip(("low", "high"), ranges[after], strict=True)
+        ends = {"low": low, "high": high}.items()
         bounds = [numpy_helper.from_array(np.array(value, np.float32), f"{after}_{end}") for end, value in ends]
         model.graph.initializer.extend(bounds)
         layer.node.output[0] = f"{after}_whole"

@@ -1,0 +1,18 @@
+// What outputs mean, one small class a kind of answer, as in mobilevision/deploy/answers.
+//
+// A class has: `question`, the page's title; `slots`, how many pictures it takes; `element`, shown on the page;
+// `update(results)`, told of the slots' results, null where a slot is empty; and, if it draws over pictures,
+// `marks(result)`. A result is {outputs, toPicture, milliseconds}; `redraw` is called when marks have changed.
+
+import { Attributes } from "./attributes.js";
+import { Boxes } from "./boxes.js";
+import { Classes } from "./classes.js";
+import { Embedding } from "./embedding.js";
+import { Numbers } from "./numbers.js";
+import { Places } from "./places.js";
+
+const ANSWERS = { classes: Classes, attributes: Attributes, embedding: Embedding, places: Places, boxes: Boxes };
+
+export function answerOf(manifest, redraw) {
+  return new (ANSWERS[manifest.answer] ?? Numbers)(manifest, redraw);
+}
