@@ -16,6 +16,7 @@ from mobilevision.deploy.graph import Graph
 from mobilevision.deploy.manifest import Manifest, ModelFile
 from mobilevision.deploy.preprocessing import Preprocessing
 from mobilevision.errors import UserError
+from mobilevision.runs.demo.subject import exported
 from mobilevision.runs.exporting.raw import decoding_left, write_beside
 
 
@@ -78,6 +79,9 @@ def test_the_file_beside_is_the_one_that_we_run(tmp_path: Path) -> None:
     manifest = Manifest(
         "detection", left.answer, "onnx", "float32", note, classes, graph.port, look, graph.outputs, **about
     )
+    manifest.write(tmp_path)
+    with pytest.raises(UserError, match="export it without --raw"):  # a browser has a suppression
+        exported(tmp_path, tmp_path / "page")
     assert write_beside(manifest, tmp_path) == ["decode.py"]
     assert raw_boxes.__file__ is not None
     assert (tmp_path / "decode.py").read_bytes() == Path(raw_boxes.__file__).read_bytes()
