@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -66,6 +66,9 @@ class Task(Learner, ABC):
     # How whoever has only an exported model makes an answer of its outputs: a name of mobilevision.deploy.answers.
     answers: ClassVar[str] = "numbers"
 
+    # The same for a graph that stops before decoding (see :meth:`raw`); None: decoding always is in the graph.
+    raw_answers: ClassVar[str | None] = None
+
     def __init__(
         self,
         *,
@@ -87,6 +90,7 @@ class Task(Learner, ABC):
         self.schedule = scheduler
         self.mix = mix
         self.distiller = None
+        self.answered: Callable[[Batch], dict[str, Tensor]] | None = None
         self.decision = {}
         self.frozen = False
         self.hold_statistics = False
@@ -151,6 +155,15 @@ class Task(Learner, ABC):
         """What an answer needs beside outputs, classes and ``decision``, as plain values; kept in model.json."""
         return {}
 
+    def raw(self, outputs: Any) -> dict[str, Tensor]:
+        """What decoding starts from, named, for a graph of a target that cannot decode."""
+        raise NotImplementedError(f"{type(self).__name__} decodes in the graph")
+
+    def raw_facts(self, outputs: Any) -> dict[str, Any] | None:
+        """What whoever decodes :meth:`raw` has to know, as plain values; None where decoding stays in the graph."""
+        del outputs
+        return None
+
     def decide(self, metric: Any) -> dict[str, Any]:
         """What val chooses and predictions need, as plain values; it becomes ``decision`` after every look at val."""
         del metric
@@ -161,6 +174,15 @@ class Task(Learner, ABC):
     def predict(self, images: Tensor) -> dict[str, Tensor]:
         """Decoded predictions of pictures [B, C, H, W]."""
         return self.decode(self(images))
+
+    def measure_instead(self, answered: Callable[[Batch], dict[str, Tensor]]) -> None:
+        """Let val and test measure what another gives for a batch, such as an exported model; it has no loss.
+
+        Args:
+            answered: predictions as of :meth:`decode`, on the CPU, for a batch.
+        """
+        self.answered = answered
+        self.meter("val").has_loss = self.meter("test").has_loss = False
 
     def meter(self, stage: Stage) -> StageMeter:
         """What val, or test, has measured."""
@@ -201,6 +223,10 @@ class Task(Learner, ABC):
         self.meter("test").reset()
 
     def _evaluate(self, stage: Stage, batch: Batch) -> None:
+        if self.answered is not None:
+            found = {name: value.to(self.device) for name, value in self.answered(batch).items()}
+            self.meter(stage).update(None, found, batch["target"], samples=len(batch["index"]))
+            return
         outputs = self.outputs(batch)
         loss = torch.stack(list(self.loss(outputs, batch).values())).sum()
         self.meter(stage).update(loss, self.decode(outputs), batch["target"], samples=len(batch["index"]))

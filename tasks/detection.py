@@ -27,6 +27,7 @@ class Detection(Task):
     primary: ClassVar[str] = "map"
     emits: ClassVar[Emits | None] = "detections"
     answers: ClassVar[str] = "boxes"
+    raw_answers: ClassVar[str | None] = "raw_boxes"
 
     def outputs(self, batch: Batch) -> Any:
         """As in :class:`Task`; a two-stage head in training is told the boxes, to choose the regions it looks at."""
@@ -47,6 +48,14 @@ class Detection(Task):
         Highest scores first; where there are fewer than D, score 0 and label -1.
         """
         return cast(DetectionHead, self.head).decode(outputs)
+
+    def raw(self, outputs: Any) -> dict[str, Tensor]:
+        """``logits`` [B, A, O] and ``deltas`` [B, A, 4] of a one-stage head."""
+        return cast(DetectionHead, self.head).raw(outputs)
+
+    def raw_facts(self, outputs: Any) -> dict[str, Any] | None:
+        """Anchors and settings; None of a two-stage head, which suppresses boxes on the way."""
+        return cast(DetectionHead, self.head).raw_facts(outputs)
 
     def configure_metrics(self) -> TaskMetric:
         """As in :class:`Task`."""

@@ -72,7 +72,7 @@ class Artifact:
         return self.preprocessing.prepare(image)
 
     def outputs(self, images: NDArray[Any]) -> Prediction:
-        """What the graph gives for a batch.
+        """What the graph gives for a batch, finished where it leaves something to do.
 
         Args:
             images: as ``manifest.input`` says; uint8 is taken in any case.
@@ -88,7 +88,7 @@ class Artifact:
             raise UserError(
                 f"the model takes {port.dtype} [batch, {expected}], 0 to 255, not {images.dtype} {list(images.shape)}"
             )
-        return self.run(given)
+        return self.answer.finish(self.run(given))
 
     def raw(self, tensors: Sequence[Pixels]) -> list[Prediction]:
         """The prediction of each of some prepared pictures; places are those of the input."""

@@ -22,6 +22,9 @@ class Deployable(Protocol):
     def deploy(self, outputs: Any) -> dict[str, Tensor]:
         """Predictions, in operations whose shapes depend on nothing but the batch."""
 
+    def raw(self, outputs: Any) -> dict[str, Tensor]:
+        """What decoding starts from."""
+
 
 @final
 class Graph(nn.Module):
@@ -31,6 +34,7 @@ class Graph(nn.Module):
         task: an ``nn.Module``, in evaluation mode, that is :class:`Deployable`.
         shape: (channels, height, width) of the input.
         dtype: of the input; its values are 0 to 255 in any case.
+        raw: leave decoding out.
 
     Attributes:
         input: the input's name.
@@ -39,10 +43,12 @@ class Graph(nn.Module):
 
     input = "image"
 
-    def __init__(self, task: Any, *, shape: tuple[int, int, int], dtype: InputType = "uint8") -> None:
+    def __init__(
+        self, task: Any, *, shape: tuple[int, int, int], dtype: InputType = "uint8", raw: bool = False
+    ) -> None:
         super().__init__()
         # In channels_last, an average over places is traced with its strides, which later become a gather.
-        self.task = task.to(memory_format=torch.contiguous_format)
+        self.task, self.raw = task.to(memory_format=torch.contiguous_format), raw
         self.shape, self.dtype = shape, dtype
         with torch.inference_mode():
             outputs = self._named(self.example())
@@ -69,7 +75,8 @@ class Graph(nn.Module):
         return Port(self.input, self.dtype, (None, *self.shape))
 
     def _named(self, images: Tensor) -> Mapping[str, Tensor]:
-        found: Mapping[str, Tensor] = self.task.deploy(self.task(images))
+        outputs = self.task(images)
+        found: Mapping[str, Tensor] = self.task.raw(outputs) if self.raw else self.task.deploy(outputs)
         return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
@@ -65,6 +66,19 @@ class DetectionHead(Head, ABC):
             target: the boxes of the batch, while training: a two-stage head takes its second stage's regions among
                 them too. Others have no use for it.
         """
+
+    def raw(self, outputs: DetectorOutputs) -> dict[str, Tensor]:
+        """What :meth:`decode` starts from: ``logits`` [B, A, O] and ``deltas`` [B, A, 4]."""
+        return {"logits": outputs.final.logits, "deltas": outputs.final.deltas}
+
+    def raw_facts(self, outputs: DetectorOutputs) -> dict[str, Any] | None:
+        """What whoever decodes :meth:`raw` has to know (:mod:`mobilevision.deploy.raw_boxes`).
+
+        Returns:
+            Plain values; None of a head whose boxes do not start from the same anchors in every picture.
+        """
+        del outputs
+        return None
 
     def decode(self, outputs: DetectorOutputs) -> dict[str, Tensor]:
         """Detections, D of them for every picture, best first.

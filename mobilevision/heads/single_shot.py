@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from mobilevision.heads.detection import DetectionHead
 from mobilevision.ops.anchor_planning import Places
 from mobilevision.ops.anchors import Sizes, default_boxes
 from mobilevision.ops.candidates import Candidates, DetectorOutputs
-from mobilevision.ops.coding import SSD_WEIGHTS
+from mobilevision.ops.coding import LARGEST, SSD_WEIGHTS
 from mobilevision.spec import BackboneSpec, Features
 
 PRIOR = 0.01
@@ -123,6 +123,17 @@ class SingleShotHead(DetectionHead, ABC):
         references = self._references(maps).expand(logits.shape[0], -1, -1)
         valid = torch.ones((1, 1), dtype=torch.bool, device=logits.device).expand(references.shape[:2])
         return DetectorOutputs(Candidates(logits, deltas, references, valid, SSD_WEIGHTS))
+
+    def raw_facts(self, outputs: DetectorOutputs) -> dict[str, Any]:
+        """As in :class:`DetectionHead`; ``outputs`` are those of any picture."""
+        height, width = self.data_spec.resolution
+        anchors = outputs.final.references[0].cpu().numpy()
+        return {
+            "anchors": [[float(str(side)) for side in box] for box in anchors],  # the shortest that float32 reads back
+            **{"coding_weights": list(outputs.final.weights), "largest_log_scale": LARGEST, "clip": [width, height]},
+            **{"background": 0, "classes": len(self.data_spec.classes), "score_threshold": self.score_threshold},
+            **{"nms_iou": self.nms, "per_class": self.per_class, "detections": self.detections},
+        }
 
     def _references(self, maps: Sequence[Tensor]) -> Tensor:
         """The default boxes; others where a backbone rounds the sides of its maps down."""

@@ -17,12 +17,16 @@ class StageMeter(nn.Module):
 
     Args:
         metric: measures decoded predictions against targets.
+
+    Attributes:
+        has_loss: whether batches come with a loss.
     """
 
     def __init__(self, metric: TaskMetric) -> None:
         super().__init__()
         self.metric = metric
         self.loss = MeanMetric()
+        self.has_loss = True  # an exported model gives predictions only
         self.tables: dict[str, list[dict[str, Any]]] = {}
 
     def reset(self) -> None:
@@ -30,9 +34,10 @@ class StageMeter(nn.Module):
         self.metric.reset()
         self.loss.reset()
 
-    def update(self, loss: Tensor, prediction: Mapping[str, Tensor], target: Any, *, samples: int) -> None:
-        """Add a batch of so many samples."""
-        self.loss.update(loss, weight=samples)
+    def update(self, loss: Tensor | None, prediction: Mapping[str, Tensor], target: Any, *, samples: int) -> None:
+        """Add a batch of so many samples; without a loss where ``has_loss`` is false."""
+        if loss is not None:
+            self.loss.update(loss, weight=samples)
         self.metric.update(prediction, target)
 
     def tabulate(self) -> None:
@@ -41,8 +46,6 @@ class StageMeter(nn.Module):
             self.tables = self.metric.tables()
 
     def compute(self) -> dict[str, float]:
-        """``loss`` and every number of the metric, added up over all processes."""
-        return {
-            "loss": float(self.loss.compute()),
-            **{name: float(value) for name, value in self.metric.compute().items()},
-        }
+        """``loss``, where there is one, and every number of the metric, added up over all processes."""
+        loss = {"loss": float(self.loss.compute())} if self.has_loss else {}
+        return {**loss, **{name: float(value) for name, value in self.metric.compute().items()}}

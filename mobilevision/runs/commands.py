@@ -59,15 +59,20 @@ def train() -> None:
     """
 
 
-@app.command(short_help="Measure a run, or pretrained weights.")
+@app.command(short_help="Measure a run, an exported model or pretrained weights.")
 def evaluate(
     arguments: Annotated[
-        list[str], typer.Argument(metavar="RUN|OVERRIDE", help="A run folder, and changes such as data=folder.")
+        list[str],
+        typer.Argument(
+            metavar="RUN|EXPORT|OVERRIDE", help="A run or an exported model, and changes such as data=folder."
+        ),
     ],
 ) -> None:
-    """Measure a run, or pretrained weights without a run, on its own data or on other.
+    """Measure a run, an exported model, or pretrained weights without a run, on its own data or on other.
 
     Example: mobilevision evaluate RUN data=folder data.root=PICTURES split=test
+
+    Example: mobilevision evaluate EXPORT data=auto data.root=PICTURES split=test
 
     Example: mobilevision evaluate backbone.weights=timm data=imagenet data.root=ILSVRC
     """

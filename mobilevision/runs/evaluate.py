@@ -1,4 +1,4 @@
-"""Measure a run, or pretrained weights, on data: its own test split or any other."""
+"""Measure a run, an exported model or pretrained weights on data: a run's own test split or any other."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
+from mobilevision.deploy.manifest import is_artifact
 from mobilevision.errors import UserError
 from mobilevision.runs.evaluation_config import take_split
+from mobilevision.runs.exporting.measurable import check_measurable
 from mobilevision.runs.folder import RunFolder, write_json
 
 if TYPE_CHECKING:
@@ -23,18 +25,20 @@ if TYPE_CHECKING:
 
 
 def evaluate(target: str | Path | None, overrides: Sequence[str] = ()) -> dict[str, float]:
-    """Measure a trained run, or pretrained weights without a run.
+    """Measure a trained run, an exported model, or pretrained weights without a run.
 
     With a run: ``data=``, ``data.*``, ``trainer=`` and ``trainer.*`` may be changed, and ``split=test|val|train``
     chooses. Without changes to the data, the run's own split is measured again; other data must have classes that the
     run knows, by name, in any order. Without a run: the config composed of ``overrides``, whose ``backbone.weights``
-    bring their own classifier, on data of as many classes. Exact on any number of processes.
+    bring their own classifier, on data of as many classes. An exported model is measured as a run is, through its
+    runtime and from the files on, as its model.json says; ``data=`` has to be named, since it keeps no paths. Exact on
+    any number of processes.
 
-    The numbers are printed, and written with tables and charts to ``<run>/evaluations/<date_time>/`` (without a run,
-    ``outputs/evaluate/<date_time>/``); the training's own are not touched.
+    The numbers are printed, and written with tables and charts to ``<target>/evaluations/<date_time>/`` (without a
+    target, ``outputs/evaluate/<date_time>/``); the training's own are not touched.
 
     Args:
-        target: a run folder, or None for pretrained weights.
+        target: a run folder, that of an exported model, or None for pretrained weights.
         overrides: as on the command line.
 
     Returns:
@@ -43,16 +47,17 @@ def evaluate(target: str | Path | None, overrides: Sequence[str] = ()) -> dict[s
     Raises:
         UserError: for all that the user can mend.
     """
+    split, changes = take_split(overrides)
+    if target is not None and is_artifact(target):
+        check_measurable(target, changes)
     from mobilevision.data.skipped import SkipLog
-    from mobilevision.runs.evaluation_subject import of_run, of_weights
     from mobilevision.runs.processes import shared_folder
     from mobilevision.runs.recording import quiet
 
-    split, changes = take_split(overrides)
     folder = RunFolder(shared_folder(lambda: _new_folder(target)))
     skip = SkipLog(folder.skipped)
     with quiet(), _gone_if_empty(folder):
-        subject = of_weights(changes, split, skip) if target is None else of_run(target, changes, split, skip)
+        subject = _subject(target, changes, split, skip)
         trainer = _trainer(subject.cfg)
         if trainer.is_global_zero:
             _announce(subject, target)
@@ -60,6 +65,18 @@ def evaluate(target: str | Path | None, overrides: Sequence[str] = ()) -> dict[s
     if trainer.is_global_zero:
         _keep(subject, folder, target, metrics)
     return metrics
+
+
+def _subject(target: str | Path | None, changes: Sequence[str], split: str | None, skip: SkipLog) -> Subject:
+    from mobilevision.runs.evaluation_subject import of_run, of_weights
+
+    if target is None:
+        return of_weights(changes, split, skip)
+    if is_artifact(target):
+        from mobilevision.runs.evaluation_artifact import of_artifact
+
+        return of_artifact(target, changes, split, skip)
+    return of_run(target, changes, split, skip)
 
 
 @contextmanager
@@ -70,6 +87,7 @@ def _gone_if_empty(folder: RunFolder) -> Iterator[None]:
     except BaseException:
         with suppress(OSError):
             folder.path.rmdir()
+            folder.path.parent.rmdir()
         raise
 
 
@@ -77,7 +95,7 @@ def _new_folder(target: str | Path | None) -> Path:
     if target is None:
         return RunFolder.create("evaluate", None).path
     name = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    base = RunFolder.existing(target).path / "evaluations"
+    base = (Path(target) if is_artifact(target) else RunFolder.existing(target).path) / "evaluations"
     for count in range(1000):
         path = base / (name if count == 0 else f"{name}_{count}")
         try:

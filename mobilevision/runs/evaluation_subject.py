@@ -20,6 +20,7 @@ from mobilevision.runs.restore import load_run
 from mobilevision.spec import DataSpec
 
 if TYPE_CHECKING:
+    from mobilevision.backbones import Backbone
     from mobilevision.data import Records
 
 
@@ -68,27 +69,48 @@ def of_weights(changes: Sequence[str], split: str | None, skip: SkipLog) -> Subj
     Raises:
         UserError: no weights, weights without a classifier, or data of another number of classes.
     """
+    cfg = config_of_weights(changes)
+    backbone, data = build_backbone(cfg), build_data(cfg)
+    samples = new_samples(data, split, skip if data.on_error == "skip" else None)
+    task = task_of_weights(cfg, backbone, samples.classes)
+    return Subject(task, task.data_spec, samples, samples.records, cfg)
+
+
+def config_of_weights(changes: Sequence[str]) -> DictConfig:
+    """The config of a model that consists of pretrained weights.
+
+    Raises:
+        UserError: no weights are named.
+    """
     cfg = compose(changes)
     load_for(cfg)
     if cfg.backbone.get("weights") is None:
-        raise UserError("nothing to evaluate: name a run folder, or pretrained weights with backbone.weights=...")
-    backbone, data = build_backbone(cfg), build_data(cfg)
-    samples = new_samples(data, split, skip if data.on_error == "skip" else None)
+        raise UserError("nothing to take: name a run folder, or pretrained weights with backbone.weights=...")
+    return cfg
+
+
+def task_of_weights(cfg: DictConfig, backbone: Backbone, classes: tuple[str, ...]) -> Any:
+    """A task that needs no training: with the weights' own classifier, or without a layer to be learnt.
+
+    Raises:
+        UserError: no classifier, or one of another number of classes.
+    """
     side = _resolution(cfg.data.resolution) or (backbone.preset.side, backbone.preset.side)
-    spec = DataSpec(cfg.task.kind, samples.classes, cfg.data.channels, side)
-    task = build_task(cfg, spec, backbone)
+    task = build_task(cfg, DataSpec(cfg.task.kind, classes, cfg.data.channels, side), backbone)
     if not any(True for _ in task.head.parameters()):  # nothing to be learnt: features are compared as they are
-        return Subject(task, spec, samples, samples.records, cfg)
-    if backbone.classifier is None:
+        return task
+    if cfg.task.kind == "identity":
         raise UserError(
-            f"backbone.weights={cfg.backbone.weights} bring no classifier: train one, then evaluate the run"
+            "the head has layers that no weights bring: head.dimensions=null head.norm=false takes features as they are"
         )
+    if backbone.classifier is None:
+        raise UserError(f"backbone.weights={cfg.backbone.weights} bring no classifier: train one, then take the run")
     if not task.head.load_classifier(*backbone.classifier):
         raise UserError(
             f"backbone.weights={cfg.backbone.weights} know {len(backbone.classifier.bias)} classes, the data has "
-            f"{len(samples.classes)}: choose data of the same classes, or train a head and evaluate the run"
+            f"{len(classes)}: choose data of the same classes, or train a head and take the run"
         )
-    return Subject(task, spec, samples, samples.records, cfg)
+    return task
 
 
 def _resolution(value: Any) -> tuple[int, int] | None:

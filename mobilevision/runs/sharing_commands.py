@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from enum import Enum
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from mobilevision.errors import UserError
 
 
 class Input(str, Enum):  # noqa: UP042 - typer's choices
@@ -24,12 +27,16 @@ class Quantize(str, Enum):  # noqa: UP042 - typer's choices
 
 def add_to(app: typer.Typer) -> None:
     """Make them subcommands."""
-    app.command(short_help="A run's model as a file that anyone can use, compared with its checkpoint.")(export)
+    app.command(short_help="A model as a file that anyone can use, compared with its checkpoint.")(export)
+    app.command(short_help="An exported model onto the Hugging Face hub.")(push)
     app.command(short_help="A page that runs a model in the browser, also on a phone.")(demo)
 
 
 def export(
-    run: Annotated[str, typer.Argument(help="The run folder.")],
+    arguments: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN|OVERRIDE", help="The run folder; or weights as backbone.weights=..., and data."),
+    ],
     format: Annotated[str, typer.Option(help="What the file is: onnx.")] = "onnx",
     quantize: Annotated[Quantize | None, typer.Option(help="Smaller numbers: a quarter or half of the file.")] = None,
     keep_float: Annotated[str, typer.Option(help="Layers that int8 leaves alone, separated by commas.")] = "",
@@ -48,6 +55,11 @@ def export(
         float | None,
         typer.Option(min=0, help="Fall of the metric that is refused, if no chance: 0.005; int8 0.015."),
     ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Leave a one-stage detector's decoding outside, with decode.py beside it.")
+    ] = False,
+    license: Annotated[str | None, typer.Option(help="For the card, such as apache-2.0.")] = None,
+    latency: Annotated[bool, typer.Option(help="Take the time of a picture here, for the card.")] = True,
 ) -> None:
     """Export a run's best model, and let file and checkpoint look at the same test pictures: both metrics, agreement.
 
@@ -58,11 +70,13 @@ def export(
     Example: mobilevision export RUN --quantize int8
 
     Example: mobilevision export RUN --input float --gate-samples 500
+
+    Example: mobilevision export backbone.weights=timm data=imagenet data.root=ILSVRC --out imagenet
     """
     from mobilevision.runs.exporting.command import export as work
 
     work(
-        run,
+        _run_or_overrides(arguments),
         format=format,
         quantize=None if quantize is None else quantize.value,
         keep_float=[name.strip() for name in keep_float.split(",") if name.strip()],
@@ -72,7 +86,41 @@ def export(
         input=input.value,
         gate_samples=gate_samples,
         max_drop=max_drop,
+        license=license,
+        raw=raw,
+        latency=latency,
     )
+
+
+def _run_or_overrides(arguments: list[str]) -> str | list[str]:
+    """The one folder of a run, or overrides that name weights.
+
+    Raises:
+        UserError: a run, and more than that.
+    """
+    first = arguments[0]
+    if "=" in first and not Path(first).is_dir():
+        return arguments
+    if len(arguments) > 1:
+        raise UserError(f"{arguments[1]}: a run is exported as it is; only weights without a run take overrides")
+    return first
+
+
+def push(
+    folder: Annotated[str, typer.Argument(metavar="EXPORT", help="The folder of an exported model.")],
+    repo: Annotated[str, typer.Option(metavar="USER/NAME", help="The repository; made where it is missing.")],
+    private: Annotated[bool, typer.Option("--private", help="Let nobody else see one that is made.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would go.")] = False,
+) -> None:
+    """Put an exported model onto the Hugging Face hub: the model, model.json and the card, nothing else.
+
+    It takes a login (`hf auth login`, or HF_TOKEN). A model that the gate refused is not pushed.
+
+    Example: mobilevision push cats --repo me/cats --dry-run
+    """
+    from mobilevision.runs.exporting.push import push as work
+
+    work(folder, repo, private=private, dry_run=dry_run)
 
 
 def demo(

@@ -9,13 +9,14 @@ from mobilevision.deploy.answers.classes import Classes
 from mobilevision.deploy.answers.embedding import Embedding
 from mobilevision.deploy.answers.numbers import Numbers
 from mobilevision.deploy.answers.places import Places
+from mobilevision.deploy.answers.raw_boxes import RawBoxes
 from mobilevision.deploy.manifest import Manifest
 from mobilevision.errors import UserError
 
 __all__ = ["ANSWERS", "Agreed", "Answer", "find_answer"]
 
 ANSWERS: dict[str, type[Answer]] = {
-    each.name: each for each in (Classes, Attributes, Embedding, Places, Boxes, Numbers)
+    each.name: each for each in (Classes, Attributes, Embedding, Places, Boxes, RawBoxes, Numbers)
 }
 """By name, as tasks and model.json know them."""
 

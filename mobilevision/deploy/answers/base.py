@@ -35,6 +35,7 @@ class Answer(ABC):
         name: as model.json has it.
         outputs: those that the graph must have, and whether each has a number a class.
         agreement: what :meth:`agree` counts, in words.
+        beside: files that whoever runs the graph without us needs beside it, and the module that each is a copy of.
 
     Raises:
         UserError: an output is missing, or is not as long as the list of classes.
@@ -43,6 +44,7 @@ class Answer(ABC):
     name: ClassVar[str]
     outputs: ClassVar[Mapping[str, bool]] = {}
     agreement: str
+    beside: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, manifest: Manifest, where: str) -> None:
         self.manifest, self.classes = manifest, manifest.classes
@@ -65,6 +67,10 @@ class Answer(ABC):
     @abstractmethod
     def agree(self, mine: Prediction, other: Prediction) -> Agreed:
         """How far another model's prediction for the same input says the same."""
+
+    def finish(self, outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Predictions of a batch from what the graph gives: the same, but where it leaves something to do."""
+        return dict(outputs)
 
     def locate(self, prediction: Prediction, mapping: Affine) -> Prediction:
         """The prediction with all places moved from the input's pixels by ``mapping``."""

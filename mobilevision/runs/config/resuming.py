@@ -18,6 +18,7 @@ from mobilevision.runs.config.keys import check_claims, free_node
 from mobilevision.runs.config.layout import Claim, Layout, file_of
 from mobilevision.runs.config.names import did_you_mean
 from mobilevision.runs.config.targets import check_targets
+from mobilevision.runs.folder import RunFolder
 from mobilevision.runs.search_path import Source, sources
 
 TRAINER = ("max_epochs", "max_steps", "max_time", "accelerator", "devices", "num_nodes", "strategy")
@@ -56,9 +57,7 @@ def load_config(run_folder: str | Path) -> DictConfig:
     Raises:
         UserError: if it cannot be read or wants to build what it must not.
     """
-    path = Path(run_folder) / "config.yaml"
-    if not path.is_file():
-        raise UserError(f"{run_folder} is not a run folder: it has no config.yaml")
+    path = RunFolder.existing(run_folder).config
     try:
         cfg = OmegaConf.load(path)
     except yaml.YAMLError as error:

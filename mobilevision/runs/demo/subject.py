@@ -45,6 +45,8 @@ def _checked(path: Path) -> Path:
             f"{path}: a model of the format {manifest.format}; browsers run ONNX:"
             f" mobilevision export RUN --format {_FORMAT} --out FOLDER makes one"
         )
+    if manifest.answer == "raw_boxes":
+        raise UserError(f"{path}: exported with --raw, and the page draws finished boxes: export it without --raw")
     manifest.file.check(path)
     return path
 

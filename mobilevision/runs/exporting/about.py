@@ -2,37 +2,69 @@
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
-
-from mobilevision.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from mobilevision.runs.exporting.subject import Subject
+
+_FOLDERS = re.compile(r"(?<![\w.~])(?:~|[A-Za-z]:)?[/\\](?:[^\s'\",=\[\]]*[/\\])?")
 _TOOLS = ("onnx", "onnxscript", "onnxruntime")
 
 
-def about(task: Any, folder: RunFolder) -> dict[str, Any]:
+def about(subject: Subject) -> dict[str, Any]:
     """Plain values; ``task`` is the task's name."""
     from mobilevision.runs.build import measure
-    from mobilevision.runs.info import command_line, read_info, versions
-    from mobilevision.runs.restore import load_config
+    from mobilevision.runs.info import command_line, versions
 
-    cfg, info, cost = load_config(folder), read_info(folder), measure(task)
-    preset = task.backbone.preset
+    task, cfg, info = subject.task, subject.cfg, subject.info
+    preset, cost = task.backbone.preset, measure(task)
     return {
         "task": str(cfg.task.name),
+        "from": "weights" if subject.home is None else "run",
         "kind": task.kind,
+        "settings": _settings(cfg),
+        "groups": list(task.data_spec.groups),
         "backbone": task.backbone.name,
         "head": type(task.head).__name__,
         "normalisation_in_graph": {"mean": list(preset.mean), "std": list(preset.std), "of": "pixels / 255"},
-        "data": {"name": _data_name(cfg), "samples": info.get("samples", {})},
+        "weights": _weights(subject),
+        "data": _data(subject),
         "cost": {"parameters": cost.parameters, "mult_adds": cost.mult_adds},
-        "trained_by": info.get("command"),
-        "command": command_line(),
+        "trained_by": without_folders(str(info.get("command") or "")),
+        "command": without_folders(command_line()),
         "versions": {**versions(), **_tools()},
     }
+
+
+def _settings(cfg: DictConfig) -> dict[str, Any]:
+    """What the task was told besides its parts: an evaluation of the file needs it again."""
+    from omegaconf import OmegaConf
+
+    node = OmegaConf.to_container(cfg.task, resolve=True)
+    assert isinstance(node, dict)
+    return {str(key): value for key, value in node.items() if key not in ("_target_", "name", "kind")}
+
+
+def _weights(subject: Subject) -> str | None:
+    """The last part of the weights' name: what was exported without a run, or what the run started from."""
+    weights = subject.cfg.backbone.get("weights")
+    return None if weights is None else str(weights).rstrip("/").rpartition("/")[2]
+
+
+def _data(subject: Subject) -> dict[str, Any] | None:
+    """What a run learnt from; of weights, what they were compared on, if on anything."""
+    if subject.home is None:
+        return {"name": _data_name(subject.cfg), "samples": {}} if subject.source is not None else None
+    return {"name": _data_name(subject.cfg), "samples": subject.info.get("samples", {})}
+
+
+def without_folders(command: str) -> str:
+    """A command of whose absolute paths only the last part is left: the rest is nobody else's business."""
+    return _FOLDERS.sub(".../", command)
 
 
 def _data_name(cfg: DictConfig) -> str:

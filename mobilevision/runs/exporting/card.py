@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from mobilevision.deploy.manifest import Manifest
+from mobilevision.runs.exporting.card_header import header
+from mobilevision.runs.exporting.card_words import intended, limited
 
 _SHOWN = 20
 
@@ -14,31 +16,49 @@ def card(manifest: Manifest) -> str:
     """The model card, in Markdown."""
     about = manifest.about
     parts = [
+        header(manifest),
         f"# {about['backbone']}, {manifest.task}",
-        f"Exported by mobilevision {about['versions'].get('mobilevision', '')} on {about['made']}, from a trained run."
-        " `model.json` holds all that is said here, for programs.",
+        f"{intended(manifest.answer)} {_origin(manifest)} `model.json` holds all that is said here, for programs.",
         _knows(manifest),
         _gate(about.get("gate")),
         _input(manifest),
         _outputs(manifest),
+        _decision(manifest),
         _cost(manifest),
         _use(manifest),
-        _limits(manifest),
+        f"## Limits\n\n{limited(manifest.answer)}",
         _made(about),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def _origin(manifest: Manifest) -> str:
+    about = manifest.about
+    made = f"Exported by mobilevision {about['versions'].get('mobilevision', '')} on {about['made']}, in"
+    if about["from"] == "weights":
+        return f"{made} {manifest.precision}, from the pretrained weights `{_plain(about['weights'])}` as they are."
+    start = f" that started from `{_plain(about['weights'])}`" if about.get("weights") else ""
+    return f"{made} {manifest.precision}, from a training{start}."
+
+
 def _knows(manifest: Manifest) -> str:
-    data = manifest.about.get("data") or {}
-    lines = ["## Data", f"Trained on {data.get('name', 'data that the run does not name')}."]
+    data, learnt = manifest.about.get("data") or {}, manifest.about["from"] == "run"
+    name = _plain(data.get("name", "data that nobody named"))
+    lines = ["## Data"]
+    if learnt:
+        lines.append(f"Trained on {name}.")
+    elif data:
+        lines.append(f"Class names and the comparison are of {name}; what the weights learnt from, they do not say.")
+    else:
+        lines.append("What the weights learnt from, they do not say.")
     samples = data.get("samples") or {}
     if samples:
         lines.append("Pictures: " + ", ".join(f"{count:,} {name}" for name, count in samples.items()) + ".")
     if manifest.classes and manifest.answer not in ("embedding", "places"):
         more = f" and {len(manifest.classes) - _SHOWN} more" if len(manifest.classes) > _SHOWN else ""
         names = ", ".join(f"`{_plain(name)}`" for name in manifest.classes[:_SHOWN])
-        lines.append(f"{len(manifest.classes)} classes: {names}{more}.")
+        counted = "1 class" if len(manifest.classes) == 1 else f"{len(manifest.classes)} classes"
+        lines.append(f"{counted}: {names}{more}.")
     return "\n\n".join(lines)
 
 
@@ -59,6 +79,13 @@ def _gate(gate: Mapping[str, Any] | None) -> str:
     if gate["worst_classes"]:
         worst = ", ".join(f"`{_plain(row['class'])}` {row['drop']:+.4f}" for row in gate["worst_classes"])
         lines.append(f"Classes that fall most: {worst}.")
+    if classes := gate.get("classes"):
+        table = [f"| class | {classes[0]['metric']} of checkpoint | of this file |", "|---|---|---|"]
+        for row in classes[:_SHOWN]:
+            table.append(f"| `{_plain(row['class'])}` | {_number(row['checkpoint'])} | {_number(row['artifact'])} |")
+        lines.append("\n".join(table))
+        if len(classes) > _SHOWN:
+            lines.append(f"And {len(classes) - _SHOWN} more, in `model.json`.")
     return "\n\n".join(lines)
 
 
@@ -82,18 +109,55 @@ def _outputs(manifest: Manifest) -> str:
     for port in manifest.outputs:
         shape = ", ".join("batch" if side is None else str(side) for side in port.shape)
         rows.append(f"- `{port.name}`: {port.dtype} [{shape}]")
+    if manifest.answer == "raw_boxes":
+        rows += ["", "Boxes are left to whoever runs the graph: `decode.py` makes them with NumPy and `facts`."]
     return "\n".join(rows)
 
 
+def _decision(manifest: Manifest) -> str:
+    """What val chose, a row a class where there is a number for each."""
+    chosen, classes = manifest.decision, manifest.classes
+    columns = {name: value for name, value in chosen.items() if isinstance(value, list) and len(value) == len(classes)}
+    lines = ["## Decision", "Chosen on val, so that whoever uses the model decides as its task does."]
+    lines += [f"{name}: {_number(value)}." for name, value in chosen.items() if isinstance(value, int | float)]
+    if columns:
+        rows = [f"| class | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+        for place, name in enumerate(classes[:_SHOWN]):
+            cells = [_number(values[place]) for values in columns.values()]
+            rows.append(f"| `{_plain(name)}` | {' | '.join(cells)} |")
+        lines.append("\n".join(rows))
+        if "temperatures" in columns:
+            lines.append("Temperatures are in the graph already.")
+        if len(classes) > _SHOWN:
+            lines.append(f"And {len(classes) - _SHOWN} more, in `model.json`.")
+    return "\n\n".join(lines) if len(lines) > 2 else ""
+
+
 def _cost(manifest: Manifest) -> str:
-    cost = manifest.about["cost"]
-    return (
+    cost, time = manifest.about["cost"], manifest.about.get("latency")
+    lines = [
         f"## Cost\n\n{cost['parameters']:,} parameters, {cost['mult_adds']:,} mult-adds a picture,"
-        f" {manifest.file.size / 1e6:.2f} MB."
-    )
+        f" {manifest.file.size / 1e6:.2f} MB in {manifest.precision}."
+    ]
+    if smaller := manifest.about.get("quantised"):
+        epochs = smaller.get("finetune_epochs")
+        kept = ", ".join(f"`{_plain(name)}`" for name in smaller.get("float_layers") or ())
+        lines.append(
+            f"Ranges of int8 come from {smaller['calibration_pictures']:,} pictures of training."
+            + (f" Left in float32: {kept}." if kept else "")
+            + (f" Trained on for {epochs} epochs with the rounding felt." if epochs else "")
+        )
+    if time:
+        first, third = time["quartiles"]
+        lines.append(
+            f"One picture takes {time['milliseconds']:.2f} ms (median of {time['runs']}; half lie between {first:.2f}"
+            f" and {third:.2f}) on one thread of {_plain(time['processor'])}, through {manifest.format}."
+        )
+    return "\n\n".join(lines)
 
 
 def _use(manifest: Manifest) -> str:
+    decoding = ", `decode.py`" if manifest.answer == "raw_boxes" else ""
     return f"""## Use
 
 ```bash
@@ -106,13 +170,7 @@ import mobilevision
 print(mobilevision.load("FOLDER").predict("picture.jpg"))
 ```
 
-Without mobilevision, `{manifest.file.name}` and `model.json` are enough."""
-
-
-def _limits(manifest: Manifest) -> str:
-    answer = "says one of its classes of any picture, also of one that shows none of them"
-    known = answer if manifest.answer == "classes" else "was judged on pictures like those of its training only"
-    return f"## Limits\n\nThe model {known}. It may do worse on other pictures, cameras or people: measure first."
+Without mobilevision, `{manifest.file.name}`{decoding} and `model.json` are enough."""
 
 
 def _made(about: Mapping[str, Any]) -> str:

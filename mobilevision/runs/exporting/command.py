@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mobilevision.deploy.graph import InputType
     from mobilevision.deploy.precision import Precision
     from mobilevision.runs.exporting.gate import Verdict
-    from mobilevision.runs.folder import RunFolder
+    from mobilevision.runs.exporting.subject import Subject
 
 MAX_DROP = {"float32": 0.005, "float16": 0.005, "int8": 0.015}
 """How far the primary metric may fall by default, for each precision."""
@@ -30,7 +30,7 @@ _BLAMED = 8  # layers that are told
 
 
 def export(
-    run: str | Path,
+    run: str | Path | Sequence[str],
     *,
     format: str = "onnx",
     quantize: Literal["int8", "float16"] | None = None,
@@ -41,23 +41,32 @@ def export(
     input: Literal["uint8", "float"] = "uint8",
     gate_samples: int | None = None,
     max_drop: float | None = None,
+    raw: bool = False,
+    latency: bool = True,
+    license: str | None = None,
 ) -> Artifact:
-    """Export a run's best model, and compare it with its checkpoint on the run's own test pictures.
+    """Export a run's best model, or pretrained weights, and compare file and checkpoint on the same test pictures.
 
     The folder gets the model's file, ``model.json`` and ``README.md``. Where the gate refuses the model, it is called
     ``OUT.failed``, so that nothing takes it for a good one.
 
     Args:
-        run: the run folder.
+        run: the run folder, whose own test pictures are looked at; or overrides that name weights and perhaps data,
+            ``["backbone.weights=timm", "data=imagenet", "data.root=ILSVRC"]``. Without data nothing is compared.
         format: a name of :data:`mobilevision.deploy.formats.FORMATS`.
         quantize: None for float32; ``int8``, whose ranges come from training pictures; or ``float16``.
         keep_float: layers that stay in float32 under ``int8``, such as ``head.classifiers.0``.
         calibration_samples: training pictures that ``int8`` takes its ranges from, at equal distances.
         finetune_epochs: go on training for so long before ``int8``, with the rounding felt; the run stays as it is.
-        out: the folder; None is ``exports/<format>[-<quantize>]`` in the run folder. An earlier export is replaced.
+        out: the folder; None is ``exports/<format>[-<quantize>][-raw]`` in the run folder. An earlier export is
+            replaced.
         input: type of the pixels that go in; 0 to 255 in either case.
         gate_samples: pictures that the gate looks at, at equal distances; None takes all, 0 leaves the gate out.
         max_drop: how far the task's primary metric may fall, where that is no chance; None is 0.005, of int8 0.015.
+        raw: leave decoding outside, for targets without non-maximum suppression: a one-stage detector's ``logits`` and
+            ``deltas``, and ``decode.py`` beside them.
+        latency: take the time of a picture on this machine, for the card.
+        license: under which it may be used, as hubs call it, such as ``apache-2.0``; None is not known.
 
     Returns:
         The exported model.
@@ -69,6 +78,8 @@ def export(
     from mobilevision.deploy.graph import Graph
     from mobilevision.deploy.precision import Precision
     from mobilevision.deploy.simulated_int8 import layer_names
+    from mobilevision.runs.exporting.latency import with_latency
+    from mobilevision.runs.exporting.raw import decoding_left
     from mobilevision.runs.exporting.subject import calibration_of, subject_of
 
     form, name = find_format(format), quantize or "float32"
@@ -76,9 +87,10 @@ def export(
     if name != "int8" and (keep_float or finetune_epochs):
         raise UserError("--keep-float and --finetune-epochs are about int8: add --quantize int8, or leave them out")
     subject = subject_of(run, gated=gate_samples != 0)
-    place = form.name if quantize is None else f"{form.name}-{quantize}"
-    target = Path(out) if out is not None else subject.folder.path / "exports" / place
+    place = "-".join([form.name, *([quantize] if quantize else []), *(["raw"] if raw else [])])
+    target = _target(out, subject, place)
     _check_free(target)
+    left = decoding_left(subject.task) if raw else None
     seen = calibration_of(run, calibration_samples) if name == "int8" else None
     precision = Precision(name, seen, tuple(keep_float))
     precision.check(layer_names(subject.task))
@@ -88,14 +100,21 @@ def export(
     if finetune_epochs:
         from mobilevision.runs.exporting.finetuning import finetune
 
+        if not isinstance(run, str | Path):
+            raise UserError("--finetune-epochs: weights without a run have no recipe to train on with; leave it out")
         source = finetune(run, epochs=finetune_epochs, precision=precision)
         source.decision = task.decision
     dtype: InputType = "uint8" if input == "uint8" else "float32"
     with _workplace(target) as work:
-        graph = Graph(source, shape=(spec.channels, *spec.resolution), dtype=dtype)
+        graph = Graph(source, shape=(spec.channels, *spec.resolution), dtype=dtype, raw=raw)
         form.write(graph, work / form.file, precision)
-        manifest = _manifest(graph, form, precision, subject.folder, work, finetune_epochs)
+        manifest = _manifest(graph, form, precision, subject, work, finetune_epochs)
+        manifest = replace(manifest, about={**manifest.about, "license": license})
+        if left is not None:
+            manifest = replace(manifest, answer=left.answer, facts=left.facts)
         manifest.write(work)
+        if latency:
+            manifest = with_latency(manifest, work)
         artifact, verdict = Artifact(work), None
         if subject.source is not None:
             from mobilevision.runs.exporting.gate import gate
@@ -111,6 +130,7 @@ def export(
 def _finish(manifest: Manifest, verdict: Verdict | None, work: Path, target: Path) -> Artifact:
     from mobilevision.deploy.artifact import Artifact
     from mobilevision.runs.exporting.card import card
+    from mobilevision.runs.exporting.raw import write_beside
     from mobilevision.runs.exporting.saying import refused, say
 
     judged = replace(manifest, about={**manifest.about, "gate": None if verdict is None else verdict.facts})
@@ -119,7 +139,8 @@ def _finish(manifest: Manifest, verdict: Verdict | None, work: Path, target: Pat
     failed = verdict is not None and bool(verdict.failures)
     place = target.with_name(f"{target.name}.failed") if failed else target
     place.mkdir(parents=True, exist_ok=True)
-    for name in (judged.file.name, CARD, NAME):  # the description last: a folder without it is no artifact
+    more = write_beside(judged, work)
+    for name in (judged.file.name, *more, CARD, NAME):  # the description last: a folder without it is no artifact
         os.replace(work / name, place / name)
     say(judged, place)
     if verdict is not None and failed:
@@ -127,8 +148,16 @@ def _finish(manifest: Manifest, verdict: Verdict | None, work: Path, target: Pat
     return Artifact(place)
 
 
+def _target(out: str | Path | None, subject: Subject, place: str) -> Path:
+    if out is not None:
+        return Path(out)
+    if subject.home is None:
+        raise UserError("--out: weights have no run folder to lie in; name a folder for the model")
+    return subject.home / "exports" / place
+
+
 def _manifest(
-    graph: Any, form: Format, precision: Precision, folder: RunFolder, work: Path, finetune_epochs: int
+    graph: Any, form: Format, precision: Precision, subject: Subject, work: Path, finetune_epochs: int
 ) -> Manifest:
     from mobilevision.deploy.preprocessing import Preprocessing
     from mobilevision.runs.exporting.about import about
@@ -136,7 +165,7 @@ def _manifest(
     task = graph.task
     spec, crop = task.data_spec, task.backbone.preset.crop
     height, width = spec.resolution
-    found = about(task, folder)
+    found = about(subject)
     return Manifest(
         task=found.pop("task"),
         answer=task.answers,

@@ -1,0 +1,112 @@
+"""An exported model as a subject of evaluation: its task measures, the runtime of its format answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+import torch
+from torch import Tensor, nn
+
+from mobilevision.backbones.presets import Preset
+from mobilevision.data.skipped import SkipLog
+from mobilevision.deploy.artifact import Artifact
+from mobilevision.errors import UserError
+from mobilevision.runs.build import build_data, instantiate
+from mobilevision.runs.compose import compose
+from mobilevision.runs.evaluation_config import changed_config
+from mobilevision.runs.evaluation_data import in_order_of, new_samples
+from mobilevision.runs.evaluation_subject import Subject
+from mobilevision.runs.exporting.measurable import check_measurable
+from mobilevision.runs.exporting.pinned import pinned
+from mobilevision.runs.plugins import load_for
+from mobilevision.spec import DataSpec
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from mobilevision.deploy.manifest import Manifest
+
+
+@final
+class Outside(nn.Module):
+    """Stands where a task has its layers, for a model that runs elsewhere.
+
+    Args:
+        name: of the backbone that is in the file.
+        crop: share of the shorter side that the model looks at.
+    """
+
+    report = None
+
+    def __init__(self, name: str, crop: float) -> None:
+        super().__init__()
+        self.name, self.preset = name, Preset(crop=crop)
+
+
+def of_artifact(folder: str | Path, changes: Sequence[str], split: str | None, skip: SkipLog) -> Subject:
+    """An exported model on data that the overrides name; arguments as in :func:`of_run`.
+
+    Raises:
+        UserError: no data is named, the task is not installed, or the data does not fit.
+    """
+    check_measurable(folder, changes)
+    artifact = Artifact(folder)
+    cfg, _ = changed_config(_config_of(artifact.manifest, str(folder)), changes, channels=artifact.channels)
+    load_for(cfg)
+    data = build_data(cfg)
+    samples = new_samples(data, split, skip if data.on_error == "skip" else None)
+    spec = _spec_of(artifact.manifest, str(cfg.task.kind))
+    records = in_order_of(samples, spec.classes, spec.cells)
+    if spec.kind == "identity":  # it tells apart whom it never saw, so names are those of the data
+        spec = replace(spec, classes=samples.classes)
+    task = measuring_task(artifact.manifest, cfg, spec)
+
+    def answered(batch: dict[str, Any]) -> dict[str, Tensor]:
+        pixels = pinned(artifact, records, batch["index"].tolist())
+        return {name: torch.from_numpy(value) for name, value in artifact.outputs(pixels).items()}
+
+    task.measure_instead(answered)
+    form = f"measured through {artifact.manifest.format}, {artifact.manifest.precision}; a file has no loss"
+    return Subject(task, spec, replace(samples, notes=(*samples.notes, form)), records, cfg)
+
+
+def measuring_task(manifest: Manifest, cfg: DictConfig, spec: DataSpec) -> Any:
+    """The task that the model was trained for, without its layers: metrics, tables and charts are there."""
+    outside = Outside(str(manifest.about.get("backbone")), manifest.preprocessing.crop)
+    parts = {"backbone": outside, "head": outside, "loss": nn.Identity(), "optimizer": None, "scheduler": None}
+    task = instantiate(cfg.task, drop=("kind", "name"), data=spec, **parts)
+    task.decision = manifest.decision
+    return task.eval()
+
+
+def _config_of(manifest: Manifest, folder: str) -> DictConfig:
+    """The config of the model's task, with the task's own settings as they were."""
+    try:
+        cfg = compose([f"task={manifest.task}"])
+    except UserError as error:
+        raise UserError(
+            f"{folder}: its task {manifest.task} is not installed here, so nobody knows its metrics: install the"
+            f" plugin that has it ({str(error).splitlines()[0]})"
+        ) from error
+    settings = manifest.about.get("settings")
+    for name, value in settings.items() if isinstance(settings, dict) else ():
+        plain = value is None or isinstance(value, str | int | float)
+        if plain and name in cfg.task and name not in ("_target_", "name", "kind"):
+            cfg.task[name] = value
+    return cfg
+
+
+def _spec_of(manifest: Manifest, kind: str) -> DataSpec:
+    look, groups = manifest.preprocessing, manifest.about.get("groups") or ()
+    return DataSpec(
+        kind=kind,
+        classes=manifest.classes,
+        channels=look.channels,
+        resolution=(look.height, look.width),
+        fit=look.fit,
+        groups=tuple(map(str, groups)),
+        cells=manifest.facts.get("cells"),
+    )

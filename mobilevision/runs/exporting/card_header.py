@@ -1,0 +1,54 @@
+"""What stands in front of a model card for programs: YAML as model hubs read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mobilevision.deploy.manifest import Manifest
+
+PIPELINES = {
+    "classes": "image-classification",
+    "attributes": "image-classification",
+    "places": "image-classification",
+    "embedding": "image-feature-extraction",
+    "boxes": "object-detection",
+    "raw_boxes": "object-detection",
+}
+"""What hubs call each kind of answer."""
+
+
+def header(manifest: Manifest) -> str:
+    """The front matter, its two lines of dashes included."""
+    import yaml
+
+    about = manifest.about
+    tags = ["mobilevision", manifest.task, manifest.format, manifest.precision, *_family(str(about["backbone"]))]
+    found: dict[str, Any] = {"license": about.get("license") or "unknown", "library_name": "mobilevision"}
+    if manifest.answer in PIPELINES:
+        found["pipeline_tag"] = PIPELINES[manifest.answer]
+    found["tags"] = list(dict.fromkeys(tags))
+    if about.get("gate"):
+        found["model-index"] = [_measured(manifest)]
+    text: str = yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=1000)
+    return f"---\n{text}---"
+
+
+def _family(backbone: str) -> list[str]:
+    return ["mobilenet"] if "mobilenet" in backbone else []
+
+
+def _measured(manifest: Manifest) -> dict[str, Any]:
+    """The numbers of this file, as hubs list them."""
+    about, gate = manifest.about, manifest.about["gate"]
+    data = str((about.get("data") or {}).get("name") or "own data")
+    values = {name: value for name, value in gate["artifact"].items() if value is not None and value == value}
+    return {
+        "name": f"{about['backbone']} {manifest.task}",
+        "results": [
+            {
+                "task": {"type": PIPELINES.get(manifest.answer, manifest.task)},
+                "dataset": {"type": "other", "name": data, "split": gate["split"]},
+                "metrics": [{"type": name, "value": round(value, 4)} for name, value in values.items()],
+            }
+        ],
+    }

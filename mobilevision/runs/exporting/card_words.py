@@ -1,0 +1,41 @@
+"""What a model card says of use and limits, by the kind of answer."""
+
+from __future__ import annotations
+
+_USES = {
+    "classes": "It names the class of a picture that shows one of its classes.",
+    "attributes": "It says which of its attributes a picture shows, each by itself.",
+    "embedding": "It gives a vector a picture; the cosine of two says how alike they are. It finds what it was never"
+    " shown again, such as other people or things.",
+    "places": "It guesses where on Earth a picture was taken.",
+    "boxes": "It finds the objects of its classes in a picture, a box and a score each.",
+    "numbers": "It gives numbers whose meaning its task knows.",
+}
+_LIMITS = {
+    "classes": "It says one of its classes of any picture, also of one that shows none of them.",
+    "attributes": "What it says of a picture is what those who labelled its training data would have said, no more.",
+    "embedding": "Likeness is no proof of identity: set the threshold on your own pictures, and do not let it alone"
+    " decide about people.",
+    "places": "Places with few photos in its training data are guessed worst, and it always answers.",
+    "boxes": "Small and covered objects are missed first; what looks like one of its classes may be taken for it.",
+    "numbers": "Nothing is known of it but its measurements.",
+}
+
+
+def intended(answer: str) -> str:
+    """What the model is for."""
+    return _USES[_kind(answer)]
+
+
+def limited(answer: str) -> str:
+    """What it is not good at."""
+    everywhere = (
+        "It was judged on pictures like those of its training only; it may do worse on other cameras, places or"
+        " people. Measure it on your own pictures first."
+    )
+    return f"{_LIMITS[_kind(answer)]} {everywhere}"
+
+
+def _kind(answer: str) -> str:
+    known = answer.removeprefix("raw_")
+    return known if known in _USES else "numbers"

@@ -1,0 +1,139 @@
+"""The model card: what people and hubs read of an exported model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mobilevision.deploy.answers import ANSWERS
+from mobilevision.deploy.manifest import Manifest, ModelFile, Port
+from mobilevision.deploy.preprocessing import Preprocessing
+from mobilevision.runs.exporting.about import without_folders
+from mobilevision.runs.exporting.card import card
+from mobilevision.runs.exporting.card_header import PIPELINES
+
+GATE = {
+    **{"split": "test", "pictures": 79, "passed": True, "primary": "top1", "drop": 0.0, "max_drop": 0.005},
+    **{"checkpoint": {"top1": 0.75, "ece": float("nan")}, "artifact": {"top1": 0.74, "ece": float("nan")}},
+    **{"agreement": 0.99, "agreement_of": "pictures", "least_agreement": 0.97, "worst_classes": []},
+}
+ABOUT = {
+    **{"backbone": "mobilenet_v1_0.5", "made": "2026-01-01", "from": "run", "weights": "w.safetensors"},
+    **{"data": {"name": "ImageFolder (cats)", "samples": {"train": 1200}}, "gate": GATE, "license": None},
+    **{"cost": {"parameters": 1234567, "mult_adds": 98765432}, "versions": {"mobilevision": "9.9"}},
+    **{"trained_by": "python train.py data=auto", "command": "mobilevision export RUN"},
+    "latency": {
+        **{"milliseconds": 3.25, "quartiles": [3.0, 4.0], "runs": 50, "threads": 1, "batch": 1},
+        "processor": "Abacus 3",
+    },
+}
+
+
+def manifest(answer: str = "classes", classes: int = 2, **more: Any) -> Manifest:
+    decision = {"thresholds": [0.25] * classes, "threshold": 0.5}
+    known: dict[str, Any] = {"decision": decision, "facts": {}, "about": {**ABOUT, **more}}
+    look, image = Preprocessing("crop", 0.875, 3, 64, 64), Port("image", "uint8", (None, 3, 64, 64))
+    out = (Port("probabilities", "float32", (None, classes)),)
+    names = tuple(f"c|{number}" for number in range(classes))
+    file = ModelFile("model.onnx", 3_000_000, "")
+    return Manifest("classification", answer, "onnx", "float32", file, names, image, look, out, **known)
+
+
+def front(text: str) -> dict[str, Any]:
+    _, matter, _ = text.split("---\n", 2)
+    found: dict[str, Any] = yaml.safe_load(matter)
+    return found
+
+
+def test_people_find_all_of_it() -> None:
+    text = card(manifest(classes=30))
+    for words in (
+        "from a training that started from `w.safetensors`",
+        "Trained on ImageFolder (cats).",
+        "1,200 train",
+        "30 classes: `c/0`",
+        "| top1 | 0.7500 | 0.7400 |",
+        "Gate: passed",
+        "| class | thresholds |",
+        "| `c/19` | 0.2500 |",
+        "And 10 more, in `model.json`.",
+        "threshold: 0.5000.",
+        "3.00 MB in float32",
+        "3.25 ms (median of 50; half lie between 3.00 and 4.00) on one thread of Abacus 3",
+        "also of one that shows none of them",
+        "python train.py data=auto\nmobilevision export RUN",
+        "With mobilevision 9.9",
+    ):
+        assert words in text, words
+
+
+def test_what_int8_was_made_of_is_told() -> None:
+    made = {"calibration_pictures": 1200, "float_layers": ["head.a", "head.b"], "finetune_epochs": 3}
+    rows = [{"class": f"c{number}", "metric": "accuracy", "checkpoint": 0.5, "artifact": 0.25} for number in range(22)]
+    text = card(manifest(quantised=made, gate={**GATE, "classes": rows}))
+    assert "from 1,200 pictures of training. Left in float32: `head.a`, `head.b`. Trained on for 3 epochs" in text
+    assert "| class | accuracy of checkpoint | of this file |" in text
+    assert "| `c19` | 0.5000 | 0.2500 |\n\nAnd 2 more, in `model.json`." in text
+
+
+def test_hubs_find_their_part() -> None:
+    found = front(card(manifest()))
+    assert (found["license"], found["library_name"], found["pipeline_tag"]) == (
+        "unknown",
+        "mobilevision",
+        "image-classification",
+    )
+    assert found["tags"] == ["mobilevision", "classification", "onnx", "float32", "mobilenet"]
+    result = found["model-index"][0]["results"][0]
+    assert result["metrics"] == [{"type": "top1", "value": 0.74}]  # what is no number is left out
+    assert front(card(manifest(license="apache-2.0", gate=None))) == {
+        **{"license": "apache-2.0", "library_name": "mobilevision", "pipeline_tag": "image-classification"},
+        "tags": found["tags"],
+    }
+
+
+@pytest.mark.parametrize("answer", [*ANSWERS, "unheard_of"])
+def test_every_answer_has_its_words(answer: str) -> None:
+    text = card(manifest(answer))
+    assert front(text).get("pipeline_tag") == PIPELINES.get(answer)
+    assert "## Limits" in text
+    assert ("decode.py" in text) == (answer == "raw_boxes")
+
+
+def test_weights_without_a_run_say_so() -> None:
+    more = {"from": "weights", "data": None, "gate": None, "latency": None, "trained_by": ""}
+    text = card(manifest(**more))
+    assert "from the pretrained weights `w.safetensors` as they are" in text
+    assert "What the weights learnt from, they do not say." in text
+    assert "Not measured: it was exported without the gate" in text
+    assert " ms " not in text
+    assert "```bash\nmobilevision export RUN\n```" in text
+    assert "comparison are of cats" in card(manifest(**{**more, "data": {"name": "cats", "samples": {}}}))
+
+
+def test_hubs_own_reader_takes_it(tmp_path: Path) -> None:
+    from huggingface_hub import ModelCard
+
+    (tmp_path / "README.md").write_text(card(manifest()), encoding="utf-8")
+    found = ModelCard.load(tmp_path / "README.md").data
+    assert found.pipeline_tag == "image-classification"
+    assert found.eval_results[0].metric_value == 0.74
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        (
+            "train data.root=/mnt/me/cats run_dir='/mnt/me/my runs/a'",
+            "train data.root=.../cats run_dir='.../my runs/a'",
+        ),
+        ("export ~/runs/a --out there/b", "export .../a --out there/b"),
+        (r"train data.root=C:\me\cats 'data=[/a/b,/c/d]'", "train data.root=.../cats 'data=[.../b,.../d]'"),
+        ("export runs/a ../b", "export runs/a ../b"),
+    ],
+)
+def test_folders_are_nobody_elses_business(typed: str, kept: str) -> None:
+    assert without_folders(typed) == kept
