@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
@@ -12,13 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mobilevision.data.files import FileRecords
 from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.loader import BatchSource
-from mobilevision.data.records import Subset
 from mobilevision.deploy.artifact import Artifact
 from mobilevision.metrics import TaskMetric
 from mobilevision.runs.exporting.paired import Paired, is_chance
+from mobilevision.runs.exporting.pinned import pinned
 from mobilevision.runs.exporting.worst import by_class, worst
 
 if TYPE_CHECKING:
@@ -71,7 +69,7 @@ def gate(
         lambda: _metric(task, source.records), repeats=not isinstance(source.records.targets, IdentityTargets)
     )
     for batch in _batches(source, samples):
-        pixels = _pinned(artifact, source.records, batch["index"].tolist())
+        pixels = pinned(artifact, source.records, batch["index"].tolist())
         mine, theirs = _said(task, batch["image"]), artifact.outputs(pixels)
         compared.add(batch["image"].numpy(), pixels, mine if origin is task else _said(origin, batch["image"]), theirs)
         paired.add(mine, {name: torch.from_numpy(value) for name, value in theirs.items()}, batch["target"])
@@ -156,18 +154,3 @@ def _batches(source: BatchSource, samples: int | None) -> Iterator[dict[str, Any
 @torch.inference_mode()
 def _said(task: Any, images: Tensor) -> dict[str, Tensor]:
     return {name: value.cpu() for name, value in task.predict(images.to(task.device)).items()}
-
-
-def _pinned(artifact: Artifact, records: Records, places: list[int]) -> NDArray[np.uint8]:
-    """The same pictures by the exported model's own way: from the file, or what is drawn as it is drawn."""
-    prepared = []
-    for place in places:
-        path = _path(records, place)
-        prepared.append(artifact.prepare(records.pixels(place, exact=True) if path is None else path).pixels)
-    return np.stack(prepared)
-
-
-def _path(records: Records, place: int) -> str | None:
-    while isinstance(records, Subset):
-        place, records = int(records.rows[place]), records.records
-    return os.fsdecode(records.path(place)) if isinstance(records, FileRecords) else None
