@@ -42,7 +42,7 @@ class Artifact:
         self.manifest = Manifest.read(folder)
         form = find_format(self.manifest.format)
         self.answer = find_answer(self.manifest, str(folder))
-        file = self.manifest.file.check(Path(folder))
+        file = self.manifest.check(Path(folder))
         self.run = form.open(file, outputs=tuple(port.name for port in self.manifest.outputs), threads=threads)
         self.classes = self.manifest.classes
         self.preprocessing = self.manifest.preprocessing

@@ -6,11 +6,12 @@ from difflib import get_close_matches
 
 from mobilevision.deploy.formats.base import Format, Runner
 from mobilevision.deploy.formats.onnx import Onnx
+from mobilevision.deploy.formats.openvino import OpenVino
 from mobilevision.errors import UserError
 
 __all__ = ["FORMATS", "Format", "Runner", "find_format"]
 
-FORMATS: dict[str, Format] = {each.name: each for each in (Onnx(),)}
+FORMATS: dict[str, Format] = {each.name: each for each in (Onnx(), OpenVino())}
 """By name, as ``--format`` and model.json know them."""
 
 

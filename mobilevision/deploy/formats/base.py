@@ -37,6 +37,7 @@ class Format(ABC):
     Attributes:
         name: as ``--format`` takes it.
         file: name of the file in the folder.
+        parts: names of files that belong to it, such as one of weights.
         writes_with: modules that writing needs beside torch.
         quantizes_with: modules that writing in int8 needs beside those.
         runs_with: modules that running needs.
@@ -46,6 +47,7 @@ class Format(ABC):
 
     name: ClassVar[str]
     file: ClassVar[str]
+    parts: ClassVar[tuple[str, ...]] = ()
     writes_with: ClassVar[tuple[str, ...]]
     quantizes_with: ClassVar[tuple[str, ...]] = ()
     runs_with: ClassVar[tuple[str, ...]]
@@ -58,7 +60,7 @@ class Format(ABC):
 
         Args:
             graph: in evaluation mode.
-            path: the file.
+            path: the file; its parts are written beside it.
             precision: one of ``precisions``.
 
         Raises:
@@ -86,7 +88,12 @@ class Format(ABC):
         """
         if precision not in self.precisions:
             raise UserError(f"--quantize {precision}: format {self.name} has {', '.join(self.precisions)}")
-        self.require((*self.writes_with, *self.runs_with, *(self.quantizes_with if precision == "int8" else ())))
+        self.require(self.modules(precision))
+
+    def modules(self, precision: str) -> tuple[str, ...]:
+        """What writing in this precision and trying what was written need beside torch."""
+        more = self.quantizes_with if precision == "int8" else ()
+        return tuple(dict.fromkeys((*self.writes_with, *more, *self.runs_with)))
 
     def require(self, modules: tuple[str, ...]) -> None:
         """Say what is to be installed.

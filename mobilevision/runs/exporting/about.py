@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,9 @@ from mobilevision.runs.folder import RunFolder
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-_TOOLS = ("onnx", "onnxscript", "onnxruntime")
 
-
-def about(task: Any, folder: RunFolder) -> dict[str, Any]:
-    """Plain values; ``task`` is the task's name."""
+def about(task: Any, folder: RunFolder, tools: Sequence[str]) -> dict[str, Any]:
+    """Plain values; ``task`` is the task's name, and ``tools`` are packages whose versions are told."""
     from mobilevision.runs.build import measure
     from mobilevision.runs.info import command_line, read_info, versions
     from mobilevision.runs.restore import load_config
@@ -31,7 +30,7 @@ def about(task: Any, folder: RunFolder) -> dict[str, Any]:
         "cost": {"parameters": cost.parameters, "mult_adds": cost.mult_adds},
         "trained_by": info.get("command"),
         "command": command_line(),
-        "versions": {**versions(), **_tools()},
+        "versions": {**versions(), **_versions(tools)},
     }
 
 
@@ -42,9 +41,9 @@ def _data_name(cfg: DictConfig) -> str:
     return f"{name} ({str(root).rstrip('/').rpartition('/')[2]})" if root else name
 
 
-def _tools() -> dict[str, str]:
+def _versions(tools: Sequence[str]) -> dict[str, str]:
     found = {}
-    for name in _TOOLS:
+    for name in tools:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

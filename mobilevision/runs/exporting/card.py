@@ -89,11 +89,12 @@ def _cost(manifest: Manifest) -> str:
     cost = manifest.about["cost"]
     return (
         f"## Cost\n\n{cost['parameters']:,} parameters, {cost['mult_adds']:,} mult-adds a picture,"
-        f" {manifest.file.size / 1e6:.2f} MB."
+        f" {manifest.size / 1e6:.2f} MB."
     )
 
 
 def _use(manifest: Manifest) -> str:
+    files = ", ".join(f"`{name}`" for name in (*(file.name for file in manifest.files), "model.json"))
     return f"""## Use
 
 ```bash
@@ -106,7 +107,7 @@ import mobilevision
 print(mobilevision.load("FOLDER").predict("picture.jpg"))
 ```
 
-Without mobilevision, `{manifest.file.name}` and `model.json` are enough."""
+Without mobilevision, {files} are enough."""
 
 
 def _limits(manifest: Manifest) -> str:

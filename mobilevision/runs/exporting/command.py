@@ -101,7 +101,11 @@ def _finish(manifest: Manifest, verdict: Verdict | None, work: Path, target: Pat
     failed = verdict is not None and bool(verdict.failures)
     place = target.with_name(f"{target.name}.failed") if failed else target
     place.mkdir(parents=True, exist_ok=True)
-    for name in (judged.file.name, CARD, NAME):  # the description last: a folder without it is no artifact
+    for name in (
+        *(file.name for file in judged.files),
+        CARD,
+        NAME,
+    ):  # the description last: a folder without it is no artifact
         os.replace(work / name, place / name)
     say(judged, place)
     if verdict is not None and failed:
@@ -116,7 +120,7 @@ def _manifest(graph: Any, form: Format, precision: Precision, folder: RunFolder,
     task = graph.task
     spec, crop = task.data_spec, task.backbone.preset.crop
     height, width = spec.resolution
-    found = about(task, folder)
+    found = about(task, folder, form.modules(precision.name))
     return Manifest(
         task=found.pop("task"),
         answer=task.answers,
@@ -130,6 +134,7 @@ def _manifest(graph: Any, form: Format, precision: Precision, folder: RunFolder,
         decision=task.decision,
         facts=task.facts(),
         about={**found, **_quantised(precision), "made": datetime.now().isoformat(timespec="seconds")},
+        parts=tuple(ModelFile.of(work / name) for name in form.parts),
     )
 
 
