@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -28,7 +28,7 @@ class Port:
     Attributes:
         name: as the graph calls it.
         dtype: NumPy's name of its type, such as ``uint8``.
-        shape: its sides; None for the batch.
+        shape: its sides; None for a batch of any size.
     """
 
     name: str
@@ -38,6 +38,10 @@ class Port:
     def to_dict(self) -> dict[str, Any]:
         """As it stands in model.json."""
         return {"name": self.name, "type": self.dtype, "shape": list(self.shape)}
+
+    def of(self, batch: int | None) -> Port:
+        """The same for so many pictures at once."""
+        return replace(self, shape=(batch, *self.shape[1:]))
 
     @classmethod
     def read(cls, fields: Fields) -> Port:

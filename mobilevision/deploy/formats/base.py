@@ -42,6 +42,7 @@ class Format(ABC):
         quantizes_with: modules that writing in int8 needs beside those.
         runs_with: modules that running needs.
         precisions: names of the precisions that it can write (:class:`mobilevision.deploy.precision.Precision`).
+        batch: pictures that a file takes at once, where that is fixed; a runner takes any number even so.
         extra: what brings all of the modules, as ``pip install "mobilevision[EXTRA]"``.
     """
 
@@ -52,6 +53,7 @@ class Format(ABC):
     quantizes_with: ClassVar[tuple[str, ...]] = ()
     runs_with: ClassVar[tuple[str, ...]]
     precisions: ClassVar[tuple[str, ...]] = ("float32",)
+    batch: ClassVar[int | None] = None
     extra: ClassVar[str]
 
     @abstractmethod

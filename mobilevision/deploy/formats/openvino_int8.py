@@ -43,6 +43,8 @@ def quantized(model: Any, source: Path, graph: Graph, precision: Precision) -> A
             model,
             nncf.Dataset(pictures),
             subset_size=len(pictures),
+            # Ranges round 0, the default, come out wrong on some processors where the batch is not fixed.
+            preset=nncf.QuantizationPreset.MIXED,
             ignored_scope=nncf.IgnoredScope(names=ignored, validate=False),
         )
 

@@ -1,0 +1,29 @@
+"""A graph of one picture in operations that every runtime has: ours and torchvision's taken apart."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torchvision.ops  # noqa: F401 - registers roi_align
+from torch import nn
+
+from mobilevision.deploy.graph import Graph
+from mobilevision.ops import suppression  # noqa: F401 - registers the operator
+from mobilevision.ops.plain_roi_align import roi_align_by_matrices
+from mobilevision.ops.plain_suppression import suppress_in_steps
+
+
+def plain() -> dict[Callable[..., Any], Callable[..., Any]]:
+    """As ``ExportedProgram.run_decompositions`` takes them."""
+    return {
+        torch.ops.mobilevision.suppress.default: suppress_in_steps,
+        torch.ops.torchvision.roi_align.default: roi_align_by_matrices,
+    }
+
+
+def laid_out(graph: Graph) -> nn.Module:
+    """A copy with its weights in the usual layout: exporters trip over ``channels_last``."""
+    return copy.deepcopy(graph).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload, no-any-return]
