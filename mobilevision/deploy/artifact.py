@@ -88,7 +88,8 @@ class Artifact:
             raise UserError(
                 f"the model takes {port.dtype} [batch, {expected}], 0 to 255, not {images.dtype} {list(images.shape)}"
             )
-        return self.run(given)
+        found = self.run(given)
+        return {port.name: found[port.name].astype(port.dtype, copy=False) for port in self.manifest.outputs}
 
     def raw(self, tensors: Sequence[Pixels]) -> list[Prediction]:
         """The prediction of each of some prepared pictures; places are those of the input."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def suppress_in_steps(boxes: Tensor, scores: Tensor, iou: float, least: float) -> Tensor:
+def suppress_in_steps(boxes: Tensor, scores: Tensor, iou: float, least: float, *, loop: bool = True) -> Tensor:
     """:func:`mobilevision.ops.suppression.suppress` in as many steps as there are boxes, the best box first.
 
     Nothing is approximated: it keeps what ``torchvision.ops.nms`` keeps of numbers of the same type. Only boxes of
@@ -17,30 +17,41 @@ def suppress_in_steps(boxes: Tensor, scores: Tensor, iou: float, least: float) -
         scores: float [n, k].
         iou: boxes that overlap a better one by more than this are dropped.
         least: boxes with scores up to this take no part.
+        loop: whether the steps stay a loop in an exported graph; else there they all are, one after the other.
 
     Returns:
         Bool [n, k].
     """
-    from torch._higher_order_ops.scan import scan  # a loop that stays one in an exported graph
-
     count = scores.shape[1]
     order = scores.topk(count, dim=1).indices
     overlap = _overlaps(boxes.gather(1, order[..., None].expand(-1, -1, 4)))
     places = torch.arange(count, dtype=boxes.dtype, device=boxes.device)  # torch.triu and eye become what few have
     later = (places > places[:, None]).to(boxes.dtype)
-    here = (places == places[:, None]).to(boxes.dtype)
     covered = (overlap > iou).to(boxes.dtype) * later  # [n, the better one, the worse one]
+    takes_part = (scores.gather(1, order) > least).to(boxes.dtype)
+    kept = _looped(takes_part, covered) if loop and count else _unrolled(takes_part, covered)
+    return torch.zeros_like(kept).scatter(1, order, kept) > 0
+
+
+def _looped(takes_part: Tensor, covered: Tensor) -> Tensor:
+    from torch._higher_order_ops.scan import scan
 
     def step(kept: Tensor, box: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         covers, is_it = box
         stays = (kept * is_it).sum(dim=1, keepdim=True)
         return kept * (1 - stays * covers), stays.clone()
 
-    takes_part = (scores.gather(1, order) > least).to(boxes.dtype)
-    if not count:
-        return takes_part > 0
-    kept, _ = scan(step, takes_part, (covered.transpose(0, 1).contiguous(), here))
-    return torch.zeros_like(kept).scatter(1, order, kept) > 0
+    places = torch.arange(covered.shape[1], dtype=covered.dtype, device=covered.device)
+    here = (places == places[:, None]).to(covered.dtype)
+    kept: Tensor = scan(step, takes_part, (covered.transpose(0, 1).contiguous(), here))[0]
+    return kept
+
+
+def _unrolled(takes_part: Tensor, covered: Tensor) -> Tensor:
+    kept = takes_part
+    for place in range(covered.shape[1]):
+        kept = kept * (1 - kept[:, place : place + 1] * covered[:, place])
+    return kept
 
 
 def _overlaps(boxes: Tensor) -> Tensor:

@@ -44,6 +44,7 @@ class Format(ABC):
         precisions: names of the precisions that it can write (:class:`mobilevision.deploy.precision.Precision`).
         batch: pictures that a file takes at once, where that is fixed; a runner takes any number even so.
         extra: what brings all of the modules, as ``pip install "mobilevision[EXTRA]"``.
+        note: what else is to be known of installing them.
     """
 
     name: ClassVar[str]
@@ -55,6 +56,7 @@ class Format(ABC):
     precisions: ClassVar[tuple[str, ...]] = ("float32",)
     batch: ClassVar[int | None] = None
     extra: ClassVar[str]
+    note: ClassVar[str] = ""
 
     @abstractmethod
     def write(self, graph: Graph, path: Path, precision: Precision) -> None:
@@ -104,4 +106,5 @@ class Format(ABC):
             UserError: one of the modules is not there.
         """
         if missing := [name for name in modules if find_spec(name) is None]:
-            raise UserError(f'format {self.name} needs {", ".join(missing)}: pip install "mobilevision[{self.extra}]"')
+            needs = f"format {self.name} needs {', '.join(missing)}{self.note}:"
+            raise UserError(f'{needs} pip install "mobilevision[{self.extra}]"')

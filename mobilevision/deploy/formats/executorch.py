@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilevision.deploy.formats.base import Format, Runner
+from mobilevision.deploy.formats.silence import silent
 from mobilevision.errors import UserError
 
 if TYPE_CHECKING:
@@ -77,7 +77,9 @@ class _Method(Runner):
         for image in torch.from_numpy(np.ascontiguousarray(images)).split(1):
             # Copied: the runtime writes its next answer to the same place.
             found.append([np.array(value.numpy()) for value in self.method.execute([image])])
-        return {name: np.concatenate(values) for name, values in zip(self.outputs, zip(*found, strict=True), strict=True)}
+        return {
+            name: np.concatenate(values) for name, values in zip(self.outputs, zip(*found, strict=True), strict=True)
+        }
 
 
 def _lowered(graph: Graph, precision: Precision) -> bytes:
@@ -105,27 +107,11 @@ def _lowered(graph: Graph, precision: Precision) -> bytes:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the notes that libraries make on their own workings from the console."""
-    loggers = [logging.getLogger(name) for name in ("torch", "torch.utils._pytree", "executorch", "torchao", "root", "")]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)
-
-
-@contextmanager
-def silent() -> Iterator[None]:
-    """Nothing on standard error: C++ that looks for an ARM processor says so, whatever Python's settings."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        logging.disable(before)

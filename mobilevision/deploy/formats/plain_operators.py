@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,10 +17,10 @@ from mobilevision.ops.plain_roi_align import roi_align_by_matrices
 from mobilevision.ops.plain_suppression import suppress_in_steps
 
 
-def plain() -> dict[Callable[..., Any], Callable[..., Any]]:
-    """As ``ExportedProgram.run_decompositions`` takes them."""
+def plain(*, loops: bool = True) -> dict[Callable[..., Any], Callable[..., Any]]:
+    """As ``ExportedProgram.run_decompositions`` takes them; ``loops`` says whether the runtime has any."""
     return {
-        torch.ops.mobilevision.suppress.default: suppress_in_steps,
+        torch.ops.mobilevision.suppress.default: partial(suppress_in_steps, loop=loops),
         torch.ops.torchvision.roi_align.default: roi_align_by_matrices,
     }
 
