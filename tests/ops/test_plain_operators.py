@@ -53,7 +53,9 @@ def test_a_long_chain_is_followed_to_its_end(loop: bool) -> None:
 def test_odd_boxes(loop: bool) -> None:
     boxes = torch.tensor([[[5.0, 5, 5, 5], [5, 5, 5, 5], [0, 0, 9, 9], [0, 0, 9, 9], [9, 0, 18, 9], [7, 7, 3, 3]]])
     scores = torch.tensor([[0.9, 0.8, 0.7, 0.6, 0.5, 0.4]])
-    assert torch.equal(suppress_in_steps(boxes, scores, 0.5, LEAST, loop=loop), by_torchvision(boxes, scores, 0.5, LEAST))
+    assert torch.equal(
+        suppress_in_steps(boxes, scores, 0.5, LEAST, loop=loop), by_torchvision(boxes, scores, 0.5, LEAST)
+    )
     nobody = torch.full_like(scores, LEAST)
     assert not suppress_in_steps(boxes, nobody, 0.5, LEAST, loop=loop).any()
     one_of_equals = suppress_in_steps(boxes[:, 2:4], torch.tensor([[0.7, 0.7]]), 0.5, LEAST, loop=loop)
