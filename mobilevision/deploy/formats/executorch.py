@@ -74,9 +74,9 @@ class _Method(Runner):
         import torch
 
         found = []
-        for image in torch.from_numpy(np.ascontiguousarray(images)).split(1):
+        for image in torch.from_numpy(np.ascontiguousarray(images)):
             # Copied: the runtime writes its next answer to the same place.
-            found.append([np.array(value.numpy()) for value in self.method.execute([image])])
+            found.append([np.array(value.numpy()) for value in self.method.execute([image[None]])])
         return {
             name: np.concatenate(values) for name, values in zip(self.outputs, zip(*found, strict=True), strict=True)
         }
@@ -95,8 +95,8 @@ def _lowered(graph: Graph, precision: Precision) -> bytes:
         from mobilevision.deploy.formats.executorch_int8 import quantized
 
         model = quantized(model, graph, precision)
-    program = torch.export.export(model, example).run_decompositions(plain())
     try:
+        program = torch.export.export(model, example).run_decompositions(plain())
         lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch()
     except Exception as error:
         why = " ".join(str(error).split())[:200]

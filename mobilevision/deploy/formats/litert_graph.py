@@ -23,10 +23,10 @@ def converted(graph: Graph, path: Path) -> None:
     """
     example = (graph.example(1),)
     ways = plain(loops=False)
-    program = torch.export.export(laid_out(graph), example)
-    if any(node.target in ways for node in program.graph.nodes):
-        program = program.run_decompositions(ways)
     try:
+        program = torch.export.export(laid_out(graph), example)
+        if any(node.target in ways for node in program.graph.nodes):
+            program = program.run_decompositions(ways)
         litert_torch.convert(program.module(check_guards=False), example).export(str(path))
     except Exception as error:
         why = " ".join(str(error).split())[:200]

@@ -27,4 +27,4 @@ def plain(*, loops: bool = True) -> dict[Callable[..., Any], Callable[..., Any]]
 
 def laid_out(graph: Graph) -> nn.Module:
     """A copy with its weights in the usual layout: exporters trip over ``channels_last``."""
-    return copy.deepcopy(graph).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload, no-any-return]
+    return copy.deepcopy(graph).to(memory_format=torch.contiguous_format)

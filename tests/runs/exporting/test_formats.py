@@ -21,6 +21,7 @@ from mobilevision.runs.api import Model
 from mobilevision.runs.benchmarking.command import benchmark
 
 SLOWLY = pytest.mark.slow
+EXACT = {"INFERENCE_PRECISION_HINT": "f32"}  # as our runner has it; bfloat16 is the default on some processors
 OTHERS = ("openvino", "executorch", "litert")
 SLOW = {("executorch", "int8"), ("litert", "float32"), ("litert", "int8"), ("openvino", "float16")}
 CASES = [
@@ -35,6 +36,11 @@ FOLDERS: dict[int, Path] = {}
 
 def folder_of(artifact: Artifact) -> Path:
     return FOLDERS[id(artifact)]
+
+
+def weights(artifact: Artifact) -> int:
+    """Bytes of the file that holds them."""
+    return max(file.size for file in artifact.manifest.files)
 
 
 def needed(name: str, precision: str = "float32") -> Format:
@@ -77,7 +83,7 @@ def test_it_answers_as_the_checkpoint(name: str, precision: str, made: Any, trai
     assert gate["agreement"] == 1
     assert artifact.manifest.precision == precision
     if precision != "float32":
-        assert artifact.manifest.size < (0.7 if precision == "float16" else 0.6) * made(name, "float32").manifest.size
+        assert weights(artifact) < 0.6 * weights(made(name, "float32"))
 
 
 @pytest.mark.parametrize("name", ["openvino", "executorch", pytest.param("litert", marks=SLOWLY)])
@@ -127,19 +133,20 @@ def test_openvino_answers_the_same_whatever_the_batch(made: Any, coloured: Path)
 
     artifact = made("openvino", "int8")
     core = openvino.Core()
-    compiled = core.compile_model(core.read_model(folder_of(artifact) / "model.xml"), "CPU")
+    compiled = core.compile_model(core.read_model(folder_of(artifact) / "model.xml"), "CPU", EXACT)
     pixels = np.stack([artifact.prepare(file).pixels for file in sorted((coloured / "test").rglob("*.png"))])
     np.testing.assert_allclose(compiled([pixels])[0], artifact.outputs(pixels)["probabilities"], atol=2e-2)
 
 
-@pytest.mark.parametrize("name", ["openvino", pytest.param("executorch", marks=SLOWLY)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["openvino", "executorch"])
 def test_a_layer_can_stay_in_float(name: str, made: Any, trained: Path, tmp_path: Path) -> None:
     needed(name, "int8")
     given: dict[str, Any] = {"format": name, "quantize": "int8", "calibration_samples": 4, "gate_samples": 0}
     with pytest.raises(UserError, match=r"--keep-float head.clasifier: the model has no such layer: did you mean head"):
         export(trained, out=tmp_path / "none", keep_float=["head.clasifier"], **given)
     part = export(trained, out=tmp_path / "part", keep_float=["backbone.model.blocks"], **given)
-    assert part.manifest.size > 1.5 * made(name, "int8").manifest.size
+    assert weights(part) > 1.5 * weights(made(name, "int8"))
 
 
 def test_what_is_missing_is_said_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
