@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,30 +60,39 @@ class LiteRT(Format):
             try:
                 interpreter = Interpreter(str(path), num_threads=threads)
                 interpreter.allocate_tensors()
-                run = interpreter.get_signature_runner()
             except Exception as error:
                 why = " ".join(str(error).split())[:160]
                 raise UserError(f"{path}: LiteRT cannot load it ({why}): copy the folder again") from None
-        given, takes = run.get_output_details(), list(run.get_input_details())
+        given, takes = interpreter.get_output_details(), interpreter.get_input_details()
         if len(given) != len(outputs) or len(takes) != 1:
             raise UserError(
                 f"{path}: has {len(given)} outputs, not {len(outputs)} as model.json says: export the model again"
             )
-        return _Signature(run, takes[0], outputs)
+        places = [each["index"] for each in sorted(given, key=_number)]
+        return _Interpreted(interpreter, takes[0]["index"], dict(zip(outputs, places, strict=True)))
 
 
 @final
-class _Signature(Runner):
-    """Takes the pictures of a batch one by one; outputs are called ``output_0`` and so on, in the graph's order."""
+class _Interpreted(Runner):
+    """Takes the pictures of a batch one by one. Not by the file's signature: quantising leaves a wrong one."""
 
-    def __init__(self, run: Any, takes: str, outputs: tuple[str, ...]) -> None:
-        self.run, self.takes, self.outputs = run, takes, outputs
+    def __init__(self, interpreter: Any, takes: int, places: dict[str, int]) -> None:
+        self.interpreter, self.takes, self.places = interpreter, takes, places
 
     def __call__(self, images: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        found = [self.run(**{self.takes: image[None]}) for image in images]
-        return {
-            name: np.concatenate([each[f"output_{place}"] for each in found]) for place, name in enumerate(self.outputs)
-        }
+        found: dict[str, list[NDArray[Any]]] = {name: [] for name in self.places}
+        for image in images:
+            self.interpreter.set_tensor(self.takes, image[None])
+            self.interpreter.invoke()
+            for name, place in self.places.items():
+                found[name].append(self.interpreter.get_tensor(place))
+        return {name: np.concatenate(values) for name, values in found.items()}
+
+
+def _number(output: dict[str, Any]) -> int:
+    """Its place among the graph's outputs, which its name holds."""
+    number = re.search(r"output_(\d+)", output["name"])
+    return int(number[1]) if number else 0
 
 
 @contextmanager

@@ -26,5 +26,8 @@ def plain(*, loops: bool = True) -> dict[Callable[..., Any], Callable[..., Any]]
 
 
 def laid_out(graph: Graph) -> nn.Module:
-    """A copy with its weights in the usual layout: exporters trip over ``channels_last``."""
-    return copy.deepcopy(graph).to(memory_format=torch.contiguous_format)
+    """A copy with its weights in the usual layout: exporters trip over ``channels_last``, and over a loss's tables."""
+    model = copy.deepcopy(graph).to(memory_format=torch.contiguous_format)
+    if isinstance(getattr(model.task, "loss", None), nn.Module):
+        model.task.loss = nn.Identity()
+    return model
