@@ -39,6 +39,13 @@ class ExecuTorch(Format):
         self.require(self.writes_with)
         with _quiet(), silent():
             path.write_bytes(_lowered(graph, precision))
+        try:
+            self.open(path, outputs=graph.names)
+        except UserError as error:
+            raise UserError(
+                f"--format executorch: the model was written in {precision.name}, but ExecuTorch has not all that it"
+                " takes to run it: choose another precision or format"
+            ) from error
 
     def open(self, path: Path, *, outputs: tuple[str, ...], threads: int | None = None) -> Runner:
         """As in :class:`Format`; ``threads`` are those of all models of the process."""
