@@ -42,7 +42,7 @@ class Artifact:
         self.manifest = Manifest.read(folder)
         form = find_format(self.manifest.format)
         self.answer = find_answer(self.manifest, str(folder))
-        file = self.manifest.file.check(Path(folder))
+        file = self.manifest.check(Path(folder))
         self.run = form.open(file, outputs=tuple(port.name for port in self.manifest.outputs), threads=threads)
         self.classes = self.manifest.classes
         self.preprocessing = self.manifest.preprocessing
@@ -88,7 +88,9 @@ class Artifact:
             raise UserError(
                 f"the model takes {port.dtype} [batch, {expected}], 0 to 255, not {images.dtype} {list(images.shape)}"
             )
-        return self.answer.finish(self.run(given))
+        found = self.run(given)
+        plain = {port.name: found[port.name].astype(port.dtype, copy=False) for port in self.manifest.outputs}
+        return self.answer.finish(plain)
 
     def raw(self, tensors: Sequence[Pixels]) -> list[Prediction]:
         """The prediction of each of some prepared pictures; places are those of the input."""

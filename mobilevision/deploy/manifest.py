@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -28,7 +28,7 @@ class Port:
     Attributes:
         name: as the graph calls it.
         dtype: NumPy's name of its type, such as ``uint8``.
-        shape: its sides; None for the batch.
+        shape: its sides; None for a batch of any size.
     """
 
     name: str
@@ -38,6 +38,10 @@ class Port:
     def to_dict(self) -> dict[str, Any]:
         """As it stands in model.json."""
         return {"name": self.name, "type": self.dtype, "shape": list(self.shape)}
+
+    def of(self, batch: int | None) -> Port:
+        """The same for so many pictures at once."""
+        return replace(self, shape=(batch, *self.shape[1:]))
 
     @classmethod
     def read(cls, fields: Fields) -> Port:
@@ -77,6 +81,18 @@ class ModelFile:
             raise UserError(f"{path} is not the file that {NAME} describes: copy the whole folder, or export again")
         return path
 
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in model.json."""
+        return {"name": self.name, "bytes": self.size, "sha256": self.sha256}
+
+    @classmethod
+    def read(cls, fields: Fields) -> ModelFile:
+        """Undo :meth:`to_dict`."""
+        name = fields.take("name", str)
+        if name != Path(name).name or name in {"", ".", ".."} or "\\" in name:
+            raise fields.wrong("name", "it has to be a file in this folder")
+        return cls(name, fields.take("bytes", int), fields.take("sha256", str))
+
 
 @final
 @dataclass(frozen=True)
@@ -96,6 +112,7 @@ class Manifest:
         decision: what val chose: thresholds and temperatures; temperatures are in the graph.
         facts: what else the answer needs, such as cells of Earth.
         about: for people: backbone, cost, metrics and gate, versions, command.
+        parts: files that belong to the graph's, such as one of weights.
     """
 
     task: str
@@ -110,6 +127,27 @@ class Manifest:
     decision: dict[str, Any]
     facts: dict[str, Any]
     about: dict[str, Any]
+    parts: tuple[ModelFile, ...] = ()
+
+    @property
+    def files(self) -> tuple[ModelFile, ...]:
+        """The graph's file and what belongs to it."""
+        return self.file, *self.parts
+
+    @property
+    def size(self) -> int:
+        """Bytes of all of them."""
+        return sum(file.size for file in self.files)
+
+    def check(self, folder: Path) -> Path:
+        """The path of the graph's file, where all files are as they were.
+
+        Raises:
+            UserError: one is missing, cut off or another.
+        """
+        for part in self.parts:
+            part.check(folder)
+        return self.file.check(folder)
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in model.json."""
@@ -117,7 +155,8 @@ class Manifest:
             "mobilevision_artifact": VERSION,
             "mobilevision": mobilevision.__version__,
             **{"task": self.task, "answer": self.answer, "format": self.format, "precision": self.precision},
-            "file": {"name": self.file.name, "bytes": self.file.size, "sha256": self.file.sha256},
+            "file": self.file.to_dict(),
+            **({"parts": [part.to_dict() for part in self.parts]} if self.parts else {}),
             "input": {**self.input.to_dict(), "layout": "NCHW", "range": [0, 255]},
             "preprocessing": self.preprocessing.to_dict(),
             "outputs": [port.to_dict() for port in self.outputs],
@@ -140,16 +179,12 @@ class Manifest:
         path = Path(folder) / NAME
         fields = Fields(_json(path), str(path))
         _check_version(fields)
-        file = fields.inner("file")
-        name = file.take("name", str)
-        if name != Path(name).name or name in {"", ".", ".."} or "\\" in name:
-            raise file.wrong("name", "it has to be a file in this folder")
         return cls(
             task=fields.take("task", str),
             answer=fields.take("answer", str),
             format=fields.take("format", str),
             precision=fields.take("precision", str),
-            file=ModelFile(name, file.take("bytes", int), file.take("sha256", str)),
+            file=ModelFile.read(fields.inner("file")),
             classes=fields.texts("classes"),
             input=Port.read(fields.inner("input")),
             preprocessing=Preprocessing.read(fields.inner("preprocessing")),
@@ -157,6 +192,7 @@ class Manifest:
             decision=fields.take("decision", dict),
             facts=fields.take("facts", dict),
             about=fields.take("about", dict),
+            parts=tuple(map(ModelFile.read, fields.each("parts"))) if "parts" in fields.values else (),
         )
 
 

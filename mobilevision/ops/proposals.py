@@ -45,7 +45,7 @@ def best_proposals(
     """
     objectness = (candidates.logits[..., 1] - candidates.logits[..., 0]).float()
     kept, sizes = [], []
-    for start, scores in zip(_starts(levels), torch.split(objectness, list(levels), dim=1), strict=True):
+    for start, scores in zip(_starts(levels), _by_level(objectness, levels), strict=True):
         sizes.append(min(before, scores.shape[1]))
         kept.append(scores.topk(sizes[-1], dim=1).indices + start)
     places = torch.cat(kept, dim=1)
@@ -98,6 +98,11 @@ def _starts(levels: Sequence[int]) -> list[int]:
     return [sum(levels[:level]) for level in range(len(levels))]
 
 
+def _by_level(values: Tensor, sizes: Sequence[int]) -> Sequence[Tensor]:
+    """Split along the second axis; one level is left as it is, since not every exporter can split into one."""
+    return torch.split(values, list(sizes), dim=1) if len(sizes) > 1 else (values,)
+
+
 def _cut(boxes: Tensor, resolution: tuple[int, int]) -> Tensor:
     height, width = resolution
     return torch.stack([boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)], dim=-1).flatten(-2)
@@ -120,5 +125,5 @@ def _fixed_survivors(boxes: Tensor, scores: Tensor, sizes: Sequence[int], iou: f
     """The same for a graph that is exported."""
     real = (boxes[..., 2:] - boxes[..., :2] >= SMALLEST).all(dim=-1)
     scores = scores.masked_fill(~real, _NOWHERE)
-    parts = zip(torch.split(boxes, list(sizes), dim=1), torch.split(scores, list(sizes), dim=1), strict=True)
+    parts = zip(_by_level(boxes, sizes), _by_level(scores, sizes), strict=True)
     return torch.cat([suppress(box.contiguous(), score.contiguous(), iou, _NOWHERE) for box, score in parts], dim=1)

@@ -37,20 +37,26 @@ class Format(ABC):
     Attributes:
         name: as ``--format`` takes it.
         file: name of the file in the folder.
+        parts: names of files that belong to it, such as one of weights.
         writes_with: modules that writing needs beside torch.
         quantizes_with: modules that writing in int8 needs beside those.
         runs_with: modules that running needs.
         precisions: names of the precisions that it can write (:class:`mobilevision.deploy.precision.Precision`).
+        batch: pictures that a file takes at once, where that is fixed; a runner takes any number even so.
         extra: what brings all of the modules, as ``pip install "mobilevision[EXTRA]"``.
+        note: what else is to be known of installing them.
     """
 
     name: ClassVar[str]
     file: ClassVar[str]
+    parts: ClassVar[tuple[str, ...]] = ()
     writes_with: ClassVar[tuple[str, ...]]
     quantizes_with: ClassVar[tuple[str, ...]] = ()
     runs_with: ClassVar[tuple[str, ...]]
     precisions: ClassVar[tuple[str, ...]] = ("float32",)
+    batch: ClassVar[int | None] = None
     extra: ClassVar[str]
+    note: ClassVar[str] = ""
 
     @abstractmethod
     def write(self, graph: Graph, path: Path, precision: Precision) -> None:
@@ -58,7 +64,7 @@ class Format(ABC):
 
         Args:
             graph: in evaluation mode.
-            path: the file.
+            path: the file; its parts are written beside it.
             precision: one of ``precisions``.
 
         Raises:
@@ -96,7 +102,12 @@ class Format(ABC):
         """
         if precision not in self.precisions:
             raise UserError(f"--quantize {precision}: format {self.name} has {', '.join(self.precisions)}")
-        self.require((*self.writes_with, *self.runs_with, *(self.quantizes_with if precision == "int8" else ())))
+        self.require(self.modules(precision))
+
+    def modules(self, precision: str) -> tuple[str, ...]:
+        """What writing in this precision and trying what was written need beside torch."""
+        more = self.quantizes_with if precision == "int8" else ()
+        return tuple(dict.fromkeys((*self.writes_with, *more, *self.runs_with)))
 
     def require(self, modules: tuple[str, ...]) -> None:
         """Say what is to be installed.
@@ -105,4 +116,5 @@ class Format(ABC):
             UserError: one of the modules is not there.
         """
         if missing := [name for name in modules if find_spec(name) is None]:
-            raise UserError(f'format {self.name} needs {", ".join(missing)}: pip install "mobilevision[{self.extra}]"')
+            needs = f"format {self.name} needs {', '.join(missing)}{self.note}:"
+            raise UserError(f'{needs} pip install "mobilevision[{self.extra}]"')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,10 @@ if TYPE_CHECKING:
     from mobilevision.runs.exporting.subject import Subject
 
 _FOLDERS = re.compile(r"(?<![\w.~])(?:~|[A-Za-z]:)?[/\\](?:[^\s'\",=\[\]]*[/\\])?")
-_TOOLS = ("onnx", "onnxscript", "onnxruntime")
 
 
-def about(subject: Subject) -> dict[str, Any]:
-    """Plain values; ``task`` is the task's name."""
+def about(subject: Subject, tools: Sequence[str]) -> dict[str, Any]:
+    """Plain values; ``task`` is the task's name, and ``tools`` are packages whose versions are told."""
     from mobilevision.runs.build import measure
     from mobilevision.runs.info import command_line, versions
 
@@ -36,7 +36,7 @@ def about(subject: Subject) -> dict[str, Any]:
         "cost": {"parameters": cost.parameters, "mult_adds": cost.mult_adds},
         "trained_by": without_folders(str(info.get("command") or "")),
         "command": without_folders(command_line()),
-        "versions": {**versions(), **_tools()},
+        "versions": {**versions(), **_versions(tools)},
     }
 
 
@@ -74,9 +74,9 @@ def _data_name(cfg: DictConfig) -> str:
     return f"{name} ({str(root).rstrip('/').rpartition('/')[2]})" if root else name
 
 
-def _tools() -> dict[str, str]:
+def _versions(tools: Sequence[str]) -> dict[str, str]:
     found = {}
-    for name in _TOOLS:
+    for name in tools:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -137,7 +137,7 @@ def _cost(manifest: Manifest) -> str:
     cost, time = manifest.about["cost"], manifest.about.get("latency")
     lines = [
         f"## Cost\n\n{cost['parameters']:,} parameters, {cost['mult_adds']:,} mult-adds a picture,"
-        f" {manifest.file.size / 1e6:.2f} MB in {manifest.precision}."
+        f" {manifest.size / 1e6:.2f} MB in {manifest.precision}."
     ]
     if smaller := manifest.about.get("quantised"):
         epochs = smaller.get("finetune_epochs")
@@ -157,7 +157,8 @@ def _cost(manifest: Manifest) -> str:
 
 
 def _use(manifest: Manifest) -> str:
-    decoding = ", `decode.py`" if manifest.answer == "raw_boxes" else ""
+    beside = ["decode.py"] if manifest.answer == "raw_boxes" else []
+    files = ", ".join(f"`{name}`" for name in (*(file.name for file in manifest.files), *beside))
     return f"""## Use
 
 ```bash
@@ -170,7 +171,7 @@ import mobilevision
 print(mobilevision.load("FOLDER").predict("picture.jpg"))
 ```
 
-Without mobilevision, `{manifest.file.name}`{decoding} and `model.json` are enough."""
+Without mobilevision, {files} and `model.json` are enough."""
 
 
 def _made(about: Mapping[str, Any]) -> str:

@@ -139,8 +139,8 @@ def _finish(manifest: Manifest, verdict: Verdict | None, work: Path, target: Pat
     failed = verdict is not None and bool(verdict.failures)
     place = target.with_name(f"{target.name}.failed") if failed else target
     place.mkdir(parents=True, exist_ok=True)
-    more = write_beside(judged, work)
-    for name in (judged.file.name, *more, CARD, NAME):  # the description last: a folder without it is no artifact
+    own = [file.name for file in judged.files]
+    for name in (*own, *write_beside(judged, work), CARD, NAME):  # the description last: without it, it is no artifact
         os.replace(work / name, place / name)
     say(judged, place)
     if verdict is not None and failed:
@@ -165,7 +165,7 @@ def _manifest(
     task = graph.task
     spec, crop = task.data_spec, task.backbone.preset.crop
     height, width = spec.resolution
-    found = about(subject)
+    found = about(subject, form.modules(precision.name))
     return Manifest(
         task=found.pop("task"),
         answer=task.answers,
@@ -173,12 +173,13 @@ def _manifest(
         precision=precision.name,
         file=ModelFile.of(work / form.file),
         classes=spec.classes,
-        input=graph.port,
+        input=graph.port.of(form.batch),
         preprocessing=Preprocessing(spec.fit, crop, spec.channels, height, width),
-        outputs=graph.outputs,
+        outputs=tuple(port.of(form.batch) for port in graph.outputs),
         decision=task.decision,
         facts=task.facts(),
         about={**found, **_quantised(precision, finetune_epochs), "made": datetime.now().isoformat(timespec="seconds")},
+        parts=tuple(ModelFile.of(work / name) for name in form.parts),
     )
 
 

@@ -20,7 +20,7 @@ def check_measurable(folder: str | Path, overrides: Sequence[str]) -> None:
     """
     manifest = Manifest.read(folder)
     find_answer(manifest, str(folder))
-    manifest.file.check(Path(folder))
+    manifest.check(Path(folder))
     keys = [each.lstrip("+").partition("=")[0] for each in overrides]
     if fixed := [key for key in keys if key in _PINNED]:
         height, width = manifest.preprocessing.height, manifest.preprocessing.width

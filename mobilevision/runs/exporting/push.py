@@ -63,9 +63,9 @@ def own_files(manifest: Manifest, folder: Path) -> list[Path]:
     Raises:
         UserError: one is missing, is a link, or is not what model.json says.
     """
-    manifest.file.check(folder)
+    manifest.check(folder)
     beside = find_answer(manifest, str(folder)).beside
-    paths = [folder / name for name in (manifest.file.name, *beside, CARD, NAME)]
+    paths = [folder / name for name in (*(file.name for file in manifest.files), *beside, CARD, NAME)]
     for path in paths:
         if not path.is_file():
             raise UserError(f"{path} is missing: export the model again")

@@ -35,9 +35,9 @@ def say(manifest: Manifest, place: Path) -> None:
             console.print(f"{unequal:,} pictures came out with other pixels than in the evaluation", style="yellow")
     else:
         console.print("not compared with its checkpoint: the gate was left out", style="yellow")
-    size = manifest.file.size / 1e6
+    names = ", ".join(file.name for file in manifest.files)
     console.print(
-        f"{manifest.file.name} ({size:.2f} MB), model.json and README.md in {place}", soft_wrap=True, markup=False
+        f"{names} ({manifest.size / 1e6:.2f} MB), model.json and README.md in {place}", soft_wrap=True, markup=False
     )
 
 

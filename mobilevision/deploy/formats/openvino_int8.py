@@ -1,0 +1,73 @@
+"""int8 for OpenVINO: ranges from pictures, by NNCF."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mobilevision.deploy.formats.layers import of_layers
+
+if TYPE_CHECKING:
+    from mobilevision.deploy.graph import Graph
+    from mobilevision.deploy.precision import Precision
+
+
+def quantized(model: Any, source: Path, graph: Graph, precision: Precision) -> Any:
+    """The model in int8.
+
+    Args:
+        model: an ``openvino.Model``.
+        source: the ONNX file that it was read from, whose names its operations bear.
+        graph: what was written.
+        precision: with pictures, and layers that are to stay in float32.
+
+    Raises:
+        UserError: a layer of ``precision.keep`` is not there.
+    """
+    assert precision.calibration is not None
+    kept = _operations(source, of_layers(graph.task, precision.keep))
+    dtype = np.uint8 if graph.dtype == "uint8" else np.float32
+    pictures = [each[None].astype(dtype) for each in precision.calibration]
+    with _alone():
+        import nncf
+
+        names = [each.get_friendly_name() for each in model.get_ordered_ops()]
+        ignored = [name for name in names if name.partition("/")[0] in kept]
+        return nncf.quantize(
+            model,
+            nncf.Dataset(pictures),
+            subset_size=len(pictures),
+            # Ranges round 0, the default, come out wrong on some processors where the batch is not fixed.
+            preset=nncf.QuantizationPreset.MIXED,
+            ignored_scope=nncf.IgnoredScope(names=ignored, validate=False),
+        )
+
+
+def _operations(source: Path, layers: tuple[str, ...]) -> set[str]:
+    """Names of the ONNX file's operations that take a weight of these layers."""
+    import onnx
+
+    weights = tuple(f"task.{layer}." for layer in layers)
+    nodes = onnx.load(source).graph.node
+    return {node.name for node in nodes if any(name.startswith(weights) for name in node.input)} if weights else set()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """NNCF without its notes to the console, and without those that it sends home about its use."""
+    logger, quiet = logging.getLogger("nncf"), os.environ.get("NNCF_CI")
+    os.environ["NNCF_CI"] = "1"
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        if quiet is None:
+            del os.environ["NNCF_CI"]
