@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilevision.deploy.formats.base import Format, Runner
+from mobilevision.deploy.formats.onnx import Onnx
 from mobilevision.deploy.formats.silence import silent
 from mobilevision.errors import UserError
 
@@ -28,7 +29,7 @@ class ExecuTorch(Format):
     name: ClassVar[str] = "executorch"
     file: ClassVar[str] = "model.pte"
     writes_with: ClassVar[tuple[str, ...]] = ("executorch",)
-    quantizes_with: ClassVar[tuple[str, ...]] = ("torchao",)
+    quantizes_with: ClassVar[tuple[str, ...]] = ("torchao", *Onnx.writes_with, *Onnx.runs_with)
     runs_with: ClassVar[tuple[str, ...]] = ("executorch",)
     precisions: ClassVar[tuple[str, ...]] = ("float32", "int8")
     batch: ClassVar[int | None] = 1
@@ -96,6 +97,10 @@ def _lowered(graph: Graph, precision: Precision) -> bytes:
 
     from mobilevision.deploy.formats.plain_operators import laid_out, plain
 
+    if precision.name == "int8":
+        from mobilevision.deploy.formats.onnx_int8.rounded import rounded_graph
+
+        graph = rounded_graph(graph, precision)
     model: Any = laid_out(graph)
     example = (graph.example(1),)
     if precision.name == "int8":

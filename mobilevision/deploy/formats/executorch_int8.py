@@ -12,8 +12,6 @@ from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, get_input_act_qspec, get_output_act_qspec
 from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
-from mobilevision.deploy.formats.layers import of_layers
-
 if TYPE_CHECKING:
     from mobilevision.deploy.graph import Graph
     from mobilevision.deploy.precision import Precision
@@ -29,12 +27,9 @@ def quantized(model: nn.Module, graph: Graph, precision: Precision) -> nn.Module
         model: the graph as it is exported.
         graph: the same, for its input.
         precision: with pictures, and layers that are to stay in float32.
-
-    Raises:
-        UserError: a layer of ``precision.keep`` is not there.
     """
     assert precision.calibration is not None
-    kept = {f"task.{layer}" for layer in of_layers(graph.task, precision.keep)}
+    kept = {f"task.{name}" for name, _ in graph.task.named_modules() if precision.keeps(name)}
     quantizer = _Quantizer(_wanted(model, kept))
     example = graph.example(1)
     prepared = prepare_pt2e(_clamped(torch.export.export(model, (example,)).module()), quantizer)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilevision.deploy.formats.base import Format, Runner
+from mobilevision.deploy.formats.onnx import Onnx
 from mobilevision.deploy.formats.silence import silent
 from mobilevision.errors import UserError
 
@@ -31,7 +32,7 @@ class LiteRT(Format):
     name: ClassVar[str] = "litert"
     file: ClassVar[str] = "model.tflite"
     writes_with: ClassVar[tuple[str, ...]] = ("litert_torch",)
-    quantizes_with: ClassVar[tuple[str, ...]] = ("ai_edge_quantizer",)
+    quantizes_with: ClassVar[tuple[str, ...]] = ("ai_edge_quantizer", *Onnx.writes_with, *Onnx.runs_with)
     runs_with: ClassVar[tuple[str, ...]] = ("ai_edge_litert",)
     precisions: ClassVar[tuple[str, ...]] = ("float32", "int8")
     batch: ClassVar[int | None] = 1
@@ -44,6 +45,10 @@ class LiteRT(Format):
         with _quiet():
             from mobilevision.deploy.formats.litert_graph import converted
 
+            if precision.name == "int8":
+                from mobilevision.deploy.formats.onnx_int8.rounded import rounded_graph
+
+                graph = rounded_graph(graph, precision)
             converted(graph, path)
             if precision.name == "int8":
                 self.require(self.quantizes_with)

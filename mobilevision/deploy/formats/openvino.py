@@ -29,7 +29,7 @@ class OpenVino(Format):
     file: ClassVar[str] = "model.xml"
     parts: ClassVar[tuple[str, ...]] = ("model.bin",)
     writes_with: ClassVar[tuple[str, ...]] = (*Onnx.writes_with, "openvino")
-    quantizes_with: ClassVar[tuple[str, ...]] = ("nncf",)
+    quantizes_with: ClassVar[tuple[str, ...]] = ("nncf", "onnxruntime")
     runs_with: ClassVar[tuple[str, ...]] = ("openvino",)
     precisions: ClassVar[tuple[str, ...]] = ("float32", "float16", "int8")
     extra: ClassVar[str] = "openvino"
@@ -46,6 +46,10 @@ class OpenVino(Format):
 
         with tempfile.TemporaryDirectory(dir=path.parent) as work:
             source = Path(work) / Onnx.file
+            if precision.name == "int8":
+                from mobilevision.deploy.formats.onnx_int8.rounded import rounded_graph
+
+                graph = rounded_graph(graph, precision)
             Onnx().write(graph, source, FLOAT32)
             model = openvino.Core().read_model(source)
             if precision.name == "int8":

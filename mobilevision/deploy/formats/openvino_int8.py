@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from mobilevision.deploy.formats.layers import of_layers
 
 if TYPE_CHECKING:
     from mobilevision.deploy.graph import Graph
@@ -26,12 +24,9 @@ def quantized(model: Any, source: Path, graph: Graph, precision: Precision) -> A
         source: the ONNX file that it was read from, whose names its operations bear.
         graph: what was written.
         precision: with pictures, and layers that are to stay in float32.
-
-    Raises:
-        UserError: a layer of ``precision.keep`` is not there.
     """
     assert precision.calibration is not None
-    kept = _operations(source, of_layers(graph.task, precision.keep))
+    kept = _operations(source, [name for name, _ in graph.task.named_modules() if precision.keeps(name)])
     dtype = np.uint8 if graph.dtype == "uint8" else np.float32
     pictures = [each[None].astype(dtype) for each in precision.calibration]
     with _alone():
@@ -49,7 +44,7 @@ def quantized(model: Any, source: Path, graph: Graph, precision: Precision) -> A
         )
 
 
-def _operations(source: Path, layers: tuple[str, ...]) -> set[str]:
+def _operations(source: Path, layers: Sequence[str]) -> set[str]:
     """Names of the ONNX file's operations that take a weight of these layers."""
     import onnx
 

@@ -215,7 +215,7 @@ def test_a_damaged_folder_is_one_line(folder: Path, tmp_path: Path) -> None:
         ({"answer": "poems"}, "answer=poems: there are classes"),
         ({"answer": "boxes"}, "answer boxes needs the output boxes"),
         ({"classes": ["a"]}, "1 classes, but probabilities has the shape"),
-        ({"format": "tflite"}, "format tflite: did you mean litert\? there are onnx"),
+        ({"format": "tflite"}, r"format tflite: did you mean litert\? there are onnx"),
         (
             {
                 "outputs": [{"name": "probabilities", "type": "float32", "shape": [None, 3]}] * 1

@@ -30,17 +30,20 @@ def rounded(weight: NDArray[np.floating], gram: Doubles) -> tuple[Doubles, Doubl
         gram: [groups, d + 1, d + 1], the mean of x x' over the layer's sums, x ending with a 1.
 
     Returns:
-        Weights [O, d], each a whole multiple of its row's :func:`steps`, and what is to be added to the bias [O].
+        Weights [O, d], each a whole multiple of its row's :func:`steps`, the largest of a row as it was, and what is to
+        be added to the bias [O].
     """
     groups, size = len(gram), weight.shape[1]
     step = steps(weight).reshape(groups, -1)
     waiting = np.zeros((groups, step.shape[1], size + 1))
     waiting[..., :size] = weight.reshape(groups, -1, size)
+    first, largest = waiting.copy(), np.abs(waiting).argmax(axis=2)
     factor = _factor(gram)
     done = np.zeros_like(waiting[..., :size])
     for place in range(size):
         now = waiting[..., place]
-        done[..., place] = np.clip(np.rint(now / step), -LARGEST, LARGEST) * step
+        on_step = np.clip(np.rint(now / step), -LARGEST, LARGEST) * step
+        done[..., place] = np.where(largest == place, first[..., place], on_step)
         missing = (now - done[..., place]) / factor[:, place, place][:, None]
         waiting[..., place + 1 :] -= missing[..., None] * factor[:, None, place, place + 1 :]
     return done.reshape(weight.shape), waiting[..., size].ravel()
