@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mobilevision.deploy.formats import find_format
-from mobilevision.deploy.manifest import CARD, NAME, Manifest, ModelFile, is_artifact
+from mobilevision.deploy.manifest import CARD, NAME, Manifest
 from mobilevision.errors import UserError
 
 if TYPE_CHECKING:
     from mobilevision.deploy.artifact import Artifact
-    from mobilevision.deploy.formats import Format
     from mobilevision.deploy.graph import InputType
-    from mobilevision.deploy.precision import Precision
+    from mobilevision.deploy.precision import Precision, PrecisionName
     from mobilevision.runs.exporting.gate import Verdict
     from mobilevision.runs.exporting.subject import Subject
 
 MAX_DROP = {"float32": 0.005, "float16": 0.005, "int8": 0.015}
 """How far the primary metric may fall by default, for each precision."""
-
-_BLAMED = 8  # layers that are told
 
 
 def export(
@@ -76,11 +69,11 @@ def export(
     """
     from mobilevision.deploy.artifact import Artifact
     from mobilevision.deploy.graph import Graph
-    from mobilevision.deploy.precision import Precision
-    from mobilevision.deploy.simulated_int8 import layer_names
+    from mobilevision.runs.exporting.describing import described
     from mobilevision.runs.exporting.latency import with_latency
     from mobilevision.runs.exporting.raw import decoding_left
-    from mobilevision.runs.exporting.subject import calibration_of, subject_of
+    from mobilevision.runs.exporting.subject import subject_of
+    from mobilevision.runs.exporting.target import target_of, workplace
 
     form, name = find_format(format), quantize or "float32"
     form.can_write(name)
@@ -88,126 +81,87 @@ def export(
         raise UserError("--keep-float and --finetune-epochs are about int8: add --quantize int8, or leave them out")
     subject = subject_of(run, gated=gate_samples != 0)
     place = "-".join([form.name, *([quantize] if quantize else []), *(["raw"] if raw else [])])
-    target = _target(out, subject, place)
-    _check_free(target)
+    target = target_of(out, subject.home, place)
     left = decoding_left(subject.task) if raw else None
-    seen = calibration_of(run, calibration_samples) if name == "int8" else None
-    precision = Precision(name, seen, tuple(keep_float))
-    precision.check(layer_names(subject.task))
-    most = max_drop if max_drop is not None else MAX_DROP[name]
-    task = source = subject.task
-    spec = task.data_spec
-    if finetune_epochs:
-        from mobilevision.runs.exporting.finetuning import finetune
-
-        if not isinstance(run, str | Path):
-            raise UserError("--finetune-epochs: weights without a run have no recipe to train on with; leave it out")
-        source = finetune(run, epochs=finetune_epochs, precision=precision)
-        source.decision = task.decision
+    precision = _precision(run, subject, name, keep_float, calibration_samples)
+    source = _trained_on(run, subject, finetune_epochs, precision)
+    spec = subject.task.data_spec
     dtype: InputType = "uint8" if input == "uint8" else "float32"
-    with _workplace(target) as work:
+    with workplace(target) as work:
         graph = Graph(source, shape=(spec.channels, *spec.resolution), dtype=dtype, raw=raw)
         form.write(graph, work / form.file, precision)
-        manifest = _manifest(graph, form, precision, subject, work, finetune_epochs)
-        manifest = replace(manifest, about={**manifest.about, "license": license})
-        if left is not None:
-            manifest = replace(manifest, answer=left.answer, facts=left.facts)
+        told = {"license": license, "finetune_epochs": finetune_epochs}
+        manifest = described(graph, form, precision, subject, work, left=left, **told)
         manifest.write(work)
         if latency:
             manifest = with_latency(manifest, work)
-        artifact, verdict = Artifact(work), None
+        verdict = None
         if subject.source is not None:
             from mobilevision.runs.exporting.gate import gate
 
+            most = MAX_DROP[name] if max_drop is None else max_drop
+            artifact = Artifact(work)
             verdict = gate(
-                task, artifact, subject.source, origin=source, split=subject.split, samples=gate_samples, max_drop=most
+                subject.task,
+                artifact,
+                subject.source,
+                split=subject.split,
+                samples=gate_samples,
+                max_drop=most,
+                origin=source,
             )
             if verdict.failures and name == "int8":
-                manifest = _blamed(manifest, form.noise(work / form.file, precision))
-        return _finish(manifest, verdict, work, target)
+                from mobilevision.runs.exporting.describing import blamed
+
+                manifest = blamed(manifest, form.noise(work / form.file, precision))
+        return Artifact(_finished(manifest, verdict, work, target))
 
 
-def _finish(manifest: Manifest, verdict: Verdict | None, work: Path, target: Path) -> Artifact:
-    from mobilevision.deploy.artifact import Artifact
+def _precision(
+    run: str | Path | Sequence[str], subject: Subject, name: PrecisionName, keep: Sequence[str], samples: int
+) -> Precision:
+    from mobilevision.deploy.precision import FLOAT32, Precision
+
+    if name != "int8":
+        return replace(FLOAT32, name=name)
+    from mobilevision.deploy.simulated_int8 import layer_names
+    from mobilevision.runs.exporting.subject import calibration_of
+
+    Precision(name, None, tuple(keep)).check(layer_names(subject.task))
+    return Precision(name, calibration_of(run, samples), tuple(keep))
+
+
+def _trained_on(run: str | Path | Sequence[str], subject: Subject, epochs: int, precision: Precision) -> Any:
+    """The task that is written: the run's, or the same after some epochs more."""
+    if not epochs:
+        return subject.task
+    if not isinstance(run, str | Path):
+        raise UserError("--finetune-epochs: weights without a run have no recipe to train on with; leave it out")
+    from mobilevision.runs.exporting.finetuning import finetune
+
+    task = finetune(run, epochs=epochs, precision=precision)
+    task.decision = subject.task.decision
+    return task
+
+
+def _finished(manifest: Manifest, verdict: Verdict | None, work: Path, target: Path) -> Path:
+    """Where the folder is, complete.
+
+    Raises:
+        UserError: the gate refuses it; then it is complete, too.
+    """
     from mobilevision.runs.exporting.card import card
     from mobilevision.runs.exporting.raw import write_beside
     from mobilevision.runs.exporting.saying import refused, say
+    from mobilevision.runs.exporting.target import put
 
     judged = replace(manifest, about={**manifest.about, "gate": None if verdict is None else verdict.facts})
     judged.write(work)
     (work / CARD).write_text(card(judged), encoding="utf-8")
-    failed = verdict is not None and bool(verdict.failures)
-    place = target.with_name(f"{target.name}.failed") if failed else target
-    place.mkdir(parents=True, exist_ok=True)
     own = [file.name for file in judged.files]
-    for name in (*own, *write_beside(judged, work), CARD, NAME):  # the description last: without it, it is no artifact
-        os.replace(work / name, place / name)
+    names = [*own, *write_beside(judged, work), CARD, NAME]  # the description last: without it, it is no artifact
+    place = put(work, names, target, failed=verdict is not None and bool(verdict.failures))
     say(judged, place)
-    if verdict is not None and failed:
+    if verdict is not None and verdict.failures:
         raise refused(verdict, judged, place)
-    return Artifact(place)
-
-
-def _target(out: str | Path | None, subject: Subject, place: str) -> Path:
-    if out is not None:
-        return Path(out)
-    if subject.home is None:
-        raise UserError("--out: weights have no run folder to lie in; name a folder for the model")
-    return subject.home / "exports" / place
-
-
-def _manifest(
-    graph: Any, form: Format, precision: Precision, subject: Subject, work: Path, finetune_epochs: int
-) -> Manifest:
-    from mobilevision.deploy.preprocessing import Preprocessing
-    from mobilevision.runs.exporting.about import about
-
-    task = graph.task
-    spec, crop = task.data_spec, task.backbone.preset.crop
-    height, width = spec.resolution
-    found = about(subject, form.modules(precision.name))
-    return Manifest(
-        task=found.pop("task"),
-        answer=task.answers,
-        format=form.name,
-        precision=precision.name,
-        file=ModelFile.of(work / form.file),
-        classes=spec.classes,
-        input=graph.port.of(form.batch),
-        preprocessing=Preprocessing(spec.fit, crop, spec.channels, height, width),
-        outputs=tuple(port.of(form.batch) for port in graph.outputs),
-        decision=task.decision,
-        facts=task.facts(),
-        about={**found, **_quantised(precision, finetune_epochs), "made": datetime.now().isoformat(timespec="seconds")},
-        parts=tuple(ModelFile.of(work / name) for name in form.parts),
-    )
-
-
-def _quantised(precision: Precision, finetune_epochs: int) -> dict[str, Any]:
-    if precision.calibration is None:
-        return {}
-    pictures, kept = len(precision.calibration), list(precision.keep)
-    return {"quantised": {"calibration_pictures": pictures, "float_layers": kept, "finetune_epochs": finetune_epochs}}
-
-
-def _blamed(manifest: Manifest, noise: dict[str, float]) -> Manifest:
-    """With the layers that hurt most, of those that the format could tell."""
-    worst = [{"layer": name, "noise": share} for name, share in list(noise.items())[:_BLAMED]]
-    quantised = {**manifest.about["quantised"], "layers_that_hurt": worst}
-    return replace(manifest, about={**manifest.about, "quantised": quantised})
-
-
-def _check_free(target: Path) -> None:
-    """Refuse to write among other things than an earlier export."""
-    if target.is_file():
-        raise UserError(f"--out {target}: a file of that name is there; name a folder")
-    if target.is_dir() and any(target.iterdir()) and not is_artifact(target):
-        raise UserError(f"--out {target}: the folder holds other things; name a new one, or an earlier export")
-
-
-@contextmanager
-def _workplace(target: Path) -> Iterator[Path]:
-    """A folder beside the target, gone afterwards: what breaks off leaves nothing that looks finished."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as work:
-        yield Path(work)
+    return place

@@ -1,0 +1,50 @@
+"""Where an exported model goes: nothing else is overwritten, and what breaks off leaves nothing that looks finished."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from mobilevision.deploy.manifest import is_artifact
+from mobilevision.errors import UserError
+
+
+def target_of(out: str | Path | None, home: Path | None, name: str) -> Path:
+    """The folder for a model.
+
+    Args:
+        out: what the user says.
+        home: the run folder, if there is one.
+        name: of the folder in there, where the user says nothing.
+
+    Raises:
+        UserError: neither is there, or other things than an earlier export lie in it.
+    """
+    if out is None and home is None:
+        raise UserError("--out: weights have no run folder to lie in; name a folder for the model")
+    target = Path(out) if out is not None else Path(home or "") / "exports" / name
+    if target.is_file():
+        raise UserError(f"--out {target}: a file of that name is there; name a folder")
+    if target.is_dir() and any(target.iterdir()) and not is_artifact(target):
+        raise UserError(f"--out {target}: the folder holds other things; name a new one, or an earlier export")
+    return target
+
+
+@contextmanager
+def workplace(target: Path) -> Iterator[Path]:
+    """A folder beside the target, gone afterwards."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as work:
+        yield Path(work)
+
+
+def put(work: Path, names: Sequence[str], target: Path, *, failed: bool) -> Path:
+    """Move files to where they belong, in this order, and say where that is; a refused model is told by its name."""
+    place = target.with_name(f"{target.name}.failed") if failed else target
+    place.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        os.replace(work / name, place / name)
+    return place
