@@ -1,4 +1,4 @@
-"""Compose, one step, overfit a handful, checkpoint and back, predict: a task that passes these works in a run.
+"""Compose, one step, overfit a handful, checkpoint and back, predict, export: a task that passes these works in a run.
 
 In a test of a plugin::
 
@@ -22,6 +22,13 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from mobilevision.deploy.answers import find_answer
+from mobilevision.deploy.formats import find_format
+from mobilevision.deploy.graph import Graph
+from mobilevision.deploy.manifest import Manifest, ModelFile
+from mobilevision.deploy.precision import FLOAT32
+from mobilevision.deploy.preprocessing import Preprocessing
+from mobilevision.errors import UserError
 from mobilevision.runs.build import Built, build
 from mobilevision.runs.compose import compose
 from mobilevision.runs.folder import RunFolder, write_text
@@ -30,6 +37,8 @@ from mobilevision.runs.restore import load_run
 
 SAMPLES = 8
 STEPS = 60
+AGREE = 0.97
+"""Of what the task says, its exported graph has to say so much."""
 LEARNT = 0.5
 """Overfitting has to bring the loss of a handful of samples below this share of where it began."""
 
@@ -75,6 +84,8 @@ def conform(overrides: Iterable[str] = ()) -> list[Outcome]:
         ("checkpoint", lambda: comes_back(cfg, built, batch)),
         ("predict", lambda: predicts(built, batch)),
     ]
+    if _can_export():
+        parts.append(("export", lambda: exports(built, batch)))
     return outcomes + [_attempt(name, part) for name, part in parts]
 
 
@@ -155,6 +166,51 @@ def predicts(built: Built, batch: dict[str, Any]) -> None:
         image = batch["image"][index].permute(1, 2, 0).contiguous().numpy()
         for truth in (None, target):
             assert hasattr(task.draw(image, one, truth), "save"), "draw() gives no PIL image"
+
+
+def exports(built: Built, batch: dict[str, Any]) -> None:
+    """The task as an ONNX graph, in its runtime, says what the task says."""
+    task = built.task.eval()
+    graph = Graph(task, shape=tuple(batch["image"].shape[1:]))
+    form, pixels = find_format("onnx"), batch["image"].contiguous().numpy()
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / form.file
+        form.write(graph, path, FLOAT32)
+        theirs = form.open(path, outputs=graph.names)(pixels)
+        answer = find_answer(_description(graph, path), "the exported task")
+    with torch.inference_mode():
+        mine = {name: value.numpy() for name, value in zip(graph.names, graph(batch["image"]), strict=True)}
+    pairs = [[{name: each[name][row] for name in mine} for each in (mine, theirs)] for row in range(len(pixels))]
+    same, of = (sum(values) for values in zip(*(answer.agree(*pair) for pair in pairs), strict=True))
+    assert same >= AGREE * of, f"task and file agree on {same / of:.3f} of: {answer.agreement}"
+
+
+def _description(graph: Graph, path: Path) -> Manifest:
+    """As much of a model.json as an answer needs."""
+    task = graph.task
+    spec = task.data_spec
+    return Manifest(
+        task="conformance",
+        answer=task.answers,
+        format="onnx",
+        precision="float32",
+        file=ModelFile.of(path),
+        classes=spec.classes,
+        input=graph.port,
+        preprocessing=Preprocessing(spec.fit, 1.0, spec.channels, *spec.resolution),
+        outputs=graph.outputs,
+        decision=task.decision,
+        facts=task.facts(),
+        about={},
+    )
+
+
+def _can_export() -> bool:
+    try:
+        find_format("onnx").can_write("float32")
+    except UserError:
+        return False
+    return True
 
 
 def _loss(task: Any, batch: dict[str, Any]) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from mobilevision.runs.build import Built, build
 from mobilevision.runs.compose import compose
 from mobilevision.testing import check
-from mobilevision.testing.conformance import handful, one_step, overfits, works_on_features
+from mobilevision.testing.conformance import exports, handful, one_step, overfits, works_on_features
 
 TASKS = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "task").glob("*.yaml"))
 
@@ -45,3 +45,12 @@ def test_a_task_that_needs_pictures_is_found(built: Built) -> None:
     built.task.predict = lambda images: decode(built.task(images) + 1.0 * images.float().mean() * torch.arange(10))
     with pytest.raises(AssertionError, match="from features and from pictures"):
         works_on_features(built, handful(built))
+
+
+def test_a_task_that_is_another_in_a_file_is_found(built: Built) -> None:
+    pytest.importorskip("onnx")
+    overfits(built, batch := handful(built))
+    forward = built.task.forward
+    built.task.forward = lambda images: forward(images) * (-1.0 if torch.compiler.is_exporting() else 1.0)
+    with pytest.raises(AssertionError, match="task and file agree on"):
+        exports(built, batch)

@@ -122,3 +122,39 @@ def test_a_mistake_is_one_line(options: list[str], said: str, trained: Path, tmp
     assert said in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_weights_are_rounded_for_other_formats_too(trained: Path) -> None:
+    """On the steps that a tool finds which takes a row's largest weight for 127, and nearer than the nearest ones.
+
+    By how much, of a model that has learnt more than this one: see ``test_real.py``.
+    """
+    import copy
+
+    import torch
+
+    from mobilevision.deploy.formats.onnx_int8.rounded import rounded_graph
+    from mobilevision.deploy.formats.onnx_int8.rounding import steps
+    from mobilevision.deploy.graph import Graph
+    from mobilevision.deploy.precision import Precision
+    from mobilevision.deploy.simulated_int8 import layer_names
+    from mobilevision.runs.exporting.subject import calibration_of, subject_of
+
+    task, pixels = subject_of(trained, gated=False).task, calibration_of(trained, 24)
+    graph = Graph(task, shape=(3, 32, 32))
+    precision = Precision("int8", pixels, ("head",))
+    found, nearest = rounded_graph(graph, precision), copy.deepcopy(graph)
+    names = [name for name in layer_names(task) if not precision.keeps(name)]
+    assert len(names) == 27
+    for name in names:
+        rows = found.task.get_submodule(name).weight.detach().flatten(1).numpy()
+        whole = rows / steps(rows)[:, None]
+        np.testing.assert_allclose(whole, np.rint(whole), atol=2e-3)
+        weight = nearest.task.get_submodule(name).weight.data
+        step = torch.from_numpy(steps(weight.flatten(1).numpy())).float().view(-1, 1, 1, 1)
+        weight.copy_((weight / step).round() * step)
+    assert torch.equal(found.task.head.classifier.weight, task.head.classifier.weight)
+    images = torch.from_numpy(pixels)
+    with torch.no_grad():
+        right, ours, usual = (each.task(images) for each in (graph, found, nearest))
+    assert (ours - right).square().sum() < (usual - right).square().sum()

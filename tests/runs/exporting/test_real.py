@@ -46,3 +46,34 @@ def test_every_picture_gets_the_checkpoints_answer(
     assert probable
     assert max(probable.values()) < 1e-5
     assert np.isclose(gate["drop"], 0, atol=1e-6)
+
+
+def test_rounded_weights_of_a_real_model_leave_a_tenth_of_the_noise(
+    shared_data: Path, shared_weights: Path, tmp_path: Path
+) -> None:
+    """The pretrained classifier on photos, its weights rounded by us and to the nearest step, all else in float32."""
+    import torch
+    from PIL import Image
+
+    from mobilevision.deploy.formats.onnx_int8.rounded import rounded_graph
+    from mobilevision.deploy.formats.onnx_int8.rounding import steps
+    from mobilevision.deploy.graph import Graph
+    from mobilevision.deploy.precision import Precision
+    from mobilevision.deploy.simulated_int8 import layer_names
+    from mobilevision.runs.exporting.subject import subject_of
+
+    task = subject_of([f"backbone.weights={shared_weights / WEIGHTS}", "backbone.width=0.25"], gated=False).task
+    photos = sorted((shared_data / "clothing" / "train").rglob("*.jpg"))[::3]
+    pixels = np.stack([np.asarray(Image.open(path).convert("RGB").resize((128, 128))) for path in photos])
+    images = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
+    graph = Graph(task, shape=(3, 128, 128))
+    ours = rounded_graph(graph, Precision("int8", images[::2].numpy()))
+    with torch.no_grad():
+        right = graph.task(images[1::2])
+        noise = (ours.task(images[1::2]) - right).square().sum()
+        for name in layer_names(task):
+            weight = task.get_submodule(name).weight.data
+            step = torch.from_numpy(steps(weight.flatten(1).numpy())).float().view(-1, *[1] * (weight.ndim - 1))
+            weight.copy_((weight / step).round() * step)
+        nearest = (task(images[1::2]) - right).square().sum()
+    assert noise < 0.1 * nearest

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -51,7 +52,7 @@ def rounded_graph(graph: Graph, precision: Precision) -> Graph:
 def _put(module: Any, folded: NDArray[Any], weight: NDArray[Any], shift: NDArray[Any]) -> None:
     """Rows [O, d] and what is to be added to the bias [O], both with batch norm folded in, as the layer has them."""
     own = module.weight.flatten(1).double()
-    before, after, more = (torch.from_numpy(each).double() for each in (folded, weight, shift))
+    before, after, more = (torch.from_numpy(each.astype(np.float64)) for each in (folded, weight, shift))
     scale = (before * own).sum(dim=1) / own.square().sum(dim=1).clamp(min=1e-30)
     scale = torch.where(scale.abs() > 0, scale, torch.ones_like(scale))
     module.weight.copy_((after / scale[:, None]).view_as(module.weight))
