@@ -12,6 +12,8 @@ import typer
 from mobilevision.runs import measuring_commands, sharing_commands
 from mobilevision.runs.console import errors_as_lines
 
+_STOPPED = 130
+
 app = typer.Typer(
     name="mobilevision",
     help="Train, evaluate and use MobileNets. `mobilevision COMMAND --help` shows an example of each command.",
@@ -47,6 +49,8 @@ def main() -> None:
         return
     with errors_as_lines(arguments):
         code = app(args=arguments, prog_name="mobilevision", standalone_mode=False)
+        if code == _STOPPED:  # typer makes this of Ctrl-C
+            raise KeyboardInterrupt
         if code:
             sys.exit(1)
 

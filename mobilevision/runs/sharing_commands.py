@@ -37,7 +37,7 @@ def export(
         list[str],
         typer.Argument(metavar="RUN|OVERRIDE", help="The run folder; or weights as backbone.weights=..., and data."),
     ],
-    format: Annotated[str, typer.Option(help="What the file is: onnx.")] = "onnx",
+    format: Annotated[str, typer.Option(help="What the file is: onnx, openvino, executorch or litert.")] = "onnx",
     quantize: Annotated[Quantize | None, typer.Option(help="Smaller numbers: a quarter or half of the file.")] = None,
     keep_float: Annotated[str, typer.Option(help="Layers that int8 leaves alone, separated by commas.")] = "",
     calibration_samples: Annotated[
@@ -68,6 +68,12 @@ def export(
     Example: mobilevision export RUN --out cats
 
     Example: mobilevision export RUN --quantize int8
+
+    Example: mobilevision export RUN --quantize int8 --keep-float backbone.model.conv_stem --finetune-epochs 3
+
+    Example: mobilevision export RUN --format executorch
+
+    Example: mobilevision export RUN --raw --out boxes
 
     Example: mobilevision export RUN --input float --gate-samples 500
 

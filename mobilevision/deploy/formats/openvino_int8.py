@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -10,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from mobilevision.deploy.formats.silence import silent
 
 if TYPE_CHECKING:
     from mobilevision.deploy.graph import Graph
@@ -56,13 +60,13 @@ def _operations(source: Path, layers: Sequence[str]) -> set[str]:
 @contextmanager
 def _alone() -> Iterator[None]:
     """NNCF without its notes to the console, and without those that it sends home about its use."""
-    logger, quiet = logging.getLogger("nncf"), os.environ.get("NNCF_CI")
+    quiet, disabled = os.environ.get("NNCF_CI"), logging.root.manager.disable
     os.environ["NNCF_CI"] = "1"
-    before = logger.level
-    logger.setLevel(logging.ERROR)
+    logging.disable(logging.ERROR)
     try:
-        yield
+        with silent(), contextlib.redirect_stdout(io.StringIO()):
+            yield
     finally:
-        logger.setLevel(before)
+        logging.disable(disabled)
         if quiet is None:
             del os.environ["NNCF_CI"]

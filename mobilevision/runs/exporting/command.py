@@ -70,6 +70,7 @@ def export(
     from mobilevision.deploy.artifact import Artifact
     from mobilevision.deploy.graph import Graph
     from mobilevision.runs.exporting.describing import described
+    from mobilevision.runs.exporting.judging import judged
     from mobilevision.runs.exporting.latency import with_latency
     from mobilevision.runs.exporting.raw import decoding_left
     from mobilevision.runs.exporting.subject import subject_of
@@ -95,25 +96,8 @@ def export(
         manifest.write(work)
         if latency:
             manifest = with_latency(manifest, work)
-        verdict = None
-        if subject.source is not None:
-            from mobilevision.runs.exporting.gate import gate
-
-            most = MAX_DROP[name] if max_drop is None else max_drop
-            artifact = Artifact(work)
-            verdict = gate(
-                subject.task,
-                artifact,
-                subject.source,
-                split=subject.split,
-                samples=gate_samples,
-                max_drop=most,
-                origin=source,
-            )
-            if verdict.failures and name == "int8":
-                from mobilevision.runs.exporting.describing import blamed
-
-                manifest = blamed(manifest, form.noise(work / form.file, precision))
+        most = MAX_DROP[name] if max_drop is None else max_drop
+        manifest, verdict = judged(manifest, form, graph, precision, subject, work, samples=gate_samples, max_drop=most)
         return Artifact(_finished(manifest, verdict, work, target))
 
 

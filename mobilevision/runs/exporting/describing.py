@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from mobilevision.deploy.precision import Precision
     from mobilevision.runs.exporting.raw import Left
     from mobilevision.runs.exporting.subject import Subject
-
-_BLAMED = 8  # layers that are told
 
 
 def described(
@@ -62,10 +59,3 @@ def _quantised(precision: Precision, finetune_epochs: int) -> dict[str, Any]:
         return {}
     pictures, kept = len(precision.calibration), list(precision.keep)
     return {"quantised": {"calibration_pictures": pictures, "float_layers": kept, "finetune_epochs": finetune_epochs}}
-
-
-def blamed(manifest: Manifest, noise: dict[str, float]) -> Manifest:
-    """With the layers that int8 hurts most, of those that the format could tell."""
-    worst = [{"layer": name, "noise": share} for name, share in list(noise.items())[:_BLAMED]]
-    quantised = {**manifest.about["quantised"], "layers_that_hurt": worst}
-    return replace(manifest, about={**manifest.about, "quantised": quantised})

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from mobilevision.deploy.manifest import Manifest
     from mobilevision.runs.exporting.gate import Verdict
 
-_NAMED = 3  # layers in a line
-
 
 def say(manifest: Manifest, place: Path) -> None:
     """Print both models' numbers, and where the folder is."""
@@ -55,6 +53,8 @@ def _help(manifest: Manifest) -> str:
     quantised = manifest.about.get("quantised")
     if quantised is None:
         return ""
-    layers = [row["layer"] for row in quantised.get("layers_that_hurt", ())][:_NAMED]
-    keep = f"the layers that int8 hurts most stay in float with --keep-float {','.join(layers)}; " if layers else ""
+    found, hurt = quantised.get("remedy"), quantised.get("layers_that_hurt")
+    keep = f"none of up to {len(hurt)} layers in float make it pass; " if hurt else ""
+    if found is not None:
+        keep = f"--keep-float {','.join(found['keep_float'])} passes (agreement {found['agreement']:.3f}); "
     return f": {keep}--finetune-epochs 3 trains on with the rounding felt"

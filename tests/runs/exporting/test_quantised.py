@@ -84,9 +84,10 @@ def test_what_int8_spoils_is_refused_with_layers_and_a_remedy(
 ) -> None:
     narrow = writing.best
     monkeypatch.setattr(writing, "best", lambda values: tuple(0.02 * end for end in narrow(values)))
+    monkeypatch.setattr("mobilevision.runs.exporting.remedy._COUNTS", (2,))  # the others are as quick to fail
     with pytest.raises(UserError, match=r"agreement 0\.\d+ is below 0.97") as caught:
         mobilevision.export(trained, quantize="int8", out=tmp_path / "bad")
-    assert "--keep-float backbone.model." in str(caught.value)
+    assert "none of up to 2 layers in float make it pass" in str(caught.value)
     assert "--finetune-epochs" in str(caught.value)
     hurt = json.loads((tmp_path / "bad.failed" / "model.json").read_text())["about"]["quantised"]["layers_that_hurt"]
     noise = [row["noise"] for row in hurt]
@@ -158,3 +159,31 @@ def test_weights_are_rounded_for_other_formats_too(trained: Path) -> None:
     with torch.no_grad():
         right, ours, usual = (each.task(images) for each in (graph, found, nearest))
     assert (ours - right).square().sum() < (usual - right).square().sum()
+
+
+def test_what_is_advised_was_tried(tmp_path: Path) -> None:
+    """More and more of the layers that hurt stay in float, beside those that stay anyway, until the gate is content."""
+    from types import SimpleNamespace
+    from typing import Any
+
+    from mobilevision.deploy.precision import Precision
+    from mobilevision.runs.exporting.remedy import remedy
+
+    tried: list[tuple[str, ...]] = []
+    form: Any = SimpleNamespace(
+        file="model.onnx",
+        noise=lambda path, precision: {name: 1.0 / place for place, name in enumerate("abcdefghij", 1)},
+        write=lambda graph, path, precision: tried.append(precision.keep),
+    )
+
+    def judge(folder: Path) -> Any:
+        passes = len(tried[-1]) > 3
+        return SimpleNamespace(failures=() if passes else ("no",), facts={"agreement": 0.98})
+
+    found = remedy(form, None, Precision("int8", keep=("z",)), tmp_path, judge)  # type: ignore[arg-type]
+    assert tried == [("z", "a"), ("z", "a", "b"), ("z", "a", "b", "c", "d")]
+    assert (found.keep, found.agreement) == (tried[-1], 0.98)
+    assert [row["layer"] for row in found.facts()["layers_that_hurt"]] == list("abcdefgh")
+    assert (
+        remedy(form, None, Precision("int8"), tmp_path, lambda folder: SimpleNamespace(failures=("no",))).keep is None
+    )  # type: ignore[arg-type,return-value]
