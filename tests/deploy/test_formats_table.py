@@ -105,8 +105,9 @@ def works(task: Any, name: str, precision: str, folder: Path) -> bool:
     )
     answer = find_answer(manifest, "here")
     pairs = [[{key: value[at] for key, value in each.items()} for each in (expected, given)] for at in range(3)]
-    if (task.answers, precision) == ("numbers", "float16"):  # whose agreement is a matter of thousandths
-        return all(np.allclose(given[key], expected[key], atol=0.05) for key in given)
+    if task.answers in ("numbers", "places") and precision == "float16":  # thousandths, or a thousand like cells
+        compared = [key for key in given if task.answers == "numbers" or key == "probabilities"]
+        return all(np.allclose(given[key], expected[key], atol=0.05) for key in compared)
     same, of = np.sum([answer.agree(*pair) for pair in pairs], axis=0)
     assert of > 0
     least = {"float32": 0.98, "float16": 0.9, "int8": 0.0}[precision]
