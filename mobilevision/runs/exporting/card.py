@@ -71,7 +71,7 @@ def _gate(gate: Mapping[str, Any] | None) -> str:
     said = "passed" if gate["passed"] else "FAILED: do not use it"
     lines = [
         "## How well it does",
-        f"Both models on the same {gate['pictures']:,} pictures of {gate['split']}, from the files on. Gate: {said}.",
+        f"Both models on the same {_seen(gate)} pictures of {gate['split']}, from the files on. Gate: {said}.",
         "\n".join(rows),
         f"Agreement {gate['agreement']:.4f} ({gate['agreement_of']}; at least {gate['least_agreement']}). "
         f"{gate['primary']} falls by {_number(gate['drop'])} (at most {gate['max_drop']:g}, or what may be chance).",
@@ -87,6 +87,12 @@ def _gate(gate: Mapping[str, Any] | None) -> str:
         if len(classes) > _SHOWN:
             lines.append(f"And {len(classes) - _SHOWN} more, in `model.json`.")
     return "\n\n".join(lines)
+
+
+def _seen(gate: Mapping[str, Any]) -> str:
+    """How many pictures, and of how many where that was a part of them."""
+    pictures, of = gate["pictures"], gate.get("of")
+    return f"{pictures:,}" if of in (None, pictures) else f"{pictures:,} of {of:,}"
 
 
 def _input(manifest: Manifest) -> str:

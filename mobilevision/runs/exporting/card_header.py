@@ -27,7 +27,7 @@ def header(manifest: Manifest) -> str:
     if manifest.answer in PIPELINES:
         found["pipeline_tag"] = PIPELINES[manifest.answer]
     found["tags"] = list(dict.fromkeys(tags))
-    if about.get("gate"):
+    if (gate := about.get("gate")) and gate["pictures"] == gate.get("of"):  # a part's numbers are not the model's
         found["model-index"] = [_measured(manifest)]
     text: str = yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=1000)
     return f"---\n{text}---"

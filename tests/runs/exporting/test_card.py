@@ -16,7 +16,7 @@ from mobilevision.runs.exporting.card import card
 from mobilevision.runs.exporting.card_header import PIPELINES
 
 GATE = {
-    **{"split": "test", "pictures": 79, "passed": True, "primary": "top1", "drop": 0.0, "max_drop": 0.005},
+    **{"split": "test", "pictures": 79, "of": 79, "passed": True, "primary": "top1", "drop": 0.0, "max_drop": 0.005},
     **{"checkpoint": {"top1": 0.75, "ece": float("nan")}, "artifact": {"top1": 0.74, "ece": float("nan")}},
     **{"agreement": 0.99, "agreement_of": "pictures", "least_agreement": 0.97, "worst_classes": []},
 }
@@ -93,6 +93,13 @@ def test_hubs_find_their_part() -> None:
         **{"license": "apache-2.0", "library_name": "mobilevision", "pipeline_tag": "image-classification"},
         "tags": found["tags"],
     }
+
+
+def test_numbers_of_a_part_are_not_the_models() -> None:
+    text = card(manifest(gate={**GATE, "of": 1200}))
+    assert "Both models on the same 79 of 1,200 pictures of test" in text
+    assert "model-index" not in front(text)
+    assert "Both models on the same 79 pictures of test" in card(manifest())
 
 
 @pytest.mark.parametrize("answer", [*ANSWERS, "unheard_of"])

@@ -66,7 +66,7 @@ def test_the_gate_says_what_evaluation_says(folder: Path, trained: Path) -> None
     tested = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))
     assert gate["checkpoint"]["top1"] == pytest.approx(tested["test/top1"], abs=1e-6)
     assert gate["checkpoint"]["top1"] == gate["artifact"]["top1"]
-    assert (gate["passed"], gate["pictures"], gate["pictures_with_equal_pixels"]) == (True, 15, 15)
+    assert (gate["passed"], gate["pictures"], gate["of"], gate["pictures_with_equal_pixels"]) == (True, 15, 15, 15)
     assert gate["largest_difference"]["probabilities"] < 1e-5
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "Gate: passed" in card
