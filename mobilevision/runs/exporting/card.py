@@ -26,7 +26,7 @@ def card(manifest: Manifest) -> str:
         _decision(manifest),
         _cost(manifest),
         _use(manifest),
-        f"## Limits\n\n{limited(manifest.answer)}",
+        f"## Limits\n\n{limited(manifest.answer, origin=about['from'], measured=bool(about.get('gate')))}",
         _made(about),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -20,6 +20,13 @@ _LIMITS = {
     "boxes": "Small and covered objects are missed first; what looks like one of its classes may be taken for it.",
     "numbers": "Nothing is known of it but its measurements.",
 }
+_JUDGED = {
+    "run": "It was judged on pictures like those of its training only; it may do worse on other cameras, places or"
+    " people. Measure it on your own pictures first.",
+    "weights": "It was judged on the pictures named above only; it may do worse on other cameras, places or people."
+    " Measure it on your own pictures first.",
+}
+_UNJUDGED = "Nobody measured this file yet: do that on your own pictures first."
 
 
 def intended(answer: str) -> str:
@@ -27,13 +34,15 @@ def intended(answer: str) -> str:
     return _USES[_kind(answer)]
 
 
-def limited(answer: str) -> str:
-    """What it is not good at."""
-    everywhere = (
-        "It was judged on pictures like those of its training only; it may do worse on other cameras, places or"
-        " people. Measure it on your own pictures first."
-    )
-    return f"{_LIMITS[_kind(answer)]} {everywhere}"
+def limited(answer: str, *, origin: str, measured: bool) -> str:
+    """What it is not good at.
+
+    Args:
+        answer: its kind.
+        origin: ``run`` or ``weights``.
+        measured: whether the gate looked at it.
+    """
+    return f"{_LIMITS[_kind(answer)]} {_JUDGED[origin] if measured else _UNJUDGED}"
 
 
 def _kind(answer: str) -> str:

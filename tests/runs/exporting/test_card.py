@@ -116,9 +116,14 @@ def test_weights_without_a_run_say_so() -> None:
     assert "from the pretrained weights `w.safetensors` as they are" in text
     assert "What the weights learnt from, they do not say." in text
     assert "Not measured: it was exported without the gate" in text
+    assert "Nobody measured this file yet" in text
+    assert "It was judged on" not in text
     assert " ms " not in text
     assert "```bash\nmobilevision export RUN\n```" in text
-    assert "comparison are of cats" in card(manifest(**{**more, "data": {"name": "cats", "samples": {}}}))
+    text = card(manifest(**{**more, "data": {"name": "cats", "samples": {}}, "gate": GATE}))
+    assert "comparison are of cats" in text
+    assert "It was judged on the pictures named above only" in text
+    assert "It was judged on pictures like those of its training only" in card(manifest())
 
 
 def test_hubs_own_reader_takes_it(tmp_path: Path) -> None:
