@@ -7,7 +7,7 @@ from typing import Any
 
 from mobilevision.deploy.manifest import Manifest
 from mobilevision.runs.exporting.card_header import header
-from mobilevision.runs.exporting.card_words import intended, limited
+from mobilevision.runs.exporting.card_words import counted, intended, limited, moved
 
 _SHOWN = 20
 
@@ -57,8 +57,7 @@ def _knows(manifest: Manifest) -> str:
     if manifest.classes and manifest.answer not in ("embedding", "places"):
         more = f" and {len(manifest.classes) - _SHOWN} more" if len(manifest.classes) > _SHOWN else ""
         names = ", ".join(f"`{_plain(name)}`" for name in manifest.classes[:_SHOWN])
-        counted = "1 class" if len(manifest.classes) == 1 else f"{len(manifest.classes)} classes"
-        lines.append(f"{counted}: {names}{more}.")
+        lines.append(f"{counted(len(manifest.classes), 'class', 'classes')}: {names}{more}.")
     return "\n\n".join(lines)
 
 
@@ -74,7 +73,7 @@ def _gate(gate: Mapping[str, Any] | None) -> str:
         f"Both models on the same {_seen(gate)} pictures of {gate['split']}, from the files on. Gate: {said}.",
         "\n".join(rows),
         f"Agreement {gate['agreement']:.4f} ({gate['agreement_of']}; at least {gate['least_agreement']}). "
-        f"{gate['primary']} falls by {_number(gate['drop'])} (at most {gate['max_drop']:g}, or what may be chance).",
+        f"{moved(gate)} It may get worse by at most {gate['max_drop']:g}, or by what may be chance.",
     ]
     if gate["worst_classes"]:
         worst = ", ".join(f"`{_plain(row['class'])}` {row['drop']:+.4f}" for row in gate["worst_classes"])
@@ -151,7 +150,7 @@ def _cost(manifest: Manifest) -> str:
         lines.append(
             f"Ranges of int8 come from {smaller['calibration_pictures']:,} pictures of training."
             + (f" Left in float32: {kept}." if kept else "")
-            + (f" Trained on for {epochs} epochs with the rounding felt." if epochs else "")
+            + (f" Trained on for {counted(epochs, 'epoch')} with the rounding felt." if epochs else "")
         )
     if time:
         first, third = time["quartiles"]

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
+_SEEN = 0.00005  # less is no difference in four decimals
 _USES = {
     "classes": "It names the class of a picture that shows one of its classes.",
     "attributes": "It says which of its attributes a picture shows, each by itself.",
@@ -43,6 +48,22 @@ def limited(answer: str, *, origin: str, measured: bool) -> str:
         measured: whether the gate looked at it.
     """
     return f"{_LIMITS[_kind(answer)]} {_JUDGED[origin] if measured else _UNJUDGED}"
+
+
+def moved(gate: Mapping[str, Any]) -> str:
+    """How the primary metric of the exported model differs from the checkpoint's, in a sentence."""
+    name, drop = gate["primary"], gate["drop"]
+    if drop is None or math.isnan(drop):
+        return f"{name} is no number here, so it was not compared."
+    if abs(drop) < _SEEN:
+        return f"{name} stays as it is."
+    falls = (drop > 0) == (gate.get("mode", "max") == "max")
+    return f"{name} {'falls' if falls else 'rises'} by {abs(drop):.4f}."
+
+
+def counted(number: int, one: str, several: str = "") -> str:
+    """A number of things: ``1 epoch``, ``3 epochs``."""
+    return f"{number} {one if number == 1 else several or one + 's'}"
 
 
 def _kind(answer: str) -> str:

@@ -95,6 +95,27 @@ def test_hubs_find_their_part() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("drop", "mode", "said"),
+    [
+        (0.01, "max", "top1 falls by 0.0100."),
+        (-0.01, "max", "top1 rises by 0.0100."),
+        (0.01, "min", "top1 rises by 0.0100."),
+        (0.0, "max", "top1 stays as it is."),
+        (float("nan"), "max", "top1 is no number here, so it was not compared."),
+    ],
+)
+def test_what_moves_is_said_with_its_direction(drop: float, mode: str, said: str) -> None:
+    text = card(manifest(gate={**GATE, "drop": drop, "mode": mode}))
+    assert f"{said} It may get worse by at most 0.005, or by what may be chance." in text
+
+
+def test_one_is_not_many() -> None:
+    made = {"calibration_pictures": 20, "float_layers": [], "finetune_epochs": 1}
+    assert "Trained on for 1 epoch with" in card(manifest(quantised=made))
+    assert "1 class: " in card(manifest(classes=1))
+
+
 def test_numbers_of_a_part_are_not_the_models() -> None:
     text = card(manifest(gate={**GATE, "of": 1200}))
     assert "Both models on the same 79 of 1,200 pictures of test" in text
