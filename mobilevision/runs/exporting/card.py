@@ -7,6 +7,7 @@ from typing import Any
 
 from mobilevision.deploy.manifest import Manifest
 from mobilevision.runs.exporting.card_header import header
+from mobilevision.runs.exporting.card_outputs import outputs
 from mobilevision.runs.exporting.card_words import counted, intended, limited, moved
 
 _SHOWN = 20
@@ -22,7 +23,7 @@ def card(manifest: Manifest) -> str:
         _knows(manifest),
         _gate(about.get("gate")),
         _input(manifest),
-        _outputs(manifest),
+        outputs(manifest),
         _decision(manifest),
         _cost(manifest),
         _use(manifest),
@@ -107,16 +108,6 @@ def _input(manifest: Manifest) -> str:
         f" normalises them.\n\nTurn the picture upright (EXIF), convert it to {look.to_dict()['colours']},"
         f" take {how}, and resize it as Pillow does with BILINEAR (antialiased)."
     )
-
-
-def _outputs(manifest: Manifest) -> str:
-    rows = ["## Outputs", ""]
-    for port in manifest.outputs:
-        shape = ", ".join("batch" if side is None else str(side) for side in port.shape)
-        rows.append(f"- `{port.name}`: {port.dtype} [{shape}]")
-    if manifest.answer == "raw_boxes":
-        rows += ["", "Boxes are left to whoever runs the graph: `decode.py` makes them with NumPy and `facts`."]
-    return "\n".join(rows)
 
 
 def _decision(manifest: Manifest) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,15 @@ ABOUT = {
 }
 
 
-def manifest(answer: str = "classes", classes: int = 2, **more: Any) -> Manifest:
+def manifest(answer: str = "classes", classes: int = 2, ports: tuple[Port, ...] | None = None, **more: Any) -> Manifest:
     decision = {"thresholds": [0.25] * classes, "threshold": 0.5}
     known: dict[str, Any] = {"decision": decision, "facts": {}, "about": {**ABOUT, **more}}
     look, image = Preprocessing("crop", 0.875, 3, 64, 64), Port("image", "uint8", (None, 3, 64, 64))
     out = (Port("probabilities", "float32", (None, classes)),)
     names = tuple(f"c|{number}" for number in range(classes))
     file = ModelFile("model.onnx", 3_000_000, "")
-    return Manifest("classification", answer, "onnx", "float32", file, names, image, look, out, **known)
+    made = Manifest("classification", answer, "onnx", "float32", file, names, image, look, out, **known)
+    return made if ports is None else replace(made, outputs=ports)
 
 
 def front(text: str) -> dict[str, Any]:
@@ -129,6 +131,15 @@ def test_every_answer_has_its_words(answer: str) -> None:
     assert front(text).get("pipeline_tag") == PIPELINES.get(answer)
     assert "## Limits" in text
     assert ("decode.py" in text) == (answer == "raw_boxes")
+
+
+@pytest.mark.parametrize("answer", [name for name in ANSWERS if name != "numbers"])
+def test_each_output_is_explained(answer: str) -> None:
+    more = ("logits",) if answer == "attributes" else ()
+    ports = tuple(Port(name, "float32", (None, 4)) for name in (*ANSWERS[answer].outputs, *more, "unheard_of"))
+    lines = [line for line in card(manifest(answer, ports=ports)).splitlines() if line.startswith("- `")]
+    assert all("float32 [batch, 4]: " in line for line in lines[:-1])
+    assert lines[-1] == "- `unheard_of`: float32 [batch, 4]"
 
 
 def test_weights_without_a_run_say_so() -> None:
