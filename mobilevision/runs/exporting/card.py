@@ -8,7 +8,7 @@ from typing import Any
 from mobilevision.deploy.manifest import Manifest
 from mobilevision.runs.exporting.card_header import header
 from mobilevision.runs.exporting.card_outputs import outputs
-from mobilevision.runs.exporting.card_words import counted, intended, limited, moved
+from mobilevision.runs.exporting.card_words import counted, intended, is_baseline, limited, moved
 
 _SHOWN = 20
 
@@ -67,7 +67,8 @@ def _gate(gate: Mapping[str, Any] | None) -> str:
         return "## How well it does\n\nNot measured: it was exported without the gate, so nobody compared it yet."
     rows = ["| metric | checkpoint | this file |", "|---|---|---|"]
     for name, value in gate["checkpoint"].items():
-        rows.append(f"| {name} | {_number(value)} | {_number(gate['artifact'].get(name))} |")
+        told = f"{name} (baseline)" if is_baseline(name) else name
+        rows.append(f"| {told} | {_number(value)} | {_number(gate['artifact'].get(name))} |")
     said = "passed" if gate["passed"] else "FAILED: do not use it"
     lines = [
         "## How well it does",
@@ -76,6 +77,10 @@ def _gate(gate: Mapping[str, Any] | None) -> str:
         f"Agreement {gate['agreement']:.4f} ({gate['agreement_of']}; at least {gate['least_agreement']}). "
         f"{moved(gate)} It may get worse by at most {gate['max_drop']:g}, or by what may be chance.",
     ]
+    if any(map(is_baseline, gate["checkpoint"])):
+        lines.append(
+            "Baseline: what one and the same answer for every picture reaches, at best; no merit of the model."
+        )
     if gate["worst_classes"]:
         worst = ", ".join(f"`{_plain(row['class'])}` {row['drop']:+.4f}" for row in gate["worst_classes"])
         lines.append(f"Classes that fall most: {worst}.")

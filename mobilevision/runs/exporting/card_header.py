@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mobilevision.deploy.manifest import Manifest
+from mobilevision.runs.exporting.card_words import is_baseline
 
 PIPELINES = {
     "classes": "image-classification",
@@ -41,7 +42,8 @@ def _measured(manifest: Manifest) -> dict[str, Any]:
     """The numbers of this file, as hubs list them."""
     about, gate = manifest.about, manifest.about["gate"]
     data = str((about.get("data") or {}).get("name") or "own data")
-    values = {name: value for name, value in gate["artifact"].items() if value is not None and value == value}
+    known = {name: value for name, value in gate["artifact"].items() if value is not None and value == value}
+    values = {name: value for name, value in known.items() if not is_baseline(name)}
     return {
         "name": f"{about['backbone']} {manifest.task}",
         "results": [

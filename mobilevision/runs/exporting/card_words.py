@@ -61,6 +61,11 @@ def moved(gate: Mapping[str, Any]) -> str:
     return f"{name} {'falls' if falls else 'rises'} by {abs(drop):.4f}."
 
 
+def is_baseline(metric: str) -> bool:
+    """Whether a number is not the model's, but what a guess reaches that looks at no picture."""
+    return metric.startswith("prior_")
+
+
 def counted(number: int, one: str, several: str = "") -> str:
     """A number of things: ``1 epoch``, ``3 epochs``."""
     return f"{number} {one if number == 1 else several or one + 's'}"

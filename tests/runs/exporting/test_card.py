@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from mobilevision.deploy.answers import ANSWERS
 from mobilevision.deploy.manifest import Manifest, ModelFile, Port
 from mobilevision.deploy.preprocessing import Preprocessing
-from mobilevision.runs.exporting.about import without_folders
+from mobilevision.runs.exporting.about import data_name, without_folders
 from mobilevision.runs.exporting.card import card
 from mobilevision.runs.exporting.card_header import PIPELINES
 
@@ -116,6 +117,32 @@ def test_one_is_not_many() -> None:
     made = {"calibration_pictures": 20, "float_layers": [], "finetune_epochs": 1}
     assert "Trained on for 1 epoch with" in card(manifest(quantised=made))
     assert "1 class: " in card(manifest(classes=1))
+
+
+def test_a_baseline_is_not_the_models() -> None:
+    values = {"within_25km": 0.5, "prior_within_25km": 0.1}
+    text = card(manifest(gate={**GATE, "checkpoint": values, "artifact": values}))
+    assert "| within_25km | 0.5000 | 0.5000 |\n| prior_within_25km (baseline) | 0.1000 | 0.1000 |" in text
+    assert "Baseline: what one and the same answer for every picture reaches" in text
+    metrics = front(text)["model-index"][0]["results"][0]["metrics"]
+    assert metrics == [{"type": "within_25km", "value": 0.5}]
+    assert "aseline" not in card(manifest())
+
+
+@pytest.mark.parametrize(
+    ("form", "root", "notes", "name"),
+    [
+        ("Auto", "/mnt/clothing/", ["data=auto took the format folder"], "ImageFolder (clothing)"),
+        ("Auto", "boxes.csv", ["data=auto took the format boxes_csv"], "BoxesCsv (boxes.csv)"),
+        ("Auto", "/mnt/clothing", [], "clothing"),
+        ("Csv", "/mnt/a/cats.csv", [], "Csv (cats.csv)"),
+        ("Places", None, [], "drawn pictures (places)"),
+        ("DrawnFaces", None, [], "drawn pictures (faces)"),
+    ],
+)
+def test_data_has_a_name_that_readers_know(form: str, root: str | None, notes: list[str], name: str) -> None:
+    node = {"data": {"root": root, "format": {"_target_": f"mobilevision.data.formats.{form}"}}}
+    assert data_name(OmegaConf.create(node), notes) == name
 
 
 def test_numbers_of_a_part_are_not_the_models() -> None:
