@@ -11,6 +11,7 @@ from mobilevision.runs.exporting.card_outputs import outputs
 from mobilevision.runs.exporting.card_words import counted, intended, is_baseline, limited, moved
 
 _SHOWN = 20
+_NONE = "-"  # in the place of a number that there is not
 
 
 def card(manifest: Manifest) -> str:
@@ -39,7 +40,13 @@ def _origin(manifest: Manifest) -> str:
     if about["from"] == "weights":
         return f"{made} {manifest.precision}, from the pretrained weights `{_plain(about['weights'])}` as they are."
     start = f" that started from `{_plain(about['weights'])}`" if about.get("weights") else ""
-    return f"{made} {manifest.precision}, from a training{start}."
+    epochs = (about.get("quantised") or {}).get("finetune_epochs")
+    more = (
+        f", trained on for {counted(epochs, 'epoch')} more for this file: its weights are not the run's"
+        if epochs
+        else ""
+    )
+    return f"{made} {manifest.precision}, from a training{start}{more}."
 
 
 def _knows(manifest: Manifest) -> str:
@@ -77,6 +84,8 @@ def _gate(gate: Mapping[str, Any] | None) -> str:
         f"Agreement {gate['agreement']:.4f} ({gate['agreement_of']}; at least {gate['least_agreement']}). "
         f"{moved(gate)} It may get worse by at most {gate['max_drop']:g}, or by what may be chance.",
     ]
+    if any(_number(value) == _NONE for side in ("checkpoint", "artifact") for value in gate[side].values()):
+        lines.append(f"`{_NONE}`: there are too few pictures, or pairs of them, to say.")
     if any(map(is_baseline, gate["checkpoint"])):
         lines.append(
             "Baseline: what one and the same answer for every picture reaches, at best; no merit of the model."
@@ -182,7 +191,7 @@ def _made(about: Mapping[str, Any]) -> str:
 
 
 def _number(value: Any) -> str:
-    return "" if value is None or value != value else f"{value:.4f}"
+    return _NONE if value is None or value != value else f"{value:.4f}"
 
 
 def _plain(name: Any) -> str:

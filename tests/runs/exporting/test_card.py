@@ -115,8 +115,18 @@ def test_what_moves_is_said_with_its_direction(drop: float, mode: str, said: str
 
 def test_one_is_not_many() -> None:
     made = {"calibration_pictures": 20, "float_layers": [], "finetune_epochs": 1}
-    assert "Trained on for 1 epoch with" in card(manifest(quantised=made))
+    text = card(manifest(quantised=made))
+    assert "Trained on for 1 epoch with" in text
+    assert "from `w.safetensors`, trained on for 1 epoch more for this file: its weights are not the run's." in text
     assert "1 class: " in card(manifest(classes=1))
+
+
+def test_what_is_no_number_is_told() -> None:
+    text = card(manifest())
+    assert "| ece | - | - |" in text
+    assert "`-`: there are too few pictures, or pairs of them, to say." in text
+    only = {"top1": 0.5}
+    assert "too few" not in card(manifest(gate={**GATE, "checkpoint": only, "artifact": only}))
 
 
 def test_a_baseline_is_not_the_models() -> None:
