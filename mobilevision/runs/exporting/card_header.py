@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from mobilevision.deploy.manifest import Manifest
+from mobilevision.errors import UserError
 from mobilevision.runs.exporting.card_words import is_baseline
 
 PIPELINES = {
@@ -16,6 +18,16 @@ PIPELINES = {
     "raw_boxes": "object-detection",
 }
 """What hubs call each kind of answer."""
+
+
+def check_license(name: str | None) -> None:
+    """Refuse what no hub takes for a licence.
+
+    Raises:
+        UserError: other signs than small letters, digits, points and hyphens.
+    """
+    if name is not None and not re.fullmatch(r"[a-z0-9.-]+", name):
+        raise UserError(f"--license {name!r}: hubs name licences in small letters, such as apache-2.0, mit or other")
 
 
 def header(manifest: Manifest) -> str:

@@ -13,9 +13,11 @@ from omegaconf import OmegaConf
 from mobilevision.deploy.answers import ANSWERS
 from mobilevision.deploy.manifest import Manifest, ModelFile, Port
 from mobilevision.deploy.preprocessing import Preprocessing
+from mobilevision.errors import UserError
 from mobilevision.runs.exporting.about import data_name, without_folders
 from mobilevision.runs.exporting.card import card
 from mobilevision.runs.exporting.card_header import PIPELINES
+from mobilevision.runs.exporting.command import export
 
 GATE = {
     **{"split": "test", "pictures": 79, "of": 79, "passed": True, "primary": "top1", "drop": 0.0, "max_drop": 0.005},
@@ -153,6 +155,14 @@ def test_a_baseline_is_not_the_models() -> None:
 def test_data_has_a_name_that_readers_know(form: str, root: str | None, notes: list[str], name: str) -> None:
     node = {"data": {"root": root, "format": {"_target_": f"mobilevision.data.formats.{form}"}}}
     assert data_name(OmegaConf.create(node), notes) == name
+
+
+@pytest.mark.parametrize("name", ["foo bar", "Apache-2.0", "", "mit\nother: yes"])
+def test_a_licence_that_hubs_would_not_take_is_refused_before_any_work(name: str) -> None:
+    with pytest.raises(UserError, match=r"--license .*: hubs name licences in small letters"):
+        export("no/such/run", license=name)
+    with pytest.raises(UserError, match="not a run folder"):
+        export("no/such/run", license="cc-by-nc-sa-4.0")
 
 
 def test_numbers_of_a_part_are_not_the_models() -> None:
