@@ -61,10 +61,11 @@ class Exported:
 
     @property
     def name(self) -> str:
-        """Backbone, head, side and format."""
+        """Backbone, head, side, format, and the precision where it is not float32."""
         height, width = self.counted.resolution
         side = f"{height}" if height == width else f"{height}x{width}"
-        return f"{self.counted.backbone} + {self.head} {side} {self.format}"
+        smaller = "" if self.precision == "float32" else f" {self.precision}"
+        return f"{self.counted.backbone} + {self.head} {side} {self.format}{smaller}"
 
     @property
     def how(self) -> str:

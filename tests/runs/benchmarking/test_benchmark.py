@@ -103,6 +103,7 @@ def test_a_share_of_the_float32_peak_is_no_claim_of_other_runtimes(
 
     rows = [row("float32", 1e9), row("float32", 1e8), row("int8", 1e9)]
     assert [each.share("wall") for each in rows] == [pytest.approx(0.4), None, None]  # the second gets beyond it
+    assert [each.subject.name.partition(" 32 ")[2] for each in rows] == ["openvino", "openvino", "openvino int8"]
     show(rows, Style())
     write(rows, tmp_path, Style())
     said = " ".join(capsys.readouterr().out.split())
