@@ -1,4 +1,4 @@
-"""Use a model that `mobilevision export` made: onnxruntime, NumPy and Pillow are all it takes.
+"""Use an ONNX model that `mobilevision export` made: onnxruntime, NumPy and Pillow are all it takes.
 
 python use_model.py FOLDER PICTURE [PICTURE ...]
 """
@@ -81,10 +81,19 @@ def finished(folder: str, about: dict[str, Any], outputs: dict[str, Array]) -> d
 def main(folder: str, *pictures: str) -> None:
     """Print what the model in a folder says of pictures."""
     about = json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))
+    if about["format"] != "onnx":
+        sys.exit(
+            f"{folder}: a model for {about['format']}; this example runs ONNX only (mobilevision export --format onnx)"
+        )
     session = onnxruntime.InferenceSession(Path(folder) / about["file"]["name"], providers=["CPUExecutionProvider"])
     names = [output["name"] for output in about["outputs"]]
     for picture in pictures:
-        pixels, to_picture = read_input(picture, about["preprocessing"])
+        try:
+            pixels, to_picture = read_input(picture, about["preprocessing"])
+        except OSError as error:
+            sys.exit(
+                f"{picture}: cannot be read: {error.strerror or 'not a picture that Pillow knows, or a damaged one'}"
+            )
         image = pixels[None].astype(about["input"]["type"])
         found = session.run(names, {about["input"]["name"]: image})
         whole = finished(folder, about, dict(zip(names, found, strict=True)))

@@ -49,20 +49,28 @@ class Exported:
         argument: its folder, as the user typed it.
         head: the class of its head.
         format: of its file.
+        precision: of its numbers.
         counted: the cost that its model.json states.
     """
 
     argument: str
     head: str
     format: str
+    precision: str
     counted: Counted
 
     @property
     def name(self) -> str:
-        """Backbone, head, side and format."""
+        """Backbone, head, side, format, and the precision where it is not float32."""
         height, width = self.counted.resolution
         side = f"{height}" if height == width else f"{height}x{width}"
-        return f"{self.counted.backbone} + {self.head} {side} {self.format}"
+        smaller = "" if self.precision == "float32" else f" {self.precision}"
+        return f"{self.counted.backbone} + {self.head} {side} {self.format}{smaller}"
+
+    @property
+    def how(self) -> str:
+        """What runs it, in words."""
+        return f"exported: {self.format}, {self.precision}"
 
     def timed(self, *, batch: int, threads: int, device: str, fold: bool, channels_last: bool) -> Timed:
         """The model before ``batch`` pictures of noise; how torch would lay things out is nothing to it.
@@ -90,4 +98,4 @@ def exported(folder: str) -> Exported:
         raise UserError(f"{folder}/model.json: about.cost is missing: export the model again") from None
     counted = Counted(cost, str(about.get("backbone")), (how.height, how.width), how.channels, len(manifest.classes))
     head = str(about.get("head")).removesuffix("Head").lower()
-    return Exported(folder, head, manifest.format, counted)
+    return Exported(folder, head, manifest.format, manifest.precision, counted)

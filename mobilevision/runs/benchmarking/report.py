@@ -101,7 +101,8 @@ def write(rows: Sequence[Row], folder: Path, style: Style) -> None:
     write_text(folder / "benchmark.csv", text.getvalue())
     said = ["benchmark.csv"]
     if len({row.mult_adds for row in rows}) > 1:
-        mult_adds_against_time(_by_setting(rows, style), title=str(style)).save(folder / "benchmark.png")
+        title = "exported models" if all(map(_is_exported, rows)) else str(style)
+        mult_adds_against_time(_by_setting(rows, style), title=title).save(folder / "benchmark.png")
         said.append("benchmark.png")
     print(f"written     {', '.join(said)} in {folder}")
 
@@ -135,7 +136,7 @@ def _table(rows: Sequence[Row], style: Style) -> list[list[str]]:
                 f"{1e3 * row.times.median('cpu' if clock == 'wall' else 'wall'):.2f}",
                 f"{1e3 * row.picture(clock):.2f}",
                 f"{row.mult_adds:,}",
-                f"{row.share(clock):.0%}",
+                "" if (share := row.share(clock)) is None else f"{share:.0%}",
             ]
         )
     return table
@@ -144,15 +145,21 @@ def _table(rows: Sequence[Row], style: Style) -> list[list[str]]:
 def _what(rows: Sequence[Row], style: Style) -> str:
     peaks = dict.fromkeys((row.setting.rpartition(", batch")[0], 2 * row.peak / 1e9) for row in rows)
     said = ", ".join(f"{peak:,.0f} GFLOP/s on {where}" for where, peak in peaks)
+    exported = [_is_exported(row) for row in rows]
+    mine = (
+        f": {style}; from uint8 pictures to raw outputs, without decoding; random weights" if not all(exported) else ""
+    )
+    theirs = " Exported models run as they are, from pixels to finished answers." if any(exported) else ""
+    return (
+        f"Medians of {min(len(row.times.wall) for row in rows)} or more runs in turns{mine}.{theirs} Mult-adds are a"
+        f" picture's. Peak: a float32 product of matrices in torch, {said}."
+    )
+
+
+def _is_exported(row: Row) -> bool:
     from mobilevision.runs.benchmarking.exported import Exported
 
-    exported = any(isinstance(row.subject, Exported) for row in rows)
-    theirs = " Exported models run as they are, from pixels to finished answers." if exported else ""
-    return (
-        f"Medians of {min(len(row.times.wall) for row in rows)} or more runs in turns: {style}; from uint8 pictures to"
-        f" raw outputs, without decoding; random weights.{theirs} Mult-adds are a picture's. Peak: a float32 product of"
-        f" matrices, {said}."
-    )
+    return isinstance(row.subject, Exported)
 
 
 def _values(row: Row, style: Style) -> dict[str, str | int | float]:
@@ -178,7 +185,7 @@ def _values(row: Row, style: Style) -> dict[str, str | int | float]:
         "wall_median_s": row.times.median("wall"),
         "cpu_median_s": row.times.median("cpu"),
         "peak_gflops": 2 * row.peak / 1e9,
-        "of_peak": row.share(style.clock),
-        "how": str(style),
+        "of_peak": "" if (share := row.share(style.clock)) is None else share,
+        "how": getattr(row.subject, "how", str(style)),
         "argument": row.subject.argument,
     }

@@ -54,9 +54,16 @@ class Row:
         """Median seconds a picture."""
         return self.times.median(clock) / self.batch
 
-    def share(self, clock: Clock) -> float:
-        """Of the machine's peak."""
-        return self.mult_adds / self.picture(clock) / self.peak
+    def share(self, clock: Clock) -> float | None:
+        """Of the machine's peak in torch and float32; None of exported models to which that says nothing.
+
+        These are smaller numbers, and runtimes that get beyond it.
+        """
+        from mobilevision.runs.benchmarking.exported import Exported
+
+        share = self.mult_adds / self.picture(clock) / self.peak
+        foreign = isinstance(self.subject, Exported) and (self.subject.precision != "float32" or share > 1)
+        return None if foreign else share
 
 
 def rows(

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from mobilevision.runs.exporting.subject import Subject
 
+_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_OURS = "mobilevision.data.formats."
 _FOLDERS = re.compile(r"(?<![\w.~])(?:~|[A-Za-z]:)?[/\\](?:[^\s'\",=\[\]]*[/\\])?")
 
 
@@ -58,8 +60,9 @@ def _weights(subject: Subject) -> str | None:
 def _data(subject: Subject) -> dict[str, Any] | None:
     """What a run learnt from; of weights, what they were compared on, if on anything."""
     if subject.home is None:
-        return {"name": _data_name(subject.cfg), "samples": {}} if subject.source is not None else None
-    return {"name": _data_name(subject.cfg), "samples": subject.info.get("samples", {})}
+        return {"name": data_name(subject.cfg), "samples": {}} if subject.source is not None else None
+    notes = subject.info.get("notes") or ()
+    return {"name": data_name(subject.cfg, notes), "samples": subject.info.get("samples", {})}
 
 
 def without_folders(command: str) -> str:
@@ -67,11 +70,33 @@ def without_folders(command: str) -> str:
     return _FOLDERS.sub(".../", command)
 
 
-def _data_name(cfg: DictConfig) -> str:
-    """The option and the last part of the path: whole paths are nobody else's business."""
-    root = cfg.data.get("root")
-    name = str(cfg.data.get("name", "")) or str(cfg.data.format.get("_target_", "")).rpartition(".")[2]
-    return f"{name} ({str(root).rstrip('/').rpartition('/')[2]})" if root else name
+def data_name(cfg: DictConfig, notes: Sequence[str] = ()) -> str:
+    """The format and the last part of the path: whole paths are nobody else's business.
+
+    Args:
+        cfg: the run's.
+        notes: what reading the data said; ``data=auto`` tells there which format it took.
+    """
+    root, target = cfg.data.get("root"), str(cfg.data.format.get("_target_", ""))
+    name = str(cfg.data.get("name", "")) or target.rpartition(".")[2]
+    if root:
+        last = str(root).rstrip("/").rpartition("/")[2]
+        name = _taken(notes) if name == "Auto" else name
+        return f"{name} ({last})" if name else last
+    if target.startswith(_OURS):  # those that need no place draw
+        words = _CAPITAL.sub(" ", name).lower()
+        return f"drawn pictures ({words.removeprefix('drawn ')})"
+    return name
+
+
+def _taken(notes: Sequence[str]) -> str:
+    """The format that ``data=auto`` took; empty where it did not say."""
+    for note in notes:
+        if option := note.partition("data=auto took the format ")[2]:
+            from mobilevision.data.formats.auto import candidates
+
+            return type(candidates()[option]).__name__ if option in candidates() else option
+    return ""
 
 
 def _versions(tools: Sequence[str]) -> dict[str, str]:

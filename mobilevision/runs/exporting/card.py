@@ -7,9 +7,11 @@ from typing import Any
 
 from mobilevision.deploy.manifest import Manifest
 from mobilevision.runs.exporting.card_header import header
-from mobilevision.runs.exporting.card_words import intended, limited
+from mobilevision.runs.exporting.card_outputs import outputs
+from mobilevision.runs.exporting.card_words import counted, intended, is_baseline, limited, moved
 
 _SHOWN = 20
+_NONE = "-"  # in the place of a number that there is not
 
 
 def card(manifest: Manifest) -> str:
@@ -22,11 +24,11 @@ def card(manifest: Manifest) -> str:
         _knows(manifest),
         _gate(about.get("gate")),
         _input(manifest),
-        _outputs(manifest),
+        outputs(manifest),
         _decision(manifest),
         _cost(manifest),
         _use(manifest),
-        f"## Limits\n\n{limited(manifest.answer)}",
+        f"## Limits\n\n{limited(manifest.answer, origin=about['from'], measured=bool(about.get('gate')))}",
         _made(about),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -38,7 +40,13 @@ def _origin(manifest: Manifest) -> str:
     if about["from"] == "weights":
         return f"{made} {manifest.precision}, from the pretrained weights `{_plain(about['weights'])}` as they are."
     start = f" that started from `{_plain(about['weights'])}`" if about.get("weights") else ""
-    return f"{made} {manifest.precision}, from a training{start}."
+    epochs = (about.get("quantised") or {}).get("finetune_epochs")
+    more = (
+        f", trained on for {counted(epochs, 'epoch')} more for this file: its weights are not the run's"
+        if epochs
+        else ""
+    )
+    return f"{made} {manifest.precision}, from a training{start}{more}."
 
 
 def _knows(manifest: Manifest) -> str:
@@ -57,8 +65,7 @@ def _knows(manifest: Manifest) -> str:
     if manifest.classes and manifest.answer not in ("embedding", "places"):
         more = f" and {len(manifest.classes) - _SHOWN} more" if len(manifest.classes) > _SHOWN else ""
         names = ", ".join(f"`{_plain(name)}`" for name in manifest.classes[:_SHOWN])
-        counted = "1 class" if len(manifest.classes) == 1 else f"{len(manifest.classes)} classes"
-        lines.append(f"{counted}: {names}{more}.")
+        lines.append(f"{counted(len(manifest.classes), 'class', 'classes')}: {names}{more}.")
     return "\n\n".join(lines)
 
 
@@ -67,15 +74,22 @@ def _gate(gate: Mapping[str, Any] | None) -> str:
         return "## How well it does\n\nNot measured: it was exported without the gate, so nobody compared it yet."
     rows = ["| metric | checkpoint | this file |", "|---|---|---|"]
     for name, value in gate["checkpoint"].items():
-        rows.append(f"| {name} | {_number(value)} | {_number(gate['artifact'].get(name))} |")
+        told = f"{name} (baseline)" if is_baseline(name) else name
+        rows.append(f"| {told} | {_number(value)} | {_number(gate['artifact'].get(name))} |")
     said = "passed" if gate["passed"] else "FAILED: do not use it"
     lines = [
         "## How well it does",
-        f"Both models on the same {gate['pictures']:,} pictures of {gate['split']}, from the files on. Gate: {said}.",
+        f"Both models on the same {_seen(gate)} pictures of {gate['split']}, from the files on. Gate: {said}.",
         "\n".join(rows),
         f"Agreement {gate['agreement']:.4f} ({gate['agreement_of']}; at least {gate['least_agreement']}). "
-        f"{gate['primary']} falls by {_number(gate['drop'])} (at most {gate['max_drop']:g}, or what may be chance).",
+        f"{moved(gate)} It may get worse by at most {gate['max_drop']:g}, or by what may be chance.",
     ]
+    if any(_number(value) == _NONE for side in ("checkpoint", "artifact") for value in gate[side].values()):
+        lines.append(f"`{_NONE}`: there are too few pictures, or pairs of them, to say.")
+    if any(map(is_baseline, gate["checkpoint"])):
+        lines.append(
+            "Baseline: what one and the same answer for every picture reaches, at best; no merit of the model."
+        )
     if gate["worst_classes"]:
         worst = ", ".join(f"`{_plain(row['class'])}` {row['drop']:+.4f}" for row in gate["worst_classes"])
         lines.append(f"Classes that fall most: {worst}.")
@@ -87,6 +101,12 @@ def _gate(gate: Mapping[str, Any] | None) -> str:
         if len(classes) > _SHOWN:
             lines.append(f"And {len(classes) - _SHOWN} more, in `model.json`.")
     return "\n\n".join(lines)
+
+
+def _seen(gate: Mapping[str, Any]) -> str:
+    """How many pictures, and of how many where that was a part of them."""
+    pictures, of = gate["pictures"], gate.get("of")
+    return f"{pictures:,}" if of in (None, pictures) else f"{pictures:,} of {of:,}"
 
 
 def _input(manifest: Manifest) -> str:
@@ -102,16 +122,6 @@ def _input(manifest: Manifest) -> str:
         f" normalises them.\n\nTurn the picture upright (EXIF), convert it to {look.to_dict()['colours']},"
         f" take {how}, and resize it as Pillow does with BILINEAR (antialiased)."
     )
-
-
-def _outputs(manifest: Manifest) -> str:
-    rows = ["## Outputs", ""]
-    for port in manifest.outputs:
-        shape = ", ".join("batch" if side is None else str(side) for side in port.shape)
-        rows.append(f"- `{port.name}`: {port.dtype} [{shape}]")
-    if manifest.answer == "raw_boxes":
-        rows += ["", "Boxes are left to whoever runs the graph: `decode.py` makes them with NumPy and `facts`."]
-    return "\n".join(rows)
 
 
 def _decision(manifest: Manifest) -> str:
@@ -145,7 +155,7 @@ def _cost(manifest: Manifest) -> str:
         lines.append(
             f"Ranges of int8 come from {smaller['calibration_pictures']:,} pictures of training."
             + (f" Left in float32: {kept}." if kept else "")
-            + (f" Trained on for {epochs} epochs with the rounding felt." if epochs else "")
+            + (f" Trained on for {counted(epochs, 'epoch')} with the rounding felt." if epochs else "")
         )
     if time:
         first, third = time["quartiles"]
@@ -181,7 +191,7 @@ def _made(about: Mapping[str, Any]) -> str:
 
 
 def _number(value: Any) -> str:
-    return "" if value is None or value != value else f"{value:.4f}"
+    return _NONE if value is None or value != value else f"{value:.4f}"
 
 
 def _plain(name: Any) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from mobilevision.deploy.manifest import Manifest
+from mobilevision.errors import UserError
+from mobilevision.runs.exporting.card_words import is_baseline
 
 PIPELINES = {
     "classes": "image-classification",
@@ -17,6 +20,16 @@ PIPELINES = {
 """What hubs call each kind of answer."""
 
 
+def check_license(name: str | None) -> None:
+    """Refuse what no hub takes for a licence.
+
+    Raises:
+        UserError: other signs than small letters, digits, points and hyphens.
+    """
+    if name is not None and not re.fullmatch(r"[a-z0-9.-]+", name):
+        raise UserError(f"--license {name!r}: hubs name licences in small letters, such as apache-2.0, mit or other")
+
+
 def header(manifest: Manifest) -> str:
     """The front matter, its two lines of dashes included."""
     import yaml
@@ -27,7 +40,7 @@ def header(manifest: Manifest) -> str:
     if manifest.answer in PIPELINES:
         found["pipeline_tag"] = PIPELINES[manifest.answer]
     found["tags"] = list(dict.fromkeys(tags))
-    if about.get("gate"):
+    if (gate := about.get("gate")) and gate["pictures"] == gate.get("of"):  # a part's numbers are not the model's
         found["model-index"] = [_measured(manifest)]
     text: str = yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=1000)
     return f"---\n{text}---"
@@ -41,7 +54,8 @@ def _measured(manifest: Manifest) -> dict[str, Any]:
     """The numbers of this file, as hubs list them."""
     about, gate = manifest.about, manifest.about["gate"]
     data = str((about.get("data") or {}).get("name") or "own data")
-    values = {name: value for name, value in gate["artifact"].items() if value is not None and value == value}
+    known = {name: value for name, value in gate["artifact"].items() if value is not None and value == value}
+    values = {name: value for name, value in known.items() if not is_baseline(name)}
     return {
         "name": f"{about['backbone']} {manifest.task}",
         "results": [

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
+_SEEN = 0.00005  # less is no difference in four decimals
 _USES = {
     "classes": "It names the class of a picture that shows one of its classes.",
     "attributes": "It says which of its attributes a picture shows, each by itself.",
@@ -20,6 +25,13 @@ _LIMITS = {
     "boxes": "Small and covered objects are missed first; what looks like one of its classes may be taken for it.",
     "numbers": "Nothing is known of it but its measurements.",
 }
+_JUDGED = {
+    "run": "It was judged on pictures like those of its training only; it may do worse on other cameras, places or"
+    " people. Measure it on your own pictures first.",
+    "weights": "It was judged on the pictures named above only; it may do worse on other cameras, places or people."
+    " Measure it on your own pictures first.",
+}
+_UNJUDGED = "Nobody measured this file yet: do that on your own pictures first."
 
 
 def intended(answer: str) -> str:
@@ -27,13 +39,36 @@ def intended(answer: str) -> str:
     return _USES[_kind(answer)]
 
 
-def limited(answer: str) -> str:
-    """What it is not good at."""
-    everywhere = (
-        "It was judged on pictures like those of its training only; it may do worse on other cameras, places or"
-        " people. Measure it on your own pictures first."
-    )
-    return f"{_LIMITS[_kind(answer)]} {everywhere}"
+def limited(answer: str, *, origin: str, measured: bool) -> str:
+    """What it is not good at.
+
+    Args:
+        answer: its kind.
+        origin: ``run`` or ``weights``.
+        measured: whether the gate looked at it.
+    """
+    return f"{_LIMITS[_kind(answer)]} {_JUDGED[origin] if measured else _UNJUDGED}"
+
+
+def moved(gate: Mapping[str, Any]) -> str:
+    """How the primary metric of the exported model differs from the checkpoint's, in a sentence."""
+    name, drop = gate["primary"], gate["drop"]
+    if drop is None or math.isnan(drop):
+        return f"{name} is no number here, so it was not compared."
+    if abs(drop) < _SEEN:
+        return f"{name} stays as it is."
+    falls = (drop > 0) == (gate.get("mode", "max") == "max")
+    return f"{name} {'falls' if falls else 'rises'} by {abs(drop):.4f}."
+
+
+def is_baseline(metric: str) -> bool:
+    """Whether a number is not the model's, but what a guess reaches that looks at no picture."""
+    return metric.startswith("prior_")
+
+
+def counted(number: int, one: str, several: str = "") -> str:
+    """A number of things: ``1 epoch``, ``3 epochs``."""
+    return f"{number} {one if number == 1 else several or one + 's'}"
 
 
 def _kind(answer: str) -> str:

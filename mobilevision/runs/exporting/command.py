@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mobilevision.deploy.formats import find_format
 from mobilevision.deploy.manifest import CARD, NAME, Manifest
 from mobilevision.errors import UserError
+from mobilevision.runs.exporting.card_header import check_license
 
 if TYPE_CHECKING:
     from mobilevision.deploy.artifact import Artifact
@@ -76,6 +77,7 @@ def export(
     from mobilevision.runs.exporting.subject import subject_of
     from mobilevision.runs.exporting.target import target_of, workplace
 
+    check_license(license)
     form, name = find_format(format), quantize or "float32"
     form.can_write(name)
     if name != "int8" and (keep_float or finetune_epochs):

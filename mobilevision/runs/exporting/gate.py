@@ -73,7 +73,7 @@ def gate(
         mine, theirs = _said(task, batch["image"]), artifact.outputs(pixels)
         compared.add(batch["image"].numpy(), pixels, mine if origin is task else _said(origin, batch["image"]), theirs)
         paired.add(mine, {name: torch.from_numpy(value) for name, value in theirs.items()}, batch["target"])
-    return _judge(task, paired, compared, split=split, max_drop=max_drop)
+    return _judge(task, paired, compared, split=split, of=len(source), max_drop=max_drop)
 
 
 @final
@@ -106,7 +106,7 @@ class _Compared:
         return self.same / self.of if self.of else 1.0
 
 
-def _judge(task: Any, paired: Paired, compared: _Compared, *, split: str, max_drop: float) -> Verdict:
+def _judge(task: Any, paired: Paired, compared: _Compared, *, split: str, of: int, max_drop: float) -> Verdict:
     primary, sign = task.primary, 1.0 if task.mode == "max" else -1.0
     metrics = paired.measured()
     values = [{name: float(value) for name, value in metric.compute().items()} for metric in metrics]
@@ -124,7 +124,8 @@ def _judge(task: Any, paired: Paired, compared: _Compared, *, split: str, max_dr
         failures.append(f"agreement {compared.agreement:.3f} is below {LEAST}")
     classes = by_class(*(metric.tables() for metric in metrics))
     facts = {
-        **{"split": split, "pictures": compared.pictures, "pictures_with_equal_pixels": compared.equal},
+        **{"split": split, "of": of},
+        **{"pictures": compared.pictures, "pictures_with_equal_pixels": compared.equal},
         **{"primary": primary, "mode": task.mode, "drop": drop, "max_drop": max_drop, "chance": chance},
         **{"checkpoint": values[0], "artifact": values[1]},
         **{"agreement": compared.agreement, "agreement_of": compared.answer.agreement, "least_agreement": LEAST},

@@ -9,10 +9,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from mobilevision.cost import Cost
 from mobilevision.errors import UserError
 from mobilevision.ops.charts_latency import Timing, fit, mult_adds_against_time
 from mobilevision.runs.benchmarking.command import benchmark
-from mobilevision.runs.benchmarking.report import busy
+from mobilevision.runs.benchmarking.exported import Exported
+from mobilevision.runs.benchmarking.report import Style, busy, show, write
+from mobilevision.runs.benchmarking.stopwatch import Times
+from mobilevision.runs.benchmarking.table import Row
+from mobilevision.runs.costs.counting import Counted
 
 SMALL = "backbone=mobilenet_v1 backbone.width=0.25 data.resolution=32,64"
 
@@ -85,3 +90,27 @@ def test_a_busy_machine_is_told() -> None:
     assert busy([], "wall") is None
     assert "2.0 times as fast" in str(busy([0.5], "wall"))
     assert "leave the waiting out" in str(busy([0.5], "cpu"))
+
+
+def test_a_share_of_the_float32_peak_is_no_claim_of_other_runtimes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counted = Counted(Cost(10, 4_000_000, ()), "mobilenet_v1_0.25", (32, 32), 3, 2)
+    times = Times([0.01] * 4, [0.01] * 4)
+
+    def row(precision: str, peak: float) -> Row:
+        return Row(Exported("cats", "linear", "openvino", precision, counted), "cpu", 1, 1, times, peak)
+
+    rows = [row("float32", 1e9), row("float32", 1e8), row("int8", 1e9)]
+    assert [each.share("wall") for each in rows] == [pytest.approx(0.4), None, None]  # the second gets beyond it
+    assert [each.subject.name.partition(" 32 ")[2] for each in rows] == ["openvino", "openvino", "openvino int8"]
+    show(rows, Style())
+    write(rows, tmp_path, Style())
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Exported models run as they are" in said
+    assert "eager torch" not in said
+    assert "random weights" not in said
+    with (tmp_path / "benchmark.csv").open(newline="", encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    assert [each["of_peak"] for each in table][1:] == ["", ""]
+    assert [each["how"] for each in table][1:] == ["exported: openvino, float32", "exported: openvino, int8"]

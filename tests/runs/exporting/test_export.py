@@ -66,7 +66,7 @@ def test_the_gate_says_what_evaluation_says(folder: Path, trained: Path) -> None
     tested = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))
     assert gate["checkpoint"]["top1"] == pytest.approx(tested["test/top1"], abs=1e-6)
     assert gate["checkpoint"]["top1"] == gate["artifact"]["top1"]
-    assert (gate["passed"], gate["pictures"], gate["pictures_with_equal_pixels"]) == (True, 15, 15)
+    assert (gate["passed"], gate["pictures"], gate["of"], gate["pictures_with_equal_pixels"]) == (True, 15, 15, 15)
     assert gate["largest_difference"]["probabilities"] < 1e-5
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "Gate: passed" in card
@@ -128,6 +128,28 @@ def test_the_consumers_example_needs_nothing_else(
         label, score = line.partition(": ")[2].partition(", ")[0].rsplit(" ", 1)
         assert label == row["label"]
         assert float(score) == pytest.approx(row["score"], abs=6e-4)
+
+
+@pytest.mark.parametrize(
+    ("form", "picture", "said"),
+    [
+        ("onnx", "missing.jpg", "missing.jpg: cannot be read: No such file or directory"),
+        ("onnx", "text.jpg", "text.jpg: cannot be read: not a picture that Pillow knows"),
+        ("openvino", "missing.jpg", "a model for openvino; this example runs ONNX only"),
+    ],
+)
+def test_the_consumers_example_says_what_it_cannot_take(
+    form: str, picture: str, said: str, folder: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    about = json.loads((copy / "model.json").read_text(encoding="utf-8"))
+    (copy / "model.json").write_text(json.dumps(about | {"format": form}), encoding="utf-8")
+    (tmp_path / "text.jpg").write_text("no picture", encoding="utf-8")
+    command = [sys.executable, EXAMPLE, copy, tmp_path / picture]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_model_that_answers_otherwise_is_refused(
