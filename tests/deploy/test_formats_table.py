@@ -60,8 +60,8 @@ def task_of(row: str) -> Any:
     from mobilevision.runs.build import build
     from mobilevision.runs.compose import compose
 
-    task = build(compose([*ROWS[row], f"data.resolution={SIDE}", "backbone.width=0.25"])).task
     torch.manual_seed(0)
+    task = build(compose([*ROWS[row], f"data.resolution={SIDE}", "backbone.width=0.25"])).task
     for module in task.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None

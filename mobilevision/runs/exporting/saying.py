@@ -25,8 +25,10 @@ def say(manifest: Manifest, place: Path) -> None:
         for name, value in gate["checkpoint"].items():
             table.add_row(name, f"{value:.4f}", f"{gate['artifact'].get(name, float('nan')):.4f}")
         console.print(table)
+        part = "all" if gate["pictures"] == gate["of"] else f"{gate['pictures']:,} of"
+        seen = f"{part} {gate['of']:,}"
         console.print(
-            f"agreement {gate['agreement']:.4f}: {gate['agreement_of']}; {gate['pictures']:,} of {gate['split']}",
+            f"agreement {gate['agreement']:.4f}: {gate['agreement_of']}; {seen} pictures of {gate['split']}",
             soft_wrap=True,
         )
         if unequal := gate["pictures"] - gate["pictures_with_equal_pixels"]:
