@@ -44,6 +44,9 @@ class Artifact:
         self.answer = find_answer(self.manifest, str(folder))
         file = self.manifest.check(Path(folder))
         self.run = form.open(file, outputs=tuple(port.name for port in self.manifest.outputs), threads=threads)
+        image = self.manifest.input
+        if self.run.takes not in (None, (image.dtype, image.shape[1:])):
+            raise UserError(f"{file}: takes another input than model.json says: copy the whole folder again")
         self.classes = self.manifest.classes
         self.preprocessing = self.manifest.preprocessing
         self.resolution = self.preprocessing.height, self.preprocessing.width

@@ -82,8 +82,12 @@ class Preprocessing:
         fit = fields.take("fit", str)
         if fit not in FITS:
             raise fields.wrong("fit", f"there are {', '.join(FITS)}")
-        side = (fields.take("height", int, least=1), fields.take("width", int, least=1))
-        return cls(fit, fields.take("crop", float), fields.take("channels", int, least=1), *side)
+        crop, channels = fields.take("crop", float), fields.take("channels", int, least=1)
+        if not 0 < crop <= 1:
+            raise fields.wrong("crop", "it has to be more than 0 and at most 1")
+        if fields.take("colours", str) != MODES.get(channels, ""):
+            raise fields.wrong("colours", f"a model of {channels} channels takes {MODES.get(channels, '')!r}")
+        return cls(fit, crop, channels, fields.take("height", int, least=1), fields.take("width", int, least=1))
 
     def prepare(self, image: ImageLike) -> Prepared:
         """The picture as the model takes it, and where it came to lie.

@@ -69,6 +69,10 @@ def test_it_survives_being_written() -> None:
         ({"fit": "squeeze"}, "fit=squeeze: there are crop, stretch, letterbox"),
         ({"height": 0}, "height=0: it has to be at least 1"),
         ({"crop": "half"}, "crop=half: it has to be a number"),
+        ({"crop": 0}, "crop=0: it has to be more than 0 and at most 1"),
+        ({"crop": 1.5}, "crop=1.5: it has to be more than 0 and at most 1"),
+        ({"colours": "BGR"}, "colours=BGR: a model of 3 channels takes 'RGB'"),
+        ({"channels": 1}, "colours=RGB: a model of 1 channels takes 'L'"),
         ({"antialias": 1}, "antialias=1: it has to be true/false"),
     ],
 )
