@@ -16,7 +16,7 @@ from mobilevision.deploy.fields import Fields
 from mobilevision.errors import UnreadablePictureError, UserError
 from mobilevision.ops.framing import FITS, Affine, frame
 from mobilevision.ops.picture_files import printable
-from mobilevision.ops.pixels import GREY, MODES, Pixels, on_canvas, resample, to_mode
+from mobilevision.ops.pixels import GREY, MODES, Pixels, on_canvas, resample, to_mode, why_unreadable
 
 ImageLike = str | Path | Image.Image | NDArray[Any]
 """A file, a Pillow image, or uint8 pixels [height, width] or [height, width, channels], RGB."""
@@ -137,8 +137,7 @@ def _opened(path: str | os.PathLike[str], channels: int) -> Image.Image:
     try:
         return to_mode(ImageOps.exif_transpose(Image.open(BytesIO(data))), channels)
     except Exception as error:
-        why = f"not a picture that can be read ({error})" if data else "empty file (0 bytes)"
-        raise UnreadablePictureError(f"{printable(Path(path))}: {why}") from None
+        raise UnreadablePictureError(f"{printable(Path(path))}: {why_unreadable(data, error)}") from None
 
 
 def _name(image: ImageLike) -> str:

@@ -88,7 +88,8 @@ def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("not a picture")
     Image.new("RGB", (200, 200)).save(tmp_path / "whole.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:120])
-    for name, why in (("empty", "empty file"), ("text", "not a picture"), ("cut", "not a picture"), ("no", "No such")):
+    text = r"text.jpg: not a picture \(its first bytes are b'not a pictur'\)$"
+    for name, why in (("empty", "empty file"), ("text", text), ("cut", "truncated"), ("no", "No such")):
         file = tmp_path / (f"{name}.png" if name == "cut" else f"{name}.jpg")
         with pytest.raises(UnreadablePictureError, match=why):
             pinned.prepare(file)
