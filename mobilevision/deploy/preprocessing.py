@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -21,7 +22,23 @@ from mobilevision.ops.pixels import GREY, MODES, Pixels, on_canvas, resample, to
 ImageLike = str | Path | Image.Image | NDArray[Any]
 """A file, a Pillow image, or uint8 pixels [height, width] or [height, width, channels], RGB."""
 
+_MANY = "a picture file, a Pillow image, uint8 pixels [height, width, channels], or a sequence of them"
 _PINNED = {"exif": "upright", "resize": "bilinear", "antialias": True, "resize_in": "uint8", "fill": GREY}
+
+
+def is_one(images: object) -> bool:
+    """Whether it is one picture, or a sequence of them.
+
+    Raises:
+        UserError: it is neither.
+    """
+    if isinstance(images, np.ndarray):
+        return images.ndim < 4
+    if isinstance(images, str | Path | Image.Image):
+        return True
+    if isinstance(images, Mapping | bytes) or not (hasattr(images, "__len__") and hasattr(images, "__getitem__")):
+        raise UserError(f"predict takes {_MANY}, not {type(images).__name__}")
+    return False
 
 
 class Prepared(NamedTuple):

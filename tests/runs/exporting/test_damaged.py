@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from mobilevision.deploy.artifact import Artifact
 from mobilevision.deploy.manifest import Manifest, ModelFile, Port
 from mobilevision.deploy.preprocessing import Preprocessing
+from mobilevision.errors import UserError
 
 COMMANDS = {
     "predict": ["predict", "FOLDER", "PICTURE", "--out", "OUT"],
@@ -138,6 +140,14 @@ def test_a_whole_one_works(command: str, whole: Path, coloured: Path, tmp_path: 
     if command == "evaluate":
         found = next((copy / "evaluations").iterdir()) / "metrics.json"
         assert json.loads(found.read_text(encoding="utf-8"))["test/top1"] == 1.0
+
+
+def test_it_tells_what_it_is_and_what_it_takes(whole: Path) -> None:
+    model = Artifact(whole)
+    assert repr(model) == f"Artifact({str(whole)!r}: classification, 3 classes, 32x32x3, onnx float32)"
+    for given in (3, None, {"a": 1}, b"png"):
+        with pytest.raises(UserError, match=f"predict takes a picture file.* not {type(given).__name__}$"):
+            model.predict(given)  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
