@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mobilevision.errors import UserError
@@ -33,3 +35,18 @@ def check_numbers(**numbers: int | None) -> None:
     for name, value in numbers.items():
         if value is not None and value < _LEAST[name]:
             raise UserError(f"{name}={value}: it has to be at least {_LEAST[name]}")
+
+
+def check_comparable(run: str | Path | Sequence[str], samples: int | None, max_drop: float | None) -> None:
+    """See that there are pictures to compare on, where somebody says how to compare.
+
+    Raises:
+        UserError: weights without data, with an option of the gate.
+    """
+    from mobilevision.runs.exporting.weights import names_data
+
+    if isinstance(run, str | Path) or names_data(run):
+        return
+    given = f"--gate-samples {samples}" if samples else f"--max-drop {max_drop:g}" if max_drop is not None else None
+    if given is not None:
+        raise UserError(f"{given}: weights bring no pictures to compare on: add data=auto data.root=PICTURES")

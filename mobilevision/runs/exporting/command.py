@@ -68,7 +68,7 @@ def export(
     """
     from mobilevision.deploy.artifact import Artifact
     from mobilevision.deploy.graph import Graph
-    from mobilevision.runs.exporting.asked import check_numbers, input_type
+    from mobilevision.runs.exporting.asked import check_comparable, check_numbers, input_type
     from mobilevision.runs.exporting.describing import described
     from mobilevision.runs.exporting.latency import with_latency
     from mobilevision.runs.exporting.raw import decoding_left
@@ -82,6 +82,7 @@ def export(
     form.can_write(name)
     if name != "int8" and (keep_float or finetune_epochs):
         raise UserError("--keep-float and --finetune-epochs are about int8: add --quantize int8, or leave them out")
+    check_comparable(run, gate_samples, max_drop)
     subject = subject_of(run, gated=gate_samples != 0)
     place = "-".join([form.name, *([quantize] if quantize else []), *(["raw"] if raw else [])])
     target = target_of(out, subject.home, place)

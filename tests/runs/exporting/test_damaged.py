@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import mobilevision
 from mobilevision.deploy.artifact import Artifact
 from mobilevision.deploy.manifest import Manifest, ModelFile, Port
 from mobilevision.deploy.preprocessing import Preprocessing
@@ -145,6 +146,8 @@ def test_a_whole_one_works(command: str, whole: Path, coloured: Path, tmp_path: 
 def test_it_tells_what_it_is_and_what_it_takes(whole: Path) -> None:
     model = Artifact(whole)
     assert repr(model) == f"Artifact({str(whole)!r}: classification, 3 classes, 32x32x3, onnx float32)"
+    with pytest.raises(UserError, match=r"--which last: .* is an exported model"):
+        mobilevision.load(whole, which="last")
     for given in (3, None, {"a": 1}, b"png"):
         with pytest.raises(UserError, match=f"predict takes a picture file.* not {type(given).__name__}$"):
             model.predict(given)  # type: ignore[call-overload]
