@@ -6,13 +6,13 @@ import io
 from pathlib import Path
 from typing import final
 
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps
 
 from mobilevision.data import jpeg
 from mobilevision.data.records import Box, Pixels
 from mobilevision.errors import UnreadablePictureError
 from mobilevision.ops.picture_files import printable
-from mobilevision.ops.pixels import MODES, resample, to_mode
+from mobilevision.ops.pixels import MODES, resample, to_mode, why_unreadable
 
 __all__ = [
     "HINT",
@@ -96,10 +96,4 @@ def read_file(path: bytes | str | Path) -> bytes:
 
 def unreadable(name: str, data: bytes, error: Exception) -> UnreadablePictureError:
     """The one line for a picture that cannot be decoded."""
-    if not data:
-        why = "empty file (0 bytes)"
-    elif isinstance(error, UnidentifiedImageError):
-        why = f"not a picture (its first bytes are {data[:12]!r})"
-    else:
-        why = str(error) or type(error).__name__
-    return UnreadablePictureError(f"{name}: {why}. {HINT}")
+    return UnreadablePictureError(f"{name}: {why_unreadable(data, error)}. {HINT}")

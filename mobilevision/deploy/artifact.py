@@ -13,7 +13,7 @@ from PIL import Image
 from mobilevision.deploy.answers import find_answer
 from mobilevision.deploy.formats import find_format
 from mobilevision.deploy.manifest import Manifest
-from mobilevision.deploy.preprocessing import ImageLike, Prepared
+from mobilevision.deploy.preprocessing import ImageLike, Prepared, is_one
 from mobilevision.errors import UserError
 from mobilevision.ops.pixels import Pixels
 
@@ -29,6 +29,7 @@ class Artifact:
         threads: of the CPU; None leaves it to the runtime.
 
     Attributes:
+        folder: the same.
         manifest: what model.json says.
         classes: class names, in the order of the outputs.
         resolution: (height, width) of its input in pixels.
@@ -44,10 +45,19 @@ class Artifact:
         self.answer = find_answer(self.manifest, str(folder))
         file = self.manifest.check(Path(folder))
         self.run = form.open(file, outputs=tuple(port.name for port in self.manifest.outputs), threads=threads)
+        image = self.manifest.input
+        if self.run.takes not in (None, (image.dtype, image.shape[1:])):
+            raise UserError(f"{file}: takes another input than model.json says: copy the whole folder again")
         self.classes = self.manifest.classes
         self.preprocessing = self.manifest.preprocessing
         self.resolution = self.preprocessing.height, self.preprocessing.width
         self.channels = self.preprocessing.channels
+        self.folder = Path(folder)
+
+    def __repr__(self) -> str:
+        told, (height, width) = self.manifest, self.resolution
+        what = f"{told.task}, {len(self.classes)} classes, {height}x{width}x{self.channels}"
+        return f"Artifact({str(self.folder)!r}: {what}, {told.format} {told.precision})"
 
     @overload
     def predict(self, images: ImageLike, *, batch_size: int = 32) -> dict[str, Any]: ...  # type: ignore[overload-overlap]
@@ -59,8 +69,8 @@ class Artifact:
         self, images: ImageLike | Sequence[ImageLike], *, batch_size: int = 32
     ) -> dict[str, Any] | list[dict[str, Any]]:
         """What the model says of one picture, or of each of many; as :meth:`mobilevision.runs.api.Model.predict`."""
-        if isinstance(images, str | Path | Image.Image) or (isinstance(images, np.ndarray) and images.ndim < 4):
-            return self._described([images])[0]
+        if is_one(images):
+            return self._described([images])[0]  # type: ignore[list-item]
         many: Sequence[ImageLike] = images  # type: ignore[assignment]
         rows: list[dict[str, Any]] = []
         for start in range(0, len(many), batch_size):

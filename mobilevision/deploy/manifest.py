@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
+import numpy as np
+
 import mobilevision
 from mobilevision.deploy.fields import Fields
 from mobilevision.deploy.preprocessing import Preprocessing
@@ -49,7 +51,9 @@ class Port:
         shape = fields.take("shape", list)
         if not all(side is None or (isinstance(side, int) and side > 0) for side in shape):
             raise fields.wrong("shape", "it has to be a list of sides, null for the batch")
-        return cls(fields.take("name", str), fields.take("type", str), tuple(shape))
+        if (dtype := fields.take("type", str)) not in np.sctypeDict:
+            raise fields.wrong("type", "it has to be NumPy's name of a type, such as uint8")
+        return cls(fields.take("name", str), dtype, tuple(shape))
 
 
 @final
@@ -179,6 +183,9 @@ class Manifest:
         path = Path(folder) / NAME
         fields = Fields(_json(path), str(path))
         _check_version(fields)
+        image, look = Port.read(fields.inner("input")), Preprocessing.read(fields.inner("preprocessing"))
+        if image.shape[1:] != (look.channels, look.height, look.width):
+            raise fields.inner("input").wrong("shape", "preprocessing has other channels, height or width")
         return cls(
             task=fields.take("task", str),
             answer=fields.take("answer", str),
@@ -186,8 +193,8 @@ class Manifest:
             precision=fields.take("precision", str),
             file=ModelFile.read(fields.inner("file")),
             classes=fields.texts("classes"),
-            input=Port.read(fields.inner("input")),
-            preprocessing=Preprocessing.read(fields.inner("preprocessing")),
+            input=image,
+            preprocessing=look,
             outputs=tuple(Port.read(each) for each in fields.each("outputs")),
             decision=fields.take("decision", dict),
             facts=fields.take("facts", dict),

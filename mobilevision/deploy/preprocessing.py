@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -16,12 +17,28 @@ from mobilevision.deploy.fields import Fields
 from mobilevision.errors import UnreadablePictureError, UserError
 from mobilevision.ops.framing import FITS, Affine, frame
 from mobilevision.ops.picture_files import printable
-from mobilevision.ops.pixels import GREY, MODES, Pixels, on_canvas, resample, to_mode
+from mobilevision.ops.pixels import GREY, MODES, Pixels, on_canvas, resample, to_mode, why_unreadable
 
 ImageLike = str | Path | Image.Image | NDArray[Any]
 """A file, a Pillow image, or uint8 pixels [height, width] or [height, width, channels], RGB."""
 
+_MANY = "a picture file, a Pillow image, uint8 pixels [height, width, channels], or a sequence of them"
 _PINNED = {"exif": "upright", "resize": "bilinear", "antialias": True, "resize_in": "uint8", "fill": GREY}
+
+
+def is_one(images: object) -> bool:
+    """Whether it is one picture, or a sequence of them.
+
+    Raises:
+        UserError: it is neither.
+    """
+    if isinstance(images, np.ndarray):
+        return images.ndim < 4
+    if isinstance(images, str | Path | Image.Image):
+        return True
+    if isinstance(images, Mapping | bytes) or not (hasattr(images, "__len__") and hasattr(images, "__getitem__")):
+        raise UserError(f"predict takes {_MANY}, not {type(images).__name__}")
+    return False
 
 
 class Prepared(NamedTuple):
@@ -82,8 +99,12 @@ class Preprocessing:
         fit = fields.take("fit", str)
         if fit not in FITS:
             raise fields.wrong("fit", f"there are {', '.join(FITS)}")
-        side = (fields.take("height", int, least=1), fields.take("width", int, least=1))
-        return cls(fit, fields.take("crop", float), fields.take("channels", int, least=1), *side)
+        crop, channels = fields.take("crop", float), fields.take("channels", int, least=1)
+        if not 0 < crop <= 1:
+            raise fields.wrong("crop", "it has to be more than 0 and at most 1")
+        if fields.take("colours", str) != MODES.get(channels, ""):
+            raise fields.wrong("colours", f"a model of {channels} channels takes {MODES.get(channels, '')!r}")
+        return cls(fit, crop, channels, fields.take("height", int, least=1), fields.take("width", int, least=1))
 
     def prepare(self, image: ImageLike) -> Prepared:
         """The picture as the model takes it, and where it came to lie.
@@ -133,8 +154,7 @@ def _opened(path: str | os.PathLike[str], channels: int) -> Image.Image:
     try:
         return to_mode(ImageOps.exif_transpose(Image.open(BytesIO(data))), channels)
     except Exception as error:
-        why = f"not a picture that can be read ({error})" if data else "empty file (0 bytes)"
-        raise UnreadablePictureError(f"{printable(Path(path))}: {why}") from None
+        raise UnreadablePictureError(f"{printable(Path(path))}: {why_unreadable(data, error)}") from None
 
 
 def _name(image: ImageLike) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from mobilevision.ops.framing import Box, Frame
 
@@ -25,6 +25,15 @@ def to_mode(image: Image.Image, channels: int) -> Image.Image:
             np.clip(values / (257.0 if values.max(initial=0) > 255 else 1.0), 0, 255).astype(np.uint8)
         )
     return image if image.mode == MODES[channels] else image.convert(MODES[channels])
+
+
+def why_unreadable(data: bytes, error: Exception) -> str:
+    """What to say of the bytes of a file that Pillow cannot decode."""
+    if not data:
+        return "empty file (0 bytes)"
+    if isinstance(error, UnidentifiedImageError):
+        return f"not a picture (its first bytes are {data[:12]!r})"
+    return str(error) or type(error).__name__
 
 
 def resample(image: Image.Image, box: Box | None, size: tuple[int, int] | None) -> Pixels:

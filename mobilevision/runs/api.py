@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, final, overload
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from mobilevision.deploy.preprocessing import is_one
 from mobilevision.runs.pictures import at
 from mobilevision.runs.preprocess import ImageLike, Prepared, prepare, whole
 from mobilevision.runs.restore import load_run
@@ -59,7 +59,7 @@ class Model:
         Raises:
             UserError: a file that cannot be read, or an array that is no picture.
         """
-        if _is_one(images):
+        if is_one(images):
             return self.describe_all([self.prepare(images)])[0]  # type: ignore[arg-type]
         rows: list[dict[str, Any]] = []
         many: Sequence[ImageLike] = images  # type: ignore[assignment]
@@ -115,9 +115,3 @@ def load(run: str | Path, *, which: Literal["best", "last"] = "best", device: st
     """
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return Model(load_run(run, which=which).task, device=chosen)
-
-
-def _is_one(images: object) -> bool:
-    if isinstance(images, np.ndarray):
-        return images.ndim < 4
-    return isinstance(images, str | Path | Image.Image)

@@ -36,6 +36,8 @@ def open_model(folder: str | Path, *, which: Literal["best", "last"] = "best", d
         return load(folder, which=which, device=device)
     if device not in (None, "cpu"):
         raise UserError(f"--device {device}: {folder} is an exported model, which runs on the CPU")
+    if which != "best":
+        raise UserError(f"--which {which}: {folder} is an exported model, which has no checkpoints to choose from")
     from mobilevision.deploy.artifact import Artifact
 
     return Artifact(folder)

@@ -134,8 +134,12 @@ def demo(
         str, typer.Argument(metavar="RUN|ARTIFACT", help="Folder of an exported model, or of a run, exported first.")
     ],
     out: Annotated[str | None, typer.Option(help="Write the page into this folder, for any web server.")] = None,
-    host: Annotated[str, typer.Option(help="Address to serve at; 0.0.0.0 is every one of this machine.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve at; 0 takes a free one.")] = 8000,
+    host: Annotated[
+        str | None, typer.Option(help="Address to serve at, else 127.0.0.1; 0.0.0.0 is every one of this machine.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port to serve at, else 8000; 0 takes a free one.")
+    ] = None,
     examples: Annotated[str | None, typer.Option(help="Folder of pictures; the page offers the first eight.")] = None,
     runtime: Annotated[
         str | None, typer.Option(help="Folder with onnxruntime-web's files; else npm brings them, once.")

@@ -59,6 +59,8 @@ def test_it_reads_what_it_wrote(folder: Path) -> None:
         ({"file": {"name": "model.onnx", "sha256": ""}}, "file: bytes is missing; export the model again"),
         ({"outputs": [3]}, "list of objects"),
         ({"input": {"name": "image", "type": "uint8", "shape": ["x"]}}, "list of sides"),
+        ({"input": {"name": "image", "type": "pixels", "shape": [None, 3, 32, 32]}}, "type=pixels: .* NumPy's name"),
+        ({"input": {"name": "image", "type": "uint8", "shape": [None, 3, 32, 64]}}, "preprocessing has other .*width"),
         ({"task": None}, "task=None: it has to be a text"),
     ],
 )

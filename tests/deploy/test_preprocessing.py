@@ -69,6 +69,10 @@ def test_it_survives_being_written() -> None:
         ({"fit": "squeeze"}, "fit=squeeze: there are crop, stretch, letterbox"),
         ({"height": 0}, "height=0: it has to be at least 1"),
         ({"crop": "half"}, "crop=half: it has to be a number"),
+        ({"crop": 0}, "crop=0: it has to be more than 0 and at most 1"),
+        ({"crop": 1.5}, "crop=1.5: it has to be more than 0 and at most 1"),
+        ({"colours": "BGR"}, "colours=BGR: a model of 3 channels takes 'RGB'"),
+        ({"channels": 1}, "colours=RGB: a model of 1 channels takes 'L'"),
         ({"antialias": 1}, "antialias=1: it has to be true/false"),
     ],
 )
@@ -84,7 +88,8 @@ def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("not a picture")
     Image.new("RGB", (200, 200)).save(tmp_path / "whole.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:120])
-    for name, why in (("empty", "empty file"), ("text", "not a picture"), ("cut", "not a picture"), ("no", "No such")):
+    text = r"text.jpg: not a picture \(its first bytes are b'not a pictur'\)$"
+    for name, why in (("empty", "empty file"), ("text", text), ("cut", "truncated"), ("no", "No such")):
         file = tmp_path / (f"{name}.png" if name == "cut" else f"{name}.jpg")
         with pytest.raises(UnreadablePictureError, match=why):
             pinned.prepare(file)

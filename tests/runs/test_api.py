@@ -52,6 +52,11 @@ def test_many_are_answered_in_order_whatever_the_batch(model: Model, files: list
     assert model.predict([]) == []
 
 
+def test_what_is_no_picture_is_one_line(model: Model) -> None:
+    with pytest.raises(UserError, match=r"predict takes a picture file.* not int$"):
+        model.predict(3)  # type: ignore[call-overload]
+
+
 def test_an_array_with_a_batch_axis_is_many(model: Model) -> None:
     assert len(model.predict(np.zeros((3, 20, 30, 3), np.uint8))) == 3
 

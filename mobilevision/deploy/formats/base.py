@@ -20,7 +20,13 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 class Runner(ABC):
-    """A file of the format, loaded."""
+    """A file of the format, loaded.
+
+    Attributes:
+        takes: NumPy's name of the input's type, and its sides behind the batch; None where the runtime does not tell.
+    """
+
+    takes: tuple[str, tuple[int, ...]] | None = None
 
     @abstractmethod
     def __call__(self, images: NDArray[Any]) -> dict[str, NDArray[Any]]:

@@ -74,20 +74,21 @@ class LiteRT(Format):
                 f"{path}: has {len(given)} outputs, not {len(outputs)} as model.json says: export the model again"
             )
         places = [each["index"] for each in sorted(given, key=_number)]
-        return _Interpreted(interpreter, takes[0]["index"], dict(zip(outputs, places, strict=True)))
+        return _Interpreted(interpreter, takes[0], dict(zip(outputs, places, strict=True)))
 
 
 @final
 class _Interpreted(Runner):
     """Takes the pictures of a batch one by one. Not by the file's signature: quantising leaves a wrong one."""
 
-    def __init__(self, interpreter: Any, takes: int, places: dict[str, int]) -> None:
-        self.interpreter, self.takes, self.places = interpreter, takes, places
+    def __init__(self, interpreter: Any, port: dict[str, Any], places: dict[str, int]) -> None:
+        self.interpreter, self.input, self.places = interpreter, port["index"], places
+        self.takes = np.dtype(port["dtype"]).name, tuple(map(int, port["shape"][1:]))
 
     def __call__(self, images: NDArray[Any]) -> dict[str, NDArray[Any]]:
         found: dict[str, list[NDArray[Any]]] = {name: [] for name in self.places}
         for image in images:
-            self.interpreter.set_tensor(self.takes, image[None])
+            self.interpreter.set_tensor(self.input, image[None])
             self.interpreter.invoke()
             for name, place in self.places.items():
                 found[name].append(self.interpreter.get_tensor(place))

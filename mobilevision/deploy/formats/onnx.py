@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mobilevision.deploy.precision import Precision
 
 _MOST = 1024  # pictures of a batch
+_TYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 _ERRORS = 3  # ONNX Runtime's log level from which it speaks
 
 
@@ -81,7 +82,8 @@ class Onnx(Format):
 class _Session(Runner):
     def __init__(self, session: Any, outputs: tuple[str, ...]) -> None:
         self.session, self.outputs = session, outputs
-        self.input = session.get_inputs()[0].name
+        port = session.get_inputs()[0]
+        self.input, self.takes = port.name, (_TYPES.get(port.type, port.type), tuple(port.shape[1:]))
 
     def __call__(self, images: NDArray[Any]) -> dict[str, NDArray[Any]]:
         found = self.session.run(list(self.outputs), {self.input: images})

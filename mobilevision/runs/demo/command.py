@@ -18,8 +18,8 @@ def demo(
     model: str | Path,
     *,
     out: str | Path | None = None,
-    host: str = "127.0.0.1",
-    port: int = 8000,
+    host: str | None = None,
+    port: int | None = None,
     runtime: str | Path | None = None,
     examples: str | Path | None = None,
 ) -> None:
@@ -28,8 +28,8 @@ def demo(
     Args:
         model: folder of an exported model, or of a run, which is exported first.
         out: folder to write the page into, for any web server; None serves it from here.
-        host: address to serve at; ``0.0.0.0`` is every address of this machine.
-        port: to serve at; 0 takes a free one.
+        host: address to serve at; ``0.0.0.0`` is every address of this machine, None is 127.0.0.1.
+        port: to serve at; 0 takes a free one, None is 8000.
         runtime: folder with onnxruntime-web's files; None takes them from npm, and keeps them.
         examples: folder of pictures, of which the page offers the first eight.
 
@@ -37,6 +37,8 @@ def demo(
         UserError: anything that the user can mend.
     """
     if out is not None:
+        if host is not None or port is not None:
+            raise UserError("--host and --port are about serving, and --out only writes the page: leave them out")
         _check_free(Path(out))
     with tempfile.TemporaryDirectory(prefix="mobilevision-demo-") as work:
         found = find_runtime(runtime)
@@ -45,7 +47,7 @@ def demo(
         page = Path(work) / "page"
         write_page(page, artifact, found, examples=examples)
         if out is None:
-            serve(page, host=host, port=port)
+            serve(page, host=host or "127.0.0.1", port=8000 if port is None else port)
         else:
             _put(page, Path(out))
 

@@ -14,7 +14,6 @@ from mobilevision.runs.exporting.card_header import check_license
 
 if TYPE_CHECKING:
     from mobilevision.deploy.artifact import Artifact
-    from mobilevision.deploy.graph import InputType
     from mobilevision.deploy.precision import Precision, PrecisionName
     from mobilevision.runs.exporting.gate import Verdict
     from mobilevision.runs.exporting.subject import Subject
@@ -28,7 +27,7 @@ def export(
     *,
     format: str = "onnx",
     quantize: Literal["int8", "float16"] | None = None,
-    keep_float: Sequence[str] = (),
+    keep_float: str | Sequence[str] = (),
     calibration_samples: int = 200,
     finetune_epochs: int = 0,
     out: str | Path | None = None,
@@ -49,7 +48,7 @@ def export(
             ``["backbone.weights=timm", "data=imagenet", "data.root=ILSVRC"]``. Without data nothing is compared.
         format: a name of :data:`mobilevision.deploy.formats.FORMATS`.
         quantize: None for float32; ``int8``, whose ranges come from training pictures; or ``float16``.
-        keep_float: layers that stay in float32 under ``int8``, such as ``head.classifiers.0``.
+        keep_float: a layer, or layers, that stay in float32 under ``int8``, such as ``head.classifiers.0``.
         calibration_samples: training pictures that ``int8`` takes its ranges from, at equal distances.
         finetune_epochs: go on training for so long before ``int8``, with the rounding felt; the run stays as it is.
         out: the folder; None is ``exports/<format>[-<quantize>][-raw]`` in the run folder. An earlier export is
@@ -70,6 +69,7 @@ def export(
     """
     from mobilevision.deploy.artifact import Artifact
     from mobilevision.deploy.graph import Graph
+    from mobilevision.runs.exporting.asked import check_comparable, check_numbers, input_type
     from mobilevision.runs.exporting.describing import described
     from mobilevision.runs.exporting.judging import judged
     from mobilevision.runs.exporting.latency import with_latency
@@ -79,9 +79,13 @@ def export(
 
     check_license(license)
     form, name = find_format(format), quantize or "float32"
+    keep_float = (keep_float,) if isinstance(keep_float, str) else keep_float
+    dtype = input_type(input)
+    check_numbers(gate_samples=gate_samples, calibration_samples=calibration_samples, finetune_epochs=finetune_epochs)
     form.can_write(name)
     if name != "int8" and (keep_float or finetune_epochs):
         raise UserError("--keep-float and --finetune-epochs are about int8: add --quantize int8, or leave them out")
+    check_comparable(run, gate_samples, max_drop)
     subject = subject_of(run, gated=gate_samples != 0)
     place = "-".join([form.name, *([quantize] if quantize else []), *(["raw"] if raw else [])])
     target = target_of(out, subject.home, place)
@@ -89,7 +93,6 @@ def export(
     precision = _precision(run, subject, name, keep_float, calibration_samples)
     source = _trained_on(run, subject, finetune_epochs, precision)
     spec = subject.task.data_spec
-    dtype: InputType = "uint8" if input == "uint8" else "float32"
     with workplace(target) as work:
         graph = Graph(source, shape=(spec.channels, *spec.resolution), dtype=dtype, raw=raw)
         form.write(graph, work / form.file, precision)

@@ -43,9 +43,17 @@ def refused(target: Path) -> Path:
 
 @contextmanager
 def workplace(target: Path) -> Iterator[Path]:
-    """A folder beside the target, gone afterwards."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as work:
+    """A folder beside the target, gone afterwards.
+
+    Raises:
+        UserError: no folder can be made there.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.")
+    except OSError as error:
+        raise UserError(f"--out {target}: no folder can be made there ({error.strerror}); name another") from None
+    with folder as work:
         yield Path(work)
 
 

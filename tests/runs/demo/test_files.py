@@ -137,6 +137,13 @@ def test_another_format_is_refused_with_the_command(tmp_path: Path, no_runtime: 
         demo(artifact(tmp_path / "model", format="tflite"), out=tmp_path / "page", runtime=no_runtime)
 
 
+@pytest.mark.parametrize("asked", [{"host": "0.0.0.0"}, {"port": 0}])
+def test_where_to_serve_is_nothing_to_a_page_that_is_written(tmp_path: Path, no_runtime: Path, asked: Any) -> None:
+    with pytest.raises(UserError, match="--host and --port are about serving"):
+        demo(artifact(tmp_path / "model"), out=tmp_path / "page", runtime=no_runtime, **asked)
+    assert not (tmp_path / "page").exists()
+
+
 def test_a_damaged_model_is_refused(tmp_path: Path, no_runtime: Path) -> None:
     model = artifact(tmp_path / "model")
     (model / "model.onnx").write_bytes(b"other")

@@ -12,8 +12,11 @@ from typing import Any
 
 import pytest
 
+import mobilevision
+from mobilevision.deploy.artifact import Artifact
 from mobilevision.deploy.manifest import Manifest, ModelFile, Port
 from mobilevision.deploy.preprocessing import Preprocessing
+from mobilevision.errors import UserError
 
 COMMANDS = {
     "predict": ["predict", "FOLDER", "PICTURE", "--out", "OUT"],
@@ -80,6 +83,12 @@ def garbage(folder: Path) -> None:
     changed(folder, file={"name": file.name, "bytes": file.size, "sha256": file.sha256})
 
 
+def enlarged(folder: Path) -> None:
+    look = json.loads((folder / "model.json").read_text(encoding="utf-8"))["preprocessing"]
+    image = {"name": "image", "type": "uint8", "shape": [None, 3, 100_000_000, 32]}
+    changed(folder, input=image, preprocessing=look | {"height": 100_000_000})
+
+
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no_file": (lambda folder: (folder / "model.onnx").unlink(), "model.onnx is missing: copy the whole folder"),
     "cut_off": (lambda folder: (folder / "model.onnx").write_bytes(b"\x08"), "has 1 bytes instead of"),
@@ -93,6 +102,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda folder: changed(folder, file={"name": "../model.onnx", "bytes": 1, "sha256": ""}),
         "it has to be a file in this folder",
     ),
+    "another_type": (
+        lambda folder: changed(folder, input={"name": "image", "type": "float32", "shape": [None, 3, 32, 32]}),
+        "model.onnx: takes another input than model.json says",
+    ),
+    "enlarged": (enlarged, "model.onnx: takes another input than model.json says"),
     "unheard_of": (lambda folder: changed(folder, format="hieroglyphs"), "format hieroglyphs: there are onnx"),
 }
 
@@ -129,6 +143,16 @@ def test_a_whole_one_works(command: str, whole: Path, coloured: Path, tmp_path: 
         assert json.loads(found.read_text(encoding="utf-8"))["test/top1"] == 1.0
 
 
+def test_it_tells_what_it_is_and_what_it_takes(whole: Path) -> None:
+    model = Artifact(whole)
+    assert repr(model) == f"Artifact({str(whole)!r}: classification, 3 classes, 32x32x3, onnx float32)"
+    with pytest.raises(UserError, match=r"--which last: .* is an exported model"):
+        mobilevision.load(whole, which="last")
+    for given in (3, None, {"a": 1}, b"png"):
+        with pytest.raises(UserError, match=f"predict takes a picture file.* not {type(given).__name__}$"):
+            model.predict(given)  # type: ignore[call-overload]
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_damage_is_one_line(
@@ -143,7 +167,7 @@ def test_every_damage_is_one_line(
     do, complaint = DAMAGES[damage]
     copy = shutil.copytree(whole, tmp_path / "copy")
     do(copy)
-    if command == "push" and damage in ("no_model", "unheard_of"):
+    if command == "push" and damage in ("no_model", "unheard_of", "another_type", "enlarged"):
         return  # nobody loads a model to send it: its hash is what counts
     said = said_of(filled(COMMANDS[command], copy, coloured, tmp_path / "out"), monkeypatch, capsys)
     assert complaint in said

@@ -68,6 +68,8 @@ def test_layers_can_stay_in_float(trained: Path, tmp_path: Path) -> None:
     assert "task.head.classifier.weight" in constants
     assert sum(name.endswith("weight_quantized") for name in constants) == 25
     assert found.manifest.about["quantised"]["float_layers"] == ["backbone.model.blocks.0", "head"]
+    with pytest.raises(UserError, match="--keep-float haed: there is no such layer"):
+        mobilevision.export(trained, quantize="int8", keep_float="haed", gate_samples=0, out=tmp_path / "none")
 
 
 def test_float16_is_half_and_answers_alike(whole: Artifact, trained: Path, coloured: Path, tmp_path: Path) -> None:

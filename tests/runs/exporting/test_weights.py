@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,6 +85,12 @@ def test_without_data_classes_have_numbers_and_nothing_is_compared(
 def test_what_weights_cannot_be_is_said(weights: str, overrides: list[str], complaint: str) -> None:
     with pytest.raises(UserError, match=complaint):
         export([weights if each == "WEIGHTS" else each for each in overrides])
+
+
+@pytest.mark.parametrize("asked", [{"gate_samples": 50}, {"max_drop": 0.1}])
+def test_a_gate_without_pictures_is_refused(weights: str, asked: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^--.*: weights bring no pictures to compare on: add data=auto"):
+        export([weights, WIDTH], out=tmp_path / "out", **asked)
 
 
 def test_int8_without_pictures_is_refused(weights: str) -> None:
