@@ -44,7 +44,8 @@ def line(error: Exception) -> str:
     if isinstance(error, UserError):
         return f"error: {error}"
     if hasattr(error, "format_message"):  # a wrong option or argument, as typer tells of it
-        return f"error: {error.format_message()} (--help shows what there is)"
+        told = error.format_message().replace("Value error, ", "")  # which pydantic puts before
+        return f"error: {told} (--help shows what there is)"
     place = traceback.extract_tb(error.__traceback__)[-1]
     text = " ".join(str(error).split()) or "no message"
     return f"error: {type(error).__name__}: {text} ({place.filename}:{place.lineno}; --debug shows the traceback)"

@@ -90,7 +90,8 @@ def in_order_of(samples: Samples, known: tuple[str, ...], cells: dict[str, Any] 
     used = [samples.classes[index] for index in np.unique(targets.all.labels if boxes else targets)]
     if foreign := [name for name in used if name not in number]:
         raise UserError(
-            f"the data has classes that the model does not know: {_listed(foreign)}; the model knows: {_listed(known)}"
+            f"the data has classes that the model does not know: {_listed(foreign)}; the model knows: {_listed(known)};"
+            " call them as the model does, or leave them out of the data"
         )
     numbers = np.array([number.get(name, -1) for name in samples.classes], dtype=np.int64)
     mapped = samples.records.subset(np.arange(len(samples.records)))
@@ -114,7 +115,7 @@ def _attributes_of(samples: Samples, known: tuple[str, ...]) -> Records:
 
 
 def _listed(names: tuple[str, ...] | list[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (f" ... ({len(names)})" if len(names) > _SHOWN else "")
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
 @final

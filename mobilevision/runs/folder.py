@@ -70,7 +70,10 @@ class RunFolder:
         if not folder.config.is_file():
             if (folder.path / "model.json").is_file():
                 raise UserError(f"{path} is an exported model; this takes the run that it was made of")
-            raise UserError(f"{path} is not a run folder: it has no config.yaml")
+            if any(folder.path.glob("model.*")):
+                raise UserError(f"{path}: model.json is missing: copy the whole folder of the exported model")
+            why = "it has no config.yaml" if folder.path.exists() else "there is no such folder"
+            raise UserError(f"{path} is not a run folder: {why}")
         return folder
 
     @property

@@ -67,7 +67,9 @@ def test_only_another_root_is_other_data(run: Path, coloured: Path) -> None:
 def test_foreign_classes_are_refused_with_both_lists(run: Path, coloured: Path, tmp_path: Path) -> None:
     shutil.copytree(coloured / "test" / "red", tmp_path / "other" / "purple")
     shutil.copytree(coloured / "test" / "red", tmp_path / "other" / "red")
-    with pytest.raises(UserError, match=r"does not know: purple; the model knows: blue & <b>, green, red"):
+    with pytest.raises(
+        UserError, match=r"does not know: purple; the model knows: blue & <b>, green, red; call them as"
+    ):
         evaluate(run, ["data=folder", f"data.root={tmp_path / 'other'}"])
     assert not list(run.glob("evaluations/*"))
 

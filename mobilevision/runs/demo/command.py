@@ -41,9 +41,9 @@ def demo(
             raise UserError("--host and --port are about serving, and --out only writes the page: leave them out")
         _check_free(Path(out))
     with tempfile.TemporaryDirectory(prefix="mobilevision-demo-") as work:
+        artifact = exported(model, Path(work) / "export")  # first: the runtime may be 33 MB from elsewhere
         found = find_runtime(runtime)
         print(f"onnxruntime-web {found.version} from {found.folder}", flush=True)
-        artifact = exported(model, Path(work) / "export")
         page = Path(work) / "page"
         write_page(page, artifact, found, examples=examples)
         if out is None:

@@ -144,11 +144,12 @@ def test_where_to_serve_is_nothing_to_a_page_that_is_written(tmp_path: Path, no_
     assert not (tmp_path / "page").exists()
 
 
-def test_a_damaged_model_is_refused(tmp_path: Path, no_runtime: Path) -> None:
+def test_a_damaged_model_is_refused_before_the_runtime_is_looked_for(tmp_path: Path) -> None:
     model = artifact(tmp_path / "model")
     (model / "model.onnx").write_bytes(b"other")
-    with pytest.raises(UserError, match="copy the whole folder"):
-        demo(model, out=tmp_path / "page", runtime=no_runtime)
+    for given, said in ((model, "copy the whole folder"), (tmp_path / "nowhere", "there is no such folder")):
+        with pytest.raises(UserError, match=said):
+            demo(given, out=tmp_path / "page", runtime=tmp_path / "no runtime there")
 
 
 def test_a_runs_export_is_taken_where_it_is_new(

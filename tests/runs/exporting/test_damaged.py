@@ -143,9 +143,18 @@ def test_a_whole_one_works(command: str, whole: Path, coloured: Path, tmp_path: 
         assert json.loads(found.read_text(encoding="utf-8"))["test/top1"] == 1.0
 
 
+def test_a_folder_without_its_description_is_told(whole: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(whole, tmp_path / "copy")
+    (copy / "model.json").unlink()
+    with pytest.raises(UserError, match=r"copy: model\.json is missing: copy the whole folder"):
+        mobilevision.load(copy)
+
+
 def test_it_tells_what_it_is_and_what_it_takes(whole: Path) -> None:
     model = Artifact(whole)
     assert repr(model) == f"Artifact({str(whole)!r}: classification, 3 classes, 32x32x3, onnx float32)"
+    with pytest.raises(UserError, match="nowhere is not a run folder: there is no such folder"):
+        mobilevision.load(whole / "nowhere")
     with pytest.raises(UserError, match=r"--which last: .* is an exported model"):
         mobilevision.load(whole, which="last")
     for given in (3, None, {"a": 1}, b"png"):

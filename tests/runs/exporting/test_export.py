@@ -200,7 +200,7 @@ def test_a_run_whose_data_is_gone_can_still_be_exported(trained: Path, tmp_path:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["nowhere"], "error: nowhere is not a run folder: it has no config.yaml"),
+        (["nowhere"], "error: nowhere is not a run folder: there is no such folder"),
         (["RUN", "--format", "onx"], "error: format onx: did you mean onnx? there are onnx"),
         (["RUN", "--input", "int8"], "'int8' is not one of 'uint8', 'float'"),
         (["RUN", "--gate-samples", "-1"], "--gate-samples"),

@@ -111,6 +111,7 @@ def test_training_on_with_the_rounding_felt(trained: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        (["--quantize", "int4"], "error: Invalid value for '--quantize': 'int4' is not one of 'int8', 'float16'"),
         (["--keep-float", "head"], "are about int8: add --quantize int8"),
         (["--finetune-epochs", "2"], "are about int8: add --quantize int8"),
         (["--quantize", "int8", "--keep-float", "haed"], "there is no such layer; did you mean head.classifier?"),
