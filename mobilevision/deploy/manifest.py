@@ -134,6 +134,12 @@ class Manifest:
     parts: tuple[ModelFile, ...] = ()
 
     @property
+    def refused(self) -> bool:
+        """Whether the gate has seen that it answers otherwise than its checkpoint."""
+        gate = self.about.get("gate")
+        return isinstance(gate, dict) and gate.get("passed") is False
+
+    @property
     def files(self) -> tuple[ModelFile, ...]:
         """The graph's file and what belongs to it."""
         return self.file, *self.parts

@@ -39,5 +39,8 @@ def open_model(folder: str | Path, *, which: Literal["best", "last"] = "best", d
     if which != "best":
         raise UserError(f"--which {which}: {folder} is an exported model, which has no checkpoints to choose from")
     from mobilevision.deploy.artifact import Artifact
+    from mobilevision.runs.exporting.saying import caution
 
-    return Artifact(folder)
+    found = Artifact(folder)
+    caution(found.manifest, folder)
+    return found

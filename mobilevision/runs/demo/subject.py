@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mobilevision.deploy.manifest import NAME, Manifest, is_artifact
 from mobilevision.errors import UserError
+from mobilevision.runs.exporting.saying import caution
 from mobilevision.runs.folder import RunFolder
 
 _FORMAT = "onnx"
@@ -47,7 +48,8 @@ def _checked(path: Path) -> Path:
         )
     if manifest.answer == "raw_boxes":
         raise UserError(f"{path}: exported with --raw, and the page draws finished boxes: export it without --raw")
-    manifest.file.check(path)
+    manifest.check(path)
+    caution(manifest, path)
     return path
 
 

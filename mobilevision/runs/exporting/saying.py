@@ -41,6 +41,13 @@ def say(manifest: Manifest, place: Path) -> None:
     )
 
 
+def caution(manifest: Manifest, place: str | Path) -> None:
+    """Tell whoever uses a model that the gate refused, on standard error."""
+    if manifest.refused:
+        text = f"{place}: the gate refused this model, since it answers otherwise than its checkpoint"
+        Console(stderr=True, highlight=False).print(text, style="yellow", soft_wrap=True, markup=False)
+
+
 def refused(verdict: Verdict, manifest: Manifest, place: Path) -> UserError:
     """The error of a model that does not pass, with what may help."""
     worst = ", ".join(f"{row['class']} {-row['drop']:+.3f}" for row in verdict.facts["worst_classes"])

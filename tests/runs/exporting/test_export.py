@@ -274,3 +274,35 @@ def test_a_cost_that_is_not_stated_is_one_line(folder: Path, tmp_path: Path) -> 
     (tmp_path / "copy" / "model.json").write_text(json.dumps(about))
     with pytest.raises(UserError, match=r"about\.cost is missing"):
         exported(str(tmp_path / "copy"))
+
+
+def test_an_earlier_export_is_taken_away_and_other_things_stay(trained: Path, tmp_path: Path) -> None:
+    from mobilevision.runs.exporting.target import put, target_of
+
+    export(trained, out=tmp_path / "out", gate_samples=0, latency=False)
+    (tmp_path / "out" / "evaluations" / "one").mkdir(parents=True)
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "model.xml").write_text("another")
+    put(tmp_path / "work", ["model.xml"], tmp_path / "out", failed=False)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["model.xml", "notes.txt"]
+    (tmp_path / "next.failed").mkdir()
+    (tmp_path / "next.failed" / "README.md").write_text("mine")
+    with pytest.raises(UserError, match=r"next\.failed holds other things"):
+        target_of(tmp_path / "next", None, "onnx")
+
+
+def test_ctrl_c_says_so(trained: Path, tmp_path: Path) -> None:
+    import signal
+    import time
+
+    command = [sys.executable, "-c", "from mobilevision.runs.commands import main; main()", "export", str(trained)]
+    command += ["--out", str(tmp_path / "out")]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:  # its workplace: the export has begun
+        time.sleep(0.1)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert (running.returncode, said.strip().splitlines()[-1]) == (130, "stopped")
+    assert not list(tmp_path.iterdir())

@@ -82,7 +82,7 @@ def test_float16_is_half_and_answers_alike(whole: Artifact, trained: Path, colou
 
 
 def test_what_int8_spoils_is_refused_with_layers_and_a_remedy(
-    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     narrow = writing.best
     monkeypatch.setattr(writing, "best", lambda values: tuple(0.02 * end for end in narrow(values)))
@@ -95,6 +95,9 @@ def test_what_int8_spoils_is_refused_with_layers_and_a_remedy(
     noise = [row["noise"] for row in hurt]
     assert noise == sorted(noise, reverse=True)
     assert not (tmp_path / "bad").exists()
+    capsys.readouterr()
+    mobilevision.load(tmp_path / "bad.failed")
+    assert "the gate refused this model" in capsys.readouterr().err
 
 
 def test_training_on_with_the_rounding_felt(trained: Path, tmp_path: Path) -> None:
