@@ -91,7 +91,7 @@ def _gate(gate: Mapping[str, Any] | None) -> str:
             "Baseline: what one and the same answer for every picture reaches, at best; no merit of the model."
         )
     if gate["worst_classes"]:
-        worst = ", ".join(f"`{_plain(row['class'])}` {row['drop']:+.4f}" for row in gate["worst_classes"])
+        worst = ", ".join(f"`{_plain(row['class'])}` {-row['drop']:+.4f}" for row in gate["worst_classes"])
         lines.append(f"Classes that fall most: {worst}.")
     if classes := gate.get("classes"):
         table = [f"| class | {classes[0]['metric']} of checkpoint | of this file |", "|---|---|---|"]
