@@ -32,6 +32,7 @@ def detector() -> Any:
     from mobilevision.runs.compose import compose
 
     settings = ["data.resolution=96", "backbone.width=0.25", "head.detections=30", "head.score_threshold=0.001"]
+    torch.manual_seed(1)
     task = build(compose(["task=detection", "head=ssd", *settings])).task
     torch.manual_seed(0)
     for module in task.modules():

@@ -50,6 +50,7 @@ def test_every_head_finds_the_same(head: str, tmp_path: Path) -> None:
     from mobilevision.runs.compose import compose
 
     settings = ["data.resolution=96", "backbone.width=0.25", "head.detections=30", "head.score_threshold=0.001"]
+    torch.manual_seed(1)
     task = awake(build(compose(["task=detection", f"head={head}", *settings])).task)
     graph = Graph(task, shape=(3, 96, 96))
     Onnx().write(graph, tmp_path / "model.onnx", FLOAT32)
