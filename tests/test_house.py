@@ -11,7 +11,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted(path for top in ("mobilevision", "tasks") for path in (ROOT / top).rglob("*.py"))
-LONGEST = 260
 
 RECORDS = {"ABC", "Protocol", "NamedTuple", "TypedDict", "Enum", "StrEnum", "Exception", "UserError"}
 # In pieces, so that this file does not find itself.
@@ -63,12 +62,6 @@ def tracked() -> list[Path]:
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("not a git checkout")
     return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_file_can_be_read_in_a_sitting(path: Path) -> None:
-    lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert lines <= LONGEST, f"{lines} lines: split it (at most {LONGEST}, best near 130)"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

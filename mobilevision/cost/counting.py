@@ -43,6 +43,20 @@ def count(model: nn.Module, image: Tensor, *others: Any) -> Cost:
     return Cost(parameters, trace.mult_adds, layers, _peak(trace, plan))
 
 
+def kept_for_backward(model: nn.Module, image: Tensor, *others: Any) -> int:
+    """Bytes of float32 activations that a training step keeps of one image: all that the forward pass makes.
+
+    Args:
+        model: as for :func:`count`.
+        image: [1, channels, height, width] on the meta device.
+        *others: further arguments, as they are.
+    """
+    trace = Trace([image, *tensors(others)])
+    with _evaluating(model), torch.no_grad(), trace:
+        functional_call(model, dict(_on_meta(model)), (image, *others))
+    return trace.made
+
+
 def _on_meta(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     for named in (model.named_parameters(), model.named_buffers()):
         yield from ((name, tensor.to("meta")) for name, tensor in named if not tensor.is_meta)

@@ -60,6 +60,12 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._note(func, taken, out)
         return out
 
+    @property
+    def made(self) -> int:
+        """Bytes of all that was made so far, where a floating number takes four."""
+        given = set(self._inputs)
+        return sum(buffer.size(4) for place, buffer in enumerate(self._buffers) if place not in given)
+
     def plan(self, outputs: Any) -> Plan:
         """When each tensor was alive.
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mobilevision.data.geometry import Affine
+from mobilevision.data.geometry import Affine, clipped, frame
+
+if TYPE_CHECKING:
+    from mobilevision.data.records import Records
+    from mobilevision.spec import DataSpec
 
 Target = dict[str, torch.Tensor]
 """The boxes of a batch, padded to the picture with the most (M of them, at least 1).
@@ -99,6 +103,33 @@ def boxes_a_class(targets: BoxTargets, classes: int) -> tuple[int, ...]:
     """How many boxes each of ``classes`` classes has, regions that hold a crowd not counted."""
     single = targets.all.labels[~targets.all.crowd]
     return tuple(np.bincount(single, minlength=classes).tolist())
+
+
+def boxes_in_input(
+    records: Records, spec: DataSpec, *, crop: float = 1.0, images: int = 10_000
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Boxes as they lie in the model's input in an evaluation, without crowds and without those of no area.
+
+    Args:
+        records: of a split with boxes.
+        spec: its fit and the input's resolution.
+        crop: share of the shorter side that is looked at, where the fit is ``crop``.
+        images: at most so many images, evenly spread over the split.
+
+    Returns:
+        float64 [n, 4], (left, top, right, bottom) in pixels of the input; int64 [n], class indices.
+    """
+    rows = np.unique(np.linspace(0, len(records) - 1, min(len(records), images)).astype(int)).tolist()
+    parts, labels = [np.zeros((0, 4))], [np.zeros(0, np.int64)]
+    for index in rows:
+        boxes = records.targets[index]
+        boxes = boxes[~boxes.crowd]
+        where = frame(records.shape(index), spec.resolution, fit=spec.fit, crop=crop).to_input
+        parts.append(clipped(where.boxes(boxes.boxes), spec.resolution))
+        labels.append(boxes.labels)
+    found, classes = np.concatenate(parts), np.concatenate(labels)
+    kept = (found[:, 2:] > found[:, :2]).all(axis=1)
+    return found[kept], classes[kept]
 
 
 def concatenate(parts: Sequence[Boxes]) -> Boxes:

@@ -157,6 +157,15 @@ class DataModule(pl.LightningDataModule):
         )
         return self.spec
 
+    def train_with(self, *, batch_size: int, augment: Augmentation | None) -> None:
+        """Choose batch size and augmentation, which may depend on the data that was read.
+
+        Raises:
+            UserError: an augmentation that does not go with the data.
+        """
+        self.batch_size, self.augment = batch_size, augment
+        check_arguments(self)
+
     def train_dataloader(self) -> Loader:
         """Shuffled and augmented batches of train."""
         return self._loader("train", shuffle=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.errors import UserError
+from mobilevision.runs.auto_settings import Decision, decide, decided, facts_of, without_training
 from mobilevision.spec import DataSpec
 
 if TYPE_CHECKING:
@@ -33,11 +34,15 @@ class Built:
         task: the LightningModule, a :class:`tasks.base.Task`.
         data: the data module, read and split.
         cost: parameters and mult-adds at the run's side.
+        cfg: the config with what was ``auto`` decided.
+        decisions: what was decided, and why.
     """
 
     task: Any
     data: DataModule
     cost: Cost
+    cfg: DictConfig
+    decisions: tuple[Decision, ...] = ()
 
 
 def instantiate(node: Any, *, drop: tuple[str, ...] = (), **arguments: Any) -> Any:
@@ -64,7 +69,7 @@ def _nested(value: Any) -> Any:
 
 
 def build(cfg: DictConfig, *, run_dir: Path | None = None) -> Built:
-    """Everything that a training needs, from its config.
+    """Everything that a training needs, from its config; what is ``auto`` in it is decided here.
 
     Args:
         cfg: a composed and checked config.
@@ -74,12 +79,26 @@ def build(cfg: DictConfig, *, run_dir: Path | None = None) -> Built:
         UserError: if data, weights or head cannot be had or do not fit; the message names the key and the fix.
     """
     backbone = build_backbone(cfg)
-    augment = instantiate(cfg.augment, drop=_KINDS) if cfg.get("augment") else None
-    data = build_data(cfg, augment=augment)
+    data = build_data(cfg)
     side = default_side(cfg, backbone)
     spec = data.setup_data(default_resolution=(side, side), crop=backbone.preset.crop, run_dir=run_dir)
+    decisions = decide(cfg, facts_of(cfg, backbone, data, probes=_takes_pooled(cfg, backbone, spec)))
+    cfg = decided(cfg, decisions)
+    augment = instantiate(cfg.augment, drop=_KINDS) if cfg.get("augment") else None
+    data.train_with(batch_size=cfg.data.batch_size, augment=augment)
     task = build_task(cfg, spec, backbone, mix=mixing(augment))
-    return Built(task=task, data=data, cost=measure(task))
+    return Built(task=task, data=data, cost=measure(task), cfg=cfg, decisions=tuple(decisions))
+
+
+def _takes_pooled(cfg: DictConfig, backbone: Backbone, spec: DataSpec) -> bool:
+    """Whether the head takes pooled features and no maps; one that knows only once it is built is built for that."""
+    from hydra.utils import get_class
+
+    needs = getattr(get_class(cfg.head["_target_"]), "needs", None)
+    if needs is None:
+        head = instantiate(without_training(cfg).head, drop=_KINDS, backbone=backbone.spec, data=spec)
+        needs = head.needs
+    return bool(needs.pooled and not needs.strides)
 
 
 def check_val(cfg: DictConfig, data: DataModule) -> None:
@@ -116,9 +135,9 @@ def default_side(cfg: DictConfig, backbone: Backbone) -> int:
     return getattr(head, "side", None) or backbone.preset.side
 
 
-def build_data(cfg: DictConfig, *, augment: Any = None) -> DataModule:
+def build_data(cfg: DictConfig) -> DataModule:
     """The data module, nothing read yet."""
-    data: DataModule = instantiate(cfg.data, drop=_KINDS, augment=augment)
+    data: DataModule = instantiate(without_training(cfg).data, drop=_KINDS)
     return data
 
 
@@ -128,6 +147,7 @@ def build_task(cfg: DictConfig, spec: DataSpec, backbone: Backbone, *, mix: Any 
     The head takes over the weights' classifier if it fits, and the last stage if it needs it; of the backbone, layers
     that the head takes nothing from are dropped.
     """
+    cfg = without_training(cfg)
     head = instantiate(cfg.head, drop=_KINDS, backbone=backbone.spec, data=spec)
     if backbone.classifier is not None:
         head.load_classifier(*backbone.classifier)

@@ -107,11 +107,12 @@ def _new_folder(target: str | Path | None) -> Path:
 
 
 def _trainer(cfg: DictConfig) -> Trainer:
+    from mobilevision.runs.auto_settings import without_training
     from mobilevision.runs.build import instantiate
     from mobilevision.runs.callbacks import Progress
 
     live = sys.stdout.isatty()
-    node = OmegaConf.to_container(cfg.trainer, resolve=True)
+    node = OmegaConf.to_container(without_training(cfg).trainer, resolve=True)
     assert isinstance(node, dict)
     node.update(node.pop("kwargs", None) or {})
     trainer: Trainer = instantiate(

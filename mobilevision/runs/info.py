@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mobilevision.runs.auto_settings import shown
 from mobilevision.runs.folder import write_json
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def run_info(cfg: DictConfig, built: Built) -> dict[str, Any]:
         "classes": list(spec.classes),
         "samples": {name: len(records) for name, records in splits.items()},
         "notes": list(splits.notes),
+        "decisions": [{"key": each.key, "value": shown(each.value), "why": each.why} for each in built.decisions],
         "problems": [str(problem) for problem in splits.problems],
         "weights": [] if report is None else report.lines(len(spec.classes)),
         "optimizer": f"{task.optimizer_factory.name}, learning rate {task.lr:g}",

@@ -53,6 +53,7 @@ def plan_anchors(overrides: Sequence[str], *, boxes: int | None = None, out: str
     Raises:
         UserError: no boxes to learn from, or a head without default boxes.
     """
+    from mobilevision.runs.auto_settings import without_training
     from mobilevision.runs.build import build_backbone, build_data, default_side, instantiate
     from mobilevision.runs.compose import compose
     from mobilevision.runs.plugins import load_for
@@ -70,7 +71,7 @@ def plan_anchors(overrides: Sequence[str], *, boxes: int | None = None, out: str
     side, crop = default_side(cfg, backbone), backbone.preset.crop
     data = build_data(cfg)
     spec = data.setup_data(default_resolution=(side, side), crop=crop)
-    head = instantiate(cfg.head, drop=("kinds",), backbone=backbone.spec, data=spec)
+    head = instantiate(without_training(cfg).head, drop=("kinds",), backbone=backbone.spec, data=spec)
     places: list[Places] = getattr(head, "places", [])
     if not places:
         raise UserError(f"{type(head).__name__} starts from no default boxes: there is nothing to plan")
@@ -101,20 +102,14 @@ def training_boxes(data: DataModule, *, crop: float = 1.0) -> NDArray[np.float64
     Raises:
         UserError: there are none.
     """
-    from mobilevision.data.boxes import BoxTargets
-    from mobilevision.data.geometry import clipped, frame
+    from mobilevision.data.boxes import BoxTargets, boxes_in_input
 
     records, spec = data.splits.train, data.spec
     if records is None or not isinstance(records.targets, BoxTargets):
         raise UserError(f"data.root={data.root}: no training boxes to plan for")
-    parts = []
-    for index in np.unique(np.linspace(0, len(records) - 1, min(len(records), _PICTURES)).astype(int)).tolist():
-        boxes = records.targets[index]
-        where = frame(records.shape(index), spec.resolution, fit=spec.fit, crop=crop).to_input
-        parts.append(clipped(where.boxes(boxes.boxes[~boxes.crowd]), spec.resolution))
     height, width = spec.resolution
-    seen: NDArray[np.float64] = np.concatenate(parts or [np.zeros((0, 4))]) / (width, height, width, height)
-    seen = seen[(seen[:, 2:] > seen[:, :2]).all(axis=1)]
+    boxes, _ = boxes_in_input(records, spec, crop=crop, images=_PICTURES)
+    seen: NDArray[np.float64] = boxes / (width, height, width, height)
     if not len(seen):
         raise UserError(f"data.root={data.root}: no training boxes to plan for")
     return seen

@@ -32,6 +32,7 @@ def print_start(info: Mapping[str, Any], lines: Sequence[str] = (), *, console: 
         ("classes", _some(info["classes"])),
         ("data", " · ".join(f"{name} {count:,}" for name, count in info["samples"].items())),
         ("", "\n".join(info["notes"])),
+        ("auto", "\n".join(f"{each['key']}={each['value']}  ({each['why']})" for each in info.get("decisions", []))),
         ("problems", _few(info["problems"])),
         ("optimizer", info.get("optimizer", "")),
         ("device", info["device"]),

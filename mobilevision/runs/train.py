@@ -33,7 +33,6 @@ def train(cfg: DictConfig) -> dict[str, float]:
     from mobilevision.runs.beside import beside, measure_teacher
     from mobilevision.runs.build import build, check_val
     from mobilevision.runs.distilling import distil
-    from mobilevision.runs.few import settle_few
     from mobilevision.runs.finish import finish
     from mobilevision.runs.pretraining import pretrain
     from mobilevision.runs.recording import recording
@@ -45,7 +44,9 @@ def train(cfg: DictConfig) -> dict[str, float]:
     with recording(folder.log):
         prepare_process(cfg)
         built = build(cfg, run_dir=folder.path)
-        settle_few(cfg, built)
+        cfg = built.cfg
+        if built.decisions:  # so that a resume, or the same run again, decides nothing anew
+            write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
         check_val(cfg, built.data)
         distil(cfg, built)
         if cfg.compile:
@@ -55,7 +56,8 @@ def train(cfg: DictConfig) -> dict[str, float]:
         if trainer.is_global_zero:
             announce(cfg, built, folder, tracker)
         tune(cfg, trainer, built, folder)
-        fit(cfg, trainer, built, folder)
+        start = probe_first(cfg, trainer, built)
+        fit(cfg, trainer, built, folder, start)
         teacher = measure_teacher(cfg, trainer, built, folder)
         results = test(trainer, built, folder)
         if trainer.is_global_zero:
@@ -124,15 +126,12 @@ def make_trainer(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Any)
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
     from mobilevision.runs.build import build_callbacks, instantiate
-    from mobilevision.runs.callbacks import CtrlC, Divergence, Freeze, Probe, Randomness
+    from mobilevision.runs.callbacks import CtrlC, Divergence, Freeze, Randomness
     from mobilevision.runs.callbacks.checkpoints import AtomicCheckpointIO
 
     callbacks = [Randomness(seed=cfg.seed), Divergence(), *build_callbacks(cfg, built.task, folder)]
     if cfg.freeze.epochs or cfg.freeze.statistics:
         callbacks.append(Freeze(**cfg.freeze))
-    if cfg.probe.enabled:
-        options = {key: value for key, value in cfg.probe.items() if key != "enabled"}
-        callbacks.append(Probe(**options))
     callbacks.append(CtrlC())  # last: what stops between two steps stops when all others are done with the step
     node = OmegaConf.to_container(cfg.trainer, resolve=True)
     assert isinstance(node, dict)
@@ -155,16 +154,47 @@ def make_trainer(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Any)
     return trainer
 
 
-def fit(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFolder) -> None:
+def probe_first(cfg: DictConfig, trainer: Trainer, built: Built) -> dict[str, float]:
+    """Fit the head on frozen features before the first step, where ``probe.enabled`` says so; what val measures of it.
+
+    A run that goes on has done that.
+    """
+    from mobilevision.runs.probe import probe
+    from mobilevision.runs.tuning import device_of
+
+    if not cfg.probe.enabled or cfg.resume is not None:
+        return {}
+    values = probe(cfg, built.task, built.data, device_of(trainer))
+    if trainer.is_global_zero:
+        primary = next((name for name in values if name.endswith(f"/{built.task.primary}")), "")
+        print(f"probe: {primary} {values[primary]:.4f} with a linear head on frozen features (epoch 0)", flush=True)
+    return values
+
+
+def fit(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFolder, measured: dict[str, float]) -> None:
     """Fit from the start, or from where the run was stopped.
+
+    Args:
+        cfg: of the run.
+        trainer: of :func:`make_trainer`.
+        built: what is trained, on what.
+        folder: the run's.
+        measured: of the model before its first step; empty where nobody measured it.
 
     Raises:
         StoppedError: if it was stopped, with the command that goes on.
     """
     from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+    from mobilevision.runs.callbacks import MeasuredStart
     from mobilevision.runs.callbacks.checkpoints import newest_readable
 
+    if measured:
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, MeasuredStart):
+                callback.measured_start(trainer, measured)
+        if trainer.logger is not None:
+            trainer.logger.log_metrics(measured, step=0)
     start = None if cfg.resume is None else newest_readable(folder)
     if start is not None:
         print(f"resume: from {start}", flush=True)

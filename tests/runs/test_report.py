@@ -132,8 +132,8 @@ def test_a_browser_shows_sorts_and_hovers(run: RunFolder, tmp_path: Path, width:
 
 def test_charts_join_the_stages_of_a_metric_and_mark_the_best_epoch() -> None:
     history = [
-        {"epoch": "0", "step": "4", "train/loss": "2.0", "val/loss": "1.5", "val/top1": "0.5", "train/lr": "0.1"},
-        {"epoch": "1", "step": "8", "train/loss": "nan", "val/loss": "", "val/top1": "0.4", "train/lr": "0.05"},
+        {"epoch": "1", "step": "4", "train/loss": "2.0", "val/loss": "1.5", "val/top1": "0.5", "train/lr": "0.1"},
+        {"epoch": "2", "step": "8", "train/loss": "nan", "val/loss": "", "val/top1": "0.4", "train/lr": "0.05"},
     ]
     found = charts(history, "top1", "max")
     assert [chart.title for chart in found] == ["loss", "top1", "lr"]

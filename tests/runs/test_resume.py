@@ -88,7 +88,7 @@ def test_goes_on_exactly(whole: Path, tmp_path: Path, way: signal.Signals) -> No
     output = finish(again)
     assert again.returncode == 0, output
     assert same(weights(run), weights(whole))
-    assert [row["epoch"] for row in read_history(run / "metrics.csv")] == ["0", "1", "2"]
+    assert [row["epoch"] for row in read_history(run / "metrics.csv")] == ["1", "2", "3"]
     assert read_history(run / "metrics.csv") == read_history(whole / "metrics.csv")
     assert not list((run / "checkpoints").glob("*.part"))
 

@@ -37,7 +37,7 @@ def test_it_trains_tests_and_keeps_the_last_weights(halves: Path, tmp_path: Path
 def test_a_probe_chooses_by_folds_of_train(halves: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["data=folder", f"data.root={halves}", "data.val_fraction=0", f"run_dir={tmp_path / 'run'}"]
     train(compose([*command, *QUICK, "trainer.max_epochs=1", "probe.enabled=true", "probe.folds=3"]))
-    assert "probe: top1 of 3 folds of train" in capsys.readouterr().out
+    assert "probe: probe/top1 " in capsys.readouterr().out
 
 
 def test_stopping_by_val_is_refused(halves: Path, tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from mobilevision.runs.callbacks.ema import EMA
 from mobilevision.runs.callbacks.freeze import Freeze
 from mobilevision.runs.callbacks.history import History
 from mobilevision.runs.callbacks.pictures import Pictures
-from mobilevision.runs.callbacks.probe import Probe
 from mobilevision.runs.callbacks.progress import Progress
 from mobilevision.runs.callbacks.randomness import Randomness
+from mobilevision.runs.callbacks.start import MeasuredStart
 from mobilevision.runs.callbacks.stopping import CtrlC, Divergence, EarlyStopping
 
 __all__ = [
@@ -19,8 +19,8 @@ __all__ = [
     "Freeze",
     "History",
     "LastCheckpoint",
+    "MeasuredStart",
     "Pictures",
-    "Probe",
     "Progress",
     "Randomness",
     "read_checkpoint",

@@ -7,6 +7,7 @@ interrupted, and remembers absolute paths, so that a moved run folder forgets it
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -17,6 +18,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from mobilevision.errors import DivergedError, UserError
+from mobilevision.runs.callbacks.start import MeasuredStart
 from mobilevision.runs.callbacks.stopping import Stopped, between_steps
 from mobilevision.runs.folder import RunFolder
 
@@ -57,8 +59,10 @@ def _keep(path: Path) -> None:
 
 
 @final
-class BestCheckpoint(Checkpoint):
+class BestCheckpoint(Checkpoint, MeasuredStart):
     """Keeps the weights that did best on val in ``best.ckpt``; without a val, the newest.
+
+    Those before training compete, where they were measured: fine-tuning never ends below its probe.
 
     Args:
         folder: the run's.
@@ -72,6 +76,18 @@ class BestCheckpoint(Checkpoint):
         self.mode = mode
         self.score: float | None = None
         self.epoch: int | None = None
+        self._save_start = False
+
+    def measured_start(self, trainer: pl.Trainer, values: Mapping[str, float]) -> None:
+        """Take what the model reaches before training as the score to beat."""
+        if self.monitor in values:
+            self.score, self.epoch, self._save_start = values[self.monitor], 0, True
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save the weights before training, if they were measured."""
+        if self._save_start:
+            self._save_start = False
+            trainer.save_checkpoint(self.path)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save where the metric improved; every process saw the same metric, so all save or none does."""
@@ -83,7 +99,7 @@ class BestCheckpoint(Checkpoint):
             raise UserError(f"best.ckpt follows {self.monitor}, which is not measured; there are: {known}")
         score = float(value)
         if self.score is None or (score > self.score if self.mode == "max" else score < self.score):
-            self.score, self.epoch = score, trainer.current_epoch
+            self.score, self.epoch = score, trainer.current_epoch + 1
             trainer.save_checkpoint(self.path)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -11,6 +11,7 @@ from mobilevision.runs.config.signatures import Signature, signature
 from mobilevision.runs.config.source_code import defined_in_source, find
 from mobilevision.runs.config.types import Type, kind_of, of_value
 
+AUTO = "auto"  # decided from the data before training
 SETTINGS = "mobilevision.runs.config.settings"
 TARGETS = {
     "": "Settings",
@@ -107,6 +108,8 @@ def type_of(key: str, layout: Layout) -> Type:
     stated = target.type(name)
     if stated.open and not stated.kinds and not stated.choices:
         return of_value(present)
+    if present == AUTO and "str" not in stated.kinds and AUTO not in stated.choices:
+        return stated | Type(choices=(AUTO,))
     default = of_value(present)
     if default.open or kind_of(present) in stated.kinds or present in stated.choices or stated.open:
         return stated if present is not None else stated | Type(frozenset({"none"}))

@@ -57,7 +57,7 @@ class Type:
             return None
         if any(value == choice and type(value) is type(choice) for choice in self.choices):
             return None
-        if self.choices and kind == "str":
+        if self.choices and kind == "str" and not self.kinds & {"int", "float", "list", "dict"}:
             return f"there is no choice {value}{did_you_mean(str(value), [str(choice) for choice in self.choices])}"
         wanted = [
             _WORDS[kind] for kind in _WORDS if kind in self.kinds and not (kind == "int" and "float" in self.kinds)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mobilevision.cost import Cost, Unfilled, count
 from mobilevision.errors import UserError
 from mobilevision.heads import Head
+from mobilevision.runs.auto_settings import without_training
 from mobilevision.runs.build import build_backbone, default_side, instantiate
 from mobilevision.runs.costs.classes import Known
 from mobilevision.runs.costs.presets import without_weights
@@ -123,7 +124,7 @@ def deployed(
     Raises:
         UserError: head and backbone that do not fit, or values that they refuse.
     """
-    bare = without_weights(cfg)
+    bare = without_training(without_weights(cfg))
     with torch.device(device), Unfilled():
         backbone = build_backbone(bare)
         side = default_side(bare, backbone)

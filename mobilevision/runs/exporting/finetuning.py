@@ -61,7 +61,8 @@ def _again(run: str | Path) -> tuple[DictConfig, Built]:
     restored = load_run(run)
     cfg, task = restored.cfg, restored.task
     augment = instantiate(cfg.augment, drop=("kinds",)) if cfg.get("augment") else None
-    data, spec = build_data(cfg, augment=augment), task.data_spec
+    data, spec = build_data(cfg), task.data_spec
+    data.train_with(batch_size=cfg.data.batch_size, augment=augment)
     try:
         data.setup_data(default_resolution=spec.resolution, crop=task.backbone.preset.crop)
     except UserError as error:
@@ -69,7 +70,7 @@ def _again(run: str | Path) -> tuple[DictConfig, Built]:
     factory = task.optimizer_factory
     factory.lr = RATE * factory.lr
     task.mix = mixing(augment)
-    built = Built(task=task, data=data, cost=measure(task))
+    built = Built(task=task, data=data, cost=measure(task), cfg=cfg)
     distil(cfg, built)
     return cfg, built
 

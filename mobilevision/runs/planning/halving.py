@@ -5,7 +5,6 @@ Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparamet
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -135,16 +134,17 @@ def train(candidate: Candidate, path: Path, epochs: int) -> Trained:
 
 
 def _reached(candidate: Candidate, folder: RunFolder) -> Trained:
+    from mobilevision.runs.callbacks.history import read_history
+
     info: dict[str, Any] = read_info(folder)
     metric = f"val/{info['primary']}"
-    with folder.metrics_csv.open(newline="", encoding="utf-8") as file:
-        rows: list[Mapping[str, str]] = list(csv.DictReader(file))
+    rows = read_history(folder.metrics_csv)
     values = [float(row[metric]) for row in rows if row.get(metric)]
     if not values:
         raise UserError(f"{folder.path}: no {metric} to choose by; data.val_fraction above 0 takes a val from train")
     value = max(values) if info["mode"] == "max" else min(values)
     score = value if info["mode"] == "max" else -value
-    return Trained(candidate, folder.path, metric, value, score, max(int(float(row["epoch"])) for row in rows) + 1)
+    return Trained(candidate, folder.path, metric, value, score, max(int(float(row["epoch"])) for row in rows))
 
 
 def tested(run: Trained) -> Mapping[str, float]:

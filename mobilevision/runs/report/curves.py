@@ -21,7 +21,7 @@ class Chart:
 
     Attributes:
         title: the metric.
-        lines: stage -> [(epoch from 1, value)].
+        lines: stage -> [(epoch, value)].
         best: (epoch, value) to be marked, or None.
     """
 
@@ -64,7 +64,8 @@ def charts(history: Sequence[Mapping[str, str]], primary: str = "", mode: str = 
     """A chart a metric, the stages of one metric together: loss first, then the primary metric, then by name.
 
     Args:
-        history: rows of metrics.csv: ``epoch`` from 0, ``<stage>/<metric>``; empty cells are left out.
+        history: rows of metrics.csv: ``epoch`` from 1 (0: before training), ``<stage>/<metric>``; empty cells are left
+            out.
         primary: the metric whose best epoch on val is marked.
         mode: ``max`` or ``min``, whether more or less of it is better.
     """
@@ -75,7 +76,7 @@ def charts(history: Sequence[Mapping[str, str]], primary: str = "", mode: str = 
             value = _finite(text)
             if metric and value is not None:
                 line = found.setdefault(metric, Chart(metric)).lines.setdefault(stage, [])
-                line.append((int(float(row["epoch"])) + 1, value))
+                line.append((int(float(row["epoch"])), value))
     for chart in found.values():
         chart.lines = {stage: chart.lines[stage] for stage in _order(chart.lines)}
     if primary in found and (judged := found[primary].lines.get("val")):

@@ -14,6 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.errors import StoppedError, UserError
+from mobilevision.runs.auto_settings import AUTO
 from mobilevision.runs.console import VARIABLE, line
 from mobilevision.runs.folder import RunFolder, write_text
 from mobilevision.runs.sweep.plan import Plan
@@ -84,6 +85,7 @@ def _differences(before: Any, now: DictConfig) -> list[str]:
     first, second = (_leaves(each) for each in (before, now))
     settled = _OWN | {"backbone.weights"} if now.pretrain.root is not None else _OWN
     keys = sorted((first.keys() | second.keys()) - settled, key=lambda key: (key.count("."), key))
+    keys = [key for key in keys if second.get(key) != AUTO]  # the run decided it
     return [f"{key}: {first.get(key)}, now {second.get(key)}" for key in keys if first.get(key) != second.get(key)]
 
 

@@ -2,88 +2,90 @@
 
 Fine-tuning from a random head first tears pretrained features apart and then mends them; from a fitted head it need
 not (Kumar et al. 2022, arXiv 2202.10054: linear probing, then fine-tuning). On a few hundred pictures that is worth
-points, and costs seconds: the features are computed once.
+points, and costs seconds: the features are computed once. What the fitted head reaches is epoch 0 of the run.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Any, final
+from typing import TYPE_CHECKING, Any
 
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback
 from torch import Tensor, nn
 
 from mobilevision.errors import UserError
 from mobilevision.runs.features import SplitFeatures, cacheable, split_features
 
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
-@final
-class Probe(Callback):
-    """Fits the head with L-BFGS on the features of the unaugmented pictures.
+    from mobilevision.data import DataModule
 
-    Val chooses its weight decay; without a val, cross-validation within train does, and then all of train is fitted.
+
+def probe(cfg: DictConfig, task: Any, data: DataModule, device: torch.device) -> dict[str, float]:
+    """Fit the task's head with L-BFGS on the features of the unaugmented images, and measure it.
+
+    Val chooses the weight decay of the head's matrices; without a val, cross-validation within train does, and then all
+    of train is fitted.
 
     Args:
-        decays: weight decays of the head's matrices to try.
-        steps: L-BFGS iterations for each.
-        folds: parts of train for the cross-validation.
+        cfg: of the run; its ``probe`` has the weight decays to try, the iterations for each, and the folds.
+        task: a :class:`tasks.base.Task` before its first step; its head is fitted in place.
+        data: set up.
+        device: where to compute; the task is left there.
+
+    Returns:
+        What val measures of the fitted model, ``val/<metric>`` -> value; without a val, ``probe/<primary>``, the mean
+        over the folds.
+
+    Raises:
+        UserError: a head that takes maps, or that learns from identities.
     """
+    if not cacheable(task):
+        raise UserError("probe.enabled=true fits a head on pooled features; this one takes maps: probe.enabled=false")
+    if task.kind == "identity":
+        raise UserError("probe.enabled=true fits a classifier; identities are compared: probe.enabled=false")
+    if cfg.probe.folds < 2:
+        raise UserError(f"probe.folds={cfg.probe.folds}: cross-validation takes at least 2 parts of train")
+    steps, training = int(cfg.probe.steps), task.training
+    task.to(device)
+    train = split_features(task, data, "train")
+    val = None if data.splits.val is None else split_features(task, data, "val")
+    pairs = [(train, val)] if val is not None else list(parts(train, cfg.probe.folds))
+    start = copy.deepcopy(task.head.state_dict())
 
-    def __init__(
-        self,
-        *,
-        decays: tuple[float, ...] | list[float] = (1e-3, 1e-2, 3e-2, 1e-1),
-        steps: int = 100,
-        folds: int = 5,
-    ) -> None:
-        if folds < 2:
-            raise UserError(f"probe.folds={folds}: cross-validation takes at least 2 parts of train")
-        self.decays = tuple(decays)
-        self.steps = steps
-        self.folds = folds
-        self.scores: dict[float, float] = {}
-
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Fit, unless this run was started before."""
-        if trainer.ckpt_path is not None or trainer.global_step:
-            return
-        if not cacheable(pl_module):
-            raise UserError(
-                "probe.enabled=true fits a head on pooled features; this one takes maps: probe.enabled=false"
-            )
-        if pl_module.kind == "identity":
-            raise UserError("probe.enabled=true fits a classifier; identities are compared: probe.enabled=false")
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        train = split_features(pl_module, data, "train")
-        val = None if data.splits.val is None else split_features(pl_module, data, "val")
-        pairs = [(train, val)] if val is not None else list(parts(train, self.folds))
-        start = copy.deepcopy(pl_module.head.state_dict())
-        for decay in self.decays:
-            self.scores[decay] = self._score(pl_module, pairs, start, decay)
-        better = max if pl_module.mode == "max" else min
-        best = better(self.scores, key=self.scores.__getitem__)
-        pl_module.head.load_state_dict(start)
-        fit_head(pl_module, train, decay=best, steps=self.steps)
-        pl_module.train(pl_module.training)  # the head was measured in evaluation mode; it now learns on
-        if trainer.is_global_zero:
-            by = (
-                f"val/{pl_module.primary}" if val is not None else f"{pl_module.primary} of {len(pairs)} folds of train"
-            )
-            print(f"probe: {by} {self.scores[best]:.4f} (weight decay {best:g})", flush=True)
-
-    def _score(
-        self, task: Any, pairs: list[tuple[SplitFeatures, SplitFeatures]], start: dict[str, Tensor], decay: float
-    ) -> float:
-        """Mean score of heads that were each fitted on one part and measured on another."""
+    def score_of(decay: float) -> float:
+        """Mean over heads that were each fitted on one part and measured on another."""
         scores = []
         for fitted, measured in pairs:
             task.head.load_state_dict(start)
-            fit_head(task, fitted, decay=decay, steps=self.steps)
+            fit_head(task, fitted, decay=decay, steps=steps)
             scores.append(score(task, measured))
         return sum(scores) / len(scores)
+
+    scores = {float(decay): score_of(float(decay)) for decay in cfg.probe.decays}
+    best = (max if task.mode == "max" else min)(scores, key=scores.__getitem__)
+    task.head.load_state_dict(start)
+    fit_head(task, train, decay=best, steps=steps)
+    values = {f"probe/{task.primary}": scores[best]} if val is None else measure(task, val)
+    task.train(training)  # the head was measured in evaluation mode; it now learns on
+    return values
+
+
+@torch.no_grad()
+def measure(task: Any, val: SplitFeatures) -> dict[str, float]:
+    """What val measures of the head on cached features; what val decides, such as thresholds, is decided too."""
+    features, batch = _to(val, next(task.head.parameters()).device)
+    meter = task.meter("val")
+    meter.reset()
+    outputs = task.head.eval()(features)
+    loss = torch.stack(list(task.loss.eval()(outputs, batch).values())).sum()
+    meter.update(loss, task.decode(outputs), batch["target"], samples=len(val.places))
+    values = {f"val/{name}": float(value) for name, value in meter.compute().items()}
+    task.decision = task.decide(meter.metric)
+    meter.reset()
+    return values
 
 
 def parts(whole: SplitFeatures, folds: int) -> Iterator[tuple[SplitFeatures, SplitFeatures]]:

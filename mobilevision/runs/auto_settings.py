@@ -1,0 +1,348 @@
+"""Settings that are ``auto``: decided from the data, the weights and the machine once the data's index is read.
+
+Every rule stands here, one function a key, over the same few :class:`Facts`. A key that was set by hand is not touched,
+and rules that build on another key (the length on the batch size) read its value, decided or given. What was decided is
+written into the run's config.yaml, so that a run can be repeated and resumed without deciding again.
+
+Why these rules: docs/training.md has the table, the papers and what was measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+if TYPE_CHECKING:
+    from mobilevision.backbones import Backbone
+    from mobilevision.data import DataModule
+
+AUTO = "auto"
+
+FEW_IMAGES = 100
+"""Training images a class, on average, up to which pretrained batch statistics are better than the data's own."""
+FULL_RATE_IMAGES = 125
+"""Training images a class from which on the optimizer's whole rate for pretrained weights is safe."""
+SMALL_BOX = 24
+"""Pixels of the input: a box whose mean side is below it covers too little of a map of stride 16."""
+SMALL_BOX_SHARE = 0.15
+"""Share of small boxes (of all, or of one class) from which on a map of stride 8 is worth its time."""
+BOX_IMAGES = 500
+"""Training images, evenly spread, whose boxes are measured: each one's size may have to be read from its file."""
+CPU_ACTIVATIONS = 5 * 2**29
+"""Bytes of activations that a training step may keep on a CPU; the process itself takes about 1 GiB more."""
+GPU_SHARE = 0.5
+"""Share of a GPU's memory that activations may take."""
+UNBALANCED = 3.0
+"""Samples of the largest class over those of the smallest from which on classes are weighed."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the rules look at.
+
+    Attributes:
+        kind: what is learnt from: class, attributes, identity, coordinate, boxes, or a plugin's own.
+        samples: training images.
+        classes: classes, or attributes; 0 where the kind has none.
+        counts: training samples (boxes for ``boxes``) a class; empty where that says nothing.
+        pretrained: whether the backbone has pretrained weights.
+        probes: whether the head can be fitted alone, on pooled features.
+        has_val: whether there is a val to choose by.
+        image_bytes: activations that the backbone keeps of one image for the backward pass, in float32.
+        memory: bytes that all activations of a step may take.
+        processes: processes that train together.
+        strides: strides at which the backbone has feature maps.
+        box_sides: mean sides (square root of the area) of training boxes by class, in pixels of the input.
+    """
+
+    kind: str
+    samples: int
+    classes: int = 0
+    counts: tuple[int, ...] = ()
+    pretrained: bool = False
+    probes: bool = False
+    has_val: bool = True
+    image_bytes: int = 0
+    memory: int = CPU_ACTIVATIONS
+    processes: int = 1
+    strides: tuple[int, ...] = ()
+    box_sides: Mapping[int, tuple[float, ...]] | None = None
+
+    @property
+    def images_a_class(self) -> float:
+        """On average; all images where there are no classes."""
+        return self.samples / max(self.classes, 1) if self.kind in ("class", "coordinate") else float(self.samples)
+
+    @property
+    def little(self) -> bool:
+        """Whether this is fine-tuning of a classifier on few images."""
+        return self.pretrained and self.probes and self.images_a_class <= FEW_IMAGES
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One key that was ``auto``.
+
+    Attributes:
+        key: dotted.
+        value: what it is now.
+        why: in a few words.
+    """
+
+    key: str
+    value: Any
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.key}={shown(self.value)}: {self.why}"
+
+
+Chosen = Callable[[str], Any]
+"""Gives the value of another key: set by hand or decided before."""
+
+Rule = Callable[[Facts, Chosen], tuple[Any, str]]
+
+
+def batch_size(facts: Facts, chosen: Chosen) -> tuple[int, str]:
+    """Small for few images, so that an epoch has some steps; never more than memory takes."""
+    del chosen
+    usual = 16 if facts.kind == "boxes" else 32 if facts.samples < 20_000 else 64
+    size, why = usual, f"{facts.samples:,} images"
+    fewest = 32 if facts.kind == "identity" else 8  # an identity is compared with others of its batch
+    while size > fewest and facts.samples < 6 * size * facts.processes:
+        size //= 2
+        why = f"{facts.samples:,} images: at least six steps an epoch"
+    while size > 2 and size * facts.image_bytes > facts.memory:
+        size //= 2
+        why = f"{size} images keep {size * facts.image_bytes / 2**30:.1f} GiB of activations"
+    return size, why
+
+
+def max_epochs(facts: Facts, chosen: Chosen) -> tuple[int, str]:
+    """As many steps as learning takes, whatever the size of the set: a floor and a ceiling in steps, told in epochs."""
+    steps_an_epoch = _steps_an_epoch(facts, chosen)
+    if (most := chosen("trainer.max_steps")) > 0:
+        return math.ceil(most / steps_an_epoch), f"trainer.max_steps={most}"
+    epochs, floor, ceiling, what = _length(facts)
+    wanted = max(epochs, math.ceil(floor / steps_an_epoch))
+    found = max(1, min(wanted, ceiling // steps_an_epoch))
+    total = found * steps_an_epoch
+    bound = "at least" if found > epochs else "at most" if found < epochs else "usual:"
+    why = f"{what}: {total:,} steps of {steps_an_epoch:,} an epoch"
+    return found, f"{why} ({bound} {floor if found > epochs else ceiling if found < epochs else epochs:,})"
+
+
+def _length(facts: Facts) -> tuple[int, int, int, str]:
+    """Epochs, the fewest and the most steps, and what for."""
+    if not facts.pretrained:
+        return 10, 1_000, 300_000, "random weights"
+    if facts.kind == "boxes":
+        return 12, 240, 100_000, "pretrained weights, boxes"
+    if facts.kind == "attributes":
+        return 10, 450, 100_000, "pretrained weights, attributes"
+    if facts.little:
+        return 12, 90, 100_000, "pretrained weights, few images"
+    return 6, 200, 100_000, "pretrained weights"
+
+
+def _steps_an_epoch(facts: Facts, chosen: Chosen) -> int:
+    batches: int = facts.samples // (chosen("data.batch_size") * facts.processes)
+    accumulated: int = chosen("trainer.accumulate_grad_batches")
+    return max(1, batches // max(1, accumulated))
+
+
+def learning_rate(facts: Facts, chosen: Chosen) -> tuple[float, str]:
+    """The optimizer's own rate for random or for pretrained weights, less where few images would wash them away."""
+    if not facts.pretrained:
+        return chosen("optimizer.scratch_lr"), "random weights"
+    rate = chosen("optimizer.pretrained_lr")
+    if facts.kind == "boxes":
+        return 2 * rate, "pretrained weights; a detector's layers start from random"
+    if facts.kind == "attributes":
+        return 4 * rate, "pretrained weights; many questions share each image"
+    share = min(1.0, facts.images_a_class / FULL_RATE_IMAGES)
+    if share == 1.0 or not facts.probes:
+        return rate, "pretrained weights"
+    return float(f"{share * rate:.2g}"), f"pretrained weights, {facts.images_a_class:.0f} images a class"
+
+
+def probe(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
+    """A head fitted on frozen features first, wherever there are good features and a head that takes them."""
+    del chosen
+    if not facts.pretrained:
+        return False, "random weights: their features say little"
+    if not facts.probes:
+        return False, "the head takes no pooled features"
+    if facts.samples > 50_000:
+        return False, "many images: the head learns as fast by itself"
+    return True, "pretrained weights: the head first (arXiv 2202.10054)"
+
+
+def held_statistics(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
+    """Batch norm keeps the running statistics of the weights where the data's own would be worse."""
+    del chosen
+    if facts.little:
+        return True, f"{facts.images_a_class:.0f} images a class"
+    if not facts.pretrained:
+        return False, "random weights"
+    return False, "enough images for statistics of their own" if facts.probes else f"{facts.kind} learn them anew"
+
+
+def gradient_clip(facts: Facts, chosen: Chosen) -> tuple[float | None, str]:
+    """A bound on the gradient's norm where single batches may be far off."""
+    del chosen
+    if not facts.pretrained:
+        return None, "random weights"
+    if facts.kind == "boxes":
+        return 5.0, "pretrained weights, boxes"
+    return (1.0, f"{facts.images_a_class:.0f} images a class") if facts.little else (None, "enough images")
+
+
+def head_strides(facts: Facts, chosen: Chosen) -> tuple[list[int], str]:
+    """A finer map where objects are small: at stride 16 a box of less than some 24 pixels has no place of its own."""
+    del chosen
+    usual: list[int] = [stride for stride in (16, 32) if stride in facts.strides] or [16, 32]
+    sides = facts.box_sides or {}
+    flat = [side for each in sides.values() for side in each]
+    if not flat or 8 not in facts.strides:
+        return usual, "the head's own"
+    every = sum(side < SMALL_BOX for side in flat) / len(flat)
+    small = max(sum(side < SMALL_BOX for side in each) / len(each) for each in sides.values() if each)
+    if every >= SMALL_BOX_SHARE or small >= 0.5:
+        return [8, *usual], f"{every:.0%} of the boxes have sides below {SMALL_BOX} pixels of the input"
+    return usual, f"{1 - every:.0%} of the boxes have sides of {SMALL_BOX} pixels of the input or more"
+
+
+RULES: dict[str, tuple[Rule, Any]] = {
+    "head.strides": (head_strides, [16, 32]),
+    "data.batch_size": (batch_size, 64),
+    "trainer.max_epochs": (max_epochs, 10),
+    "trainer.gradient_clip_val": (gradient_clip, None),
+    "optimizer.lr": (learning_rate, None),
+    "probe.enabled": (probe, False),
+    "freeze.statistics": (held_statistics, False),
+}
+"""Key -> its rule, in the order of deciding, and its value where there is no training to decide for."""
+
+
+def decide(cfg: DictConfig, facts: Facts) -> list[Decision]:
+    """Decide every key of :data:`RULES` that is ``auto``.
+
+    Args:
+        cfg: the composed config; it is left as it is.
+        facts: of the data, the weights and the machine.
+    """
+    made: dict[str, Decision] = {}
+
+    def chosen(key: str) -> Any:
+        return made[key].value if key in made else OmegaConf.select(cfg, key)
+
+    for key in open_keys(cfg):
+        value, why = RULES[key][0](facts, chosen)
+        made[key] = Decision(key, value, why)
+    return list(made.values())
+
+
+def open_keys(cfg: DictConfig) -> list[str]:
+    """The keys that are ``auto``, in the order of :data:`RULES`."""
+    return [key for key in RULES if OmegaConf.select(cfg, key) == AUTO]
+
+
+def decided(cfg: DictConfig, decisions: list[Decision]) -> DictConfig:
+    """A config with what was decided in place of ``auto``."""
+    return _with(cfg, {each.key: each.value for each in decisions})
+
+
+def without_training(cfg: DictConfig) -> DictConfig:
+    """A config for whoever builds without training (costs, evaluation): ``auto`` becomes what is usual."""
+    return _with(cfg, {key: RULES[key][1] for key in open_keys(cfg)})
+
+
+def _with(cfg: DictConfig, values: Mapping[str, Any]) -> DictConfig:
+    if not values:
+        return cfg
+    changed = cfg.copy()
+    for key, value in values.items():
+        OmegaConf.update(changed, key, value, merge=False)
+    return changed
+
+
+def facts_of(cfg: DictConfig, backbone: Backbone, data: DataModule, *, probes: bool) -> Facts:
+    """What the rules look at, of a backbone with its weights and data that are read.
+
+    Args:
+        cfg: the composed config.
+        backbone: built, its weights loaded.
+        data: set up.
+        probes: whether the head takes pooled features and nothing else.
+    """
+    spec = data.spec
+    train = data.splits.train
+    asked = OmegaConf.select(cfg, "head.strides") == AUTO
+    return Facts(
+        kind=spec.kind,
+        samples=0 if train is None else len(train),
+        classes=len(spec.classes),
+        counts=spec.counts,
+        pretrained=backbone.report is not None,
+        probes=probes and spec.kind != "identity",
+        has_val=data.splits.val is not None,
+        image_bytes=_image_bytes(backbone, spec.channels, spec.resolution) if AUTO in str(cfg.data.batch_size) else 0,
+        memory=_memory(str(cfg.trainer.get("accelerator", AUTO))),
+        processes=_processes(cfg.trainer),
+        strides=tuple(backbone.spec.strides),
+        box_sides=_box_sides(data, crop=backbone.preset.crop) if asked and spec.kind == "boxes" else None,
+    )
+
+
+def _image_bytes(backbone: Backbone, channels: int, resolution: tuple[int, int]) -> int:
+    import torch
+
+    from mobilevision.cost import kept_for_backward
+    from mobilevision.spec import Needs
+
+    needs = Needs(strides=(max(backbone.spec.strides),)) if backbone.spec.strides else Needs(pooled=True)
+    return kept_for_backward(backbone, torch.empty(1, channels, *resolution, dtype=torch.uint8, device="meta"), needs)
+
+
+def _memory(accelerator: str) -> int:
+    import torch
+
+    if accelerator in (AUTO, "gpu", "cuda") and torch.cuda.is_available():
+        return int(GPU_SHARE * torch.cuda.get_device_properties(0).total_memory)
+    return CPU_ACTIVATIONS
+
+
+def _processes(trainer: DictConfig) -> int:
+    """Processes that train together, as far as the config tells before they are started."""
+    import torch
+
+    devices, nodes = trainer.get("devices", 1), int(trainer.get("num_nodes", 1) or 1)
+    if isinstance(devices, int):
+        return max(1, devices) * nodes
+    if isinstance(devices, str) and devices.isdigit():
+        return int(devices) * nodes
+    return max(1, torch.cuda.device_count()) * nodes if devices == AUTO else max(1, len(devices)) * nodes
+
+
+def _box_sides(data: DataModule, *, crop: float) -> dict[int, tuple[float, ...]]:
+    import numpy as np
+
+    from mobilevision.data.boxes import boxes_in_input
+
+    if data.splits.train is None:
+        return {}
+    boxes, labels = boxes_in_input(data.splits.train, data.spec, crop=crop, images=BOX_IMAGES)
+    sides = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
+    return {int(label): tuple(sides[labels == label].tolist()) for label in np.unique(labels)}
+
+
+def shown(value: Any) -> str:
+    """A value as one types it on the command line."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value).replace(" ", "")

@@ -1,0 +1,123 @@
+"""What ``auto`` decides: the rules by table; what is set by hand stays; a run keeps what was decided."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from mobilevision.runs.auto_settings import AUTO, RULES, Facts, decide, decided, open_keys, without_training
+from mobilevision.runs.compose import compose
+from mobilevision.runs.folder import RunFolder
+from mobilevision.runs.report import write_report
+from mobilevision.runs.train import train
+
+QUICK = ["backbone.width=0.25", "data.resolution=32", "data.workers=0", "logger=none", "callbacks.pictures.count=0"]
+PLAIN = compose(["logger=none", "data=folder", "data.root=_"])
+BOXES = compose(["logger=none", "task=detection", "data=auto", "data.root=_"])
+SMALL = Facts("class", samples=250, classes=10, pretrained=True, probes=True)
+
+
+def values(facts: Facts, cfg: Any = PLAIN, **given: Any) -> dict[str, Any]:
+    changed = cfg.copy()
+    for key, value in given.items():
+        OmegaConf.update(changed, key.replace("__", "."), value)
+    return {each.key: each.value for each in decide(changed, facts)}
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (Facts("class", samples=16, classes=2, pretrained=True, probes=True), {"data.batch_size": 8}),
+        (SMALL, {"data.batch_size": 32, "probe.enabled": True, "freeze.statistics": True, "optimizer.lr": 1e-4}),
+        (replace(SMALL, pretrained=False), {"probe.enabled": False, "freeze.statistics": False, "optimizer.lr": 1e-2}),
+        (replace(SMALL, samples=2_000_000, classes=1000), {"data.batch_size": 64, "optimizer.lr": 5e-4}),
+        (replace(SMALL, probes=False), {"probe.enabled": False, "freeze.statistics": False}),
+    ],
+)
+def test_rules_by_table(facts: Facts, expected: dict[str, Any]) -> None:
+    found = values(facts)
+    assert {key: found[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize("samples", [1, 20, 250, 5_000, 100_000, 2_000_000])
+@pytest.mark.parametrize("pretrained", [False, True])
+@pytest.mark.parametrize("kind", ["class", "attributes", "identity", "coordinate", "boxes", "of a plugin"])
+def test_every_size_gets_steps_between_a_floor_and_a_ceiling(samples: int, pretrained: bool, kind: str) -> None:
+    facts = Facts(kind, samples=samples, classes=10, pretrained=pretrained, probes=kind == "class")
+    found = values(facts, BOXES if kind == "boxes" else PLAIN)
+    steps = found["trainer.max_epochs"] * max(1, samples // found["data.batch_size"])
+    assert 80 <= steps <= 320_000
+    assert found["data.batch_size"] <= 64
+
+
+def test_memory_bounds_the_batch() -> None:
+    large = replace(SMALL, samples=10_000, image_bytes=80 * 2**20, memory=2**30)
+    assert values(large)["data.batch_size"] * large.image_bytes <= large.memory
+
+
+def test_small_boxes_ask_for_a_finer_map() -> None:
+    facts = Facts("boxes", samples=300, classes=2, pretrained=True, strides=(8, 16, 32))
+    assert values(replace(facts, box_sides={0: (80.0,) * 9, 1: (90.0,)}), BOXES)["head.strides"] == [16, 32]
+    assert values(replace(facts, box_sides={0: (80.0,) * 9, 1: (14.0,)}), BOXES)["head.strides"] == [8, 16, 32]
+    assert values(replace(facts, box_sides={1: (14.0,)}, strides=(16, 32)), BOXES)["head.strides"] == [16, 32]
+
+
+def test_what_is_set_by_hand_stays_and_is_built_on() -> None:
+    found = values(SMALL, trainer__max_epochs=3, optimizer__lr=0.3)
+    assert not {"trainer.max_epochs", "optimizer.lr"} & found.keys()
+    by_hand = values(SMALL, data__batch_size=1)
+    assert "data.batch_size" not in by_hand
+    assert by_hand["trainer.max_epochs"] * 250 >= 90
+    assert values(SMALL, trainer__max_steps=70)["trainer.max_epochs"] == 10  # seven steps an epoch
+
+
+def test_deciding_leaves_nothing_open_and_the_config_as_it_was() -> None:
+    before = OmegaConf.to_yaml(PLAIN)
+    cfg = decided(PLAIN, decide(PLAIN, SMALL))
+    assert OmegaConf.to_yaml(PLAIN) == before
+    assert open_keys(cfg) == open_keys(without_training(PLAIN)) == []
+    assert open_keys(PLAIN) == [key for key in RULES if OmegaConf.select(PLAIN, key) == AUTO] != []
+
+
+@pytest.fixture(scope="module")
+def fine_tuned(coloured: Path, finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    weights = shutil.copytree(finished_run, tmp_path_factory.mktemp("weights") / "run")
+    folder = tmp_path_factory.mktemp("auto") / "run"
+    given = ["data=folder", f"data.root={coloured}", f"backbone.weights={weights}", f"run_dir={folder}"]
+    train(compose([*given, *QUICK, "trainer.max_epochs=2"]))
+    return folder
+
+
+def test_a_run_keeps_what_was_decided(fine_tuned: Path) -> None:
+    cfg = OmegaConf.load(fine_tuned / "config.yaml")
+    assert open_keys(cfg) == []
+    info = json.loads((fine_tuned / "info.json").read_text())
+    decisions = {each["key"]: each["value"] for each in info["decisions"]}
+    assert decisions["probe.enabled"] == "true"
+    assert "trainer.max_epochs" not in decisions
+    assert cfg.probe.enabled is True
+    assert f"data.batch_size={cfg.data.batch_size}  (24 images" in (fine_tuned / "train.log").read_text()
+    write_report(RunFolder(fine_tuned))
+    assert "What auto decided" in (fine_tuned / "report.html").read_text()
+
+
+def test_the_probe_is_epoch_0_and_the_best_checkpoint_is_never_below_it(fine_tuned: Path) -> None:
+    from mobilevision.runs.callbacks import read_checkpoint
+
+    with (fine_tuned / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    assert rows[0]["train/loss"] == ""
+    assert float(rows[0]["val/top1"]) > 0.5
+    best = read_checkpoint(fine_tuned / "checkpoints" / "best.ckpt")
+    scores = [float(row["val/top1"]) for row in rows]
+    state = next(value for key, value in best["callbacks"].items() if "BestCheckpoint" in key)
+    assert state["score"] == pytest.approx(max(scores))
+    assert state["epoch"] == scores.index(max(scores))
