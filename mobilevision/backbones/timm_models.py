@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from inspect import signature
 from typing import Any
 
 import timm
@@ -13,6 +14,8 @@ from mobilevision.backbones.assemble import Architecture, Wishes, assemble
 from mobilevision.backbones.backbone import Backbone
 from mobilevision.backbones.presets import pretraining
 from mobilevision.errors import UserError
+
+_OF_FACTORY = set(signature(timm.create_model).parameters)  # they name weights and files, which timm unpickles
 
 
 def timm_backbone(
@@ -48,6 +51,11 @@ def timm_backbone(
         near = get_close_matches(name, [*timm.list_models(), *timm.list_pretrained()], n=3)
         hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() lists them"
         raise UserError(f"backbone.name={name}: timm has no such model; {hint}")
+
+    if wrong := [key for key in kwargs or {} if key in _OF_FACTORY or key.startswith("pretrained")]:
+        raise UserError(
+            f"backbone.kwargs.{wrong[0]}: is of timm's factory, not of a model; backbone.weights names weights"
+        )
 
     def build(**arguments: Any) -> nn.Module:
         try:

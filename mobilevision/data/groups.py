@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
+from mobilevision.ops.plain_yaml import parse_yaml
 
 SHOWN = 5
 
@@ -76,12 +77,7 @@ def _csv(text: str, file: Path) -> list[tuple[str, str, str]]:
 
 
 def _yaml(text: str, file: Path) -> list[tuple[str, str, str]]:
-    import yaml
-
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"data.groups={file}: no valid YAML: {' '.join(str(error).split())}") from None
+    content = parse_yaml(text, f"data.groups={file}")
     if not isinstance(content, dict):
         raise UserError(f"data.groups={file}: it should hold class: group, or group: [class, class]")
     found = []

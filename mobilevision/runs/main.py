@@ -52,7 +52,7 @@ def composed(flags: dict[str, str | None], overrides: list[str], *, complete: bo
     if run_folder is not None:
         from mobilevision.runs.config.resuming import compose_resume
 
-        return compose_resume(run_folder, overrides)
+        return compose_resume(run_folder, overrides, config_dir=_given(flags, *_FOLDER))
     from mobilevision.runs.compose import compose
 
     return compose(overrides, config_dir=_given(flags, *_FOLDER), complete=complete)

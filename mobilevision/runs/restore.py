@@ -43,10 +43,11 @@ def load_run(
         UserError: if the folder holds no run, or the checkpoint cannot be read or does not fit its config.
     """
     from mobilevision.runs.callbacks import read_checkpoint
+    from mobilevision.runs.config.loaded import read_config
     from mobilevision.runs.plugins import load_for
 
     folder = RunFolder.existing(path)
-    cfg = load_config(folder)
+    cfg = read_config(folder.config)
     load_for(cfg)
     file = folder.best if which == "best" else folder.last
     if not file.is_file():
@@ -74,23 +75,3 @@ def load_run(
     task.decision = known.get("decision", {})
     task.eval()
     return Restored(task=task, cfg=cfg, folder=folder)
-
-
-def load_config(folder: RunFolder) -> DictConfig:
-    """A run's config; its targets must be ones that we instantiate.
-
-    Raises:
-        UserError: if it cannot be read, or names a target from elsewhere.
-    """
-    import yaml
-
-    from mobilevision.runs.config.targets import check_targets
-
-    try:
-        cfg = OmegaConf.load(folder.config)
-    except (yaml.YAMLError, OSError) as error:
-        raise UserError(f"{folder.config}: not readable YAML ({str(error).splitlines()[0]})") from error
-    if not isinstance(cfg, DictConfig) or "task" not in cfg:
-        raise UserError(f"{folder.config}: not the config of a run")
-    check_targets(cfg)
-    return cfg

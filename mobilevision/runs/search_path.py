@@ -41,14 +41,19 @@ def sources(config_dir: str | None = None) -> tuple[Source, ...]:
     Raises:
         UserError: if two folders bring the same option.
     """
-    found = [Source("mobilevision", main_folder())]
-    found += [Source(plugin.name, plugin.conf) for plugin in discover() if plugin.conf]
+    found = list(installed())
     if config_dir is not None:
         if not Path(config_dir).is_dir():
             raise UserError(f"--config-dir {config_dir}: there is no such folder")
         found.append(Source(f"--config-dir {config_dir}", Path(config_dir).resolve()))
     _refuse_clashes(found)
     return tuple(found)
+
+
+def installed() -> tuple[Source, ...]:
+    """Our own folder of configs and that of every plugin that is found, clashes and all."""
+    plugins = (Source(plugin.name, plugin.conf) for plugin in discover() if plugin.conf)
+    return Source("mobilevision", main_folder()), *plugins
 
 
 def files(source: Source) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.errors import StoppedError, UserError
+from mobilevision.ops.plain_yaml import read_yaml
 from mobilevision.runs.folder import RunFolder, write_json, write_text
 from mobilevision.runs.processes import shared_folder
 
@@ -79,7 +80,7 @@ def open_folder(cfg: DictConfig) -> RunFolder:
 
 def take_over(cfg: DictConfig, folder: RunFolder) -> None:
     """Keep what a resume changed as the run's config, so that the next resume need not say it again."""
-    before = OmegaConf.to_yaml(OmegaConf.load(folder.config))
+    before = OmegaConf.to_yaml(OmegaConf.create(read_yaml(folder.config)))
     now = OmegaConf.to_yaml(OmegaConf.merge(cfg, {"resume": None}), resolve=True)
     if before == now:
         return

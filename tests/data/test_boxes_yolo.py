@@ -158,7 +158,7 @@ def test_what_is_wrong_is_named_by_file_and_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("train: [a\nnames: [cat]\n", r"data\.yaml:\d: broken yaml"),
+        ("train: [a\nnames: [cat]\n", r"data\.yaml:\d: no valid YAML"),
         ("train: gone\nnames: [cat]\n", "train is gone, which does not exist"),
         ("train: images\nnames: cat\n", "names should be a list"),
         ("val:\ntrain:\nnames: [cat]\n", "names no pictures"),

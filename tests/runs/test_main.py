@@ -88,7 +88,7 @@ def test_going_on_shows_the_runs_own_config(
 ) -> None:
     run = tmp_path / "a run"
     run.mkdir()
-    OmegaConf.save(compose(["seed=9"]), run / "config.yaml")
+    OmegaConf.save(compose(["seed=9"]), run / "config.yaml", resolve=True)
     main([f"resume='{run}'", "trainer.max_epochs=30"])
     (cfg,) = trained
     assert (cfg.seed, cfg.trainer.max_epochs, cfg.resume) == (9, 30, str(run))

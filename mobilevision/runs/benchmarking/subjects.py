@@ -106,14 +106,14 @@ def _exported(argument: str) -> Exported:
 
 
 def _counted(argument: str, of: DictConfig | RunFolder, outputs: int | None) -> Subject:
+    from mobilevision.runs.config.loaded import read_config
     from mobilevision.runs.costs.classes import known_of, of_run
     from mobilevision.runs.costs.counting import cost_of
     from mobilevision.runs.plugins import load_for
-    from mobilevision.runs.restore import load_config
 
     resolution = None
     if isinstance(of, RunFolder):
-        cfg = load_config(of)
+        cfg = read_config(of.config)
         load_for(cfg)
         known, resolution = of_run(of, str(cfg.task.kind))
         if "weights" in cfg.backbone:

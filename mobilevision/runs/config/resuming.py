@@ -6,18 +6,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from mobilevision.errors import UserError
 from mobilevision.runs.config.check import refuse
 from mobilevision.runs.config.grammar import parse
 from mobilevision.runs.config.groups import options
 from mobilevision.runs.config.keys import check_claims, free_node
 from mobilevision.runs.config.layout import Claim, Layout, file_of
+from mobilevision.runs.config.loaded import read_config
 from mobilevision.runs.config.names import did_you_mean
-from mobilevision.runs.config.targets import check_targets
+from mobilevision.runs.config.targets import known_targets
 from mobilevision.runs.folder import RunFolder
 from mobilevision.runs.search_path import Source, sources
 
@@ -25,47 +24,34 @@ TRAINER = ("max_epochs", "max_steps", "max_time", "accelerator", "devices", "num
 CHANGEABLE = (*(f"trainer.{key}" for key in TRAINER), "data.workers", "logger", "callbacks.progress", "allocator")
 
 
-def compose_resume(run_folder: str | Path, overrides: Iterable[str] = ()) -> DictConfig:
+def compose_resume(
+    run_folder: str | Path, overrides: Iterable[str] = (), *, config_dir: str | None = None
+) -> DictConfig:
     """A run's own configuration with ``resume`` set.
 
     Args:
         run_folder: the run to go on with.
         overrides: changes to it; only keys in ``CHANGEABLE`` may change.
+        config_dir: one more folder of configs, whose groups say what the run may build, too.
 
     Raises:
         UserError: if there is no run, if its config wants to build what it must not, or with every override that is
             not possible.
     """
-    cfg = load_config(run_folder)
+    found = sources(config_dir)
+    cfg = read_config(RunFolder.existing(run_folder).config, known_targets(found))
+    OmegaConf.set_struct(cfg, True)
     errors: list[str] = []
     parsed = parse((each for each in overrides if each.lstrip("+").partition("=")[0] != "resume"), errors)
     fixed = [each for each in parsed if not _changeable(each.key_or_group) or each.is_delete()]
     errors += (_refusal(each) for each in fixed)
     changes = [each for each in parsed if each not in fixed]
     for each in [each for each in changes if each.key_or_group == "logger"]:
-        _swap_logger(cfg, str(each.value()), sources(), errors)
+        _swap_logger(cfg, str(each.value()), found, errors)
         changes.remove(each)
     _apply(cfg, changes, errors)
     refuse(errors)
     cfg.resume = str(run_folder)
-    return cfg
-
-
-def load_config(run_folder: str | Path) -> DictConfig:
-    """A run's config.yaml, closed against unknown keys.
-
-    Raises:
-        UserError: if it cannot be read or wants to build what it must not.
-    """
-    path = RunFolder.existing(run_folder).config
-    try:
-        cfg = OmegaConf.load(path)
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not yaml: {error}") from error
-    if not isinstance(cfg, DictConfig) or not {"task", "trainer", "data"} <= set(cfg):
-        raise UserError(f"{path} is not the config of a run")
-    check_targets(cfg)
-    OmegaConf.set_struct(cfg, True)
     return cfg
 
 

@@ -1,34 +1,75 @@
-"""What a configuration from elsewhere may build: a run folder is data, and must not run what it likes."""
+"""What a loaded configuration may build: at each place what the config groups name there, and nothing else.
+
+A run folder may come from anybody, so its config.yaml is data. The table of what may stand where is read off the yaml
+files of our own groups and of the installed plugins', so that a new option is known by being there.
+"""
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from mobilevision.errors import UserError
+from mobilevision.ops.plain_yaml import parse_yaml
+from mobilevision.runs.config.names import did_you_mean
 from mobilevision.runs.config.source_code import Definition, find
-from mobilevision.runs.plugins import discover
+from mobilevision.runs.config.yaml_files import package_of
+from mobilevision.runs.search_path import Source, files
 
-OURS = ("mobilevision", "tasks")
-LIBRARIES = ("torch", "torchvision", "timm", "pytorch_lightning", "lightning", "torchmetrics")
-FACTORIES = ("timm",)  # of other libraries only classes: their functions load, download and compile
+NAMED_BY_USERS = ("callbacks",)  # groups whose nodes have any name: what one of them may build, another may
+_OF_HYDRA = re.compile(r"_\w+_")  # _target_, _partial_, _args_, _recursive_, _convert_ and what may come
+_AS_TEXT = re.compile(r"_(target|partial|args|recursive|convert)_['\"]?\s*[:=]")  # a mapping or override as a text
+
+Targets = Mapping[str, set[str]]
 
 
-def check_targets(cfg: DictConfig | dict[str, Any]) -> None:
-    """Refuse targets outside mobilevision, tasks, plugins and the libraries underneath.
+@dataclass(frozen=True)
+class _Option:
+    """A file of a group: where its keys go (dotted; the empty text is the top), its keys and its list of defaults."""
+
+    package: str
+    body: dict[str, Any]
+    defaults: list[Any]
+
+
+def known_targets(found: Sequence[Source]) -> Targets:
+    """Place -> what the config groups in these folders build there, such as ``data.format`` -> our data formats."""
+    options: dict[str, list[_Option]] = defaultdict(list)
+    for source in found:
+        for name in files(source):
+            group = name.rpartition("/")[0]
+            option = _read(source.path / f"{name}.yaml", group) if not name.startswith("hydra/") else None
+            if option is not None:
+                options[group].append(option)
+    table: dict[str, set[str]] = defaultdict(set)
+    for option in (each for group in options.values() for each in group):
+        _collect(option.body, option.package, table)
+        for group, package in _moved(option):
+            for other in options[group]:
+                _collect(other.body, package, table)
+    return table
+
+
+def check_targets(values: Mapping[str, Any], table: Targets) -> dict[str, Any]:
+    """A loaded configuration whose parts are those of the config groups, each under the name that these use.
+
+    Args:
+        values: plain, as read.
+        table: of :func:`known_targets`.
 
     Raises:
-        UserError: naming every such target.
+        UserError: a part that no group names at its place, any other instruction to Hydra, or an interpolation; one
+            line that names the key.
     """
-    wrong = [f"{key}={target}" for key, target in targets(cfg) if not allowed(target)]
-    if wrong:
-        raise UserError(
-            f"this configuration wants to build {', '.join(wrong)}: only parts of mobilevision, its plugins, "
-            f"{', '.join(LIBRARIES)} are built from a configuration that was loaded"
-        )
+    checked = _checked(values, "", table)
+    assert isinstance(checked, dict)
+    return checked
 
 
 def targets(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -47,21 +88,120 @@ def targets(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from targets(value, f"{prefix}[{index}]")
 
 
-def allowed(target: Any) -> bool:
-    """Whether a target is a class or function that one of the trusted packages defines itself."""
-    if not isinstance(target, str):
-        return False
-    own = OURS + tuple(module for plugin in discover() for module in plugin.modules)
-    if not _within(target, own + LIBRARIES):
-        return False
-    found = find(target)
-    if not isinstance(found, Definition) or isinstance(found.node, ast.expr):
-        return False
-    if _within(found.module.name, own):
-        return True
-    is_class = isinstance(found.node, ast.ClassDef)
-    return (is_class and _within(found.module.name, LIBRARIES)) or _within(found.module.name, FACTORIES)
+def _read(path: Path, group: str) -> _Option | None:
+    """An option's file; None where it builds nothing, or is broken, which must not take the runs of others along."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        if "_target_" not in text and "@" not in text:
+            return None
+        body = parse_yaml(text, str(path))
+    except (UserError, OSError, UnicodeDecodeError):
+        return None
+    if not isinstance(body, dict):
+        return None
+    stated = package_of(text.splitlines())
+    package = _absolute(group.replace("/", ".") if stated is None else stated, group, "")
+    defaults = body.pop("defaults", None)
+    return _Option(package, body, defaults if isinstance(defaults, list) else [])
 
 
-def _within(name: str, packages: tuple[str, ...]) -> bool:
-    return any(name == package or name.startswith(f"{package}.") for package in packages)
+def _absolute(package: str, group: str, parent: str) -> str:
+    """A package as Hydra's defaults name it, from the top."""
+    own = group.replace("/", ".")
+    said = package.replace("_group_", own).replace("_name_", "")
+    if said == "_global_" or said.startswith("_global_."):
+        return said.removeprefix("_global_").lstrip(".")
+    if said == "_here_" or said.startswith("_here_."):
+        said = said.removeprefix("_here_").lstrip(".")
+    return ".".join(part for part in (parent, said) if part)
+
+
+def _moved(option: _Option) -> Iterator[tuple[str, str]]:
+    """(group, place) of every group that an option's defaults put elsewhere, as in ``/head@second: linear``."""
+    for entry in option.defaults:
+        for key in entry if isinstance(entry, dict) else ():
+            group, at, place = str(key).split()[-1].partition("@")
+            if at:
+                yield group.lstrip("/"), _absolute(place, group.lstrip("/"), option.package)
+
+
+def _collect(body: Mapping[str, Any], package: str, table: dict[str, set[str]]) -> None:
+    for key, target in targets(dict(body), package):
+        if isinstance(target, str) and "${" not in target and target != "???":
+            table[_place(key.rpartition(".")[0])].add(target)
+
+
+def _place(key: str) -> str:
+    """The place of a key in the table: nodes that users name are one."""
+    group, _, rest = key.partition(".")
+    if group not in NAMED_BY_USERS or not rest:
+        return key
+    return ".".join((group, "*", *rest.split(".")[1:]))
+
+
+def _checked(value: Any, key: str, table: Targets) -> Any:
+    if isinstance(value, dict):
+        return {name: _entry(name, below, key, table) for name, below in value.items()}
+    if isinstance(value, list):
+        return [_checked(each, f"{key}[{index}]", table) for index, each in enumerate(value)]
+    if isinstance(value, str):
+        _check_text(value, key)
+    return value
+
+
+def _entry(name: Any, value: Any, above: str, table: Targets) -> Any:
+    key = f"{above}.{name}" if above else str(name)
+    if not isinstance(name, str | int):
+        raise UserError(f"{key}: a key is a text, not {name!r}")
+    if name == "_target_":
+        return _known(value, key, above, table)
+    if isinstance(name, str):
+        _check_text(name, key)
+        if _OF_HYDRA.fullmatch(name):
+            raise UserError(f"{key}: no such instruction is taken from a configuration that was loaded")
+    return _checked(value, key, table)
+
+
+def _known(target: Any, key: str, above: str, table: Targets) -> str:
+    there = table.get(_place(above))
+    if there is None:
+        raise UserError(f"{key}={_short(target)}: nothing is built there from a configuration that was loaded")
+    if isinstance(target, str):
+        if target in there:
+            return target
+        same = next((each for each in sorted(there) if _same(target, each)), None)
+        if same is not None:
+            return same
+    near = did_you_mean(target, there) if isinstance(target, str) and len(target) < 100 else ""
+    raise UserError(
+        f"{key}={_short(target)}: a configuration that was loaded builds there only what the config groups of"
+        f" mobilevision and of its plugins name{near}"
+    )
+
+
+def _same(target: str, known: str) -> bool:
+    """Whether two names stand for one definition: earlier runs may have named the module that it lies in."""
+    if target.partition(".")[0] != known.partition(".")[0] or not target.replace(".", "").isidentifier():
+        return False
+    if target.rpartition(".")[2] != known.rpartition(".")[2]:
+        return False
+    first, second = find(target), find(known)
+    if not isinstance(first, Definition) or not isinstance(second, Definition):
+        return False
+    return first.module.path == second.module.path and first.node.lineno == second.node.lineno
+
+
+def _check_text(text: str, key: str) -> None:
+    if "${" in text:
+        raise UserError(
+            f"{key}={_short(text)}: a configuration that was loaded holds values, not references (${{...}})"
+        )
+    if text == "???":
+        raise UserError(f"{key} has no value (???)")
+    if _AS_TEXT.search(text):
+        raise UserError(f"{key}={_short(text)}: no such instruction is taken from a configuration that was loaded")
+
+
+def _short(value: Any) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."

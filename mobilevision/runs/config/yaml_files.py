@@ -71,10 +71,11 @@ def _read(path: Path, _changed: int) -> File:
     rows = text.splitlines()
     comments = {key: rows[line - 1].partition(" # ")[2].strip() for key, line in lines.items()}
     defaults = body.pop("defaults", [])
-    return File(path, _package(rows), body, defaults, lines, comments)
+    return File(path, package_of(rows), body, defaults, lines, comments)
 
 
-def _package(rows: list[str]) -> str | None:
+def package_of(rows: list[str]) -> str | None:
+    """What a file's ``# @package`` line says, if it has one."""
     for row in rows:
         if row.startswith(_HEADER):
             return row.removeprefix(_HEADER).strip()

@@ -74,12 +74,12 @@ def _of_run(arguments: Sequence[str]) -> tuple[DictConfig, Counted]:
 
     folder = RunFolder.existing(arguments[0])
 
+    from mobilevision.runs.config.loaded import read_config
     from mobilevision.runs.costs.classes import of_run
     from mobilevision.runs.costs.counting import cost_of
     from mobilevision.runs.plugins import load_for
-    from mobilevision.runs.restore import load_config
 
-    cfg = load_config(folder)
+    cfg = read_config(folder.config)
     load_for(cfg)
     known, resolution = of_run(folder, str(cfg.task.kind))
     if "weights" in cfg.backbone:

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from mobilevision.errors import UserError
+from mobilevision.runs.config.loaded import read_config
+from mobilevision.runs.config.targets import Targets, known_targets
 from mobilevision.runs.folder import RunFolder
 from mobilevision.runs.info import read_info
 from mobilevision.runs.paper.ours import composed
 from mobilevision.runs.paper.reading import Row, Table
+from mobilevision.runs.search_path import installed
 
 _SAME = ("_target_", "width", "conv", "depth", "size", "variant", "name")  # of a backbone
 _STAGES = ("test", "all")  # val chose the checkpoint: it is no result
@@ -48,7 +51,8 @@ def find_results(folder: str | Path) -> list[Result]:
     root = Path(folder)
     if not root.is_dir():
         raise UserError(f"--results {folder}: there is no such folder")
-    return [each for path in sorted(root.rglob("metrics.json")) for each in _read(path)]
+    table = known_targets(installed())
+    return [each for path in sorted(root.rglob("metrics.json")) for each in _read(path, table)]
 
 
 def best(results: Sequence[Result], table: Table, row: Row) -> tuple[float, Result] | None:
@@ -76,14 +80,13 @@ def _same_model(result: Result, cfg: DictConfig, kind: str) -> bool:
     return all(own.backbone.get(key) == cfg.backbone.get(key) for key in _SAME)
 
 
-def _read(path: Path) -> Iterator[Result]:
+def _read(path: Path, table: Targets) -> Iterator[Result]:
     """The result of one file: of a run, or of an evaluation, which lies in ``<run>/evaluations/<date_time>/``."""
     own = RunFolder(path.parent)
     run = own if own.config.is_file() else RunFolder(path.parent.parent.parent)
     try:
-        cfg = OmegaConf.load(run.config)
+        cfg = read_config(run.config, table)
         metrics = json.loads(path.read_text(encoding="utf-8"))
-        assert isinstance(cfg, DictConfig)
         assert isinstance(metrics, dict)
         data: Any = cfg.data if own is run else read_info(own).get("data", {})
         name = str(data["format"]["_target_"]).rpartition(".")[2]

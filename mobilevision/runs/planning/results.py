@@ -11,6 +11,9 @@ from omegaconf import OmegaConf
 
 from mobilevision.errors import UserError
 from mobilevision.runs.compare.rows import Row, read
+from mobilevision.runs.config.loaded import read_config
+from mobilevision.runs.config.targets import known_targets
+from mobilevision.runs.search_path import installed
 
 if TYPE_CHECKING:
     from mobilevision.runs.planning.candidate import Candidate
@@ -66,10 +69,11 @@ def _same(row: Row, candidate: Candidate) -> bool:
 def _runs(root: Path) -> Iterator[tuple[Row, str, tuple[str, str]]]:
     from mobilevision.runs.benchmarking.subjects import short_head
 
+    table = known_targets(installed())
     for path in sorted(root.rglob("metrics.json")):
         row = read(path.parent)
         try:
-            cfg: Any = OmegaConf.load(path.parent / "config.yaml")
+            cfg: Any = read_config(path.parent / "config.yaml", table)
             if row is not None:
                 yield row, short_head(cfg), _data(cfg)
         except Exception:

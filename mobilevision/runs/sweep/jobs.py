@@ -14,6 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.errors import StoppedError, UserError
+from mobilevision.ops.plain_yaml import read_yaml
 from mobilevision.runs.auto_settings import AUTO
 from mobilevision.runs.console import VARIABLE, line
 from mobilevision.runs.folder import RunFolder, write_text
@@ -64,7 +65,7 @@ def _done(cfg: DictConfig, folder: RunFolder) -> dict[str, float] | None:
     """The metrics of a run that is there already; one that was broken off is set to go on."""
     if not folder.config.exists():
         return None
-    if changed := _differences(OmegaConf.load(folder.config), cfg):
+    if changed := _differences(read_yaml(folder.config), cfg):
         raise UserError(
             f"{folder.path} holds a run of another configuration ({', '.join(changed[:3])}): "
             "name another run_dir, or move it away"
@@ -82,7 +83,8 @@ def _done(cfg: DictConfig, folder: RunFolder) -> dict[str, float] | None:
 
 def _differences(before: Any, now: DictConfig) -> list[str]:
     """The keys in which two configurations differ."""
-    first, second = (_leaves(each) for each in (before, now))
+    first = dict(_flat(before, "")) if isinstance(before, dict) else {}
+    second = _leaves(now)
     settled = _OWN | {"backbone.weights"} if now.pretrain.root is not None else _OWN
     keys = sorted((first.keys() | second.keys()) - settled, key=lambda key: (key.count("."), key))
     keys = [key for key in keys if second.get(key) != AUTO]  # the run decided it

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
-import yaml
-
 from mobilevision.data.formats.annotated.places import is_picture, plain, split_of
 from mobilevision.data.formats.scan import folders, pictures
 from mobilevision.errors import UserError
+from mobilevision.ops.plain_yaml import read_yaml
 
 NAMES = ("classes.txt", "obj.names", "classes.names", "data.names", "coco.names")
 LISTS = {"train": ("train.txt",), "val": ("val.txt", "valid.txt"), "test": ("test.txt",)}
@@ -66,12 +65,7 @@ def find_yaml(root: Path) -> Path | None:
 
 
 def _load(file: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8", errors="replace"))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise UserError(f"{file}{line}: broken yaml ({getattr(error, 'problem', error)}): mend it") from None
+    content = read_yaml(file)
     return content if isinstance(content, dict) else {}
 
 
