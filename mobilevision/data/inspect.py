@@ -15,6 +15,7 @@ from mobilevision.data.boxes import Boxes
 from mobilevision.data.decode import HINT, UnreadablePictureError
 from mobilevision.data.hashing import SIDE, digest, near_pairs, perceptual
 from mobilevision.data.records import Problem, Records, Splits
+from mobilevision.ops.imbalance import imbalance
 
 CLOSER = (24, 24)
 ALIKE = 8.0  # mean difference of 24 x 24 thumbnails, of 255
@@ -85,8 +86,7 @@ class Findings:
     @property
     def imbalance(self) -> float:
         """Samples of the most frequent over those of the rarest class of train; 1.0 is balanced."""
-        counts = self.counts.get("train", ())
-        return max(counts) / max(min(counts), 1) if counts else 1.0
+        return imbalance(self.counts.get("train", ()))
 
     @property
     def leaks(self) -> list[Duplicate]:

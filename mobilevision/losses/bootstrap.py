@@ -9,6 +9,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from mobilevision.errors import UserError
+from mobilevision.losses.class_weights import (
+    ClassWeights,
+    sample_weights,
+    weighted_cross_entropy,
+    weights_by_class,
+)
 from mobilevision.losses.loss import Loss
 from mobilevision.losses.progress import Progress
 from mobilevision.spec import DataSpec
@@ -28,7 +34,12 @@ class Bootstrap(Loss):
             model's.
         ramp: epochs over which the model's share rises from nothing: before it has learnt, it knows no better.
         label_smoothing: share of the label spread evenly over all classes.
+        class_weights: as in :class:`~mobilevision.losses.cross_entropy.CrossEntropy`; a sample weighs by its label,
+            also in the model's share: else a model that guesses rare classes would teach itself to do so. Evaluations
+            use no weights.
     """
+
+    weight: Tensor | None
 
     def __init__(
         self,
@@ -38,6 +49,7 @@ class Bootstrap(Loss):
         trust: float = 0.8,
         ramp: float = 0.0,
         label_smoothing: float = 0.0,
+        class_weights: ClassWeights = "none",
     ) -> None:
         super().__init__(data=data)
         if not 0 <= trust <= 1:
@@ -45,20 +57,25 @@ class Bootstrap(Loss):
         if mode not in ("soft", "hard"):
             raise UserError(f"loss.mode={mode}: must be soft or hard")
         self.mode, self.trust, self.ramp, self.label_smoothing = mode, trust, ramp, label_smoothing
+        self.register_buffer("weight", weights_by_class(class_weights, data.counts), persistent=False)
         self.progress = Progress(data)
 
     def forward(self, outputs: Tensor, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """``outputs``: float logits [B, K]; ``batch["target"]``: int64 [B], or float [B, K] once mixed."""
-        loss = functional.cross_entropy(outputs, batch["target"], label_smoothing=self.label_smoothing)
-        if self.training:
-            own = (1 - self.trust) * self.progress.ramp(self.ramp)
-            self.progress.add(len(outputs))
-            loss = (1 - own) * loss + own * self._itself(outputs.float())
-        return {"class": loss}
+        target = batch["target"]
+        if not self.training:
+            return {"class": functional.cross_entropy(outputs, target, label_smoothing=self.label_smoothing)}
+        own = (1 - self.trust) * self.progress.ramp(self.ramp)
+        self.progress.add(len(outputs))
+        itself = self._itself(outputs.float())
+        if self.weight is not None:
+            itself = itself * sample_weights(target, self.weight)
+        labels = weighted_cross_entropy(outputs, target, self.weight, self.label_smoothing)
+        return {"class": ((1 - own) * labels + own * itself).mean()}
 
     def _itself(self, outputs: Tensor) -> Tensor:
-        """Cross-entropy of the model against what it says itself; of soft targets that is its entropy."""
+        """Cross-entropy [B] of the model against what it says itself; of soft targets that is its entropy."""
         if self.mode == "hard":
-            return functional.cross_entropy(outputs, outputs.argmax(dim=1))
+            return functional.cross_entropy(outputs, outputs.argmax(dim=1), reduction="none")
         logs = outputs.log_softmax(dim=1)
-        return -(logs.exp() * logs).sum(dim=1).mean()
+        return -(logs.exp() * logs).sum(dim=1)

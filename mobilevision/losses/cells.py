@@ -12,6 +12,7 @@ from mobilevision.errors import UserError
 from mobilevision.geo.cells import Cells
 from mobilevision.geo.distance import EARTH, unit_vectors
 from mobilevision.geo.hierarchy import groups
+from mobilevision.losses.class_weights import ClassWeights, weights_by_class
 from mobilevision.losses.loss import Loss
 from mobilevision.spec import DataSpec
 
@@ -27,12 +28,15 @@ class CellCrossEntropy(Loss):
             al. 2023, arXiv 2307.05845, where it is 75).
         levels: coarser levels of S2 at which the probabilities, added up in their cells, have to be right, too.
         level_weight: what each of them counts beside the cells themselves.
+        class_weights: ``none``, or ``balanced``: photos of cells with few of them weigh more (see
+            :func:`~mobilevision.losses.class_weights.balanced_weights`), at every level by their finest cell.
 
     Raises:
         UserError: data without cells, a level that S2 does not have, or a negative distance.
     """
 
     centres: Tensor
+    weight: Tensor | None
 
     def __init__(
         self,
@@ -41,12 +45,14 @@ class CellCrossEntropy(Loss):
         smoothing_km: float = 0.0,
         levels: Sequence[int] = (),
         level_weight: float = 1.0,
+        class_weights: ClassWeights = "none",
     ) -> None:
         super().__init__(data=data)
         if smoothing_km < 0:
             raise UserError(f"loss.smoothing_km={smoothing_km}: must be 0 (off) or more")
         cells = Cells.from_dict(data.cells)
         self.smoothing_km, self.level_weight = smoothing_km, level_weight
+        self.register_buffer("weight", weights_by_class(class_weights, data.counts), persistent=False)
         self.levels: dict[int, int] = {}
         centres = torch.from_numpy(unit_vectors(cells.latitude, cells.longitude).T).float()
         self.register_buffer("centres", centres, persistent=False)
@@ -63,17 +69,18 @@ class CellCrossEntropy(Loss):
         target = batch["target"]
         cell = target["cell"].to(outputs.device)
         known, place = cell >= 0, cell.clamp(min=0)[:, None]
+        weight = None if self.weight is None else self.weight[place[:, 0]]
         likely = outputs.float().log_softmax(dim=1)
         if self.smoothing_km:
             each = -(self.softened(target["coordinate"], known) * likely).sum(dim=1)
         else:
             each = -likely.gather(1, place)[:, 0]
-        parts = {"cell": _mean(each, known)}
+        parts = {"cell": _mean(each, known, weight)}
         for level, number in self.levels.items():
             of = self.get_buffer(f"groups_{level}")
             summed = likely.new_zeros(len(likely), number).index_add(1, of, likely.exp())
             right = summed.gather(1, of[place]).clamp(min=1e-12)[:, 0]
-            parts[f"level_{level}"] = self.level_weight * _mean(-right.log(), known)
+            parts[f"level_{level}"] = self.level_weight * _mean(-right.log(), known, weight)
         return parts
 
     def softened(self, coordinate: Tensor, known: Tensor) -> Tensor:
@@ -91,6 +98,7 @@ class CellCrossEntropy(Loss):
         return (-distance / self.smoothing_km).softmax(dim=1)
 
 
-def _mean(each: Tensor, known: Tensor) -> Tensor:
-    """Mean over the samples that lie in a cell; 0 where none does."""
+def _mean(each: Tensor, known: Tensor, weight: Tensor | None) -> Tensor:
+    """Mean over the samples that lie in a cell, each times its weight; 0 where none does."""
+    each = each if weight is None else each * weight
     return torch.where(known, each, 0.0).sum() / known.sum().clamp(min=1)

@@ -11,7 +11,7 @@ from mobilevision.losses.assigned import Assigned
 Samples = tuple[Tensor, Tensor]
 
 
-def mined(logits: Tensor, aims: Assigned, *, negatives: float, least: int) -> Tensor:
+def mined(logits: Tensor, aims: Assigned, *, negatives: float, least: int, weight: Tensor | None = None) -> Tensor:
     """Cross-entropy of the positives and, in each picture, of the background that is taken for objects most.
 
     Hard negative mining (SSD, arXiv 1512.02325, section 2.2).
@@ -21,6 +21,7 @@ def mined(logits: Tensor, aims: Assigned, *, negatives: float, least: int) -> Te
         aims: what they have to find.
         negatives: how many for each positive of the same picture.
         least: how many in any picture, so that one without objects teaches, too.
+        weight: float [O] by class, background first, or None.
 
     Returns:
         Their sum.
@@ -29,10 +30,11 @@ def mined(logits: Tensor, aims: Assigned, *, negatives: float, least: int) -> Te
     wanted = (negatives * aims.positive.sum(dim=1, keepdim=True)).clamp(min=least)
     hardest = losses.masked_fill(~aims.background, -1.0).sort(dim=1, descending=True).values
     ranks = torch.arange(hardest.shape[1], device=hardest.device)
-    return losses[aims.positive].sum() + hardest[(ranks < wanted) & (hardest >= 0)].sum()
+    objects = weighted(losses, aims, weight)[aims.positive]
+    return objects.sum() + hardest[(ranks < wanted) & (hardest >= 0)].sum()
 
 
-def focal(logits: Tensor, aims: Assigned, *, alpha: float, gamma: float) -> Tensor:
+def focal(logits: Tensor, aims: Assigned, *, alpha: float, gamma: float, weight: Tensor | None = None) -> Tensor:
     """Cross-entropy of all, that of the easy ones turned down (focal loss, arXiv 1708.02002, with softmax).
 
     Args:
@@ -40,6 +42,7 @@ def focal(logits: Tensor, aims: Assigned, *, alpha: float, gamma: float) -> Tens
         aims: what they have to find.
         alpha: weight of the positives; background weighs 1 - alpha.
         gamma: a candidate whose class has probability p weighs (1 - p) ** gamma.
+        weight: float [O] by class, background first, or None.
 
     Returns:
         Their sum.
@@ -47,7 +50,12 @@ def focal(logits: Tensor, aims: Assigned, *, alpha: float, gamma: float) -> Tens
     losses = cross_entropies(logits, aims)
     weights = torch.where(aims.positive, alpha, 1 - alpha)
     focused = weights * (1 - torch.exp(-losses)).clamp(min=1e-6) ** gamma * losses
-    return focused[aims.classes >= 0].sum()
+    return weighted(focused, aims, weight)[aims.classes >= 0].sum()
+
+
+def weighted(losses: Tensor, aims: Assigned, weight: Tensor | None) -> Tensor:
+    """Losses [B, A], each times the weight of the class that is to be found."""
+    return losses if weight is None else losses * weight[aims.classes.clamp(min=0)]
 
 
 def cross_entropies(logits: Tensor, aims: Assigned) -> Tensor:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, final
+from typing import Any, final
 
-import torch
 from torch import Tensor
-from torch.nn import functional
 
+from mobilevision.losses.class_weights import ClassWeights, weighted_cross_entropy, weights_by_class
 from mobilevision.losses.loss import Loss
 from mobilevision.spec import DataSpec
 
@@ -20,8 +19,8 @@ class CrossEntropy(Loss):
     Args:
         data: as in :class:`Loss`.
         label_smoothing: share of the probability spread evenly over all classes (the paper uses none).
-        class_weights: ``none``, or ``balanced``: each class weighs n / (classes * its count), so that a rare
-            class counts as much as a common one.
+        class_weights: ``none``, or ``balanced``: a rare class counts as much as a common one, within limits (see
+            :func:`~mobilevision.losses.class_weights.balanced_weights`), in evaluations, too.
     """
 
     weight: Tensor | None
@@ -31,25 +30,13 @@ class CrossEntropy(Loss):
         *,
         data: DataSpec,
         label_smoothing: float = 0.0,
-        class_weights: Literal["none", "balanced"] = "none",
+        class_weights: ClassWeights = "none",
     ) -> None:
         super().__init__(data=data)
         self.label_smoothing = label_smoothing
-        weight = balanced_weights(data.counts) if class_weights == "balanced" else None
-        self.register_buffer("weight", weight, persistent=False)
+        self.register_buffer("weight", weights_by_class(class_weights, data.counts), persistent=False)
 
     def forward(self, outputs: Tensor, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """``outputs``: float logits [B, K]."""
-        loss = functional.cross_entropy(
-            outputs, batch["target"], weight=self.weight, label_smoothing=self.label_smoothing
-        )
-        return {"class": loss}
-
-
-def balanced_weights(counts: tuple[int, ...]) -> Tensor | None:
-    """Weights of mean 1 over the samples: n / (classes * count); a class without samples weighs nothing."""
-    if not counts:
-        return None
-    count = torch.tensor(counts, dtype=torch.float32)
-    present = (count > 0).sum()
-    return torch.where(count > 0, count.sum() / (present * count.clamp(min=1)), torch.zeros(()))
+        each = weighted_cross_entropy(outputs, batch["target"], self.weight, self.label_smoothing)
+        return {"class": each.mean()}

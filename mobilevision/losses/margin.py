@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from typing import Any, final
 
 import torch
-from pytorch_metric_learning import losses
+from pytorch_metric_learning import losses, reducers
 from torch import Tensor, nn
 
 from mobilevision.errors import UserError
+from mobilevision.losses.class_weights import ClassWeights, weights_by_class
 from mobilevision.losses.loss import Loss
 from mobilevision.losses.verification import full_precision, verification
 from mobilevision.spec import DataSpec
@@ -32,15 +33,21 @@ class MarginLoss(Loss, ABC):
         scale: factor on the cosines before the softmax.
         warmup: training steps in which the margin grows from 0; with all of it at once, little is learnt from random
             weights.
+        class_weights: ``none``, or ``balanced``: identities with few pictures weigh more (see
+            :func:`~mobilevision.losses.class_weights.balanced_weights`).
     """
 
     loss: Any
 
-    def __init__(self, *, data: DataSpec, margin: float, scale: float, warmup: int) -> None:
+    def __init__(
+        self, *, data: DataSpec, margin: float, scale: float, warmup: int, class_weights: ClassWeights
+    ) -> None:
         super().__init__(data=data)
         self.margin, self.warmup, self.steps = margin, warmup, 0
         self.identities = sum(count > 0 for count in data.counts)  # train's come first
         self.scale = scale
+        weights = weights_by_class(class_weights, data.counts[: self.identities])
+        self.reducer = reducers.MeanReducer() if weights is None else reducers.ClassWeightedReducer(weights)
 
     @abstractmethod
     def classifier(self, identities: int, width: int) -> Any:
@@ -82,14 +89,23 @@ class ArcFace(MarginLoss):
         margin: in radians.
         scale: as in :class:`MarginLoss`.
         warmup: likewise.
+        class_weights: likewise.
     """
 
-    def __init__(self, *, data: DataSpec, margin: float = 0.3, scale: float = 16.0, warmup: int = 1000) -> None:
-        super().__init__(data=data, margin=margin, scale=scale, warmup=warmup)
+    def __init__(
+        self,
+        *,
+        data: DataSpec,
+        margin: float = 0.3,
+        scale: float = 16.0,
+        warmup: int = 1000,
+        class_weights: ClassWeights = "none",
+    ) -> None:
+        super().__init__(data=data, margin=margin, scale=scale, warmup=warmup, class_weights=class_weights)
 
     def classifier(self, identities: int, width: int) -> Any:
         """See :class:`MarginLoss`."""
-        return _ArcFace(identities, width, margin=math.degrees(self.margin), scale=self.scale)
+        return _ArcFace(identities, width, margin=math.degrees(self.margin), scale=self.scale, reducer=self.reducer)
 
 
 @final
@@ -101,14 +117,23 @@ class CosFace(MarginLoss):
         margin: in cosines.
         scale: as in :class:`MarginLoss`.
         warmup: likewise.
+        class_weights: likewise.
     """
 
-    def __init__(self, *, data: DataSpec, margin: float = 0.2, scale: float = 16.0, warmup: int = 1000) -> None:
-        super().__init__(data=data, margin=margin, scale=scale, warmup=warmup)
+    def __init__(
+        self,
+        *,
+        data: DataSpec,
+        margin: float = 0.2,
+        scale: float = 16.0,
+        warmup: int = 1000,
+        class_weights: ClassWeights = "none",
+    ) -> None:
+        super().__init__(data=data, margin=margin, scale=scale, warmup=warmup, class_weights=class_weights)
 
     def classifier(self, identities: int, width: int) -> Any:
         """See :class:`MarginLoss`."""
-        return losses.CosFaceLoss(identities, width, margin=self.margin, scale=self.scale)
+        return losses.CosFaceLoss(identities, width, margin=self.margin, scale=self.scale, reducer=self.reducer)
 
 
 @final

@@ -7,10 +7,12 @@ from typing import Any, Literal, final
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from mobilevision.losses.assigned import Assigned, assign
 from mobilevision.losses.box_terms import BoxTerm, box_term
-from mobilevision.losses.class_terms import cross_entropies, focal, mined, sampled
+from mobilevision.losses.class_terms import cross_entropies, focal, mined, sampled, weighted
+from mobilevision.losses.class_weights import ClassWeights, weights_by_class
 from mobilevision.losses.loss import Loss
 from mobilevision.ops.candidates import Candidates, DetectorOutputs
 from mobilevision.spec import DataSpec
@@ -42,7 +44,12 @@ class MultiBox(Loss):
         alpha: focal: weight of the positives; background weighs 1 - alpha.
         gamma: focal: how much the easy ones are turned down.
         sampled: two stages: anchors of a picture that the first is trained on, half of them positive at most.
+        class_weights: ``none``, or ``balanced``: in ``class``, boxes of rare classes weigh more (see
+            :func:`~mobilevision.losses.class_weights.balanced_weights`), with a mean of 1 over train's boxes, and
+            background weighs 1.
     """
+
+    weight: Tensor | None  # of background, then of each class
 
     def __init__(
         self,
@@ -57,12 +64,17 @@ class MultiBox(Loss):
         alpha: float = 0.25,
         gamma: float = 2.0,
         sampled: int = 256,
+        class_weights: ClassWeights = "none",
     ) -> None:
         super().__init__(data=data)
         self.classification, self.box, self.box_weight = classification, box, box_weight
         self.overlap, self.sampled = overlap, sampled
         self.negatives, self.least_negatives = negatives, least_negatives
         self.alpha, self.gamma = alpha, gamma
+        weight = weights_by_class(class_weights, data.counts)
+        self.register_buffer(
+            "weight", None if weight is None else functional.pad(weight, (1, 0), value=1.0), persistent=False
+        )
 
     def forward(self, outputs: DetectorOutputs, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """``batch["target"]`` as :data:`mobilevision.data.boxes.Target`."""
@@ -74,10 +86,13 @@ class MultiBox(Loss):
 
     def _one_stage(self, candidates: Candidates, target: dict[str, Tensor]) -> dict[str, Tensor]:
         aims = assign(candidates, target, positive=self.overlap, negative=self.overlap, force=True)
+        logits = candidates.logits
         if self.classification == "focal":
-            classes = focal(candidates.logits, aims, alpha=self.alpha, gamma=self.gamma)
+            classes = focal(logits, aims, alpha=self.alpha, gamma=self.gamma, weight=self.weight)
         else:
-            classes = mined(candidates.logits, aims, negatives=self.negatives, least=self.least_negatives)
+            classes = mined(
+                candidates.logits, aims, negatives=self.negatives, least=self.least_negatives, weight=self.weight
+            )
         boxes = box_term(candidates, aims, kind=self.box, beta=SQUARE)
         count = aims.positive.sum().clamp(min=1)
         return {"class": classes / count, "box": self.box_weight * boxes / count}
@@ -90,12 +105,13 @@ class MultiBox(Loss):
         return {f"rpn_{name}": part for name, part in parts.items()}
 
     def _second_stage(self, candidates: Candidates, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        return self._over_all(candidates, assign(candidates, target, positive=0.5, negative=0.5, force=False))
+        aims = assign(candidates, target, positive=0.5, negative=0.5, force=False)
+        return self._over_all(candidates, aims, self.weight)
 
-    def _over_all(self, candidates: Candidates, aims: Assigned) -> dict[str, Tensor]:
+    def _over_all(self, candidates: Candidates, aims: Assigned, weight: Tensor | None = None) -> dict[str, Tensor]:
         """Both parts over the number of candidates that count."""
         counted = aims.classes >= 0
         count = counted.sum().clamp(min=1)
-        classes = cross_entropies(candidates.logits, aims)[counted].sum()
+        classes = weighted(cross_entropies(candidates.logits, aims), aims, weight)[counted].sum()
         boxes = box_term(candidates, aims, kind=self.box, beta=SQUARE_TWO_STAGE)
         return {"class": classes / count, "box": self.box_weight * boxes / count}

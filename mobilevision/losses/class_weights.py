@@ -1,0 +1,97 @@
+"""How much each class counts in a loss, so that rare classes are learnt, too; the one place that says it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mobilevision.errors import UserError
+
+ClassWeights = Literal["none", "balanced"]
+CHOICES = ("none", "balanced")
+
+LARGEST_RATIO = 20.0
+"""Most that a sample of any class counts beside one of the largest class: one image must not be a batch."""
+
+
+def weights_by_class(choice: ClassWeights, counts: Sequence[int], key: str = "loss.class_weights") -> Tensor | None:
+    """Weights by class for a loss.
+
+    Args:
+        choice: ``none``, or ``balanced``: see :func:`balanced_weights`.
+        counts: training samples a class.
+        key: for the message.
+
+    Returns:
+        Float32 [K]; None where every sample counts the same.
+
+    Raises:
+        UserError: another choice.
+    """
+    if choice not in CHOICES:
+        raise UserError(f"{key}={choice}: must be one of {', '.join(CHOICES)}")
+    return balanced_weights(counts) if choice == "balanced" and any(counts) else None
+
+
+def balanced_weights(counts: Sequence[int], largest_ratio: float = LARGEST_RATIO) -> Tensor:
+    """Weights inverse to the number of samples, capped, with a mean of 1 over the training samples.
+
+    Without the cap every class counts the same. With it, a class with fewer samples than the largest one has over
+    ``largest_ratio`` counts less: the hundredth look at the same image teaches little that is new, the thought behind
+    the effective number of samples (Cui et al. 2019, arXiv 1901.05555). The mean of 1 keeps the meaning of a learning
+    rate.
+
+    Args:
+        counts: training samples of each of K classes.
+        largest_ratio: most that a sample weighs, in weights of the largest class.
+
+    Returns:
+        Float32 [K]; a class without training samples, of which nothing is known, weighs 1.
+    """
+    count = torch.tensor(counts, dtype=torch.float64)
+    present = count > 0
+    weights = (count.max() / count.clamp(min=1)).clamp(max=largest_ratio)
+    weights = weights * count.sum() / (weights * count).sum()
+    return torch.where(present, weights, 1.0).float()
+
+
+def weighted_cross_entropy(
+    logits: Tensor, target: Tensor, weight: Tensor | None = None, label_smoothing: float = 0.0
+) -> Tensor:
+    """Softmax cross-entropy of each sample, times the weight of its class.
+
+    Unlike the mean of :func:`torch.nn.functional.cross_entropy`, that of this one does not divide by the weights that
+    happen to be in a batch: batches of any make-up, and those of several processes, add up to the loss of all samples.
+
+    Args:
+        logits: float [B, K].
+        target: int64 [B], or float [B, K] once mixed: then each class of a sample counts by its own weight.
+        weight: float [K] by class, or None.
+        label_smoothing: share of the label spread evenly over all classes; it counts as its sample does.
+
+    Returns:
+        Float [B].
+    """
+    if weight is None:
+        return functional.cross_entropy(logits, target, label_smoothing=label_smoothing, reduction="none")
+    if not target.is_floating_point():
+        each = functional.cross_entropy(logits, target, label_smoothing=label_smoothing, reduction="none")
+        return each * weight[target]
+    weighted = target * weight
+    counts = sample_weights(target, weight).clamp(min=1e-12)
+    shares = (weighted / counts[:, None]).to(target.dtype)
+    return functional.cross_entropy(logits, shares, label_smoothing=label_smoothing, reduction="none") * counts
+
+
+def sample_weights(target: Tensor, weight: Tensor) -> Tensor:
+    """The weight of each sample, float [B], by its class, or by the shares of its classes.
+
+    Args:
+        target: int64 [B], or float [B, K].
+        weight: float [K].
+    """
+    return (target * weight).sum(dim=1) if target.is_floating_point() else weight[target]
