@@ -19,11 +19,17 @@ class Schedule(ABC):
 
     def __init__(self, *, warmup: float = 0.0) -> None:
         self.warmup = warmup
+        self._total_steps = 1
 
     def __call__(self, optimizer: Optimizer, *, total_steps: int) -> LambdaLR:
         """A scheduler to step after every optimiser step."""
         warmup = round(self.warmup * total_steps) if self.warmup < 1 else int(self.warmup)
-        return LambdaLR(optimizer, lambda step: self._factor(step, warmup, total_steps))
+        self._total_steps = total_steps
+        return LambdaLR(optimizer, lambda step: self._factor(step, warmup, self._total_steps))
+
+    def end_at(self, total_steps: int) -> None:
+        """End after so many steps, for a training that has become shorter or longer while it runs."""
+        self._total_steps = total_steps
 
     def _factor(self, step: int, warmup: int, total: int) -> float:
         if step < warmup:

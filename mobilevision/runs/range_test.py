@@ -76,11 +76,11 @@ def range_test(task: Any, data: Any, device: torch.device) -> RangeTest:
     rates: list[float] = []
     losses: list[float] = []
     mean = 0.0
-    for step, batch in zip(range(STEPS), _endless(data), strict=False):
+    for step, batch in zip(range(STEPS), endless_batches(data), strict=False):
         rates.append(LOW * (HIGH / LOW) ** (step / (STEPS - 1)))
         for group, scale in zip(optimizer.param_groups, scales, strict=True):
             group["lr"] = rates[-1] * scale
-        mean = SMOOTH * mean + (1 - SMOOTH) * _step(task, optimizer, batch, device)
+        mean = SMOOTH * mean + (1 - SMOOTH) * train_step(task, optimizer, batch, device)
         losses.append(mean / (1 - SMOOTH ** (step + 1)))
         if not math.isfinite(losses[-1]) or losses[-1] > DIVERGED * min(losses):
             break
@@ -90,7 +90,8 @@ def range_test(task: Any, data: Any, device: torch.device) -> RangeTest:
     return RangeTest([rates[index] for index in finite], [losses[index] for index in finite])
 
 
-def _step(task: Any, optimizer: torch.optim.Optimizer, batch: dict[str, Any], device: torch.device) -> float:
+def train_step(task: Any, optimizer: torch.optim.Optimizer, batch: dict[str, Any], device: torch.device) -> float:
+    """One plain step outside the trainer; gives the loss."""
     optimizer.zero_grad()
     moved = task.transfer_batch_to_device(batch, device, 0)
     loss = torch.stack(list(task.loss(task.outputs(moved), moved).values())).sum()
@@ -99,7 +100,8 @@ def _step(task: Any, optimizer: torch.optim.Optimizer, batch: dict[str, Any], de
     return float(loss.detach())
 
 
-def _endless(data: Any) -> Iterator[dict[str, Any]]:
+def endless_batches(data: Any) -> Iterator[dict[str, Any]]:
+    """Training batches, epoch after epoch."""
     loader = data.train_dataloader()
     epoch = 0
     while True:

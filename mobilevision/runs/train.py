@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -40,6 +41,7 @@ def train(cfg: DictConfig) -> dict[str, float]:
     from mobilevision.runs.teachers import settle
     from mobilevision.runs.tuning import tune
 
+    began = time.perf_counter()
     cfg = settle(pretrain(cfg))
     folder = open_folder(cfg)
     with recording(folder.log):
@@ -57,6 +59,7 @@ def train(cfg: DictConfig) -> dict[str, float]:
         if trainer.is_global_zero:
             announce(cfg, built, folder, tracker)
         tune(cfg, trainer, built, folder)
+        cfg = fit_into_time(cfg, trainer, built, folder, began)
         start = probe_first(cfg, trainer, built)
         fit(cfg, trainer, built, folder, start)
         teacher = measure_teacher(cfg, trainer, built, folder)
@@ -137,6 +140,7 @@ def make_trainer(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Any)
     node = OmegaConf.to_container(cfg.trainer, resolve=True)
     assert isinstance(node, dict)
     node.update(node.pop("kwargs", None) or {})
+    node.pop("max_time")  # ours: see fit_into_time
     several = node["strategy"] == "ddp" or (node["strategy"] == "auto" and node["devices"] not in (1, "1"))
     if cfg.freeze.epochs and several:
         node["strategy"] = "ddp_find_unused_parameters_true"  # a frozen backbone has no gradients to add up
@@ -153,6 +157,49 @@ def make_trainer(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Any)
     except (MisconfigurationException, ValueError) as error:
         raise UserError(f"trainer: {str(error).splitlines()[0]}") from error
     return trainer
+
+
+def fit_into_time(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFolder, began: float) -> DictConfig:
+    """With ``trainer.max_time``, choose a length that fits, where that is left to us, and end the run at its time.
+
+    Args:
+        cfg: of the run.
+        trainer: of :func:`make_trainer`; it gets the number of epochs, and a callback that ends it.
+        built: what is trained, on what.
+        folder: the run's; its config is kept up to date.
+        began: ``time.perf_counter()`` when the run began.
+
+    Returns:
+        The config with the length that was chosen.
+    """
+    from mobilevision.runs.time_budget import TimeBudget, fitting_length, seconds_of
+    from mobilevision.runs.tuning import device_of
+
+    if cfg.trainer.max_time is None:
+        return cfg
+    seconds = seconds_of(cfg.trainer.max_time)
+    free = any(each.key == "trainer.max_epochs" for each in built.decisions) and cfg.trainer.max_steps < 1
+
+    def take(epochs: int, batches: int | None = None) -> DictConfig:
+        changed = cfg.copy()
+        changed.trainer.max_epochs = epochs
+        if batches is not None:
+            changed.trainer.limit_train_batches = batches
+        write_text(folder.config, OmegaConf.to_yaml(OmegaConf.merge(changed, {"resume": None}), resolve=True))
+        return changed
+
+    if free and trainer.world_size == 1:
+        left = seconds - (time.perf_counter() - began)
+        found = fitting_length(built, device_of(trainer), left=left, usual=cfg.trainer.max_epochs)
+        part = found.key == "trainer.limit_train_batches"
+        cfg = take(1, found.value) if part else take(found.value)
+        trainer.fit_loop.max_epochs = cfg.trainer.max_epochs
+        trainer.limit_train_batches = cfg.trainer.limit_train_batches
+        print(f"time: {found}", flush=True)
+    used = time.perf_counter() - began
+    budget = TimeBudget(seconds=seconds, used=used, adjusts=free, shortened=take)
+    trainer.callbacks.insert(0, budget)  # type: ignore[attr-defined]
+    return cfg
 
 
 def probe_first(cfg: DictConfig, trainer: Trainer, built: Built) -> dict[str, float]:

@@ -1,0 +1,192 @@
+"""``trainer.max_time``: a length that fits into a given time, and a schedule that ends with it.
+
+The time counts from the start of the run and includes what comes after training, as far as it can be foreseen. A run
+that is at its time is finished: its best weights are tested and reported like any other's.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import time
+from typing import TYPE_CHECKING, Any, final
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from mobilevision.errors import UserError
+from mobilevision.optim import optimizer_steps
+from mobilevision.runs.auto_settings import Decision
+from mobilevision.runs.range_test import endless_batches, train_step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mobilevision.runs.build import Built
+
+WARM_UP_STEPS = 2
+"""Steps that are not timed: memory is laid out, workers start."""
+TIMED_STEPS = 8
+TIMED_SHARE = 0.03
+"""Share of the whole time that timing steps may take."""
+RESERVE = 0.05
+"""Share of the time kept for what varies: another load of the machine, the report."""
+LONGEST = 4
+"""Times the length that the data asks for: more time than that is not used."""
+
+_PATTERN = re.compile(r"(\d+):(\d\d):(\d\d):(\d\d)")
+
+
+def seconds_of(max_time: str) -> float:
+    """``days:hours:minutes:seconds`` in seconds.
+
+    Raises:
+        UserError: another form, or no time at all.
+    """
+    found = _PATTERN.fullmatch(str(max_time).strip())
+    days, hours, minutes, seconds = map(int, found.groups()) if found else (0, 0, 0, 0)
+    total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    if total <= 0:
+        raise UserError(f"trainer.max_time={max_time}: give days:hours:minutes:seconds, such as 00:00:10:00")
+    return float(total)
+
+
+def fitting_length(built: Built, device: torch.device, *, left: float, usual: int) -> Decision:
+    """How long a training fits, by timing some training steps and evaluation batches; the task is left as it was.
+
+    Args:
+        built: what is to be trained, on what.
+        device: where.
+        left: seconds from now to the end of the run.
+        usual: epochs that the data asks for.
+
+    Returns:
+        The number of epochs, at most :data:`LONGEST` times the usual; or, where not even one fits, the batches of a
+        single one as ``trainer.limit_train_batches``.
+    """
+    began = time.perf_counter()
+    step, look = _seconds_a_step(built, device, share=TIMED_SHARE * left), _seconds_an_eval_batch(built, device)
+    steps = len(built.data.train_dataloader())
+    splits = built.data.splits
+    looks = 0 if splits.val is None else len(built.data.eval_dataloader("val"))
+    test = "val" if splits.test is None else "test"
+    after = look * len(built.data.eval_dataloader(test)) if getattr(splits, test) is not None else 0.0
+    epoch = step * steps + look * looks
+    for_training = (1 - RESERVE) * left - (time.perf_counter() - began) - after
+    if for_training < epoch:
+        batches = max(1, min(steps, int((for_training - look * looks) / step)))
+        return Decision(
+            "trainer.limit_train_batches", batches, f"a part of one epoch of {steps} batches at {step:.2g} s"
+        )
+    most = LONGEST * usual
+    epochs = min(int(for_training / epoch), most)
+    bound = f", at most {LONGEST} times the usual {usual}" if epochs == most else ""
+    return Decision("trainer.max_epochs", epochs, f"{epoch:.2g} s an epoch of {steps} steps and val{bound}")
+
+
+def _seconds_a_step(built: Built, device: torch.device, *, share: float) -> float:
+    task = built.task
+    before = copy.deepcopy(task.state_dict())
+    training = task.training
+    task.to(device).train()
+    optimizer = task.optimizer_factory(backbone=task.backbone.model, head=task.head)
+    times: list[float] = []
+    began = time.perf_counter()
+    batches = endless_batches(built.data)
+    for number in range(WARM_UP_STEPS + TIMED_STEPS):
+        start = time.perf_counter()
+        train_step(task, optimizer, next(batches), device)
+        times.append(time.perf_counter() - start)
+        if number >= WARM_UP_STEPS and time.perf_counter() - began > share:
+            break
+    task.load_state_dict(before)
+    task.zero_grad(set_to_none=True)
+    task.train(training)
+    return sorted(times[WARM_UP_STEPS:])[len(times[WARM_UP_STEPS:]) // 2]
+
+
+@torch.no_grad()
+def _seconds_an_eval_batch(built: Built, device: torch.device) -> float:
+    task, splits = built.task, built.data.splits
+    split = "val" if splits.val is not None else "test" if splits.test is not None else "train"
+    training = task.training
+    task.to(device).eval()
+    times = []
+    for _, batch in zip(range(3), built.data.eval_dataloader(split), strict=False):
+        start = time.perf_counter()
+        moved = task.transfer_batch_to_device(batch, device, 0)
+        task.decode(task.outputs(moved))
+        times.append(time.perf_counter() - start)
+    task.train(training)
+    return min(times)
+
+
+@final
+class TimeBudget(Callback):
+    """Ends a training at its time, and shortens one that would not come to its end before.
+
+    At every epoch's end the rest is foreseen from the epochs so far. Where the length was ``auto`` and the rest would
+    not fit, the training gets fewer epochs and the learning rate falls accordingly; whatever happens, the training ends
+    at its time, with a look at val.
+
+    Args:
+        seconds: the whole time.
+        used: seconds that have gone by before the first step.
+        adjusts: whether the number of epochs may change.
+        shortened: is told the new number of epochs.
+    """
+
+    def __init__(self, *, seconds: float, used: float, adjusts: bool, shortened: Callable[[int], Any]) -> None:
+        self.seconds, self.adjusts, self.shortened = seconds, adjusts, shortened
+        self._used = used
+        self._began = 0.0
+        self._epoch_began = 0.0
+
+    @property
+    def left(self) -> float:
+        """Seconds until the end, keeping some for the test."""
+        return (1 - RESERVE / 2) * self.seconds - self._used - (time.perf_counter() - self._began)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The clock runs."""
+        self._began = self._epoch_began = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """An epoch is timed with its look at val."""
+        self._epoch_began = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop at the time; every process at the same step."""
+        if trainer.strategy.reduce_boolean_decision(self.left <= 0, all=False):
+            trainer.should_stop = True
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Foresee the rest."""
+        lasted = time.perf_counter() - self._epoch_began
+        done, planned = trainer.current_epoch + 1, trainer.max_epochs or 0
+        fits = trainer.strategy.broadcast(max(done, done + int(self.left / max(lasted, 1e-3))))
+        if self.adjusts and fits < planned:
+            trainer.fit_loop.max_epochs = fits
+            total = optimizer_steps(
+                batches=int(trainer.num_training_batches),
+                limit=None,
+                accumulate=trainer.accumulate_grad_batches,
+                epochs=fits,
+                most=trainer.max_steps,
+            )
+            pl_module.schedule.end_at(total)
+            if trainer.is_global_zero:
+                self.shortened(fits)
+                print(f"time: {fits} instead of {planned} epochs fit into trainer.max_time", flush=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The time that was used, so that a run that goes on has only the rest."""
+        running = time.perf_counter() - self._began if self._began else 0.0
+        return {"used": self._used + running}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Undo :meth:`state_dict`."""
+        self._used += state_dict["used"]

@@ -1,0 +1,95 @@
+"""``trainer.max_time``: the length that fits, and a run that is at its time is finished."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from mobilevision.errors import UserError
+from mobilevision.optim import Cosine
+from mobilevision.runs import time_budget
+from mobilevision.runs.compose import compose
+from mobilevision.runs.time_budget import fitting_length, seconds_of
+from mobilevision.runs.train import train
+
+QUICK = ["backbone.width=0.25", "data.resolution=32", "data.workers=0", "logger=none", "callbacks.pictures.count=0"]
+
+
+def test_a_time_is_days_hours_minutes_seconds() -> None:
+    assert seconds_of("01:02:03:04") == 86_400 + 2 * 3600 + 3 * 60 + 4
+
+
+@pytest.mark.parametrize("wrong", ["10", "00:10:00", "00:00:00:00", "soon", "-1:00:00:00"])
+def test_any_other_time_is_refused(wrong: str) -> None:
+    with pytest.raises(UserError, match=r"trainer.max_time=.*days:hours:minutes:seconds"):
+        seconds_of(wrong)
+
+
+@pytest.mark.parametrize(
+    ("left", "expected"),
+    [
+        (1000.0, ("trainer.max_epochs", 40)),  # never more than four times the usual
+        (110.0, ("trainer.max_epochs", 8)),  # (0.95 * 110 - 5 for the test) / (10 steps of 1 s + 2 looks of 1 s)
+        (15.0, ("trainer.limit_train_batches", 7)),
+        (1.0, ("trainer.limit_train_batches", 1)),
+    ],
+)
+def test_what_fits(left: float, expected: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time_budget, "_seconds_a_step", lambda *_, **__: 1.0)
+    monkeypatch.setattr(time_budget, "_seconds_an_eval_batch", lambda *_, **__: 1.0)
+    lengths = {"val": 2, "test": 5}
+    data = SimpleNamespace(
+        splits=SimpleNamespace(val=object(), test=object()),
+        train_dataloader=lambda: range(10),
+        eval_dataloader=lambda split: range(lengths[split]),
+    )
+    built: Any = SimpleNamespace(data=data, task=None)
+    found = fitting_length(built, torch.device("cpu"), left=left, usual=10)
+    assert (found.key, found.value) == expected
+
+
+def test_a_schedule_can_be_shortened_while_it_runs() -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule = Cosine()
+    scheduler = schedule(optimizer, total_steps=100)
+    for step in range(20):
+        if step == 10:
+            schedule.end_at(20)
+        optimizer.step()
+        scheduler.step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.0)
+
+
+def test_a_run_at_its_time_is_finished(
+    coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(time_budget.TimeBudget, "left", property(lambda _: -1.0))  # over before it has begun
+    run = tmp_path / "run"
+    given = ["data=folder", f"data.root={coloured}", *QUICK, "data.batch_size=8", "trainer.max_epochs=5"]
+    found = train(compose([*given, f"run_dir={run}", "trainer.max_time=00:00:00:30"]))
+    assert found == json.loads((run / "metrics.json").read_text())
+    with (run / "metrics.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["step"] == "1"  # stopped after its first step, and looked at val
+    assert row["val/top1"]
+    assert (run / "checkpoints" / "best.ckpt").is_file()
+    assert "resume=" not in capsys.readouterr().err
+
+
+def test_a_length_that_is_left_open_is_measured_said_and_kept(
+    coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = time_budget.Decision("trainer.max_epochs", 2, "measured")
+    monkeypatch.setattr(time_budget, "fitting_length", lambda *_, **__: chosen)
+    run = tmp_path / "run"
+    train(compose(["data=folder", f"data.root={coloured}", *QUICK, f"run_dir={run}", "trainer.max_time=00:01:00:00"]))
+    assert "time: trainer.max_epochs=2: measured" in capsys.readouterr().out
+    assert yaml.safe_load((run / "config.yaml").read_text())["trainer"]["max_epochs"] == 2
+    assert float(list(csv.DictReader((run / "metrics.csv").open()))[-1]["train/lr"]) == pytest.approx(0.0)
