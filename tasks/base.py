@@ -94,6 +94,7 @@ class Task(Learner, ABC):
         self.decision = {}
         self.frozen = False
         self.hold_statistics = False
+        self.frozen_stages = 0
         self.meters = nn.ModuleDict({stage: StageMeter(self.configure_metrics()) for stage in ("val", "test")})
         self.epoch_loss = MeanMetric()
         if channels_last:

@@ -39,6 +39,7 @@ class Learner(pl.LightningModule, ABC):
         decision: what val chose and predictions need, such as a threshold a class; plain values, kept in checkpoints.
         frozen: whether the backbone is held still.
         hold_statistics: whether batch norm in pretrained layers keeps its statistics.
+        frozen_stages: stages of the backbone, from the image on, that never learn.
         epoch_loss: mean training loss of the epoch.
     """
 
@@ -53,6 +54,7 @@ class Learner(pl.LightningModule, ABC):
     decision: dict[str, Any]
     frozen: bool
     hold_statistics: bool
+    frozen_stages: int
     epoch_loss: MeanMetric
 
     def extract(self, images: Tensor, more: Needs | None = None) -> Features:
@@ -80,11 +82,20 @@ class Learner(pl.LightningModule, ABC):
         self.frozen = frozen
         self.train(self.training)
 
+    def freeze_stages(self, count: int) -> None:
+        """Hold the lowest ``count`` stages of the backbone still for good, their batch statistics too."""
+        self.frozen_stages = count
+        for layer in self.backbone.lowest_stages(count):
+            layer.requires_grad_(False)
+        self.train(self.training)
+
     def train(self, mode: bool = True) -> Learner:
         """As every module's; a frozen backbone, or held statistics of pretrained layers, stay in evaluation mode."""
         super().train(mode)
         if self.frozen:
             self.backbone.eval()
+        for layer in self.backbone.lowest_stages(self.frozen_stages):
+            layer.training = False
         if self.hold_statistics:
             for part in (self.backbone, self.head.tail):
                 for module in part.modules() if part is not None else ():

@@ -75,6 +75,20 @@ class Backbone(nn.Module):
         x, maps = self.model.forward_intermediates(x, indices=indices)  # type: ignore[operator]
         return Features(_by_stride(needs, indices, maps), self._pool(x))
 
+    def lowest_stages(self, count: int) -> list[nn.Module]:
+        """The layers with weights in the stem and the stages after it, ``count`` of them in all, as timm groups them.
+
+        Args:
+            count: 0 gives none, 1 the stem; more than there are gives all.
+        """
+        from timm.models import group_parameters
+
+        if count < 1:
+            return []
+        groups = group_parameters(self.model, self.model.group_matcher(coarse=True))  # type: ignore[operator]
+        names = [name for group, members in groups.items() if group < count for name in members]
+        return [self.model.get_submodule(name) for name in dict.fromkeys(name.rpartition(".")[0] for name in names)]
+
     def split_tail(self) -> nn.Module:
         """Cut the last stage off, as the second stage of a detector over regions (``Needs.tail``).
 

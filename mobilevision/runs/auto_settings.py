@@ -26,6 +26,8 @@ FEW_IMAGES = 100
 """Training images a class, on average, up to which pretrained batch statistics are better than the data's own."""
 FULL_RATE_IMAGES = 125
 """Training images a class from which on the optimizer's whole rate for pretrained weights is safe."""
+FROZEN_STAGES = 0
+"""Lowest stages of the backbone that stay as they are on few images."""
 SMALL_BOX = 24
 """Pixels of the input: a box whose mean side is below it covers too little of a map of stride 16."""
 SMALL_BOX_SHARE = 0.15
@@ -192,6 +194,14 @@ def held_statistics(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
     return False, "enough images for statistics of their own" if facts.probes else f"{facts.kind} learn them anew"
 
 
+def frozen_stages(facts: Facts, chosen: Chosen) -> tuple[int, str]:
+    """The lowest stages see edges and textures, which few images teach no better; without them a step is shorter."""
+    del chosen
+    if facts.little:
+        return FROZEN_STAGES, f"{facts.images_a_class:.0f} images a class"
+    return 0, "random weights" if not facts.pretrained else "all layers learn"
+
+
 def gradient_clip(facts: Facts, chosen: Chosen) -> tuple[float | None, str]:
     """A bound on the gradient's norm where single batches may be far off."""
     del chosen
@@ -224,6 +234,7 @@ RULES: dict[str, tuple[Rule, Any]] = {
     "trainer.gradient_clip_val": (gradient_clip, None),
     "optimizer.lr": (learning_rate, None),
     "probe.enabled": (probe, False),
+    "freeze.stages": (frozen_stages, 0),
     "freeze.statistics": (held_statistics, False),
 }
 """Key -> its rule, in the order of deciding, and its value where there is no training to decide for."""

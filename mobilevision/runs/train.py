@@ -134,7 +134,7 @@ def make_trainer(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Any)
     from mobilevision.runs.callbacks.checkpoints import AtomicCheckpointIO
 
     callbacks = [Randomness(seed=cfg.seed), Divergence(), *build_callbacks(cfg, built.task, folder)]
-    if cfg.freeze.epochs or cfg.freeze.statistics:
+    if cfg.freeze.epochs or cfg.freeze.stages or cfg.freeze.statistics:
         callbacks.append(Freeze(**cfg.freeze))
     callbacks.append(CtrlC())  # last: what stops between two steps stops when all others are done with the step
     node = OmegaConf.to_container(cfg.trainer, resolve=True)

@@ -20,17 +20,20 @@ class Freeze(Callback):
     Args:
         epochs: epochs to hold it; the run's length or more makes it a probe.
         cache: compute the features once, without augmentation, instead of at every epoch.
+        stages: lowest stages of the backbone (1 is the stem) that never learn.
         statistics: hold the running statistics of batch norm throughout: those of little data are worse than those
             that came with the weights.
     """
 
-    def __init__(self, *, epochs: int = 0, cache: bool = True, statistics: bool = False) -> None:
+    def __init__(self, *, epochs: int = 0, cache: bool = True, stages: int = 0, statistics: bool = False) -> None:
         self.epochs = epochs
+        self.stages = stages
         self.cache = cache
         self.statistics = statistics
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Hold the statistics; fill the cache, where it will be read."""
+        pl_module.freeze_stages(self.stages)
         pl_module.hold_statistics = self.statistics
         pl_module.train(pl_module.training)
         if self.cache and cacheable(pl_module) and trainer.current_epoch < self.epochs:

@@ -24,6 +24,7 @@ class Freeze:
 
     epochs: int
     cache: bool
+    stages: int | Literal["auto"]
     statistics: bool | Literal["auto"]
 
 
