@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from mobilevision.ops.imbalance import imbalance
+
 if TYPE_CHECKING:
     from mobilevision.backbones import Backbone
     from mobilevision.data import DataModule
@@ -202,6 +204,16 @@ def frozen_stages(facts: Facts, chosen: Chosen) -> tuple[int, str]:
     return 0, "random weights" if not facts.pretrained else "all layers learn"
 
 
+def class_weights(facts: Facts, chosen: Chosen) -> tuple[str, str]:
+    """A rare class counts as much as a common one where they are far apart."""
+    del chosen
+    ratio = imbalance(facts.counts)
+    if facts.kind != "class" or not facts.counts:
+        return "none", "no classes are counted"
+    largest = f"the largest class has {ratio:.1f} times the images of the smallest"
+    return ("balanced" if ratio >= UNBALANCED else "none"), largest
+
+
 def gradient_clip(facts: Facts, chosen: Chosen) -> tuple[float | None, str]:
     """A bound on the gradient's norm where single batches may be far off."""
     del chosen
@@ -232,6 +244,7 @@ RULES: dict[str, tuple[Rule, Any]] = {
     "data.batch_size": (batch_size, 64),
     "trainer.max_epochs": (max_epochs, 10),
     "trainer.gradient_clip_val": (gradient_clip, None),
+    "loss.class_weights": (class_weights, "none"),
     "optimizer.lr": (learning_rate, None),
     "probe.enabled": (probe, False),
     "freeze.stages": (frozen_stages, 0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +39,8 @@ def values(facts: Facts, cfg: Any = PLAIN, **given: Any) -> dict[str, Any]:
         (SMALL, {"data.batch_size": 32, "probe.enabled": True, "freeze.statistics": True, "optimizer.lr": 1e-4}),
         (replace(SMALL, pretrained=False), {"probe.enabled": False, "freeze.statistics": False, "optimizer.lr": 1e-2}),
         (replace(SMALL, samples=2_000_000, classes=1000), {"data.batch_size": 64, "optimizer.lr": 5e-4}),
+        (replace(SMALL, counts=(30,) * 9 + (9,)), {"loss.class_weights": "balanced"}),
+        (replace(SMALL, counts=(30,) * 9 + (11,)), {"loss.class_weights": "none"}),
         (replace(SMALL, probes=False), {"probe.enabled": False, "freeze.statistics": False}),
     ],
 )
@@ -121,3 +124,43 @@ def test_the_probe_is_epoch_0_and_the_best_checkpoint_is_never_below_it(fine_tun
     state = next(value for key, value in best["callbacks"].items() if "BestCheckpoint" in key)
     assert state["score"] == pytest.approx(max(scores))
     assert state["epoch"] == scores.index(max(scores))
+
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "training.md"
+SITUATIONS = {
+    "20 images of 2 classes": Facts("class", samples=20, classes=2, probes=True),
+    "250 of 10": Facts("class", samples=250, classes=10, probes=True),
+    "2,000 of 10": Facts("class", samples=2_000, classes=10, probes=True),
+    "50,000 of 10": Facts("class", samples=50_000, classes=10, probes=True),
+    "1.28 million of 1,000": Facts("class", samples=1_281_167, classes=1000, probes=True),
+    "boxes, 130 images": Facts("boxes", samples=130, classes=1),
+    "boxes, 118,000 images": Facts("boxes", samples=118_287, classes=80),
+    "attributes, 500 images": Facts("attributes", samples=500, classes=40, probes=True),
+}
+
+
+def situations() -> str:
+    """What the rules come to, a row a situation."""
+    lines = ["| images to train on | weights | batch | epochs | steps | rate (AdamW) | probe, held statistics |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for name, facts in SITUATIONS.items():
+        for pretrained in (True, False):
+            found = values(replace(facts, pretrained=pretrained), BOXES if facts.kind == "boxes" else PLAIN)
+            size, epochs = found["data.batch_size"], found["trainer.max_epochs"]
+            held = ", ".join(
+                word for word, key in (("probe", "probe.enabled"), ("held", "freeze.statistics")) if found[key]
+            )
+            steps = epochs * max(1, facts.samples // size)
+            weights = "pretrained" if pretrained else "random"
+            rate = f"{found['optimizer.lr']:g}"
+            lines.append(f"| {name} | {weights} | {size} | {epochs} | {steps:,} | {rate} | {held or 'neither'} |")
+    return "\n".join(lines) + "\n"
+
+
+def test_the_table_of_situations_equals_the_rules() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    before, _, rest = text.partition("<!-- generated: auto -->\n")
+    written = f"{before}<!-- generated: auto -->\n{situations()}<!-- end -->{rest.partition('<!-- end -->')[2]}"
+    if os.environ.get("MOBILEVISION_UPDATE_DOCS"):
+        DOCS.write_text(written, encoding="utf-8")
+    assert written == DOCS.read_text(encoding="utf-8"), "run it with MOBILEVISION_UPDATE_DOCS=1"
