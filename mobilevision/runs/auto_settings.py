@@ -40,6 +40,8 @@ CPU_ACTIVATIONS = 5 * 2**29
 """Bytes of activations that a training step may keep on a CPU; the process itself takes about 1 GiB more."""
 GPU_SHARE = 0.5
 """Share of a GPU's memory that activations may take."""
+LONG_TRAINING = 20_000
+"""Optimizer steps from which on a training is long."""
 UNBALANCED = 3.0
 """Samples of the largest class over those of the smallest from which on classes are weighed."""
 
@@ -214,6 +216,25 @@ def class_weights(facts: Facts, chosen: Chosen) -> tuple[str, str]:
     return ("balanced" if ratio >= UNBALANCED else "none"), largest
 
 
+def crop_scale(facts: Facts, chosen: Chosen) -> tuple[list[float], str]:
+    """Smaller crops where the same images are seen often by a network that starts from nothing."""
+    steps = _total_steps(facts, chosen)
+    if not facts.pretrained and steps >= LONG_TRAINING:
+        return [0.25, 1.0], f"random weights, {steps:,} steps"
+    return [0.5, 1.0], f"{steps:,} steps" if facts.pretrained else f"random weights, {steps:,} steps"
+
+
+def weight_average(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
+    """A moving average of the weights pays where it spans a small part of the training."""
+    steps = _total_steps(facts, chosen)
+    return steps >= LONG_TRAINING, f"{steps:,} steps"
+
+
+def _total_steps(facts: Facts, chosen: Chosen) -> int:
+    epochs: int = chosen("trainer.max_epochs") or 1
+    return max(1, epochs) * _steps_an_epoch(facts, chosen)
+
+
 def gradient_clip(facts: Facts, chosen: Chosen) -> tuple[float | None, str]:
     """A bound on the gradient's norm where single batches may be far off."""
     del chosen
@@ -243,6 +264,8 @@ RULES: dict[str, tuple[Rule, Any]] = {
     "head.strides": (head_strides, [16, 32]),
     "data.batch_size": (batch_size, 64),
     "trainer.max_epochs": (max_epochs, 10),
+    "augment.crop_scale": (crop_scale, [0.5, 1.0]),
+    "callbacks.ema.enabled": (weight_average, False),
     "trainer.gradient_clip_val": (gradient_clip, None),
     "loss.class_weights": (class_weights, "none"),
     "optimizer.lr": (learning_rate, None),

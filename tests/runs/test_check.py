@@ -46,7 +46,7 @@ def refusal(*overrides: str) -> str:
         ("trainer.max_epochs=three", "needs a whole number or null or auto, not the text three"),
         ("optimizer.lr=true", "needs a number or null or auto, not True"),
         ("run_dir=3", "needs text or null, not 3"),
-        ("callbacks.ema.enabled=1", "needs true or false, not 1"),
+        ("callbacks.ema.enabled=1", "needs true or false or auto, not 1"),
         ("loss.class_weights=balancd", "did you mean balanced?"),
         ("allocator=fast", "there are: tuned, system"),
         ("trainer.precision=8", "bf16-mixed"),

@@ -103,6 +103,8 @@ def type_of(key: str, layout: Layout) -> Type:
     parent, _, name = key.rpartition(".")
     present = layout.get(key)
     target = _signature(parent, layout)
+    if name == "enabled" and present == AUTO:
+        return Type(frozenset({"bool"}), choices=(AUTO,))
     if name.startswith("_") or target is None or name not in target.arguments:
         return of_value(present)
     stated = target.type(name)
