@@ -36,7 +36,7 @@ SMALL_BOX_SHARE = 0.15
 """Share of small boxes (of all, or of one class) from which on a map of stride 8 is worth its time."""
 BOX_IMAGES = 500
 """Training images, evenly spread, whose boxes are measured: each one's size may have to be read from its file."""
-CPU_ACTIVATIONS = 5 * 2**29
+CPU_ACTIVATIONS = 2 * 2**30
 """Bytes of activations that a training step may keep on a CPU; the process itself takes about 1 GiB more."""
 GPU_SHARE = 0.5
 """Share of a GPU's memory that activations may take."""

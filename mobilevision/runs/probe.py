@@ -23,11 +23,16 @@ if TYPE_CHECKING:
     from mobilevision.data import DataModule
 
 
+FOLDED_IMAGES = 5_000
+"""Training images up to which folds of train choose the weight decay."""
+
+
 def probe(cfg: DictConfig, task: Any, data: DataModule, device: torch.device) -> dict[str, float]:
     """Fit the task's head with L-BFGS on the features of the unaugmented images, and measure it.
 
-    Val chooses the weight decay of the head's matrices; without a val, cross-validation within train does, and then all
-    of train is fitted.
+    Cross-validation within train chooses the weight decay of the head's matrices, then all of train is fitted: on a small
+    val the best of several decays is good by luck, and training would have to beat that. From :data:`FOLDED_IMAGES` on
+    val chooses, if there is one.
 
     Args:
         cfg: of the run; its ``probe`` has the weight decays to try, the iterations for each, and the folds.
@@ -52,7 +57,8 @@ def probe(cfg: DictConfig, task: Any, data: DataModule, device: torch.device) ->
     task.to(device)
     train = split_features(task, data, "train")
     val = None if data.splits.val is None else split_features(task, data, "val")
-    pairs = [(train, val)] if val is not None else list(parts(train, cfg.probe.folds))
+    folds = val is None or len(train.places) <= FOLDED_IMAGES
+    pairs = [(train, val)] if val is not None and not folds else list(parts(train, cfg.probe.folds))
     start = copy.deepcopy(task.head.state_dict())
 
     def score_of(decay: float) -> float:
