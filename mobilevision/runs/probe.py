@@ -30,9 +30,9 @@ FOLDED_IMAGES = 5_000
 def probe(cfg: DictConfig, task: Any, data: DataModule, device: torch.device) -> dict[str, float]:
     """Fit the task's head with L-BFGS on the features of the unaugmented images, and measure it.
 
-    Cross-validation within train chooses the weight decay of the head's matrices, then all of train is fitted: on a small
-    val the best of several decays is good by luck, and training would have to beat that. From :data:`FOLDED_IMAGES` on
-    val chooses, if there is one.
+    Cross-validation within train chooses the weight decay of the head's matrices, then all of train is fitted: on a
+    small val the best of several decays is good by luck, and training would have to beat that. From
+    :data:`FOLDED_IMAGES` on val chooses, if there is one.
 
     Args:
         cfg: of the run; its ``probe`` has the weight decays to try, the iterations for each, and the folds.
