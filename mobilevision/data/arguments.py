@@ -20,6 +20,11 @@ def check_arguments(data: DataModule) -> None:
     if data.kind not in data.format.kinds:
         can = ", ".join(data.format.kinds)
         raise UserError(f"data format {type(data.format).__name__} gives {can}, but the task learns from {data.kind}")
+    if data.root is not None and not data.format.expected:
+        raise UserError(
+            f"data.root={data.root}: {type(data.format).__name__} draws its pictures and reads no files, so that"
+            " nothing in that place would be looked at: add data=auto (or another format), or leave data.root out"
+        )
     if data.batch_size < 1:
         raise UserError(f"data.batch_size={data.batch_size}: must be at least 1")
     if data.unlabelled is not None and data.kind == "identity" and data.per_identity > 1:

@@ -7,6 +7,10 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from mobilevision.ops.framing import Box, Frame
+from mobilevision.ops.heif import reads_heif, register_heif
+from mobilevision.ops.picture_files import picture_type
+
+register_heif()
 
 Pixels = NDArray[np.uint8]
 
@@ -32,6 +36,8 @@ def why_unreadable(data: bytes, error: Exception) -> str:
     if not data:
         return "empty file (0 bytes)"
     if isinstance(error, UnidentifiedImageError):
+        if picture_type(data[:32]) == ".heic" and not reads_heif():
+            return 'HEIC, whatever its name says: pip install "mobilevision[heic]" reads it'
         return f"not a picture (its first bytes are {data[:12]!r})"
     return str(error) or type(error).__name__
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytorch_lightning as pl
 from torch import distributed
 
+from mobilevision.data.arguments import check_arguments
 from mobilevision.data.boxes import BoxTargets
 from mobilevision.data.checks import refuse_or_skip
 from mobilevision.data.coordinates import CoordinateTargets, located
@@ -51,6 +52,7 @@ def new_samples(data: DataModule, split: str | None, skip: SkipLog | None) -> Sa
     Raises:
         UserError: no such split, or problems in the data under ``on_error=raise``.
     """
+    check_arguments(data)
     splits = data.format.read(root=data.root, kind=data.kind, channels=data.channels, seed=data.seed)
     refuse_or_skip(splits.problems, data.on_error, skip)
     return _choose(splits, split, whole=splits.whole)

@@ -3,28 +3,114 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import final
 
-from mobilevision.ops.picture_files import PICTURE_SUFFIXES, entries, pictures
+from mobilevision.errors import UserError
+from mobilevision.ops.picture_files import LeftOut, entries, is_picture, pictures, printable
 
-__all__ = ["SPLIT_FOLDERS", "Listing", "entries", "folders", "has_pictures", "pictures", "split_folders"]
+__all__ = [
+    "SPLIT_FOLDERS",
+    "LeftOut",
+    "Listing",
+    "data_root",
+    "entries",
+    "folders",
+    "has_pictures",
+    "in_class_order",
+    "pictures",
+    "split_folders",
+    "split_of",
+]
 
 SPLIT_FOLDERS = {
     "train": ("train", "training"),
-    "val": ("val", "valid", "validation", "dev"),
-    "test": ("test", "testing"),
+    "val": ("val", "valid", "validation", "validate", "dev", "eval", "evaluation"),
+    "test": ("test", "testing", "holdout", "heldout", "tst"),
 }
+"""Split -> the names that it goes by, the most usual first; eval is the test where val has a folder of its own."""
+
+_ALIASES = {alias: split for split, aliases in SPLIT_FOLDERS.items() for alias in aliases}
+_SAY_NOTHING = frozenset(
+    (
+        "set",
+        "data",
+        "dataset",
+        "images",
+        "image",
+        "imgs",
+        "img",
+        "pictures",
+        "photos",
+        "split",
+        "folder",
+        "hold",
+        "held",
+    )
+)  # hold out, held out: "out" is the word that is left
+_DEPTH = 4  # folders of a single folder that an archive may be wrapped in
+
+
+def split_of(name: str, needless: Iterable[str] = ()) -> str | None:
+    """The split that a folder, or a cell of a table, is named for: Train, training_set, hold-out, test images ...
+
+    Args:
+        name: the name.
+        needless: words that say nothing, since every folder beside it has them (``seg`` of seg_train and seg_test).
+    """
+    alias = _alias(name, needless)
+    return None if alias is None else _ALIASES[alias]
+
+
+def _alias(name: str, needless: Iterable[str] = ()) -> str | None:
+    words = [word for word in _words(name) if word not in needless]
+    joined = "".join(words).removesuffix("set")
+    if joined in _ALIASES:
+        return joined
+    left = [word.removesuffix("set") or word for word in words if word not in _SAY_NOTHING]
+    if left == ["out"]:
+        return "holdout"
+    return left[0] if len(left) == 1 and left[0] in _ALIASES else None
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+|\d+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
 
 
 def folders(folder: Path | bytes) -> list[bytes]:
     """Names of the folders in a folder."""
-    return [entry.name for entry in entries(os.fsencode(folder)) if entry.is_dir()]
+    return [entry.name for entry in entries(os.fsencode(folder)) if _is_folder(entry)]
 
 
 def has_pictures(folder: Path) -> bool:
     """Whether picture files lie directly in a folder."""
-    return any(e.is_file() and e.name.lower().endswith(PICTURE_SUFFIXES) for e in entries(os.fsencode(folder)))
+    return any(not _is_folder(entry) and is_picture(entry) for entry in entries(os.fsencode(folder)))
+
+
+def _is_folder(entry: os.DirEntry[bytes]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that goes round in a circle
+        return False
+
+
+def in_class_order(names: Iterable[str]) -> list[str]:
+    """Class names as they are numbered: by value where all are numbers (2 before 10, 2.0 too), else by letter."""
+    unsorted = list(names)
+    try:
+        return (
+            sorted(unsorted, key=lambda name: (float(name), name))
+            if all(map(_is_number, unsorted))
+            else sorted(unsorted)
+        )
+    except ValueError:
+        return sorted(unsorted)
+
+
+def _is_number(name: str) -> bool:
+    return re.fullmatch(r"[+-]?\d+(\.\d*)?", name, re.ASCII) is not None
 
 
 @final
@@ -40,7 +126,7 @@ class Listing:
         if folder not in self._folders:
             try:
                 self._folders[folder] = set(os.listdir(folder))
-            except OSError:
+            except (OSError, ValueError):  # ValueError: a zero byte in the name
                 self._folders[folder] = set()
         return name in self._folders[folder]
 
@@ -48,10 +134,101 @@ class Listing:
 def split_folders(root: Path) -> dict[str, bytes]:
     """The folders of ``root`` that are named for a split (also by its usual other names) and hold class folders.
 
-    A folder of pictures may well be called train: among car and boat it is a class.
+    A folder of pictures may well be called train: among car and boat it is a class. Where a split folder holds nothing
+    but a folder of its own name, as some archives unpack, that one is given.
     """
-    inner = {
-        os.fsdecode(name).lower(): name for name in folders(root) if folders(os.path.join(os.fsencode(root), name))
-    }
-    usual = {split: [inner[name] for name in names if name in inner] for split, names in SPLIT_FOLDERS.items()}
-    return {split: found[0] for split, found in usual.items() if found}
+    base = os.fsencode(root)
+    inner = [name for name in folders(root) if folders(os.path.join(base, name))]
+    split_words = [set(_words(os.fsdecode(name))) for name in inner if set(_words(os.fsdecode(name))) & set(_ALIASES)]
+    needless = set.intersection(*split_words) - set(_ALIASES) if len(split_words) > 1 else set[str]()
+    aliased: dict[str, bytes] = {}
+    for name in inner:
+        alias = _alias(os.fsdecode(name), needless)
+        if alias is not None:
+            aliased.setdefault(alias, name)
+    found: dict[str, bytes] = {}
+    for split, aliases in SPLIT_FOLDERS.items():
+        there = [aliased[alias] for alias in aliases if alias in aliased]
+        if there:
+            found[split] = there[0]
+    if "test" not in found:
+        spare = [aliased[alias] for alias in ("eval", "evaluation") if alias in aliased]
+        if spare and spare[0] != found["val"]:
+            found["test"] = spare[0]
+    return {split: _unwrapped(base, name) for split, name in found.items()}
+
+
+def _unwrapped(base: bytes, name: bytes) -> bytes:
+    """``name``, or the only folder in it where that is named for the same split and holds folders."""
+    top = os.path.join(base, name)
+    inside = folders(top)
+    split = split_of(os.fsdecode(name))
+    if inside == [name] or (len(inside) == 1 and split is not None and split_of(os.fsdecode(inside[0])) == split):
+        deeper = os.path.join(name, inside[0])
+        if folders(os.path.join(base, deeper)) and not has_pictures(Path(os.fsdecode(top))):
+            return deeper
+    return name
+
+
+def data_root(root: Path, notes: list[str], markers: Sequence[str] = ()) -> Path:
+    """Where class or split folders begin: ``root``, or a folder below it where an archive was wrapped in one.
+
+    Args:
+        root: the folder that was named.
+        notes: where a step down is said.
+        markers: suffixes of files (such as .csv) beside which nobody steps down.
+
+    Raises:
+        UserError: several data sets lie in ``root``, each with a train folder of its own.
+    """
+    given = root
+    for _ in range(_DEPTH):
+        below = _one_below(root, markers)
+        if below is None:
+            break
+        root = below
+    if root != given:
+        notes.append(f"data.root: took {os.path.relpath(root, given)}/ in it, where the class folders are")
+    return root
+
+
+def _one_below(root: Path, markers: Sequence[str]) -> Path | None:
+    files = [entry.name.lower() for entry in entries(os.fsencode(root)) if not _is_folder(entry)]
+    if any(name.endswith(os.fsencode(marker)) for name in files for marker in markers):
+        return None
+    names = folders(root)
+    if not names or split_folders(root) or has_pictures(root):
+        return None
+    if len(names) == 1:
+        only = root / os.fsdecode(names[0])
+        if split_folders(only) or (only.name == root.name and folders(only)):
+            return only
+        if has_pictures(only):
+            return None
+        return only if len(_with_pictures(only)) > 1 or _one_below(only, markers) is not None else None
+    sets = [name for name in names if _is_split_set(root / os.fsdecode(name))]
+    if not sets:
+        return None
+    if len(sets) == 1 and set(_with_pictures(root)) <= set(sets):
+        return root / os.fsdecode(sets[0])
+    named = ", ".join(f"data.root={root / os.fsdecode(name)}" for name in sets[:3])
+    raise UserError(
+        f"data.root={root}: a folder in it has train/ and more of its own, beside others, so that these are no class"
+        f" folders: name one ({named}{' ...' if len(sets) > 3 else ''})"
+    )
+
+
+def _is_split_set(folder: Path) -> bool:
+    found = split_folders(folder)
+    return "train" in found and len(found) > 1
+
+
+def _with_pictures(root: Path) -> list[bytes]:
+    base = os.fsencode(root)
+    return [name for name in folders(root) if next(pictures(os.path.join(base, name), name), None) is not None]
+
+
+def left_over(names: Iterable[bytes]) -> str:
+    """Folders for a note: the first few by name."""
+    listed = [f"{printable(name)}/" for name in names]
+    return ", ".join(listed[:5]) + (f" and {len(listed) - 5} more" if len(listed) > 5 else "")
