@@ -12,6 +12,7 @@ from mobilevision.data.skipped import SkipLog
 from mobilevision.errors import UserError
 
 SHOWN = 8
+FIRST = 3  # problems that are shown where nothing can be used
 
 
 def refuse_or_skip(problems: Sequence[Problem], on_error: str, log: SkipLog | None) -> None:
@@ -77,7 +78,10 @@ def enough(splits: Splits, root: object, kind: str) -> None:
         UserError: no pictures, fewer than two classes, or a train without a box.
     """
     if not any(len(records) for _, records in splits.items()):
-        raise UserError(f"data.root={root}: no pictures found")
+        if not splits.problems:
+            raise UserError(f"data.root={root}: no pictures found")
+        lines = [f"data.root={root}: no picture can be used; {len(splits.problems)} problem(s), the first:"]
+        raise UserError("\n".join([*lines, *(f"  {problem}" for problem in splits.problems[:FIRST])]))
     if len(splits.classes) < 2 and kind == "class":
         raise UserError(
             f"data.root={root}: found {len(splits.classes)} class ({', '.join(splits.classes)}); at least two are"

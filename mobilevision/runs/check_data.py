@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import Progress
 
+from mobilevision.errors import UserError
 from mobilevision.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -51,7 +52,10 @@ def check_data(overrides: Sequence[str], *, out: str | Path | None = None) -> in
     cfg.data.on_error = "skip"  # find everything, not only the first
     console = Console(highlight=False)
     data = build_data(cfg)
-    spec = data.setup_data()
+    try:
+        spec = data.setup_data()
+    except UserError as error:
+        return _unusable(data, error, out, console)
     with _progress(console) as progress:
         side = spec.resolution if cfg.data.resolution is not None else (0, 0)
         findings = inspect(data.splits, resolution=side, threads=max(1, data.workers), progress=progress)
@@ -66,6 +70,25 @@ def check_data(overrides: Sequence[str], *, out: str | Path | None = None) -> in
         "a training would stop; data.on_error=skip leaves out what is bad" if stopped else f"ready to train{rest}"
     )
     return int(stopped)
+
+
+def _unusable(data: DataModule, error: UserError, out: str | Path | None, console: Console) -> int:
+    """Say all that was found in data of which nothing can be learnt, and give the exit code.
+
+    Raises:
+        UserError: the error itself, where reading came to nothing at all.
+    """
+    from mobilevision.data.inspect import Findings
+
+    splits = getattr(data, "splits", None)
+    if splits is None or not splits.problems:
+        raise error
+    findings = Findings(splits.classes, bad=list(splits.problems))
+    _print(findings, data, console)
+    folder = Path(out) if out is not None else RunFolder.create("check-data", None).path
+    _write(findings, data, folder)
+    console.print(f"lists in {folder}", soft_wrap=True, markup=False)
+    raise error
 
 
 @contextmanager

@@ -6,14 +6,13 @@ import os
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mobilevision.data.files import FileRecords
-from mobilevision.data.formats.scan import Listing
+from mobilevision.data.formats.table_pictures import TablePictures
 from mobilevision.data.records import Problem, Records, Splits
 from mobilevision.errors import UserError
 
@@ -67,14 +66,13 @@ class AttributeRows:
 
     Args:
         names: the attributes.
-        base: folder that relative paths start from.
+        pictures: where the files are.
         problems: where rows that cannot be used are noted.
         source: what errors call the table.
     """
 
-    def __init__(self, names: Sequence[str], base: Path, problems: list[Problem], source: str) -> None:
-        self.names, self._base, self._problems, self._source = tuple(names), base, problems, source
-        self._there = Listing(base)
+    def __init__(self, names: Sequence[str], pictures: TablePictures, problems: list[Problem], source: str) -> None:
+        self.names, self.pictures, self._problems, self._source = tuple(names), pictures, problems, source
         self._parts: dict[str, _Part] = {}
         self._seen: dict[bytes, str] = {}
         self._words: dict[int, list[str]] = {}
@@ -92,11 +90,11 @@ class AttributeRows:
         """
         self._rows += 1
         numbers = [_USUAL[cell] if cell in _USUAL else value(cell) for cell in cells]
-        name = os.fsdecode(path)
-        if path in self._seen:
-            self._note(where, f"{name} stands in {self._seen[path]} already", "keep one of the rows")
-        elif path not in self._there:
-            self._note(where, f"no file {name} in {self._base}", "mend the path or remove the row")
+        given, path = path, self.pictures.find(path, split) or b""
+        if not path:
+            self._note(where, self.pictures.missing(given), "mend the path or remove the row")
+        elif path in self._seen:
+            self._note(where, f"{os.fsdecode(path)} stands in {self._seen[path]} already", "keep one of the rows")
         elif None in numbers:
             at = numbers.index(None)
             self._words.setdefault(at, []).append(cells[at])
@@ -130,7 +128,9 @@ class AttributeRows:
         number: dict[bytes, int] = {}
         for name, part in self._parts.items():
             targets = np.where(tables[name] == -1, np.float32(0), tables[name])
-            records: Records = FileRecords(paths=part.paths, targets=targets, channels=channels, root=self._base)
+            records: Records = FileRecords(
+                paths=part.paths, targets=targets, channels=channels, root=self.pictures.base
+            )
             if grouped:
                 numbers = (number.setdefault(group, len(number)) for group in part.groups)
                 records.groups = np.fromiter(numbers, dtype=np.int64, count=len(part.groups))

@@ -50,10 +50,14 @@ class Auto(DataFormat):
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
         """See :class:`DataFormat`."""
         root = self.place(root)
+        table = Csv().describes(root) if kind in ImageFolder.kinds and root.is_dir() else None
         for option, candidate in candidates().items():
+            if option == "folder" and table is not None:
+                continue  # its folders hold the pictures that the table labels
             if kind in candidate.kinds and candidate.claims(root):
                 splits = candidate.read(root=root, kind=kind, channels=channels, seed=seed)
-                splits.notes.insert(0, f"data=auto took the format {option}")
+                why = "" if table is None or option != "csv" else f", since {table.name} says what the pictures show"
+                splits.notes.insert(0, f"data=auto took the format {option}{why}")
                 return splits
         if kind == "coordinate":
             raise UserError(f"data.root={root}: data=auto found no places in it; it should be {PLACES}")

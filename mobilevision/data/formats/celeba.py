@@ -14,6 +14,7 @@ from mobilevision.data.cropping import Cropped
 from mobilevision.data.formats.attribute_values import AttributeRows, chosen
 from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.formats.celeba_lists import find, read
+from mobilevision.data.formats.table_pictures import TablePictures
 from mobilevision.data.records import Problem, Records, Splits
 from mobilevision.errors import UserError
 
@@ -74,7 +75,9 @@ class CelebA(DataFormat):
         names, lines = read(table, splits.problems)
         places = chosen(names, self.attributes, str(table))
         pictures = _pictures(base, self.images)
-        rows = AttributeRows([names[place] for place in places], pictures, splits.problems, str(table))
+        rows = AttributeRows(
+            [names[place] for place in places], TablePictures(pictures, ()), splits.problems, str(table)
+        )
         for line in lines:
             split = SPLITS.get(partition.get(line.path, "0" if splits.whole else ""))
             if split is None:

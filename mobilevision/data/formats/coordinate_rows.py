@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple, final
 
 import numpy as np
 
 from mobilevision.data.coordinates import CoordinateTargets
 from mobilevision.data.files import FileRecords
-from mobilevision.data.formats.scan import Listing
+from mobilevision.data.formats.table_pictures import TablePictures
 from mobilevision.data.records import Problem, Records, Splits
 from mobilevision.errors import UserError
 from mobilevision.geo.coordinates import check, numbers, wrapped
@@ -35,19 +34,16 @@ class CoordinateRows:
     """Collects rows, then checks all their coordinates at once.
 
     Attributes:
-        base: folder that relative paths start from.
+        pictures: where the files are.
         problems: where rows that cannot be used are noted.
         source: what errors call the table.
     """
 
-    base: Path
+    pictures: TablePictures
     problems: list[Problem]
     source: str
     _rows: list[_Row] = field(default_factory=list)
     _seen: dict[bytes, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._there = Listing(self.base)
 
     def add(self, split: str, path: bytes, latitude: str, longitude: str, where: str, group: str = "") -> None:
         """Take a row, or note why not.
@@ -60,12 +56,12 @@ class CoordinateRows:
             where: ``file:line``.
             group: whom or what the picture belongs to, so that it is not torn apart; empty for nothing special.
         """
-        name = os.fsdecode(path)
-        if path in self._seen:
-            what = f"{name} stands in {self._seen[path]} already"
+        given, path = path, self.pictures.find(path, split) or b""
+        if not path:
+            self.problems.append(Problem(where, self.pictures.missing(given), "mend the path or remove the row"))
+        elif path in self._seen:
+            what = f"{os.fsdecode(path)} stands in {self._seen[path]} already"
             self.problems.append(Problem(where, what, "keep one of the rows"))
-        elif path not in self._there:
-            self.problems.append(Problem(where, f"no file {name} in {self.base}", "mend the path or remove the row"))
         else:
             self._seen[path] = where
             self._rows.append(_Row(split, path, latitude, longitude, where, group))
@@ -99,7 +95,7 @@ class CoordinateRows:
             here = np.flatnonzero((of == split) & found.usable)
             paths = [self._rows[row].path for row in here]
             targets = CoordinateTargets(places[here])
-            records: Records = FileRecords(paths=paths, targets=targets, channels=channels, root=self.base)
+            records: Records = FileRecords(paths=paths, targets=targets, channels=channels, root=self.pictures.base)
             if grouped:
                 groups = (self._rows[row].group or os.fsdecode(self._rows[row].path) for row in here)
                 numbered = (number.setdefault(group, len(number)) for group in groups)

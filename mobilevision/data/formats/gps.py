@@ -12,7 +12,8 @@ from mobilevision.data.decode import printable
 from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.formats.coordinate_rows import CoordinateRows
 from mobilevision.data.formats.exif_place import NoPlaceError, exif_place
-from mobilevision.data.formats.scan import SPLIT_FOLDERS, folders, pictures
+from mobilevision.data.formats.scan import by_split, folders, pictures
+from mobilevision.data.formats.table_pictures import TablePictures
 from mobilevision.data.records import Problem, Splits
 
 _GLANCE = 32  # photos that are asked before a folder is taken
@@ -46,7 +47,7 @@ class Gps(DataFormat):
         base = self.place(root)
         parts = _parts(base)
         splits = Splits(whole=list(parts) == ["train"] and parts["train"] == b"")
-        rows = CoordinateRows(base, splits.problems, str(base))
+        rows = CoordinateRows(TablePictures(base, ()), splits.problems, str(base))
         without: Counter[str] = Counter()
         for split, folder in parts.items():
             for path in pictures(_file(base, folder), folder):
@@ -71,9 +72,7 @@ def _file(base: Path, path: bytes) -> bytes:
 
 def _parts(base: Path) -> dict[str, bytes]:
     """The folders that are named for a split; without a train among them, the whole folder as train."""
-    inner = {os.fsdecode(name).lower(): name for name in folders(base)}
-    usual = {split: [inner[name] for name in names if name in inner] for split, names in SPLIT_FOLDERS.items()}
-    found = {split: there[0] for split, there in usual.items() if there}
+    found = by_split(folders(base))
     return found if "train" in found or "test" in found else {"train": b""}
 
 

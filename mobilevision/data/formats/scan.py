@@ -15,6 +15,7 @@ __all__ = [
     "SPLIT_FOLDERS",
     "LeftOut",
     "Listing",
+    "by_split",
     "data_root",
     "entries",
     "folders",
@@ -131,18 +132,13 @@ class Listing:
         return name in self._folders[folder]
 
 
-def split_folders(root: Path) -> dict[str, bytes]:
-    """The folders of ``root`` that are named for a split (also by its usual other names) and hold class folders.
-
-    A folder of pictures may well be called train: among car and boat it is a class. Where a split folder holds nothing
-    but a folder of its own name, as some archives unpack, that one is given.
-    """
-    base = os.fsencode(root)
-    inner = [name for name in folders(root) if folders(os.path.join(base, name))]
-    split_words = [set(_words(os.fsdecode(name))) for name in inner if set(_words(os.fsdecode(name))) & set(_ALIASES)]
-    needless = set.intersection(*split_words) - set(_ALIASES) if len(split_words) > 1 else set[str]()
+def by_split(names: Iterable[bytes]) -> dict[str, bytes]:
+    """Split -> the folder that is named for it, by its most usual name; beside a val, eval is the test."""
+    words = {name: set(_words(os.fsdecode(name))) for name in names}
+    of_splits = [each for each in words.values() if each & set(_ALIASES)]
+    needless = set.intersection(*of_splits) - set(_ALIASES) if len(of_splits) > 1 else set[str]()
     aliased: dict[str, bytes] = {}
-    for name in inner:
+    for name in words:
         alias = _alias(os.fsdecode(name), needless)
         if alias is not None:
             aliased.setdefault(alias, name)
@@ -155,7 +151,18 @@ def split_folders(root: Path) -> dict[str, bytes]:
         spare = [aliased[alias] for alias in ("eval", "evaluation") if alias in aliased]
         if spare and spare[0] != found["val"]:
             found["test"] = spare[0]
-    return {split: _unwrapped(base, name) for split, name in found.items()}
+    return found
+
+
+def split_folders(root: Path) -> dict[str, bytes]:
+    """The folders of ``root`` that are named for a split (also by its usual other names) and hold class folders.
+
+    A folder of pictures may well be called train: among car and boat it is a class. Where a split folder holds nothing
+    but a folder of its own name, as some archives unpack, that one is given.
+    """
+    base = os.fsencode(root)
+    inner = [name for name in folders(root) if folders(os.path.join(base, name))]
+    return {split: _unwrapped(base, name) for split, name in by_split(inner).items()}
 
 
 def _unwrapped(base: bytes, name: bytes) -> bytes:

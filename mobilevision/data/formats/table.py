@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar, NamedTuple, final
 
@@ -14,13 +15,16 @@ from mobilevision.data.formats.attribute_table import AttributeColumns, read_att
 from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.formats.boxes_csv import BoxesCsv
 from mobilevision.data.formats.coordinate_table import CoordinateColumns, read_coordinates
-from mobilevision.data.formats.scan import Listing, entries
-from mobilevision.data.formats.table_rows import ALIASES, Columns, rows
+from mobilevision.data.formats.scan import entries, folders, in_class_order, pictures, split_folders, split_of
+from mobilevision.data.formats.table_file import as_text
+from mobilevision.data.formats.table_pictures import TablePictures
+from mobilevision.data.formats.table_rows import Columns, Row, rows, single_labels
 from mobilevision.data.identities import adopt
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
 
 TABLES = (".csv", ".tsv", ".txt")
+_GLANCE = 100  # rows that tell whether a table labels the pictures of a folder
 
 
 class _Sample(NamedTuple):
@@ -52,6 +56,8 @@ class Csv(DataFormat):
         longitude: for ``kind=coordinate``, column of the degrees east, likewise.
         group: for ``kind=attributes`` and ``coordinate``, the column with whom or what a picture shows (or ``folder``:
             the picture's), which then does not come to lie in two splits when one is cut off another.
+        fold: where the split column holds the folds of a cross-validation, the number of the one that is val; None
+            takes the lowest.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("class", "attributes", "boxes", "identity", "coordinate")
@@ -74,10 +80,11 @@ class Csv(DataFormat):
         latitude: str | int | None = None,
         longitude: str | int | None = None,
         group: str | int | None = None,
+        fold: int | None = None,
     ) -> None:
-        self.columns = Columns(path, label, split)
-        self.attributes = AttributeColumns(path, split, group, attributes)
-        self.coordinates = CoordinateColumns(path, latitude, longitude, split, group)
+        self.columns = Columns(path, label, split, fold)
+        self.attributes = AttributeColumns(path, split, group, attributes, fold)
+        self.coordinates = CoordinateColumns(path, latitude, longitude, split, group, fold)
         self.tables = {"train": train, "val": val, "test": test}
         self.images = images
         self.boxes = BoxesCsv(path=path, label=label, split=split, train=train, val=val, test=test, images=images)
@@ -92,33 +99,80 @@ class Csv(DataFormat):
         if kind == "boxes":
             return self.boxes.read(root=root, kind=kind, channels=channels, seed=seed)
         tables = self._find(root)
-        base = Path(self.images).expanduser() if self.images else (root if root.is_dir() else root.parent)
+        base = self._base(root)
         if kind == "attributes":
             return read_attributes(tables, self.attributes, base=base, channels=channels)
         if kind == "coordinate":
             return read_coordinates(tables, self.coordinates, base=base, channels=channels)
         splits = Splits(whole=len(tables) == 1)
-        samples: dict[str, list[_Sample]] = {}
-        for default, table in tables.items():
-            for row in rows(table, self.columns, splits.problems):
-                split = ALIASES.get(row.split.strip().lower()) if row.split else default
-                splits.whole &= not row.split
-                if split is None:
-                    splits.problems.append(
-                        Problem(row.where, f"unknown split {row.split!r}", "write train, val or test")
-                    )
-                else:
-                    samples.setdefault(split, []).append(_Sample(row.path, row.label, row.where))
-        samples = _usable(samples, base, splits.problems)
-        labels = _in_order({sample.label for chosen in samples.values() for sample in chosen})
+        samples = self._samples(tables, base, splits)
+        found = TablePictures(base, (sample.path for chosen in samples.values() for sample in chosen))
+        samples = _usable(samples, found, splits.problems)
+        first: dict[str, str] = {}
+        for each in (sample for chosen in samples.values() for sample in chosen):
+            first.setdefault(each.label, each.where)
+        single = single_labels(first, f"data.root={root}")
+        labels = in_class_order(set(single.values()))
         splits.classes = tuple(labels)
         number = {label: i for i, label in enumerate(labels)}
         for split, chosen in samples.items():
-            targets = np.fromiter((number[s.label] for s in chosen), dtype=np.int64, count=len(chosen))
+            targets = np.fromiter((number[single[s.label]] for s in chosen), dtype=np.int64, count=len(chosen))
             records = FileRecords(paths=(s.path for s in chosen), targets=targets, channels=channels, root=base)
             setattr(splits, split, records)
         splits.notes.append("CSV: " + ", ".join(f"{split} {len(chosen)} rows" for split, chosen in samples.items()))
+        splits.notes += found.notes()
         return adopt(splits) if kind == "identity" else splits
+
+    def describes(self, root: Path) -> Path | None:
+        """The training table of a folder, where its rows name pictures there and another class than their folder does.
+
+        Its folders then are no classes, whatever they hold.
+        """
+        tables = _tables(root)
+        if "train" not in tables or split_folders(root):
+            return None
+        base, splits = self._base(root), Splits()
+        try:
+            given = list(islice(self._rows(tables["train"], "train", base, splits), _GLANCE))
+        except UserError:
+            return None
+        found = TablePictures(base, (row.path for row in given))
+        there = [(found.find(row.path, row.split or "train"), row.label) for row in given]
+        named = [(path, label) for path, label in there if path is not None]
+        if not named or 2 * len(named) < len(given):
+            few = sum(1 for name in folders(root) if next(pictures(os.path.join(os.fsencode(root), name), b""), None))
+            return tables["train"] if given and few < 2 else None
+        same = sum(as_text(os.fsdecode(os.path.basename(os.path.dirname(path)))) == label for path, label in named)
+        return tables["train"] if 2 * same < len(named) else None
+
+    def _base(self, root: Path) -> Path:
+        top = root if root.is_dir() else root.parent
+        if not self.images:
+            return top
+        named = Path(self.images).expanduser()
+        base = next((each for each in (named, top / named) if each.is_dir()), None)
+        if base is None:
+            raise UserError(f"data.format.images={self.images}: there is no such folder, neither here nor in {top}")
+        return base
+
+    def _rows(self, table: Path, default: str, base: Path, splits: Splits) -> Iterator[Row]:
+        def is_file(cell: str) -> bool:
+            return TablePictures(base, [b"\0"]).find(os.fsencode(cell), default) is not None
+
+        return rows(table, self.columns, splits.problems, splits.notes, default=default, is_file=is_file)
+
+    def _samples(self, tables: dict[str, Path], base: Path, splits: Splits) -> dict[str, list[_Sample]]:
+        samples: dict[str, list[_Sample]] = {}
+        for default, table in tables.items():
+            try:
+                for row in self._rows(table, default, base, splits):
+                    splits.whole &= row.split is None
+                    samples.setdefault(row.split or default, []).append(_Sample(row.path, row.label, row.where))
+            except UserError as error:
+                if default == "train" or "no column for the label" not in str(error):
+                    raise
+                splits.notes.append(f"{table.name} has no labels: not used")
+        return samples
 
     def _find(self, root: Path) -> dict[str, Path]:
         if root.is_file():
@@ -140,31 +194,31 @@ def _tables(root: Path) -> dict[str, Path]:
         return {}
     found = [root / os.fsdecode(e.name) for e in entries(os.fsencode(root)) if e.is_file()]
     tables = [path for path in found if path.suffix.lower() in TABLES[:2]]
-    named = {ALIASES[path.stem.lower()]: path for path in tables if path.stem.lower() in ALIASES}
+    named: dict[str, Path] = {}
+    for path in tables:
+        split = split_of(path.stem, ("labels", "label", "annotations"))
+        if split is not None:
+            named.setdefault(split, path)
     return named or ({"train": tables[0]} if len(tables) == 1 else {})
 
 
-def _usable(samples: dict[str, list[_Sample]], base: Path, problems: list[Problem]) -> dict[str, list[_Sample]]:
+def _usable(
+    samples: dict[str, list[_Sample]], found: TablePictures, problems: list[Problem]
+) -> dict[str, list[_Sample]]:
     """Leave out rows whose file is missing and rows that repeat a file; each is a problem."""
-    there = Listing(base)
     seen: dict[bytes, tuple[str, _Sample]] = {}
     usable: dict[str, list[_Sample]] = {}
     for split, given in samples.items():
         for sample in given:
-            name = os.fsdecode(sample.path)
-            if sample.path in seen:
-                where, first = seen[sample.path]
-                what = f"{name} stands in {first.where} ({where}) already"
+            path = found.find(sample.path, split)
+            if path is None:
+                problems.append(Problem(sample.where, found.missing(sample.path), "mend the path or remove the row"))
+            elif path in seen:
+                where, first = seen[path]
+                what = f"{os.fsdecode(path)} stands in {first.where} ({where}) already"
                 what += f", as {first.label!r} not {sample.label!r}" if first.label != sample.label else ""
                 problems.append(Problem(sample.where, what, "keep one of the rows"))
-            elif sample.path not in there:
-                problems.append(Problem(sample.where, f"no file {name}", "mend the path or remove the row"))
             else:
-                seen[sample.path] = (split, sample)
-                usable.setdefault(split, []).append(sample)
+                seen[path] = (split, sample)
+                usable.setdefault(split, []).append(sample._replace(path=path))
     return usable
-
-
-def _in_order(labels: set[str]) -> Sequence[str]:
-    """Numbers by value, words by letter."""
-    return sorted(labels, key=int) if all(label.isdecimal() for label in labels) else sorted(labels)
