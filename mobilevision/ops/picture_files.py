@@ -121,6 +121,8 @@ def entries(folder: bytes, left: LeftOut | None = None) -> list[os.DirEntry[byte
     try:
         with os.scandir(folder) as found:
             everything = sorted(found, key=_name)
+    except (FileNotFoundError, NotADirectoryError):
+        raise  # the place itself: whoever asks knows what to say
     except OSError as error:
         raise UserError(f"{printable(folder)}: cannot be looked into ({error.strerror})") from None
     kept = [entry for entry in everything if not _of_system(entry) and not _leads_up(entry, folder)]

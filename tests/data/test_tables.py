@@ -63,8 +63,8 @@ def test_what_excel_writes(images: Path) -> None:
     [
         lambda path: path.replace("/", "\\"),
         lambda path: "./" + path,
-        lambda path: "C:\\Users\\me\\set\\" + path.replace("/", "\\"),
-        lambda path: "/home/me/set/" + path,
+        lambda path: "D:\\sets\\one\\" + path.replace("/", "\\"),
+        lambda path: "/srv/sets/one/" + path,
         lambda path: "set/" + path,
         os.path.basename,
         lambda path: os.path.basename(path).removesuffix(".jpg"),
