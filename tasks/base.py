@@ -18,6 +18,7 @@ A batch is a dict:
 from __future__ import annotations
 
 import json
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
@@ -28,6 +29,7 @@ from torchmetrics import MeanMetric
 
 from mobilevision.backbones import Backbone
 from mobilevision.data.geometry import Affine
+from mobilevision.errors import UserError
 from mobilevision.heads import Head
 from mobilevision.losses import Loss
 from mobilevision.metrics import StageMeter, TaskMetric
@@ -52,13 +54,23 @@ class Task(Learner, ABC):
         scheduler: makes the schedule of the learning rate.
         mix: mixes pictures while training, or None.
         channels_last: memory layout of the pictures and the weights.
+
+    Attributes:
+        followed: the metric, without its stage, by which the run chooses.
+        followed_mode: whether more or less of it is better.
     """
 
+    followed: str
+    followed_mode: Literal["max", "min"]
+
     # What it learns from (class, attributes, identity, coordinate, boxes); the metric, without its stage, by which
-    # best.ckpt is chosen; and whether more or less of it is better.
+    # best.ckpt is chosen where the run names no other (see :meth:`follow`); and whether more or less of it is better.
     kind: ClassVar[str]
     primary: ClassVar[str]
     mode: ClassVar[Literal["max", "min"]] = "max"
+
+    # The metric to follow where classes are unbalanced; None: the primary one suits them, too.
+    balanced: ClassVar[str | None] = None
 
     # What the raw outputs are, for whoever compares them with another model's; None: nothing that has a name.
     emits: ClassVar[Emits | None] = None
@@ -92,6 +104,7 @@ class Task(Learner, ABC):
         self.distiller = None
         self.answered: Callable[[Batch], dict[str, Tensor]] | None = None
         self.decision = {}
+        self.followed, self.followed_mode = self.primary, self.mode
         self.frozen = False
         self.hold_statistics = False
         self.frozen_stages = 0
@@ -184,6 +197,26 @@ class Task(Learner, ABC):
         """
         self.answered = answered
         self.meter("val").has_loss = self.meter("test").has_loss = False
+
+    def follow(self, metric: str) -> None:
+        """Choose by another metric than ``primary``: best.ckpt, early stopping, the probe and the gate of exports.
+
+        Args:
+            metric: without its stage; ``loss`` is one, too.
+
+        Raises:
+            UserError: there is no such metric; with a list of those that there are.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # nothing was measured yet
+            measured = self.meter("val").metric
+            known = sorted({"loss", self.primary, *measured.compute()})
+            measured.reset()
+        if metric not in known:
+            raise UserError(f"callbacks.best.monitor={metric}: must be auto or one of {', '.join(known)}")
+        self.followed = metric
+        less = metric == "loss" or metric in measured.errors
+        self.followed_mode = self.mode if metric == self.primary else "min" if less else "max"
 
     def meter(self, stage: Stage) -> StageMeter:
         """What val, or test, has measured."""

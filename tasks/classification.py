@@ -15,10 +15,11 @@ from tasks.base import Stage, Task
 
 @final
 class Classification(Task):
-    """Softmax over the data's classes; measured by top-1, top-5, per-class accuracy, macro F1 and calibration."""
+    """Softmax over the data's classes; measured by top-1, top-5, balanced accuracy, macro F1 and calibration."""
 
     kind: ClassVar[str] = "class"
     primary: ClassVar[str] = "top1"
+    balanced: ClassVar[str | None] = "balanced_accuracy"
     emits: ClassVar[Emits | None] = "softmax"
     answers: ClassVar[str] = "classes"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, final
+from typing import Any, ClassVar, NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -50,6 +50,8 @@ class AttributeMetrics(TaskMetric):
         classes: the attributes in the order of the outputs.
         bins: bins of probability.
     """
+
+    errors: ClassVar[frozenset[str]] = frozenset({"cross_entropy", "ece"})
 
     logits: list[Tensor]
     probabilities: list[Tensor]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ class ClassificationMetrics(TaskMetric):
     """What is measured of a classifier.
 
     ``top1`` and ``top5``: share of samples whose class is among the k most probable (in top-5, classes that tie with
-    the true one stand before it). ``macro_accuracy`` and ``macro_f1``: means over the classes that occur in the
+    the true one stand before it). ``balanced_accuracy`` and ``macro_f1``: means over the classes that occur in the
     truth. ``ece``: expected calibration error with ``bins`` equal bins of confidence (Guo et al. 2017, arXiv
     1706.04599, equation 3).
 
@@ -31,6 +31,8 @@ class ClassificationMetrics(TaskMetric):
         bins: bins of confidence.
         groups: the group of each class; empty where there are none.
     """
+
+    errors: ClassVar[frozenset[str]] = frozenset({"ece"})
 
     confusion: Tensor
     top5: Tensor
@@ -79,7 +81,7 @@ class ClassificationMetrics(TaskMetric):
         return {
             "top1": hits.sum() / total,
             "top5": self.top5.cpu().double() / total,
-            "macro_accuracy": recall[occurs].mean() if occurs.any() else torch.zeros((), dtype=torch.float64),
+            "balanced_accuracy": recall[occurs].mean() if occurs.any() else torch.zeros((), dtype=torch.float64),
             "macro_f1": f1[occurs].mean() if occurs.any() else torch.zeros((), dtype=torch.float64),
             **coarser,
             "ece": (self.bin_correct.cpu().double() - self._bin_confidence()).abs().sum() / total,

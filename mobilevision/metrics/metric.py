@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 from torchmetrics import Metric
@@ -17,6 +17,9 @@ class TaskMetric(Metric, ABC):
     """
 
     full_state_update = False
+
+    # Names of those of its numbers of which less is better.
+    errors: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def update(self, prediction: Mapping[str, Tensor], target: Any) -> None:

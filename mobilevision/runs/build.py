@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.errors import UserError
-from mobilevision.runs.auto_settings import Decision, decide, decided, facts_of, without_training
+from mobilevision.runs.auto_settings import AUTO, Decision, decide, decided, facts_of, without_training
 from mobilevision.spec import DataSpec
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Keys of an option's yaml that say what it fits; they are for the checks, not for the class.
 _KINDS = ("kinds",)
+_MONITOR = "callbacks.best.monitor"
 _OF_TASK = ("kind", "name")
 _LEARNS = ("loss", "distiller")  # parts of a task that may have weights of their own and predict nothing
 
@@ -169,6 +170,8 @@ def build_task(cfg: DictConfig, spec: DataSpec, backbone: Backbone, *, mix: Any 
         mix=mix,
         channels_last=cfg.channels_last,
     )
+    if (metric := OmegaConf.select(cfg, _MONITOR)) not in (None, AUTO):
+        task.follow(str(metric).removeprefix("val/"))
     return task
 
 
@@ -193,11 +196,13 @@ def build_callbacks(cfg: DictConfig, task: Any, folder: RunFolder) -> list[Any]:
     """The enabled callbacks; one that asks for ``folder``, ``monitor``, ``mode`` or ``seed`` is given it."""
     from hydra.utils import get_method
 
-    known = {"folder": folder, "monitor": f"val/{task.primary}", "mode": task.mode, "seed": cfg.seed}
+    known = {"folder": folder, "monitor": f"val/{task.followed}", "mode": task.followed_mode, "seed": cfg.seed}
     made = []
-    for node in cfg.callbacks.values():
+    for key, node in cfg.callbacks.items():
         if node is None or not node.enabled:
             continue
+        if key == "best":
+            node = OmegaConf.masked_copy(node, [name for name in node if name != "monitor"])  # the task follows it
         asked = inspect.signature(get_method(node["_target_"])).parameters
         given = {name: value for name, value in known.items() if name in asked and name not in node}
         made.append(instantiate(node, drop=("enabled",), **given))

@@ -29,8 +29,8 @@ def run_info(cfg: DictConfig, built: Built) -> dict[str, Any]:
     report = task.backbone.report
     return {
         "task": cfg.task.name,
-        "primary": task.primary,
-        "mode": task.mode,
+        "primary": task.followed,
+        "mode": task.followed_mode,
         "backbone": task.backbone.name,
         "width": cfg.backbone.get("width"),
         "resolution": list(spec.resolution),

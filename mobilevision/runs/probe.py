@@ -41,8 +41,8 @@ def probe(cfg: DictConfig, task: Any, data: DataModule, device: torch.device) ->
         device: where to compute; the task is left there.
 
     Returns:
-        What val measures of the fitted model, ``val/<metric>`` -> value; without a val, ``probe/<primary>``, the mean
-        over the folds.
+        What val measures of the fitted model, ``val/<metric>`` -> value; without a val, ``probe/<metric>``, the mean
+        over the folds, of the metric that the run follows.
 
     Raises:
         UserError: a head that takes maps, or that learns from identities.
@@ -71,10 +71,10 @@ def probe(cfg: DictConfig, task: Any, data: DataModule, device: torch.device) ->
         return sum(scores) / len(scores)
 
     scores = {float(decay): score_of(float(decay)) for decay in cfg.probe.decays}
-    best = (max if task.mode == "max" else min)(scores, key=scores.__getitem__)
+    best = (max if task.followed_mode == "max" else min)(scores, key=scores.__getitem__)
     task.head.load_state_dict(start)
     fit_head(task, train, decay=best, steps=steps)
-    values = {f"probe/{task.primary}": scores[best]} if val is None else measure(task, val)
+    values = {f"probe/{task.followed}": scores[best]} if val is None else measure(task, val)
     task.train(training)  # the head was measured in evaluation mode; it now learns on
     return values
 
@@ -141,12 +141,12 @@ def fit_head(task: Any, train: SplitFeatures, *, decay: float, steps: int) -> No
 
 @torch.no_grad()
 def score(task: Any, part: SplitFeatures) -> float:
-    """The task's primary metric on cached features."""
+    """The metric that the run follows, on cached features."""
     device = next(task.head.parameters()).device
     features, batch = _to(part, device)
     metric = task.configure_metrics().to(device)
     metric.update(task.decode(task.head.eval()(features)), batch["target"])
-    return float(metric.compute()[task.primary])
+    return float(metric.compute()[task.followed])
 
 
 def _to(part: SplitFeatures, device: torch.device) -> tuple[Any, dict[str, Tensor]]:

@@ -214,7 +214,7 @@ def probe_first(cfg: DictConfig, trainer: Trainer, built: Built) -> dict[str, fl
         return {}
     values = probe(cfg, built.task, built.data, device_of(trainer))
     if trainer.is_global_zero:
-        primary = next((name for name in values if name.endswith(f"/{built.task.primary}")), "")
+        primary = next((name for name in values if name.endswith(f"/{built.task.followed}")), "")
         print(f"probe: {primary} {values[primary]:.4f} with a linear head on frozen features (epoch 0)", flush=True)
     return values
 

@@ -32,7 +32,7 @@ class Lines(Checkpoint):
         shown = {
             name: float(value)
             for name, value in trainer.callback_metrics.items()
-            if name in ("train/loss", "val/loss") or name == f"val/{getattr(pl_module, 'primary', '')}"
+            if name in ("train/loss", "val/loss") or name == f"val/{getattr(pl_module, 'followed', '')}"
         }
         text = "  ".join(f"{name} {value:.4f}" for name, value in sorted(shown.items()))
         print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {text}", flush=True)

@@ -60,7 +60,7 @@ def gate(
         source: the pictures, as the checkpoint's evaluation sees them.
         split: its name.
         samples: at most so many of them, at equal distances; None for all.
-        max_drop: of the task's primary metric, in its own unit.
+        max_drop: of the metric that the run follows, in its own unit.
         origin: what the exported model has to agree with, where that is not ``task``: the same, trained further.
     """
     origin = task if origin is None else origin
@@ -107,7 +107,7 @@ class _Compared:
 
 
 def _judge(task: Any, paired: Paired, compared: _Compared, *, split: str, of: int, max_drop: float) -> Verdict:
-    primary, sign = task.primary, 1.0 if task.mode == "max" else -1.0
+    primary, sign = task.followed, 1.0 if task.followed_mode == "max" else -1.0
     metrics = paired.measured()
     values = [{name: float(value) for name, value in metric.compute().items()} for metric in metrics]
 
@@ -126,7 +126,7 @@ def _judge(task: Any, paired: Paired, compared: _Compared, *, split: str, of: in
     facts = {
         **{"split": split, "of": of},
         **{"pictures": compared.pictures, "pictures_with_equal_pixels": compared.equal},
-        **{"primary": primary, "mode": task.mode, "drop": drop, "max_drop": max_drop, "chance": chance},
+        **{"primary": primary, "mode": task.followed_mode, "drop": drop, "max_drop": max_drop, "chance": chance},
         **{"checkpoint": values[0], "artifact": values[1]},
         **{"agreement": compared.agreement, "agreement_of": compared.answer.agreement, "least_agreement": LEAST},
         "largest_difference": compared.largest,
