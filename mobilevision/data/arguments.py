@@ -27,6 +27,9 @@ def check_arguments(data: DataModule) -> None:
         )
     if data.batch_size < 1:
         raise UserError(f"data.batch_size={data.batch_size}: must be at least 1")
+    if data.folds < 0 or (data.folds > 1 and data.fold is None):
+        why = "must be 0 (off) or more" if data.folds < 0 else "only `train` runs a cross-validation: leave it out here"
+        raise UserError(f"data.folds={data.folds}: {why}")
     if data.unlabelled is not None and data.kind == "identity" and data.per_identity > 1:
         raise UserError(
             "data.unlabelled: pictures of nobody fit into no balanced batch of identities: data.per_identity=1"

@@ -14,6 +14,7 @@ from torch import Tensor
 from mobilevision.data import attributes, checks, coordinates, identities
 from mobilevision.data.arguments import check_arguments
 from mobilevision.data.coordinates import CellOptions
+from mobilevision.data.folds import take_fold
 from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.groups import settle_groups
 from mobilevision.data.label_noise import spoil
@@ -46,6 +47,9 @@ class DataModule(pl.LightningDataModule):
         channels: channels of a picture.
         val_fraction: share of train that becomes val where the data has none.
         test_fraction: share that becomes test where the data has no split at all.
+        folds: above 1, for cross-validation: train is cut into so many parts, of which one becomes test; None, 0 and 1
+            cut nothing.
+        fold: which of them is the test of this run, from 1; a cross-validation sets it.
         on_error: ``raise`` stops at bad data, ``skip`` leaves it out and lists it in the run folder.
         seed: of splits, order and augmentation.
         drop_last: leave an incomplete last training batch out.
@@ -81,6 +85,8 @@ class DataModule(pl.LightningDataModule):
         channels: int = 3,
         val_fraction: float = 0.2,
         test_fraction: float = 0.0,
+        folds: int | None = None,
+        fold: int | None = None,
         on_error: str = "raise",
         seed: int = 0,
         drop_last: bool = True,
@@ -98,6 +104,7 @@ class DataModule(pl.LightningDataModule):
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.workers = default_workers() if workers is None else workers
         self.resolution, self.channels, self.seed = resolution, channels, seed
+        self.folds, self.fold = folds or 0, fold
         self.val_fraction, self.test_fraction, self.on_error = val_fraction, test_fraction, on_error
         self.drop_last, self.prefetch, self.augment = drop_last, prefetch, augment
         self.per_identity, self.unlabelled = per_identity, unlabelled
@@ -133,6 +140,8 @@ class DataModule(pl.LightningDataModule):
         check_arguments(self)
         self._skip = SkipLog(run_dir and run_dir / "skipped.csv") if self.on_error == "skip" else None
         self.splits = self.format.read(root=self.root, kind=self.kind, channels=self.channels, seed=self.seed)
+        if self.folds > 1 and self.fold is not None:
+            take_fold(self.splits, folds=self.folds, fold=self.fold, seed=self.seed)
         complete(self.splits, val_fraction=self.val_fraction, test_fraction=self.test_fraction, seed=self.seed)
         checks.unseen_classes(self.splits)
         checks.classes_without_boxes(self.splits)

@@ -68,7 +68,7 @@ def cut(records: Records, fraction: float, seed: int, part: int) -> tuple[Record
         chosen[np.isin(records.groups, _some_groups(records.groups, fraction, rng, least))] = True
         return records.subset(rows[~chosen]), records.subset(rows[chosen])
     if isinstance(targets, BoxTargets | CoordinateTargets) or targets.ndim == 2:
-        chosen[_spread(_strata(targets), fraction, rng)] = True
+        chosen[_spread(strata(targets), fraction, rng)] = True
         return records.subset(rows[~chosen]), records.subset(rows[chosen])
     classes = targets if targets.ndim == 1 and targets.dtype.kind == "i" else np.zeros(len(records), np.int64)
     order = rng.permutation(len(records))
@@ -92,7 +92,7 @@ def _some_groups(groups: NDArray[np.int64], fraction: float, rng: np.random.Gene
     return names[order[: min(max(number, least), len(names) - 1)]]
 
 
-def _strata(targets: Any) -> NDArray[np.int64]:
+def strata(targets: Any) -> NDArray[np.int64]:
     """A number for each sample, int64 [n], of what should have its share in both parts."""
     if isinstance(targets, BoxTargets):
         return _rarest(targets)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Keys of an option's yaml that say what it fits; they are for the checks, not for the class.
 _KINDS = ("kinds",)
+_OF_DATA = (*_KINDS, "folds_final")
 _MONITOR = "callbacks.best.monitor"
 _OF_TASK = ("kind", "name")
 _LEARNS = ("loss", "distiller")  # parts of a task that may have weights of their own and predict nothing
@@ -138,7 +139,7 @@ def default_side(cfg: DictConfig, backbone: Backbone) -> int:
 
 def build_data(cfg: DictConfig) -> DataModule:
     """The data module, nothing read yet."""
-    data: DataModule = instantiate(without_training(cfg).data, drop=_KINDS)
+    data: DataModule = instantiate(without_training(cfg).data, drop=_OF_DATA)
     return data
 
 

@@ -86,6 +86,15 @@ class RunFolder:
         self.config.unlink(missing_ok=True)
 
 
+FOLDS = "folds.yaml"
+"""In the folder of a cross-validation: the config of all its runs."""
+
+
+def is_cross_validation(path: str | Path) -> bool:
+    """Whether a folder is that of a cross-validation, which holds a run folder a fold."""
+    return (Path(path) / FOLDS).is_file()
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a whole file or nothing: into the same folder, flushed to the disk, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)

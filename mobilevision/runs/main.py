@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mobilevision.errors import UserError
 from mobilevision.runs.console import errors_as_lines
+from mobilevision.runs.folder import is_cross_validation
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -49,6 +50,10 @@ def run(arguments: list[str]) -> None:
 def composed(flags: dict[str, str | None], overrides: list[str], *, complete: bool = True) -> DictConfig:
     """The configuration of these overrides; with ``resume=`` that of the run that goes on."""
     run_folder = resumed(overrides)
+    if run_folder is not None and is_cross_validation(run_folder):
+        from mobilevision.runs.cross_validation import resume_folds
+
+        return resume_folds(run_folder, overrides)
     if run_folder is not None:
         from mobilevision.runs.config.resuming import compose_resume
 
@@ -89,6 +94,10 @@ def start(cfg: DictConfig) -> dict[str, float]:
     from mobilevision.runs.train import train
 
     load_for(cfg)
+    if (cfg.data.get("folds") or 0) > 1 and cfg.data.get("fold") is None:
+        from mobilevision.runs.cross_validation import cross_validate
+
+        return cross_validate(cfg, train)
     return train(cfg)
 
 

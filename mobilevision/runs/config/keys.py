@@ -23,6 +23,7 @@ TARGETS = {
 HYDRA = {"_target_", "_partial_", "_convert_", "_recursive_"}
 METADATA = {"task": {"name", "kind"}, "trainer": {FREE}, "callbacks": {"enabled"}}
 METADATA |= {group: {"kinds"} for group in ("data", "head", "loss", "augment")}
+METADATA["data"] |= {"folds_final"}
 METADATA |= {"distill": {"kinds", "teacher", "weight", "label_weight", "cache", "cache_folder", "auto_width"}}
 
 

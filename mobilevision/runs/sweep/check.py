@@ -56,6 +56,8 @@ def check_sweep(overrides: Sequence[str], config_dir: str | None = None) -> tupl
                 cfg = hydra_compose("config", clean)
                 task = str(cfg.task.name)
                 refuse_processes(cfg)
+                if (cfg.data.get("folds") or 0) > 1:
+                    raise UserError("data.folds is no part of a sweep: its folds are runs of their own")
                 added |= {line.partition("=")[0] for line in clean if line.startswith("++")}
             except UserError as error:
                 errors += [line.strip() for line in str(error).splitlines() if not line.endswith("configuration:")]
@@ -135,8 +137,12 @@ def refuse_missing(override: str) -> None:
         raise UserError(f"{override}: needs {package}: pip install 'mobilevision[{option}]'")
 
 
-def refuse_processes(cfg: DictConfig) -> None:
-    """A run of a sweep has one process: others would repeat the whole sweep.
+def refuse_processes(cfg: DictConfig, what: str = "-m") -> None:
+    """A run of several that are done one after the other has one process: others would repeat them all.
+
+    Args:
+        cfg: of the run.
+        what: asks for several runs.
 
     Raises:
         UserError: if the trainer would start several.
@@ -145,6 +151,6 @@ def refuse_processes(cfg: DictConfig) -> None:
     several = str(devices) not in {"1", "auto"} if isinstance(devices, int | str) else len(devices) > 1
     if several or any(name in strategy for name in ("ddp", "fsdp", "deepspeed")):
         raise UserError(
-            f"-m runs one process and trainer.strategy={strategy} trainer.devices={devices} needs several: "
-            "sweep with one device a run, or start each run by itself"
+            f"{what} runs one process and trainer.strategy={strategy} trainer.devices={devices} needs several: "
+            "take one device a run, or start each run by itself"
         )

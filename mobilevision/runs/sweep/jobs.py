@@ -47,7 +47,7 @@ def run_job(cfg: DictConfig, start: Start) -> dict[str, float] | None:
     cfg.run_dir = str(folder.path)
     error = folder.path / ERROR
     try:
-        result = _done(cfg, folder) or start(cfg)
+        result = finished(cfg, folder) or start(cfg)
     except StoppedError as stopped:
         print(line(stopped), file=sys.stderr, flush=True)
         raise KeyboardInterrupt from stopped  # Hydra would take any other exception for one run's own
@@ -61,11 +61,11 @@ def run_job(cfg: DictConfig, start: Start) -> dict[str, float] | None:
     return result
 
 
-def _done(cfg: DictConfig, folder: RunFolder) -> dict[str, float] | None:
+def finished(cfg: DictConfig, folder: RunFolder) -> dict[str, float] | None:
     """The metrics of a run that is there already; one that was broken off is set to go on."""
     if not folder.config.exists():
         return None
-    if changed := _differences(read_yaml(folder.config), cfg):
+    if changed := differences(read_yaml(folder.config), cfg):
         raise UserError(
             f"{folder.path} holds a run of another configuration ({', '.join(changed[:3])}): "
             "name another run_dir, or move it away"
@@ -81,7 +81,7 @@ def _done(cfg: DictConfig, folder: RunFolder) -> dict[str, float] | None:
     return None
 
 
-def _differences(before: Any, now: DictConfig) -> list[str]:
+def differences(before: Any, now: DictConfig) -> list[str]:
     """The keys in which two configurations differ."""
     first = dict(_flat(before, "")) if isinstance(before, dict) else {}
     second = _leaves(now)
