@@ -8,11 +8,9 @@ nothing.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, final
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -21,8 +19,6 @@ from mobilevision.losses.class_weights import ClassWeights, sample_weights, weig
 from mobilevision.losses.loss import Loss
 from mobilevision.losses.progress import Progress
 from mobilevision.spec import DataSpec
-
-_MEMORY = 0.9  # of the usual loss of a class: about its last ten samples
 
 
 @final
@@ -34,13 +30,11 @@ class SmallLoss(Loss):
         drop: share of a batch that is dropped, about the share of wrong labels.
         ramp: epochs over which that share rises from 0 (co-teaching takes 10 of 200).
         label_smoothing: share of the probability spread evenly over all classes.
-        class_weights: as in :class:`~mobilevision.losses.cross_entropy.CrossEntropy`. With weights, a sample is chosen
-            by its loss, without the weight, beside the usual loss of its class: rare classes are learnt late, and would
-            else be dropped first. Evaluations use no weights.
+        class_weights: as in :class:`~mobilevision.losses.cross_entropy.CrossEntropy`. Samples are chosen by their loss
+            without the weight: by the weighted one, rare classes would be dropped first. Evaluations use no weights.
     """
 
     weight: Tensor | None
-    usual: Tensor
 
     def __init__(
         self,
@@ -56,9 +50,6 @@ class SmallLoss(Loss):
             raise UserError(f"loss.drop={drop}: the share of a batch to drop is at least 0 and below 1")
         self.drop, self.ramp, self.label_smoothing = drop, ramp, label_smoothing
         self.register_buffer("weight", weights_by_class(class_weights, data.counts), persistent=False)
-        if self.weight is not None:
-            classes = len(data.classes)
-            self.register_buffer("usual", torch.full((classes,), math.log(max(classes, 2))))  # at chance
         self.progress = Progress(data)
 
     def forward(self, outputs: Tensor, batch: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -70,17 +61,7 @@ class SmallLoss(Loss):
         dropped = self.drop * self.progress.ramp(self.ramp)
         self.progress.add(len(outputs))
         keep = max(1, round(len(each) * (1 - dropped)))
+        kept = each.topk(keep, largest=False)
         if self.weight is None:
-            return {"class": each.topk(keep, largest=False).values.mean()}
-        kept = self._beside_usual(each.detach().float(), target).topk(keep, largest=False).indices
-        return {"class": (each * sample_weights(target, self.weight))[kept].mean()}
-
-    def _beside_usual(self, each: Tensor, target: Tensor) -> Tensor:
-        """The losses [B] over what is usual in their classes, which then takes them in."""
-        shares = target if target.is_floating_point() else functional.one_hot(target, len(self.usual))
-        shares = shares.to(each.dtype)
-        beside = each / (shares @ self.usual).clamp(min=1e-6)
-        number = shares.sum(dim=0)
-        mean = (shares.T @ each) / number.clamp(min=1e-6)
-        self.usual += (1 - _MEMORY**number) * (mean - self.usual)
-        return beside
+            return {"class": kept.values.mean()}
+        return {"class": (each * sample_weights(target, self.weight))[kept.indices].mean()}

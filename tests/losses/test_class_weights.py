@@ -88,31 +88,21 @@ def test_bootstrap_weighs_a_sample_by_its_label(mode: Any) -> None:
 
 
 @pytest.mark.parametrize("mixed", [False, True])
-def test_small_loss_drops_what_stands_out_in_its_class_and_not_the_rare_class(mixed: bool) -> None:
-    """A rare class is learnt late: all its losses are large, and only one of the common class's labels is wrong."""
-    losses = torch.tensor([0.05] * 17 + [2.0] + [1.5, 1.6])  # class a, one of them wrong, then two of class c
+def test_small_loss_drops_by_the_loss_without_the_weight(mixed: bool) -> None:
+    """A rare class weighs more: by the weighted loss its samples would go, and not the wrong label."""
+    losses = torch.tensor([0.05] * 17 + [2.0] + [1.5, 1.6])  # the common class, one of them wrong, then the rare one
     target = torch.tensor([0] * 18 + [2, 2])
     share = (-losses).exp()
     logits = ((1 - share) / 2).log()[:, None].repeat(1, 3)
     logits[torch.arange(20), target] = share.log()
     logits.requires_grad_()
     given = {"target": functional.one_hot(target, 3).float() if mixed else target}
-    loss = SmallLoss(data=DATA, drop=0.05, ramp=0, class_weights="balanced")
-    for _ in range(5):
-        value = loss(logits, given)["class"]
+    value = SmallLoss(data=DATA, drop=0.05, ramp=0, class_weights="balanced")(logits, given)["class"]
     value.backward()
     learnt = logits.grad.abs().sum(1) > 0  # type: ignore[union-attr]
     assert (~learnt).nonzero().flatten().tolist() == [17]
     kept = torch.arange(20) != 17
     assert float(value.detach()) == pytest.approx(float((losses * WEIGHTS[target])[kept].mean()), rel=1e-4)
-    resumed = SmallLoss(data=DATA, drop=0.05, ramp=0, class_weights="balanced")
-    resumed.load_state_dict(loss.state_dict())
-    with torch.no_grad():
-        assert float(resumed(logits, given)["class"]) == pytest.approx(float(loss(logits, given)["class"]))
-
-
-def test_checkpoints_of_losses_without_weights_are_as_before() -> None:
-    assert set(SmallLoss(data=DATA).state_dict()) == {"progress.seen"}
 
 
 @pytest.mark.parametrize("kind", [ArcFace, CosFace])

@@ -41,7 +41,7 @@ def test_folds_are_judged_summed_up_and_gone_on_with(tmp_path: Path, capsys: pyt
     assert sum(row["samples"] for row in tables["per_class"]) == 60
     page = (folder / "report.html").read_text()
     assert "judges: the fold that a run never saw" in page
-    assert "worst" in page
+    assert "Worst predictions" in page
     assert (folder / "predictions" / "worst_01.png").is_file()
     load_run(folder / "final")
     assert evaluate(str(folder / "fold_2"))["test/top1"] == pytest.approx(values[1]), "an evaluation has the same fold"
