@@ -87,5 +87,12 @@ def enough(splits: Splits, root: object, kind: str) -> None:
             f"data.root={root}: found {len(splits.classes)} class ({', '.join(splits.classes)}); at least two are"
             " needed, as folders root/CLASS/picture or a CSV with columns path,label"
         )
-    if kind == "boxes" and splits.train is not None and not len(splits.train.targets.all):
-        raise UserError(f"data.root={root}: none of the {len(splits.train)} training pictures has a box")
+    if kind == "boxes" and splits.train is not None and isinstance(splits.train.targets, BoxTargets):
+        boxes = splits.train.targets.all
+        if not len(boxes):
+            raise UserError(f"data.root={root}: none of the {len(splits.train)} training pictures has a box")
+        if boxes.crowd.all():
+            raise UserError(
+                f"data.root={root}: nothing can be learnt: all {len(boxes)} training boxes are marked as crowds"
+                " (iscrowd, isgroupof), which are left out of training; set the mark to 0 where a box is one object"
+            )

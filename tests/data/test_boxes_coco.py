@@ -72,8 +72,6 @@ def test_one_json_is_one_split(where: str, tmp_path: Path) -> None:
 def test_files_and_pictures_named_by_hand(tmp_path: Path) -> None:
     coco(tmp_path / "a.json", ["1.jpg", "2.jpg"], [CAT, DOG])
     coco(tmp_path / "b.json", ["3.jpg", "4.jpg"], [CAT, DOG])
-    for i in range(1, 5):
-        picture(tmp_path / "photos of mine" / f"{i}.jpg")
     with pytest.raises(UserError, match=r"train may be any of a\.json, b\.json: choose with data\.format\.train=FILE"):
         read(CocoJson(), tmp_path)
     with pytest.raises(
@@ -82,6 +80,8 @@ def test_files_and_pictures_named_by_hand(tmp_path: Path) -> None:
         read(CocoJson(train="a.json", test="b.json"), tmp_path)
     with pytest.raises(UserError, match=r"data\.format\.train=c\.json: no such file"):
         read(CocoJson(train="c.json"), tmp_path)
+    for i in range(1, 5):
+        picture(tmp_path / "photos of mine" / f"{i}.jpg")
     for images in ("photos of mine", str(tmp_path / "photos of mine")):
         splits = read(CocoJson(train="a.json", test="b.json", images=images), tmp_path)
         assert list(contents(splits)) == ["train", "test"]

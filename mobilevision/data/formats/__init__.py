@@ -27,6 +27,7 @@ from mobilevision.data.formats.shapes import Shapes
 from mobilevision.data.formats.stanford_cars import StanfordCars
 from mobilevision.data.formats.stanford_dogs import StanfordDogs
 from mobilevision.data.formats.table import Csv
+from mobilevision.data.formats.tool_json import ToolJson
 from mobilevision.data.formats.voc import Voc
 from mobilevision.data.formats.voc_xml import VocXml
 from mobilevision.data.formats.yolo_txt import YoloTxt
@@ -59,6 +60,7 @@ __all__ = [
     "Shapes",
     "StanfordCars",
     "StanfordDogs",
+    "ToolJson",
     "Voc",
     "VocXml",
     "YoloTxt",

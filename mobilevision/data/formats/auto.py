@@ -23,14 +23,15 @@ from mobilevision.data.formats.scan import has_pictures
 from mobilevision.data.formats.stanford_cars import StanfordCars
 from mobilevision.data.formats.stanford_dogs import StanfordDogs
 from mobilevision.data.formats.table import Csv
-from mobilevision.data.formats.voc_xml import VocXml
+from mobilevision.data.formats.tool_json import ToolJson, told_apart
+from mobilevision.data.formats.voc_xml import VocXml, foreign_xml
 from mobilevision.data.formats.yolo_txt import YoloTxt
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
 
 BOXES = (
-    "COCO json, Pascal VOC xml, YOLO txt (with data.yaml or classes.txt) or a CSV filename,class,xmin,ymin,xmax,ymax,"
-    " with the pictures"
+    "COCO json, Pascal VOC xml, YOLO txt (with data.yaml or classes.txt), the json of an annotation tool or a CSV"
+    " filename,class,xmin,ymin,xmax,ymax, with the pictures"
 )
 
 PLACES = "a CSV path,latitude,longitude with the pictures, or a folder of photos with GPS in their EXIF"
@@ -62,6 +63,8 @@ class Auto(DataFormat):
         if kind == "coordinate":
             raise UserError(f"data.root={root}: data=auto found no places in it; it should be {PLACES}")
         if kind == "boxes":
+            if foreign := foreign_xml(root) or told_apart(root):
+                raise UserError(f"data.root={root}: {foreign}")
             raise UserError(f"data.root={root}: data=auto found no boxes in it; it should be {BOXES}")
         why = (
             "pictures lie in it, but neither class folders nor a CSV say what they show" if _loose(root) else "nothing"
@@ -87,6 +90,7 @@ def candidates() -> dict[str, DataFormat]:
         "coco_json": CocoJson(),
         "voc_xml": VocXml(),
         "yolo_txt": YoloTxt(),
+        "tool_json": ToolJson(),
         "boxes_csv": BoxesCsv(),
         "csv": Csv(),
         "gps": Gps(),

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, final
 
-from mobilevision.data.formats.annotated.box_columns import Wanted
+from mobilevision.data.formats.annotated.box_columns import BoxTableError, Wanted
 from mobilevision.data.formats.annotated.box_table import BoxTable
 from mobilevision.data.formats.annotated.places import annotation_files, one_a_split, with_paths
 from mobilevision.data.formats.annotated.raw import Raw, join
 from mobilevision.data.formats.annotated.splits import make_splits
+from mobilevision.data.formats.annotated.units import checked
 from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
@@ -32,13 +33,14 @@ class BoxesCsv(DataFormat):
 
     Args:
         path: column of the picture, by header name or number from 0; None finds it.
-        label: column of the class, likewise.
+        label: column of the class, likewise; ``none``: all boxes are of one class.
         split: column with train, val or test, likewise; a table needs none.
         box: the four columns left, top, right, bottom, likewise.
         train: the training table's name in ``data.root``; None finds it.
         val: the validation table's name, likewise.
         test: the test table's name, likewise.
         images: the folder of the pictures; None looks beside the table and in images/ and JPEGImages/ near it.
+        units: ``pixels``, ``fractions`` or ``percent`` of the pictures; None recognises it for the set as a whole.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("boxes",)
@@ -58,10 +60,11 @@ class BoxesCsv(DataFormat):
         val: str | None = None,
         test: str | None = None,
         images: str | None = None,
+        units: str | None = None,
     ) -> None:
         self.wanted = Wanted(path, label, split, box)
         self.tables = {"train": train, "val": val, "test": test}
-        self.images = images
+        self.images, self.units = images, checked(units)
 
     def claims(self, root: Path) -> bool:
         """Whether there is a table with columns for boxes."""
@@ -78,15 +81,15 @@ class BoxesCsv(DataFormat):
         for split, file in tables.items():
             table = BoxTable(file, os.path.relpath(file, top), self.wanted, splits.problems)
             columned |= table.layout.split is not None
+            if table.layout.label is None:
+                splits.notes.append(f"{table.called} has no column of classes: all boxes are of the class object")
             for inner, raw in table.read(split).items():
                 where = inner if not alone or table.layout.split is not None else None
-                found = with_paths(raw, file, top, where, self.images)
+                found = with_paths(raw, file, top, where, self.images, "boxes_csv")
                 parts[inner] = _both(parts[inner], found) if inner in parts else found
         splits.whole = alone and not columned
         splits.notes.append("box CSV: " + ", ".join(os.path.relpath(file, top) for file in tables.values()))
-        if any(raw.fractions for raw in parts.values()):
-            splits.notes.append("the boxes are in fractions of the pictures")
-        return make_splits(parts, splits, root=root, channels=channels)
+        return make_splits(parts, splits, root=root, channels=channels, units=self.units)
 
     def _find(self, root: Path, top: Path, notes: list[str]) -> tuple[dict[str, Path], bool]:
         given = {split: top / name for split, name in self.tables.items() if name is not None}
@@ -107,7 +110,9 @@ class BoxesCsv(DataFormat):
     def _fits(self, file: Path) -> bool:
         try:
             BoxTable(file, file.name, self.wanted, [])
-        except (UserError, OSError):
+        except BoxTableError:
+            return True  # what is in its way is said when it is read
+        except (UserError, OSError, UnicodeError):
             return False
         return True
 

@@ -61,7 +61,7 @@ class Coco(DataFormat):
         file = root / "annotations" / f"instances_{split}{self.year}.json"
         if not file.is_file():
             raise UserError(f"data.root={root}: no file annotations/{file.name}; it should be {self.expected}")
-        find = partial(with_paths, file=file, top=root, split=split, images=self.images)
+        find = partial(with_paths, file=file, top=root, split=split, images=self.images, option="coco")
         return read_coco(file, os.path.relpath(file, root), problems, find)
 
     def _minival(self, files: dict[str, CocoFile], listed: Path, problems: list[Problem]) -> dict[str, Raw]:

@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import ClassVar, final
 
 from mobilevision.data.formats.annotated.coco_file import read_coco
+from mobilevision.data.formats.annotated.json_kind import COCO, HEAD, kind_by
 from mobilevision.data.formats.annotated.places import annotation_files, one_a_split, with_paths
-from mobilevision.data.formats.annotated.raw import Raw
+from mobilevision.data.formats.annotated.raw import Raw, many
 from mobilevision.data.formats.annotated.splits import make_splits
+from mobilevision.data.formats.annotated.units import checked
 from mobilevision.data.formats.base import DataFormat
-from mobilevision.data.records import Splits
+from mobilevision.data.formats.text import decode
+from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
 
 OTHERS = ("captions", "person_keypoints", "stuff", "panoptic", "image_info", "keypoints")
-KEYS = (b'"images"', b'"annotations"', b'"categories"')
+KEYS = ('"images"', '"annotations"', '"categories"')
 
 
 @final
@@ -35,6 +38,8 @@ class CocoJson(DataFormat):
         val: the json of val, likewise.
         test: the json of test, likewise.
         images: the folder of the pictures, or the folder above a folder for each split; None finds it.
+        units: ``pixels``, as COCO has it, ``fractions`` or ``percent`` of the pictures; None recognises a set that is
+            written otherwise as a whole.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("boxes",)
@@ -44,10 +49,16 @@ class CocoJson(DataFormat):
     )
 
     def __init__(
-        self, *, train: str | None = None, val: str | None = None, test: str | None = None, images: str | None = None
+        self,
+        *,
+        train: str | None = None,
+        val: str | None = None,
+        test: str | None = None,
+        images: str | None = None,
+        units: str | None = None,
     ) -> None:
         self.files = {"train": train, "val": val, "test": test}
-        self.images = images
+        self.images, self.units = images, checked(units)
 
     def claims(self, root: Path) -> bool:
         """Whether a json that begins like COCO's lies there."""
@@ -62,15 +73,28 @@ class CocoJson(DataFormat):
         parts: dict[str, Raw] = {}
         for split, file in files.items():
             called, owner = os.path.relpath(file, top), None if splits.whole else split
-            find = partial(with_paths, file=file, top=top, split=owner, images=self.images)
-            raw = read_coco(file, called, splits.problems, find).raw
+            find = partial(with_paths, file=file, top=top, split=owner, images=self.images, option="coco_json")
+            try:
+                read = read_coco(file, called, splits.problems, find)
+            except UserError as error:
+                if split == "train":
+                    raise
+                splits.problems.append(
+                    Problem(called, str(error).removeprefix(f"{called}: "), f"mend it; {split} lacks")
+                )
+                continue
+            raw = read.raw
+            if read.masks:
+                splits.notes.append(
+                    f"{called}: CVAT marks masks as crowds: {many(read.masks, 'box')} taken as of one object"
+                )
             if split == "train" or len(raw.owner):
                 parts[split] = raw
             else:
                 splits.notes.append(f"{called} has no boxes: left out")
         splits.notes.append("COCO json: " + ", ".join(os.path.relpath(file, top) for file in files.values()))
         classes = parts["train"].names if "train" in parts else None
-        return make_splits(parts, splits, root=root, channels=channels, classes=classes)
+        return make_splits(parts, splits, root=root, channels=channels, classes=classes, units=self.units)
 
     def _find(self, root: Path, top: Path, notes: list[str]) -> tuple[dict[str, Path], bool]:
         given = {split: top / name for split, name in self.files.items() if name is not None}
@@ -89,5 +113,10 @@ class CocoJson(DataFormat):
 
 
 def _is_coco(file: Path) -> bool:
-    with open(file, "rb") as stream:
-        return any(key in head for head in (stream.read(65_536),) for key in KEYS)
+    try:
+        with open(file, "rb") as stream:
+            head = stream.read(HEAD)
+        text = decode(head[: len(head) // 4 * 4])
+    except (OSError, UnicodeDecodeError):
+        return False
+    return any(key in text for key in KEYS) and kind_by(text, whole=len(head) < HEAD) == COCO

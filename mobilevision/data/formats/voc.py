@@ -61,7 +61,7 @@ class Voc(DataFormat):
 
     def _lists(self, root: Path, year: str, split: str) -> list[tuple[Key, str]]:
         """The samples of a list, downloaded where it or its pictures are missing."""
-        found = by_lists(root, [f"VOC{year}"]).get(split, []) if root.is_dir() else []
+        found = by_lists(root, [f"VOC{year}"])[0].get(split, []) if root.is_dir() else []
         annotations = _top(root, year) / "Annotations"
         if found and (annotations / f"{found[0][0][1]}.xml").is_file():
             return found
@@ -70,7 +70,7 @@ class Voc(DataFormat):
         from torchvision.datasets import VOCDetection
 
         fetch("Pascal VOC", VOCDetection, root, self.expected, year=year, image_set=split)
-        return by_lists(root, [f"VOC{year}"]).get(split, [])
+        return by_lists(root, [f"VOC{year}"])[0].get(split, [])
 
 
 def _top(root: Path, year: str) -> Path:

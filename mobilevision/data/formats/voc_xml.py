@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar, final
 
 from mobilevision.data.decode import printable
+from mobilevision.data.formats.annotated.flags import flag
 from mobilevision.data.formats.annotated.raw import Collector
 from mobilevision.data.formats.annotated.splits import make_splits
+from mobilevision.data.formats.annotated.units import checked
 from mobilevision.data.formats.annotated.voc_file import SIDES, BrokenXmlError, VocFile, VocObject, read_voc
-from mobilevision.data.formats.annotated.voc_places import Key, Tree, by_folders, by_lists, key_of, without_xml
+from mobilevision.data.formats.annotated.voc_places import (
+    Key,
+    Tree,
+    by_folders,
+    by_lists,
+    key_of,
+    lists_above,
+    without_xml,
+)
 from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.formats.scan import entries
+from mobilevision.data.formats.text import decode
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
+
+LOOKED_AT = 5  # xmls of which one must be of VOC: others may lie about
 
 Listed = dict[str, list[tuple[Key, str]]]
 """Split -> (key, where it is listed; empty where it is not)."""
@@ -36,6 +51,8 @@ class VocXml(DataFormat):
         images: the folder of the pictures; None finds them below ``data.root``.
         one_based: take the numbers as VOC defined them, pixels counted from 1 and the last one included: the left and
             upper sides move by one pixel, as in Detectron2.
+        units: ``pixels``, as VOC has it, ``fractions`` or ``percent`` of the pictures; None recognises a set that is
+            written otherwise as a whole.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("boxes",)
@@ -44,31 +61,36 @@ class VocXml(DataFormat):
         " ImageSets/Main, or with pictures and xmls side by side, perhaps in train/, valid/ and test/"
     )
 
-    def __init__(self, *, images: str | None = None, one_based: bool = False) -> None:
-        self.images, self.one_based = images, one_based
+    def __init__(self, *, images: str | None = None, one_based: bool = False, units: str | None = None) -> None:
+        self.images, self.one_based, self.units = images, one_based, checked(units)
 
     def claims(self, root: Path) -> bool:
         """Whether an xml of VOC lies there, at most three folders down."""
-        return root.is_dir() and _is_voc(_first_xml(os.fsencode(root), 3))
+        return root.is_dir() and any(map(_is_voc, islice(_xmls(os.fsencode(root), 3), LOOKED_AT)))
 
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
         """See :class:`DataFormat`."""
         root = self.place(root)
         tree, base = self._tree(root)
-        lists = by_lists(root)
+        lists, seen = by_lists(root, xmls=tree.xmls)
         twice = ("trainval",) if {"train", "val"} <= set(lists) else ("train", "val") if "trainval" in lists else ()
         lists = {name: keys for name, keys in lists.items() if name not in twice}
         splits = Splits()
-        if lists:
-            listed = {"train" if name == "trainval" else name: keys for name, keys in lists.items()}
-            listed = {name: keys for name, keys in listed.items() if any(key in tree.xmls for key, _ in keys)}
-            splits.notes.append(f"VOC xml, lists of ImageSets/Main: {', '.join(listed)}")
+        listed = {"train" if name == "trainval" else name: keys for name, keys in lists.items()}
+        listed = {name: keys for name, keys in listed.items() if any(key in tree.xmls for key, _ in keys)}
+        if listed:
+            splits.notes.append(f"VOC xml, lists of {seen[0].parent.relative_to(root)}: {', '.join(listed)}")
         else:
             found, splits.whole = by_folders(tree)
             listed = {split: [(key, "") for key in keys] for split, keys in found.items()}
             splits.problems += without_xml(tree, base)
             splits.notes.append("VOC xml, " + ("no split" if splits.whole else "splits by folder"))
-        return read_listed(listed, tree, splits, root=root, base=base, channels=channels, one_based=self.one_based)
+            if unused := [*seen, *lists_above(root)]:
+                named = ", ".join(os.path.relpath(file, root) for file in unused[:6])
+                splits.notes.append(f"lists seen and not used, as they name no xml of these by split: {named}")
+        return read_listed(
+            listed, tree, splits, root=root, base=base, channels=channels, one_based=self.one_based, units=self.units
+        )
 
     def _tree(self, root: Path) -> tuple[Tree, Path]:
         if not root.is_dir():
@@ -86,7 +108,15 @@ class VocXml(DataFormat):
 
 
 def read_listed(
-    listed: Listed, tree: Tree, splits: Splits, *, root: Path, base: Path, channels: int, one_based: bool
+    listed: Listed,
+    tree: Tree,
+    splits: Splits,
+    *,
+    root: Path,
+    base: Path,
+    channels: int,
+    one_based: bool,
+    units: str | None = None,
 ) -> Splits:
     """Read the xmls of every split.
 
@@ -98,6 +128,7 @@ def read_listed(
         base: of the pictures.
         channels: channels of a picture.
         one_based: see :class:`VocXml`.
+        units: likewise.
     """
     parts = {}
     for split, samples in listed.items():
@@ -105,7 +136,7 @@ def read_listed(
         for key, where in samples:
             _read_one(key, where, tree, collector, splits.problems, root=root, base=base, one_based=one_based)
         parts[split] = collector.done()
-    return make_splits(parts, splits, root=root, channels=channels)
+    return make_splits(parts, splits, root=root, channels=channels, units=units)
 
 
 def _read_one(
@@ -129,6 +160,9 @@ def _read_one(
     except BrokenXmlError as error:
         problems.append(Problem(f"{called}:{error.line}", error.why, "mend it or export it again"))
         return
+    except OSError as error:
+        problems.append(Problem(called, f"cannot be read ({error.strerror})", "mend or remove it"))
+        return
     path = _picture_of(key, file, tree)
     if path is None:
         named = file.texts.get("filename") or f"{key[1]}.jpg"
@@ -144,7 +178,11 @@ def _picture_of(key: Key, file: VocFile, tree: Tree) -> bytes | None:
     named = os.fsencode(os.path.basename(file.texts.get("filename", "").replace("\\", "/")))
     paths = tree.pictures.get(key) or tree.pictures.get((key[0], key_of(named)[1])) or ()
     same = [path for path in paths if os.path.basename(path) == named]
-    return next(iter((*same, *paths)), None)
+    if same or paths:
+        return next(iter((*same, *paths)))
+    texts = (file.texts.get("path"), file.texts.get("filename"), "/".join((*key[0], key[1])))
+    found = (tree.index.find(os.fsencode(text)) for text in texts if text)
+    return next((hits[0] for hits in found if len(hits) == 1), None)
 
 
 def _add(
@@ -161,33 +199,50 @@ def _add(
     if not texts.get("name"):
         problems.append(Problem(where, "the object has no name", "name its class or remove it", shown))
         return
-    if missing := [side for side in SIDES if not texts.get(side)]:
-        what = f"the object {texts['name']!r} has no {', '.join(missing)}"
-        problems.append(Problem(where, what, "give it a bndbox with xmin, ymin, xmax, ymax or remove it", shown))
+    difficult = flag(texts.get("difficult"))
+    if difficult is None:
+        problems.append(Problem(where, f"difficult is {texts['difficult']!r}, neither 0 nor 1", "mend it", shown))
         return
-    try:
-        left, top, right, bottom = (float(texts[side]) for side in SIDES)
-    except ValueError:
-        what = "bndbox is " + ", ".join(texts[side] for side in SIDES) + ", not four numbers"
-        problems.append(Problem(where, what, "mend or remove it", shown))
-        return
-    difficult = texts.get("difficult", "0").strip().lower() in ("1", "true")
-    corners = (left - shift, top - shift, right, bottom)
-    collector.box(picture, corners, collector.label(texts["name"]), (called, each.line), difficult=difficult)
+    for box in each.boxes or [texts]:
+        if missing := [side for side in SIDES if not box.get(side)]:
+            what = f"the object {texts['name']!r} has no {', '.join(missing)}"
+            problems.append(Problem(where, what, "give it a bndbox with xmin, ymin, xmax, ymax or remove it", shown))
+            continue
+        try:
+            left, top, right, bottom = (float(box[side]) for side in SIDES)
+        except ValueError:
+            what = "bndbox is " + ", ".join(box[side] for side in SIDES) + ", not four numbers"
+            problems.append(Problem(where, what, "mend or remove it", shown))
+            continue
+        corners = (left - shift, top - shift, right, bottom)
+        collector.box(picture, corners, collector.label(texts["name"]), (called, each.line), difficult=difficult)
 
 
-def _first_xml(folder: bytes, depth: int) -> bytes | None:
+def _xmls(folder: bytes, depth: int) -> Iterator[bytes]:
     below = []
     for entry in entries(folder):
         if entry.name.lower().endswith(b".xml") and entry.is_file():
-            return entry.path
+            yield entry.path
         below += [entry.path] if entry.is_dir() else []
-    found: Iterable[bytes | None] = (_first_xml(path, depth - 1) for path in below) if depth else ()
-    return next(filter(None, found), None)
+    for path in below if depth else ():
+        yield from _xmls(path, depth - 1)
 
 
-def _is_voc(xml: bytes | None) -> bool:
-    if xml is None:
+def foreign_xml(root: Path) -> str | None:
+    """What xml that is not VOC's lies below a folder, and what to export instead; None where none is known."""
+    for xml in islice(_xmls(os.fsencode(root), 3), LOOKED_AT) if root.is_dir() else ():
+        with open(xml, "rb") as stream:
+            head = decode(stream.read(1024))
+        if re.search(r"<annotations[\s>]", head):
+            return (
+                f"{printable(os.path.basename(xml))} is CVAT's own xml, which is not read: export as COCO or Pascal VOC"
+            )
+    return None
+
+
+def _is_voc(xml: bytes) -> bool:
+    try:
+        with open(xml, "rb") as stream:
+            return bool(re.search(r"<annotation[\s>]", decode(stream.read(1024))))
+    except (OSError, UnicodeDecodeError):
         return False
-    with open(xml, "rb") as stream:
-        return b"<annotation" in stream.read(1024)

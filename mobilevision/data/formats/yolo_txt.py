@@ -6,10 +6,13 @@ import os
 from pathlib import Path
 from typing import ClassVar, final
 
+import numpy as np
+
 from mobilevision.data.decode import printable
 from mobilevision.data.formats.annotated.labels_beside import LabelFiles
 from mobilevision.data.formats.annotated.raw import Collector, Raw, many
 from mobilevision.data.formats.annotated.splits import make_splits
+from mobilevision.data.formats.annotated.units import FRACTIONS, beyond_fractions, checked
 from mobilevision.data.formats.annotated.yolo_file import YoloRow, read_yolo
 from mobilevision.data.formats.annotated.yolo_places import YoloPlaces, find_yaml, yolo_places
 from mobilevision.data.formats.base import DataFormat
@@ -25,6 +28,10 @@ class YoloTxt(DataFormat):
     ``valid.txt`` that list pictures, or any folder with ``images/`` and ``labels/`` (each with folders for the splits,
     or inside them), or with pictures and labels side by side. Names come from the yaml, ``classes.txt`` or
     ``obj.names``. A picture without a label file is one without objects; of a polygon, the box around it is taken.
+
+    Args:
+        units: ``fractions`` of the pictures, as YOLO has it, ``pixels`` or ``percent``; None recognises a set that is
+            written otherwise as a whole.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("boxes",)
@@ -32,6 +39,9 @@ class YoloTxt(DataFormat):
         "a data.yaml in YOLO's format or its folder, or a folder with images/ and labels/, perhaps in train/, valid/"
         " and test/, and class names in classes.txt"
     )
+
+    def __init__(self, *, units: str | None = None) -> None:
+        self.units = checked(units)
 
     def claims(self, root: Path) -> bool:
         """Whether there is a data.yaml, or a picture has a label file."""
@@ -51,13 +61,16 @@ class YoloTxt(DataFormat):
             raise UserError(f"data.root={root}: no pictures in it; it should be {self.expected}")
         splits, labels = Splits(notes=places.notes, whole=places.whole), LabelFiles()
         parts = {split: _read(found, places, labels, top, splits.problems) for split, found in places.pictures.items()}
+        if self.units is None and not beyond_fractions(parts.values()):
+            parts = {split: _without_pixels(raw, splits.problems) for split, raw in parts.items()}
         if not labels.used:
             raise UserError(f"data.root={root}: no label file belongs to any picture; it should be {self.expected}")
         if labels.missing:
             splits.notes.append(f"{many(labels.missing, 'picture')} without a label file: taken as without objects")
         if not places.listed:
             splits.problems += labels.unused()
-        return make_splits(parts, splits, root=root, channels=channels, classes=_classes(places, parts, splits.notes))
+        classes = _classes(places, parts, splits.notes)
+        return make_splits(parts, splits, root=root, channels=channels, classes=classes, units=self.units)
 
 
 def _classes(places: YoloPlaces, parts: dict[str, Raw], notes: list[str]) -> tuple[str, ...]:
@@ -78,13 +91,12 @@ def _read(found: list[bytes], places: YoloPlaces, labels: LabelFiles, top: Path,
             continue
         called = printable(os.path.relpath(file, os.fsencode(top)))
         picture = collector.picture(path, (called, 0))
-        rows = list(read_yolo(file, keypoints=places.keypoints))
-        if wrong := [row for row in rows if row.pixels]:
-            problems.append(_in_pixels(wrong, called, path))
-            rows = [row for row in rows if not row.pixels]
-        for row in rows:
-            _add(row, picture, called, collector, places.names, path, problems)
-    return collector.done(fractions=True)
+        try:
+            for row in read_yolo(file, keypoints=places.keypoints):
+                _add(row, picture, called, collector, places.names, path, problems)
+        except OSError as error:
+            problems.append(Problem(called, f"cannot be read ({error.strerror})", "mend or remove it", printable(path)))
+    return collector.done(unit="fractions")
 
 
 def _add(
@@ -107,9 +119,16 @@ def _add(
         collector.box(picture, row.corners, label, (called, row.line))
 
 
-def _in_pixels(rows: list[YoloRow], called: str, path: bytes) -> Problem:
-    """One problem for all rows of a file that are no fractions."""
-    more = f", as in {many(len(rows) - 1, 'line')} more" if len(rows) > 1 else ""
-    what = f"coordinates in pixels, not in fractions of the picture (0 to 1){more}"
-    fix = "divide x and width by the picture's width, y and height by its height"
-    return Problem(f"{called}:{rows[0].line}", what, fix, printable(path), rows[0].corners)
+def _without_pixels(raw: Raw, problems: list[Problem]) -> Raw:
+    """Without the boxes that are no fractions, among others that are; one problem for all of a file."""
+    beyond = raw.corners.max(axis=1, initial=-np.inf) > FRACTIONS
+    rows = np.flatnonzero(beyond)
+    for owner in np.unique(raw.owner[rows]).tolist():
+        mine = rows[raw.owner[rows] == owner]
+        more = f", as in {many(len(mine) - 1, 'line')} more" if len(mine) > 1 else ""
+        what = f"coordinates in pixels, not in fractions of the picture (0 to 1){more}"
+        fix = "divide x and width by the picture's width, y and height by its height"
+        left, top, right, bottom = raw.corners[mine[0]].tolist()
+        shown = printable(raw.paths[owner])
+        problems.append(Problem(raw.box_at(int(mine[0])), what, fix, shown, (left, top, right, bottom)))
+    return raw.boxes(~beyond) if len(rows) else raw

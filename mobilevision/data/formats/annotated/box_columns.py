@@ -30,7 +30,31 @@ SIDES = (
 )
 PREFIXES = ("bbox", "box", "")
 PATH = (*USUAL["path"], "imageid", "imagename", "imgpath", "imagefilename")
-LABEL = (*USUAL["label"], "labelname", "classname", "categoryname", "classid", "name")
+LABEL = (
+    *USUAL["label"],
+    *("labelname", "classname", "categoryname", "classlabel", "objectclass", "objecttype", "objectname", "object"),
+    *("celltype", "kind", "type", "tag", "tags", "tagname", "defect", "defecttype", "symbol", "disease"),
+    *("classid", "categoryid", "labelid", "name"),
+)
+NO_CLASS = (
+    *("id", "index", "boxid", "bboxid", "annotationid", "objectid", "no", "number", "source", "confidence", "score"),
+    *("isoccluded", "istruncated", "isdepiction", "isinside", "occluded", "truncated", "pose", "depth", "fold", "url"),
+    *("filesize", "size", "date", "time", "timestamp", "frame", "video", "videoid", "channels", "rotation", "angle"),
+    *(
+        "height",
+        "width",
+        "imageheight",
+        "imagewidth",
+        "imgheight",
+        "imgwidth",
+        "aspectratio",
+        "format",
+        "area",
+        "dataset",
+    ),
+)
+"""What a column that is not the class may be called; one called otherwise may well be it."""
+NONE = "none"  # as the label: all boxes are of one class
 SPLIT = USUAL["split"]
 PICTURE_SIZES = (("imageheight", "imagewidth"), ("imgheight", "imgwidth"), ("height", "width"))
 FLAGS = {"crowd": ("iscrowd", "crowd", "isgroupof"), "difficult": ("difficult", "isdifficult"), "area": ("area",)}
@@ -40,6 +64,11 @@ BARE = {
     6: ("path", "xmin", "ymin", "xmax", "ymax", "label"),
     8: ("path", "width", "height", "label", "xmin", "ymin", "xmax", "ymax"),
 }
+
+
+@final
+class BoxTableError(UserError):
+    """A table of boxes all right, but one that cannot be read as it is."""
 
 
 class Wanted(NamedTuple):
@@ -55,8 +84,9 @@ class Wanted(NamedTuple):
 class Layout(NamedTuple):
     """The numbers of the columns; None for those that a table has not.
 
-    ``form`` says what the sides hold: ``corners`` (left, top, right, bottom), ``size`` (left, top, width, height) or
-    ``centre`` (centre x and y, width, height). ``size`` is (height, width) of the picture.
+    ``form`` says what the sides hold: ``corners`` (left, top, right, bottom), ``size`` (left, top, width, height),
+    ``centre`` (centre x and y, width, height) or ``cell``, one with left, top, width and height in it. ``size`` is
+    (height, width) of the picture.
     """
 
     path: int
@@ -89,10 +119,20 @@ def layout_of(head: Sequence[str], table: Path, wanted: Wanted) -> Layout:
     size = next((pair for pair in PICTURE_SIZES if all(name in names for name in pair)), None)
     numbers = tuple(names.index(name) for name in size) if size else ()
     flags = {key: next((names.index(name) for name in usual if name in names), None) for key, usual in FLAGS.items()}
+    split = _column(names, head, "split", wanted.split, SPLIT, table, taken)
+    label = None if wanted.label == NONE else _column(names, head, "label", wanted.label, LABEL, table, taken)
+    if label is None and wanted.label != NONE:
+        known = {*taken, *numbers, split, *flags.values()}
+        rest = [head[i].strip() for i, name in enumerate(names) if i not in known and name and name not in NO_CLASS]
+        if rest and header:
+            raise BoxTableError(
+                f"{table}: which of the columns {', '.join(rest)} is the class? Name it with data=boxes_csv"
+                f" data.format.label=COLUMN; data.format.label={NONE} where all boxes are of one class"
+            )
     return Layout(
         path=path,
-        label=_column(names, head, "label", wanted.label, LABEL, table, taken),
-        split=_column(names, head, "split", wanted.split, SPLIT, table, taken),
+        label=label,
+        split=split,
         sides=sides,
         form=form,
         size=(numbers[0], numbers[1]) if numbers and not taken & set(numbers) else None,
@@ -109,10 +149,17 @@ def _sides(
             raise UserError(f"data.format.box={list(wanted)}: name four columns, left, top, right, bottom")
         found = [_named(names, head, "box", column, table) for column in wanted]
         return tuple(found), "corners"
+    if "regionshapeattributes" in names:
+        raise BoxTableError(
+            f"{table}: this is VIA's CSV, which is not read: export as json or COCO"
+        )
     for prefix in PREFIXES:
         for sides, form in SIDES:
             if all(prefix + side in names for side in sides):
                 return tuple(names.index(prefix + side) for side in sides), form
+    for name in ("bbox", "box", "boundingbox"):
+        if name in names:  # four numbers in a cell: [left, top, width, height]
+            return (names.index(name),), "cell"
     raise _lacking("boxes", "box=[LEFT,TOP,RIGHT,BOTTOM]", head, table)
 
 
@@ -139,7 +186,9 @@ def _named(names: list[str], head: Sequence[str], key: str, column: str | int, t
 
 
 def _lacking(what: str, fix: str, head: Sequence[str], table: Path) -> UserError:
-    return UserError(f"{table}: no columns for the {what}; it has {', '.join(head)}: name them with data.format.{fix}")
+    return UserError(
+        f"{table}: no columns for the {what}; it has {', '.join(head)}: name them with data=boxes_csv data.format.{fix}"
+    )
 
 
 def _plain(name: str) -> str:

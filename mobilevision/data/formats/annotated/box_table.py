@@ -5,20 +5,18 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import final
 
-import numpy as np
-
 from mobilevision.data.formats.annotated.box_columns import Layout, Wanted, layout_of
+from mobilevision.data.formats.annotated.flags import flag
 from mobilevision.data.formats.annotated.raw import Collector, Raw
 from mobilevision.data.formats.table_rows import ALIASES
+from mobilevision.data.formats.text import encoding_of, is_text
 from mobilevision.data.records import Problem
 from mobilevision.errors import UserError
 
 NOTHING = ("", "nan", "none", "null")
-YES = ("1", "1.0", "true", "yes")
 
 
 @final
@@ -37,7 +35,8 @@ class BoxTable:
 
     def __init__(self, table: Path, called: str, wanted: Wanted, problems: list[Problem]) -> None:
         self.table, self.called, self.problems = table, called, problems
-        with open(table, newline="", encoding="utf-8-sig", errors="surrogateescape") as stream:
+        self._encoding = encoding_of(table).replace("utf-8-sig", "utf-8").replace("utf-8", "utf-8-sig")
+        with open(table, newline="", encoding=self._encoding, errors="surrogateescape") as stream:
             first = stream.readline()
             if not first.strip():
                 raise UserError(f"{called}: the table is empty")
@@ -50,13 +49,10 @@ class BoxTable:
         """The splits in it, by the split column where there is one, else all of it as ``default``."""
         for line, cells in self._rows():
             self._row(line, cells, default)
-        parts = {split: collector.done() for split, collector in self._parts.items()}
-        # Numbers that are all at most 1 are fractions of the pictures.
-        largest = max((float(np.abs(raw.corners).max()) for raw in parts.values() if len(raw.corners)), default=2.0)
-        return {split: replace(raw, fractions=largest <= 1) for split, raw in parts.items()}
+        return {split: collector.done() for split, collector in self._parts.items()}
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
-        with open(self.table, newline="", encoding="utf-8-sig", errors="surrogateescape") as stream:
+        with open(self.table, newline="", encoding=self._encoding, errors="surrogateescape") as stream:
             reader = csv.reader(stream, delimiter=self._delimiter)
             if self.layout.header:
                 next(reader)
@@ -86,6 +82,9 @@ class BoxTable:
         layout = self.layout
         label = _cell(cells, layout.label) if layout.label is not None else "object"
         texts = [cells[side] for side in layout.sides]
+        if layout.form == "cell":
+            inner = texts[0].strip("[](){} ")
+            texts = [text.strip() for text in inner.replace(",", " ").split()] if inner.lower() not in NOTHING else [""]
         unlabelled = layout.label is not None and label.lower() in NOTHING
         empty = (*NOTHING, "0", "0.0") if unlabelled else NOTHING
         if (unlabelled or layout.label is None) and all(text.lower() in empty for text in texts):
@@ -93,12 +92,15 @@ class BoxTable:
         if unlabelled:
             self._wrong(line, "a box without a class", "name its class, or empty its numbers for a picture without any")
             return
+        if not is_text(label):
+            self._wrong(line, "the class is not text in UTF-8", "save the table as UTF-8")
+            return
         try:
             a, b, c, d = (float(text) for text in texts)
         except ValueError:
             self._wrong(line, f"the box is {', '.join(map(repr, texts))}, not four numbers", "mend or remove the row")
             return
-        corners = {"corners": (a, b, c, d), "size": (a, b, a + c, b + d)}.get(
+        corners = {"corners": (a, b, c, d), "size": (a, b, a + c, b + d), "cell": (a, b, a + c, b + d)}.get(
             layout.form, (a - c / 2, b - d / 2, a + c / 2, b + d / 2)
         )
         collector.box(
@@ -106,8 +108,8 @@ class BoxTable:
             corners,
             collector.label(label),
             (self.called, line),
-            crowd=_cell(cells, layout.crowd).lower() in YES,
-            difficult=_cell(cells, layout.difficult).lower() in YES,
+            crowd=bool(flag(_cell(cells, layout.crowd))),
+            difficult=bool(flag(_cell(cells, layout.difficult))),
             area=_number(_cell(cells, layout.area)),
         )
 

@@ -10,7 +10,7 @@ from mobilevision.data.decode import printable
 from mobilevision.data.formats.annotated.places import PICTURES
 from mobilevision.data.records import Problem
 
-NO_LABELS = ("classes", "train", "val", "valid", "test", "readme", "notes", "obj", "requirements", "license")
+NO_LABELS = ("classes", "train", "val", "valid", "test", "readme", "notes", "obj", "requirements", "license", "images")
 
 
 @final

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilevision.data.decode import printable
-from mobilevision.data.formats.annotated.raw import Raw, many
+from mobilevision.data.formats.annotated.raw import SIDES, Raw, many
 from mobilevision.data.formats.annotated.sizes import picture_sizes, turned
 from mobilevision.data.formats.scan import Listing
 from mobilevision.data.records import Problem
@@ -81,7 +81,8 @@ def _settle(raw: Raw, found: NDArray[np.int64], problems: list[Problem], notes: 
         stated = tuple(raw.sizes[i].tolist())
         if not unknown[i] and orientation >= 5 and stated == (width, height):
             rows = raw.owner == i
-            corners[rows] = turned(corners[rows], orientation, height, width)
+            sides = (SIDES[raw.unit],) * 2 if raw.unit in SIDES else (height, width)
+            corners[rows] = turned(corners[rows], orientation, *sides)
             on_side += 1
             continue
         keep[i] = False

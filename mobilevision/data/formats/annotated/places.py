@@ -9,14 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from mobilevision.data.decode import printable
+from mobilevision.data.formats.annotated.picture_index import PictureIndex, local, plain
 from mobilevision.data.formats.annotated.raw import Raw
-from mobilevision.data.formats.scan import entries, folders
+from mobilevision.data.formats.scan import Listing, entries, folders, pictures
 from mobilevision.data.formats.table_rows import ALIASES
 from mobilevision.errors import UserError
 from mobilevision.ops.picture_files import PICTURE_SUFFIXES
 
-ANNOTATIONS = ("annotations", "annotation", "labels", "xmls", "xml", "ann", "anns")
-PICTURES = ("images", "jpegimages", "image", "img", "imgs", "pictures", "photos")
+ANNOTATIONS = ("annotations", "annotation", "labels", "xmls", "xml", "ann", "anns", "json", "jsons")
+PICTURES = ("images", "jpegimages", "image", "img", "imgs", "pictures", "photos", "data", "frames")
 PROBES = 32  # pictures looked for before a folder is taken as theirs
 
 
@@ -31,13 +32,21 @@ def annotation_files(root: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[st
     if root.is_file():
         yield None, root
         return
-    tops = [os.fsdecode(name) for name in folders(root)]
-    inner = [name for name in tops if name.lower() in ANNOTATIONS or split_of(name)]
-    for folder in (root, *(root / name for name in inner)):
-        for entry in entries(os.fsencode(folder)):
-            if entry.name.lower().endswith(tuple(map(os.fsencode, suffixes))) and entry.is_file():
-                path = folder / os.fsdecode(entry.name)
-                yield split_of(path.stem) or (split_of(folder.name) if folder != root else None), path
+    inner = [root / os.fsdecode(name) for name in folders(root)]
+    named = [folder for folder in inner if folder.name.lower() in ANNOTATIONS or split_of(folder.name)]
+    below = [folder / os.fsdecode(name) for folder in named for name in folders(folder)]
+    named += [folder for folder in below if folder.name.lower() in ANNOTATIONS or split_of(folder.name)]
+    found = [each for folder in (root, *named) for each in _files_in(folder, root, suffixes)]
+    yield from found or [each for folder in inner for each in _files_in(folder, root, suffixes)]
+
+
+def _files_in(folder: Path, root: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str | None, Path]]:
+    above = folder.relative_to(root).parts
+    split = next((found for found in map(split_of, reversed(above)) if found), None)
+    for entry in entries(os.fsencode(folder)):
+        if entry.name.lower().endswith(tuple(map(os.fsencode, suffixes))) and entry.is_file():
+            path = folder / os.fsdecode(entry.name)
+            yield split_of(path.stem) or split, path
 
 
 def picture_folders(root: Path, beside: Path, split: str | None) -> Iterator[Path]:
@@ -87,11 +96,6 @@ def full(names: Sequence[bytes], place: tuple[Path, bool]) -> list[bytes]:
     return [os.path.normpath(os.path.join(folder, os.path.basename(name) if bare else name)) for name in given]
 
 
-def plain(name: bytes) -> bytes:
-    """A path with this system's separators."""
-    return name.replace(b"\\", b"/") if b"\\" in name else name
-
-
 def one_a_split(found: Iterable[tuple[str | None, Path]], top: Path, notes: list[str]) -> tuple[dict[str, Path], bool]:
     """The one file of each split, and whether there is but one, of no split, which is called train then.
 
@@ -116,11 +120,22 @@ def one_a_split(found: Iterable[tuple[str | None, Path]], top: Path, notes: list
     return {str(split): named[split][0] for split in ("train", "val", "test") if split in named}, whole
 
 
-def with_paths(raw: Raw, file: Path, top: Path, split: str | None, images: str | None) -> Raw:
+def with_paths(raw: Raw, file: Path, top: Path, split: str | None, images: str | None, option: str) -> Raw:
     """The pictures' names as files.
 
+    Names count as they are written, relative to a likely folder; where most are not found so, by the longest end of
+    their paths that a picture below the root has.
+
+    Args:
+        raw: what was read.
+        file: the annotation file.
+        top: the root of the data.
+        split: whose pictures; None for all.
+        images: their folder, where a user names it.
+        option: the data option that messages name.
+
     Raises:
-        UserError: none of the pictures is found.
+        UserError: none of the pictures is found, or a name may be several.
     """
     if not raw.paths:
         return raw
@@ -129,25 +144,74 @@ def with_paths(raw: Raw, file: Path, top: Path, split: str | None, images: str |
     if given and not given.is_absolute():
         tried += picture_folders(top / given, top / given, split)
     found = locate(raw.paths, tried)
-    if found is None and (paths := _by_stem(raw.paths, tried)):
+    paths = full(raw.paths, found) if found else list(map(plain, raw.paths))
+    there = Listing(Path())
+    missing = [i for i, path in enumerate(paths) if path not in there]
+    if not missing:
         return replace(raw, paths=paths)
-    if found is None:
+    base = given if given and given.is_dir() else top / given if given else top
+    mostly = found is not None and 2 * len(missing) <= len(paths)
+    far = [] if given else [folder for folder in tried if folder != base and base not in folder.parents]
+    hits = _missing(raw.paths, paths, missing, found if mostly else None, _below(base, split, far))
+    if found is None and not hits:
         where = ", ".join(str(folder) for folder in list(dict.fromkeys(tried))[:6])
         raise UserError(
             f"{file}: none of its pictures is found ({printable(raw.paths[0])}, for one, in {where}):"
-            " name their folder with data.format.images=FOLDER"
+            f" name their folder with data={option} data.format.images=FOLDER"
         )
-    return replace(raw, paths=full(raw.paths, found))
+    for i, hit in hits.items():
+        paths[i] = hit
+    return replace(raw, paths=paths)
 
 
-def _by_stem(names: Sequence[bytes], tried: Iterable[Path]) -> list[bytes] | None:
-    """The paths of names without an ending; None where not one of them is found."""
-    for folder in dict.fromkeys(tried):
-        listed = entries(os.fsencode(folder)) if folder.is_dir() else []
-        stems = {os.path.splitext(entry.name)[0]: entry.name for entry in listed if is_picture(entry.name)}
-        if any(name in stems for name in names):
-            return [os.path.join(os.fsencode(folder), stems.get(name, name)) for name in names]
-    return None
+def _missing(
+    names: Sequence[bytes],
+    paths: Sequence[bytes],
+    missing: Sequence[int],
+    place: tuple[Path, bool] | None,
+    pictures_: Sequence[bytes],
+) -> dict[int, bytes]:
+    """Files for pictures that are not where they were looked for.
+
+    Args:
+        names: as annotated.
+        paths: where each was looked for.
+        missing: the places of those that are not there.
+        place: where most of the others are; a picture must be at its place there then, in other case or with another
+            ending.
+        pictures_: those that there are.
+
+    Raises:
+        UserError: a name may be several pictures.
+    """
+    index = PictureIndex(pictures_)
+    hits: dict[int, bytes] = {}
+    for i in missing:
+        found = index.find(names[i])
+        if place is not None:
+            wanted = {os.path.splitext(each)[0].lower() for each in (paths[i], *full([local(names[i])], place))}
+            found = [path for path in found if os.path.splitext(path)[0].lower() in wanted]
+        if len(found) > 1:
+            some = " or ".join(printable(path) for path in found[:3])
+            raise UserError(f"{printable(names[i])} may be {some}: keep one of them, or annotate by folder and name")
+        if found:
+            hits[i] = found[0]
+    return hits
+
+
+def _below(base: Path, split: str | None, far: Sequence[Path]) -> list[bytes]:
+    """The pictures below a folder, those of another split left out; without any, those of folders elsewhere."""
+    for folder in (base, *dict.fromkeys(far)):
+        found = [path for path in pictures(os.fsencode(folder), b"") if _may_be(path, split)] if folder.is_dir() else []
+        if found:
+            return [os.path.join(os.fsencode(folder), path) for path in found]
+    return []
+
+
+def _may_be(path: bytes, split: str | None) -> bool:
+    above = os.fsdecode(os.path.dirname(path)).split(os.sep)
+    splits = {found for found in map(split_of, above) if found}
+    return not split or not splits or split in splits
 
 
 def is_picture(name: bytes) -> bool:

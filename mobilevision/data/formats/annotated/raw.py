@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 Corners = NDArray[np.float64]
 """float64 [n, 4], (left, top, right, bottom) in pixels."""
 
+SIDES = {"fractions": 1.0, "percent": 100.0}
+"""What a picture's side is in a unit."""
+
 
 @final
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Raw:
         paths: a file for each of n pictures.
         sizes: int64 [n, 2], (height, width) as annotated; 0 where nothing is said.
         owner: int64 [m], the picture of each box.
-        corners: float64 [m, 4], (left, top, right, bottom) in pixels.
+        corners: float64 [m, 4], (left, top, right, bottom) in ``unit``.
         labels: int64 [m], places in ``names``; -1 where that was reported already.
         crowd: bool [m].
         difficult: bool [m].
@@ -30,7 +33,7 @@ class Raw:
         names: the class names.
         picture_at: where picture i is spoken of, ``file:line``.
         box_at: where box i stands, ``file:line``.
-        fractions: the corners are fractions of the picture's sides instead of pixels.
+        unit: pixels, or fractions or percent of the picture's sides.
     """
 
     paths: Sequence[bytes]
@@ -44,7 +47,7 @@ class Raw:
     names: tuple[str, ...]
     picture_at: Callable[[int], str]
     box_at: Callable[[int], str]
-    fractions: bool = False
+    unit: str = "pixels"
 
     def boxes(self, keep: NDArray[Any], **changed: Any) -> Raw:
         """The same pictures with the boxes ``keep`` (a mask or rows) only."""
@@ -73,7 +76,7 @@ class Raw:
 
 
 def join(first: Raw, second: Raw) -> Raw:
-    """All pictures of both, which must have the same class names, and fractions both or neither."""
+    """All pictures of both, which must have the same class names, and the same unit."""
     n, m = len(first.paths), len(first.owner)
     return Raw(
         paths=[*first.paths, *second.paths],
@@ -87,7 +90,7 @@ def join(first: Raw, second: Raw) -> Raw:
         names=first.names,
         picture_at=lambda i: first.picture_at(i) if i < n else second.picture_at(i - n),
         box_at=lambda i: first.box_at(i) if i < m else second.box_at(i - m),
-        fractions=first.fractions,
+        unit=first.unit,
     )
 
 
@@ -131,8 +134,8 @@ class Collector:
         self._numbers.append((picture, label, crowd, difficult))
         self._box_at.append(at)
 
-    def done(self, *, fractions: bool = False) -> Raw:
-        """What was gathered; ``fractions``: see :class:`Raw`."""
+    def done(self, *, unit: str = "pixels") -> Raw:
+        """What was gathered; ``unit``: see :class:`Raw`."""
         boxes = np.array(self._boxes, dtype=np.float64).reshape(-1, 5)
         numbers = np.array(self._numbers, dtype=np.int64).reshape(-1, 4)
         picture_at, box_at = self._picture_at, self._box_at
@@ -148,7 +151,7 @@ class Collector:
             tuple(self.names),
             lambda i: place(*picture_at[i]),
             lambda i: place(*box_at[i]),
-            fractions,
+            unit,
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from mobilevision.data.files import FileRecords
 from mobilevision.data.formats.annotated.check_boxes import check_boxes
 from mobilevision.data.formats.annotated.pictures import check_pictures
 from mobilevision.data.formats.annotated.raw import Raw, many
+from mobilevision.data.formats.annotated.units import settled, to_pixels
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
 
@@ -27,6 +27,7 @@ def make_splits(
     channels: int,
     classes: Sequence[str] | None = None,
     keep_repeats: bool = False,
+    units: str | None = None,
 ) -> Splits:
     """Check every split and make records of it.
 
@@ -38,6 +39,7 @@ def make_splits(
         classes: the class names, where the format lists them; None takes those of train (of all, without a train),
             numbers by value and words by letter.
         keep_repeats: let boxes stay that repeat another exactly.
+        units: ``pixels``, ``fractions`` or ``percent``; None recognises what the boxes are in.
 
     Raises:
         UserError: no picture is there, or there is not one box.
@@ -46,13 +48,13 @@ def make_splits(
     if classes is None:
         classes = in_order({name for part in learnt for name in part.names})
     splits.classes = tuple(classes)
+    splits.notes += alike({*splits.classes, *(name for raw in parts.values() for name in raw.names)})
+    parts = settled(parts, splits.notes, units)
     seen: dict[bytes, str] = {}
     for split in (name for name in ORDER if name in parts):
         raw = check_pictures(parts[split], seen, splits.problems, splits.notes)
         raw = _numbered(raw, split, splits.classes, splits.problems)
-        if raw.fractions:
-            raw = replace(raw, corners=raw.corners * raw.sizes[raw.owner][:, [1, 0, 1, 0]], fractions=False)
-        raw = check_boxes(raw, splits.problems, splits.notes, keep_repeats=keep_repeats)
+        raw = check_boxes(to_pixels(raw), splits.problems, splits.notes, keep_repeats=keep_repeats)
         setattr(splits, split, records(raw, channels))
         splits.notes.append(_count(split, raw))
     _not_nothing(splits, root)
@@ -73,6 +75,18 @@ def in_order(names: Iterable[str]) -> list[str]:
     return sorted(found, key=int) if all(name.isdecimal() for name in found) else sorted(found)
 
 
+def alike(names: Iterable[str]) -> list[str]:
+    """A note for classes whose names differ in upper and lower case or in blanks only."""
+    by_letters: dict[str, list[str]] = {}
+    for name in sorted(names):
+        by_letters.setdefault("".join(name.split()).casefold(), []).append(name)
+    return [
+        f"classes {' and '.join(map(repr, same))} differ in case or blanks only: if they are one, write them alike"
+        for same in by_letters.values()
+        if len(same) > 1
+    ]
+
+
 def _numbered(raw: Raw, split: str, classes: tuple[str, ...], problems: list[Problem]) -> Raw:
     """Labels as places in ``classes``; a class that is not among them is a problem, its boxes are left out."""
     if raw.names == classes:
@@ -80,8 +94,11 @@ def _numbered(raw: Raw, split: str, classes: tuple[str, ...], problems: list[Pro
     for unknown in (number for number, name in enumerate(raw.names) if name not in classes):
         rows = np.flatnonzero(raw.labels == unknown)
         if len(rows):
-            what = f"class {raw.names[unknown]!r} ({many(len(rows), 'box')} in {split}) has none in train"
-            problems.append(Problem(raw.box_at(int(rows[0])), what, "add it to train or remove those boxes"))
+            name = raw.names[unknown]
+            what = f"class {name!r} ({many(len(rows), 'box')} in {split}) has none in train"
+            same = [known for known in classes if alike((known, name))]
+            fix = f"is it {same[0]!r}? Then write it so" if same else "add it to train or remove those boxes"
+            problems.append(Problem(raw.box_at(int(rows[0])), what, fix))
     return raw.named(classes)
 
 

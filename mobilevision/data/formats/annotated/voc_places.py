@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import final
 
 from mobilevision.data.decode import printable
+from mobilevision.data.formats.annotated.picture_index import PictureIndex
 from mobilevision.data.formats.annotated.places import ANNOTATIONS, PICTURES, is_picture, split_of
 from mobilevision.data.formats.scan import entries
+from mobilevision.data.formats.text import read_text
 from mobilevision.data.records import Problem
+from mobilevision.errors import UserError
 
 Key = tuple[tuple[str, ...], str]
 """The folders above a file, less those that are named for pictures or annotations, and its name without ending."""
 
-LISTS = Path("ImageSets", "Main")
+LISTS = (Path("ImageSets", "Main"), Path("ImageSets"))
+NAMES = {"train": "train", "val": "val", "valid": "val", "trainval": "trainval", "test": "test"}
+A_CLASS = re.compile(r".+_(train|val|trainval|test)")  # lists of one class: its pictures, and those without it
 
 
 @final
@@ -26,6 +33,11 @@ class Tree:
 
     pictures: dict[Key, list[bytes]] = field(default_factory=dict)
     xmls: dict[Key, bytes] = field(default_factory=dict)
+
+    @cached_property
+    def index(self) -> PictureIndex:
+        """The pictures by the ends of their paths."""
+        return PictureIndex(path for paths in self.pictures.values() for path in paths)
 
     def look(self, top: bytes, below: bytes = b"", *, pictures: bool = True, xmls: bool = True) -> Tree:
         """Add what lies below a folder."""
@@ -47,23 +59,50 @@ def key_of(path: bytes) -> Key:
     return kept, os.path.splitext(name)[0]
 
 
-def by_lists(root: Path, years: Sequence[str] = ()) -> dict[str, list[tuple[Key, str]]]:
-    """The samples of the lists in ImageSets/Main, as (key, ``file:line``) by the list's name; empty without lists.
+def by_lists(
+    root: Path, years: Sequence[str] = (), xmls: Collection[Key] = ()
+) -> tuple[dict[str, list[tuple[Key, str]]], list[Path]]:
+    """The samples of the lists in ImageSets/Main.
 
     Args:
-        root: of the data, with or without VOCdevkit/ and VOC2007/ in it.
+        root: of the data, with or without a folder of the set and ImageSets/ in it or beside it.
         years: the folders VOC2007 and so on to take; all by default.
+        xmls: the xmls that there are: lists beside their folder name them too.
+
+    Returns:
+        The samples as (key, ``file:line``) by the list's name, and the lists' files; empty without lists.
+
+    Raises:
+        UserError: a list that cannot be read.
     """
     found: dict[str, list[tuple[Key, str]]] = {}
-    for top in _tops(root):
+    files: list[Path] = []
+    # A list may lie above the folder of the annotations: its names are those of the one xml called so.
+    by_name: dict[str, list[Key]] = {}
+    for key in xmls:
+        by_name.setdefault(key[1], []).append(key)
+    for folder in _folders_of_lists(root):
+        top = root / folder
+        while top.name == "Main" or top.name.lower() == "imagesets":
+            top = top.parent
         if years and top.name not in years:
             continue
-        above = top.relative_to(root).parts
-        for name in ("train", "val", "trainval", "test"):
-            file = top / LISTS / f"{name}.txt"
-            if file.is_file():
-                found.setdefault(name, []).extend(_listed(file, root, above))
-    return found
+        for name, file in _files(root / folder):
+            files.append(file)
+            samples = found.setdefault(name, [])
+            # Every list of a single class names all pictures.
+            known = {key for key, _ in samples} if A_CLASS.fullmatch(file.stem.lower()) else set()
+            for key, where in _listed(file, root, top.relative_to(root).parts, xmls):
+                others = by_name.get(key[1], [])
+                key = others[0] if key not in xmls and len(others) == 1 else key
+                if key not in known:
+                    samples.append((key, where))
+    return found, files
+
+
+def lists_above(root: Path) -> list[Path]:
+    """Lists in a folder beside the root, which are not used."""
+    return [file for each in LISTS for _, file in _files(root.absolute().parent / each)]
 
 
 def by_folders(tree: Tree) -> tuple[dict[str, list[Key]], bool]:
@@ -86,16 +125,39 @@ def without_xml(tree: Tree, base: Path) -> Iterator[Problem]:
             yield Problem(printable(paths[0]), f"no xml {key[1]}.xml belongs to this picture", fix, shown)
 
 
-def _tops(root: Path) -> list[Path]:
-    """The folders with lists: the root, or those of the years."""
-    places = [root, *sorted(root.glob("VOC*")), *sorted(root.glob("VOCdevkit/VOC*"))]
-    return [top for top in places if (top / LISTS).is_dir()]
+def _folders_of_lists(root: Path) -> list[Path]:
+    """The folders of lists at the root and at most two folders down, relative to it."""
+    tops = [root, *(path for pattern in ("*", "*/*") for path in sorted(root.glob(pattern)) if path.is_dir())]
+    named = [top / each for top in tops if not _is_list_folder(top) for each in LISTS]
+    return [folder.relative_to(root) for folder in named if _files(folder)]
 
 
-def _listed(file: Path, root: Path, above: tuple[str, ...]) -> Iterator[tuple[Key, str]]:
+def _is_list_folder(folder: Path) -> bool:
+    return folder.name.lower() == "imagesets" or folder.parent.name.lower() == "imagesets"
+
+
+def _files(folder: Path) -> list[tuple[str, Path]]:
+    """The lists of a folder by what they are called; without any, those of single classes."""
+    if not folder.is_dir():
+        return []
+    files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() == ".txt" and path.is_file()]
+    whole = [(NAMES[path.stem.lower()], path) for path in files if path.stem.lower() in NAMES]
+    single = [(match[1], path) for path in files if (match := A_CLASS.fullmatch(path.stem.lower()))]
+    return whole or single
+
+
+def _listed(file: Path, root: Path, above: tuple[str, ...], xmls: Collection[Key]) -> Iterator[tuple[Key, str]]:
     called = file.relative_to(root)
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        lines = read_text(file).splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: the list of a split cannot be read ({error}): mend it") from None
+    for number, line in enumerate(lines, start=1):
         if line.strip():
-            name = line.split()[0]
+            # Names with blanks stand as they are, or in quotation marks; behind others a number may stand.
+            name = line.strip().strip('"')
+            if not is_picture(os.fsencode(name)) and (above, name) not in xmls:
+                name = line.strip()[1:].partition('"')[0] if line.strip().startswith('"') else line.split()[0]
             stem = os.path.splitext(name)[0] if is_picture(os.fsencode(name)) else name
-            yield (above, stem), f"{called}:{number}"
+            inner, stem = key_of(os.fsencode(stem + ".xml"))
+            yield ((*above, *inner), stem), f"{called}:{number}"

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-PIXELS = 1.5  # a number above this is no fraction that merely reaches beyond the picture
+from mobilevision.data.formats.text import decode
 
 
 class YoloRow(NamedTuple):
     """One line; ``fault`` says what is wrong with it, and is empty where nothing is.
 
-    ``corners`` are (left, top, right, bottom) in fractions of the picture, or in pixels where ``pixels`` says so.
+    ``corners`` are (left, top, right, bottom), as a rule in fractions of the picture.
     """
 
     line: int
     label: int
     corners: tuple[float, float, float, float]
     fault: str = ""
-    pixels: bool = False
 
 
 def read_yolo(path: bytes, *, keypoints: bool = False) -> Iterator[YoloRow]:
@@ -35,7 +34,10 @@ def read_yolo(path: bytes, *, keypoints: bool = False) -> Iterator[YoloRow]:
         OSError: it cannot be read.
     """
     with open(path, "rb") as file:
-        lines = file.read().splitlines()
+        content = file.read()
+    if not content[:3].isascii() or b"\0" in content:  # a byte order mark, UTF-16
+        content = decode(content).encode("utf-8", "surrogateescape")
+    lines = content.splitlines()
     for number, line in enumerate(lines, start=1):
         words = line.split()
         if not words:
@@ -63,7 +65,7 @@ def _row(number: int, values: Sequence[float], line: bytes) -> YoloRow:
     else:
         xs, ys = values[1::2], values[2::2]
         corners = (min(xs), min(ys), max(xs), max(ys))
-    return YoloRow(number, int(label), corners, pixels=max(values[1:]) > PIXELS)
+    return YoloRow(number, int(label), corners)
 
 
 def _faulty(number: int, fault: str) -> YoloRow:

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
-from mobilevision.data.formats.annotated.places import is_picture, plain, split_of
+from mobilevision.data.formats.annotated.picture_index import PictureIndex, plain
+from mobilevision.data.formats.annotated.places import is_picture, split_of
 from mobilevision.data.formats.scan import folders, pictures
+from mobilevision.data.formats.text import decode, is_text, read_text
 from mobilevision.errors import UserError
 from mobilevision.ops.plain_yaml import read_yaml
 
-NAMES = ("classes.txt", "obj.names", "classes.names", "data.names", "coco.names")
+NAMES = (
+    "classes.txt",
+    "obj.names",
+    "classes.names",
+    "data.names",
+    "coco.names",
+    "_darknet.labels",
+)
 LISTS = {"train": ("train.txt",), "val": ("val.txt", "valid.txt"), "test": ("test.txt",)}
 
 
@@ -46,8 +56,11 @@ def yolo_places(root: Path) -> YoloPlaces:
     """
     file = root if root.is_file() else find_yaml(root)
     places = _by_yaml(file) if file is not None else _by_folders(root)
+    named = _names_beside(root if root.is_dir() else root.parent)
     if places.names is None:
-        places.names = _names_beside(root if root.is_dir() else root.parent, places)
+        places.names = _one_of(named, places.notes)
+    elif odd := [file for file, names in named.items() if names != places.names]:
+        places.notes.append(f"not used, as they name the classes otherwise: {', '.join(map(str, odd[:6]))}")
     return places
 
 
@@ -58,10 +71,20 @@ def find_yaml(root: Path) -> Path | None:
         try:
             content = _load(path)
         except UserError:
-            continue
+            if path.stem.lower() in ("data", "dataset") or _speaks_of_names(path):
+                raise
+            continue  # of something else
         if "names" in content and ("train" in content or "val" in content):
             return path
     return None
+
+
+def _speaks_of_names(file: Path) -> bool:
+    try:
+        text = read_text(file)
+    except (OSError, UnicodeDecodeError):
+        return False
+    return all(re.search(rf"^[\"']?{key}[\"']?\s*:", text, re.MULTILINE) for key in ("names", "train"))
 
 
 def _load(file: Path) -> dict[str, Any]:
@@ -101,7 +124,10 @@ def _resolve(entry: str, beside: Path, base: str) -> Path | None:
     while inner.startswith(("../", "./")):
         inner = inner.split("/", 1)[1]
     tops = [Path(base), beside / base, beside, beside.parent]
+    parts = inner.rstrip("/").split("/")
+    tails = ["/".join(parts[at:]) for at in range(1, len(parts))]  # of a path of another machine
     tried = [*(top / entry for top in tops), *(top / inner for top in tops[1:])]
+    tried += [beside / tail for tail in tails if split_of(tail) or "/" in tail]
     return next((path for path in tried if path.exists()), None)
 
 
@@ -109,12 +135,21 @@ def _pictures_of(path: Path) -> list[bytes]:
     """The pictures of a folder, or of a list of paths."""
     if path.is_dir():
         return list(pictures(os.fsencode(path), os.fsencode(path)))
-    top, found = path.parent, []
-    for line in path.read_bytes().splitlines():
-        name = plain(line.strip())
+    top, found, index = path.parent, [], None
+    try:
+        lines = read_text(path).splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: the list of pictures cannot be read ({error}): mend it") from None
+    for line in lines:
+        name = plain(os.fsencode(line.strip().strip('"')))
         if name:
             near = [os.path.join(os.fsencode(above), name) for above in (top, top.parent, "")]
-            found.append(os.path.normpath(next((each for each in near if os.path.isfile(each)), near[0])))
+            there = next((each for each in near if os.path.isfile(each)), None)
+            if there is None:  # a path of another machine, or data/ before it as in CVAT's lists
+                index = index or PictureIndex(pictures(os.fsencode(top), os.fsencode(top)))
+                hits = index.find(name)
+                there = hits[0] if len(hits) == 1 else near[0]
+            found.append(os.path.normpath(there))
     return found
 
 
@@ -140,7 +175,8 @@ def _lists_pictures(file: Path) -> bool:
     if not file.is_file():
         return False
     with open(file, "rb") as stream:
-        return is_picture(stream.readline().strip())
+        first = decode(stream.readline()).strip().strip('"')
+    return is_picture(os.fsencode(first))
 
 
 def _class_names(given: Any, file: Path) -> tuple[str, ...] | None:
@@ -155,12 +191,49 @@ def _class_names(given: Any, file: Path) -> tuple[str, ...] | None:
     raise UserError(f"{file}: names should be a list, or a mapping from class number to name")
 
 
-def _names_beside(root: Path, places: YoloPlaces) -> tuple[str, ...] | None:
-    """The class names of a list beside the pictures or labels, a name a line."""
-    for top in [root, *(root / os.fsdecode(name) for name in folders(root))]:
-        for name in NAMES:
-            if (top / name).is_file():
-                places.notes.append(f"class names from {(top / name).relative_to(root)}")
-                lines = (top / name).read_text(encoding="utf-8-sig", errors="replace").splitlines()
-                return tuple(line.strip() for line in lines if line.strip())
-    return None
+def _names_beside(root: Path) -> dict[Path, tuple[str, ...]]:
+    """The class names of each list of them, a name a line, at the root and at most two folders down."""
+    inner = [root / os.fsdecode(name) for name in folders(root)]
+    below = [top / name for top in inner for name in ("labels", "images")]
+    found: dict[Path, tuple[str, ...]] = {}
+    for top in (root, *inner, *below):
+        file = next((top / name for name in NAMES if (top / name).is_file()), None)
+        if file is not None:
+            lines = [line.strip() for line in _lines(file)]
+            found[file.relative_to(root)] = tuple(line for line in lines if line)
+    return found
+
+
+def _one_of(named: dict[Path, tuple[str, ...]], notes: list[str]) -> tuple[str, ...] | None:
+    """The class names that all lists of them have, None without a list.
+
+    Raises:
+        UserError: two name them otherwise: a number in a label file may mean either.
+    """
+    for file, names in named.items():
+        first = next(iter(named))
+        if names != named[first]:
+            own, other = ", ".join(names[:6]), ", ".join(named[first][:6])
+            raise UserError(
+                f"{file} names the classes {own}, but {first} {other}: the numbers in the label files mean one of them;"
+                " keep the right list only, or write the names into a data.yaml"
+            )
+    if not named:
+        return None
+    notes.append(f"class names from {', '.join(map(str, list(named)[:4]))}")
+    return next(iter(named.values()))
+
+
+def _lines(file: Path) -> list[str]:
+    """The lines of a list.
+
+    Raises:
+        UserError: it cannot be read, or is not text.
+    """
+    try:
+        text = read_text(file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: cannot be read ({error}): mend it") from None
+    if not is_text(text):
+        raise UserError(f"{file}: is not UTF-8, so that names in it cannot be read: save it as UTF-8")
+    return text.splitlines()
