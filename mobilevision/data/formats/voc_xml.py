@@ -178,8 +178,9 @@ def _picture_of(key: Key, file: VocFile, tree: Tree) -> bytes | None:
     named = os.fsencode(os.path.basename(file.texts.get("filename", "").replace("\\", "/")))
     paths = tree.pictures.get(key) or tree.pictures.get((key[0], key_of(named)[1])) or ()
     same = [path for path in paths if os.path.basename(path) == named]
-    if either := [*same, *paths]:
-        return either[0]
+    near: list[bytes] = [*same, *paths]
+    if near:
+        return near[0]
     texts = (file.texts.get("path"), file.texts.get("filename"), "/".join((*key[0], key[1])))
     found = (tree.index.find(os.fsencode(text)) for text in texts if text)
     return next((hits[0] for hits in found if len(hits) == 1), None)

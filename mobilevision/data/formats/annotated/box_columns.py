@@ -150,9 +150,7 @@ def _sides(
         found = [_named(names, head, "box", column, table) for column in wanted]
         return tuple(found), "corners"
     if "regionshapeattributes" in names:
-        raise BoxTableError(
-            f"{table}: this is VIA's CSV, which is not read: export as json or COCO"
-        )
+        raise BoxTableError(f"{table}: this is VIA's CSV, which is not read: export as json or COCO")
     for prefix in PREFIXES:
         for sides, form in SIDES:
             if all(prefix + side in names for side in sides):
