@@ -18,6 +18,7 @@ from mobilevision.ops.charts_geolocation import shares
 from mobilevision.ops.charts_places import prediction_map
 from mobilevision.ops.draw_places import Area, Place, located, words
 from mobilevision.ops.world_map import around
+from mobilevision.ranges import PositiveInt, checked
 from mobilevision.spec import Emits
 from tasks.base import Batch, Stage, Task
 
@@ -42,12 +43,13 @@ class Geolocalization(Task):
     emits: ClassVar[Emits | None] = "softmax"
     answers: ClassVar[str] = "places"
 
+    @checked("task")
     def __init__(
-        self, *, answer: Literal["cell", "mean"] = "cell", top: int = 5, places: int = 5, **parts: Any
+        self, *, answer: Literal["cell", "mean"] = "cell", top: PositiveInt = 5, places: PositiveInt = 5, **parts: Any
     ) -> None:
         self.cells = Cells.from_dict(parts["data"].cells)
         super().__init__(**parts)
-        self.answer, self.top, self.places = answer, max(1, top), max(1, places)
+        self.answer, self.top, self.places = answer, top, places
         self.centres = unit_vectors(self.cells.latitude, self.cells.longitude)
 
     def decode(self, outputs: Tensor) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-LEAVES = {"errors", "spec"}
+LEAVES = {"errors", "spec", "ranges"}
 PURE = {"ops", "geo"}
 MIDDLE = {"backbones", "heads", "losses", "metrics", "data", "deploy", "cost", "optim", "distill"}
 TOP = {"tasks", "runs"}
@@ -20,6 +20,7 @@ DOOR = "mobilevision"  # mobilevision/__init__.py: the public names, reached lat
 
 ALLOWED: dict[str, set[str]] = {
     **{room: set() for room in LEAVES},
+    "ranges": {"errors"},
     **{room: LEAVES | PURE - {room} for room in PURE},  # a cycle of the two is found on its own
     **{room: LEAVES | PURE for room in MIDDLE},
     **{room: LEAVES | PURE | MIDDLE for room in TOP},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import timm
 from torch import Tensor, nn
@@ -15,8 +15,11 @@ from mobilevision.backbones.loading import fit, same_shapes
 from mobilevision.backbones.presets import Preset, named_preset, observed
 from mobilevision.backbones.weights import Source, read_weights
 from mobilevision.errors import UserError
+from mobilevision.ranges import Range
 
 WIDEST = 4
+Width = Annotated[float, Range(above=0, max=WIDEST)]
+"""Factor on the channels of every layer."""
 PADDINGS = {"same": "same", "symmetric": ""}  # ours -> timm's pad_type
 
 

@@ -20,6 +20,7 @@ from mobilevision.backbones.assemble import Architecture, Wishes, assemble
 from mobilevision.backbones.backbone import Backbone
 from mobilevision.backbones.presets import IMAGENET_MEAN, IMAGENET_STD, Preset
 from mobilevision.errors import UserError
+from mobilevision.ranges import PositiveShare, ShareBelowOne, checked
 
 CONVS = {"separable": "dsa", "full": "cn"}  # ours -> timm's block
 DEPTHS = {"standard": 6, "shallow": 1}  # blocks at 512 channels; shallow leaves out the five of stride 1
@@ -46,7 +47,7 @@ default_cfgs = generate_default_cfgs(
 def mobilevision_mobilenetv1(
     pretrained: bool = False,
     *,
-    width: float = 1.0,
+    width: PositiveShare = 1.0,
     conv: str = "separable",
     depth: str = "standard",
     **kwargs: Any,
@@ -78,9 +79,10 @@ def mobilevision_mobilenetv1(
     return model
 
 
+@checked("backbone")
 def mobilenet_v1(
     *,
-    width: float = 1.0,
+    width: PositiveShare = 1.0,
     conv: str = "separable",
     depth: str = "standard",
     weights: str | None = None,
@@ -88,8 +90,8 @@ def mobilenet_v1(
     activation: str | None = None,
     padding: str | None = None,
     channels: int = 3,
-    drop_rate: float = 0.0,
-    drop_path: float = 0.0,
+    drop_rate: ShareBelowOne = 0.0,
+    drop_path: ShareBelowOne = 0.0,
 ) -> Backbone:
     """A MobileNet V1 of any width as a backbone.
 

@@ -13,23 +13,25 @@ from typing import Any
 from timm.models.efficientnet import _gen_mobilenet_v2
 from torch import nn
 
-from mobilevision.backbones.assemble import Architecture, Wishes, assemble, check_width, published
+from mobilevision.backbones.assemble import Architecture, Width, Wishes, assemble, check_width, published
 from mobilevision.backbones.backbone import Backbone
 from mobilevision.backbones.presets import Preset
+from mobilevision.ranges import ShareBelowOne, checked
 
 WIDTHS = (0.35, 0.5, 0.75, 1.0, 1.4)  # published
 
 
+@checked("backbone")
 def mobilenet_v2(
     *,
-    width: float = 1.0,
+    width: Width = 1.0,
     weights: str | None = None,
     preset: str | Mapping[str, Any] | None = None,
     activation: str | None = None,
     padding: str | None = None,
     channels: int = 3,
-    drop_rate: float = 0.0,
-    drop_path: float = 0.0,
+    drop_rate: ShareBelowOne = 0.0,
+    drop_path: ShareBelowOne = 0.0,
 ) -> Backbone:
     """A MobileNet V2 as a backbone.
 

@@ -12,25 +12,27 @@ from typing import Any
 from timm.models.mobilenetv3 import _gen_mobilenet_v3
 from torch import nn
 
-from mobilevision.backbones.assemble import Architecture, Wishes, assemble, check_width, published
+from mobilevision.backbones.assemble import Architecture, Width, Wishes, assemble, check_width, published
 from mobilevision.backbones.backbone import Backbone
 from mobilevision.backbones.presets import Preset
 from mobilevision.errors import UserError
+from mobilevision.ranges import ShareBelowOne, checked
 
 WIDTHS = {"large": (0.75, 1.0), "small": (0.5, 0.75, 1.0)}  # published
 
 
+@checked("backbone")
 def mobilenet_v3(
     *,
     size: str = "large",
-    width: float = 1.0,
+    width: Width = 1.0,
     weights: str | None = None,
     preset: str | Mapping[str, Any] | None = None,
     activation: str | None = None,
     padding: str | None = None,
     channels: int = 3,
-    drop_rate: float = 0.0,
-    drop_path: float = 0.0,
+    drop_rate: ShareBelowOne = 0.0,
+    drop_path: ShareBelowOne = 0.0,
 ) -> Backbone:
     """A MobileNet V3 as a backbone.
 

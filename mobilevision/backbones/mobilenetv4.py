@@ -12,10 +12,11 @@ from typing import Any
 from timm.models.mobilenetv3 import _gen_mobilenet_v4
 from torch import nn
 
-from mobilevision.backbones.assemble import Architecture, Wishes, assemble, check_width, published
+from mobilevision.backbones.assemble import Architecture, Width, Wishes, assemble, check_width, published
 from mobilevision.backbones.backbone import Backbone
 from mobilevision.backbones.presets import Preset
 from mobilevision.errors import UserError
+from mobilevision.ranges import ShareBelowOne, checked
 
 SIDES = {"conv_small": 224, "conv_medium": 256, "conv_large": 384, "hybrid_medium": 256, "hybrid_large": 384}
 """Variant -> the side of its input in the paper."""
@@ -23,17 +24,18 @@ WIDTHS = {"conv_small": (0.35, 0.5, 1.0), "hybrid_medium": (0.75, 1.0), "hybrid_
 """Variant -> the widths that timm defines, where there are others than 1."""
 
 
+@checked("backbone")
 def mobilenet_v4(
     *,
     variant: str = "conv_small",
-    width: float = 1.0,
+    width: Width = 1.0,
     weights: str | None = None,
     preset: str | Mapping[str, Any] | None = None,
     activation: str | None = None,
     padding: str | None = None,
     channels: int = 3,
-    drop_rate: float = 0.0,
-    drop_path: float = 0.0,
+    drop_rate: ShareBelowOne = 0.0,
+    drop_path: ShareBelowOne = 0.0,
 ) -> Backbone:
     """A MobileNet V4 as a backbone.
 

@@ -14,10 +14,12 @@ from mobilevision.backbones.assemble import Architecture, Wishes, assemble
 from mobilevision.backbones.backbone import Backbone
 from mobilevision.backbones.presets import pretraining
 from mobilevision.errors import UserError
+from mobilevision.ranges import ShareBelowOne, checked
 
 _OF_FACTORY = set(signature(timm.create_model).parameters)  # they name weights and files, which timm unpickles
 
 
+@checked("backbone")
 def timm_backbone(
     *,
     name: str,
@@ -26,8 +28,8 @@ def timm_backbone(
     activation: str | None = None,
     padding: str | None = None,
     channels: int = 3,
-    drop_rate: float = 0.0,
-    drop_path: float = 0.0,
+    drop_rate: ShareBelowOne = 0.0,
+    drop_path: ShareBelowOne = 0.0,
     kwargs: Mapping[str, Any] | None = None,
 ) -> Backbone:
     """Any timm model as a backbone.

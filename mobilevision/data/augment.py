@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, final
+from typing import Annotated, Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -16,9 +16,12 @@ from mobilevision.data.canvas import GREY, on_canvas
 from mobilevision.data.geometry import Frame
 from mobilevision.data.records import Box, Pixels
 from mobilevision.data.view import Sample, View
-from mobilevision.errors import UserError
+from mobilevision.ranges import Items, NonNegativeFloat, PositiveFloat, PositiveShare, Range, Share, checked
 
 LARGE = 512  # shorter side in pixels
+
+CropScale = Annotated[Sequence[PositiveShare], Items(2, 2, ascending=True)]
+CropRatio = Annotated[Sequence[PositiveFloat], Items(2, 2, ascending=True)]
 
 
 @final
@@ -46,27 +49,23 @@ class Augment:
 
     kinds: ClassVar[tuple[str, ...]] = ("class", "attributes", "identity", "coordinate")
 
+    @checked("augment")
     def __init__(
         self,
         *,
-        crop_scale: Sequence[float] | None = (0.5, 1.0),
-        crop_ratio: Sequence[float] = (3 / 4, 4 / 3),
-        flip: float = 0.5,
-        color_jitter: float = 0.0,
-        rand_augment: int = 0,
-        rand_augment_ops: int = 2,
-        erasing: float = 0.0,
-        mixup: float = 0.0,
-        cutmix: float = 0.0,
+        crop_scale: CropScale | None = (0.5, 1.0),
+        crop_ratio: CropRatio = (3 / 4, 4 / 3),
+        flip: Share = 0.5,
+        color_jitter: Share = 0.0,
+        rand_augment: Annotated[int, Range(min=0, max=30)] = 0,
+        rand_augment_ops: Annotated[int, Range(min=1, max=14)] = 2,
+        erasing: Share = 0.0,
+        mixup: NonNegativeFloat = 0.0,
+        cutmix: NonNegativeFloat = 0.0,
     ) -> None:
-        self.crop_scale = bounds("crop_scale", crop_scale, 1.0) if crop_scale else None
-        self.crop_ratio = bounds("crop_ratio", crop_ratio, math.inf)
+        self.crop_scale = None if crop_scale is None else (crop_scale[0], crop_scale[1])
+        self.crop_ratio = (crop_ratio[0], crop_ratio[1])
         self.flip, self.mixup, self.cutmix = flip, mixup, cutmix
-        for key, share in (("flip", flip), ("color_jitter", color_jitter), ("erasing", erasing)):
-            if not 0 <= share <= 1:
-                raise UserError(f"augment.{key}={share}: must lie between 0 and 1")
-        if not 0 <= rand_augment <= 30:
-            raise UserError(f"augment.rand_augment={rand_augment}: the magnitude lies between 0 (off) and 30")
         changes: list[Callable[[Tensor], Tensor]] = []
         if color_jitter:
             changes.append(v2.ColorJitter(color_jitter, color_jitter, color_jitter))
@@ -167,14 +166,3 @@ def _seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
-
-
-def bounds(key: str, pair: Sequence[float], most: float) -> tuple[float, float]:
-    """A pair 0 < low <= high <= most.
-
-    Raises:
-        UserError: another pair; ``key`` names it.
-    """
-    if len(pair) != 2 or not 0 < pair[0] <= pair[1] <= most:
-        raise UserError(f"augment.{key}={list(pair)}: give [low, high] with 0 < low <= high" + " <= 1" * (most == 1))
-    return float(pair[0]), float(pair[1])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, NoReturn, final
+from typing import Annotated, ClassVar, NoReturn, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mobilevision.data.augment import bounds, mirrored
+from mobilevision.data.augment import CropRatio, CropScale, mirrored
 from mobilevision.data.box_windows import covering, overlapping, zoomed_out
 from mobilevision.data.boxes import Boxes
 from mobilevision.data.canvas import on_canvas
@@ -19,7 +19,7 @@ from mobilevision.data.photometric import Photometric
 from mobilevision.data.records import Box
 from mobilevision.data.seen_boxes import Scene, as_drawn, joined, mirrored_boxes, seen, shown
 from mobilevision.data.view import Sample, View
-from mobilevision.errors import UserError
+from mobilevision.ranges import Items, NonNegativeFloat, Range, Share, checked
 
 MIDDLE = 0.3, 0.7  # where the four pictures of a mosaic meet, as shares of the input's sides
 
@@ -56,43 +56,29 @@ class BoxAugment:
     kinds: ClassVar[tuple[str, ...]] = ("boxes",)
     mixes: ClassVar[bool] = False
 
+    @checked("augment")
     def __init__(
         self,
         *,
-        iou_crop: float = 1.0,
-        overlaps: Sequence[float] = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0),
-        crop_scale: Sequence[float] = (0.3, 1.0),
-        crop_ratio: Sequence[float] = (0.5, 2.0),
-        zoom_out: float = 0.5,
-        zoom_out_most: float = 4.0,
-        photometric: float = 0.5,
-        brightness: float = 0.125,
-        contrast: float = 0.5,
-        saturation: float = 0.5,
-        hue: float = 0.05,
-        flip: float = 0.5,
-        mosaic: float = 0.0,
-        min_visible: float = 0.0,
-        min_side: float = 1.0,
+        iou_crop: Share = 1.0,
+        overlaps: Annotated[Sequence[Share], Items(min=1)] = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0),
+        crop_scale: CropScale = (0.3, 1.0),
+        crop_ratio: CropRatio = (0.5, 2.0),
+        zoom_out: Share = 0.5,
+        zoom_out_most: Annotated[float, Range(min=1, max=32)] = 4.0,
+        photometric: Share = 0.5,
+        brightness: Share = 0.125,
+        contrast: Share = 0.5,
+        saturation: Share = 0.5,
+        hue: Annotated[float, Range(min=0, max=0.5)] = 0.05,
+        flip: Share = 0.5,
+        mosaic: Share = 0.0,
+        min_visible: Share = 0.0,
+        min_side: NonNegativeFloat = 1.0,
     ) -> None:
-        shares = {
-            "iou_crop": iou_crop,
-            "zoom_out": zoom_out,
-            "flip": flip,
-            "mosaic": mosaic,
-            "min_visible": min_visible,
-        }
-        for key, share in shares.items():
-            if not 0 <= share <= 1:
-                raise UserError(f"augment.{key}={share}: must lie between 0 and 1")
-        if zoom_out_most < 1 or min_side < 0:
-            key, value = ("zoom_out_most", zoom_out_most) if zoom_out_most < 1 else ("min_side", min_side)
-            raise UserError(f"augment.{key}={value}: must be at least {int(zoom_out_most < 1)}")
-        if not overlaps or min(overlaps) < 0:
-            raise UserError(f"augment.overlaps={list(overlaps)}: give at least one number from 0 to 1")
         self.overlaps = tuple(overlaps)
-        self.crop_scale = bounds("crop_scale", crop_scale, 1.0)
-        self.crop_ratio = bounds("crop_ratio", crop_ratio, np.inf)
+        self.crop_scale = (crop_scale[0], crop_scale[1])
+        self.crop_ratio = (crop_ratio[0], crop_ratio[1])
         self.iou_crop, self.zoom_out, self.zoom_out_most = iou_crop, zoom_out, zoom_out_most
         self.flip, self.mosaic, self.min_visible, self.min_side = flip, mosaic, min_visible, min_side
         self.photometric = Photometric(

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Annotated, Any, final
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 from mobilevision.data.records import Records, Splits
 from mobilevision.errors import UserError
 from mobilevision.geo.partition import FINEST, Cells, adaptive, fixed, oracle, scaled
+from mobilevision.ranges import PositiveInt, Range, check
 
 Degrees = NDArray[np.float64]
 NOWHERE = -1
@@ -64,6 +65,10 @@ class CoordinateTargets:
         )
 
 
+Level = Annotated[int, Range(min=0, max=30)]
+"""Of S2's cells."""
+
+
 @final
 @dataclass(frozen=True, kw_only=True)
 class CellOptions:
@@ -80,11 +85,14 @@ class CellOptions:
     """
 
     file: str | None = None
-    level: int | None = None
-    most: int | None = None
-    least: int | None = None
-    coarsest: int = 0
-    finest: int = FINEST
+    level: Level | None = None
+    most: PositiveInt | None = None
+    least: PositiveInt | None = None
+    coarsest: Level = 0
+    finest: Level = FINEST
+
+    def __post_init__(self) -> None:
+        check(type(self), vars(self), "data.cells")
 
     def cut(self, places: Degrees) -> Cells:
         """The cells of training photos, float64 [n, 2].

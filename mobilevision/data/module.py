@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import final
+from typing import Annotated, final
 
 import pytorch_lightning as pl
 import torch
@@ -27,6 +27,7 @@ from mobilevision.data.stating import state
 from mobilevision.data.unlabelled import WithUnlabelled, find_unlabelled
 from mobilevision.data.view import Augmentation
 from mobilevision.errors import UserError
+from mobilevision.ranges import Items, NonNegativeInt, PositiveInt, Range, Seed, ShareBelowOne, Side, checked
 from mobilevision.spec import DataSpec, Features
 
 
@@ -71,31 +72,32 @@ class DataModule(pl.LightningDataModule):
     spec: DataSpec
     splits: Splits
 
+    @checked("data")
     def __init__(
         self,
         *,
         format: DataFormat,
         root: str | None = None,
         kind: str = "class",
-        batch_size: int = 64,
-        eval_batch_size: int | None = None,
-        workers: int | None = None,
-        resolution: int | Sequence[int] | None = None,
+        batch_size: PositiveInt = 64,
+        eval_batch_size: PositiveInt | None = None,
+        workers: Annotated[int, Range(min=0, max=1024)] | None = None,
+        resolution: Side | Annotated[Sequence[Side], Items(2, 2)] | None = None,
         fit: str | None = None,
-        channels: int = 3,
-        val_fraction: float = 0.2,
-        test_fraction: float = 0.0,
-        folds: int | None = None,
-        fold: int | None = None,
+        channels: Annotated[int, Range(min=1, max=1024)] = 3,
+        val_fraction: ShareBelowOne = 0.2,
+        test_fraction: ShareBelowOne = 0.0,
+        folds: Annotated[int, Range(min=2, max=1000)] | None = None,
+        fold: NonNegativeInt | None = None,
         on_error: str = "raise",
-        seed: int = 0,
+        seed: Seed = 0,
         drop_last: bool = True,
         pin_memory: bool | None = None,
-        prefetch: int = 2,
+        prefetch: Annotated[int, Range(min=1, max=1024)] = 2,
         cells: CellOptions | None = None,
-        per_identity: int = 4,
+        per_identity: PositiveInt = 4,
         unlabelled: str | None = None,
-        label_noise: float = 0.0,
+        label_noise: ShareBelowOne = 0.0,
         groups: str | None = None,
         augment: Augmentation | None = None,
     ) -> None:

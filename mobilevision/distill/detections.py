@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Annotated, final
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from mobilevision.distill.objective import Objective
 from mobilevision.distill.teacher import Seen
 from mobilevision.errors import UserError
 from mobilevision.ops.candidates import Candidates, DetectorOutputs
+from mobilevision.ranges import NonNegativeFloat, Range, checked
 from mobilevision.spec import Emits
 
 _NEAR = 0.02  # references may differ by this share of the input: rounding at other sides
@@ -33,12 +34,16 @@ class Detections(Objective):
         box_weight: factor on the box part.
     """
 
+    @checked("distill")
     def __init__(
-        self, *, emits: Emits | None, sure: float = 0.3, negatives: float = 3.0, box_weight: float = 1.0
+        self,
+        *,
+        emits: Emits | None,
+        sure: Annotated[float, Range(above=0, below=1)] = 0.3,
+        negatives: NonNegativeFloat = 3.0,
+        box_weight: NonNegativeFloat = 1.0,
     ) -> None:
         super().__init__(emits=emits)
-        if not 0 < sure < 1:
-            raise UserError(f"distill.sure={sure}: must lie between 0 and 1")
         self.sure, self.negatives, self.box_weight = sure, negatives, box_weight
 
     def prepare(self, student: Seen, teacher: Seen) -> None:

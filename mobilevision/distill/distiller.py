@@ -13,6 +13,7 @@ from mobilevision.distill.objective import Objective
 from mobilevision.distill.teacher import Seen, Teacher
 from mobilevision.errors import UserError
 from mobilevision.ops.rows import take
+from mobilevision.ranges import NonNegativeFloat, checked
 from mobilevision.spec import Features, Needs
 
 Loss = Callable[[Any, Mapping[str, Any]], dict[str, Tensor]]
@@ -37,19 +38,17 @@ class Distiller(nn.Module):
 
     order: Tensor | None
 
+    @checked("distill")
     def __init__(
         self,
         *,
         teacher: Teacher,
         objective: Objective,
         order: Sequence[int] | None = None,
-        label_weight: float = 0.0,
-        weight: float = 1.0,
+        label_weight: NonNegativeFloat = 0.0,
+        weight: NonNegativeFloat = 1.0,
     ) -> None:
         super().__init__()
-        for key, value in (("label_weight", label_weight), ("weight", weight)):
-            if value < 0:
-                raise UserError(f"distill.{key}={value}: must be 0 or more")
         self.teacher, self.objective = teacher, objective
         self.label_weight, self.weight = label_weight, weight
         self.register_buffer("order", None if order is None else torch.tensor(order), persistent=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import final
+from typing import Annotated, final
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -11,6 +11,7 @@ from torch.nn import functional
 from mobilevision.distill.objective import Objective
 from mobilevision.distill.teacher import Seen
 from mobilevision.errors import UserError
+from mobilevision.ranges import Items, PositiveInt, checked
 from mobilevision.spec import Emits, Needs
 
 
@@ -33,10 +34,9 @@ class FeatureMaps(Objective):
     by_class = False
     reaches_head = False
 
-    def __init__(self, *, emits: Emits | None, strides: Sequence[int] = (16,)) -> None:
+    @checked("distill")
+    def __init__(self, *, emits: Emits | None, strides: Annotated[Sequence[PositiveInt], Items(min=1)] = (16,)) -> None:
         super().__init__(emits=emits)
-        if not strides:
-            raise UserError("distill.strides=[]: name the strides of the maps to compare, such as [16]")
         self.needs = Needs(strides=tuple(sorted(set(strides))))
         self.projections = nn.ModuleDict()
 

@@ -12,6 +12,7 @@ from mobilevision.distill.objective import Objective
 from mobilevision.distill.outputs import known_mean
 from mobilevision.distill.teacher import Seen
 from mobilevision.errors import UserError
+from mobilevision.ranges import PositiveFloat, checked
 from mobilevision.spec import Emits
 
 
@@ -30,10 +31,9 @@ class Logits(Objective):
         UserError: a temperature that is none, or outputs that are no logits.
     """
 
-    def __init__(self, *, emits: Emits | None, temperature: float = 4.0) -> None:
+    @checked("distill")
+    def __init__(self, *, emits: Emits | None, temperature: PositiveFloat = 4.0) -> None:
         super().__init__(emits=emits)
-        if temperature <= 0:
-            raise UserError(f"distill.temperature={temperature}: must be above 0")
         if emits not in ("softmax", "sigmoid"):
             raise UserError("distill=logits is for outputs that are logits; this task's are not: take distill=outputs")
         self.temperature = temperature

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import final
+from typing import Annotated, final
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from mobilevision.errors import UserError
 from mobilevision.geo.cells import Cells
 from mobilevision.geo.hierarchy import groups
 from mobilevision.heads.head import Head
+from mobilevision.ranges import Range, ShareBelowOne, checked
 from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
 
 
@@ -35,8 +36,14 @@ class CellsHead(Head):
 
     needs = Needs(pooled=True)
 
+    @checked("head")
     def __init__(
-        self, *, backbone: BackboneSpec, data: DataSpec, dropout: float = 0.0, levels: Sequence[int] = ()
+        self,
+        *,
+        backbone: BackboneSpec,
+        data: DataSpec,
+        dropout: ShareBelowOne = 0.0,
+        levels: Sequence[Annotated[int, Range(min=0, max=30)]] = (),
     ) -> None:
         super().__init__(backbone=backbone, data=data)
         if data.cells is None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 from mobilevision.errors import UserError
 from mobilevision.ops.anchors import Sizes, default_sizes
+from mobilevision.ranges import Items, PositiveFloat
 
-Anchors = Sequence[Sequence[Sequence[float]]]
+Shape = Annotated[Sequence[PositiveFloat], Items(2, 2)]
+"""Width and height, as fractions of the input."""
+Anchors = Annotated[Sequence[Annotated[Sequence[Shape], Items(min=1)]], Items(min=1)]
 
 
 def anchor_sizes(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Annotated, final
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mobilevision.errors import UserError
 from mobilevision.heads.head import Head
+from mobilevision.ranges import Range, ShareBelowOne, checked
 from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
 
 
@@ -30,18 +30,17 @@ class EmbeddingHead(Head):
 
     needs = Needs(pooled=True)
 
+    @checked("head")
     def __init__(
         self,
         *,
         backbone: BackboneSpec,
         data: DataSpec,
-        dimensions: int | None = 128,
+        dimensions: Annotated[int, Range(min=1, max=65_536)] | None = 128,
         norm: bool = True,
-        dropout: float = 0.0,
+        dropout: ShareBelowOne = 0.0,
     ) -> None:
         super().__init__(backbone=backbone, data=data)
-        if dimensions is not None and dimensions < 1:
-            raise UserError(f"head.dimensions={dimensions}: must be null or at least 1")
         self.dimensions = dimensions or backbone.width
         self.dropout = nn.Dropout(dropout)
         self.projection = nn.Linear(backbone.width, dimensions, bias=not norm) if dimensions else nn.Identity()

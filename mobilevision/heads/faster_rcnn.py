@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 from torch import Tensor, nn
 
@@ -11,6 +11,7 @@ from mobilevision.errors import UserError
 from mobilevision.heads.region_proposals import Anchors
 from mobilevision.heads.two_stage import TwoStageHead, calm
 from mobilevision.ops.roi_align import roi_align
+from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, Share, ShareBelowOne, checked
 from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
 
 STRIDE = 16
@@ -51,27 +52,28 @@ class FasterRCNNHead(TwoStageHead):
     side: ClassVar[int | None] = 300
     needs = Needs(strides=(STRIDE,), tail=True)
 
+    @checked("head")
     def __init__(
         self,
         *,
         backbone: BackboneSpec,
         data: DataSpec,
-        outputs: int | None = None,
-        score_threshold: float = 0.01,
-        nms: float = 0.5,
-        per_class: int | None = 100,
-        detections: int = 100,
-        rpn_width: int | None = None,
-        scales: Sequence[float] = (0.1, 0.2, 0.4, 0.8),
-        ratios: Sequence[float] = (0.5, 1.0, 2.0),
+        outputs: PositiveInt | None = None,
+        score_threshold: ShareBelowOne = 0.01,
+        nms: Share = 0.5,
+        per_class: PositiveInt | None = 100,
+        detections: PositiveInt = 100,
+        rpn_width: Annotated[int, Range(min=1, max=65_536)] | None = None,
+        scales: Annotated[Sequence[PositiveFloat], Items(min=1)] = (0.1, 0.2, 0.4, 0.8),
+        ratios: Annotated[Sequence[PositiveFloat], Items(min=1)] = (0.5, 1.0, 2.0),
         anchors: Anchors | None = None,
-        rpn_nms: float = 0.7,
-        candidates: int = 1000,
-        proposals: int = 300,
-        train_candidates: int = 2000,
-        train_proposals: int = 1000,
-        regions: int = 64,
-        positives: float = 0.25,
+        rpn_nms: Share = 0.7,
+        candidates: PositiveInt = 1000,
+        proposals: PositiveInt = 300,
+        train_candidates: PositiveInt = 2000,
+        train_proposals: PositiveInt = 1000,
+        regions: PositiveInt = 64,
+        positives: Share = 0.25,
     ) -> None:
         if backbone.tail is None:
             why = "this backbone has no last stage to run on regions"

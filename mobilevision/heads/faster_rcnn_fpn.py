@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 from torch import Tensor, nn
 from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
@@ -14,6 +14,7 @@ from mobilevision.heads.region_proposals import Anchors
 from mobilevision.heads.two_stage import TwoStageHead, calm
 from mobilevision.ops.grid_anchors import box_levels
 from mobilevision.ops.roi_align import roi_align
+from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, Share, ShareBelowOne, checked
 from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
 
 SIDE = 7
@@ -58,30 +59,31 @@ class FasterRCNNFPNHead(TwoStageHead):
 
     side: ClassVar[int | None] = 320
 
+    @checked("head")
     def __init__(
         self,
         *,
         backbone: BackboneSpec,
         data: DataSpec,
-        outputs: int | None = None,
-        score_threshold: float = 0.01,
-        nms: float = 0.5,
-        per_class: int | None = 100,
-        detections: int = 100,
-        strides: Sequence[int] = (8, 16, 32),
-        width: int = 128,
-        hidden: int = 512,
-        canonical: float = 0.28,
-        scales: Sequence[float] = (0.05, 0.08, 0.12, 0.18, 0.26, 0.38, 0.56, 0.8),
-        ratios: Sequence[float] = (0.5, 1.0, 2.0),
+        outputs: PositiveInt | None = None,
+        score_threshold: ShareBelowOne = 0.01,
+        nms: Share = 0.5,
+        per_class: PositiveInt | None = 100,
+        detections: PositiveInt = 100,
+        strides: Annotated[Sequence[PositiveInt], Items(min=1)] = (8, 16, 32),
+        width: Annotated[int, Range(min=1, max=65_536)] = 128,
+        hidden: Annotated[int, Range(min=1, max=65_536)] = 512,
+        canonical: PositiveFloat = 0.28,
+        scales: Annotated[Sequence[PositiveFloat], Items(min=1)] = (0.05, 0.08, 0.12, 0.18, 0.26, 0.38, 0.56, 0.8),
+        ratios: Annotated[Sequence[PositiveFloat], Items(min=1)] = (0.5, 1.0, 2.0),
         anchors: Anchors | None = None,
-        rpn_nms: float = 0.7,
-        candidates: int = 1000,
-        proposals: int = 300,
-        train_candidates: int = 2000,
-        train_proposals: int = 1000,
-        regions: int = 64,
-        positives: float = 0.25,
+        rpn_nms: Share = 0.7,
+        candidates: PositiveInt = 1000,
+        proposals: PositiveInt = 300,
+        train_candidates: PositiveInt = 2000,
+        train_proposals: PositiveInt = 1000,
+        regions: PositiveInt = 64,
+        positives: Share = 0.25,
     ) -> None:
         taken = tuple(sorted(set(strides) & set(backbone.strides)))
         if not taken:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mobilevision.heads.head import Head
+from mobilevision.ranges import ShareBelowOne, checked
 from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
 
 
@@ -23,7 +24,8 @@ class LinearHead(Head):
 
     needs = Needs(pooled=True)
 
-    def __init__(self, *, backbone: BackboneSpec, data: DataSpec, dropout: float = 0.0) -> None:
+    @checked("head")
+    def __init__(self, *, backbone: BackboneSpec, data: DataSpec, dropout: ShareBelowOne = 0.0) -> None:
         super().__init__(backbone=backbone, data=data)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(backbone.width, len(data.classes))

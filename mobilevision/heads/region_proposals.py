@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import final
+from typing import Annotated, final
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,11 @@ from mobilevision.errors import UserError
 from mobilevision.ops.anchors import Sizes
 from mobilevision.ops.candidates import Candidates, Weights
 from mobilevision.ops.grid_anchors import anchor_sizes, centred, grid_anchors
+from mobilevision.ranges import Items, PositiveFloat
 
 WEIGHTS: Weights = (1.0, 1.0, 1.0, 1.0)
-Anchors = Sequence[Sequence[Sequence[float]]]
+Shape = Annotated[Sequence[PositiveFloat], Items(2, 2)]
+Anchors = Annotated[Sequence[Annotated[Sequence[Shape], Items(min=1)]], Items(min=1)]
 
 
 @final

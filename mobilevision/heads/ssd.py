@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import final
+from typing import Annotated, Literal, final
 
 from torch import nn
 
@@ -11,6 +11,7 @@ from mobilevision.heads.blocks import Activation, ConvNorm
 from mobilevision.heads.default_anchors import Anchors, anchor_sizes
 from mobilevision.heads.single_shot import SingleShotHead, pyramid, reading
 from mobilevision.ops.anchors import RATIOS, SCALES
+from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, Share, ShareBelowOne, checked
 from mobilevision.spec import BackboneSpec, DataSpec, Needs
 
 
@@ -45,26 +46,27 @@ class SSDHead(SingleShotHead):
 
     side = 300
 
+    @checked("head")
     def __init__(
         self,
         *,
         backbone: BackboneSpec,
         data: DataSpec,
-        strides: Sequence[int] = (16, 32),
-        extras: Sequence[int] = (512, 256, 256, 128),
-        width: float = 1.0,
-        kernel: int = 1,
+        strides: Annotated[Sequence[PositiveInt], Items(min=1)] = (16, 32),
+        extras: Sequence[PositiveInt] = (512, 256, 256, 128),
+        width: Annotated[float, Range(above=0, max=16)] = 1.0,
+        kernel: Literal[1, 3, 5, 7] = 1,
         activation: Activation = "relu",
-        scales: Sequence[float] = SCALES,
-        ratios: Sequence[float] = RATIOS,
+        scales: Annotated[Sequence[PositiveFloat], Items(min=1)] = SCALES,
+        ratios: Annotated[Sequence[PositiveFloat], Items(min=1)] = RATIOS,
         reduced: bool = True,
         clip: bool = True,
         anchors: Anchors | None = None,
-        outputs: int | None = None,
-        score_threshold: float = 0.01,
-        nms: float = 0.5,
-        per_class: int | None = 400,
-        detections: int = 100,
+        outputs: PositiveInt | None = None,
+        score_threshold: ShareBelowOne = 0.01,
+        nms: Share = 0.5,
+        per_class: PositiveInt | None = 400,
+        detections: PositiveInt = 100,
     ) -> None:
         super().__init__(
             backbone=backbone,

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mobilevision.losses.loss import Loss
+from mobilevision.ranges import NonNegativeFloat, checked
 from mobilevision.spec import DataSpec
 
 _HEAVIEST = 50.0  # weight of a positive: one sample must not be a batch
@@ -32,12 +33,13 @@ class AttributeCrossEntropy(Loss):
 
     positive_weight: Tensor | None
 
+    @checked("loss")
     def __init__(
         self,
         *,
         data: DataSpec,
         positive_weights: Literal["none", "balanced"] = "none",
-        focal: float = 0.0,
+        focal: NonNegativeFloat = 0.0,
     ) -> None:
         super().__init__(data=data)
         self.focal = focal

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, final
+from typing import Annotated, Any, Literal, final
 
 from pytorch_metric_learning import distances, losses, miners
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from mobilevision.errors import UserError
 from mobilevision.losses.loss import Loss
 from mobilevision.losses.verification import full_precision, verification
+from mobilevision.ranges import Range, checked
 from mobilevision.spec import DataSpec
 
 MINING = ("semi_hard", "batch_hard", "all")
@@ -31,11 +32,12 @@ class Triplet(Loss):
             (FaceNet's); ``all``: all that violate the margin. The mean is taken over those that violate it.
     """
 
+    @checked("loss")
     def __init__(
         self,
         *,
         data: DataSpec,
-        margin: float = 0.2,
+        margin: Annotated[float, Range(min=0, max=4)] = 0.2,
         mining: Literal["semi_hard", "batch_hard", "all"] = "batch_hard",
     ) -> None:
         super().__init__(data=data)

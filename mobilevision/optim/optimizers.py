@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from mobilevision.errors import UserError
+from mobilevision.ranges import NonNegativeFloat, PositiveFloat, PositiveShare, ShareBelowOne, checked
 
 Groups = list[dict[str, Any]]
 
@@ -33,20 +34,21 @@ class OptimizerFactory:
         kwargs: further arguments of the optimiser itself.
     """
 
+    @checked("optimizer")
     def __init__(
         self,
         *,
         name: str,
-        lr: float | None = None,
-        scratch_lr: float = 1e-2,
-        pretrained_lr: float = 5e-4,
+        lr: PositiveFloat | None = None,
+        scratch_lr: PositiveFloat = 1e-2,
+        pretrained_lr: PositiveFloat = 5e-4,
         pretrained: bool = False,
-        weight_decay: float = 0.0,
-        momentum: float = 0.9,
+        weight_decay: NonNegativeFloat = 0.0,
+        momentum: ShareBelowOne = 0.9,
         decay_norm_and_bias: bool = False,
         decay_depthwise: bool = True,
-        layer_decay: float = 1.0,
-        backbone_lr_scale: float = 1.0,
+        layer_decay: PositiveShare = 1.0,
+        backbone_lr_scale: NonNegativeFloat = 1.0,
         kwargs: dict[str, Any] | None = None,
     ) -> None:
         if name not in list_optimizers():

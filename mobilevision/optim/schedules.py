@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import final
+from collections.abc import Sequence
+from typing import Annotated, final
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+
+from mobilevision.ranges import Items, NonNegativeFloat, PositiveShare, Share, checked
 
 
 class Schedule(ABC):
@@ -17,7 +20,8 @@ class Schedule(ABC):
         warmup: share of all steps (below 1) or a number of steps (from 1 up) over which the rate rises from zero.
     """
 
-    def __init__(self, *, warmup: float = 0.0) -> None:
+    @checked("scheduler")
+    def __init__(self, *, warmup: NonNegativeFloat = 0.0) -> None:
         self.warmup = warmup
         self._total_steps = 1
 
@@ -50,7 +54,8 @@ class Cosine(Schedule):
         floor: factor at the end.
     """
 
-    def __init__(self, *, warmup: float = 0.0, floor: float = 0.0) -> None:
+    @checked("scheduler")
+    def __init__(self, *, warmup: NonNegativeFloat = 0.0, floor: Share = 0.0) -> None:
         super().__init__(warmup=warmup)
         self.floor = floor
 
@@ -69,8 +74,13 @@ class Step(Schedule):
         gamma: factor at each.
     """
 
+    @checked("scheduler")
     def __init__(
-        self, *, warmup: float = 0.0, milestones: tuple[float, ...] | list[float] = (0.5, 0.75), gamma: float = 0.1
+        self,
+        *,
+        warmup: NonNegativeFloat = 0.0,
+        milestones: Annotated[Sequence[Share], Items(ascending=True)] = (0.5, 0.75),
+        gamma: PositiveShare = 0.1,
     ) -> None:
         super().__init__(warmup=warmup)
         self.milestones = tuple(milestones)

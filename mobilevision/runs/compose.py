@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -12,8 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mobilevision.errors import UserError
-from mobilevision.runs.config.check import check
+from mobilevision.runs.config.check import examine, refuse
 from mobilevision.runs.config.groups import plain
+from mobilevision.runs.config.keys import check_claims
+from mobilevision.runs.config.layout import Claim, Layout, leaves
 from mobilevision.runs.plugins import refuse_foreign_tasks
 from mobilevision.runs.search_path import Source, searching, sources
 
@@ -33,17 +36,25 @@ def compose(overrides: Iterable[str] = (), *, config_dir: str | None = None, com
         UserError: one text with every error that there is.
     """
     with opened(config_dir) as found:
-        cfg = hydra_compose("config", check(list(overrides), found, complete=complete))
-    _resolve(cfg)
+        clean, layout, _ = examine(list(overrides), found, complete=complete)
+        cfg = hydra_compose("config", clean)
+    _resolve(cfg, layout)
     return cfg
 
 
-def _resolve(cfg: DictConfig) -> None:
+def _resolve(cfg: DictConfig, layout: Layout) -> None:
     """Try every reference such as ``${seed}`` now, when it can still be said which key it stands at."""
     try:
-        OmegaConf.to_container(cfg, resolve=True)
+        values: Any = OmegaConf.to_container(cfg, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
+    written: Any = OmegaConf.to_container(cfg, resolve=False)
+    claims = [
+        Claim(key, value, f"{key}={value}")
+        for (key, value), text in zip(leaves(values), dict(leaves(written)).values(), strict=True)
+        if isinstance(text, str) and "${" in text
+    ]
+    refuse(list(check_claims(claims, layout)))
 
 
 @contextmanager

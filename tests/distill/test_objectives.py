@@ -256,7 +256,7 @@ def test_a_head_that_nobody_teaches_is_refused() -> None:
     features = Pool()(batch()["image"], wrapped.needs)
     with pytest.raises(UserError, match="label_weight=0"):
         wrapped.prepare(Seen(None, features), batch())
-    with pytest.raises(UserError, match="must be 0 or more"):
+    with pytest.raises(UserError, match="must be at least 0"):
         distiller(Outputs(emits="softmax"), teacher(), label_weight=-1.0)
 
 

@@ -10,8 +10,10 @@ import numpy as np
 from mobilevision.data.decode import MODES, resample, to_mode
 from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.formats.beetles_drawing import CLASSES, GROUPS, draw
+from mobilevision.data.formats.drawn import DrawnCount, DrawnSide, DrawnTrain
 from mobilevision.data.records import Box, Pixels, Records, Splits
 from mobilevision.errors import UserError
+from mobilevision.ranges import checked
 
 SPLITS = ("train", "val", "test")
 
@@ -32,7 +34,10 @@ class Beetles(DataFormat):
 
     kinds: ClassVar[tuple[str, ...]] = ("class",)
 
-    def __init__(self, *, train: int = 3000, val: int = 480, test: int = 960, side: int = 96) -> None:
+    @checked("data.format")
+    def __init__(
+        self, *, train: DrawnTrain = 3000, val: DrawnCount = 480, test: DrawnCount = 960, side: DrawnSide = 96
+    ) -> None:
         self.sizes, self.side = (train, val, test), side
 
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 from mobilevision.data.formats.annotated.box_columns import BoxTableError, Wanted
 from mobilevision.data.formats.annotated.box_table import BoxTable
@@ -16,6 +16,7 @@ from mobilevision.data.formats.annotated.units import checked
 from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
+from mobilevision.ranges import Items, NonNegativeInt, checked
 
 TABLES = (".csv", ".tsv")
 
@@ -49,13 +50,14 @@ class BoxesCsv(DataFormat):
         " test*.csv)"
     )
 
+    @checked("data.format")
     def __init__(
         self,
         *,
-        path: str | int | None = None,
-        label: str | int | None = None,
-        split: str | int | None = None,
-        box: Sequence[str | int] | None = None,
+        path: str | NonNegativeInt | None = None,
+        label: str | NonNegativeInt | None = None,
+        split: str | NonNegativeInt | None = None,
+        box: Annotated[Sequence[str | NonNegativeInt], Items(4, 4)] | None = None,
         train: str | None = None,
         val: str | None = None,
         test: str | None = None,

@@ -17,6 +17,7 @@ from mobilevision.data.formats.celeba_lists import find, read
 from mobilevision.data.formats.table_pictures import TablePictures
 from mobilevision.data.records import Problem, Records, Splits
 from mobilevision.errors import UserError
+from mobilevision.ranges import NonNegativeFloat, checked
 
 ATTRIBUTES, PARTITION, IDENTITY = "list_attr_celeba", "list_eval_partition", "identity_CelebA"
 BOXES, LANDMARKS = "list_bbox_celeba", ("list_landmarks_align_celeba", "list_landmarks_celeba")
@@ -48,6 +49,7 @@ class CelebA(DataFormat):
         "the folder of CelebA, with list_attr_celeba.txt, list_eval_partition.txt and img_align_celeba/ in it"
     )
 
+    @checked("data.format")
     def __init__(
         self,
         *,
@@ -55,7 +57,7 @@ class CelebA(DataFormat):
         table: str | None = None,
         images: str | None = None,
         crop: Literal["box", "landmarks"] | None = None,
-        margin: float = 0.2,
+        margin: NonNegativeFloat = 0.2,
         val_as_test: bool = False,
     ) -> None:
         self.attributes, self.images, self.crop, self.margin = attributes, images, crop, margin

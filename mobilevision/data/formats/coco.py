@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from mobilevision.data.formats.annotated.splits import make_splits
 from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
+from mobilevision.ranges import Range, checked
 
 
 @final
@@ -40,7 +41,14 @@ class Coco(DataFormat):
         " (unpack train2017.zip, val2017.zip and annotations_trainval2017.zip from cocodataset.org into it)"
     )
 
-    def __init__(self, *, year: int = 2017, minival: str | None = None, images: str | None = None) -> None:
+    @checked("data.format")
+    def __init__(
+        self,
+        *,
+        year: Annotated[int, Range(min=2014, max=2017)] = 2017,
+        minival: str | None = None,
+        images: str | None = None,
+    ) -> None:
         self.year, self.minival, self.images = year, minival, images
 
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:

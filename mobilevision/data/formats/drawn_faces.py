@@ -9,9 +9,11 @@ import numpy as np
 
 from mobilevision.data.decode import MODES, resample, to_mode
 from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.formats.drawn import DrawnCount, DrawnSide, DrawnTrain
 from mobilevision.data.formats.drawn_faces_drawing import ATTRIBUTES, attributes, draw
 from mobilevision.data.records import Box, Pixels, Records, Splits
 from mobilevision.errors import UserError
+from mobilevision.ranges import checked
 
 SPLITS = ("train", "val", "test")
 
@@ -29,7 +31,10 @@ class DrawnFaces(DataFormat):
 
     kinds: ClassVar[tuple[str, ...]] = ("attributes",)
 
-    def __init__(self, *, train: int = 4000, val: int = 800, test: int = 1000, side: int = 64) -> None:
+    @checked("data.format")
+    def __init__(
+        self, *, train: DrawnTrain = 4000, val: DrawnCount = 800, test: DrawnCount = 1000, side: DrawnSide = 64
+    ) -> None:
         self.sizes, self.side = (train, val, test), side
 
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:

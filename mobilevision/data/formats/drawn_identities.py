@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import numpy as np
 
 from mobilevision.data.decode import MODES, resample, to_mode
 from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.formats.drawn import DrawnCount, DrawnSide, DrawnTrain
 from mobilevision.data.formats.drawn_identities_drawing import draw, face, view
 from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.records import Box, Pixels, Records, Splits
 from mobilevision.errors import UserError
+from mobilevision.ranges import Range, checked
 
 SPLITS = ("train", "val", "test")
 WHO, HOW = 0, 1  # streams of random numbers: of an identity, of one of its pictures
@@ -36,7 +38,16 @@ class DrawnIdentities(DataFormat):
 
     kinds: ClassVar[tuple[str, ...]] = ("identity",)
 
-    def __init__(self, *, train: int = 250, val: int = 30, test: int = 60, pictures: int = 16, side: int = 64) -> None:
+    @checked("data.format")
+    def __init__(
+        self,
+        *,
+        train: DrawnTrain = 250,
+        val: DrawnCount = 30,
+        test: DrawnCount = 60,
+        pictures: Annotated[int, Range(min=2, max=1000)] = 16,
+        side: DrawnSide = 64,
+    ) -> None:
         self.sizes, self.pictures, self.side = (train, val, test), pictures, side
 
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:

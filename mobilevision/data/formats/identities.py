@@ -16,6 +16,7 @@ from mobilevision.data.formats.table import Csv
 from mobilevision.data.identities import IdentityTargets, adopt
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
+from mobilevision.ranges import NonNegativeInt, checked
 
 
 @final
@@ -37,11 +38,12 @@ class Identities(DataFormat):
     kinds: ClassVar[tuple[str, ...]] = ("identity",)
     expected: ClassVar[str] = "a folder with a folder of pictures for each identity, or a CSV path,identity"
 
+    @checked("data.format")
     def __init__(
         self,
         *,
-        path: str | int | None = None,
-        identity: str | int | None = None,
+        path: str | NonNegativeInt | None = None,
+        identity: str | NonNegativeInt | None = None,
         images: str | None = None,
         split: Literal["given", "identity"] = "given",
         pairs: str | None = None,

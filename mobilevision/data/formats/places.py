@@ -10,10 +10,12 @@ import numpy as np
 from mobilevision.data.coordinates import CoordinateTargets
 from mobilevision.data.decode import MODES, resample, to_mode
 from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.formats.drawn import DrawnCount, DrawnSide, DrawnTrain
 from mobilevision.data.formats.places_drawing import draw
 from mobilevision.data.formats.places_land import TOWNS, sample
 from mobilevision.data.records import Box, Pixels, Records, Splits
 from mobilevision.errors import UserError
+from mobilevision.ranges import checked
 
 SPLITS = ("train", "val", "test")
 
@@ -31,7 +33,10 @@ class Places(DataFormat):
 
     kinds: ClassVar[tuple[str, ...]] = ("coordinate",)
 
-    def __init__(self, *, train: int = 5000, val: int = 600, test: int = 1000, side: int = 64) -> None:
+    @checked("data.format")
+    def __init__(
+        self, *, train: DrawnTrain = 5000, val: DrawnCount = 600, test: DrawnCount = 1000, side: DrawnSide = 64
+    ) -> None:
         self.sizes, self.side = (train, val, test), side
 
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:

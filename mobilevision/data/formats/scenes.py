@@ -10,9 +10,11 @@ import numpy as np
 from mobilevision.data.boxes import BoxTargets, boxes_of
 from mobilevision.data.decode import MODES, resample, to_mode
 from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.formats.drawn import DrawnCount, DrawnSide, DrawnTrain
 from mobilevision.data.formats.scenes_drawing import CLASSES, Scene, draw, scene
 from mobilevision.data.records import Box, Pixels, Records, Splits
 from mobilevision.errors import UserError
+from mobilevision.ranges import checked
 
 SPLITS = ("train", "val", "test")
 PLACES, PAINT = 0, 1  # streams of random numbers of one picture
@@ -34,7 +36,10 @@ class Scenes(DataFormat):
 
     kinds: ClassVar[tuple[str, ...]] = ("boxes",)
 
-    def __init__(self, *, train: int = 2400, val: int = 300, test: int = 500, side: int = 144) -> None:
+    @checked("data.format")
+    def __init__(
+        self, *, train: DrawnTrain = 2400, val: DrawnCount = 300, test: DrawnCount = 500, side: DrawnSide = 144
+    ) -> None:
         self.sizes, self.side = (train, val, test), side
 
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:

@@ -9,9 +9,11 @@ import numpy as np
 
 from mobilevision.data.decode import MODES, resample, to_mode
 from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.formats.drawn import DrawnCount, DrawnSide, DrawnTrain
 from mobilevision.data.formats.shapes_drawing import CLASSES, draw
 from mobilevision.data.records import Box, Pixels, Records, Splits
 from mobilevision.errors import UserError
+from mobilevision.ranges import checked
 
 SPLITS = ("train", "val", "test")
 
@@ -32,7 +34,10 @@ class Shapes(DataFormat):
 
     kinds: ClassVar[tuple[str, ...]] = ("class",)
 
-    def __init__(self, *, train: int = 4000, val: int = 500, test: int = 1000, side: int = 64) -> None:
+    @checked("data.format")
+    def __init__(
+        self, *, train: DrawnTrain = 4000, val: DrawnCount = 500, test: DrawnCount = 1000, side: DrawnSide = 64
+    ) -> None:
         self.sizes, self.side = (train, val, test), side
 
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:

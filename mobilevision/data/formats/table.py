@@ -22,6 +22,7 @@ from mobilevision.data.formats.table_rows import Columns, Row, rows, single_labe
 from mobilevision.data.identities import adopt
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
+from mobilevision.ranges import NonNegativeInt, checked
 
 TABLES = (".csv", ".tsv", ".txt")
 _GLANCE = 100  # rows that tell whether a table labels the pictures of a folder
@@ -66,21 +67,22 @@ class Csv(DataFormat):
         " perhaps split), or a folder with train.csv"
     )
 
+    @checked("data.format")
     def __init__(
         self,
         *,
-        path: str | int | None = None,
-        label: str | int | None = None,
-        split: str | int | None = None,
+        path: str | NonNegativeInt | None = None,
+        label: str | NonNegativeInt | None = None,
+        split: str | NonNegativeInt | None = None,
         train: str | None = None,
         val: str | None = None,
         test: str | None = None,
         images: str | None = None,
         attributes: Sequence[str] | None = None,
-        latitude: str | int | None = None,
-        longitude: str | int | None = None,
-        group: str | int | None = None,
-        fold: int | None = None,
+        latitude: str | NonNegativeInt | None = None,
+        longitude: str | NonNegativeInt | None = None,
+        group: str | NonNegativeInt | None = None,
+        fold: NonNegativeInt | None = None,
     ) -> None:
         self.columns = Columns(path, label, split, fold)
         self.attributes = AttributeColumns(path, split, group, attributes, fold)

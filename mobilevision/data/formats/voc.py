@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 from mobilevision.data.formats.annotated.voc_places import Key, Tree, by_lists
 from mobilevision.data.formats.base import DataFormat
@@ -13,6 +13,7 @@ from mobilevision.data.formats.download import fetch
 from mobilevision.data.formats.voc_xml import read_listed
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
+from mobilevision.ranges import Items, Range, checked
 
 DEVKIT = "VOCdevkit"  # torchvision's folder
 
@@ -35,7 +36,13 @@ class Voc(DataFormat):
         " VOCtrainval_06-Nov-2007.tar, VOCtest_06-Nov-2007.tar and VOCtrainval_11-May-2012.tar)"
     )
 
-    def __init__(self, *, years: Sequence[int] = (2007, 2012), download: bool = True) -> None:
+    @checked("data.format")
+    def __init__(
+        self,
+        *,
+        years: Annotated[Sequence[Annotated[int, Range(min=2007, max=2012)]], Items(min=1)] = (2007, 2012),
+        download: bool = True,
+    ) -> None:
         self.years = [str(year) for year in years]
         unknown = [year for year in self.years if year not in map(str, range(2007, 2013))]
         if unknown or not self.years:

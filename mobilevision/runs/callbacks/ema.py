@@ -6,6 +6,8 @@ from typing import Any, final
 
 from pytorch_lightning.callbacks import EMAWeightAveraging
 
+from mobilevision.ranges import PositiveInt, ShareBelowOne, checked
+
 
 @final
 class EMA(EMAWeightAveraging):
@@ -16,6 +18,7 @@ class EMA(EMAWeightAveraging):
         every_n_steps: steps between two updates.
     """
 
-    def __init__(self, *, decay: float = 0.999, every_n_steps: int = 1) -> None:
+    @checked("callbacks.ema")
+    def __init__(self, *, decay: ShareBelowOne = 0.999, every_n_steps: PositiveInt = 1) -> None:
         options: dict[str, Any] = {"decay": decay, "update_every_n_steps": every_n_steps}
         super().__init__(**options)

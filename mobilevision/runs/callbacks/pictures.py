@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import Annotated, Any, final
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
+from mobilevision.ranges import Range, checked
 from mobilevision.runs.folder import RunFolder
 
 
@@ -22,7 +23,8 @@ class Pictures(Callback):
     limit = 5000
     """Samples looked at, at most."""
 
-    def __init__(self, *, folder: RunFolder, count: int = 16) -> None:
+    @checked("callbacks.pictures")
+    def __init__(self, *, folder: RunFolder, count: Annotated[int, Range(min=0, max=1000)] = 16) -> None:
         self.folder = folder
         self.count = count
 

@@ -13,6 +13,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.callbacks import EarlyStopping as _EarlyStopping
 
 from mobilevision.errors import DivergedError
+from mobilevision.ranges import NonNegativeFloat, PositiveInt, checked
 
 
 @final
@@ -99,7 +100,13 @@ class EarlyStopping(_EarlyStopping):
         min_delta: progress smaller than this does not count.
     """
 
+    @checked("callbacks.early_stopping")
     def __init__(
-        self, *, monitor: str, mode: Literal["max", "min"], patience: int = 10, min_delta: float = 0.0
+        self,
+        *,
+        monitor: str,
+        mode: Literal["max", "min"],
+        patience: PositiveInt = 10,
+        min_delta: NonNegativeFloat = 0.0,
     ) -> None:
         super().__init__(monitor, mode=mode, patience=patience, min_delta=min_delta, check_finite=True)

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mobilevision.runs.config.layout import FREE, Claim, Layout
 from mobilevision.runs.config.names import did_you_mean, nearest_key
-from mobilevision.runs.config.signatures import Signature, signature
+from mobilevision.runs.config.signatures import Argument, Signature, signature
 from mobilevision.runs.config.source_code import defined_in_source, find
-from mobilevision.runs.config.types import Type, kind_of, of_value
+from mobilevision.runs.config.types import ANYTHING, Type, of_annotation, of_value
 
 AUTO = "auto"  # decided from the data before training
 SETTINGS = "mobilevision.runs.config.settings"
-TARGETS = {
+# Node -> the dataclass of its keys that its target does not take, or whose range its target does not state.
+STATED = {
     "": "Settings",
     "freeze": "Freeze",
     "probe": "Probe",
     "pretrain": "Pretrain",
     "tune": "Tune",
-}  # nodes without a _target_ of their own
+    "task": "Task",
+    "trainer": "Trainer",
+    "trainer.kwargs": "TrainerArguments",
+    "optimizer.kwargs": "OptimizerArguments",
+    "distill": "Distill",
+} | dict.fromkeys(("data", "head", "loss", "augment"), "Part")
+CALLBACK = "Callback"  # that of every node of callbacks
+# Node without a _target_ -> what takes its keys.
+TARGETS = {"freeze": "mobilevision.runs.callbacks.Freeze"}
 HYDRA = {"_target_", "_partial_", "_convert_", "_recursive_"}
-METADATA = {"task": {"name", "kind"}, "trainer": {FREE}, "callbacks": {"enabled"}}
-METADATA |= {group: {"kinds"} for group in ("data", "head", "loss", "augment")}
-METADATA["data"] |= {"folds_final"}
-METADATA |= {"distill": {"kinds", "teacher", "weight", "label_weight", "cache", "cache_folder", "auto_width"}}
 
 
 def check_claims(claims: Iterable[Claim], layout: Layout) -> Iterator[str]:
@@ -51,6 +56,9 @@ def _problems(key: str, value: Any, layout: Layout) -> Iterator[tuple[str, str]]
             return
         for name, below in value.items():
             yield from _problems(f"{key}.{name}", below, layout)
+    elif present == {} and isinstance(value, dict):
+        for name, below in value.items():
+            yield from _free(key, f"{key}.{name}", below, layout)
     elif reason := type_of(key, layout).refusal(value):
         yield key, reason
     elif key.endswith("._target_") and not exists(value):
@@ -87,48 +95,64 @@ def _free(owner: str, key: str, value: Any, layout: Layout) -> Iterator[tuple[st
     parent, _, leaf = owner.rpartition(".")
     target = _signature(parent, layout)
     name = key.removeprefix(f"{owner}.").partition(".")[0]
-    if leaf != FREE or target is None or FREE in target.arguments:
-        return
-    if name in layout.get(parent):
-        yield key, f"{parent}.{name} is a key already: write it without {FREE}"
-    elif name not in target.arguments:
-        if not target.more:
+    accepted = ANYTHING
+    if leaf == FREE and target is not None and FREE not in target.arguments:
+        if name in layout.get(parent):
+            yield key, f"{parent}.{name} is a key already: write it without {FREE}"
+            return
+        if name in target.arguments:
+            accepted = target.type(name)
+        elif not target.more:
             what = layout.get(parent).get("_target_")
             yield key, f"{what} takes no argument {name}{did_you_mean(name, target.arguments)}"
-    elif key == f"{owner}.{name}" and (reason := target.type(name).refusal(value)):
+            return
+    if name in (stated := _stated(owner)):
+        accepted = of_annotation(*stated[name])
+    if reason := (accepted if key == f"{owner}.{name}" else ANYTHING).refusal(value):
         yield key, reason
 
 
 def type_of(key: str, layout: Layout) -> Type:
-    """What a key accepts: by its target's annotation, and in any case what its yaml holds."""
+    """What a key accepts: what its annotation states, else values of the kind that its yaml holds."""
     parent, _, name = key.rpartition(".")
     present = layout.get(key)
-    target = _signature(parent, layout)
     if name == "enabled" and present == AUTO:
         return Type(frozenset({"bool"}), choices=(AUTO,))
-    if name.startswith("_") or target is None or name not in target.arguments:
+    arguments = _arguments(parent, layout)
+    if name.startswith("_") or name not in arguments:
         return of_value(present)
-    stated = target.type(name)
+    stated = of_annotation(*arguments[name])
     if stated.open and not stated.kinds and not stated.choices:
         return of_value(present)
     if present == AUTO and "str" not in stated.kinds and AUTO not in stated.choices:
         return stated | Type(choices=(AUTO,))
-    default = of_value(present)
-    if default.open or kind_of(present) in stated.kinds or present in stated.choices or stated.open:
-        return stated if present is not None else stated | Type(frozenset({"none"}))
-    return stated | default
+    return stated if present is not None else stated | Type(frozenset({"none"}))
+
+
+def _arguments(node: str, layout: Layout) -> dict[str, Argument]:
+    """Name -> annotation of what may stand at a node: the arguments of its target, and what the settings state."""
+    target = _signature(node, layout)
+    return {**(target.arguments if target else {}), **_stated(node)}
+
+
+def _stated(node: str) -> Mapping[str, Argument]:
+    name = CALLBACK if node.startswith("callbacks.") else STATED.get(node)
+    settings = signature(f"{SETTINGS}.{name}") if name else None
+    return settings.arguments if settings else {}
 
 
 def _signature(node: str, layout: Layout) -> Signature | None:
-    if node in TARGETS:
-        return signature(f"{SETTINGS}.{TARGETS[node]}")
-    values = layout.get(node)
-    target = values.get("_target_") if isinstance(values, dict) else None
+    """Of a node's target."""
+    try:
+        values = layout.get(node)
+    except KeyError:
+        return None
+    target = values.get("_target_", TARGETS.get(node)) if isinstance(values, dict) else None
     return signature(target) if isinstance(target, str) else None
 
 
 def check_files(layout: Layout) -> Iterator[str]:
-    """A line for every key in an option's file that its target does not take."""
+    """A line for every key in an option's file that its target does not take, and for every value that does not fit."""
     for key, node in layout.nodes():
         target = _signature(key, layout)
         if "_target_" in node and target is None and not exists(node["_target_"]):
@@ -136,12 +160,17 @@ def check_files(layout: Layout) -> Iterator[str]:
             yield f"{file.at(inside)}: {node['_target_']} does not exist"
         if target is None or target.more or "_target_" not in node:
             continue
-        aside = HYDRA | METADATA.get(key.partition(".")[0], set())
+        known = {*HYDRA, *_arguments(key, layout)}
         for name in node:
-            if name not in aside and name not in target.arguments:
+            if name not in known:
                 file, inside = layout.places[f"{key}.{name}"]
                 wrong = did_you_mean(str(name), target.arguments)
                 yield f"{file.at(inside)}: {node['_target_']} takes no argument {name}{wrong}"
+    for key in layout.dotted():
+        value = layout.get(key)
+        if not isinstance(value, dict) and (reason := type_of(key, layout).refusal(value)):
+            file, inside = layout.places[key]
+            yield f"{file.at(inside)}: {key}={value}: {reason}"
 
 
 def exists(target: Any) -> bool:

@@ -88,6 +88,15 @@ class Layout:
                 node[name] = value
 
 
+def leaves(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Dotted keys of nested mappings with their values, lists as such; mappings that hold something are left out."""
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from ((f"{name}.{key}", below) for key, below in leaves(value))
+        else:
+            yield str(name), value
+
+
 def flat(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
     """Dotted keys of nested mappings."""
     for name, value in values.items():
@@ -107,6 +116,26 @@ def lay_out(defaults: Sequence[ResultDefault], choices: dict[str, Any], found: S
         if file := file_of(name, found):
             _place(layout, file, name, entry.package or "")
     return layout
+
+
+def option_layout(group: str, option: str, found: Sequence[Source]) -> Layout:
+    """The keys of one option, with those of the options that it builds on; of a task, its own node."""
+    layout = Layout()
+    _extend(layout, group, option, found)
+    return layout
+
+
+def _extend(layout: Layout, group: str, option: str, found: Sequence[Source]) -> None:
+    file = file_of(f"{group}/{option}", found)
+    if file is None:
+        return
+    for entry in file.defaults:
+        if isinstance(entry, str) and entry != "_self_":
+            _extend(layout, group, entry, found)
+    if file.package == "_global_":
+        layout.add(file, group, file.body.get(group) or {}, group)
+    else:
+        layout.add(file, group, file.body)
 
 
 def file_of(name: str, found: Sequence[Source]) -> File | None:

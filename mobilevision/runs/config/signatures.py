@@ -11,6 +11,7 @@ from mobilevision.runs.config.source_code import Definition, Module, find, looku
 from mobilevision.runs.config.types import Type, of_annotation
 
 _WITHOUT_ARGUMENTS = {"object", "ABC", "Generic", "Protocol"}
+Argument = tuple[ast.expr | None, Module]  # an annotation and the module it is written in
 _Callable = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -19,11 +20,11 @@ class Signature:
     """Arguments by name.
 
     Attributes:
-        arguments: name -> (annotation, the module it is written in).
+        arguments: name -> annotation, and where it is written.
         more: whether it takes further keywords of any name.
     """
 
-    arguments: Mapping[str, tuple[ast.expr | None, Module]] = field(default_factory=dict)
+    arguments: Mapping[str, Argument] = field(default_factory=dict)
     more: bool = False
 
     def type(self, name: str) -> Type:
