@@ -17,6 +17,7 @@ from mobilevision.losses.class_weights import (
 )
 from mobilevision.losses.loss import Loss
 from mobilevision.losses.progress import Progress
+from mobilevision.ranges import NonNegativeFloat, Share, ShareBelowOne, checked
 from mobilevision.spec import DataSpec
 
 
@@ -41,19 +42,18 @@ class Bootstrap(Loss):
 
     weight: Tensor | None
 
+    @checked("loss")
     def __init__(
         self,
         *,
         data: DataSpec,
         mode: Literal["soft", "hard"] = "hard",
-        trust: float = 0.8,
-        ramp: float = 0.0,
-        label_smoothing: float = 0.0,
+        trust: Share = 0.8,
+        ramp: NonNegativeFloat = 0.0,
+        label_smoothing: ShareBelowOne = 0.0,
         class_weights: ClassWeights = "none",
     ) -> None:
         super().__init__(data=data)
-        if not 0 <= trust <= 1:
-            raise UserError(f"loss.trust={trust}: the share of the label is from 0 to 1")
         if mode not in ("soft", "hard"):
             raise UserError(f"loss.mode={mode}: must be soft or hard")
         self.mode, self.trust, self.ramp, self.label_smoothing = mode, trust, ramp, label_smoothing

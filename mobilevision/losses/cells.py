@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, final
+from typing import Annotated, Any, final
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from mobilevision.geo.distance import EARTH, unit_vectors
 from mobilevision.geo.hierarchy import groups
 from mobilevision.losses.class_weights import ClassWeights, weights_by_class
 from mobilevision.losses.loss import Loss
+from mobilevision.ranges import NonNegativeFloat, Range, checked
 from mobilevision.spec import DataSpec
 
 
@@ -38,18 +39,17 @@ class CellCrossEntropy(Loss):
     centres: Tensor
     weight: Tensor | None
 
+    @checked("loss")
     def __init__(
         self,
         *,
         data: DataSpec,
-        smoothing_km: float = 0.0,
-        levels: Sequence[int] = (),
-        level_weight: float = 1.0,
+        smoothing_km: NonNegativeFloat = 0.0,
+        levels: Sequence[Annotated[int, Range(min=0, max=30)]] = (),
+        level_weight: NonNegativeFloat = 1.0,
         class_weights: ClassWeights = "none",
     ) -> None:
         super().__init__(data=data)
-        if smoothing_km < 0:
-            raise UserError(f"loss.smoothing_km={smoothing_km}: must be 0 (off) or more")
         cells = Cells.from_dict(data.cells)
         self.smoothing_km, self.level_weight = smoothing_km, level_weight
         self.register_buffer("weight", weights_by_class(class_weights, data.counts), persistent=False)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mobilevision.losses.class_weights import ClassWeights, weighted_cross_entropy, weights_by_class
 from mobilevision.losses.loss import Loss
+from mobilevision.ranges import ShareBelowOne, checked
 from mobilevision.spec import DataSpec
 
 
@@ -25,11 +26,12 @@ class CrossEntropy(Loss):
 
     weight: Tensor | None
 
+    @checked("loss")
     def __init__(
         self,
         *,
         data: DataSpec,
-        label_smoothing: float = 0.0,
+        label_smoothing: ShareBelowOne = 0.0,
         class_weights: ClassWeights = "none",
     ) -> None:
         super().__init__(data=data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Annotated, Any, final
 
 import torch
 from pytorch_metric_learning import losses, reducers
@@ -15,6 +15,7 @@ from mobilevision.errors import UserError
 from mobilevision.losses.class_weights import ClassWeights, weights_by_class
 from mobilevision.losses.loss import Loss
 from mobilevision.losses.verification import full_precision, verification
+from mobilevision.ranges import NonNegativeInt, PositiveFloat, Range, Share, checked
 from mobilevision.spec import DataSpec
 
 # The slope of the arc cosine is infinite at 1, where a picture that is learnt by heart comes to lie.
@@ -92,13 +93,14 @@ class ArcFace(MarginLoss):
         class_weights: likewise.
     """
 
+    @checked("loss")
     def __init__(
         self,
         *,
         data: DataSpec,
-        margin: float = 0.3,
-        scale: float = 16.0,
-        warmup: int = 1000,
+        margin: Annotated[float, Range(min=0, max=1.5)] = 0.3,
+        scale: PositiveFloat = 16.0,
+        warmup: NonNegativeInt = 1000,
         class_weights: ClassWeights = "none",
     ) -> None:
         super().__init__(data=data, margin=margin, scale=scale, warmup=warmup, class_weights=class_weights)
@@ -120,13 +122,14 @@ class CosFace(MarginLoss):
         class_weights: likewise.
     """
 
+    @checked("loss")
     def __init__(
         self,
         *,
         data: DataSpec,
-        margin: float = 0.2,
-        scale: float = 16.0,
-        warmup: int = 1000,
+        margin: Share = 0.2,
+        scale: PositiveFloat = 16.0,
+        warmup: NonNegativeInt = 1000,
         class_weights: ClassWeights = "none",
     ) -> None:
         super().__init__(data=data, margin=margin, scale=scale, warmup=warmup, class_weights=class_weights)

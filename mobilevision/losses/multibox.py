@@ -15,6 +15,7 @@ from mobilevision.losses.class_terms import cross_entropies, focal, mined, sampl
 from mobilevision.losses.class_weights import ClassWeights, weights_by_class
 from mobilevision.losses.loss import Loss
 from mobilevision.ops.candidates import Candidates, DetectorOutputs
+from mobilevision.ranges import NonNegativeFloat, NonNegativeInt, PositiveInt, PositiveShare, Share, checked
 from mobilevision.spec import DataSpec
 
 SQUARE = 1.0  # SSD's smooth L1
@@ -51,19 +52,20 @@ class MultiBox(Loss):
 
     weight: Tensor | None  # of background, then of each class
 
+    @checked("loss")
     def __init__(
         self,
         *,
         data: DataSpec,
         classification: Literal["mining", "focal"] = "mining",
         box: BoxTerm = "smooth_l1",
-        box_weight: float = 1.0,
-        overlap: float = 0.5,
-        negatives: float = 3.0,
-        least_negatives: int = 3,
-        alpha: float = 0.25,
-        gamma: float = 2.0,
-        sampled: int = 256,
+        box_weight: NonNegativeFloat = 1.0,
+        overlap: PositiveShare = 0.5,
+        negatives: NonNegativeFloat = 3.0,
+        least_negatives: NonNegativeInt = 3,
+        alpha: Share = 0.25,
+        gamma: NonNegativeFloat = 2.0,
+        sampled: PositiveInt = 256,
         class_weights: ClassWeights = "none",
     ) -> None:
         super().__init__(data=data)

@@ -14,10 +14,10 @@ from typing import Any, final
 from torch import Tensor
 from torch.nn import functional
 
-from mobilevision.errors import UserError
 from mobilevision.losses.class_weights import ClassWeights, sample_weights, weights_by_class
 from mobilevision.losses.loss import Loss
 from mobilevision.losses.progress import Progress
+from mobilevision.ranges import NonNegativeFloat, ShareBelowOne, checked
 from mobilevision.spec import DataSpec
 
 
@@ -36,18 +36,17 @@ class SmallLoss(Loss):
 
     weight: Tensor | None
 
+    @checked("loss")
     def __init__(
         self,
         *,
         data: DataSpec,
-        drop: float = 0.2,
-        ramp: float = 3.0,
-        label_smoothing: float = 0.0,
+        drop: ShareBelowOne = 0.2,
+        ramp: NonNegativeFloat = 3.0,
+        label_smoothing: ShareBelowOne = 0.0,
         class_weights: ClassWeights = "none",
     ) -> None:
         super().__init__(data=data)
-        if not 0 <= drop < 1:
-            raise UserError(f"loss.drop={drop}: the share of a batch to drop is at least 0 and below 1")
         self.drop, self.ramp, self.label_smoothing = drop, ramp, label_smoothing
         self.register_buffer("weight", weights_by_class(class_weights, data.counts), persistent=False)
         self.progress = Progress(data)

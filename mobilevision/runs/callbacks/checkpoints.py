@@ -18,6 +18,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from mobilevision.errors import DivergedError, UserError
+from mobilevision.ranges import NonNegativeInt, checked
 from mobilevision.runs.callbacks.start import MeasuredStart
 from mobilevision.runs.callbacks.stopping import Stopped, between_steps
 from mobilevision.runs.folder import RunFolder
@@ -127,7 +128,8 @@ class LastCheckpoint(Checkpoint):
         every_n_steps: optimiser steps between two saves inside an epoch; 0 saves at epochs' ends only.
     """
 
-    def __init__(self, *, folder: RunFolder, every_n_steps: int = 0) -> None:
+    @checked("callbacks.last")
+    def __init__(self, *, folder: RunFolder, every_n_steps: NonNegativeInt = 0) -> None:
         self.path = folder.last
         self.every_n_steps = every_n_steps
         self._saved_step = -1

@@ -27,8 +27,6 @@ STATED = {
     "distill": "Distill",
 } | dict.fromkeys(("data", "head", "loss", "augment"), "Part")
 CALLBACK = "Callback"  # that of every node of callbacks
-# Node without a _target_ -> what takes its keys.
-TARGETS = {"freeze": "mobilevision.runs.callbacks.Freeze"}
 HYDRA = {"_target_", "_partial_", "_convert_", "_recursive_"}
 
 
@@ -147,7 +145,7 @@ def _signature(node: str, layout: Layout) -> Signature | None:
         values = layout.get(node)
     except KeyError:
         return None
-    target = values.get("_target_", TARGETS.get(node)) if isinstance(values, dict) else None
+    target = values.get("_target_") if isinstance(values, dict) else None
     return signature(target) if isinstance(target, str) else None
 
 

@@ -37,7 +37,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Freeze:
-    """``freeze``, beside the arguments of the callback."""
+    """``freeze``."""
 
     epochs: NonNegativeInt
     cache: bool
