@@ -32,6 +32,7 @@ class Range:
         above: they are greater than this.
         below: they are less than this.
         infinite: whether ``inf`` is one of them, if the bounds allow it.
+        hint: what to do instead, said with a refusal.
     """
 
     min: float | None = None
@@ -39,6 +40,7 @@ class Range:
     above: float | None = None
     below: float | None = None
     infinite: bool = False
+    hint: str = ""
 
     def __contains__(self, number: float) -> bool:
         return (
@@ -58,7 +60,7 @@ class Range:
 
     def refusal(self, number: float) -> str | None:
         """``must be ...`` for a number that is not one of these."""
-        return None if number in self else f"must be {self}"
+        return None if number in self else f"must be {self}{'; ' * bool(self.hint)}{self.hint}"
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,7 @@ def check(described: Any, values: Mapping[str, Any], node: str) -> None:
 @functools.lru_cache(maxsize=512)
 def _ranged(described: Any) -> dict[str, Any]:
     """Annotations that can be read now, by argument; those of names that are there for type checkers only cannot."""
+    described = inspect.unwrap(described)
     names = vars(inspect.getmodule(described)) if isinstance(described, type) else described.__globals__
     hints: dict[str, Any] = {}
     for name, annotation in described.__annotations__.items():
@@ -196,7 +199,7 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     if isinstance(base, type) and issubclass(base, Sequence) and base is not str:
         return isinstance(value, list | tuple)
-    return isinstance(base, type) and isinstance(value, base)
+    return base in (str, bool, type(None)) and isinstance(value, base)
 
 
 def _base(hint: Any) -> Any:
@@ -206,7 +209,7 @@ def _base(hint: Any) -> Any:
 
 
 def _plain(number: float) -> str:
-    return f"{number:,}" if isinstance(number, int) else f"{number:g}"
+    return f"{number:,}" if isinstance(number, int) and number >= 10_000 else f"{number:.12g}"
 
 
 def _shown(value: Any) -> str:

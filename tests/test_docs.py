@@ -116,6 +116,31 @@ def cell(held: dict[str, str], options: list[str]) -> str:
     return "; ".join(parts).replace("|", "\\|")
 
 
+def takes(group: str, name: str) -> dict[str, str]:
+    """What each key of an option accepts, by its key inside the group, as the checks read it off the declarations."""
+    from mobilevision.runs.config.keys import type_of
+    from mobilevision.runs.config.layout import Layout, file_of, option_layout
+    from mobilevision.runs.search_path import sources
+
+    found = sources()
+    layout, prefix = option_layout(group, name, found), f"{group}."
+    if group == "config":
+        file = file_of("config", found)
+        assert file is not None
+        layout, prefix = Layout(), ""
+        layout.add(file, "", {key: value for key, value in file.body.items() if key != "hydra"})
+    leaves = (key for key in layout.dotted() if not isinstance(layout.get(key), dict))
+    return {key.removeprefix(prefix): type_of(key, layout).described() for key in leaves}
+
+
+def taken_by(taken: dict[str, str]) -> str:
+    """What the options accept for one key; where it differs, each of them."""
+    words = list(dict.fromkeys(taken.values()))
+    if len(words) > 1:
+        words = [f"{each} ({', '.join(name for name, own in taken.items() if own == each)})" for each in words]
+    return "; ".join(words).replace("|", "\\|")
+
+
 def table(group: str) -> str:
     """The options of a config group, then their keys with defaults and meaning."""
     paths = sorted((ROOT / "conf" / group).glob("*.yaml")) if group != "config" else [ROOT / "conf" / "config.yaml"]
@@ -127,7 +152,8 @@ def table(group: str) -> str:
     parsed = {path.stem: option(path) for path in paths}
     keys = dict.fromkeys(key for values, _ in parsed.values() for key in values)
     if keys and group not in {"experiment", "task"}:
-        lines += ["", "| key | default | meaning |", "|---|---|---|"]
+        lines += ["", "| key | default | values | meaning |", "|---|---|---|---|"]
+        accepted = {path.stem: takes(group, path.stem) for path in paths}
         options = list(parsed)
         for key in keys:
             values = {name: f"`{own[key]}`" if own[key] else "" for name, (own, _) in parsed.items() if key in own}
@@ -135,7 +161,8 @@ def table(group: str) -> str:
             same = len(set(meanings.values())) == 1
             meaning = next(iter(meanings.values())).replace("|", "\\|") if same else cell(meanings, options)
             full = key if group == "config" else f"{group}.{key}"
-            lines.append(f"| `{full}` | {cell(values, options)} | {meaning} |")
+            taken = {name: accepted[name][key] for name in options if accepted[name].get(key)}
+            lines.append(f"| `{full}` | {cell(values, options)} | {taken_by(taken)} | {meaning} |")
     return "\n".join(lines).strip("\n") + "\n"
 
 

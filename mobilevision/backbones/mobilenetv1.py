@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 from timm.models import generate_default_cfgs, register_model
 from timm.models._efficientnet_builder import decode_arch_def, resolve_act_layer, resolve_bn_args
@@ -20,11 +20,15 @@ from mobilevision.backbones.assemble import Architecture, Wishes, assemble
 from mobilevision.backbones.backbone import Backbone
 from mobilevision.backbones.presets import IMAGENET_MEAN, IMAGENET_STD, Preset
 from mobilevision.errors import UserError
-from mobilevision.ranges import PositiveShare, ShareBelowOne, checked
+from mobilevision.ranges import Range, ShareBelowOne, checked
 
 CONVS = {"separable": "dsa", "full": "cn"}  # ours -> timm's block
 DEPTHS = {"standard": 6, "shallow": 1}  # blocks at 512 channels; shallow leaves out the five of stride 1
 TYPICAL_WIDTHS = (0.25, 0.5, 0.75, 1.0)
+Width = Annotated[
+    float, Range(above=0, max=1, hint="timm's wider MobileNet V1 is backbone=timm backbone.name=mobilenetv1_125")
+]
+"""Factor on the channels of every layer."""
 
 default_cfgs = generate_default_cfgs(
     {
@@ -44,10 +48,11 @@ default_cfgs = generate_default_cfgs(
 
 
 @register_model  # type: ignore[untyped-decorator]
+@checked("backbone")
 def mobilevision_mobilenetv1(
     pretrained: bool = False,
     *,
-    width: PositiveShare = 1.0,
+    width: Width = 1.0,
     conv: str = "separable",
     depth: str = "standard",
     **kwargs: Any,
@@ -64,7 +69,7 @@ def mobilevision_mobilenetv1(
     Raises:
         UserError: a width, conv or depth outside those.
     """
-    _check(width, conv, depth)
+    _check(conv, depth)
     block, middle = CONVS[conv], DEPTHS[depth]
     stages = [(1, 1, 64), (2, 2, 128), (2, 2, 256), (middle, 2, 512), (2, 2, 1024)]
     arguments = {
@@ -82,7 +87,7 @@ def mobilevision_mobilenetv1(
 @checked("backbone")
 def mobilenet_v1(
     *,
-    width: PositiveShare = 1.0,
+    width: Width = 1.0,
     conv: str = "separable",
     depth: str = "standard",
     weights: str | None = None,
@@ -110,7 +115,7 @@ def mobilenet_v1(
     Raises:
         UserError: an argument that does not fit, or weights that can't be read or belong elsewhere.
     """
-    _check(width, conv, depth)
+    _check(conv, depth)
     form = {"conv": conv, "depth": depth}
     endings = [f"_{word}" for word in (conv, depth) if word not in ("separable", "standard")]
     plain = width == 1.0 and not endings
@@ -130,12 +135,7 @@ def _scaled(channels: int, width: float) -> int:
     return max(1, int(channels * width))
 
 
-def _check(width: float, conv: str, depth: str) -> None:
-    if not 0 < width <= 1:
-        raise UserError(
-            f"backbone.width={width:g}: MobileNet V1 takes widths above 0 and up to 1, typically "
-            f"{', '.join(map(str, TYPICAL_WIDTHS))}; timm's wider one is backbone=timm backbone.name=mobilenetv1_125"
-        )
+def _check(conv: str, depth: str) -> None:
     for key, value, known in (("conv", conv, CONVS), ("depth", depth, DEPTHS)):
         if value not in known:
             raise UserError(f"backbone.{key}={value}: there are {' and '.join(known)}")

@@ -66,7 +66,7 @@ def test_registered_in_timm(pictures: Tensor) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"width": 0.0}, "up to 1"),
+        ({"width": 0.0}, "above 0 and at most 1"),
         ({"width": 1.25}, "mobilenetv1_125"),
         ({"conv": "fulll"}, "separable and full"),
         ({"depth": "deep"}, "standard and shallow"),

@@ -233,7 +233,7 @@ def test_strides_that_a_backbone_offers() -> None:
         ("faster_rcnn_fpn", BackboneSpec(64, {8: 32, 16: 32}), {}, "8 scales cannot be dealt out to 3 maps"),
         ("faster_rcnn", BackboneSpec(64, {16: 32}, 64), {"scales": [0.0]}, "above 0"),
         ("faster_rcnn", BackboneSpec(64, {16: 32}, 64), {"anchors": [[[0.1, 0.1]]] * 2}, "give 1 of them"),
-        ("faster_rcnn", BackboneSpec(64, {16: 32}, 64), {"anchors": [[[0.1]]]}, "pairs"),
+        ("faster_rcnn", BackboneSpec(64, {16: 32}, 64), {"anchors": [[[0.1]]]}, "2 elements"),
         ("faster_rcnn", BackboneSpec(64, {16: 32}, 64), {"outputs": 1}, "head.outputs=1"),
     ],
 )

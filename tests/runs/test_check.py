@@ -84,7 +84,7 @@ def test_one_error_is_one_line(override: str, said: str) -> None:
         "run_dir='3'",
         "optimizer.kwargs.anything=[1,2]",
         "experiment=null",
-        "seed=${trainer.max_epochs}",
+        "seed=${trainer.num_nodes}",
         "callbacks.ema={decay: 0.9, enabled: true}",
     ],
 )

@@ -101,9 +101,10 @@ def test_constructors_refuse_what_the_check_of_a_configuration_refuses() -> None
         accepted, made = known.type(name), get_object(target)
         if not (accepted.ranges or accepted.lengths or (accepted.items and accepted.items.ranges)):
             continue
-        described = getattr(made.__init__, "__wrapped__", made) if isinstance(made, type) else made
-        guarded = hasattr(made.__init__ if isinstance(made, type) else made, "__wrapped__")
-        assert guarded or hasattr(made, "__post_init__"), f"{target} does not look at its ranges: @checked(...)"
+        called = made.__init__ if isinstance(made, type) else made
+        described = called if hasattr(called, "__wrapped__") else made
+        guarded = hasattr(called, "__wrapped__") or hasattr(made, "__post_init__")
+        assert guarded, f"{target} does not look at its ranges: @checked(...)"
         for value in (each for each in TRIED if isinstance(each, int | float | list) and not isinstance(each, bool)):
             said, stated = refusal(described, name, value, node), accepted.refusal(value)
             if said is None:
@@ -135,7 +136,7 @@ def refusal(described: Any, name: str, value: Any, node: str) -> str | None:
         ("trainer.limit_train_batches=0", "must be at least 1"),
         ("trainer.limit_train_batches=1.5", "must be above 0 and at most 1"),
         ("trainer.kwargs.min_epochs=0", "must be at least 1"),
-        ("data.workers=-1", "must be between 0 and 1,024"),
+        ("data.workers=-1", "must be between 0 and 1024"),
         ("data.resolution=[64,64,64]", "must have 2 elements"),
         ("data.format.train=0", "must be between 1 and 10,000,000"),
         ("seed=-1", "must be between 0 and 4,294,967,295"),
@@ -193,12 +194,10 @@ def test_plugins_and_files_are_held_to_their_ranges(plugin: None, overrides: lis
     assert str(refused.value) == said
 
 
-def test_a_range_that_cannot_be_read_is_no_range(plugin: None, tmp_path: Path) -> None:
-    source = tmp_path / "extra" / "parts.py"
-    source.write_text(source.read_text().replace("max=MOST", "max=len('many')"))
-    from mobilevision.runs.config import signatures, source_code
-
-    source_code.load.cache_clear()
-    signatures.signature.cache_clear()
+def test_a_range_that_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Write) -> None:
+    source = PLUGIN["parts.py"].replace("max=MOST", "max=len('many')")
+    option = PLUGIN["conf/head/rows.yaml"].replace("parts.", "odd_parts.")
+    folder = write(tmp_path / "odd", {"odd_parts.py": source, "conf/head/odd.yaml": option})
+    monkeypatch.setenv("MOBILEVISION_PATH", str(folder))
     with pytest.raises(UserError, match=r"parts.py:\d+: len\('many'\): give a number, or a constant that holds one"):
-        compose(["head=rows", "head.size=3"])
+        compose(["head=odd"])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hydra.core.override_parser.types import Override
 
 from mobilevision.errors import UserError
+from mobilevision.runs.config.between import check_between
 from mobilevision.runs.config.grammar import parse
 from mobilevision.runs.config.groups import choose, groups, line_of
 from mobilevision.runs.config.keys import check_claims, check_files, check_missing, free_node
@@ -40,14 +41,14 @@ def examine(
     errors: list[str] = []
     overrides = parse(arguments, errors)
     known = set(groups(found))
-    chosen = [each for each in overrides if _is_choice(each, known)]
+    chosen = [each for each in overrides if is_choice(each, known)]
     rest = [each for each in overrides if each not in chosen and not each.is_hydra_override()]
     layout = choose(chosen, found, errors)
     if layout is None:
         refuse(errors)
         raise UserError("this configuration cannot be composed")
-    claims = [*layout.claims, *(_claim(each) for each in rest if not each.is_delete())]
-    errors += check_claims(claims, layout)
+    claims = [*layout.claims, *(claim_of(each) for each in rest if not each.is_delete())]
+    errors += check_values(claims, layout)
     errors += (problem for each in rest if each.is_delete() for problem in _deletion(each, layout))
     errors += check_files(layout)
     errors += check_kinds(layout, found)
@@ -56,6 +57,16 @@ def examine(
     refuse(errors)
     needless = [each for each in chosen if each.value() is None]
     return [_for_hydra(each, layout) for each in overrides if each not in needless], layout, claims
+
+
+def check_values(claims: Sequence[Claim], layout: Layout) -> list[str]:
+    """A line for every claim that does not fit, else for every two values that do not go together."""
+    return list(check_claims(claims, layout)) or list(check_between(claims, layout))
+
+
+def claim_of(override: Override) -> Claim:
+    """What an override sets."""
+    return Claim(override.key_or_group, override.value(), str(override.input_line))
 
 
 def refuse(errors: Sequence[str]) -> None:
@@ -71,14 +82,11 @@ def refuse(errors: Sequence[str]) -> None:
         raise UserError(f"{len(lines)} errors in the configuration:\n" + "\n".join(f"  {line}" for line in lines))
 
 
-def _is_choice(override: Override, known: set[str]) -> bool:
+def is_choice(override: Override, known: set[str]) -> bool:
+    """Whether an override chooses an option of a group."""
     if override.is_delete() or override.is_hydra_override():
         return False
     return override.key_or_group in known and not isinstance(override.value(), dict)
-
-
-def _claim(override: Override) -> Claim:
-    return Claim(override.key_or_group, override.value(), str(override.input_line))
 
 
 def _deletion(override: Override, layout: Layout) -> list[str]:

@@ -9,10 +9,10 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from mobilevision.runs.config.check import refuse
+from mobilevision.runs.config.check import check_values, refuse
 from mobilevision.runs.config.grammar import parse
 from mobilevision.runs.config.groups import options
-from mobilevision.runs.config.keys import check_claims, free_node
+from mobilevision.runs.config.keys import free_node
 from mobilevision.runs.config.layout import Claim, Layout, file_of
 from mobilevision.runs.config.loaded import read_config
 from mobilevision.runs.config.names import did_you_mean
@@ -75,9 +75,8 @@ def _swap_logger(cfg: DictConfig, option: str, found: Sequence[Source], errors: 
 def _apply(cfg: DictConfig, changes: Sequence[Override], errors: list[str]) -> None:
     values: Any = OmegaConf.to_container(cfg, resolve=False)
     layout = Layout(values=values)
-    problems = list(
-        check_claims((Claim(each.key_or_group, each.value(), str(each.input_line)) for each in changes), layout)
-    )
+    claims = [Claim(each.key_or_group, each.value(), str(each.input_line)) for each in changes]
+    problems = check_values(claims, layout)
     errors += problems
     if not problems:
         for each in changes:

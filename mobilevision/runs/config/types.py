@@ -22,6 +22,8 @@ _WORDS = {
     "dict": "keys of its own",
     "none": "null",
 }
+_SHORT = {"bool": "true, false", "int": "whole number", "float": "number", "str": "text", "list": "list"}
+_SHORT |= {"dict": "keys of its own", "none": "null"}
 _NAMES = {"int": "int", "float": "float", "str": "str", "bool": "bool", "None": "none"}
 _NAMES |= dict.fromkeys(("Path", "PathLike", "LiteralString"), "str")
 _NAMES |= dict.fromkeys(("list", "List", "tuple", "Tuple", "Sequence", "Iterable", "Collection", "set", "Set"), "list")
@@ -86,6 +88,17 @@ class Type:
         choices = (str(choice) for choice in self.choices if not self._counts_as(kind_of(choice)))
         return [*(_WORDS[kind] for kind in kinds), *dict.fromkeys(choices)]
 
+    def described(self) -> str:
+        """What is accepted with its ranges, as a table of keys says it: ``number above 0, null``."""
+        parts = []
+        for kind in (kind for kind in _SHORT if kind in self.kinds):
+            ranges = [str(each) for of, each in self.ranges if of == kind and each != Range()]
+            if kind == "list":
+                ranges = [f"of {each}" for each in self.lengths if each != Items()]
+                ranges += [f"each {self.items.described()}"] if self.items and not self.items.open else []
+            parts.append(" ".join((_SHORT[kind], ", ".join(ranges) if kind == "list" else " or ".join(ranges))).strip())
+        return ", ".join(dict.fromkeys([*parts, *map(str, self.choices)]))
+
     def _counts_as(self, kind: str) -> str | None:
         """The kind whose ranges a number has to be in: a whole number is a number, too."""
         return kind if kind in self.kinds else "float" if kind == "int" and "float" in self.kinds else None
@@ -95,6 +108,8 @@ class Type:
         if not ranges:
             return None if math.isfinite(value) else f"must be {Range()}"
         reasons = [each.refusal(value) for each in ranges]
+        if len(ranges) == 1 and not any(kind_of(choice) in {"int", "float"} for choice in self.choices):
+            return reasons[0]
         besides = [choice for choice in self.choices if kind_of(choice) in {"int", "float"}]
         return None if None in reasons else f"must be {' or '.join(map(str, [*ranges, *besides]))}"
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
+from typing import final
 
 from hydra import compose as hydra_compose
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.errors import UserError
 from mobilevision.runs.compose import opened
-from mobilevision.runs.config.check import check, refuse
+from mobilevision.runs.config.check import check_values, claim_of, examine, is_choice, refuse
 from mobilevision.runs.config.grammar import unreadable
+from mobilevision.runs.config.groups import groups
+from mobilevision.runs.config.layout import Layout
+from mobilevision.runs.search_path import Source
 from mobilevision.runs.sweep.plan import Plan, digest
 
 _LAUNCHERS = {"parallel": "hydra-joblib-launcher", "cluster": "hydra-submitit-launcher"}
-CHECKED = 100  # runs of a sweep that are composed beforehand
+COMPOSED = 100  # runs of a sweep that are composed beforehand; of the others, every value is checked all the same
+COMBINED = 10_000  # runs whose values are looked at together
 
 
 def check_sweep(overrides: Sequence[str], config_dir: str | None = None) -> tuple[Plan, list[str]]:
@@ -50,9 +55,14 @@ def check_sweep(overrides: Sequence[str], config_dir: str | None = None) -> tupl
         errors: list[str] = []
         added: set[str] = set()
         task = "sweep"
-        for job in _covering(jobs)[:CHECKED]:
+        rest = _Values(found)
+        for number, job in enumerate(_covering([*jobs, *_ends(parsed)])):
             try:
-                clean = check(job, found)
+                if number >= COMPOSED:
+                    rest.check(job)
+                    continue
+                clean, layout, _ = examine(job, found, complete=True)
+                rest.remember(job, layout)
                 cfg = hydra_compose("config", clean)
                 task = str(cfg.task.name)
                 refuse_processes(cfg)
@@ -61,11 +71,64 @@ def check_sweep(overrides: Sequence[str], config_dir: str | None = None) -> tupl
                 added |= {line.partition("=")[0] for line in clean if line.startswith("++")}
             except UserError as error:
                 errors += [line.strip() for line in str(error).splitlines() if not line.endswith("configuration:")]
+        if not errors:
+            errors += rest.combined(jobs[:COMBINED])
         refuse(list(dict.fromkeys(errors)))
     keys = tuple(str(each.key_or_group) for each in parsed if each.is_sweep_override())
     open_ended = any(each.is_sweep_override() and not each.is_discrete_sweep() for each in parsed)
     named = folder or f"outputs/sweeps/{task}_{digest(sorted(given))}"
     return Plan(named, keys, 0 if open_ended else len(jobs)), [_with_plus(override, added) for override in given]
+
+
+@final
+class _Values:
+    """Checks the values of runs whose options were looked at before: quick, so that thousands can be checked."""
+
+    def __init__(self, found: Sequence[Source]) -> None:
+        self._found, self._known = found, set(groups(found))
+        self._layouts: dict[tuple[str, ...], Layout] = {}
+        self._parsed: dict[str, Override] = {}
+
+    def remember(self, job: Sequence[str], layout: Layout) -> None:
+        """The keys that there are under a run's options."""
+        self._layouts.setdefault(self._split(job)[0], layout)
+
+    def check(self, job: Sequence[str]) -> None:
+        """Check a run.
+
+        Raises:
+            UserError: one text with every error.
+        """
+        options, values = self._split(job)
+        if options not in self._layouts:
+            self._layouts[options] = examine(job, self._found, complete=True)[1]
+        refuse(check_values([*self._layouts[options].claims, *map(claim_of, values)], self._layouts[options]))
+
+    def combined(self, jobs: Sequence[list[str]]) -> Iterator[str]:
+        """A line for every run whose values do not go together, each said once."""
+        for job in jobs:
+            try:
+                self.check(job)
+            except UserError as error:
+                yield str(error)
+
+    def _split(self, job: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
+        for line in job:
+            if line not in self._parsed:
+                self._parsed[line] = OverridesParser.create().parse_override(line)
+        parsed = [self._parsed[line] for line in job]
+        options = tuple(str(each.input_line) for each in parsed if is_choice(each, self._known))
+        plain = (each for each in parsed if not each.is_delete() and not each.is_hydra_override())
+        return options, [each for each in plain if not is_choice(each, self._known)]
+
+
+def _ends(parsed: Sequence[Override]) -> Iterator[list[str]]:
+    """Runs at both ends of every axis without steps (``interval(0,1)``), which needs a sweeper of its own."""
+    fixed = [str(each.input_line) for each in parsed if not each.is_sweep_override()]
+    for each in parsed:
+        if isinstance(value := each.value(), IntervalSweep):
+            for end in (value.start, value.end):
+                yield [*fixed, f"{each.get_key_element()}={end:g}"]
 
 
 def _of_experiment(overrides: Sequence[str]) -> list[str]:

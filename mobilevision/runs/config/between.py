@@ -1,0 +1,52 @@
+"""What must hold between the values of several keys, each of which is in its range."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from mobilevision.runs.config.keys import type_of
+from mobilevision.runs.config.layout import Claim, Layout, leaves
+
+_ORDERED = (  # the first is at most the second; why
+    ("data.cells.coarsest", "data.cells.finest", "cells are cut from the coarsest level down to the finest"),
+    ("data.cells.least", "data.cells.most", "a cell with fewer photos is dropped, one with more is cut"),
+    ("trainer.check_val_every_n_epoch", "trainer.max_epochs", "val would never be looked at"),
+    ("trainer.kwargs.min_epochs", "trainer.max_epochs", "the training ends at the latter"),
+    ("trainer.kwargs.min_steps", "trainer.max_steps", "the training ends at the latter"),
+)
+
+
+def check_between(claims: Iterable[Claim], layout: Layout) -> Iterator[str]:
+    """A line for every two values that do not go together, after what claims set."""
+    values = dict(leaves(_with(claims, layout.values)))
+    for low, high, why in _ORDERED:
+        first, second = values.get(low), values.get(high)
+        if _number(first) and _number(second) and second >= 0 and first > second:
+            yield f"{low}={first} is above {high}={second}: {why}"
+    if values.get("trainer.sync_batchnorm") is True and values.get("trainer.accelerator") == "cpu":
+        yield "trainer.sync_batchnorm=true: works on GPUs only, and trainer.accelerator=cpu"
+    if values.get("distill.teacher") == "auto" and "backbone.width" in values:
+        wide = values.get("distill.auto_width")
+        if reason := type_of("backbone.width", layout).refusal(wide):
+            yield f"distill.auto_width={wide}: the teacher has the student's backbone, whose width {reason}"
+
+
+def _with(claims: Iterable[Claim], values: Mapping[str, Any]) -> dict[str, Any]:
+    merged: dict[str, Any] = copy.deepcopy(dict(values))
+    for claim in claims:
+        *above, name = claim.key.split(".")
+        node = merged
+        for part in above:
+            below = node.setdefault(part, {})
+            node = below if isinstance(below, dict) else {}
+        if isinstance(claim.value, dict) and isinstance(node.get(name), dict):
+            node[name] = _with((Claim(str(key), value, claim.where) for key, value in claim.value.items()), node[name])
+        else:
+            node[name] = claim.value
+    return merged
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
