@@ -22,8 +22,8 @@ def check_between(claims: Iterable[Claim], layout: Layout) -> Iterator[str]:
     """A line for every two values that do not go together, after what claims set."""
     values = dict(leaves(_with(claims, layout.values)))
     for low, high, why in _ORDERED:
-        first, second = values.get(low), values.get(high)
-        if _number(first) and _number(second) and second >= 0 and first > second:
+        first, second = _number(values.get(low)), _number(values.get(high))
+        if first is not None and second is not None and first > second >= 0:
             yield f"{low}={first} is above {high}={second}: {why}"
     if values.get("trainer.sync_batchnorm") is True and values.get("trainer.accelerator") == "cpu":
         yield "trainer.sync_batchnorm=true: works on GPUs only, and trainer.accelerator=cpu"
@@ -48,5 +48,5 @@ def _with(claims: Iterable[Claim], values: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
