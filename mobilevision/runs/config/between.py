@@ -16,6 +16,9 @@ _ORDERED = (  # the first is at most the second; why
     ("trainer.kwargs.min_epochs", "trainer.max_epochs", "the training ends at the latter"),
     ("trainer.kwargs.min_steps", "trainer.max_steps", "the training ends at the latter"),
 )
+RELATED = {key for low, high, _ in _ORDERED for key in (low, high)}
+RELATED |= {"trainer.sync_batchnorm", "trainer.accelerator", "distill.teacher", "distill.auto_width", "backbone.width"}
+"""The keys whose values are looked at together."""
 
 
 def check_between(claims: Iterable[Claim], layout: Layout) -> Iterator[str]:

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.errors import UserError
 from mobilevision.runs.compose import opened
+from mobilevision.runs.config.between import RELATED
 from mobilevision.runs.config.check import check_values, claim_of, examine, is_choice, refuse
 from mobilevision.runs.config.grammar import unreadable
 from mobilevision.runs.config.groups import groups
@@ -24,8 +25,7 @@ from mobilevision.runs.search_path import Source
 from mobilevision.runs.sweep.plan import Plan, digest
 
 _LAUNCHERS = {"parallel": "hydra-joblib-launcher", "cluster": "hydra-submitit-launcher"}
-COMPOSED = 100  # runs of a sweep that are composed beforehand; of the others, every value is checked all the same
-COMBINED = 10_000  # runs whose values are looked at together
+COMPOSED = 20  # runs of a sweep that are composed beforehand; of the others, every value is checked all the same
 
 
 def check_sweep(overrides: Sequence[str], config_dir: str | None = None) -> tuple[Plan, list[str]]:
@@ -58,7 +58,7 @@ def check_sweep(overrides: Sequence[str], config_dir: str | None = None) -> tupl
         rest = _Values(found)
         for number, job in enumerate(_covering([*jobs, *_ends(parsed)])):
             try:
-                if number >= COMPOSED:
+                if number >= COMPOSED and rest.knows(job):
                     rest.check(job)
                     continue
                 clean, layout, _ = examine(job, found, complete=True)
@@ -72,7 +72,7 @@ def check_sweep(overrides: Sequence[str], config_dir: str | None = None) -> tupl
             except UserError as error:
                 errors += [line.strip() for line in str(error).splitlines() if not line.endswith("configuration:")]
         if not errors:
-            errors += rest.combined(jobs[:COMBINED])
+            errors += rest.combined(jobs)
         refuse(list(dict.fromkeys(errors)))
     keys = tuple(str(each.key_or_group) for each in parsed if each.is_sweep_override())
     open_ended = any(each.is_sweep_override() and not each.is_discrete_sweep() for each in parsed)
@@ -85,13 +85,17 @@ class _Values:
     """Checks the values of runs whose options were looked at before: quick, so that thousands can be checked."""
 
     def __init__(self, found: Sequence[Source]) -> None:
-        self._found, self._known = found, set(groups(found))
+        self._known = set(groups(found))
         self._layouts: dict[tuple[str, ...], Layout] = {}
         self._parsed: dict[str, Override] = {}
 
     def remember(self, job: Sequence[str], layout: Layout) -> None:
         """The keys that there are under a run's options."""
         self._layouts.setdefault(self._split(job)[0], layout)
+
+    def knows(self, job: Sequence[str]) -> bool:
+        """Whether a run with the same options was looked at before."""
+        return self._split(job)[0] in self._layouts
 
     def check(self, job: Sequence[str]) -> None:
         """Check a run.
@@ -100,17 +104,23 @@ class _Values:
             UserError: one text with every error.
         """
         options, values = self._split(job)
-        if options not in self._layouts:
-            self._layouts[options] = examine(job, self._found, complete=True)[1]
         refuse(check_values([*self._layouts[options].claims, *map(claim_of, values)], self._layouts[options]))
 
     def combined(self, jobs: Sequence[list[str]]) -> Iterator[str]:
         """A line for every run whose values do not go together, each said once."""
+        seen: set[str] = set()
         for job in jobs:
-            try:
-                self.check(job)
-            except UserError as error:
-                yield str(error)
+            related = " ".join(
+                line
+                for line in job
+                if line.partition("=")[0] in self._known or line.lstrip("+").partition("=")[0] in RELATED
+            )
+            if related not in seen and self.knows(job):
+                try:
+                    self.check(job)
+                except UserError as error:
+                    yield str(error)
+            seen.add(related)
 
     def _split(self, job: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
         for line in job:

@@ -192,3 +192,20 @@ def test_two_real_runs_at_once(tmp_path: Path) -> None:
     second = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert second.returncode == 0, second.stderr
     assert (tmp_path / "all" / "compare.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["backbone.width=0.25,9"], "backbone.width=9: must be above 0 and at most 1"),
+        (["seed=range(0,30)", "data.workers=range(-1,30)"], "data.workers=-1: must be between 0 and 1024"),
+        (["optimizer.lr=interval(-1,0.1)"], "optimizer.lr=-1: must be above 0"),
+        (["trainer.check_val_every_n_epoch=1,5", "trainer.max_epochs=3,9"], "val would never be looked at"),
+        (["head=linear,ssd"], "head=ssd is for boxes"),
+    ],
+)
+def test_every_value_is_checked_before_the_first_run(overrides: list[str], said: str) -> None:
+    with pytest.raises(UserError) as refused:
+        check_sweep(overrides)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
