@@ -134,7 +134,7 @@ def test_anchors_can_be_given() -> None:
         ({"scales": [0.1, 0.2, 0.3]}, "head.scales: 3 scales for 6 maps"),
         ({"scales": [0.0, 0.2]}, "above 0"),
         ({"anchors": [[[0.1, 0.1]]]}, "head.anchors: 1 lists for 6 maps"),
-        ({"anchors": [[[0.1, 0.1]]] * 5 + [[[0.1, -0.1]]]}, r"head.anchors\[5\]"),
+        ({"anchors": [[[0.1, 0.1]]] * 5 + [[[0.1, -0.1]]]}, "must be above 0, not -0.1"),
     ],
 )
 def test_what_does_not_fit_is_named(options: dict[str, Any], message: str) -> None:
