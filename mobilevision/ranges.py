@@ -1,8 +1,8 @@
 """Which numbers an argument takes, stated once, in its annotation: ``width: Annotated[float, Range(above=0, max=4)]``.
 
 The checks of a configuration read these annotations from source, so that a value out of range is refused before
-anything is imported; :func:`checked` refuses the same values, in the same words, where a constructor is called from
-Python. This module imports nothing heavy.
+anything is imported; :func:`check_ranges` refuses the same values, in the same words, where a constructor is called
+from Python. This module imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ Seed = Annotated[int, Range(min=0, max=4_294_967_295)]
 """Of random numbers: NumPy takes 32 bits."""
 
 
-def checked(node: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+def check_ranges(node: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Decorate a function or constructor: arguments outside of their annotations' ranges are refused when it is called.
 
     Args:

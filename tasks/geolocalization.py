@@ -18,7 +18,7 @@ from mobilevision.ops.charts_geolocation import shares
 from mobilevision.ops.charts_places import prediction_map
 from mobilevision.ops.draw_places import Area, Place, located, words
 from mobilevision.ops.world_map import around
-from mobilevision.ranges import PositiveInt, checked
+from mobilevision.ranges import PositiveInt, check_ranges
 from mobilevision.spec import Emits
 from tasks.base import Batch, Stage, Task
 
@@ -43,7 +43,7 @@ class Geolocalization(Task):
     emits: ClassVar[Emits | None] = "softmax"
     answers: ClassVar[str] = "places"
 
-    @checked("task")
+    @check_ranges("task")
     def __init__(
         self, *, answer: Literal["cell", "mean"] = "cell", top: PositiveInt = 5, places: PositiveInt = 5, **parts: Any
     ) -> None:

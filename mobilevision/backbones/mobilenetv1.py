@@ -20,7 +20,7 @@ from mobilevision.backbones.assemble import Architecture, Wishes, assemble
 from mobilevision.backbones.backbone import Backbone
 from mobilevision.backbones.presets import IMAGENET_MEAN, IMAGENET_STD, Preset
 from mobilevision.errors import UserError
-from mobilevision.ranges import Range, ShareBelowOne, checked
+from mobilevision.ranges import Range, ShareBelowOne, check_ranges
 
 CONVS = {"separable": "dsa", "full": "cn"}  # ours -> timm's block
 DEPTHS = {"standard": 6, "shallow": 1}  # blocks at 512 channels; shallow leaves out the five of stride 1
@@ -48,7 +48,7 @@ default_cfgs = generate_default_cfgs(
 
 
 @register_model  # type: ignore[untyped-decorator]
-@checked("backbone")
+@check_ranges("backbone")
 def mobilevision_mobilenetv1(
     pretrained: bool = False,
     *,
@@ -84,7 +84,7 @@ def mobilevision_mobilenetv1(
     return model
 
 
-@checked("backbone")
+@check_ranges("backbone")
 def mobilenet_v1(
     *,
     width: Width = 1.0,

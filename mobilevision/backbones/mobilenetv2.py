@@ -16,12 +16,12 @@ from torch import nn
 from mobilevision.backbones.assemble import Architecture, Width, Wishes, assemble, check_width, published
 from mobilevision.backbones.backbone import Backbone
 from mobilevision.backbones.presets import Preset
-from mobilevision.ranges import ShareBelowOne, checked
+from mobilevision.ranges import ShareBelowOne, check_ranges
 
 WIDTHS = (0.35, 0.5, 0.75, 1.0, 1.4)  # published
 
 
-@checked("backbone")
+@check_ranges("backbone")
 def mobilenet_v2(
     *,
     width: Width = 1.0,

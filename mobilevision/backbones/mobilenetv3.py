@@ -16,12 +16,12 @@ from mobilevision.backbones.assemble import Architecture, Width, Wishes, assembl
 from mobilevision.backbones.backbone import Backbone
 from mobilevision.backbones.presets import Preset
 from mobilevision.errors import UserError
-from mobilevision.ranges import ShareBelowOne, checked
+from mobilevision.ranges import ShareBelowOne, check_ranges
 
 WIDTHS = {"large": (0.75, 1.0), "small": (0.5, 0.75, 1.0)}  # published
 
 
-@checked("backbone")
+@check_ranges("backbone")
 def mobilenet_v3(
     *,
     size: str = "large",

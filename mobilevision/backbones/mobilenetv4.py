@@ -16,7 +16,7 @@ from mobilevision.backbones.assemble import Architecture, Width, Wishes, assembl
 from mobilevision.backbones.backbone import Backbone
 from mobilevision.backbones.presets import Preset
 from mobilevision.errors import UserError
-from mobilevision.ranges import ShareBelowOne, checked
+from mobilevision.ranges import ShareBelowOne, check_ranges
 
 SIDES = {"conv_small": 224, "conv_medium": 256, "conv_large": 384, "hybrid_medium": 256, "hybrid_large": 384}
 """Variant -> the side of its input in the paper."""
@@ -24,7 +24,7 @@ WIDTHS = {"conv_small": (0.35, 0.5, 1.0), "hybrid_medium": (0.75, 1.0), "hybrid_
 """Variant -> the widths that timm defines, where there are others than 1."""
 
 
-@checked("backbone")
+@check_ranges("backbone")
 def mobilenet_v4(
     *,
     variant: str = "conv_small",

@@ -14,12 +14,12 @@ from mobilevision.backbones.assemble import Architecture, Wishes, assemble
 from mobilevision.backbones.backbone import Backbone
 from mobilevision.backbones.presets import pretraining
 from mobilevision.errors import UserError
-from mobilevision.ranges import ShareBelowOne, checked
+from mobilevision.ranges import ShareBelowOne, check_ranges
 
 _OF_FACTORY = set(signature(timm.create_model).parameters)  # they name weights and files, which timm unpickles
 
 
-@checked("backbone")
+@check_ranges("backbone")
 def timm_backbone(
     *,
     name: str,

@@ -16,7 +16,7 @@ from mobilevision.data.canvas import GREY, on_canvas
 from mobilevision.data.geometry import Frame
 from mobilevision.data.records import Box, Pixels
 from mobilevision.data.view import Sample, View
-from mobilevision.ranges import Items, NonNegativeFloat, PositiveFloat, PositiveShare, Range, Share, checked
+from mobilevision.ranges import Items, NonNegativeFloat, PositiveFloat, PositiveShare, Range, Share, check_ranges
 
 LARGE = 512  # shorter side in pixels
 
@@ -49,7 +49,7 @@ class Augment:
 
     kinds: ClassVar[tuple[str, ...]] = ("class", "attributes", "identity", "coordinate")
 
-    @checked("augment")
+    @check_ranges("augment")
     def __init__(
         self,
         *,

@@ -19,7 +19,7 @@ from mobilevision.data.photometric import Photometric
 from mobilevision.data.records import Box
 from mobilevision.data.seen_boxes import Scene, as_drawn, joined, mirrored_boxes, seen, shown
 from mobilevision.data.view import Sample, View
-from mobilevision.ranges import Items, NonNegativeFloat, Range, Share, checked
+from mobilevision.ranges import Items, NonNegativeFloat, Range, Share, check_ranges
 
 MIDDLE = 0.3, 0.7  # where the four pictures of a mosaic meet, as shares of the input's sides
 
@@ -56,7 +56,7 @@ class BoxAugment:
     kinds: ClassVar[tuple[str, ...]] = ("boxes",)
     mixes: ClassVar[bool] = False
 
-    @checked("augment")
+    @check_ranges("augment")
     def __init__(
         self,
         *,

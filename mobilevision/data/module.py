@@ -27,7 +27,7 @@ from mobilevision.data.stating import state
 from mobilevision.data.unlabelled import WithUnlabelled, find_unlabelled
 from mobilevision.data.view import Augmentation
 from mobilevision.errors import UserError
-from mobilevision.ranges import Items, NonNegativeInt, PositiveInt, Range, Seed, ShareBelowOne, Side, checked
+from mobilevision.ranges import Items, PositiveInt, Range, Seed, ShareBelowOne, Side, check_ranges
 from mobilevision.spec import DataSpec, Features
 
 
@@ -72,7 +72,7 @@ class DataModule(pl.LightningDataModule):
     spec: DataSpec
     splits: Splits
 
-    @checked("data")
+    @check_ranges("data")
     def __init__(
         self,
         *,
@@ -87,8 +87,8 @@ class DataModule(pl.LightningDataModule):
         channels: Annotated[int, Range(min=1, max=1024)] = 3,
         val_fraction: ShareBelowOne = 0.2,
         test_fraction: ShareBelowOne = 0.0,
-        folds: Annotated[int, Range(min=2, max=1000)] | None = None,
-        fold: NonNegativeInt | None = None,
+        folds: Annotated[int, Range(min=0, max=1000)] | None = None,
+        fold: PositiveInt | None = None,
         on_error: str = "raise",
         seed: Seed = 0,
         drop_last: bool = True,

@@ -12,7 +12,7 @@ from mobilevision.distill.objective import Objective
 from mobilevision.distill.teacher import Seen
 from mobilevision.errors import UserError
 from mobilevision.ops.candidates import Candidates, DetectorOutputs
-from mobilevision.ranges import NonNegativeFloat, Range, checked
+from mobilevision.ranges import NonNegativeFloat, Range, check_ranges
 from mobilevision.spec import Emits
 
 _NEAR = 0.02  # references may differ by this share of the input: rounding at other sides
@@ -34,7 +34,7 @@ class Detections(Objective):
         box_weight: factor on the box part.
     """
 
-    @checked("distill")
+    @check_ranges("distill")
     def __init__(
         self,
         *,

@@ -13,7 +13,7 @@ from mobilevision.distill.objective import Objective
 from mobilevision.distill.teacher import Seen, Teacher
 from mobilevision.errors import UserError
 from mobilevision.ops.rows import take
-from mobilevision.ranges import NonNegativeFloat, checked
+from mobilevision.ranges import NonNegativeFloat, check_ranges
 from mobilevision.spec import Features, Needs
 
 Loss = Callable[[Any, Mapping[str, Any]], dict[str, Tensor]]
@@ -38,7 +38,7 @@ class Distiller(nn.Module):
 
     order: Tensor | None
 
-    @checked("distill")
+    @check_ranges("distill")
     def __init__(
         self,
         *,

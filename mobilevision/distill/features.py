@@ -11,7 +11,7 @@ from torch.nn import functional
 from mobilevision.distill.objective import Objective
 from mobilevision.distill.teacher import Seen
 from mobilevision.errors import UserError
-from mobilevision.ranges import Items, PositiveInt, checked
+from mobilevision.ranges import Items, PositiveInt, check_ranges
 from mobilevision.spec import Emits, Needs
 
 
@@ -34,7 +34,7 @@ class FeatureMaps(Objective):
     by_class = False
     reaches_head = False
 
-    @checked("distill")
+    @check_ranges("distill")
     def __init__(self, *, emits: Emits | None, strides: Annotated[Sequence[PositiveInt], Items(min=1)] = (16,)) -> None:
         super().__init__(emits=emits)
         self.needs = Needs(strides=tuple(sorted(set(strides))))

@@ -12,7 +12,7 @@ from mobilevision.distill.objective import Objective
 from mobilevision.distill.outputs import known_mean
 from mobilevision.distill.teacher import Seen
 from mobilevision.errors import UserError
-from mobilevision.ranges import PositiveFloat, checked
+from mobilevision.ranges import PositiveFloat, check_ranges
 from mobilevision.spec import Emits
 
 
@@ -31,7 +31,7 @@ class Logits(Objective):
         UserError: a temperature that is none, or outputs that are no logits.
     """
 
-    @checked("distill")
+    @check_ranges("distill")
     def __init__(self, *, emits: Emits | None, temperature: PositiveFloat = 4.0) -> None:
         super().__init__(emits=emits)
         if emits not in ("softmax", "sigmoid"):

@@ -12,7 +12,7 @@ from mobilevision.errors import UserError
 from mobilevision.geo.cells import Cells
 from mobilevision.geo.hierarchy import groups
 from mobilevision.heads.head import Head
-from mobilevision.ranges import Range, ShareBelowOne, checked
+from mobilevision.ranges import Range, ShareBelowOne, check_ranges
 from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
 
 
@@ -36,7 +36,7 @@ class CellsHead(Head):
 
     needs = Needs(pooled=True)
 
-    @checked("head")
+    @check_ranges("head")
     def __init__(
         self,
         *,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mobilevision.heads.head import Head
-from mobilevision.ranges import Range, ShareBelowOne, checked
+from mobilevision.ranges import Range, ShareBelowOne, check_ranges
 from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
 
 
@@ -30,7 +30,7 @@ class EmbeddingHead(Head):
 
     needs = Needs(pooled=True)
 
-    @checked("head")
+    @check_ranges("head")
     def __init__(
         self,
         *,

@@ -11,7 +11,7 @@ from mobilevision.errors import UserError
 from mobilevision.heads.region_proposals import Anchors
 from mobilevision.heads.two_stage import TwoStageHead, calm
 from mobilevision.ops.roi_align import roi_align
-from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, Share, ShareBelowOne, checked
+from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, Share, ShareBelowOne, check_ranges
 from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
 
 STRIDE = 16
@@ -52,7 +52,7 @@ class FasterRCNNHead(TwoStageHead):
     side: ClassVar[int | None] = 300
     needs = Needs(strides=(STRIDE,), tail=True)
 
-    @checked("head")
+    @check_ranges("head")
     def __init__(
         self,
         *,

@@ -14,7 +14,7 @@ from mobilevision.heads.region_proposals import Anchors
 from mobilevision.heads.two_stage import TwoStageHead, calm
 from mobilevision.ops.grid_anchors import box_levels
 from mobilevision.ops.roi_align import roi_align
-from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, Share, ShareBelowOne, checked
+from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, Share, ShareBelowOne, check_ranges
 from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
 
 SIDE = 7
@@ -59,7 +59,7 @@ class FasterRCNNFPNHead(TwoStageHead):
 
     side: ClassVar[int | None] = 320
 
-    @checked("head")
+    @check_ranges("head")
     def __init__(
         self,
         *,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mobilevision.heads.head import Head
-from mobilevision.ranges import ShareBelowOne, checked
+from mobilevision.ranges import ShareBelowOne, check_ranges
 from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
 
 
@@ -24,7 +24,7 @@ class LinearHead(Head):
 
     needs = Needs(pooled=True)
 
-    @checked("head")
+    @check_ranges("head")
     def __init__(self, *, backbone: BackboneSpec, data: DataSpec, dropout: ShareBelowOne = 0.0) -> None:
         super().__init__(backbone=backbone, data=data)
         self.dropout = nn.Dropout(dropout)

@@ -11,7 +11,7 @@ from mobilevision.heads.blocks import Activation, ConvNorm
 from mobilevision.heads.default_anchors import Anchors, anchor_sizes
 from mobilevision.heads.single_shot import SingleShotHead, pyramid, reading
 from mobilevision.ops.anchors import RATIOS, SCALES
-from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, Share, ShareBelowOne, checked
+from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, Share, ShareBelowOne, check_ranges
 from mobilevision.spec import BackboneSpec, DataSpec, Needs
 
 
@@ -45,7 +45,7 @@ class SSDLiteHead(SingleShotHead):
 
     side = 320
 
-    @checked("head")
+    @check_ranges("head")
     def __init__(
         self,
         *,

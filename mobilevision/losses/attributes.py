@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mobilevision.losses.loss import Loss
-from mobilevision.ranges import NonNegativeFloat, checked
+from mobilevision.ranges import NonNegativeFloat, check_ranges
 from mobilevision.spec import DataSpec
 
 _HEAVIEST = 50.0  # weight of a positive: one sample must not be a batch
@@ -33,7 +33,7 @@ class AttributeCrossEntropy(Loss):
 
     positive_weight: Tensor | None
 
-    @checked("loss")
+    @check_ranges("loss")
     def __init__(
         self,
         *,

@@ -17,7 +17,7 @@ from mobilevision.losses.class_weights import (
 )
 from mobilevision.losses.loss import Loss
 from mobilevision.losses.progress import Progress
-from mobilevision.ranges import NonNegativeFloat, Share, ShareBelowOne, checked
+from mobilevision.ranges import NonNegativeFloat, Share, ShareBelowOne, check_ranges
 from mobilevision.spec import DataSpec
 
 
@@ -42,7 +42,7 @@ class Bootstrap(Loss):
 
     weight: Tensor | None
 
-    @checked("loss")
+    @check_ranges("loss")
     def __init__(
         self,
         *,

@@ -14,7 +14,7 @@ from mobilevision.geo.distance import EARTH, unit_vectors
 from mobilevision.geo.hierarchy import groups
 from mobilevision.losses.class_weights import ClassWeights, weights_by_class
 from mobilevision.losses.loss import Loss
-from mobilevision.ranges import NonNegativeFloat, Range, checked
+from mobilevision.ranges import NonNegativeFloat, Range, check_ranges
 from mobilevision.spec import DataSpec
 
 
@@ -39,7 +39,7 @@ class CellCrossEntropy(Loss):
     centres: Tensor
     weight: Tensor | None
 
-    @checked("loss")
+    @check_ranges("loss")
     def __init__(
         self,
         *,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mobilevision.losses.class_weights import ClassWeights, weighted_cross_entropy, weights_by_class
 from mobilevision.losses.loss import Loss
-from mobilevision.ranges import ShareBelowOne, checked
+from mobilevision.ranges import ShareBelowOne, check_ranges
 from mobilevision.spec import DataSpec
 
 
@@ -26,7 +26,7 @@ class CrossEntropy(Loss):
 
     weight: Tensor | None
 
-    @checked("loss")
+    @check_ranges("loss")
     def __init__(
         self,
         *,

@@ -15,7 +15,7 @@ from mobilevision.errors import UserError
 from mobilevision.losses.class_weights import ClassWeights, weights_by_class
 from mobilevision.losses.loss import Loss
 from mobilevision.losses.verification import full_precision, verification
-from mobilevision.ranges import NonNegativeInt, PositiveFloat, Range, Share, checked
+from mobilevision.ranges import NonNegativeInt, PositiveFloat, Range, Share, check_ranges
 from mobilevision.spec import DataSpec
 
 # The slope of the arc cosine is infinite at 1, where a picture that is learnt by heart comes to lie.
@@ -93,7 +93,7 @@ class ArcFace(MarginLoss):
         class_weights: likewise.
     """
 
-    @checked("loss")
+    @check_ranges("loss")
     def __init__(
         self,
         *,
@@ -122,7 +122,7 @@ class CosFace(MarginLoss):
         class_weights: likewise.
     """
 
-    @checked("loss")
+    @check_ranges("loss")
     def __init__(
         self,
         *,

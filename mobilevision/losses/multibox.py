@@ -15,7 +15,7 @@ from mobilevision.losses.class_terms import cross_entropies, focal, mined, sampl
 from mobilevision.losses.class_weights import ClassWeights, weights_by_class
 from mobilevision.losses.loss import Loss
 from mobilevision.ops.candidates import Candidates, DetectorOutputs
-from mobilevision.ranges import NonNegativeFloat, NonNegativeInt, PositiveInt, PositiveShare, Share, checked
+from mobilevision.ranges import NonNegativeFloat, NonNegativeInt, PositiveInt, PositiveShare, Share, check_ranges
 from mobilevision.spec import DataSpec
 
 SQUARE = 1.0  # SSD's smooth L1
@@ -52,7 +52,7 @@ class MultiBox(Loss):
 
     weight: Tensor | None  # of background, then of each class
 
-    @checked("loss")
+    @check_ranges("loss")
     def __init__(
         self,
         *,

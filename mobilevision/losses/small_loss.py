@@ -17,7 +17,7 @@ from torch.nn import functional
 from mobilevision.losses.class_weights import ClassWeights, sample_weights, weights_by_class
 from mobilevision.losses.loss import Loss
 from mobilevision.losses.progress import Progress
-from mobilevision.ranges import NonNegativeFloat, ShareBelowOne, checked
+from mobilevision.ranges import NonNegativeFloat, ShareBelowOne, check_ranges
 from mobilevision.spec import DataSpec
 
 
@@ -36,7 +36,7 @@ class SmallLoss(Loss):
 
     weight: Tensor | None
 
-    @checked("loss")
+    @check_ranges("loss")
     def __init__(
         self,
         *,

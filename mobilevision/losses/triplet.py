@@ -11,7 +11,7 @@ from torch import Tensor
 from mobilevision.errors import UserError
 from mobilevision.losses.loss import Loss
 from mobilevision.losses.verification import full_precision, verification
-from mobilevision.ranges import Range, checked
+from mobilevision.ranges import Range, check_ranges
 from mobilevision.spec import DataSpec
 
 MINING = ("semi_hard", "batch_hard", "all")
@@ -32,7 +32,7 @@ class Triplet(Loss):
             (FaceNet's); ``all``: all that violate the margin. The mean is taken over those that violate it.
     """
 
-    @checked("loss")
+    @check_ranges("loss")
     def __init__(
         self,
         *,

@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from mobilevision.errors import UserError
-from mobilevision.ranges import NonNegativeFloat, PositiveFloat, PositiveShare, ShareBelowOne, checked
+from mobilevision.ranges import NonNegativeFloat, PositiveFloat, PositiveShare, ShareBelowOne, check_ranges
 
 Groups = list[dict[str, Any]]
 
@@ -34,7 +34,7 @@ class OptimizerFactory:
         kwargs: further arguments of the optimiser itself.
     """
 
-    @checked("optimizer")
+    @check_ranges("optimizer")
     def __init__(
         self,
         *,

@@ -10,7 +10,7 @@ from typing import Annotated, final
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from mobilevision.ranges import Items, NonNegativeFloat, PositiveShare, Share, checked
+from mobilevision.ranges import Items, NonNegativeFloat, PositiveShare, Share, check_ranges
 
 
 class Schedule(ABC):
@@ -20,7 +20,7 @@ class Schedule(ABC):
         warmup: share of all steps (below 1) or a number of steps (from 1 up) over which the rate rises from zero.
     """
 
-    @checked("scheduler")
+    @check_ranges("scheduler")
     def __init__(self, *, warmup: NonNegativeFloat = 0.0) -> None:
         self.warmup = warmup
         self._total_steps = 1
@@ -54,7 +54,7 @@ class Cosine(Schedule):
         floor: factor at the end.
     """
 
-    @checked("scheduler")
+    @check_ranges("scheduler")
     def __init__(self, *, warmup: NonNegativeFloat = 0.0, floor: Share = 0.0) -> None:
         super().__init__(warmup=warmup)
         self.floor = floor
@@ -74,7 +74,7 @@ class Step(Schedule):
         gamma: factor at each.
     """
 
-    @checked("scheduler")
+    @check_ranges("scheduler")
     def __init__(
         self,
         *,

@@ -104,7 +104,7 @@ def test_constructors_refuse_what_the_check_of_a_configuration_refuses() -> None
         called = made.__init__ if isinstance(made, type) else made
         described = called if hasattr(called, "__wrapped__") else made
         guarded = hasattr(called, "__wrapped__") or hasattr(made, "__post_init__")
-        assert guarded, f"{target} does not look at its ranges: @checked(...)"
+        assert guarded, f"{target} does not look at its ranges: @check_ranges(...)"
         for value in (each for each in TRIED if isinstance(each, int | float | list) and not isinstance(each, bool)):
             said, stated = refusal(described, name, value, node), accepted.refusal(value)
             if said is None:

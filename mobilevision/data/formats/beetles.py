@@ -13,7 +13,7 @@ from mobilevision.data.formats.beetles_drawing import CLASSES, GROUPS, draw
 from mobilevision.data.formats.drawn import DrawnCount, DrawnSide, DrawnTrain
 from mobilevision.data.records import Box, Pixels, Records, Splits
 from mobilevision.errors import UserError
-from mobilevision.ranges import checked
+from mobilevision.ranges import check_ranges
 
 SPLITS = ("train", "val", "test")
 
@@ -34,7 +34,7 @@ class Beetles(DataFormat):
 
     kinds: ClassVar[tuple[str, ...]] = ("class",)
 
-    @checked("data.format")
+    @check_ranges("data.format")
     def __init__(
         self, *, train: DrawnTrain = 3000, val: DrawnCount = 480, test: DrawnCount = 960, side: DrawnSide = 96
     ) -> None:

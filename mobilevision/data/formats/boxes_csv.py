@@ -16,7 +16,7 @@ from mobilevision.data.formats.annotated.units import checked
 from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
-from mobilevision.ranges import Items, NonNegativeInt, checked
+from mobilevision.ranges import Items, NonNegativeInt, check_ranges
 
 TABLES = (".csv", ".tsv")
 
@@ -50,7 +50,7 @@ class BoxesCsv(DataFormat):
         " test*.csv)"
     )
 
-    @checked("data.format")
+    @check_ranges("data.format")
     def __init__(
         self,
         *,

@@ -17,7 +17,7 @@ from mobilevision.data.formats.celeba_lists import find, read
 from mobilevision.data.formats.table_pictures import TablePictures
 from mobilevision.data.records import Problem, Records, Splits
 from mobilevision.errors import UserError
-from mobilevision.ranges import NonNegativeFloat, checked
+from mobilevision.ranges import NonNegativeFloat, check_ranges
 
 ATTRIBUTES, PARTITION, IDENTITY = "list_attr_celeba", "list_eval_partition", "identity_CelebA"
 BOXES, LANDMARKS = "list_bbox_celeba", ("list_landmarks_align_celeba", "list_landmarks_celeba")
@@ -49,7 +49,7 @@ class CelebA(DataFormat):
         "the folder of CelebA, with list_attr_celeba.txt, list_eval_partition.txt and img_align_celeba/ in it"
     )
 
-    @checked("data.format")
+    @check_ranges("data.format")
     def __init__(
         self,
         *,

@@ -17,7 +17,7 @@ from mobilevision.data.formats.annotated.splits import make_splits
 from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
-from mobilevision.ranges import Range, checked
+from mobilevision.ranges import Range, check_ranges
 
 
 @final
@@ -41,7 +41,7 @@ class Coco(DataFormat):
         " (unpack train2017.zip, val2017.zip and annotations_trainval2017.zip from cocodataset.org into it)"
     )
 
-    @checked("data.format")
+    @check_ranges("data.format")
     def __init__(
         self,
         *,

@@ -13,7 +13,7 @@ from mobilevision.data.formats.drawn import DrawnCount, DrawnSide, DrawnTrain
 from mobilevision.data.formats.drawn_faces_drawing import ATTRIBUTES, attributes, draw
 from mobilevision.data.records import Box, Pixels, Records, Splits
 from mobilevision.errors import UserError
-from mobilevision.ranges import checked
+from mobilevision.ranges import check_ranges
 
 SPLITS = ("train", "val", "test")
 
@@ -31,7 +31,7 @@ class DrawnFaces(DataFormat):
 
     kinds: ClassVar[tuple[str, ...]] = ("attributes",)
 
-    @checked("data.format")
+    @check_ranges("data.format")
     def __init__(
         self, *, train: DrawnTrain = 4000, val: DrawnCount = 800, test: DrawnCount = 1000, side: DrawnSide = 64
     ) -> None:

@@ -14,7 +14,7 @@ from mobilevision.data.formats.drawn_identities_drawing import draw, face, view
 from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.records import Box, Pixels, Records, Splits
 from mobilevision.errors import UserError
-from mobilevision.ranges import Range, checked
+from mobilevision.ranges import Range, check_ranges
 
 SPLITS = ("train", "val", "test")
 WHO, HOW = 0, 1  # streams of random numbers: of an identity, of one of its pictures
@@ -38,7 +38,7 @@ class DrawnIdentities(DataFormat):
 
     kinds: ClassVar[tuple[str, ...]] = ("identity",)
 
-    @checked("data.format")
+    @check_ranges("data.format")
     def __init__(
         self,
         *,

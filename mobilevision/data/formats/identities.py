@@ -16,7 +16,7 @@ from mobilevision.data.formats.table import Csv
 from mobilevision.data.identities import IdentityTargets, adopt
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
-from mobilevision.ranges import NonNegativeInt, checked
+from mobilevision.ranges import NonNegativeInt, check_ranges
 
 
 @final
@@ -38,7 +38,7 @@ class Identities(DataFormat):
     kinds: ClassVar[tuple[str, ...]] = ("identity",)
     expected: ClassVar[str] = "a folder with a folder of pictures for each identity, or a CSV path,identity"
 
-    @checked("data.format")
+    @check_ranges("data.format")
     def __init__(
         self,
         *,

@@ -14,7 +14,7 @@ from mobilevision.data.formats.scan import entries, folders, has_pictures
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
 from mobilevision.ops.picture_files import PICTURE_SUFFIXES
-from mobilevision.ranges import PositiveInt, checked
+from mobilevision.ranges import PositiveInt, check_ranges
 
 
 @final
@@ -35,7 +35,7 @@ class Im2Gps(DataFormat):
         "the folder of Im2GPS or Im2GPS3k, with its list (a CSV with IMG_ID,LAT,LON) and the photos"
     )
 
-    @checked("data.format")
+    @check_ranges("data.format")
     def __init__(
         self, *, count: PositiveInt | None = None, table: str | None = None, images: str | None = None
     ) -> None:

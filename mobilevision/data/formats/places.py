@@ -15,7 +15,7 @@ from mobilevision.data.formats.places_drawing import draw
 from mobilevision.data.formats.places_land import TOWNS, sample
 from mobilevision.data.records import Box, Pixels, Records, Splits
 from mobilevision.errors import UserError
-from mobilevision.ranges import checked
+from mobilevision.ranges import check_ranges
 
 SPLITS = ("train", "val", "test")
 
@@ -33,7 +33,7 @@ class Places(DataFormat):
 
     kinds: ClassVar[tuple[str, ...]] = ("coordinate",)
 
-    @checked("data.format")
+    @check_ranges("data.format")
     def __init__(
         self, *, train: DrawnTrain = 5000, val: DrawnCount = 600, test: DrawnCount = 1000, side: DrawnSide = 64
     ) -> None:

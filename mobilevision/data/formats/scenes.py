@@ -14,7 +14,7 @@ from mobilevision.data.formats.drawn import DrawnCount, DrawnSide, DrawnTrain
 from mobilevision.data.formats.scenes_drawing import CLASSES, Scene, draw, scene
 from mobilevision.data.records import Box, Pixels, Records, Splits
 from mobilevision.errors import UserError
-from mobilevision.ranges import checked
+from mobilevision.ranges import check_ranges
 
 SPLITS = ("train", "val", "test")
 PLACES, PAINT = 0, 1  # streams of random numbers of one picture
@@ -36,7 +36,7 @@ class Scenes(DataFormat):
 
     kinds: ClassVar[tuple[str, ...]] = ("boxes",)
 
-    @checked("data.format")
+    @check_ranges("data.format")
     def __init__(
         self, *, train: DrawnTrain = 2400, val: DrawnCount = 300, test: DrawnCount = 500, side: DrawnSide = 144
     ) -> None:

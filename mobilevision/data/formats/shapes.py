@@ -13,7 +13,7 @@ from mobilevision.data.formats.drawn import DrawnCount, DrawnSide, DrawnTrain
 from mobilevision.data.formats.shapes_drawing import CLASSES, draw
 from mobilevision.data.records import Box, Pixels, Records, Splits
 from mobilevision.errors import UserError
-from mobilevision.ranges import checked
+from mobilevision.ranges import check_ranges
 
 SPLITS = ("train", "val", "test")
 
@@ -34,7 +34,7 @@ class Shapes(DataFormat):
 
     kinds: ClassVar[tuple[str, ...]] = ("class",)
 
-    @checked("data.format")
+    @check_ranges("data.format")
     def __init__(
         self, *, train: DrawnTrain = 4000, val: DrawnCount = 500, test: DrawnCount = 1000, side: DrawnSide = 64
     ) -> None:

@@ -22,7 +22,7 @@ from mobilevision.data.formats.table_rows import Columns, Row, rows, single_labe
 from mobilevision.data.identities import adopt
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
-from mobilevision.ranges import NonNegativeInt, checked
+from mobilevision.ranges import NonNegativeInt, check_ranges
 
 TABLES = (".csv", ".tsv", ".txt")
 _GLANCE = 100  # rows that tell whether a table labels the pictures of a folder
@@ -67,7 +67,7 @@ class Csv(DataFormat):
         " perhaps split), or a folder with train.csv"
     )
 
-    @checked("data.format")
+    @check_ranges("data.format")
     def __init__(
         self,
         *,

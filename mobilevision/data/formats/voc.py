@@ -13,7 +13,7 @@ from mobilevision.data.formats.download import fetch
 from mobilevision.data.formats.voc_xml import read_listed
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
-from mobilevision.ranges import Items, Range, checked
+from mobilevision.ranges import Items, Range, check_ranges
 
 DEVKIT = "VOCdevkit"  # torchvision's folder
 
@@ -36,7 +36,7 @@ class Voc(DataFormat):
         " VOCtrainval_06-Nov-2007.tar, VOCtest_06-Nov-2007.tar and VOCtrainval_11-May-2012.tar)"
     )
 
-    @checked("data.format")
+    @check_ranges("data.format")
     def __init__(
         self,
         *,

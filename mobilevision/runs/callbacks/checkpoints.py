@@ -18,7 +18,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from mobilevision.errors import DivergedError, UserError
-from mobilevision.ranges import NonNegativeInt, checked
+from mobilevision.ranges import NonNegativeInt, check_ranges
 from mobilevision.runs.callbacks.start import MeasuredStart
 from mobilevision.runs.callbacks.stopping import Stopped, between_steps
 from mobilevision.runs.folder import RunFolder
@@ -128,7 +128,7 @@ class LastCheckpoint(Checkpoint):
         every_n_steps: optimiser steps between two saves inside an epoch; 0 saves at epochs' ends only.
     """
 
-    @checked("callbacks.last")
+    @check_ranges("callbacks.last")
     def __init__(self, *, folder: RunFolder, every_n_steps: NonNegativeInt = 0) -> None:
         self.path = folder.last
         self.every_n_steps = every_n_steps

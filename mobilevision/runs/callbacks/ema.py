@@ -6,7 +6,7 @@ from typing import Any, final
 
 from pytorch_lightning.callbacks import EMAWeightAveraging
 
-from mobilevision.ranges import PositiveInt, ShareBelowOne, checked
+from mobilevision.ranges import PositiveInt, ShareBelowOne, check_ranges
 
 
 @final
@@ -18,7 +18,7 @@ class EMA(EMAWeightAveraging):
         every_n_steps: steps between two updates.
     """
 
-    @checked("callbacks.ema")
+    @check_ranges("callbacks.ema")
     def __init__(self, *, decay: ShareBelowOne = 0.999, every_n_steps: PositiveInt = 1) -> None:
         options: dict[str, Any] = {"decay": decay, "update_every_n_steps": every_n_steps}
         super().__init__(**options)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, final
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
-from mobilevision.ranges import Range, checked
+from mobilevision.ranges import Range, check_ranges
 from mobilevision.runs.folder import RunFolder
 
 
@@ -23,7 +23,7 @@ class Pictures(Callback):
     limit = 5000
     """Samples looked at, at most."""
 
-    @checked("callbacks.pictures")
+    @check_ranges("callbacks.pictures")
     def __init__(self, *, folder: RunFolder, count: Annotated[int, Range(min=0, max=1000)] = 16) -> None:
         self.folder = folder
         self.count = count

@@ -13,7 +13,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.callbacks import EarlyStopping as _EarlyStopping
 
 from mobilevision.errors import DivergedError
-from mobilevision.ranges import NonNegativeFloat, PositiveInt, checked
+from mobilevision.ranges import NonNegativeFloat, PositiveInt, check_ranges
 
 
 @final
@@ -100,7 +100,7 @@ class EarlyStopping(_EarlyStopping):
         min_delta: progress smaller than this does not count.
     """
 
-    @checked("callbacks.early_stopping")
+    @check_ranges("callbacks.early_stopping")
     def __init__(
         self,
         *,

@@ -25,7 +25,8 @@ STATED = {
     "trainer.kwargs": "TrainerArguments",
     "optimizer.kwargs": "OptimizerArguments",
     "distill": "Distill",
-} | dict.fromkeys(("data", "head", "loss", "augment"), "Part")
+    "data": "Data",
+} | dict.fromkeys(("head", "loss", "augment"), "Part")
 CALLBACK = "Callback"  # that of every node of callbacks
 HYDRA = {"_target_", "_partial_", "_convert_", "_recursive_"}
 

@@ -81,8 +81,16 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Data:
+    """``data``, beside the arguments of its class."""
+
+    kinds: list[str]
+    folds_final: bool
+
+
+@dataclass(frozen=True)
 class Part:
-    """``data``, ``head``, ``loss`` and ``augment``, beside the arguments of their classes."""
+    """``head``, ``loss`` and ``augment``, beside the arguments of their classes."""
 
     kinds: list[str]
 
