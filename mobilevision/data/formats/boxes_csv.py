@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, final
 
 from mobilevision.data.formats.annotated.box_columns import BoxTableError, Wanted
 from mobilevision.data.formats.annotated.box_table import BoxTable
-from mobilevision.data.formats.annotated.places import annotation_files, one_a_split, with_paths
+from mobilevision.data.formats.annotated.places import annotation_files, one_a_split, unused_lists, with_paths
 from mobilevision.data.formats.annotated.raw import Raw, join
 from mobilevision.data.formats.annotated.splits import make_splits
 from mobilevision.data.formats.annotated.units import checked
@@ -90,6 +90,7 @@ class BoxesCsv(DataFormat):
                 found = with_paths(raw, file, top, where, self.images, "boxes_csv")
                 parts[inner] = _both(parts[inner], found) if inner in parts else found
         splits.whole = alone and not columned
+        splits.notes += unused_lists(top) if splits.whole else []
         splits.notes.append("box CSV: " + ", ".join(os.path.relpath(file, top) for file in tables.values()))
         return make_splits(parts, splits, root=root, channels=channels, units=self.units)
 

@@ -9,7 +9,7 @@ from typing import ClassVar, final
 
 from mobilevision.data.formats.annotated.coco_file import read_coco
 from mobilevision.data.formats.annotated.json_kind import COCO, HEAD, kind_by
-from mobilevision.data.formats.annotated.places import annotation_files, one_a_split, with_paths
+from mobilevision.data.formats.annotated.places import annotation_files, one_a_split, unused_lists, with_paths
 from mobilevision.data.formats.annotated.raw import Raw, many
 from mobilevision.data.formats.annotated.splits import make_splits
 from mobilevision.data.formats.annotated.units import checked
@@ -93,6 +93,7 @@ class CocoJson(DataFormat):
             else:
                 splits.notes.append(f"{called} has no boxes: left out")
         splits.notes.append("COCO json: " + ", ".join(os.path.relpath(file, top) for file in files.values()))
+        splits.notes += unused_lists(top) if splits.whole else []
         classes = parts["train"].names if "train" in parts else None
         return make_splits(parts, splits, root=root, channels=channels, classes=classes, units=self.units)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar, final
 
 from mobilevision.data.formats.annotated.json_kind import INSTEAD, READ, kind_by, kind_of
-from mobilevision.data.formats.annotated.places import is_picture, split_of, with_paths
+from mobilevision.data.formats.annotated.places import is_picture, split_of, unused_lists, with_paths
 from mobilevision.data.formats.annotated.raw import Collector, many
 from mobilevision.data.formats.annotated.splits import make_splits
 from mobilevision.data.formats.annotated.tool_records import READERS, Picture, load
@@ -76,6 +76,7 @@ class ToolJson(DataFormat):
             raw = collector.done(unit=reader.unit)
             owner = None if splits.whole else split
             parts[str(split)] = with_paths(raw, found[0][0], top, owner, self.images, "tool_json")
+        splits.notes += unused_lists(top) if splits.whole else []
         splits.notes.insert(0, f"json of {tool}, {many(len(found), 'file')}")
         return make_splits(parts, splits, root=root, channels=channels, units=self.units)
 

@@ -214,6 +214,18 @@ def _may_be(path: bytes, split: str | None) -> bool:
     return not split or not splits or split in splits
 
 
+def unused_lists(root: Path) -> list[str]:
+    """A note for lists of a split's pictures at the root, or in its ImageSets/Main, which a format does not read."""
+    tops = [root, root / "ImageSets", root / "ImageSets" / "Main"] if root.is_dir() else []
+    found = [
+        os.path.relpath(path, root)
+        for top in tops
+        for path in sorted(top.glob("*.txt"))
+        if path.stem.lower() in (*ALIASES, "trainval")
+    ]
+    return [f"lists seen and not used: {', '.join(found)}"] if found else []
+
+
 def is_picture(name: bytes) -> bool:
     """Whether a file is named like a picture."""
     return name.lower().endswith(PICTURE_SUFFIXES)

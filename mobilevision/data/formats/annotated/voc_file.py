@@ -123,7 +123,7 @@ def _utf8(content: bytes) -> bytes:
         raise BrokenXmlError(1, f"declares the encoding {encoding}, which nobody knows") from None
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        said = "declared" if declared else "which is meant where none is declared"
+        said = "which it declares" if declared else "which is meant where none is declared"
         raise BrokenXmlError(line, f"is not in the encoding {encoding}, {said}") from None
 
 

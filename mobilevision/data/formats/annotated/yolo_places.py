@@ -65,8 +65,11 @@ def yolo_places(root: Path) -> YoloPlaces:
 
 
 def find_yaml(root: Path) -> Path | None:
-    """The yaml of a folder that names classes and splits, data.yaml first."""
+    """The yaml of a folder, or of the only folder in it, that names classes and splits; data.yaml first."""
     names = sorted((path for path in root.glob("*.y*ml")), key=lambda path: (path.stem != "data", path.name))
+    inner = [] if names else folders(root)
+    if len(inner) == 1:
+        return find_yaml(root / os.fsdecode(inner[0]))
     for path in names:
         try:
             content = _load(path)
