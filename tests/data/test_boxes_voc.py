@@ -164,7 +164,7 @@ def test_voc_takes_trainval_of_every_year_and_the_test_of_2007(tmp_path: Path) -
     assert contents(splits)["test"] == {"2.jpg": [("dog", [3, 4, 10, 12]), ("cat", [0, 0, 5, 5])]}
     assert not splits.problems
     assert len(read(Voc(years=[2007], download=False), tmp_path).train or ()) == 1
-    with pytest.raises(UserError, match="any of 2007 to 2012"):
+    with pytest.raises(UserError, match="between 2007 and 2012"):
         Voc(years=[1999])
     with pytest.raises(UserError, match=r"trainval of VOC 2008 is not there; put there VOCdevkit/VOC2007"):
         read(Voc(years=[2008], download=False), tmp_path)
