@@ -13,7 +13,6 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any, final
 
 from omegaconf import DictConfig, OmegaConf
@@ -159,17 +158,20 @@ def sum_up(folder: Path, cfg: DictConfig, folds: Sequence[Fold]) -> dict[str, fl
     Returns:
         The mean of each metric over the folds, by ``test/<metric>``.
     """
+    import numpy as np
+
     from mobilevision.runs.report import write_report
 
     info = read_info(folds[0].folder)
     names = list(folds[0].metrics)
-    means = {name: mean(fold.metrics[name] for fold in folds) for name in names}
-    spreads = {name: stdev(fold.metrics[name] for fold in folds) for name in names}
+    values = np.array([[fold.metrics[name] for name in names] for fold in folds])  # NaN where a fold has none
+    means = dict(zip(names, values.mean(axis=0).tolist(), strict=True))
+    spreads = dict(zip(names, values.std(axis=0, ddof=1).tolist(), strict=True))
     place = RunFolder(folder)
     table = [{"fold": fold.folder.path.name, "images": fold.images, **fold.metrics} for fold in folds]
     pooled, why = pool(place, cfg, folds, {"folds": table})
     images = sum(fold.images for fold in folds)
-    rows = [{"fold": "mean", "images": images, **means}, {"fold": "standard deviation", "images": "", **spreads}]
+    rows = [{"fold": "mean", "images": images, **means}, {"fold": "std", "images": "", **spreads}]
     if pooled:
         rows.append({"fold": "pooled", "images": images, **pooled})
     print_folds([*table, *rows], info["primary"])
