@@ -32,6 +32,8 @@ TIMED_SHARE = 0.03
 """Share of the whole time that timing steps may take."""
 RESERVE = 0.05
 """Share of the time kept for what varies: another load of the machine, the report."""
+EVALUATION_SHARE = 0.4
+"""Time of an evaluation batch over that of a training step, about: forward against forward and backward."""
 LONGEST = 4
 """Times the length that the data asks for: more time than that is not used."""
 
@@ -120,6 +122,43 @@ def _seconds_an_eval_batch(built: Built, device: torch.device) -> float:
         times.append(time.perf_counter() - start)
     task.train(training)
     return min(times)
+
+
+@final
+class TimeEstimate(Callback):
+    """Says once, after some steps, how long the training will take."""
+
+    def __init__(self) -> None:
+        self._began = 0.0
+        self._steps = 0
+        self._said = False
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Time the steps after the first ones."""
+        if self._said or not trainer.is_global_zero or "features" in batch:
+            return
+        self._steps += 1
+        if self._steps == WARM_UP_STEPS:
+            self._began = time.perf_counter()
+        timed = self._steps - WARM_UP_STEPS
+        last = self._steps >= trainer.num_training_batches
+        if timed < 1 or not (last or timed >= TIMED_STEPS):
+            return
+        self._said = True
+        step = (time.perf_counter() - self._began) / timed
+        epochs = (trainer.max_epochs or 1) - trainer.current_epoch
+        looks = sum(trainer.num_val_batches) * EVALUATION_SHARE
+        seconds = epochs * (trainer.num_training_batches + looks) * step
+        print(f"time: about {in_words(seconds)} for {epochs} epochs, at {step:.2g} s a step", flush=True)
+
+
+def in_words(seconds: float) -> str:
+    """``40 s``, ``12 min`` or ``3.5 h``."""
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 @final

@@ -132,8 +132,9 @@ def make_trainer(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Any)
     from mobilevision.runs.build import build_callbacks, instantiate
     from mobilevision.runs.callbacks import CtrlC, Divergence, Freeze, Randomness
     from mobilevision.runs.callbacks.checkpoints import AtomicCheckpointIO
+    from mobilevision.runs.time_budget import TimeEstimate
 
-    callbacks = [Randomness(seed=cfg.seed), Divergence(), *build_callbacks(cfg, built.task, folder)]
+    callbacks = [Randomness(seed=cfg.seed), Divergence(), TimeEstimate(), *build_callbacks(cfg, built.task, folder)]
     if cfg.freeze.epochs or cfg.freeze.stages or cfg.freeze.statistics:
         callbacks.append(Freeze(**cfg.freeze))
     callbacks.append(CtrlC())  # last: what stops between two steps stops when all others are done with the step

@@ -16,7 +16,7 @@ from mobilevision.errors import UserError
 from mobilevision.optim import Cosine
 from mobilevision.runs import time_budget
 from mobilevision.runs.compose import compose
-from mobilevision.runs.time_budget import fitting_length, seconds_of
+from mobilevision.runs.time_budget import fitting_length, in_words, seconds_of
 from mobilevision.runs.train import train
 
 QUICK = ["backbone.width=0.25", "data.resolution=32", "data.workers=0", "logger=none", "callbacks.pictures.count=0"]
@@ -55,6 +55,11 @@ def test_what_fits(left: float, expected: tuple[str, int], monkeypatch: pytest.M
     assert (found.key, found.value) == expected
 
 
+@pytest.mark.parametrize(("seconds", "words"), [(0.2, "1 s"), (59.6, "60 s"), (150, "2 min"), (12_600, "3.5 h")])
+def test_times_in_words(seconds: float, words: str) -> None:
+    assert in_words(seconds) == words
+
+
 def test_a_schedule_can_be_shortened_while_it_runs() -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     schedule = Cosine()
@@ -90,6 +95,9 @@ def test_a_length_that_is_left_open_is_measured_said_and_kept(
     monkeypatch.setattr(time_budget, "fitting_length", lambda *_, **__: chosen)
     run = tmp_path / "run"
     train(compose(["data=folder", f"data.root={coloured}", *QUICK, f"run_dir={run}", "trainer.max_time=00:01:00:00"]))
-    assert "time: trainer.max_epochs=2: measured" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "time: trainer.max_epochs=2: measured" in out
+    assert "time: about " in out
+    assert " for 2 epochs, at " in out
     assert yaml.safe_load((run / "config.yaml").read_text())["trainer"]["max_epochs"] == 2
     assert float(list(csv.DictReader((run / "metrics.csv").open()))[-1]["train/lr"]) == pytest.approx(0.0)
