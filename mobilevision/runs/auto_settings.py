@@ -28,6 +28,10 @@ FEW_IMAGES = 100
 """Training images a class, on average, up to which pretrained batch statistics are better than the data's own."""
 FULL_RATE_IMAGES = 125
 """Training images a class from which on the optimizer's whole rate for pretrained weights is safe."""
+PROBED_IMAGES = 50_000
+"""Training images above which an epoch teaches the head as well as a fit on frozen features, a third of its time."""
+PROBED_PRODUCTS = 1e10
+"""Images times features times classes above which the fit itself takes minutes."""
 FROZEN_STAGES = 0
 """Lowest stages of the backbone that stay as they are on few images."""
 SMALL_BOX = 24
@@ -61,6 +65,7 @@ class Facts:
         image_bytes: activations that the backbone keeps of one image for the backward pass, in float32.
         memory: bytes that all activations of a step may take.
         processes: processes that train together.
+        features: length of the backbone's pooled vector.
         strides: strides at which the backbone has feature maps.
         box_sides: mean sides (square root of the area) of training boxes by class, in pixels of the input.
     """
@@ -75,6 +80,7 @@ class Facts:
     image_bytes: int = 0
     memory: int = CPU_ACTIVATIONS
     processes: int = 1
+    features: int = 0
     strides: tuple[int, ...] = ()
     box_sides: Mapping[int, tuple[float, ...]] | None = None
 
@@ -183,8 +189,8 @@ def probe(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
         return False, "random weights: their features say little"
     if not facts.probes:
         return False, "the head takes no pooled features"
-    if facts.samples > 50_000:
-        return False, "many images: the head learns as fast by itself"
+    if facts.samples > PROBED_IMAGES or facts.samples * facts.features * facts.classes > PROBED_PRODUCTS:
+        return False, "many images or classes: the head learns as fast by itself"
     return True, "pretrained weights: the head first (arXiv 2202.10054)"
 
 
@@ -341,6 +347,7 @@ def facts_of(cfg: DictConfig, backbone: Backbone, data: DataModule, *, probes: b
         image_bytes=_image_bytes(backbone, spec.channels, spec.resolution) if AUTO in str(cfg.data.batch_size) else 0,
         memory=_memory(str(cfg.trainer.get("accelerator", AUTO))),
         processes=_processes(cfg.trainer),
+        features=backbone.spec.width,
         strides=tuple(backbone.spec.strides),
         box_sides=_box_sides(data, crop=backbone.preset.crop) if asked and spec.kind == "boxes" else None,
     )

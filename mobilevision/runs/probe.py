@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FOLDED_IMAGES = 5_000
 """Training images up to which folds of train choose the weight decay."""
+FOLDED_PRODUCTS = 5e8
+"""Images times features times classes that all folds together may have; with more, fewer of the folds are measured."""
 
 
 def probe(cfg: DictConfig, task: Any, data: DataModule, device: torch.device) -> dict[str, float]:
@@ -59,6 +61,8 @@ def probe(cfg: DictConfig, task: Any, data: DataModule, device: torch.device) ->
     val = None if data.splits.val is None else split_features(task, data, "val")
     folds = val is None or len(train.places) <= FOLDED_IMAGES
     pairs = [(train, val)] if val is not None and not folds else list(parts(train, cfg.probe.folds))
+    weights = sum(parameter.numel() for parameter in task.head.parameters())
+    pairs = pairs[: max(1, int(FOLDED_PRODUCTS / max(len(train.places) * weights, 1)))]
     start = copy.deepcopy(task.head.state_dict())
 
     def score_of(decay: float) -> float:
