@@ -65,6 +65,7 @@ class Facts:
         image_bytes: activations that the backbone keeps of one image for the backward pass, in float32.
         memory: bytes that all activations of a step may take.
         processes: processes that train together.
+        input_side: shorter side of the input, pixels.
         features: length of the backbone's pooled vector.
         strides: strides at which the backbone has feature maps.
         box_sides: mean sides (square root of the area) of training boxes by class, in pixels of the input.
@@ -81,6 +82,7 @@ class Facts:
     memory: int = CPU_ACTIVATIONS
     processes: int = 1
     features: int = 0
+    input_side: int = 0
     strides: tuple[int, ...] = ()
     box_sides: Mapping[int, tuple[float, ...]] | None = None
 
@@ -266,8 +268,22 @@ def head_strides(facts: Facts, chosen: Chosen) -> tuple[list[int], str]:
     return usual, f"{1 - every:.0%} of the boxes have sides of {SMALL_BOX} pixels of the input or more"
 
 
+def head_scales(facts: Facts, chosen: Chosen) -> tuple[list[float], str]:
+    """Default boxes as small as the data's: on the first map the smallest one has half of the first scale."""
+    del chosen
+    sides = facts.box_sides or {}
+    flat = sorted(side for each in sides.values() for side in each)
+    if not flat or not facts.input_side:
+        return [0.2, 0.95], "the head's own"
+    typical = [sorted(each)[len(each) // 2] for each in sides.values() if len(each) >= 5]
+    small = min([flat[len(flat) // 10], *typical])
+    first = round(min(0.2, max(0.06, 2 * small / facts.input_side)), 2)
+    return [first, 0.95], f"small boxes have sides of {small:.0f} of {facts.input_side} pixels"
+
+
 RULES: dict[str, tuple[Rule, Any]] = {
     "head.strides": (head_strides, [16, 32]),
+    "head.scales": (head_scales, [0.2, 0.95]),
     "data.batch_size": (batch_size, 64),
     "trainer.max_epochs": (max_epochs, 10),
     "augment.crop_scale": (crop_scale, [0.5, 1.0]),
@@ -335,7 +351,7 @@ def facts_of(cfg: DictConfig, backbone: Backbone, data: DataModule, *, probes: b
     """
     spec = data.spec
     train = data.splits.train
-    asked = OmegaConf.select(cfg, "head.strides") == AUTO
+    asked = AUTO in (OmegaConf.select(cfg, "head.strides"), OmegaConf.select(cfg, "head.scales"))
     return Facts(
         kind=spec.kind,
         samples=0 if train is None else len(train),
@@ -347,6 +363,7 @@ def facts_of(cfg: DictConfig, backbone: Backbone, data: DataModule, *, probes: b
         image_bytes=_image_bytes(backbone, spec.channels, spec.resolution) if AUTO in str(cfg.data.batch_size) else 0,
         memory=_memory(str(cfg.trainer.get("accelerator", AUTO))),
         processes=_processes(cfg.trainer),
+        input_side=min(spec.resolution),
         features=backbone.spec.width,
         strides=tuple(backbone.spec.strides),
         box_sides=_box_sides(data, crop=backbone.preset.crop) if asked and spec.kind == "boxes" else None,

@@ -72,6 +72,15 @@ def test_small_boxes_ask_for_a_finer_map() -> None:
     assert values(replace(facts, box_sides={1: (14.0,)}, strides=(16, 32)), BOXES)["head.strides"] == [16, 32]
 
 
+@pytest.mark.parametrize(
+    ("sides", "first"),
+    [((90.0,) * 20, 0.2), ((24.0,) * 20, 0.16), ((3.0,) * 20, 0.06), ((90.0,) * 17 + (15.0,) * 3, 0.1)],
+)
+def test_default_boxes_are_as_small_as_the_data_s(sides: tuple[float, ...], first: float) -> None:
+    facts = Facts("boxes", samples=300, classes=1, pretrained=True, input_side=300, box_sides={0: sides})
+    assert values(facts, BOXES)["head.scales"] == [first, 0.95]
+
+
 def test_what_is_set_by_hand_stays_and_is_built_on() -> None:
     found = values(SMALL, trainer__max_epochs=3, optimizer__lr=0.3)
     assert not {"trainer.max_epochs", "optimizer.lr"} & found.keys()
