@@ -34,6 +34,8 @@ PROBED_PRODUCTS = 1e10
 """Images times features times classes above which the fit itself takes minutes."""
 FROZEN_STAGES = 0
 """Lowest stages of the backbone that stay as they are on few images."""
+FEW_IDENTITY_IMAGES = 5_000
+"""Training images up to which an embedding is the pooled features themselves."""
 SMALL_BOX = 24
 """Pixels of the input: a box whose mean side is below it covers too little of a map of stride 16."""
 SMALL_BOX_SHARE = 0.15
@@ -281,9 +283,24 @@ def head_scales(facts: Facts, chosen: Chosen) -> tuple[list[float], str]:
     return [first, 0.95], f"small boxes have sides of {small:.0f} of {facts.input_side} pixels"
 
 
+def embedding_dimensions(facts: Facts, chosen: Chosen) -> tuple[int | None, str]:
+    """A new projection has to be learnt: of few images it knows less than the pooled features themselves."""
+    if facts.pretrained and facts.samples <= FEW_IDENTITY_IMAGES and chosen("distill") is None:
+        return None, f"pretrained weights, {facts.samples:,} images: the pooled features as they are"
+    return 128, "as in the paper"
+
+
+def margin_warmup(facts: Facts, chosen: Chosen) -> tuple[int, str]:
+    """From random weights little is learnt with all of the margin at once."""
+    del chosen
+    return (0, "pretrained weights") if facts.pretrained else (1_000, "random weights")
+
+
 RULES: dict[str, tuple[Rule, Any]] = {
     "head.strides": (head_strides, [16, 32]),
     "head.scales": (head_scales, [0.2, 0.95]),
+    "head.dimensions": (embedding_dimensions, 128),
+    "loss.warmup": (margin_warmup, 1_000),
     "data.batch_size": (batch_size, 64),
     "trainer.max_epochs": (max_epochs, 10),
     "augment.crop_scale": (crop_scale, [0.5, 1.0]),
