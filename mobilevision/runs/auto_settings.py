@@ -68,6 +68,7 @@ class Facts:
         memory: bytes that all activations of a step may take.
         processes: processes that train together.
         input_side: shorter side of the input, pixels.
+        primary: the task's primary metric.
         features: length of the backbone's pooled vector.
         strides: strides at which the backbone has feature maps.
         box_sides: mean sides (square root of the area) of training boxes by class, in pixels of the input.
@@ -83,6 +84,7 @@ class Facts:
     image_bytes: int = 0
     memory: int = CPU_ACTIVATIONS
     processes: int = 1
+    primary: str = ""
     features: int = 0
     input_side: int = 0
     strides: tuple[int, ...] = ()
@@ -226,6 +228,14 @@ def class_weights(facts: Facts, chosen: Chosen) -> tuple[str, str]:
     return ("balanced" if ratio >= UNBALANCED else "none"), largest
 
 
+def followed_metric(facts: Facts, chosen: Chosen) -> tuple[str, str]:
+    """Where classes are unbalanced, a model that ignores the rare ones is not the best."""
+    del chosen
+    if facts.primary == "top1" and facts.kind == "class" and imbalance(facts.counts) >= UNBALANCED:
+        return "balanced_accuracy", f"the largest class has {imbalance(facts.counts):.1f} times the smallest's images"
+    return facts.primary, "the task's own"
+
+
 def crop_scale(facts: Facts, chosen: Chosen) -> tuple[list[float], str]:
     """Smaller crops where the same images are seen often by a network that starts from nothing."""
     steps = _total_steps(facts, chosen)
@@ -303,6 +313,7 @@ RULES: dict[str, tuple[Rule, Any]] = {
     "loss.warmup": (margin_warmup, 1_000),
     "data.batch_size": (batch_size, 64),
     "trainer.max_epochs": (max_epochs, 10),
+    "callbacks.best.monitor": (followed_metric, AUTO),
     "augment.crop_scale": (crop_scale, [0.5, 1.0]),
     "callbacks.ema.enabled": (weight_average, False),
     "trainer.gradient_clip_val": (gradient_clip, None),
@@ -381,6 +392,7 @@ def facts_of(cfg: DictConfig, backbone: Backbone, data: DataModule, *, probes: b
         memory=_memory(str(cfg.trainer.get("accelerator", AUTO))),
         processes=_processes(cfg.trainer),
         input_side=min(spec.resolution),
+        primary=_primary(cfg),
         features=backbone.spec.width,
         strides=tuple(backbone.spec.strides),
         box_sides=_box_sides(data, crop=backbone.preset.crop) if asked and spec.kind == "boxes" else None,
@@ -395,6 +407,12 @@ def _image_bytes(backbone: Backbone, channels: int, resolution: tuple[int, int])
 
     needs = Needs(strides=(max(backbone.spec.strides),)) if backbone.spec.strides else Needs(pooled=True)
     return kept_for_backward(backbone, torch.empty(1, channels, *resolution, dtype=torch.uint8, device="meta"), needs)
+
+
+def _primary(cfg: DictConfig) -> str:
+    from hydra.utils import get_class
+
+    return str(getattr(get_class(cfg.task["_target_"]), "primary", ""))
 
 
 def _memory(accelerator: str) -> int:

@@ -40,6 +40,8 @@ def values(facts: Facts, cfg: Any = PLAIN, **given: Any) -> dict[str, Any]:
         (replace(SMALL, pretrained=False), {"probe.enabled": False, "freeze.statistics": False, "optimizer.lr": 1e-2}),
         (replace(SMALL, samples=2_000_000, classes=1000), {"data.batch_size": 64, "optimizer.lr": 5e-4}),
         (replace(SMALL, counts=(30,) * 9 + (9,)), {"loss.class_weights": "balanced"}),
+        (replace(SMALL, primary="top1", counts=(30,) * 9 + (9,)), {"callbacks.best.monitor": "balanced_accuracy"}),
+        (replace(SMALL, primary="top1", counts=(30,) * 9 + (11,)), {"callbacks.best.monitor": "top1"}),
         (replace(SMALL, counts=(30,) * 9 + (11,)), {"loss.class_weights": "none"}),
         (replace(SMALL, probes=False), {"probe.enabled": False, "freeze.statistics": False}),
     ],
@@ -94,7 +96,8 @@ def test_deciding_leaves_nothing_open_and_the_config_as_it_was() -> None:
     before = OmegaConf.to_yaml(PLAIN)
     cfg = decided(PLAIN, decide(PLAIN, SMALL))
     assert OmegaConf.to_yaml(PLAIN) == before
-    assert open_keys(cfg) == open_keys(without_training(PLAIN)) == []
+    assert open_keys(cfg) == []
+    assert open_keys(without_training(PLAIN)) == ["callbacks.best.monitor"]  # the task's own
     assert open_keys(PLAIN) == [key for key in RULES if OmegaConf.select(PLAIN, key) == AUTO] != []
 
 
