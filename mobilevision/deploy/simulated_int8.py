@@ -16,18 +16,21 @@ from torch.nn.utils import parametrize
 
 from mobilevision.deploy.precision import Precision
 
-_LARGEST = 127
 _SLOWNESS = 0.99  # of a range's moving average
 
 
 @final
 class _Weights(nn.Module):
-    """A weight [O, ...] on the grid of its rows, whose largest value is 127 steps."""
+    """A weight [O, ...] on the grid of its rows, whose largest value is ``most`` steps."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
 
     def forward(self, weight: Tensor) -> Tensor:
-        step = (weight.detach().flatten(1).abs().amax(dim=1) / _LARGEST).clamp(min=torch.finfo(torch.float32).tiny)
+        step = (weight.detach().flatten(1).abs().amax(dim=1) / self.most).clamp(min=torch.finfo(torch.float32).tiny)
         zeros = torch.zeros_like(step, dtype=torch.int32)
-        return torch.fake_quantize_per_channel_affine(weight, step, zeros, 0, -_LARGEST, _LARGEST)
+        return torch.fake_quantize_per_channel_affine(weight, step, zeros, 0, -self.most, self.most)
 
 
 @final
@@ -63,17 +66,18 @@ def layer_names(task: nn.Module) -> list[str]:
 
 
 @contextmanager
-def simulated_int8(task: nn.Module, precision: Precision) -> Iterator[None]:
+def simulated_int8(task: nn.Module, precision: Precision, most: int) -> Iterator[None]:
     """Let the convolutions and matrix products of a task feel int8 while this lasts; then its weights stay rounded.
 
     Args:
         task: any module.
         precision: says which layers will stay in float32.
+        most: steps of a channel's largest weight, as the format will have them.
     """
     chosen = [task.get_submodule(name) for name in layer_names(task) if not precision.keeps(name)]
     hooks = [module.register_forward_pre_hook(_Inputs()) for module in chosen]
     for module in chosen:
-        parametrize.register_parametrization(module, "weight", _Weights())
+        parametrize.register_parametrization(module, "weight", _Weights(most))
     try:
         yield
     finally:

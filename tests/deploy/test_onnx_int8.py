@@ -13,7 +13,8 @@ from torch import nn
 from mobilevision.deploy.formats.onnx_int8.layers import besides, layers
 from mobilevision.deploy.formats.onnx_int8.observed import Gram, Values, look, observe
 from mobilevision.deploy.formats.onnx_int8.ranges import best
-from mobilevision.deploy.formats.onnx_int8.rounding import rounded, steps
+from mobilevision.deploy.formats.onnx_int8.rounding import REDUCED, WHOLE, rounded, steps
+from mobilevision.deploy.formats.onnx_int8.saturation import can_saturate, largest_weight
 from mobilevision.deploy.formats.onnx_int8.writing import calibrate, quantise
 from mobilevision.deploy.precision import Precision
 from mobilevision.deploy.simulated_int8 import layer_names, simulated_int8
@@ -89,16 +90,17 @@ def alike_inputs(groups: int, size: int, rng: np.random.Generator) -> np.ndarray
     return np.concatenate([inputs, np.ones((groups, 4000, 1))], axis=2)
 
 
+@pytest.mark.parametrize("most", [REDUCED, WHOLE])
 @pytest.mark.parametrize(("groups", "outs", "size"), [(1, 12, 40), (8, 1, 9), (2, 3, 18)])
-def test_rounded_weights_keep_the_outputs(groups: int, outs: int, size: int) -> None:
+def test_rounded_weights_keep_the_outputs(groups: int, outs: int, size: int, most: int) -> None:
     rng = np.random.default_rng(0)
     weight = rng.normal(size=(groups * outs, size)).astype(np.float32)
     inputs = alike_inputs(groups, size, rng)
-    found, shift = rounded(weight, inputs.transpose(0, 2, 1) @ inputs / 4000)
-    whole = found / steps(weight)[:, None]
+    found, shift = rounded(weight, inputs.transpose(0, 2, 1) @ inputs / 4000, most)
+    whole = found / steps(weight, most)[:, None]
     np.testing.assert_allclose(whole, np.rint(whole), atol=1e-6)
-    assert np.abs(whole).max() < 127.5
-    nearest = np.rint(weight / steps(weight)[:, None]) * steps(weight)[:, None]
+    assert np.abs(whole).max() < most + 0.5
+    nearest = np.rint(weight / steps(weight, most)[:, None]) * steps(weight, most)[:, None]
 
     def missed(rows: np.ndarray, bias: np.ndarray) -> float:
         gap = (weight - rows).reshape(groups, outs, size)
@@ -110,7 +112,7 @@ def test_rounded_weights_keep_the_outputs(groups: int, outs: int, size: int) -> 
 def test_a_channel_without_weights_stays_without() -> None:
     weight = np.zeros((2, 3), np.float32)
     weight[0] = 1, -2, 3
-    found, shift = rounded(weight, np.eye(4)[None])
+    found, shift = rounded(weight, np.eye(4)[None], REDUCED)
     assert (found[1] == 0).all()
     assert np.isfinite(shift).all()
 
@@ -184,6 +186,26 @@ def test_int8_says_nearly_the_same(path: Path, pixels: np.ndarray, tmp_path: Pat
     kinds = {each.name: each.data_type for each in written.graph.initializer}
     assert sum(kind == onnx.TensorProto.INT8 for name, kind in kinds.items() if name.endswith("_quantized")) >= 5
     assert not [node for node in written.graph.node if node.op_type in ("Clip", "Relu")]
+
+
+def test_no_two_weights_can_saturate(path: Path, pixels: np.ndarray, tmp_path: Path) -> None:
+    """Whichever two weights of a sum a kernel puts together, with the largest activations: read from the file."""
+    quantise(path, tmp_path / "int8.onnx", Precision("int8", pixels))
+    model = onnx.load(tmp_path / "int8.onnx")
+    held = {each.name: onnx.numpy_helper.to_array(each) for each in model.graph.initializer}
+    taken = [node.input[0] for node in model.graph.node if node.op_type == "DequantizeLinear"]
+    weights = [held[name].astype(int) for name in taken if name in held and held[name].dtype == np.int8]
+    assert len(weights) == 5
+    for weight in weights:
+        two = np.sort(np.abs(weight).ravel())[-2:]
+        assert 255 * two.sum() <= 2**15 - 1
+    assert max(np.abs(weight).max() for weight in weights) == REDUCED == largest_weight(tmp_path / "int8.onnx")
+    assert largest_weight(path) == 0
+
+
+@pytest.mark.parametrize(("largest", "saturates"), [(0, False), (63, False), (64, False), (65, True), (127, True)])
+def test_which_weights_can_saturate(largest: int, saturates: bool) -> None:
+    assert can_saturate(largest) is saturates
 
 
 @pytest.mark.parametrize("keep", [("pointwise",), ("depthwise",), ("stem", "grouped"), ("linear",)])
@@ -260,7 +282,7 @@ def test_training_feels_the_rounding_and_leaves_rounded_weights(module: Small) -
     names = set(twin.state_dict())
     images = torch.randint(0, 256, (4, 3, 20, 20), dtype=torch.uint8)
     before = twin(images).detach()
-    with simulated_int8(twin, Precision("int8", keep=("linear",))):
+    with simulated_int8(twin, Precision("int8", keep=("linear",)), REDUCED):
         felt = twin(images)
         assert 0 < error(before.numpy(), felt.detach().numpy()) < 0.2
         felt.square().sum().backward()
@@ -269,5 +291,5 @@ def test_training_feels_the_rounding_and_leaves_rounded_weights(module: Small) -
     assert torch.equal(twin.linear.weight, module.linear.weight)
     for name in ("stem", "depthwise", "pointwise", "grouped"):
         rows = twin.get_submodule(name).weight.detach().flatten(1).numpy()
-        whole = rows / steps(rows)[:, None]
+        whole = rows / steps(rows, REDUCED)[:, None]
         np.testing.assert_allclose(whole, np.rint(whole), atol=1e-3)

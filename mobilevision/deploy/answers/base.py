@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from mobilevision.deploy.manifest import Manifest
@@ -68,6 +69,19 @@ class Answer(ABC):
     def agree(self, mine: Prediction, other: Prediction) -> Agreed:
         """How far another model's prediction for the same input says the same."""
 
+    def alike(self, mine: Prediction, other: Prediction) -> float | None:
+        """How much of the probability both put on the same classes, 0 to 1; None where that is not what is predicted.
+
+        Of some images only, a class that is the same by accident hides a broken model; probabilities show it.
+        """
+        del mine, other
+        return None
+
+    def same_detections(self, mine: Prediction, other: Prediction) -> bool | None:
+        """Whether both show the same detections, no more and no fewer; None where nothing is detected."""
+        del mine, other
+        return None
+
     def finish(self, outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Predictions of a batch from what the graph gives: the same, but where it leaves something to do."""
         return dict(outputs)
@@ -83,3 +97,8 @@ class Answer(ABC):
         if isinstance(chosen, list) and len(chosen) == len(self.classes):
             return [fallback if value is None else float(value) for value in chosen]
         return [fallback] * len(self.classes)
+
+
+def shared_probability(one: NDArray[Any], two: NDArray[Any]) -> float:
+    """What two distributions [K] have in common: 1 less their total variation distance."""
+    return float(np.minimum(one, two).sum(dtype=np.float64))

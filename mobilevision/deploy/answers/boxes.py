@@ -64,6 +64,20 @@ class Boxes(Answer):
         shown = one[1] + two[1]
         return Agreed(float(shown - one[0] - two[0]), float(shown))
 
+    def same_detections(self, mine: Prediction, other: Prediction) -> bool:
+        """Whether the detections that both show at the thresholds go together in pairs, with none left over."""
+        one, two = self._from(mine, 1.0), self._from(other, 1.0)
+        if one.sum() != two.sum():
+            return False
+        overlap = _iou(mine["boxes"][one], other["boxes"][two])
+        overlap[mine["labels"][one][:, None] != other["labels"][two]] = 0.0
+        for _ in range(len(overlap)):  # the pair that overlaps most, and on with what is left
+            first, second = np.unravel_index(overlap.argmax(), overlap.shape)
+            if overlap[first, second] < self.same:
+                return False
+            overlap[first], overlap[:, second] = -1.0, -1.0
+        return True
+
     def _missed(self, shown: Prediction, other: Prediction) -> tuple[int, int]:
         """How many of those shown the other has not, and how many are shown."""
         sure, likely = self._from(shown, 1.0), self._from(other, 0.5)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from mobilevision.deploy.answers.base import Agreed, Answer, Prediction
+from mobilevision.deploy.answers.base import Agreed, Answer, Prediction, shared_probability
 from mobilevision.ops import draw
 from mobilevision.ops.pixels import Pixels
 
@@ -35,3 +35,7 @@ class Classes(Answer):
     def agree(self, mine: Prediction, other: Prediction) -> Agreed:
         """Whether the class is the same."""
         return Agreed(float(mine["probabilities"].argmax() == other["probabilities"].argmax()), 1.0)
+
+    def alike(self, mine: Prediction, other: Prediction) -> float:
+        """How much of the probability both put on the same classes."""
+        return shared_probability(mine["probabilities"], other["probabilities"])

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from mobilevision.deploy.answers.base import Agreed, Answer, Prediction
+from mobilevision.deploy.answers.base import Agreed, Answer, Prediction, shared_probability
 from mobilevision.deploy.manifest import Manifest
 from mobilevision.geo import s2
 from mobilevision.geo.cells import Cells
@@ -65,6 +65,10 @@ class Places(Answer):
     def agree(self, mine: Prediction, other: Prediction) -> Agreed:
         """Whether the most probable cell is the same."""
         return Agreed(float(mine["probabilities"].argmax() == other["probabilities"].argmax()), 1.0)
+
+    def alike(self, mine: Prediction, other: Prediction) -> float:
+        """How much of the probability both put on the same cells."""
+        return shared_probability(mine["probabilities"], other["probabilities"])
 
     def _candidates(self, prediction: Prediction) -> list[tuple[Place, float]]:
         cells = prediction["cells"][: self.places].tolist()

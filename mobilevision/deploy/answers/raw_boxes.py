@@ -59,6 +59,10 @@ class RawBoxes(Answer):
         """As :class:`Boxes`."""
         return self.boxes.agree(mine, other)
 
+    def same_detections(self, mine: Prediction, other: Prediction) -> bool:
+        """As :class:`Boxes`."""
+        return self.boxes.same_detections(mine, other)
+
 
 def _checked(facts: Fields, logits: tuple[int | None, ...], deltas: tuple[int | None, ...], known: int) -> Any:
     """The facts, each of its type and as long as it has to be."""

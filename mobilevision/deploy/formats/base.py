@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
 
+from mobilevision.deploy.formats.onnx_int8.rounding import WHOLE
 from mobilevision.errors import UserError
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Format(ABC):
         quantizes_with: modules that writing in int8 needs beside those.
         runs_with: modules that running needs.
         precisions: names of the precisions that it can write (:class:`mobilevision.deploy.precision.Precision`).
+        weight_steps: in int8, of a channel's largest weight: 127, or half of that where some kernels saturate.
         batch: pictures that a file takes at once, where that is fixed; a runner takes any number even so.
         extra: what brings all of the modules, as ``pip install "mobilevision[EXTRA]"``.
         note: what else is to be known of installing them.
@@ -60,6 +62,7 @@ class Format(ABC):
     quantizes_with: ClassVar[tuple[str, ...]] = ()
     runs_with: ClassVar[tuple[str, ...]]
     precisions: ClassVar[tuple[str, ...]] = ("float32",)
+    weight_steps: ClassVar[int] = WHOLE
     batch: ClassVar[int | None] = None
     extra: ClassVar[str]
     note: ClassVar[str] = ""
@@ -86,6 +89,15 @@ class Format(ABC):
         """
         del path, precision
         return {}
+
+    def largest_weight(self, path: Path) -> int | None:
+        """Of a file that :meth:`write` made in int8, the largest weight in steps; None where a file does not tell.
+
+        Args:
+            path: the file.
+        """
+        del path
+        return None
 
     @abstractmethod
     def open(self, path: Path, *, outputs: tuple[str, ...], threads: int | None = None) -> Runner:

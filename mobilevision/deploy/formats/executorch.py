@@ -100,7 +100,7 @@ def _lowered(graph: Graph, precision: Precision) -> bytes:
     if precision.name == "int8":
         from mobilevision.deploy.formats.onnx_int8.rounded import rounded_graph
 
-        graph = rounded_graph(graph, precision)
+        graph = rounded_graph(graph, precision, ExecuTorch.weight_steps)
     model: Any = laid_out(graph)
     example = (graph.example(1),)
     if precision.name == "int8":

@@ -48,7 +48,7 @@ class LiteRT(Format):
             if precision.name == "int8":
                 from mobilevision.deploy.formats.onnx_int8.rounded import rounded_graph
 
-                graph = rounded_graph(graph, precision)
+                graph = rounded_graph(graph, precision, self.weight_steps)
             converted(graph, path)
             if precision.name == "int8":
                 self.require(self.quantizes_with)

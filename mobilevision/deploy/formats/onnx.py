@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 from numpy.typing import NDArray
 
 from mobilevision.deploy.formats.base import Format, Runner
+from mobilevision.deploy.formats.onnx_int8.rounding import REDUCED
 from mobilevision.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Onnx(Format):
     writes_with: ClassVar[tuple[str, ...]] = ("onnx", "onnxscript")
     runs_with: ClassVar[tuple[str, ...]] = ("onnxruntime",)
     precisions: ClassVar[tuple[str, ...]] = ("float32", "float16", "int8")
+    weight_steps: ClassVar[int] = REDUCED
     extra: ClassVar[str] = "export"
 
     def write(self, graph: Graph, path: Path, precision: Precision) -> None:
@@ -56,6 +58,12 @@ class Onnx(Format):
         from mobilevision.deploy.formats.onnx_int8.blame import noise
 
         return noise(_whole(path), precision)
+
+    def largest_weight(self, path: Path) -> int | None:
+        """As in :class:`Format`."""
+        from mobilevision.deploy.formats.onnx_int8.saturation import largest_weight
+
+        return largest_weight(path)
 
     def open(self, path: Path, *, outputs: tuple[str, ...], threads: int | None = None) -> Runner:
         """As in :class:`Format`."""

@@ -49,7 +49,7 @@ class OpenVino(Format):
             if precision.name == "int8":
                 from mobilevision.deploy.formats.onnx_int8.rounded import rounded_graph
 
-                graph = rounded_graph(graph, precision)
+                graph = rounded_graph(graph, precision, self.weight_steps)
             Onnx().write(graph, source, FLOAT32)
             model = openvino.Core().read_model(source)
             if precision.name == "int8":
@@ -58,6 +58,14 @@ class OpenVino(Format):
 
                 model = quantized(model, source, graph, precision)
             openvino.save_model(model, path, compress_to_fp16=precision.name == "float16")
+
+    def largest_weight(self, path: Path) -> int | None:
+        """As in :class:`Format`."""
+        import openvino
+
+        from mobilevision.deploy.formats.openvino_int8 import largest_weight
+
+        return largest_weight(openvino.Core().read_model(path))
 
     def open(self, path: Path, *, outputs: tuple[str, ...], threads: int | None = None) -> Runner:
         """As in :class:`Format`."""

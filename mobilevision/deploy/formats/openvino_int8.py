@@ -48,6 +48,29 @@ def quantized(model: Any, source: Path, graph: Graph, precision: Precision) -> A
         )
 
 
+def largest_weight(model: Any) -> int:
+    """The largest weight of a model in int8, in steps and without its sign; 0 where none is in integers."""
+    largest = 0
+    for each in model.get_ordered_ops():
+        if each.get_type_name() != "Constant" or each.get_element_type().get_type_name() != "i8" or not each.shape:
+            continue
+        weight, middle = each.data.astype(int), _zero_point(each)
+        largest = max(largest, int(np.abs(weight - middle).max(initial=0)))
+    return largest
+
+
+def _zero_point(weight: Any) -> Any:
+    """What is subtracted from an integer weight after its conversion to float32; 0 where nothing is."""
+    for user in [port.get_node() for port in weight.output(0).get_target_inputs()]:
+        for then in [port.get_node() for port in user.output(0).get_target_inputs()]:
+            if user.get_type_name() == "Convert" and then.get_type_name() == "Subtract":
+                constant = then.input_value(1).get_node()
+                if constant.get_type_name() == "Convert":
+                    constant = constant.input_value(0).get_node()
+                return np.rint(constant.data).astype(int)
+    return 0
+
+
 def _operations(source: Path, layers: Sequence[str]) -> set[str]:
     """Names of the ONNX file's operations that take a weight of these layers."""
     import onnx

@@ -8,7 +8,7 @@ from typing import Any
 from mobilevision.deploy.manifest import Manifest
 from mobilevision.runs.exporting.card_header import header
 from mobilevision.runs.exporting.card_outputs import outputs
-from mobilevision.runs.exporting.card_words import counted, intended, is_baseline, limited, moved
+from mobilevision.runs.exporting.card_words import compared, counted, intended, is_baseline, limited, moved
 
 _SHOWN = 20
 _NONE = "-"  # in the place of a number that there is not
@@ -81,8 +81,9 @@ def _gate(gate: Mapping[str, Any] | None) -> str:
         "## How well it does",
         f"Both models on the same {_seen(gate)} pictures of {gate['split']}, from the files on. Gate: {said}.",
         "\n".join(rows),
-        f"Agreement {gate['agreement']:.4f} ({gate['agreement_of']}; at least {gate['least_agreement']}). "
+        f"Agreement {_number(gate['agreement'])} ({gate['agreement_of']}; at least {gate['least_agreement']}). "
         f"{moved(gate)} It may get worse by at most {gate['max_drop']:g}, or by what may be chance.",
+        *compared(gate),
     ]
     if any(_number(value) == _NONE for side in ("checkpoint", "artifact") for value in gate[side].values()):
         lines.append(f"`{_NONE}`: there are too few pictures, or pairs of them, to say.")
@@ -154,6 +155,7 @@ def _cost(manifest: Manifest) -> str:
         kept = ", ".join(f"`{_plain(name)}`" for name in smaller.get("float_layers") or ())
         lines.append(
             f"Ranges of int8 come from {smaller['calibration_pictures']:,} pictures of training."
+            + _saturation(smaller)
             + (f" Left in float32: {kept}." if kept else "")
             + (f" Trained on for {counted(epochs, 'epoch')} with the rounding felt." if epochs else "")
         )
@@ -164,6 +166,16 @@ def _cost(manifest: Manifest) -> str:
             f" and {third:.2f}) on one thread of {_plain(time['processor'])}, through {manifest.format}."
         )
     return "\n\n".join(lines)
+
+
+def _saturation(quantised: Mapping[str, Any]) -> str:
+    """Whether int8 kernels may give different answers on different processors; nothing of files that do not say."""
+    largest = quantised.get("largest_weight")
+    if largest is None:
+        return ""
+    if quantised["can_saturate"]:
+        return f" Weights reach {largest} steps: on x86 processors without VNNI sums may saturate, and answers differ."
+    return f" Weights reach {largest} steps, so that sums saturate on no processor, be it with VNNI or without."
 
 
 def _use(manifest: Manifest) -> str:

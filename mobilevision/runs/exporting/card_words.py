@@ -61,6 +61,39 @@ def moved(gate: Mapping[str, Any]) -> str:
     return f"{name} {'falls' if falls else 'rises'} by {abs(drop):.4f}."
 
 
+def compared(gate: Mapping[str, Any]) -> list[str]:
+    """What else the gate found, a sentence each: whether little agreement is chance, and images with equal detections.
+
+    Args:
+        gate: as model.json has it; earlier ones lack some of it.
+    """
+    found, images = [], gate["pictures"]
+    chance = gate.get("agreement_chance")
+    if chance is not None and gate["passed"]:
+        found.append(
+            f"Less agreement than {gate['least_agreement']} may be chance on so few images"
+            f" ({images:,}, p = {chance:.2g}): compare on more to be sure."
+        )
+    same = gate.get("images_with_same_detections")
+    if same is not None:
+        found.append(f"{same:,} of {images:,} images have the same detections at the thresholds, no more and no fewer.")
+    if (other := gate.get("without_vnni")) is not None:
+        found.append(_elsewhere(other))
+    return found
+
+
+def _elsewhere(found: Mapping[str, Any]) -> str:
+    """What came of the file on an emulated processor without VNNI."""
+    name = f"a processor without VNNI (emulated: {found['processor']})"
+    if "not_tried" in found:
+        return f"Not tried on {name}: {found['not_tried']}."
+    gap = found["largest_difference"]
+    on = f"on {counted(found['images'], 'image')}"
+    if gap == 0:
+        return f"On {name} it gives the same numbers, {on}."
+    return f"On {name} it gives the same answers to {found['agreement']:.4f}, and numbers to {gap:.2g}, {on}."
+
+
 def is_baseline(metric: str) -> bool:
     """Whether a number is not the model's, but what a guess reaches that looks at no picture."""
     return metric.startswith("prior_")

@@ -91,7 +91,7 @@ def export(
     target = target_of(out, subject.home, place)
     left = decoding_left(subject.task) if raw else None
     precision = _precision(run, subject, name, keep_float, calibration_samples)
-    source = _trained_on(run, subject, finetune_epochs, precision)
+    source = _trained_on(run, subject, finetune_epochs, precision, form.weight_steps)
     spec = subject.task.data_spec
     with workplace(target) as work:
         graph = Graph(source, shape=(spec.channels, *spec.resolution), dtype=dtype, raw=raw)
@@ -120,7 +120,9 @@ def _precision(
     return Precision(name, calibration_of(run, samples), tuple(keep))
 
 
-def _trained_on(run: str | Path | Sequence[str], subject: Subject, epochs: int, precision: Precision) -> Any:
+def _trained_on(
+    run: str | Path | Sequence[str], subject: Subject, epochs: int, precision: Precision, weight_steps: int
+) -> Any:
     """The task that is written: the run's, or the same after some epochs more."""
     if not epochs:
         return subject.task
@@ -128,7 +130,7 @@ def _trained_on(run: str | Path | Sequence[str], subject: Subject, epochs: int, 
         raise UserError("--finetune-epochs: weights without a run have no recipe to train on with; leave it out")
     from mobilevision.runs.exporting.finetuning import finetune
 
-    task = finetune(run, epochs=epochs, precision=precision)
+    task = finetune(run, epochs=epochs, precision=precision, weight_steps=weight_steps)
     task.decision = subject.task.decision
     return task
 

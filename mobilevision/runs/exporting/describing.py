@@ -36,7 +36,7 @@ def described(
     task = graph.task
     spec, crop = task.data_spec, task.backbone.preset.crop
     found = about(subject, form.modules(precision.name))
-    epochs = more.pop("finetune_epochs")
+    quantised = _quantised(form, precision, work, more.pop("finetune_epochs"))
     return Manifest(
         task=found.pop("task"),
         answer=task.answers if left is None else left.answer,
@@ -49,13 +49,18 @@ def described(
         outputs=tuple(port.of(form.batch) for port in graph.outputs),
         decision=task.decision,
         facts=task.facts() if left is None else left.facts,
-        about={**found, **_quantised(precision, epochs), **more, "made": datetime.now().isoformat(timespec="seconds")},
+        about={**found, **quantised, **more, "made": datetime.now().isoformat(timespec="seconds")},
         parts=tuple(ModelFile.of(work / name) for name in form.parts),
     )
 
 
-def _quantised(precision: Precision, finetune_epochs: int) -> dict[str, Any]:
+def _quantised(form: Format, precision: Precision, work: Path, finetune_epochs: int) -> dict[str, Any]:
     if precision.calibration is None:
         return {}
+    from mobilevision.deploy.formats.onnx_int8.saturation import can_saturate
+
     pictures, kept = len(precision.calibration), list(precision.keep)
-    return {"quantised": {"calibration_pictures": pictures, "float_layers": kept, "finetune_epochs": finetune_epochs}}
+    found = {"calibration_pictures": pictures, "float_layers": kept, "finetune_epochs": finetune_epochs}
+    if (largest := form.largest_weight(work / form.file)) is not None:  # what the file holds, not what it should
+        found |= {"largest_weight": largest, "can_saturate": can_saturate(largest)}
+    return {"quantised": found}

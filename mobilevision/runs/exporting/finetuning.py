@@ -17,7 +17,7 @@ RATE = 0.1
 """Of the run's own learning rate."""
 
 
-def finetune(run: str | Path, *, epochs: int, precision: Precision) -> Any:
+def finetune(run: str | Path, *, epochs: int, precision: Precision, weight_steps: int) -> Any:
     """Go on with a run's best model for some epochs on its own data, with its own recipe at a lower rate.
 
     Batch norm keeps its statistics, since the exported graph will have them folded in.
@@ -26,6 +26,7 @@ def finetune(run: str | Path, *, epochs: int, precision: Precision) -> Any:
         run: the run folder, of which nothing is changed.
         epochs: how many.
         precision: says which layers will stay in float32.
+        weight_steps: of a channel's largest weight, as the format will have them.
 
     Returns:
         The task in evaluation mode on the CPU, its weights already those that int8 can hold.
@@ -44,7 +45,7 @@ def finetune(run: str | Path, *, epochs: int, precision: Precision) -> Any:
         task.hold_statistics = True
         seed_everything(cfg.seed, verbose=False)
         trainer = _trainer(cfg, epochs)
-        with simulated_int8(task, precision):
+        with simulated_int8(task, precision, weight_steps):
             trainer.fit(task, datamodule=built.data)
     if trainer.interrupted:
         raise UserError("--finetune-epochs: stopped; nothing was written")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
@@ -13,9 +14,12 @@ from torch import Tensor
 
 from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.loader import BatchSource
+from mobilevision.deploy.answers.base import Agreed
 from mobilevision.deploy.artifact import Artifact
 from mobilevision.metrics import TaskMetric
-from mobilevision.runs.exporting.paired import Paired, is_chance
+from mobilevision.runs.exporting import emulated
+from mobilevision.runs.exporting.latency import processor
+from mobilevision.runs.exporting.paired import Paired, agreement_chance, is_chance
 from mobilevision.runs.exporting.pinned import pinned
 from mobilevision.runs.exporting.worst import by_class, worst
 
@@ -23,9 +27,14 @@ if TYPE_CHECKING:
     from mobilevision.data import Records
 
 LEAST = 0.97
-"""Agreement below which an exported model is refused."""
+"""Agreement below which an exported model is refused, where so little is no chance."""
+
+LEAST_ALIKE = 0.75
+"""Of the probability, what an exported model has to put on the checkpoint's classes, on average over images. int8 that
+works keeps more than 0.9; one that is broken may still name the class of one image in two."""
 
 _BATCH = 32
+_EMULATED = 4  # images; emulation takes some hundred times as long
 
 
 @final
@@ -36,10 +45,12 @@ class Verdict:
     Attributes:
         facts: plain values, as model.json and the card have them.
         failures: why the model must not be used; none where it may.
+        compared: False where there was nothing to compare, so that no other file of the same model would pass.
     """
 
     facts: dict[str, Any]
     failures: tuple[str, ...]
+    compared: bool = True
 
 
 def gate(
@@ -64,7 +75,7 @@ def gate(
         origin: what the exported model has to agree with, where that is not ``task``: the same, trained further.
     """
     origin = task if origin is None else origin
-    compared = _Compared(artifact)
+    compared = Compared(artifact)
     paired = Paired(
         lambda: _metric(task, source.records), repeats=not isinstance(source.records.targets, IdentityTargets)
     )
@@ -73,68 +84,186 @@ def gate(
         mine, theirs = _said(task, batch["image"]), artifact.outputs(pixels)
         compared.add(batch["image"].numpy(), pixels, mine if origin is task else _said(origin, batch["image"]), theirs)
         paired.add(mine, {name: torch.from_numpy(value) for name, value in theirs.items()}, batch["target"])
-    return _judge(task, paired, compared, split=split, of=len(source), max_drop=max_drop)
+    return judge(task, paired, compared, split=split, of=len(source), max_drop=max_drop)
 
 
 @final
-class _Compared:
-    """Sums over what both said."""
+class Compared:
+    """What both said of each image."""
 
     def __init__(self, artifact: Artifact) -> None:
-        self.answer = artifact.answer
-        self.same = self.of = 0.0
-        self.pictures = self.equal = 0
+        self.artifact, self.answer = artifact, artifact.answer
+        self.first: tuple[NDArray[Any], dict[str, NDArray[Any]]] | None = None
+        self.agreed: list[Agreed] = []
+        self.alike: list[float] = []
+        self.same_detections: list[bool] = []
+        self.equal = 0
         self.largest: dict[str, float] = {}
+        self.not_finite: set[str] = set()
 
     def add(self, seen: NDArray[Any], pinned: NDArray[Any], mine: dict[str, Tensor], theirs: Any) -> None:
         """A batch: the pixels and the predictions of both."""
         arrays = {name: value.numpy() for name, value in mine.items()}
+        if self.first is None:
+            self.first = pinned[:_EMULATED], {name: value[:_EMULATED] for name, value in theirs.items()}
         for place in range(len(seen)):
             first, second = ({name: each[name][place] for name in theirs} for each in (arrays, theirs))
-            same, of = self.answer.agree(first, second)
-            self.same, self.of = self.same + same, self.of + of
-        self.pictures += len(seen)
+            self.agreed.append(self.answer.agree(first, second))
+            if (alike := self.answer.alike(first, second)) is not None:
+                self.alike.append(alike)
+            if (same := self.answer.same_detections(first, second)) is not None:
+                self.same_detections.append(same)
         self.equal += int((seen == pinned).all(axis=(1, 2, 3)).sum())
         for name, value in theirs.items():
-            if value.dtype.kind == "f" and arrays[name].shape == value.shape:
+            if value.dtype.kind != "f":
+                continue
+            if np.isfinite(arrays[name]).all() and not np.isfinite(value).all():
+                self.not_finite.add(name)
+            elif arrays[name].shape == value.shape:
                 gap = float(np.abs(arrays[name] - value).max(initial=0.0))
                 self.largest[name] = max(self.largest.get(name, 0.0), gap)
 
     @property
+    def images(self) -> int:
+        """How many were compared."""
+        return len(self.agreed)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there was nothing to agree on."""
+        return not self._columns()[1].sum()
+
+    @property
     def agreement(self) -> float:
-        """A share; 1 where there was nothing to agree on."""
-        return self.same / self.of if self.of else 1.0
+        """A share; NaN where there was nothing to agree on."""
+        same, of = (float(column.sum()) for column in self._columns())
+        return same / of if of else float("nan")
+
+    @property
+    def chance(self) -> float | None:
+        """How probable so little is for a model that agrees on :data:`LEAST`; None where it is no less."""
+        return agreement_chance(*self._columns(), LEAST) if self.agreement < LEAST else None
+
+    def facts(self) -> dict[str, Any]:
+        """Plain values for model.json."""
+        found = {
+            **{"agreement": self.agreement, "agreement_of": self.answer.agreement},
+            **{"least_agreement": LEAST, "agreement_chance": self.chance},
+        }
+        if self.alike:
+            found["shared_probability"] = float(np.mean(self.alike))
+        if self.same_detections:
+            found["images_with_same_detections"] = sum(self.same_detections)
+        return {**found, "largest_difference": self.largest}
+
+    def failures(self) -> Iterator[str]:
+        """What speaks against the exported model."""
+        if self.not_finite:
+            yield f"its {', '.join(sorted(self.not_finite))} hold NaN or infinity, where the checkpoint's hold numbers"
+        if (chance := self.chance) is not None and not is_chance(chance):
+            yield f"agreement {self.agreement:.3f} is below {LEAST} (on {self.images} images, p = {chance:.2g})"
+        if self.alike and (shared := float(np.mean(self.alike))) < LEAST_ALIKE:
+            yield f"its probabilities have {shared:.2f} in common with the checkpoint's, less than {LEAST_ALIKE}"
+
+    def without_vnni(self) -> dict[str, Any] | None:
+        """The file's outputs for the first images here and on an emulated processor; None where that says nothing."""
+        manifest = self.artifact.manifest
+        if manifest.precision != "int8" or manifest.format not in emulated.FORMATS or self.first is None:
+            return None
+        if (path := emulated.emulator()) is None:
+            return None
+        images, here = self.first
+        there = emulated.outputs([path, "-cpu", emulated.PROCESSOR], self.artifact.folder, images)
+        told = {"processor": emulated.PROCESSOR}
+        if isinstance(there, str):
+            return {**told, "not_tried": there}
+        rows = [[{name: each[name][at] for name in here} for each in (here, there)] for at in range(len(images))]
+        same, of = np.sum([self.answer.agree(one, two) for one, two in rows], axis=0)
+        floats = [name for name, value in here.items() if value.dtype.kind == "f"]
+        gaps = [float(np.abs(here[name] - there[name]).max(initial=0.0)) for name in floats]
+        return {
+            **told,
+            **{"images": len(images), "agreement": float(same / of) if of else 1.0},
+            "largest_difference": max(gaps, default=0.0),
+        }
+
+    def _columns(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        table = np.array(self.agreed, np.float64).reshape(-1, 2)
+        return table[:, 0], table[:, 1]
 
 
-def _judge(task: Any, paired: Paired, compared: _Compared, *, split: str, of: int, max_drop: float) -> Verdict:
+def judge(task: Any, paired: Paired, compared: Compared, *, split: str, of: int, max_drop: float) -> Verdict:
+    """Say whether the exported model may be used.
+
+    Args:
+        task: the checkpoint's model, whose ``followed`` metric decides.
+        paired: both models' predictions and the targets.
+        compared: what both said of each image.
+        split: the images' name.
+        of: how many images the split has.
+        max_drop: of the primary metric, in its own unit.
+    """
+    is_int8 = compared.answer.manifest.precision == "int8"
     primary, sign = task.followed, 1.0 if task.followed_mode == "max" else -1.0
-    metrics = paired.measured()
+    metrics = paired.measured(first_only=bool(compared.not_finite))
     values = [{name: float(value) for name, value in metric.compute().items()} for metric in metrics]
+    values += [{}] * (2 - len(values))
 
     def drop_of(first: TaskMetric, second: TaskMetric) -> float:
         before, after = (float(metric.compute().get(primary, float("nan"))) for metric in (first, second))
         return sign * (before - after)
 
     drop = sign * (values[0].get(primary, float("nan")) - values[1].get(primary, float("nan")))
+    nothing = list(_nothing(primary, values, compared))
     chance = paired.chance(drop_of) if drop > max_drop else None
-    failures = []
+    failures = [*nothing, *_lost(values, primary)]
     if chance is not None and not is_chance(chance):
         failures.append(f"{primary} falls by {drop:.4f}, more than max-drop {max_drop:g}")
-    if compared.agreement < LEAST:
-        failures.append(f"agreement {compared.agreement:.3f} is below {LEAST}")
-    classes = by_class(*(metric.tables() for metric in metrics))
+    failures += compared.failures()
+    without_vnni = None if failures else compared.without_vnni()
+    if without_vnni is not None and without_vnni.get("agreement", 1.0) < LEAST:
+        failures.append(
+            f"on a processor without VNNI (emulated: {without_vnni['processor']}) it answers otherwise:"
+            f" agreement {without_vnni['agreement']:.3f} on {without_vnni['images']} images"
+        )
+    classes = by_class(*(metric.tables() for metric in metrics)) if len(metrics) == 2 else []
     facts = {
         **{"split": split, "of": of},
-        **{"pictures": compared.pictures, "pictures_with_equal_pixels": compared.equal},
+        **{"pictures": compared.images, "pictures_with_equal_pixels": compared.equal},
         **{"primary": primary, "mode": task.followed_mode, "drop": drop, "max_drop": max_drop, "chance": chance},
         **{"checkpoint": values[0], "artifact": values[1]},
-        **{"agreement": compared.agreement, "agreement_of": compared.answer.agreement, "least_agreement": LEAST},
-        "largest_difference": compared.largest,
+        **compared.facts(),
+        **({"processor": {"name": processor(), "vnni": emulated.has_vnni()}} if is_int8 else {}),
+        **({} if without_vnni is None else {"without_vnni": without_vnni}),
         "worst_classes": worst(classes),
-        **({"classes": classes} if compared.answer.manifest.precision == "int8" else {}),
+        **({"classes": classes} if is_int8 else {}),
         "passed": not failures,
     }
-    return Verdict(facts, tuple(failures))
+    return Verdict(facts, tuple(failures), compared=not nothing)
+
+
+def _nothing(primary: str, values: Sequence[dict[str, float]], compared: Compared) -> Iterator[str]:
+    """Why these images cannot tell whether the exported model is right."""
+    on = f"on these {compared.images} images"
+    if math.isnan(values[0].get(primary, float("nan"))):
+        yield (
+            f"the checkpoint's {primary} is not a number {on}, so nothing can be compared: look at more or other images"
+            " (--gate-samples), or export without comparing (--gate-samples 0)"
+        )
+    elif compared.empty:
+        yield (
+            f"neither model shows a detection {on} at the thresholds of the run, so nothing can be compared: train the"
+            " run for longer, or export without comparing (--gate-samples 0)"
+        )
+
+
+def _lost(values: Sequence[dict[str, float]], primary: str) -> Iterator[str]:
+    """Metrics that are numbers of the checkpoint only: the exported model gives NaN, or nothing to measure."""
+    lost = [name for name, value in values[0].items() if math.isfinite(value) and math.isnan(values[1].get(name, 0.0))]
+    if primary in values[0] and primary not in values[1]:
+        lost.append(primary)
+    if lost:
+        yield f"{', '.join(lost)} {'is' if len(lost) == 1 else 'are'} not a number for the exported model"
 
 
 def _metric(task: Any, records: Records) -> TaskMetric:

@@ -13,6 +13,7 @@ from torch import Tensor
 from mobilevision.metrics import TaskMetric
 
 _RESAMPLES = 200
+_AGREEMENT_RESAMPLES = 1000  # of sums alone, which cost nothing
 _SURE = 0.05
 
 
@@ -36,9 +37,9 @@ class Paired:
         self.batches.append((first, second, target))
         self.starts.append(self.starts[-1] + len(next(iter(first.values()))))
 
-    def measured(self) -> tuple[TaskMetric, TaskMetric]:
-        """The metric of each model over all samples."""
-        return self._measure(np.arange(self.starts[-1]))
+    def measured(self, *, first_only: bool = False) -> list[TaskMetric]:
+        """The metric of each model over all samples; or of the first alone, where the second's outputs hold NaN."""
+        return self._measure(np.arange(self.starts[-1]), 1 if first_only else 2)
 
     def chance(self, difference: Callable[[TaskMetric, TaskMetric], float], *, seed: int = 0) -> float:
         """How often resampled pictures show no positive difference: a one-sided paired bootstrap.
@@ -59,8 +60,8 @@ class Paired:
             none += not difference(*self._measure(drawn)) > 0
         return none / _RESAMPLES
 
-    def _measure(self, places: NDArray[np.int64]) -> tuple[TaskMetric, TaskMetric]:
-        metrics, ordered = (self.metric(), self.metric()), np.sort(places)
+    def _measure(self, places: NDArray[np.int64], models: int = 2) -> list[TaskMetric]:
+        metrics, ordered = [self.metric() for _ in range(models)], np.sort(places)
         bounds = np.searchsorted(ordered, self.starts)
         for number, batch in enumerate(self.batches):
             low, high = bounds[number : number + 2]
@@ -70,13 +71,39 @@ class Paired:
             first, second, target = (_rows(each, rows) for each in batch)
             if isinstance(target, dict) and "image" in target:  # one picture drawn twice is two pictures
                 target = {**target, "image": torch.arange(low, high)}
-            for metric, prediction in zip(metrics, (first, second), strict=True):
+            for metric, prediction in zip(metrics, (first, second)[:models], strict=True):
                 metric.update(prediction, target)
         return metrics
 
 
+def agreement_chance(same: NDArray[np.float64], of: NDArray[np.float64], least: float, *, seed: int = 0) -> float:
+    """How probable it is to see so little agreement of two models that agree on ``least`` of all there is.
+
+    Where every image gives one yes or no, this is the exact one-sided binomial test. Where an image gives several,
+    which are not independent of each other, or a cosine, it is a bootstrap over images.
+
+    Args:
+        same: [N], how much of an image's ``of`` both models say alike.
+        of: [N], how much there is.
+        least: the share to compare with, 0 to 1.
+        seed: of the resampling.
+
+    Returns:
+        A share from 0 to 1; see :func:`is_chance`.
+    """
+    if (of == 1).all() and np.isin(same, (0, 1)).all():
+        from scipy.stats import binom
+
+        return float(binom.cdf(same.sum(), len(same), least))
+    rng, enough = np.random.default_rng(seed), 0
+    for _ in range(_AGREEMENT_RESAMPLES):
+        drawn = rng.integers(0, len(same), len(same))
+        enough += bool(same[drawn].sum() >= least * of[drawn].sum())
+    return enough / _AGREEMENT_RESAMPLES
+
+
 def is_chance(share: float) -> bool:
-    """Whether a drop that so many resamples do not show may be chance."""
+    """Whether what is seen may be chance, where it is as probable as this."""
     return share >= _SURE
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mobilevision.errors import UserError
+from mobilevision.runs.exporting.card_words import compared
 
 if TYPE_CHECKING:
     from mobilevision.deploy.manifest import Manifest
@@ -28,11 +29,13 @@ def say(manifest: Manifest, place: Path) -> None:
         part = "all" if gate["pictures"] == gate["of"] else f"{gate['pictures']:,} of"
         seen = f"{part} {gate['of']:,}"
         console.print(
-            f"agreement {gate['agreement']:.4f}: {gate['agreement_of']}; {seen} pictures of {gate['split']}",
+            f"agreement {gate['agreement']:.4f}: {gate['agreement_of']}; {seen} images of {gate['split']}",
             soft_wrap=True,
         )
+        for sentence in compared(gate):
+            console.print(sentence, soft_wrap=True)
         if unequal := gate["pictures"] - gate["pictures_with_equal_pixels"]:
-            console.print(f"{unequal:,} pictures came out with other pixels than in the evaluation", style="yellow")
+            console.print(f"{unequal:,} images came out with other pixels than in the evaluation", style="yellow")
     else:
         console.print("not compared with its checkpoint: the gate was left out", style="yellow")
     names = ", ".join(file.name for file in manifest.files)
@@ -53,7 +56,8 @@ def refused(verdict: Verdict, manifest: Manifest, place: Path) -> UserError:
     worst = ", ".join(f"{row['class']} {-row['drop']:+.3f}" for row in verdict.facts["worst_classes"])
     most = f"; worst classes: {worst}" if worst else ""
     return UserError(
-        f"the gate refuses the model: {' and '.join(verdict.failures)}{most} (kept in {place}){_help(manifest)}"
+        f"the gate refuses the model: {' and '.join(verdict.failures)}{most} (kept in {place})"
+        + (_help(manifest) if verdict.compared else "")
     )
 
 

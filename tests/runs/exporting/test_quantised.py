@@ -39,9 +39,13 @@ def test_int8_is_smaller_and_answers_alike(whole: Artifact, small: Artifact, col
 
 def test_the_description_says_how(small: Artifact) -> None:
     about = small.manifest.about
-    assert about["quantised"] == {"calibration_pictures": 24, "float_layers": [], "finetune_epochs": 0}
+    assert about["quantised"] == {
+        **{"calibration_pictures": 24, "float_layers": [], "finetune_epochs": 0},
+        **{"largest_weight": 64, "can_saturate": False},
+    }
     gate = about["gate"]
     assert gate["max_drop"] == 0.015
+    assert set(gate["processor"]) == {"name", "vnni"}
     assert gate["agreement"] >= 0.97
     assert [row["class"] for row in gate["classes"]] == list(small.classes)
     assert all({"metric", "checkpoint", "artifact", "drop"} <= set(row) for row in gate["classes"])
@@ -141,7 +145,7 @@ def test_weights_are_rounded_for_other_formats_too(trained: Path) -> None:
     import torch
 
     from mobilevision.deploy.formats.onnx_int8.rounded import rounded_graph
-    from mobilevision.deploy.formats.onnx_int8.rounding import steps
+    from mobilevision.deploy.formats.onnx_int8.rounding import WHOLE, steps
     from mobilevision.deploy.graph import Graph
     from mobilevision.deploy.precision import Precision
     from mobilevision.deploy.simulated_int8 import layer_names
@@ -150,15 +154,15 @@ def test_weights_are_rounded_for_other_formats_too(trained: Path) -> None:
     task, pixels = subject_of(trained, gated=False).task, calibration_of(trained, 24)
     graph = Graph(task, shape=(3, 32, 32))
     precision = Precision("int8", pixels, ("head",))
-    found, nearest = rounded_graph(graph, precision), copy.deepcopy(graph)
+    found, nearest = rounded_graph(graph, precision, WHOLE), copy.deepcopy(graph)
     names = [name for name in layer_names(task) if not precision.keeps(name)]
     assert len(names) == 27
     for name in names:
         rows = found.task.get_submodule(name).weight.detach().flatten(1).numpy()
-        whole = rows / steps(rows)[:, None]
+        whole = rows / steps(rows, WHOLE)[:, None]
         np.testing.assert_allclose(whole, np.rint(whole), atol=2e-3)
         weight = nearest.task.get_submodule(name).weight.data
-        step = torch.from_numpy(steps(weight.flatten(1).numpy())).float().view(-1, 1, 1, 1)
+        step = torch.from_numpy(steps(weight.flatten(1).numpy(), WHOLE)).float().view(-1, 1, 1, 1)
         weight.copy_((weight / step).round() * step)
     assert torch.equal(found.task.head.classifier.weight, task.head.classifier.weight)
     images = torch.from_numpy(pixels)

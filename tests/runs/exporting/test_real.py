@@ -56,7 +56,7 @@ def test_rounded_weights_of_a_real_model_leave_a_tenth_of_the_noise(
     from PIL import Image
 
     from mobilevision.deploy.formats.onnx_int8.rounded import rounded_graph
-    from mobilevision.deploy.formats.onnx_int8.rounding import steps
+    from mobilevision.deploy.formats.onnx_int8.rounding import WHOLE, steps
     from mobilevision.deploy.graph import Graph
     from mobilevision.deploy.precision import Precision
     from mobilevision.deploy.simulated_int8 import layer_names
@@ -67,13 +67,13 @@ def test_rounded_weights_of_a_real_model_leave_a_tenth_of_the_noise(
     pixels = np.stack([np.asarray(Image.open(path).convert("RGB").resize((128, 128))) for path in photos])
     images = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
     graph = Graph(task, shape=(3, 128, 128))
-    ours = rounded_graph(graph, Precision("int8", images[::2].numpy()))
+    ours = rounded_graph(graph, Precision("int8", images[::2].numpy()), WHOLE)
     with torch.no_grad():
         right = graph.task(images[1::2])
         noise = (ours.task(images[1::2]) - right).square().sum()
         for name in layer_names(task):
             weight = task.get_submodule(name).weight.data
-            step = torch.from_numpy(steps(weight.flatten(1).numpy())).float().view(-1, *[1] * (weight.ndim - 1))
+            step = torch.from_numpy(steps(weight.flatten(1).numpy(), WHOLE)).float().view(-1, *[1] * (weight.ndim - 1))
             weight.copy_((weight / step).round() * step)
         nearest = (task(images[1::2]) - right).square().sum()
     assert noise < 0.1 * nearest

@@ -23,15 +23,16 @@ if TYPE_CHECKING:
     from mobilevision.deploy.precision import Precision
 
 
-def rounded_graph(graph: Graph, precision: Precision) -> Graph:
+def rounded_graph(graph: Graph, precision: Precision, most: int) -> Graph:
     """A copy with rounded weights, and biases that make good for it.
 
     What a layer's inputs do is seen in ONNX Runtime, where batch norm is folded already. A row of a weight keeps its
-    largest value, so whoever takes that as 127 steps finds every weight on a step.
+    largest value, so whoever takes that as ``most`` steps finds every weight on a step.
 
     Args:
         graph: in float32.
         precision: calibration pictures, and the layers to leave alone.
+        most: steps of a row's largest weight: those that the format's own tool will take.
     """
     from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
 
@@ -44,7 +45,7 @@ def rounded_graph(graph: Graph, precision: Precision) -> Graph:
     chosen = [layer for layer in layers(model) if layer.name in modules and not precision.keeps(layer.name)]
     _, grams = observe(model, chosen, [], precision.calibration)
     for layer in chosen:
-        _put(modules[layer.name], layer.rows, *rounded(layer.rows, grams[layer.name].mean))
+        _put(modules[layer.name], layer.rows, *rounded(layer.rows, grams[layer.name].mean, most))
     return twin
 
 

@@ -1,4 +1,4 @@
-"""Weights in 8 bits that leave a layer's outputs as they were: GPTQ (Frantar et al. 2023, arXiv 2210.17323).
+"""Weights in few bits that leave a layer's outputs as they were: GPTQ (Frantar et al. 2023, arXiv 2210.17323).
 
 Each weight is rounded in turn, and what that does to the outputs is made good by the weights that still are to come, as
 far as the inputs go together; the bias, which needs no rounding, comes last. On MobileNets of real runs this left a
@@ -12,29 +12,37 @@ from numpy.typing import NDArray
 
 Doubles = NDArray[np.float64]
 
-LARGEST = 127
+WHOLE = 127
+"""Steps of a row's largest weight where all 8 bits are used."""
+
+REDUCED = 64
+"""The same in 7 bits. Kernels of x86 processors without VNNI (vpmaddubsw of AVX2 and AVX-512BW, pmaddubsw of SSE) add
+two products of an activation (0 to 255) and a weight in 16 bits, and cut off what does not fit: 2 x 255 x 127 does not,
+2 x 255 x 64 does, whichever two weights a kernel puts together."""
+
 _DAMP = 0.01  # of the mean square of the inputs: what pictures did not show must not blow up
 
 
-def steps(weight: NDArray[np.floating]) -> Doubles:
-    """The step of each row of [O, d]: its largest weight becomes 127."""
-    largest = np.abs(weight.astype(np.float64)).max(axis=1) / LARGEST
-    return np.where(largest > 0, largest, 1.0)
+def steps(weight: NDArray[np.floating], most: int) -> Doubles:
+    """The step of each row of [O, d]: its largest weight becomes ``most`` of them."""
+    step = np.abs(weight.astype(np.float64)).max(axis=1) / most
+    return np.where(step > 0, step, 1.0)
 
 
-def rounded(weight: NDArray[np.floating], gram: Doubles) -> tuple[Doubles, Doubles]:
+def rounded(weight: NDArray[np.floating], gram: Doubles, most: int) -> tuple[Doubles, Doubles]:
     """Round weights.
 
     Args:
         weight: [O, d], a row for each channel that goes out.
         gram: [groups, d + 1, d + 1], the mean of x x' over the layer's sums, x ending with a 1.
+        most: steps of a row's largest weight: :data:`WHOLE` or :data:`REDUCED`.
 
     Returns:
         Weights [O, d], each a whole multiple of its row's :func:`steps`, the largest of a row as it was, and what is to
         be added to the bias [O].
     """
     groups, size = len(gram), weight.shape[1]
-    step = steps(weight).reshape(groups, -1)
+    step = steps(weight, most).reshape(groups, -1)
     waiting = np.zeros((groups, step.shape[1], size + 1))
     waiting[..., :size] = weight.reshape(groups, -1, size)
     first, largest = waiting.copy(), np.abs(waiting).argmax(axis=2)
@@ -42,7 +50,7 @@ def rounded(weight: NDArray[np.floating], gram: Doubles) -> tuple[Doubles, Doubl
     done = np.zeros_like(waiting[..., :size])
     for place in range(size):
         now = waiting[..., place]
-        on_step = np.clip(np.rint(now / step), -LARGEST, LARGEST) * step
+        on_step = np.clip(np.rint(now / step), -most, most) * step
         done[..., place] = np.where(largest == place, first[..., place], on_step)
         missing = (now - done[..., place]) / factor[:, place, place][:, None]
         waiting[..., place + 1 :] -= missing[..., None] * factor[:, None, place, place + 1 :]
