@@ -26,7 +26,7 @@ FORMATS = ("onnx", "openvino")
 """Those whose runtimes have other kernels for processors with and without VNNI."""
 
 _EMULATORS = ("qemu-x86_64", "qemu-x86_64-static")
-_SECONDS = 300  # for a few images; a detector of 300 pixels takes a tenth of it on an idle machine
+_SECONDS = 60  # for a few images: an export must not wait for long on a busy machine
 _SCRIPT = """
 import sys
 import numpy as np
