@@ -249,8 +249,11 @@ class Task(Learner, ABC):
         self._log_metrics("test")
 
     def on_validation_epoch_start(self) -> None:
-        """Start measuring val anew."""
+        """Start measuring val anew, in all processes with the batch statistics of the first, which are those kept."""
         self.meter("val").reset()
+        if self.trainer.world_size > 1:
+            for buffer in self.buffers():
+                torch.distributed.broadcast(buffer, src=0)
 
     def on_test_epoch_start(self) -> None:
         """Start measuring test anew."""

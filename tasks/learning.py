@@ -158,17 +158,29 @@ class Learner(pl.LightningModule, ABC):
             "data": self.data_spec.to_dict(),
             "preset": self.backbone.preset.to_dict(),
             "decision": self.decision,
-            "epoch_loss": [float(self.epoch_loss.mean_value), float(self.epoch_loss.weight)],
+            "epoch_loss": self._epoch_losses(),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take up the running mean of the epoch that was broken off."""
         self.decision = checkpoint["mobilevision"].get("decision", {})
-        value, weight = checkpoint["mobilevision"]["epoch_loss"]
+        means = torch.tensor(checkpoint["mobilevision"]["epoch_loss"], dtype=torch.float32).reshape(-1, 2)
+        rank, world = self.trainer.global_rank, self.trainer.world_size
+        if len(means) == world:
+            value, weight = means[rank].tolist()
+        else:  # another number of processes: the first goes on for all
+            value, weight = means.sum(dim=0).tolist() if rank == 0 else (0.0, 0.0)
+        self.epoch_loss.reset()
         if weight:
-            self.epoch_loss.reset()
             self.epoch_loss.mean_value.fill_(value)
             self.epoch_loss.weight.fill_(weight)
+
+    def _epoch_losses(self) -> list[list[float]]:
+        """For each process, the sum over the epoch's losses so far and their number; called in all of them."""
+        own = torch.stack([self.epoch_loss.mean_value, self.epoch_loss.weight]).to(self.device)
+        gathered: Any = self.all_gather(own)
+        found: list[list[float]] = gathered.reshape(-1, 2).tolist()
+        return found
 
     @property
     def lr(self) -> float:

@@ -193,11 +193,22 @@ class Loader(DataLoader[Batch]):
         epoch, start = self._resume or (-1, 0)
         self._resume = None
         self._given = self.epochs.start = start if epoch == self.epochs.epoch else 0
-        for batch in self._batches():
+        for batch in self._watched():
             if "error" in batch:
                 raise batch["error"]
             self._given += 1
             yield batch
+
+    def _watched(self) -> Iterator[Batch]:
+        try:
+            yield from self._batches()
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise UserError(
+                "a data worker died, most often for want of memory: free some, or take fewer with"
+                f" data.workers={self.num_workers // 2}; resume= goes on where the run was"
+            ) from error
 
     def _batches(self) -> Iterator[Batch]:
         if self.source.cached(self.epochs.epoch):  # nothing to decode: worker processes would only cost

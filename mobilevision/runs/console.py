@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 from mobilevision.errors import UserError
 
 VARIABLE = "MOBILEVISION_DEBUG"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @contextmanager
@@ -46,6 +49,27 @@ def line(error: Exception) -> str:
     if hasattr(error, "format_message"):  # a wrong option or argument, as typer tells of it
         told = error.format_message().replace("Value error, ", "")  # which pydantic puts before
         return f"error: {told} (--help shows what there is)"
+    if told := system_error(error):
+        return f"error: {told}"
     place = traceback.extract_tb(error.__traceback__)[-1]
     text = " ".join(str(error).split()) or "no message"
     return f"error: {type(error).__name__}: {text} ({place.filename}:{place.lineno}; --debug shows the traceback)"
+
+
+def system_error(error: BaseException, *, instead: str = "") -> str | None:
+    """What the operating system refused to write, and the fix; None for any other error.
+
+    Args:
+        error: also looked for among its causes.
+        instead: what is named where the system names no file.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError):
+            name = os.fsdecode(cause.filename) if isinstance(cause.filename, str | bytes) else instead
+            if cause.errno in _FULL:
+                return f"{name + ': ' if name else ''}the disk is full: free some space, then run this again"
+            if cause.errno in _REFUSED and name:
+                return f"{name}: {os.strerror(cause.errno).lower()}: allow it, or choose another folder"
+        cause = cause.__cause__ or cause.__context__
+    return None

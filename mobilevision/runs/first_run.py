@@ -58,8 +58,6 @@ def trained(cfg: DictConfig, *, who: str, begins: str, then: str) -> RunFolder:
     print(f"{who}: {begins} in {folder.path}", flush=True)
     if folder.can_go_on:
         cfg.resume = str(folder.path)
-    else:
-        folder.make_way()
     train(cfg)
     print(f"{who}: done, now {then}", flush=True)
     return folder

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, final
 
 from mobilevision.errors import UserError
+from mobilevision.runs.processes import is_first_process
+
+PART = ".part"
+"""Ends the name of a file that is being written; what is left of it after a kill can go."""
 
 
 @final
@@ -30,6 +37,7 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.best = self.checkpoints / "best.ckpt"
         self.last = self.checkpoints / "last.ckpt"
+        self.previous = self.checkpoints / "previous.ckpt"
         self.figures = self.path / "figures"
         self.predictions = self.path / "predictions"
         self.report = self.path / "report.html"
@@ -40,12 +48,14 @@ class RunFolder:
     def create(cls, task: str, run_dir: str | None) -> RunFolder:
         """A new folder: ``run_dir``, or ``outputs/<task>/<date_time>``, with a number behind it if that is taken.
 
+        One in which a run failed, or was stopped, before anything was trained, is as good as new.
+
         Raises:
             UserError: if ``run_dir`` holds a run already.
         """
         if run_dir is not None:
             folder = cls(run_dir)
-            if folder.config.exists():
+            if folder.config.exists() and not folder.nothing_trained:
                 raise UserError(f"run_dir={run_dir} holds a run already: resume={run_dir} continues it")
             folder.path.mkdir(parents=True, exist_ok=True)
             return folder
@@ -79,11 +89,72 @@ class RunFolder:
     @property
     def can_go_on(self) -> bool:
         """Whether there is a checkpoint from which the run could be resumed."""
-        return self.config.is_file() and any(self.checkpoints.glob("last*.ckpt"))
+        return self.config.is_file() and (self.last.is_file() or self.previous.is_file())
 
-    def make_way(self) -> None:
-        """Let a new run take the folder of one that failed before it had anything to keep."""
-        self.config.unlink(missing_ok=True)
+    @property
+    def nothing_trained(self) -> bool:
+        """Whether there is nothing that would be lost if the run began anew: at most its first epoch was begun."""
+        if self.metrics_json.exists() or self.last.exists() or self.previous.exists():
+            return False
+        if not self.best.exists():
+            return True
+        from mobilevision.runs.callbacks import read_checkpoint
+
+        try:  # best.ckpt alone: the run ended after it was written, and before the epoch had its last.ckpt
+            return bool(read_checkpoint(self.best)["epoch"] == 0)
+        except (UserError, KeyError):
+            return False
+
+    def clear(self) -> None:
+        """Remove what a run left behind in which nothing was trained."""
+        for path in (*self.checkpoints.glob("*.ckpt*"), self.metrics_csv, self.skipped):
+            path.unlink(missing_ok=True)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Remove what was being written when a process was killed."""
+        for path in self.checkpoints.glob(f"*{PART}"):
+            path.unlink(missing_ok=True)
+        for path in self.path.glob(f".*{PART}"):
+            path.unlink(missing_ok=True)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other runs out of this folder while one is being trained in it; the lock ends with the process.
+
+        Raises:
+            UserError: another process trains in it.
+        """
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            yield
+            return
+        if not is_first_process():
+            yield
+            return
+        with self.log.open("a", encoding="utf-8") as log:
+            try:
+                # A record lock: worker processes do not inherit it, so that nothing holds it after a kill.
+                fcntl.lockf(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno in (errno.EACCES, errno.EAGAIN):
+                    raise UserError(
+                        f"{self.path}: another process is training in this folder: wait for its end, or stop it"
+                    ) from error
+            yield
+
+    def require(self) -> None:
+        """Go on only where the run folder still is.
+
+        Raises:
+            UserError: it was deleted or moved while the run went on.
+        """
+        if not self.config.is_file():
+            raise UserError(
+                f"{self.path} was deleted or moved while its run went on, which ends here;"
+                " if it was moved, resume=ITS_NEW_PLACE goes on"
+            )
 
 
 FOLDS = "folds.yaml"
@@ -98,7 +169,7 @@ def is_cross_validation(path: str | Path) -> bool:
 def write_text(path: Path, text: str) -> None:
     """Write a whole file or nothing: into the same folder, flushed to the disk, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)

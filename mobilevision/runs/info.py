@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mobilevision.runs.auto_settings import shown
 from mobilevision.runs.folder import write_json
+from mobilevision.runs.plugins import used
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -45,6 +46,7 @@ def run_info(cfg: DictConfig, built: Built) -> dict[str, Any]:
         "weights": [] if report is None else report.lines(len(spec.classes)),
         "optimizer": f"{task.optimizer_factory.name}, learning rate {task.lr:g}",
         "device": device(str(cfg.trainer.get("accelerator", "auto"))),
+        "plugins": used(cfg),
         "command": command_line(),
         "started": datetime.now().isoformat(timespec="seconds"),
         "versions": versions(),

@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mobilevision.errors import UserError
 
@@ -53,6 +53,33 @@ def discover() -> tuple[Plugin, ...]:
 def load() -> tuple[Plugin, ...]:
     """Import every plugin; one that fails carries its error, the rest goes on."""
     return tuple(_import(plugin) for plugin in discover())
+
+
+def used(cfg: DictConfig) -> dict[str, str]:
+    """The plugins of which a config builds something, each with where it came from."""
+    from mobilevision.runs.config.targets import targets
+
+    wanted = {str(target).partition(".")[0] for _, target in targets(cfg)}
+    tops = {each: {module.partition(".")[0] for module in each.modules} for each in discover()}
+    return {each.name: each.origin for each, names in tops.items() if wanted & names}
+
+
+def require(plugins: Any, of: Path) -> None:
+    """Refuse a run whose plugins are not there.
+
+    Args:
+        plugins: name -> where it came from, as of :func:`used`, as read from a file; anything else names none.
+        of: the run folder.
+
+    Raises:
+        UserError: naming the first that is missing.
+    """
+    there = {each.name for each in discover()}
+    for name, origin in plugins.items() if isinstance(plugins, dict) else ():
+        if name not in there:
+            folder = str(origin).removeprefix("folder ")
+            fix = f"{VARIABLE}={folder}, or where it lies now" if folder != origin else "install it again"
+            raise UserError(f"{of}: this run was made with the plugin {name} ({origin}), which is not there: {fix}")
 
 
 def load_for(cfg: DictConfig) -> None:

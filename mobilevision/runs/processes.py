@@ -10,6 +10,11 @@ _VARIABLE = "MOBILEVISION_RUN_DIR"
 _KEY = "mobilevision/run_dir"
 
 
+def is_first_process() -> bool:
+    """Whether this is the only process of a run, or the first of several."""
+    return os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"
+
+
 def shared_folder(create: Callable[[], Path]) -> Path:
     """The run folder: made by the first process, told to the others.
 

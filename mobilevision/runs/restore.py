@@ -44,9 +44,11 @@ def load_run(
     """
     from mobilevision.runs.callbacks import read_checkpoint
     from mobilevision.runs.config.loaded import read_config
-    from mobilevision.runs.plugins import load_for
+    from mobilevision.runs.info import read_info
+    from mobilevision.runs.plugins import load_for, require
 
     folder = RunFolder.existing(path)
+    require(read_info(folder).get("plugins"), folder.path)
     cfg = read_config(folder.config)
     load_for(cfg)
     file = folder.best if which == "best" else folder.last

@@ -179,6 +179,7 @@ class TimeBudget(Callback):
     def __init__(self, *, seconds: float, used: float, adjusts: bool, shortened: Callable[[int], Any]) -> None:
         self.seconds, self.adjusts, self.shortened = seconds, adjusts, shortened
         self._used = used
+        self._used_before = 0.0
         self._began = 0.0
         self._epoch_began = 0.0
 
@@ -186,6 +187,11 @@ class TimeBudget(Callback):
     def left(self) -> float:
         """Seconds until the end, keeping some for the test."""
         return (1 - RESERVE / 2) * self.seconds - self._used - (time.perf_counter() - self._began)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A run that goes on and has used its time is trained already."""
+        if self._used_before >= (1 - RESERVE / 2) * self.seconds:
+            trainer.should_stop = True
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The clock runs."""
@@ -228,4 +234,5 @@ class TimeBudget(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Undo :meth:`state_dict`."""
-        self._used += state_dict["used"]
+        self._used_before = state_dict["used"]
+        self._used += self._used_before

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import shlex
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from mobilevision.errors import StoppedError, UserError
+from mobilevision.errors import UserError
 from mobilevision.ops.plain_yaml import read_yaml
 from mobilevision.runs.folder import RunFolder, write_json, write_text
-from mobilevision.runs.processes import shared_folder
+from mobilevision.runs.processes import is_first_process, shared_folder
 
 if TYPE_CHECKING:
     from pytorch_lightning import Trainer
 
     from mobilevision.runs.build import Built
+    from mobilevision.runs.callbacks import StopSignals
+    from mobilevision.runs.ending import Ending
     from mobilevision.runs.loggers import Tracker
 
 
@@ -34,58 +36,88 @@ def train(cfg: DictConfig) -> dict[str, float]:
     """
     from mobilevision.runs.beside import beside, measure_teacher
     from mobilevision.runs.build import build, check_val
+    from mobilevision.runs.callbacks import StopSignals
     from mobilevision.runs.distilling import distil
+    from mobilevision.runs.ending import Ending
     from mobilevision.runs.finish import finish
     from mobilevision.runs.pretraining import pretrain
     from mobilevision.runs.recording import recording
+    from mobilevision.runs.same_data import require_same
     from mobilevision.runs.teachers import settle
     from mobilevision.runs.tuning import tune
 
     began = time.perf_counter()
-    cfg = settle(pretrain(cfg))
-    folder = open_folder(cfg)
-    with recording(folder.log):
-        prepare_process(cfg)
-        built = build(cfg, run_dir=folder.path)
-        cfg = built.cfg
-        if built.decisions:  # so that a resume, or the same run again, decides nothing anew
-            write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
-        check_val(cfg, built.data)
-        distil(cfg, built)
-        if cfg.compile:
-            built.task.backbone.compile()
-        tracker = make_tracker(cfg, folder)
-        trainer = make_trainer(cfg, built, folder, tracker)
-        if trainer.is_global_zero:
-            announce(cfg, built, folder, tracker)
-        tune(cfg, trainer, built, folder)
-        cfg = fit_into_time(cfg, trainer, built, folder, began)
-        start = probe_first(cfg, trainer, built)
-        fit(cfg, trainer, built, folder, start)
-        teacher = measure_teacher(cfg, trainer, built, folder)
-        results = test(trainer, built, folder)
-        if trainer.is_global_zero:
-            finish(cfg, built, folder, tracker, results, beside(results, teacher, built))
-        return results
+    signals = StopSignals()
+    with signals.heard():
+        cfg = settle(pretrain(cfg))
+        folder = find_folder(cfg)
+        ending = Ending(folder)
+        with ending.told(), folder.held(), recording(folder.log):
+            settle_in(cfg, folder)
+            prepare_process(cfg)
+            checkpoint = checkpoint_to_start_from(cfg, folder)
+            built = build(cfg, run_dir=folder.path)
+            cfg = built.cfg
+            if cfg.resume is not None:
+                require_same(cfg, built.data, folder)
+                take_over(cfg, folder)
+            elif built.decisions and is_first_process():
+                # So that a resume, or the same run again, decides nothing anew.
+                write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
+            check_val(cfg, built.data)
+            distil(cfg, built)
+            if cfg.compile:
+                built.task.backbone.compile()
+            tracker = make_tracker(cfg, folder)
+            trainer = make_trainer(cfg, built, folder, tracker, signals)
+            if trainer.is_global_zero:
+                announce(cfg, built, folder, tracker)
+            tune(cfg, trainer, built, folder)
+            cfg = fit_into_time(cfg, trainer, built, folder, began)
+            measured = probe_first(cfg, trainer, built)
+            fit(trainer, built, checkpoint, measured, ending)
+            teacher = measure_teacher(cfg, trainer, built, folder)
+            results = test(trainer, built, folder)
+            if trainer.is_global_zero:
+                folder.require()
+                finish(cfg, built, folder, tracker, results, beside(results, teacher, built))
+            return results
 
 
-def open_folder(cfg: DictConfig) -> RunFolder:
-    """The folder of this run, the same in all its processes; a new one holds its config from the start."""
+def find_folder(cfg: DictConfig) -> RunFolder:
+    """The folder of this run, the same in all its processes.
+
+    A run that is to go on, and of which nothing was trained yet, begins anew in its folder.
+    """
     if cfg.resume is not None:
         folder = RunFolder.existing(cfg.resume)
-        take_over(cfg, folder)
-        return folder
-    folder = RunFolder(shared_folder(lambda: RunFolder.create(cfg.task.name, cfg.run_dir).path))
-    if not folder.config.exists():
-        write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
-    return folder
+        if not folder.nothing_trained:
+            return folder
+        cfg.run_dir, cfg.resume = str(folder.path), None
+    return RunFolder(shared_folder(lambda: RunFolder.create(cfg.task.name, cfg.run_dir).path))
+
+
+def settle_in(cfg: DictConfig, folder: RunFolder) -> None:
+    """Remove what a kill left behind; a new run writes its config before anything else."""
+    from mobilevision.runs.same_data import make_absolute
+
+    make_absolute(cfg)
+    if not is_first_process():
+        return
+    if cfg.resume is not None:
+        folder.tidy()
+        return
+    if folder.config.exists():
+        print(f"{folder.path}: nothing was trained there, so the run starts anew", flush=True)
+        folder.clear()
+    write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
 
 
 def take_over(cfg: DictConfig, folder: RunFolder) -> None:
     """Keep what a resume changed as the run's config, so that the next resume need not say it again."""
     before = OmegaConf.to_yaml(OmegaConf.create(read_yaml(folder.config)))
     now = OmegaConf.to_yaml(OmegaConf.merge(cfg, {"resume": None}), resolve=True)
-    if before == now:
+    if before == now or not is_first_process():
         return
     lines = [line.strip() for line in now.splitlines() if line not in before.splitlines()]
     longer = any(line.startswith(("max_epochs", "max_steps")) for line in lines)
@@ -97,11 +129,12 @@ def take_over(cfg: DictConfig, folder: RunFolder) -> None:
 def announce(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Tracker) -> None:
     """Say what was composed, and keep it for the report."""
     from mobilevision.runs.info import run_info
+    from mobilevision.runs.same_data import fingerprint
     from mobilevision.runs.summary import print_start
 
     info = run_info(cfg, built)
     if cfg.resume is None:
-        write_json(folder.info_json, info)
+        write_json(folder.info_json, {**info, "data_fingerprint": fingerprint(built.data)})
     print_start(info, tracker.opening())
 
 
@@ -125,19 +158,21 @@ def make_tracker(cfg: DictConfig, folder: RunFolder) -> Tracker:
     return tracker
 
 
-def make_trainer(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Any) -> Trainer:
+def make_trainer(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Any, signals: StopSignals) -> Trainer:
     """Lightning's trainer with our callbacks; its own files, if any, go into the run folder."""
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
     from mobilevision.runs.build import build_callbacks, instantiate
-    from mobilevision.runs.callbacks import CtrlC, Divergence, Freeze, Randomness
+    from mobilevision.runs.callbacks import Divergence, Freeze, LastCheckpoint, Randomness, SafeStop
     from mobilevision.runs.callbacks.checkpoints import AtomicCheckpointIO
     from mobilevision.runs.time_budget import TimeEstimate
 
     callbacks = [Randomness(seed=cfg.seed), Divergence(), TimeEstimate(), *build_callbacks(cfg, built.task, folder)]
     if cfg.freeze.epochs or cfg.freeze.stages or cfg.freeze.statistics:
         callbacks.append(Freeze(**cfg.freeze))
-    callbacks.append(CtrlC())  # last: what stops between two steps stops when all others are done with the step
+    callbacks.append(SafeStop(signals))
+    # Last: what it saves is what all others made of the epoch.
+    callbacks.sort(key=lambda callback: isinstance(callback, LastCheckpoint))
     node = OmegaConf.to_container(cfg.trainer, resolve=True)
     assert isinstance(node, dict)
     node.update(node.pop("kwargs", None) or {})
@@ -220,23 +255,38 @@ def probe_first(cfg: DictConfig, trainer: Trainer, built: Built) -> dict[str, fl
     return values
 
 
-def fit(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFolder, measured: dict[str, float]) -> None:
+def checkpoint_to_start_from(cfg: DictConfig, folder: RunFolder) -> Path | None:
+    """The checkpoint that a resumed run goes on from; None for a new one.
+
+    Raises:
+        UserError: none can be read, or it is already longer than the run is to be.
+    """
+    from mobilevision.runs.callbacks.checkpoints import newest_readable
+
+    if cfg.resume is None:
+        return None
+    path, checkpoint = newest_readable(folder)
+    begun, steps = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["ready"], checkpoint["global_step"]
+    most = {"max_epochs": cfg.trainer.max_epochs or -1, "max_steps": cfg.trainer.max_steps}
+    for key, done, unit in (("max_epochs", begun, "epochs"), ("max_steps", steps, "steps")):
+        if isinstance(most[key], int) and 0 <= most[key] < done:
+            raise UserError(
+                f"trainer.{key}={most[key]}: {folder.path} is at {done} {unit} already: give {done} or more"
+            )
+    return path
+
+
+def fit(trainer: Trainer, built: Built, checkpoint: Path | None, measured: dict[str, float], ending: Ending) -> None:
     """Fit from the start, or from where the run was stopped.
 
     Args:
-        cfg: of the run.
         trainer: of :func:`make_trainer`.
         built: what is trained, on what.
-        folder: the run's.
+        checkpoint: where to go on from, or None.
         measured: of the model before its first step; empty where nobody measured it.
-
-    Raises:
-        StoppedError: if it was stopped, with the command that goes on.
+        ending: is told how far it came.
     """
-    from pytorch_lightning.utilities.exceptions import SIGTERMException
-
     from mobilevision.runs.callbacks import MeasuredStart
-    from mobilevision.runs.callbacks.checkpoints import newest_readable
 
     if measured:
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
@@ -244,14 +294,13 @@ def fit(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFolder, meas
                 callback.measured_start(trainer, measured)
         if trainer.logger is not None:
             trainer.logger.log_metrics(measured, step=0)
-    start = None if cfg.resume is None else newest_readable(folder)
-    if start is not None:
-        print(f"resume: from {start}", flush=True)
+    if checkpoint is not None:
+        print(f"resume: from {checkpoint}", flush=True)
     try:
-        trainer.fit(built.task, datamodule=built.data, ckpt_path=start, weights_only=True)
-    except (KeyboardInterrupt, SystemExit, SIGTERMException) as error:
-        again = f"resume={shlex.quote(str(folder.path))} goes on exactly where it was"
-        raise StoppedError(f"stopped at step {trainer.global_step}; {again}") from error
+        trainer.fit(built.task, datamodule=built.data, ckpt_path=checkpoint, weights_only=True)
+    finally:
+        ending.step = trainer.global_step
+    ending.trained = True
 
 
 def test(trainer: Trainer, built: Built, folder: RunFolder) -> dict[str, float]:

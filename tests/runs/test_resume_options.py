@@ -1,20 +1,14 @@
-"""Options that change what a step is must resume exactly too; and finders and caches must leave the weights alone."""
+"""Finders and caches must leave the weights alone."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import pytest
 import torch
 
-from mobilevision.errors import UserError
 from mobilevision.runs.build import build
-from mobilevision.runs.callbacks import CtrlC
 from mobilevision.runs.compose import compose
-from mobilevision.runs.config.resuming import compose_resume
 from mobilevision.runs.features import split_features
-from mobilevision.runs.train import train
 from mobilevision.runs.tuning import find_batch_size
 
 SMALL = [
@@ -30,36 +24,6 @@ SMALL = [
     "logger=none",
     "callbacks.pictures.enabled=false",
 ]
-IDENTITIES = ["task=face_embedding", "data.per_identity=2", "data.format.pictures=2", "loss.warmup=10"]
-
-
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    state: dict[str, torch.Tensor] = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
-    return state
-
-
-@pytest.mark.parametrize(
-    "options",
-    [["freeze.epochs=1", "freeze.cache=false"], ["freeze.epochs=1"], ["trainer.accumulate_grad_batches=4"], IDENTITIES],
-    ids=["frozen", "cached", "accumulated", "identities"],
-)
-def test_a_stop_inside_an_epoch_changes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
-) -> None:
-    train(compose([*SMALL, *options, f"run_dir={tmp_path / 'whole'}"]))
-    ask, batches = CtrlC.on_train_batch_end, iter(range(100))
-
-    def ask_at_the_sixth(self: CtrlC, *args: Any, **kwargs: Any) -> None:
-        self._asked = self._asked or next(batches) == 5
-        ask(self, *args, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(CtrlC, "on_train_batch_end", ask_at_the_sixth)
-        with pytest.raises(UserError, match="resume="):
-            train(compose([*SMALL, *options, f"run_dir={tmp_path / 'cut'}"]))
-    train(compose_resume(tmp_path / "cut"))
-    whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
-    assert all(torch.equal(whole[name], cut[name]) for name in whole)
 
 
 def test_the_batch_size_finder_leaves_the_weights_alone() -> None:

@@ -8,12 +8,11 @@ from mobilevision.runs.callbacks.pictures import Pictures
 from mobilevision.runs.callbacks.progress import Progress
 from mobilevision.runs.callbacks.randomness import Randomness
 from mobilevision.runs.callbacks.start import MeasuredStart
-from mobilevision.runs.callbacks.stopping import CtrlC, Divergence, EarlyStopping
+from mobilevision.runs.callbacks.stopping import Divergence, EarlyStopping, SafeStop, StopSignals
 
 __all__ = [
     "EMA",
     "BestCheckpoint",
-    "CtrlC",
     "Divergence",
     "EarlyStopping",
     "Freeze",
@@ -23,5 +22,7 @@ __all__ = [
     "Pictures",
     "Progress",
     "Randomness",
+    "SafeStop",
+    "StopSignals",
     "read_checkpoint",
 ]

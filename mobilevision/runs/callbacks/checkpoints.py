@@ -15,15 +15,13 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
-from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from mobilevision.errors import DivergedError, UserError
 from mobilevision.ranges import NonNegativeInt, check_ranges
+from mobilevision.runs.callbacks.place import Next, say_next
 from mobilevision.runs.callbacks.start import MeasuredStart
-from mobilevision.runs.callbacks.stopping import Stopped, between_steps
-from mobilevision.runs.folder import RunFolder
-
-_PART = ".part"
+from mobilevision.runs.callbacks.stopping import Stopped, between_steps, ends_here
+from mobilevision.runs.folder import PART, RunFolder
 
 
 @final
@@ -39,24 +37,28 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         del storage_options
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(target.name + _PART)
-        with part.open("wb") as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
+        part = target.with_name(target.name + PART)
+        try:
+            with part.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
         if target.name == "last.ckpt" and target.exists():
             _keep(target)
         os.replace(part, target)
 
 
 def _keep(path: Path) -> None:
-    spare = path.with_name(f"previous.ckpt{_PART}")
+    spare = path.with_name(f"previous.ckpt{PART}")
     spare.unlink(missing_ok=True)
     try:
         os.link(path, spare)
     except OSError:  # a file system without hard links
         os.replace(path, spare)
-    os.replace(spare, previous(path))
+    os.replace(spare, path.with_name("previous.ckpt"))
 
 
 @final
@@ -72,6 +74,7 @@ class BestCheckpoint(Checkpoint, MeasuredStart):
     """
 
     def __init__(self, *, folder: RunFolder, monitor: str, mode: Literal["max", "min"]) -> None:
+        self.folder = folder
         self.path = folder.best
         self.monitor = monitor
         self.mode = mode
@@ -88,7 +91,7 @@ class BestCheckpoint(Checkpoint, MeasuredStart):
         """Save the weights before training, if they were measured."""
         if self._save_start:
             self._save_start = False
-            trainer.save_checkpoint(self.path)
+            self._save(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save where the metric improved; every process saw the same metric, so all save or none does."""
@@ -101,12 +104,12 @@ class BestCheckpoint(Checkpoint, MeasuredStart):
         score = float(value)
         if self.score is None or (score > self.score if self.mode == "max" else score < self.score):
             self.score, self.epoch = score, trainer.current_epoch + 1
-            trainer.save_checkpoint(self.path)
+            self._save(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save every epoch where nothing says which is best."""
         if not sum(trainer.num_val_batches):
-            trainer.save_checkpoint(self.path)
+            self._save(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         """The best score so far, without any path."""
@@ -116,12 +119,17 @@ class BestCheckpoint(Checkpoint, MeasuredStart):
         """Undo :meth:`state_dict`."""
         self.score, self.epoch = state_dict["score"], state_dict["epoch"]
 
+    def _save(self, trainer: pl.Trainer) -> None:
+        self.folder.require()
+        trainer.save_checkpoint(self.path)
+
 
 @final
 class LastCheckpoint(Checkpoint):
     """Keeps where the training is in ``last.ckpt``: every epoch, every n steps, and when it is stopped.
 
-    It saves between two steps only: what broke off inside a step has weights that no uninterrupted run ever has.
+    It saves where an uninterrupted run comes by with this very state, and says in the checkpoint what comes next: the
+    next batch, a validation that is still to be made, or the next epoch (see :mod:`.place`).
 
     Args:
         folder: the run's.
@@ -130,46 +138,78 @@ class LastCheckpoint(Checkpoint):
 
     @check_ranges("callbacks.last")
     def __init__(self, *, folder: RunFolder, every_n_steps: NonNegativeInt = 0) -> None:
+        self.folder = folder
         self.path = folder.last
         self.every_n_steps = every_n_steps
         self._saved_step = -1
-        self._between_steps = True
+        self._next: Next | None = None  # what would come next if it were saved now; None: nothing to go on from
+        self._after_validation: Next | None = None
+        self._stepped = False  # no gradients wait
+        self._saving: Next | None = None
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Save the steps before, every n; their validation, where one was due, is done by now."""
+        step = trainer.global_step
+        if self._next == "batch" and self.every_n_steps and step % self.every_n_steps == 0:
+            self._save(trainer, "batch")
+        self._next = None
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save every n optimiser steps."""
-        self._between_steps = between_steps(trainer, batch_idx)
-        step = trainer.global_step
-        if self.every_n_steps and step % self.every_n_steps == 0 and step != self._saved_step:
-            self._save(trainer)
+        """Note whether the next batch is all that is to come in this epoch, as far as is known."""
+        self._stepped = between_steps(trainer, batch_idx)
+        last = trainer.is_last_batch or ends_here(trainer)
+        self._next = "batch" if self._stepped and not last else None
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """From here on the validation is what comes next."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._after_validation = self._next
+            self._next = "validation" if self._stepped and not ends_here(trainer) else None
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Callbacks take in what was measured: a state between two."""
+        self._next = None
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """All callbacks have taken in what was measured."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._next = None if ends_here(trainer) else self._after_validation
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the epoch."""
-        self._save(trainer)
+        self._save(trainer, "epoch")
+        self._next = None
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Save where it was stopped; bad data is met between two steps, too."""
-        clean = isinstance(exception, (Stopped, SIGTERMException, UserError))
-        # Stopped comes at the end of a step, before this callback has heard of it.
-        between = self._between_steps or isinstance(exception, Stopped)
-        if (
-            clean
-            and between
-            and not isinstance(exception, DivergedError)
-            and trainer.state.fn == "fit"
-            and trainer.global_step not in (0, self._saved_step)
-        ):
-            self._save(trainer)
+        together = isinstance(exception, Stopped)  # else one of several processes would wait for the others
+        clean = isinstance(exception, UserError) and trainer.world_size == 1
+        if trainer.state.fn != "fit" or self._next is None or not (together or clean):
+            return
+        if not isinstance(exception, DivergedError):
+            self._save(trainer, self._next)
 
-    def _save(self, trainer: pl.Trainer) -> None:
-        trainer.save_checkpoint(self.path)
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Say in last.ckpt what comes next."""
+        if self._saving is not None:
+            say_next(checkpoint["loops"]["fit_loop"], self._saving, by_steps=trainer.max_steps != -1)
+
+    def _save(self, trainer: pl.Trainer, comes_next: Next) -> None:
+        if trainer.global_step == self._saved_step:
+            return
+        self.folder.require()
+        self._saving = comes_next
+        try:
+            trainer.save_checkpoint(self.path)
+        finally:
+            self._saving = None
         self._saved_step = trainer.global_step
-
-
-def previous(path: Path) -> Path:
-    """Where the checkpoint before ``last.ckpt`` lies."""
-    return path.with_name("previous.ckpt")
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -186,19 +226,19 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return checkpoint
 
 
-def newest_readable(folder: RunFolder) -> Path:
-    """The checkpoint to resume from: last.ckpt, or the one before where that is missing or ruined.
+def newest_readable(folder: RunFolder) -> tuple[Path, dict[str, Any]]:
+    """The checkpoint to resume from: last.ckpt, or the one before where that is missing or ruined; and what it holds.
 
     Raises:
         UserError: if none can be read.
     """
-    for part in folder.checkpoints.glob(f"*{_PART}"):
-        part.unlink(missing_ok=True)
-    for path in (folder.last, previous(folder.last)):
+    for path in (folder.last, folder.previous):
         if path.is_file():
             try:
-                read_checkpoint(path)
+                return path, read_checkpoint(path)
             except UserError:
                 continue
-            return path
-    raise UserError(f"{folder.path}: no checkpoint to resume from; start the run anew")
+    raise UserError(
+        f"{folder.path}: no checkpoint to go on from can be read: move {folder.checkpoints} away, and"
+        f" resume={folder.path} starts anew"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, final
 
+import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EMAWeightAveraging
 
 from mobilevision.ranges import PositiveInt, ShareBelowOne, check_ranges
@@ -22,3 +23,27 @@ class EMA(EMAWeightAveraging):
     def __init__(self, *, decay: ShareBelowOne = 0.999, every_n_steps: PositiveInt = 1) -> None:
         options: dict[str, Any] = {"decay": decay, "update_every_n_steps": every_n_steps}
         super().__init__(**options)
+        self._swapped = False
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """While fitting, put the average in place of the weights."""
+        if trainer.state.fn == "fit":
+            super().on_validation_epoch_start(trainer, pl_module)
+            self._swapped = True
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put the weights back."""
+        if self._swapped:
+            super().on_validation_epoch_end(trainer, pl_module)
+            self._swapped = False
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """While fitting, take up both; a test is of the average, which is what is loaded already."""
+        if trainer.state.fn == "fit":
+            super().on_load_checkpoint(trainer, pl_module, checkpoint)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Put the weights back in mid-validation, before they are saved."""
+        self.on_validation_epoch_end(trainer, pl_module)

@@ -19,22 +19,30 @@ from mobilevision.runs.folder import RunFolder, write_text
 class History(Checkpoint, MeasuredStart):
     """Writes each epoch's metrics, whatever the logger; epochs count from 1, and 0 is the model before training.
 
-    It counts as a checkpoint for Lightning, so that it runs after the task has logged its epoch, and before
-    last.ckpt is saved: an epoch that has a checkpoint has its row.
+    It counts as a checkpoint for Lightning, so that it runs after the task has logged its epoch. It stands before
+    :class:`LastCheckpoint` among the callbacks: an epoch that has a checkpoint has its row.
 
     Args:
         folder: the run's.
     """
 
     def __init__(self, *, folder: RunFolder) -> None:
+        self.folder = folder
         self.path = folder.metrics_csv
+        self._epoch = -1
+        self._validated: dict[str, float] = {}
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep what the epoch's last validation measured; Lightning would show it in later epochs without one, too."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._epoch = trainer.current_epoch
+            self._validated = {name: value for name, value in _measured(trainer).items() if name.startswith("val/")}
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add the row; rows of epochs that are being repeated after a kill give way."""
-        measured = {
-            name: float(value) for name, value in sorted(trainer.callback_metrics.items()) if not name.endswith("_step")
-        }
-        self._add(trainer, trainer.current_epoch + 1, measured)
+        validated = self._validated if self._epoch == trainer.current_epoch else {}
+        trained = {name: value for name, value in _measured(trainer).items() if not name.startswith("val/")}
+        self._add(trainer, trainer.current_epoch + 1, dict(sorted((trained | validated).items())))
 
     def measured_start(self, trainer: pl.Trainer, values: Mapping[str, float]) -> None:
         """Add the row of epoch 0."""
@@ -50,7 +58,20 @@ class History(Checkpoint, MeasuredStart):
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+        self.folder.require()
         write_text(self.path, text.getvalue())
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the last validation of the epoch measured."""
+        return {"epoch": self._epoch, "validated": self._validated}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Undo :meth:`state_dict`."""
+        self._epoch, self._validated = state_dict["epoch"], state_dict["validated"]
+
+
+def _measured(trainer: pl.Trainer) -> dict[str, float]:
+    return {name: float(value) for name, value in trainer.callback_metrics.items() if not name.endswith("_step")}
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:

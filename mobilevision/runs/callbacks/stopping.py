@@ -1,9 +1,11 @@
-"""Stop: when val no longer improves, when the loss is not a number, or when somebody types Ctrl-C."""
+"""Stop: when val no longer improves, when the loss is not a number, or when a signal asks for it."""
 
 from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, Literal, final
 
@@ -11,14 +13,17 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.callbacks import EarlyStopping as _EarlyStopping
+from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
 
 from mobilevision.errors import DivergedError
 from mobilevision.ranges import NonNegativeFloat, PositiveInt, check_ranges
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 @final
 class Stopped(KeyboardInterrupt):
-    """Ctrl-C, taken up between two training steps."""
+    """Ctrl-C or SIGTERM; raised by training at a place only from which it can go on exactly."""
 
 
 def between_steps(trainer: pl.Trainer, batch_idx: int) -> bool:
@@ -26,44 +31,126 @@ def between_steps(trainer: pl.Trainer, batch_idx: int) -> bool:
     return (batch_idx + 1) % trainer.accumulate_grad_batches == 0 or trainer.is_last_batch
 
 
-@final
-class CtrlC(Callback):
-    """Takes up Ctrl-C at the end of the training step, so that the state saved then is one to go on from exactly.
+def ends_here(trainer: pl.Trainer) -> bool:
+    """Whether training ends with this step, before its epoch may be over: no run could go on from here."""
+    return trainer.should_stop or 0 <= trainer.max_steps <= trainer.global_step
 
-    A second Ctrl-C stops at once; the training then goes on from the last checkpoint before.
+
+@final
+class StopSignals:
+    """SIGINT and SIGTERM of this process: they stop at once, or, while training, at the next safe place.
+
+    Attributes:
+        asked: whether one came.
+        wait: whether training looks at ``asked`` by itself; a second Ctrl-C then stops at once.
     """
 
     def __init__(self) -> None:
-        self._asked = False
-        self._before: Any = None
+        self.asked = False
+        self.wait = False
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Listen as long as this lasts."""
+        before = {number: signal.getsignal(number) for number in _SIGNALS}
+        self.listen()
+        try:
+            yield
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
+    def listen(self) -> None:
+        """Take the signals, from Lightning too, whose own handler talks to other processes in mid-step."""
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                signal.signal(number, self._take)
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        again, self.asked = self.asked, True
+        if again and number == signal.SIGTERM:
+            return
+        if again or not self.wait:
+            raise Stopped if not self.wait else KeyboardInterrupt
+        with suppress(RuntimeError):  # the signal came while something else was being printed
+            print("stopping at the next safe place; Ctrl-C again stops at once", flush=True)
+
+
+@final
+class SafeStop(Callback):
+    """Takes up a stop signal where the state saved then is one to go on from exactly.
+
+    Such places are between two steps, at an epoch's start, between two batches of a validation (which is then made
+    up by the run that goes on), and the end of training. Several processes stop at the same place.
+
+    Args:
+        signals: those of this process.
+    """
+
+    def __init__(self, signals: StopSignals) -> None:
+        self.signals = signals
+        self._between_steps = True
+        self._batches_of_all = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """From now on wait for a safe place."""
+        self.signals.listen()
+        self.signals.wait = True
+
+    def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen."""
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._ask)
+        self.signals.listen()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The epoch before is complete."""
+        self._stop_if_asked(trainer)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """The step before is complete, its validation too."""
+        if self._between_steps:
+            self._stop_if_asked(trainer)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Stop if that was asked for; several processes stop at the same step."""
-        asked = self._asked and between_steps(trainer, batch_idx)
+        """Note whether gradients wait for more batches."""
+        self._between_steps = between_steps(trainer, batch_idx)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Agree how many batches every process has."""
+        self.signals.listen()
+        if trainer.world_size > 1 and trainer.state.fn == "fit":
+            own = torch.tensor(sum(trainer.num_val_batches), device=pl_module.device)
+            self._batches_of_all = int(trainer.strategy.reduce(own, reduce_op="min"))
+
+    def on_validation_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Training is complete up to here; whoever goes on makes this validation up."""
+        if trainer.state.fn != "fit" or trainer.sanity_checking or not self._between_steps or ends_here(trainer):
+            return
+        if trainer.world_size == 1 or batch_idx < self._batches_of_all:
+            self._stop_if_asked(trainer)
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen."""
+        self.signals.listen()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """All is trained; from now on stop at once."""
+        self._stop_if_asked(trainer)
+        self.signals.wait = False
+
+    def _stop_if_asked(self, trainer: pl.Trainer) -> None:
+        asked = self.signals.asked
         if trainer.world_size > 1:
             asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
         if asked:
             raise Stopped
-
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Listen no more."""
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-            self._before = None
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
-        if self._asked:
-            raise KeyboardInterrupt
-        self._asked = True
-        print("stopping after this step; Ctrl-C again stops at once", flush=True)
 
 
 @final
@@ -110,3 +197,8 @@ class EarlyStopping(_EarlyStopping):
         min_delta: NonNegativeFloat = 0.0,
     ) -> None:
         super().__init__(monitor, mode=mode, patience=patience, min_delta=min_delta, check_finite=True)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A run that was stopped after its early end has nothing left to train."""
+        if self.stopping_reason is not EarlyStoppingReason.NOT_STOPPED:
+            trainer.should_stop = True

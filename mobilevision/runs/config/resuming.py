@@ -18,10 +18,20 @@ from mobilevision.runs.config.loaded import read_config
 from mobilevision.runs.config.names import did_you_mean
 from mobilevision.runs.config.targets import known_targets
 from mobilevision.runs.folder import RunFolder
+from mobilevision.runs.info import read_info
+from mobilevision.runs.plugins import require
 from mobilevision.runs.search_path import Source, sources
 
 TRAINER = ("max_epochs", "max_steps", "max_time", "accelerator", "devices", "num_nodes", "strategy")
-CHANGEABLE = (*(f"trainer.{key}" for key in TRAINER), "data.workers", "logger", "callbacks.progress", "allocator")
+PLACES = ("data.root", "data.unlabelled", "data.groups", "data.format.images")
+CHANGEABLE = (
+    *(f"trainer.{key}" for key in TRAINER),
+    *PLACES,
+    "data.workers",
+    "logger",
+    "callbacks.progress",
+    "allocator",
+)
 
 
 def compose_resume(
@@ -31,19 +41,21 @@ def compose_resume(
 
     Args:
         run_folder: the run to go on with.
-        overrides: changes to it; only keys in ``CHANGEABLE`` may change.
+        overrides: changes to it; only keys in ``CHANGEABLE`` may change, unless nothing was trained yet.
         config_dir: one more folder of configs, whose groups say what the run may build, too.
 
     Raises:
         UserError: if there is no run, if its config wants to build what it must not, or with every override that is
             not possible.
     """
-    found = sources(config_dir)
-    cfg = read_config(RunFolder.existing(run_folder).config, known_targets(found))
+    folder, found = RunFolder.existing(run_folder), sources(config_dir)
+    require(read_info(folder).get("plugins"), folder.path)
+    cfg = read_config(folder.config, known_targets(found))
     OmegaConf.set_struct(cfg, True)
     errors: list[str] = []
     parsed = parse((each for each in overrides if each.lstrip("+").partition("=")[0] != "resume"), errors)
-    fixed = [each for each in parsed if not _changeable(each.key_or_group) or each.is_delete()]
+    anew = folder.nothing_trained
+    fixed = [each for each in parsed if not (anew or _changeable(each.key_or_group)) or each.is_delete()]
     errors += (_refusal(each) for each in fixed)
     changes = [each for each in parsed if each not in fixed]
     for each in [each for each in changes if each.key_or_group == "logger"]:

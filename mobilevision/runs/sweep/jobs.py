@@ -18,6 +18,7 @@ from mobilevision.ops.plain_yaml import read_yaml
 from mobilevision.runs.auto_settings import AUTO
 from mobilevision.runs.console import VARIABLE, line
 from mobilevision.runs.folder import RunFolder, write_text
+from mobilevision.runs.same_data import make_absolute
 from mobilevision.runs.sweep.plan import Plan
 
 ERROR = "error.txt"  # in the folder of a run that failed: why
@@ -65,7 +66,9 @@ def finished(cfg: DictConfig, folder: RunFolder) -> dict[str, float] | None:
     """The metrics of a run that is there already; one that was broken off is set to go on."""
     if not folder.config.exists():
         return None
-    if changed := differences(read_yaml(folder.config), cfg):
+    stated = cfg.copy()
+    make_absolute(stated)
+    if changed := differences(read_yaml(folder.config), stated):
         raise UserError(
             f"{folder.path} holds a run of another configuration ({', '.join(changed[:3])}): "
             "name another run_dir, or move it away"
@@ -76,8 +79,6 @@ def finished(cfg: DictConfig, folder: RunFolder) -> dict[str, float] | None:
         return metrics
     if folder.can_go_on:
         cfg.resume = str(folder.path)
-    else:
-        folder.make_way()
     return None
 
 

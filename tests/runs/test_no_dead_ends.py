@@ -1,0 +1,258 @@
+"""A run that broke off, however, says so, leaves nothing half-written, and one command goes on from there."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from mobilevision.errors import StoppedError, UserError
+from mobilevision.runs import build
+from mobilevision.runs.callbacks import read_checkpoint
+from mobilevision.runs.compose import compose
+from mobilevision.runs.config.resuming import compose_resume
+from mobilevision.runs.folder import RunFolder
+from mobilevision.runs.train import train
+from tests.runs.compare_runs import differences
+from tests.runs.stopping_places import ROOT
+
+SMALL = [
+    "backbone.width=0.25",
+    "data.resolution=32",
+    "data.batch_size=6",
+    "data.workers=0",
+    "trainer=cpu",
+    "trainer.max_epochs=2",
+    "logger=none",
+    "callbacks.pictures.enabled=false",
+]
+DRAWN = ["data.format.train=24", "data.format.val=6", "data.format.test=6", *SMALL]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short run that came to its end; it is not changed."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    train(compose([*DRAWN, f"run_dir={run}"]))
+    return run
+
+
+@pytest.fixture
+def at_batch(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], Any]], None]:
+    """Do something at the end of the nth training batch of the runs that follow."""
+
+    def arrange(number: int, act: Callable[[], Any]) -> None:
+        class Act(Callback):
+            seen = 0
+
+            def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
+                Act.seen += 1
+                if Act.seen == number:
+                    act()
+
+        made = build.build_callbacks
+        monkeypatch.setattr(build, "build_callbacks", lambda *args: [*made(*args), Act()])
+
+    return arrange
+
+
+def left(run: Path) -> list[Path]:
+    return [path for path in run.rglob("*") if ".part" in path.name]
+
+
+def test_the_advised_fix_starts_anew_in_the_same_folder(coloured: Path, tmp_path: Path) -> None:
+    data, run = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(coloured, data)
+    (data / "train" / "red" / "broken.png").write_bytes(b"no picture")
+    command = ["data=folder", f"data.root={data}", *SMALL, f"run_dir={run}"]
+    with pytest.raises(UserError, match="broken"):
+        train(compose(command))
+    with pytest.raises(UserError, match="broken"):  # not: "holds a run already"
+        train(compose(command))
+    train(compose_resume(run, ["data.on_error=skip"]))
+    assert RunFolder(run).metrics_json.is_file()
+    assert "on_error: skip" in (run / "config.yaml").read_text()
+    with pytest.raises(UserError, match="holds a run already: resume="):
+        train(compose(command))
+
+
+def test_a_mended_root_starts_anew(coloured: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(UserError, match="no such file or folder"):
+        train(compose(["data=folder", f"data.root={tmp_path / 'elsewhere'}", *SMALL, f"run_dir={run}"]))
+    train(compose(["data=folder", f"data.root={coloured}", *SMALL, f"run_dir={run}"]))
+    assert RunFolder(run).metrics_json.is_file()
+
+
+def test_data_may_move_and_is_recognised(
+    coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_batch: Any
+) -> None:
+    here, run = tmp_path / "here", tmp_path / "run"
+    shutil.copytree(coloured, here / "data")
+    monkeypatch.chdir(here)
+    train(compose(["data=folder", "data.root=data", *SMALL, f"run_dir={tmp_path / 'whole'}"]))
+    at_batch(2, lambda: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(StoppedError, match="resume="):
+        train(compose(["data=folder", "data.root=data", *SMALL, f"run_dir={run}"]))
+    monkeypatch.chdir(tmp_path)
+    moved, other = tmp_path / "moved", tmp_path / "other"
+    shutil.move(here / "data", moved)
+    shutil.copytree(moved, other)
+    (other / "train" / "red" / "0.png").rename(other / "train" / "blue & <b>" / "00.png")
+    with pytest.raises(UserError, match="no such file or folder"):
+        train(compose_resume(run))
+    with pytest.raises(UserError, match="not the data that this run was begun with"):
+        train(compose_resume(run, [f"data.root={other}"]))
+    train(compose_resume(run, ["data.root=moved"]))
+    assert differences(tmp_path / "whole", run) == []
+    assert f"root: {moved}" in (run / "config.yaml").read_text()
+
+
+def test_a_relative_root_is_found_from_any_folder(
+    coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mobilevision.runs.evaluate import evaluate
+
+    monkeypatch.chdir(coloured.parent)
+    train(compose(["data=folder", f"data.root={coloured.name}", *SMALL, f"run_dir={tmp_path / 'run'}"]))
+    monkeypatch.chdir(tmp_path)
+    evaluate("run", ["trainer=cpu"])
+    train(compose_resume("run", ["trainer.max_epochs=3"]))
+
+
+def test_a_run_folder_that_was_deleted_is_an_error(tmp_path: Path, at_batch: Any) -> None:
+    run = tmp_path / "run"
+    at_batch(3, lambda: shutil.rmtree(run))
+    with pytest.raises(UserError, match="was deleted or moved"):
+        train(compose([*DRAWN, f"run_dir={run}"]))
+    assert not run.exists()
+
+
+def test_fewer_epochs_than_done_are_refused_and_nothing_is_changed(whole: Path) -> None:
+    before = (whole / "config.yaml").read_text()
+    with pytest.raises(UserError, match=r"trainer.max_epochs=1: .* is at 2 epochs already: give 2 or more"):
+        train(compose_resume(whole, ["trainer.max_epochs=1"]))
+    assert (whole / "config.yaml").read_text() == before
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, save, saved = tmp_path / "run", torch.save, []
+
+    def full(checkpoint: Any, file: Any, *args: Any) -> None:
+        saved.append(file.name)
+        if len(saved) < 4:
+            save(checkpoint, file, *args)
+            return
+        file.write(b"the first bytes")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", full)
+        with pytest.raises(UserError, match=r"the disk is full: free some space.*resume="):
+            train(compose([*DRAWN, "callbacks.last.every_n_steps=1", f"run_dir={run}"]))
+    assert left(run) == []
+    read_checkpoint(run / "checkpoints" / "last.ckpt")
+    train(compose_resume(run))
+    assert differences(whole, run) == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, replace = tmp_path / "run", os.replace
+
+    def refused(source: Any, target: Any) -> None:
+        if Path(target).name == "metrics.csv":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", refused)
+        with pytest.raises(UserError, match=r"metrics.csv: permission denied: allow it.*resume="):
+            train(compose([*DRAWN, f"run_dir={run}"]))
+    assert left(run) == []
+    train(compose_resume(run))
+
+
+def test_a_dead_data_worker_is_one_line(whole: Path, tmp_path: Path, at_batch: Any) -> None:
+    run = tmp_path / "run"
+    at_batch(1, lambda: [child.kill() for child in psutil.Process().children()])
+    train_longer = ["data.format.train=96", "data.workers=1", "callbacks.last.every_n_steps=1"]
+    with pytest.raises(UserError, match="a data worker died"):
+        train(compose([*DRAWN, *train_longer, f"run_dir={run}"]))
+    assert read_checkpoint(run / "checkpoints" / "last.ckpt")["global_step"] >= 1
+    train(compose_resume(run, ["data.workers=0"]))
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    code = (
+        "import sys, fcntl; file = open(sys.argv[1], 'a'); fcntl.lockf(file, fcntl.LOCK_EX); print(flush=True); input()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(run.log)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    try:
+        with pytest.raises(UserError, match="another process is training in this folder"):
+            train(compose([*DRAWN, f"run_dir={run.path}"]))
+        assert not run.config.exists()
+    finally:
+        holder.communicate("")
+    train(compose([*DRAWN, f"run_dir={run.path}"]))
+
+
+def test_checkpoints_that_are_all_ruined_say_what_to_do(whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    for name in ("last", "previous"):
+        (run / "checkpoints" / f"{name}.ckpt").write_bytes(b"ruined")
+    with pytest.raises(UserError, match=r"move .*checkpoints away, and resume=.* starts anew"):
+        train(compose_resume(run))
+
+
+def test_a_run_without_its_plugin_names_it(tmp_path: Path, write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin = write(
+        tmp_path / "my_plugin",
+        {
+            "quiet_callback.py": "from pytorch_lightning.callbacks import Callback\n\n\nclass Quiet(Callback):\n"
+            "    def __init__(self, *, often: int = 1) -> None:\n        self.often = often\n",
+            "conf/callbacks/quiet.yaml": "defaults:\n  - default\n\nquiet:\n  _target_: quiet_callback.Quiet\n"
+            "  enabled: true\n  often: 1\n",
+        },
+    )
+    monkeypatch.setenv("MOBILEVISION_PATH", str(plugin))
+    run = tmp_path / "run"
+    train(compose([*DRAWN, "callbacks=quiet", f"run_dir={run}"]))
+    assert json.loads((run / "info.json").read_text())["plugins"] == {"my_plugin": f"folder {plugin}"}
+    monkeypatch.delenv("MOBILEVISION_PATH")
+    with pytest.raises(UserError, match=rf"plugin my_plugin .*MOBILEVISION_PATH={plugin}"):
+        compose_resume(run)
+
+
+def test_a_killed_process_of_two_ends_the_other(tmp_path: Path) -> None:
+    two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.sync_batchnorm=false"]
+    options = [*(option for option in DRAWN if option != "trainer=cpu"), *two, f"run_dir={tmp_path / 'run'}"]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tests" / "runs" / "stopping_places.py"), f"1:12:{int(signal.SIGKILL)}", *options],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert "another process of this training has ended" in done.stderr
