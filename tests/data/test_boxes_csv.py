@@ -55,7 +55,7 @@ def test_columns_named_by_hand(tmp_path: Path) -> None:
         read(BoxesCsv(box=["a", "b", "c", "d"]), tmp_path)
     with pytest.raises(UserError, match=r"data\.format\.path names the column whom, but it has what, who"):
         read(BoxesCsv(box=["a", "b", "c", "d"], path="whom"), tmp_path)
-    with pytest.raises(UserError, match="name four columns"):
+    with pytest.raises(UserError, match="must have 4 elements"):
         read(BoxesCsv(box=["a", "b"]), tmp_path)
     for path, label, box in (("who", "what", ["a", "b", "c", "d"]), (1, 0, [2, 3, 4, 5])):
         assert contents(read(BoxesCsv(path=path, label=label, box=box), tmp_path)) == {"train": READ}  # type: ignore[arg-type]

@@ -270,6 +270,26 @@ def test_lists_beside_the_root_are_said_to_be_unused(tmp_path: Path) -> None:
     assert any("not used" in note and "ImageSets/Main/train.txt" in note for note in read(Auto(), root).notes)
 
 
+def test_a_root_that_is_too_high(tmp_path: Path) -> None:
+    coco(tmp_path / "coco/a/b/labels.json", ["1.jpg", "2.jpg"], [CAT, DOG])
+    two(tmp_path / "coco/a/b/data")
+    assert contents(read(Auto(), tmp_path / "coco")) == {"train": READ}
+    two(tmp_path / "yolo/a/b")
+    (tmp_path / "yolo/a/b/1.txt").write_text("1 0.5 0.5 0.5 0.5\n")
+    (tmp_path / "yolo/a/b/classes.txt").write_text("cat\ndog\n")
+    assert read(Auto(), tmp_path / "yolo").classes == ("cat", "dog")
+
+
+def test_a_broken_json_of_val_is_a_problem_of_its_own(tmp_path: Path) -> None:
+    coco(tmp_path / "train.json", ["1.jpg", "2.jpg"], [CAT, DOG])
+    two(tmp_path)
+    (tmp_path / "val.json").write_text('{"images": [')
+    splits = read(Auto(), tmp_path)
+    assert contents(splits) == {"train": READ}
+    (problem,) = said(splits)
+    assert problem.startswith("val.json: 1: broken json (line 1")
+
+
 def test_lists_beside_a_json_of_no_split_are_said_to_be_unused(tmp_path: Path) -> None:
     coco(tmp_path / "a.json", ["1.jpg", "2.jpg"], [CAT, DOG])
     two(tmp_path)

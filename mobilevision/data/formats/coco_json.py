@@ -79,9 +79,8 @@ class CocoJson(DataFormat):
             except UserError as error:
                 if split == "train":
                     raise
-                splits.problems.append(
-                    Problem(called, str(error).removeprefix(f"{called}: "), f"mend it; {split} lacks")
-                )
+                what = str(error).removeprefix(called).lstrip(":").strip()
+                splits.problems.append(Problem(called, what, f"without it there is no {split}"))
                 continue
             raw = read.raw
             if read.masks:

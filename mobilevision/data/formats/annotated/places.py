@@ -37,7 +37,10 @@ def annotation_files(root: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[st
     below = [folder / os.fsdecode(name) for folder in named for name in folders(folder)]
     named += [folder for folder in below if folder.name.lower() in ANNOTATIONS or split_of(folder.name)]
     found = [each for folder in (root, *named) for each in _files_in(folder, root, suffixes)]
-    yield from found or [each for folder in inner for each in _files_in(folder, root, suffixes)]
+    found = found or [each for folder in inner for each in _files_in(folder, root, suffixes)]
+    if not found and len(inner) == 1:  # the root is too high
+        yield from annotation_files(inner[0], suffixes)
+    yield from found
 
 
 def _files_in(folder: Path, root: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str | None, Path]]:

@@ -199,7 +199,9 @@ def _names_beside(root: Path) -> dict[Path, tuple[str, ...]]:
     inner = [root / os.fsdecode(name) for name in folders(root)]
     below = [top / name for top in inner for name in ("labels", "images")]
     found: dict[Path, tuple[str, ...]] = {}
-    for top in (root, *inner, *below):
+    if len(inner) == 1:  # the root may be too high
+        below += [inner[0] / os.fsdecode(name) for name in folders(inner[0])]
+    for top in dict.fromkeys((root, *inner, *below)):
         file = next((top / name for name in NAMES if (top / name).is_file()), None)
         if file is not None:
             lines = [line.strip() for line in _lines(file)]
