@@ -17,6 +17,9 @@ Emits = Literal["softmax", "sigmoid", "embedding", "detections"]
 questions, a vector [B, D] that stands for the picture, or a detector's candidates."""
 
 
+LARGEST = 16_384  # side of an input, in pixels, that a checkpoint may state
+
+
 @dataclass(frozen=True)
 class DataSpec:
     """What a data set knows of itself; it travels in every checkpoint.
@@ -51,8 +54,18 @@ class DataSpec:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DataSpec:
-        """Undo :meth:`to_dict`."""
+        """Undo :meth:`to_dict`.
+
+        Raises:
+            ValueError: names that are no texts, or sides or channels that no model has.
+        """
         height, width = values["resolution"]
+        sizes = {"height": height, "width": width, "channels": values["channels"]}
+        for name, size in sizes.items():
+            if not isinstance(size, int) or isinstance(size, bool) or not 0 < size <= LARGEST:
+                raise ValueError(f"{name} is {size!r}, not a number from 1 to {LARGEST}")
+        if not all(isinstance(name, str) for name in (values["kind"], *values["classes"])):
+            raise ValueError("its kind and its classes are not all texts")
         return cls(
             kind=values["kind"],
             classes=tuple(values["classes"]),

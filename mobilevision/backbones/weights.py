@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import timm
-import torch
 from huggingface_hub import constants
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from mobilevision.backbones.presets import Preset, find_preset, observed
 from mobilevision.errors import UserError
+from mobilevision.ops.tensor_files import load_tensors
 
 FILES = {".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".tar"}
 NESTS = ("state_dict_ema", "model_ema", "ema", "state_dict", "model", "net")  # averaged weights are the better ones
@@ -141,7 +141,7 @@ def _safetensors(path: Path) -> tuple[Any, Any]:
 
 def _pickled(path: Path) -> tuple[Any, Any]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_tensors(path)
     except pickle.UnpicklingError as error:
         raise UserError(
             f"{path}: broken, or holds Python objects, which are not loaded because they could run code; "

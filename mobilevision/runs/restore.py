@@ -55,17 +55,14 @@ def load_run(
     if not file.is_file():
         raise UserError(f"{file}: the run has no such checkpoint yet")
     checkpoint = read_checkpoint(file)
-    if "mobilevision" not in checkpoint:
-        raise UserError(f"{file}: not a checkpoint of mobilevision")
-    known = checkpoint["mobilevision"]
+    spec, preset, decision, state = _read(checkpoint, file)
     bare = cfg.copy()
     OmegaConf.update(bare, "backbone.weights", None, force_add=True)
-    OmegaConf.update(bare, "backbone.preset", known["preset"], force_add=True)
-    spec = DataSpec.from_dict(known["data"])
+    OmegaConf.update(bare, "backbone.preset", preset, force_add=True)
     task = build_task(bare, replace(spec, resolution=resolution or spec.resolution), build_backbone(bare))
     try:
         # What a distilled run learnt along to compare itself with its teacher is no part of the model.
-        weights = {key: value for key, value in checkpoint["state_dict"].items() if not key.startswith("distiller.")}
+        weights = {key: value for key, value in state.items() if not key.startswith("distiller.")}
         task.load_state_dict(weights)
     except RuntimeError as error:
         if resolution is not None:
@@ -74,6 +71,32 @@ def load_run(
                 f"data.resolution={list(resolution)}: {folder.path} has layers for {trained} only"
             ) from error
         raise UserError(f"{file}: does not fit the run's config.yaml: {str(error).splitlines()[1].strip()}") from error
-    task.decision = known.get("decision", {})
+    task.decision = decision
     task.eval()
     return Restored(task=task, cfg=cfg, folder=folder)
+
+
+def _read(checkpoint: dict[str, Any], file: Path) -> tuple[DataSpec, dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """What a checkpoint knows of its data, its preset, its decision and its weights; each of the type that it has.
+
+    Raises:
+        UserError: anything else in their place; a preset becomes part of a config, so it holds plain values only.
+    """
+    from mobilevision.backbones.presets import Preset
+    from mobilevision.runs.config.targets import check_targets
+
+    try:
+        known, state = checkpoint["mobilevision"], checkpoint["state_dict"]
+        spec, preset, decision = (
+            DataSpec.from_dict(known["data"]),
+            dict(known["preset"]),
+            dict(known.get("decision") or {}),
+        )
+        check_targets(preset, {})
+        Preset.from_dict(preset)
+        weights = {str(key): value for key, value in state.items()}
+    except KeyError as error:
+        raise UserError(f"{file}: not a checkpoint of mobilevision ({error} is missing)") from error
+    except (TypeError, ValueError, AttributeError, UserError) as error:
+        raise UserError(f"{file}: not a checkpoint of mobilevision ({error})") from error
+    return spec, preset, decision, weights

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from mobilevision.errors import UserError
+from mobilevision.ops.tensor_files import load_tensors
 
 if TYPE_CHECKING:
     from mobilevision.data import Records
@@ -120,8 +121,8 @@ def _path(cfg: DictConfig, key: dict[str, str]) -> Path:
 
 def _read(path: Path, key: dict[str, str]) -> Tensor:
     try:
-        kept = torch.load(path, map_location="cpu", weights_only=True)
-        before, outputs = kept["key"], kept["outputs"]
+        kept = load_tensors(path)
+        before, outputs = dict(kept["key"]), kept["outputs"]
     except Exception as error:
         raise UserError(f"{path}: not a readable cache of a teacher's outputs: remove it") from error
     if changed := [name for name in key if before.get(name) != key[name]]:
@@ -129,8 +130,9 @@ def _read(path: Path, key: dict[str, str]) -> Tensor:
             f"{path}: computed with another {' and another '.join(changed)} than this run's: remove it, or name another"
             " distill.cache_folder"
         )
-    found: Tensor = outputs
-    return found
+    if not isinstance(outputs, Tensor) or outputs.ndim != 2 or not outputs.is_floating_point():
+        raise UserError(f"{path}: not a readable cache of a teacher's outputs: remove it")
+    return outputs
 
 
 def _write(path: Path, key: dict[str, str], outputs: Tensor) -> None:

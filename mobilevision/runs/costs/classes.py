@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from mobilevision.errors import UserError
 from mobilevision.runs.folder import RunFolder
 from mobilevision.runs.info import read_info
+from mobilevision.spec import DataSpec
 
 WITHOUT_DATA = "--outputs N counts without data"
 
@@ -58,8 +59,11 @@ def of_run(folder: RunFolder, kind: str) -> tuple[Known, tuple[int, int]]:
     info = read_info(folder)
     if kind == "coordinate" or not {"classes", "resolution"} <= set(info):  # only checkpoints know the cells
         info = _of_checkpoint(folder)
-    height, width = info["resolution"]
-    return Known(len(info["classes"]), info.get("cells")), (height, width)
+    try:
+        height, width = (int(side) for side in info["resolution"])
+        return Known(len(info["classes"]), info.get("cells")), (height, width)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{folder.info_json}: not what a run of ours says of itself ({error})") from error
 
 
 def _of_checkpoint(folder: RunFolder) -> dict[str, Any]:
@@ -69,8 +73,10 @@ def _of_checkpoint(folder: RunFolder) -> dict[str, Any]:
     known = read_checkpoint(file).get("mobilevision") if file is not None else None
     if known is None:
         raise UserError(f"{folder.path}: no info.json and no checkpoint that say what the run is for")
-    data: dict[str, Any] = known["data"]
-    return data
+    try:
+        return DataSpec.from_dict(known["data"]).to_dict()
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{file}: not a checkpoint of mobilevision ({error})") from error
 
 
 def _of_data(cfg: DictConfig) -> Known:
