@@ -12,7 +12,8 @@ from mobilevision.data import jpeg
 from mobilevision.data.records import Box, Pixels
 from mobilevision.errors import UnreadablePictureError
 from mobilevision.ops.picture_files import printable
-from mobilevision.ops.pixels import MODES, resample, to_mode, why_unreadable
+from mobilevision.ops.pixels import MODES, check_size, resample, to_mode, why_unreadable
+from mobilevision.ops.regular_files import open_regular
 
 __all__ = [
     "HINT",
@@ -49,11 +50,14 @@ class Picture:
     def __init__(self, data: bytes, name: str) -> None:
         self.name, self._data = name, data
         self._header = jpeg.read_header(data)
-        if self._header is not None and self._header.orientation == 1:
-            self.shape = self._header.height, self._header.width
-            return
         try:
+            if self._header is not None:
+                check_size(self._header.height, self._header.width)
+                if self._header.orientation == 1:
+                    self.shape = self._header.height, self._header.width
+                    return
             image = Image.open(io.BytesIO(data))
+            check_size(image.height, image.width)
             sideways = image.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS
         except Exception as error:
             raise unreadable(name, data, error) from None
@@ -88,7 +92,7 @@ def read_file(path: bytes | str | Path) -> bytes:
         UnreadablePictureError: it cannot be read.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             return file.read()
     except OSError as error:
         raise UnreadablePictureError(f"{printable(path)}: {error.strerror}. {HINT}") from None

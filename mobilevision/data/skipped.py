@@ -8,6 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import final
 
+from mobilevision.ops.plain_text import cell, uncells
+from mobilevision.ops.regular_files import append_to
+
 
 @final
 class SkipLog:
@@ -34,15 +37,15 @@ class SkipLog:
         new = {file: reason for file, reason in reversed(list(rows)) if file not in self._seen}
         self._seen |= set(new)
         # Appended in one go: rows of several workers do not mix.
-        with open(self.path, "a", newline="", encoding="utf-8", errors="backslashreplace") as stream:
+        with append_to(self.path, errors="backslashreplace") as stream:
             writer = csv.writer(stream)
             if new and os.fstat(stream.fileno()).st_size == 0:
                 writer.writerow(("file", "reason"))
-            writer.writerows(reversed(new.items()))
+            writer.writerows([cell(file), cell(reason)] for file, reason in reversed(new.items()))
 
     def read(self) -> dict[str, str]:
         """What is in the list, file to reason."""
         if self.path is None or not self.path.is_file():
             return {}
         with open(self.path, newline="", encoding="utf-8") as stream:
-            return {row["file"]: row["reason"] for row in csv.DictReader(stream)}
+            return {row["file"]: row["reason"] for row in map(uncells, csv.DictReader(stream))}

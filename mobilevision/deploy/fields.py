@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, TypeVar, final
 
 from mobilevision.errors import UserError
 
 _T = TypeVar("_T")
+_LARGEST = 2**1000
 _NAMES = {
     dict: "an object",
     list: "a list",
@@ -40,7 +42,9 @@ class Fields:
             raise UserError(f"{self.where}: {name} is missing; export the model again")
         value: Any = self.values[name]
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
+            value = float(value) if abs(value) < _LARGEST else math.inf
+        if isinstance(value, float) and not math.isfinite(value):
+            raise self.wrong(name, "it has to be a finite number")
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise self.wrong(name, f"it has to be {_NAMES.get(kind, kind.__name__)}")
         if least is not None and value < least:  # type: ignore[operator]

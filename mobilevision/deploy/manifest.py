@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
@@ -14,6 +15,9 @@ import mobilevision
 from mobilevision.deploy.fields import Fields
 from mobilevision.deploy.preprocessing import Preprocessing
 from mobilevision.errors import UserError
+from mobilevision.ops.regular_files import open_regular
+
+_HUGE = 1e30  # no threshold or temperature
 
 VERSION = 1
 """Raised when an older mobilevision could no longer use the folder as it should be used."""
@@ -193,7 +197,7 @@ class Manifest:
         if image.shape[1:] != (look.channels, look.height, look.width):
             raise fields.inner("input").wrong("shape", "preprocessing has other channels, height or width")
         return cls(
-            task=fields.take("task", str),
+            task=_name(fields, "task"),
             answer=fields.take("answer", str),
             format=fields.take("format", str),
             precision=fields.take("precision", str),
@@ -202,7 +206,7 @@ class Manifest:
             input=image,
             preprocessing=look,
             outputs=tuple(Port.read(each) for each in fields.each("outputs")),
-            decision=fields.take("decision", dict),
+            decision=_decision(fields),
             facts=fields.take("facts", dict),
             about=fields.take("about", dict),
             parts=tuple(map(ModelFile.read, fields.each("parts"))) if "parts" in fields.values else (),
@@ -214,9 +218,27 @@ def is_artifact(path: str | Path) -> bool:
     return (Path(path) / NAME).is_file()
 
 
+def _name(fields: Fields, name: str) -> str:
+    value = fields.take(name, str)
+    if not re.fullmatch(r"[\w.-]{1,100}", value):
+        raise fields.wrong(name, "it has to be a name: letters, digits, _, - and points")
+    return value
+
+
+def _decision(fields: Fields) -> dict[str, Any]:
+    """What val chose: numbers, or lists of numbers, with null where there is none."""
+    inner = fields.inner("decision")
+    for name, value in inner.values.items():
+        numbers = value if isinstance(value, list) else [value]
+        if not all(each is None or (isinstance(each, int | float) and abs(each) < _HUGE) for each in numbers):
+            raise inner.wrong(name, "it has to be a number or a list of numbers")
+    return dict(inner.values)
+
+
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        with open_regular(path) as file:
+            found = json.loads(file.read().decode("utf-8"))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}: name the folder of an exported model") from None
     except (ValueError, RecursionError) as error:
@@ -239,7 +261,7 @@ def _check_version(fields: Fields) -> None:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -17,7 +17,8 @@ from mobilevision.deploy.fields import Fields
 from mobilevision.errors import UnreadablePictureError, UserError
 from mobilevision.ops.framing import FITS, Affine, frame
 from mobilevision.ops.picture_files import printable
-from mobilevision.ops.pixels import GREY, MODES, Pixels, on_canvas, resample, to_mode, why_unreadable
+from mobilevision.ops.pixels import GREY, MODES, Pixels, check_size, on_canvas, resample, to_mode, why_unreadable
+from mobilevision.ops.regular_files import open_regular
 
 ImageLike = str | Path | Image.Image | NDArray[Any]
 """A file, a Pillow image, or uint8 pixels [height, width] or [height, width, channels], RGB."""
@@ -104,7 +105,12 @@ class Preprocessing:
             raise fields.wrong("crop", "it has to be more than 0 and at most 1")
         if fields.take("colours", str) != MODES.get(channels, ""):
             raise fields.wrong("colours", f"a model of {channels} channels takes {MODES.get(channels, '')!r}")
-        return cls(fit, crop, channels, fields.take("height", int, least=1), fields.take("width", int, least=1))
+        height, width = fields.take("height", int, least=1), fields.take("width", int, least=1)
+        try:
+            check_size(height, width)
+        except ValueError as error:
+            raise fields.wrong("height", str(error)) from None
+        return cls(fit, crop, channels, height, width)
 
     def prepare(self, image: ImageLike) -> Prepared:
         """The picture as the model takes it, and where it came to lie.
@@ -148,11 +154,14 @@ class Preprocessing:
 
 def _opened(path: str | os.PathLike[str], channels: int) -> Image.Image:
     try:
-        data = Path(path).read_bytes()
+        with open_regular(path) as file:
+            data = file.read()
     except OSError as error:
         raise UnreadablePictureError(f"{printable(Path(path))}: {error.strerror}") from None
     try:
-        return to_mode(ImageOps.exif_transpose(Image.open(BytesIO(data))), channels)
+        image = Image.open(BytesIO(data))
+        check_size(image.height, image.width)
+        return to_mode(ImageOps.exif_transpose(image), channels)
     except Exception as error:
         raise UnreadablePictureError(f"{printable(Path(path))}: {why_unreadable(data, error)}") from None
 

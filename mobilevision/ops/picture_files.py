@@ -11,6 +11,8 @@ from typing import final
 
 from mobilevision.errors import UserError
 from mobilevision.ops.heif import HEIF_SUFFIXES, reads_heif
+from mobilevision.ops.plain_text import visible
+from mobilevision.ops.regular_files import open_regular
 
 PICTURE_SUFFIXES = tuple(
     f".{kind}".encode()
@@ -54,8 +56,8 @@ _SHOWN = 4
 
 
 def printable(path: bytes | str | Path) -> str:
-    """A path as text that can be printed and written as UTF-8, also where its name is not UTF-8."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """A path as text that can be printed and written as UTF-8, whatever bytes and control characters its name has."""
+    return visible(os.fsencode(path).decode("utf-8", "backslashreplace"))
 
 
 @final
@@ -138,7 +140,7 @@ def entries(folder: bytes, left: LeftOut | None = None) -> list[os.DirEntry[byte
 def is_picture(entry: os.DirEntry[bytes], left: LeftOut | None = None) -> bool:
     """Whether a file is a picture: by its suffix, where that says nothing by its first bytes."""
     if entry.name.lower().endswith(PICTURE_SUFFIXES):
-        return entry.is_symlink() or entry.is_file()  # a link to nothing is a picture that is missing
+        return not _is_folder(entry)  # a link to nothing, or a pipe: a picture that cannot be read, and is listed
     kind = _kind(entry)
     if kind is not None and left is not None and _is_file(entry):
         left.file(entry.name, kind or None)
@@ -184,7 +186,7 @@ def _kind(entry: os.DirEntry[bytes]) -> str | None:
     if suffix in _OTHERS or suffix in _FIXES or not _is_file(entry):
         return ""
     try:
-        with open(entry.path, "rb") as file:
+        with open_regular(entry.path) as file:
             head = file.read(32)
     except OSError:
         return ""

@@ -17,6 +17,9 @@ Pixels = NDArray[np.uint8]
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Pillow's mode for each number of channels that a picture file can give."""
 
+MOST_PIXELS = 178_956_970
+"""Pixels of the largest picture that is decoded, some 13,377 x 13,377: 512 MiB as RGB; also Pillow's own limit."""
+
 GREY = 127
 """What a picture does not fill of an input."""
 
@@ -31,10 +34,22 @@ def to_mode(image: Image.Image, channels: int) -> Image.Image:
     return image if image.mode == MODES[channels] else image.convert(MODES[channels])
 
 
+def check_size(height: int, width: int) -> None:
+    """Refuse a picture that takes more memory than a picture should.
+
+    Raises:
+        ValueError: more than :data:`MOST_PIXELS`.
+    """
+    if height * width > MOST_PIXELS:
+        raise ValueError(f"{width} x {height} pixels are more than the {MOST_PIXELS:,} that are decoded: shrink it")
+
+
 def why_unreadable(data: bytes, error: Exception) -> str:
     """What to say of the bytes of a file that Pillow cannot decode."""
     if not data:
         return "empty file (0 bytes)"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"more than the {MOST_PIXELS:,} pixels that are decoded: shrink it"
     if isinstance(error, UnidentifiedImageError):
         if picture_type(data[:32]) == ".heic" and not reads_heif():
             return 'HEIC, whatever its name says: pip install "mobilevision[heic]" reads it'

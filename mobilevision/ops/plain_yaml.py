@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import codecs
 import re
-import stat
 from pathlib import Path
 from typing import Any, final
 
@@ -12,6 +11,7 @@ import yaml
 from yaml.constructor import ConstructorError
 
 from mobilevision.errors import UserError
+from mobilevision.ops.regular_files import open_regular
 
 MOST_BYTES = 4_000_000  # of a file
 MOST_NODES = 400_000  # of a file, each alias counted as all that it stands for
@@ -61,15 +61,14 @@ def read_yaml(path: Path, *, most_bytes: int = MOST_BYTES, most_nodes: int = MOS
         UserError: no such file, no YAML, or more than plain values in it; names the line.
     """
     try:
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise UserError(f"{path}: not a regular file")
+        with open_regular(path) as file:
             content = file.read(most_bytes + 1)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     if len(content) > most_bytes:
         raise UserError(f"{path}: larger than {most_bytes:,} bytes, which is more than such a file ever needs")
-    return parse_yaml(content.decode("utf-8-sig", errors="replace"), str(path), most_nodes=most_nodes)
+    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    return parse_yaml(content.decode(encoding, errors="replace"), str(path), most_nodes=most_nodes)
 
 
 def parse_yaml(text: str, where: str, *, most_nodes: int = MOST_NODES) -> Any:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from mobilevision.errors import UserError
+from mobilevision.ops.plain_text import cells, visible
 from mobilevision.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _print(findings: Findings, data: DataModule, console: Console) -> None:
     from mobilevision.data.decode import HINT
 
     def say(line: str, style: str | None = None) -> None:
-        console.print(line, style=style, soft_wrap=True, markup=False)
+        console.print(visible(line), style=style, soft_wrap=True, markup=False)
 
     counts = " · ".join(f"{name} {len(records):,}" for name, records in data.splits.items())
     say(f"{findings.looked_at:,} pictures: {counts}")
@@ -199,4 +200,4 @@ def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(map(cells, rows))

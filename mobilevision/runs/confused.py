@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mobilevision.ops.draw_matches import beside
+from mobilevision.ops.plain_text import cells
 from mobilevision.runs.folder import write_text
 
 if TYPE_CHECKING:
@@ -91,6 +92,6 @@ def draw_confused(
         text = io.StringIO()
         writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(map(cells, rows))
         write_text(folder / TABLE, text.getvalue())
     return [row["picture"] for row in rows]

@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mobilevision.errors import UserError
+from mobilevision.ops.plain_text import visible
 
 VARIABLE = "MOBILEVISION_DEBUG"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+LINE_END = "\n"
 
 
 @contextmanager
@@ -45,14 +47,14 @@ def errors_as_lines(arguments: list[str]) -> Iterator[None]:
 def line(error: Exception) -> str:
     """What a user reads of an error."""
     if isinstance(error, UserError):
-        return f"error: {error}"
+        return f"error: {visible(error, keep=LINE_END)}"
     if hasattr(error, "format_message"):  # a wrong option or argument, as typer tells of it
         told = error.format_message().replace("Value error, ", "")  # which pydantic puts before
-        return f"error: {told} (--help shows what there is)"
+        return f"error: {visible(told, keep=LINE_END)} (--help shows what there is)"
     if told := system_error(error):
-        return f"error: {told}"
+        return f"error: {visible(told, keep=LINE_END)}"
     place = traceback.extract_tb(error.__traceback__)[-1]
-    text = " ".join(str(error).split()) or "no message"
+    text = visible(" ".join(str(error).split())) or "no message"
     return f"error: {type(error).__name__}: {text} ({place.filename}:{place.lineno}; --debug shows the traceback)"
 
 

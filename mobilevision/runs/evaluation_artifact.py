@@ -16,6 +16,7 @@ from mobilevision.deploy.artifact import Artifact
 from mobilevision.errors import UserError
 from mobilevision.runs.build import build_data, instantiate
 from mobilevision.runs.compose import compose
+from mobilevision.runs.config.targets import check_targets
 from mobilevision.runs.evaluation_config import changed_config
 from mobilevision.runs.evaluation_data import in_order_of, new_samples
 from mobilevision.runs.evaluation_subject import Subject
@@ -95,6 +96,10 @@ def _config_of(manifest: Manifest, folder: str) -> DictConfig:
     for name, value in settings.items() if isinstance(settings, dict) else ():
         plain = value is None or isinstance(value, str | int | float)
         if plain and name in cfg.task and name not in ("_target_", "name", "kind"):
+            try:
+                check_targets({name: value}, {})
+            except UserError as error:
+                raise UserError(f"{folder}/model.json: about: settings: {error}") from None
             cfg.task[name] = value
     return cfg
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from mobilevision.ops.plain_text import is_name, uncells
 from mobilevision.runs import summary
 from mobilevision.runs.folder import write_json
 from mobilevision.runs.info import update_info
@@ -121,7 +122,7 @@ def samples(folder: RunFolder) -> list[SamplePicture]:
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        drawn = [row for row in csv.DictReader(file) if row["picture"]][:_PICTURES]
+        drawn = [row for row in map(uncells, csv.DictReader(file)) if is_name(row["picture"])][:_PICTURES]
     plain = folder.predictions / "plain"
     outlined = json.loads((plain / "outlines.json").read_text(encoding="utf-8"))
     found = []

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 from rich.console import Console
 
 from mobilevision.errors import UserError
+from mobilevision.ops.plain_text import visible
 from mobilevision.runs.predict import find, write
 
 if TYPE_CHECKING:
@@ -213,7 +214,8 @@ def _keep(target: Path, rows: list[dict[str, Any]], skipped: Sequence[dict[str, 
         console.print(f"{len(skipped)} pictures skipped, all in {target / 'skipped.csv'}", soft_wrap=True, markup=False)
     console.print(f"gallery: {len(known.identities)} identities, {len(known.files)} pictures")
     for row in rows[:_SHOWN]:
-        console.print(f"{row['file']}  {row['label']} {row['score']:.3f}", soft_wrap=True, markup=False)
+        line = visible(f"{row['file']}  {row['label']} {row['score']:.3f}")
+        console.print(line, soft_wrap=True, markup=False)
     if len(rows) > _SHOWN:
         console.print(f"... and {len(rows) - _SHOWN} more")
     console.print(f"{len(rows)} predictions in {target}", soft_wrap=True, markup=False)

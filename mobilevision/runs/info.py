@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mobilevision.ops.regular_files import read_text
 from mobilevision.runs.auto_settings import shown
 from mobilevision.runs.folder import write_json
 from mobilevision.runs.plugins import used
@@ -63,7 +64,7 @@ def update_info(folder: RunFolder, values: Mapping[str, Any]) -> dict[str, Any]:
 def read_info(folder: RunFolder) -> dict[str, Any]:
     """What info.json holds; nothing where it is missing or broken."""
     try:
-        found = json.loads(folder.info_json.read_text(encoding="utf-8"))
+        found = json.loads(read_text(folder.info_json))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

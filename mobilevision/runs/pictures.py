@@ -16,6 +16,7 @@ from torch import Tensor
 from mobilevision.data.geometry import Affine, Frame, frame
 from mobilevision.data.loader import BatchSource
 from mobilevision.ops.draw import to_picture
+from mobilevision.ops.plain_text import cells
 from mobilevision.runs.confused import draw_confused
 from mobilevision.runs.folder import write_json, write_text
 from mobilevision.runs.predict import flat
@@ -178,7 +179,7 @@ def _write_rows(path: Path, source: BatchSource, samples: Sequence[Sample], chos
         tail |= {"loss": round(sample.loss, 6), "picture": drawn.get(sample.index, "")}
         lines.append({**head, **flat(sample.row), **tail})
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(lines[0]) if lines else ["file"], lineterminator="\n")
+    writer = csv.DictWriter(text, list(cells(lines[0])) if lines else ["file"], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(lines)
+    writer.writerows(map(cells, lines))
     write_text(path, text.getvalue())

@@ -15,6 +15,7 @@ from rich.progress import track
 from mobilevision.errors import UnreadablePictureError, UserError
 from mobilevision.ops.picture_files import pictures as pictures_below
 from mobilevision.ops.picture_files import printable
+from mobilevision.ops.plain_text import cells, visible
 from mobilevision.runs.folder import write_json
 from mobilevision.runs.opening import open_model
 from mobilevision.runs.video_files import is_movie
@@ -163,19 +164,20 @@ def flat(row: dict[str, Any]) -> dict[str, Any]:
 
 def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer = csv.DictWriter(file, list(cells(rows[0])), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(map(cells, rows))
 
 
 def _say(rows: Sequence[dict[str, Any]], skipped: Sequence[dict[str, str]], out: Path, console: Console) -> None:
     for row in rows[:_SHOWN]:
         said = "  ".join(str(row[key]) for key in ("found", "label", "score") if key in row)
-        console.print(f"{row['file']}  {said}", soft_wrap=True, markup=False)
+        console.print(visible(f"{row['file']}  {said}"), soft_wrap=True, markup=False)
     if len(rows) > _SHOWN:
         console.print(f"... and {len(rows) - _SHOWN} more")
     for entry in skipped[:_SHOWN]:
-        console.print(f"skipped {entry['file']}: {entry['reason']}", soft_wrap=True, markup=False, style="yellow")
+        line = visible(f"skipped {entry['file']}: {entry['reason']}")
+        console.print(line, soft_wrap=True, markup=False, style="yellow")
     if skipped:
         console.print(f"{len(skipped)} of {len(rows) + len(skipped)} pictures skipped, all in {out / 'skipped.csv'}")
     console.print(f"{len(rows)} predictions in {out}", soft_wrap=True, markup=False)

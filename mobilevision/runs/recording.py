@@ -12,6 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO, final
 
+from mobilevision.ops.regular_files import append_to
+
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _LIVE = re.compile(r"\r(?!\n)|\x1b\[[0-9;?]*[A-LN-Za-ln-z]")  # redrawn lines: carriage returns, cursor moves
 
@@ -48,7 +50,7 @@ def recording(path: Path) -> Iterator[None]:
             yield
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as log:
+        with append_to(path) as log:
             log.write(f"--- {datetime.now():%Y-%m-%d %H:%M:%S}\n")
             with redirect_stdout(_Tee(sys.stdout, log)), redirect_stderr(_Tee(sys.stderr, log)):
                 yield

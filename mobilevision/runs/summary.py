@@ -7,7 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+
+from mobilevision.ops.plain_text import visible
 
 if TYPE_CHECKING:
     from mobilevision.runs.folder import RunFolder
@@ -96,7 +99,7 @@ def print_metrics(metrics: Mapping[str, float], *, console: Console | None = Non
     for stage in stages:
         table.add_column(stage, justify="right")
     for name, values in rows.items():
-        table.add_row(name, *(number(values.get(stage)) for stage in stages))
+        table.add_row(escape(visible(name)), *(number(values.get(stage)) for stage in stages))
     (console or Console(highlight=False)).print(table)
 
 
@@ -142,11 +145,11 @@ def _print_rows(rows: Iterable[tuple[str, str]], console: Console) -> None:
         for index, line in enumerate(str(text).splitlines()):
             label = name if index == 0 else ""
             console.print(f"{label:<12}", end="", style="dim", markup=False)
-            console.print(line, soft_wrap=True, markup=False)
+            console.print(visible(line, keep="\t"), soft_wrap=True, markup=False)
 
 
 def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_SHOWN_CLASSES])
+    shown = ", ".join(map(visible, names[:_SHOWN_CLASSES]))
     return f"{len(names)}: {shown}{' ...' if len(names) > _SHOWN_CLASSES else ''}"
 
 

@@ -39,7 +39,10 @@ def of_table(path: Path, records: Records, *, emits: Any) -> Teacher:
 
     if not path.is_file():
         raise UserError(f"distill.teacher={path}: there is no such table")
-    classes, rows = read(path)
+    try:
+        classes, rows = read(path)
+    except csv.Error as error:
+        raise UserError(f"distill.teacher={path}: not a table that can be read ({error})") from error
     places, unsure = _places(rows)
     found = [_find(records.name(index), places, unsure) for index in range(len(records))]
     if not any(place is not None for place in found):

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.errors import UserError
 from mobilevision.ops.plain_yaml import read_yaml
+from mobilevision.runs.config.loaded import offline
 from mobilevision.runs.folder import RunFolder, write_json, write_text
 from mobilevision.runs.processes import is_first_process, shared_folder
 
@@ -115,7 +116,7 @@ def settle_in(cfg: DictConfig, folder: RunFolder) -> None:
 
 def take_over(cfg: DictConfig, folder: RunFolder) -> None:
     """Keep what a resume changed as the run's config, so that the next resume need not say it again."""
-    before = OmegaConf.to_yaml(OmegaConf.create(read_yaml(folder.config)))
+    before = OmegaConf.to_yaml(OmegaConf.create(offline(read_yaml(folder.config))))
     now = OmegaConf.to_yaml(OmegaConf.merge(cfg, {"resume": None}), resolve=True)
     if before == now or not is_first_process():
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,9 @@ def test_it_reads_what_it_wrote(folder: Path) -> None:
     assert not is_artifact(folder / "model.onnx")
 
 
+LOOK = Preprocessing("crop", 0.875, 3, 32, 32).to_dict()
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
@@ -62,6 +66,30 @@ def test_it_reads_what_it_wrote(folder: Path) -> None:
         ({"input": {"name": "image", "type": "pixels", "shape": [None, 3, 32, 32]}}, "type=pixels: .* NumPy's name"),
         ({"input": {"name": "image", "type": "uint8", "shape": [None, 3, 32, 64]}}, "preprocessing has other .*width"),
         ({"task": None}, "task=None: it has to be a text"),
+        *(
+            ({"file": {"name": name, "bytes": 5, "sha256": ""}}, "it has to be a file in this folder")
+            for name in ("/etc/passwd", "a/../../b", "sub/model.onnx", "..", ".", "", "..\\b", "C:\\b")
+        ),
+        ({"parts": [{"name": "../../weights.bin", "bytes": 5, "sha256": ""}]}, "it has to be a file in this folder"),
+        ({"parts": {"name": "weights.bin"}}, "it has to be a list"),
+        ({"task": "classification,data.root=x"}, "it has to be a name"),
+        ({"task": "${oc.env:HOME}"}, "it has to be a name"),
+        ({"task": "x" * 1000}, "it has to be a name"),
+        ({"file": {"name": "model.onnx", "bytes": "5", "sha256": ""}}, "whole number"),
+        ({"input": {"name": "image", "type": "uint8", "shape": [None, 3, -1, 32]}}, "list of sides"),
+        ({"input": {"name": "image", "type": "O", "shape": [None, 3, 32, 32]}}, "NumPy's name"),
+        ({"preprocessing": {**LOOK, "height": 10**9, "width": 10**9}}, "more than the 178,956,970 that are decoded"),
+        ({"preprocessing": {**LOOK, "height": 10**400}}, "more than the 178,956,970 that are decoded"),
+        ({"preprocessing": {**LOOK, "crop": 10**400}}, "finite number"),
+        ({"preprocessing": {**LOOK, "crop": float("nan")}}, "finite number"),
+        ({"preprocessing": {**LOOK, "height": True}}, "whole number"),
+        ({"preprocessing": {**LOOK, "fit": "../x"}}, "fit="),
+        ({"decision": {"thresholds": ["0.5"]}}, "a number or a list of numbers"),
+        ({"decision": {"thresholds": [{"_target_": "os.system"}]}}, "a number or a list of numbers"),
+        ({"decision": {"threshold": 10**400}}, "a number or a list of numbers"),
+        ({"decision": [1]}, "an object"),
+        ({"about": "x"}, "an object"),
+        ({"facts": None}, "an object"),
     ],
 )
 def test_a_wrong_field_is_named(folder: Path, change: dict[str, Any], complaint: str) -> None:
@@ -72,7 +100,7 @@ def test_a_wrong_field_is_named(folder: Path, change: dict[str, Any], complaint:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", '"a"', "\x00", "[" * 100_000])
+@pytest.mark.parametrize("text", ["", "{", "[1]", '"a"', "\x00", "[" * 100_000, '{"a": 1' + "0" * 6000 + "}"])
 def test_other_files_of_that_name_are_refused(folder: Path, text: str) -> None:
     (folder / "model.json").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=r"model\.json"):
@@ -89,3 +117,14 @@ def test_the_model_file_is_checked(folder: Path, content: bytes | None, complain
         (folder / "model.onnx").write_bytes(content)
     with pytest.raises(UserError, match=complaint):
         Manifest.read(folder).file.check(folder)
+
+
+def test_a_pipe_is_no_model(folder: Path) -> None:
+    manifest = Manifest.read(folder)
+    for name in ("model.onnx", "model.json"):
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+    with pytest.raises(UserError, match="is missing"):
+        manifest.file.check(folder)
+    with pytest.raises(UserError, match="not a regular file"):
+        Manifest.read(folder)

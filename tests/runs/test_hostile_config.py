@@ -244,6 +244,12 @@ def test_every_option_can_be_loaded_again(config: dict[str, Any], table: Targets
             check_targets({group: file.body}, table)
 
 
+def test_a_loaded_run_downloads_no_data(config: dict[str, Any], table: Targets, tmp_path: Path) -> None:
+    cifar = {"_target_": "mobilevision.data.formats.Cifar10", "download": True}
+    cfg = read_config(put(config, tmp_path / "run", "data/format", cifar) / "config.yaml", table)
+    assert cfg.data.format.download is False
+
+
 def test_an_earlier_name_of_the_same_class_stays_good(config: dict[str, Any], table: Targets, tmp_path: Path) -> None:
     run = put(config, tmp_path, "data/format/_target_", "mobilevision.data.formats.lfw.LFW")
     assert read_config(run / "config.yaml", table).data.format["_target_"] == "mobilevision.data.formats.LFW"

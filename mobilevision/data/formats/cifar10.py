@@ -50,7 +50,7 @@ class Cifar10(DataFormat):
         from torchvision.datasets import CIFAR10
 
         sets = {
-            split: fetch("CIFAR-10", CIFAR10, root, self.expected, train=split == "train")
+            split: fetch("CIFAR-10", CIFAR10, root, self.expected, download=self.download, train=split == "train")
             for split in ("train", "test")
         }
         train, test = (

@@ -17,6 +17,7 @@ from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.formats.text import decode
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
+from mobilevision.ops.regular_files import open_regular
 
 OTHERS = ("captions", "person_keypoints", "stuff", "panoptic", "image_info", "keypoints")
 KEYS = ('"images"', '"annotations"', '"categories"')
@@ -114,7 +115,7 @@ class CocoJson(DataFormat):
 
 def _is_coco(file: Path) -> bool:
     try:
-        with open(file, "rb") as stream:
+        with open_regular(file) as stream:
             head = stream.read(HEAD)
         text = decode(head[: len(head) // 4 * 4])
     except (OSError, UnicodeDecodeError):

@@ -14,7 +14,9 @@ PATIENCE = 20.0
 """Seconds without an answer after which a download is given up."""
 
 
-def fetch(name: str, dataset: Callable[..., Any], root: Path, expected: str, **options: Any) -> Any:
+def fetch(
+    name: str, dataset: Callable[..., Any], root: Path, expected: str, *, download: bool = True, **options: Any
+) -> Any:
     """Make a torchvision data set, downloading it where it is missing.
 
     Args:
@@ -22,6 +24,7 @@ def fetch(name: str, dataset: Callable[..., Any], root: Path, expected: str, **o
         dataset: the torchvision class.
         root: the folder to download to.
         expected: what should lie there instead.
+        download: whether that is allowed; else what lies there has to be whole.
         options: more arguments of the class.
 
     Raises:
@@ -31,10 +34,11 @@ def fetch(name: str, dataset: Callable[..., Any], root: Path, expected: str, **o
 
     try:
         with _impatient(), redirect_stdout(sys.stderr):
-            return dataset(root=str(root), download=True, **options)
+            return dataset(root=str(root), download=download, **options)
     except Exception as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{name} cannot be downloaded ({why}): put into data.root={root} {expected}") from None
+        failed = "cannot be downloaded" if download else "is not there as a whole"
+        raise UserError(f"{name} {failed} ({why}): put into data.root={root} {expected}") from None
 
 
 @contextmanager

@@ -6,6 +6,8 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
+from mobilevision.ops.regular_files import open_regular
+
 NO_GPS = "no GPS in its EXIF"
 _SIGNS = {"N": 1.0, "E": 1.0, "S": -1.0, "W": -1.0}
 
@@ -21,7 +23,7 @@ def exif_place(path: str | bytes) -> tuple[float, float]:
         NoPlaceError: the file cannot be read, has no GPS, or what it has there makes no sense.
     """
     try:
-        with Image.open(path) as image:
+        with open_regular(path) as file, Image.open(file) as image:
             gps = image.getexif().get_ifd(ExifTags.IFD.GPSInfo)
     except Exception as error:  # Pillow raises nearly anything for broken EXIF
         raise NoPlaceError(f"cannot be read ({str(error).splitlines()[0] if str(error) else error!r})") from None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 from pathlib import Path
 
+from mobilevision.ops.regular_files import open_regular
+
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # begins like UTF-16's: asked first
@@ -21,7 +23,7 @@ def encoding_of(file: Path | bytes) -> str:
     Raises:
         OSError: it cannot be read.
     """
-    with open(file, "rb") as stream:
+    with open_regular(file) as stream:
         return encoding_by(stream.read(HEAD))
 
 
@@ -47,7 +49,7 @@ def read_text(file: Path | bytes) -> str:
     Raises:
         OSError: it cannot be read.
     """
-    with open(file, "rb") as stream:
+    with open_regular(file) as stream:
         return decode(stream.read())
 
 

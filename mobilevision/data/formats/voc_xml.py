@@ -29,6 +29,7 @@ from mobilevision.data.formats.scan import entries
 from mobilevision.data.formats.text import decode
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
+from mobilevision.ops.regular_files import open_regular
 
 LOOKED_AT = 5  # xmls of which one must be of VOC: others may lie about
 
@@ -232,7 +233,7 @@ def _xmls(folder: bytes, depth: int) -> Iterator[bytes]:
 def foreign_xml(root: Path) -> str | None:
     """What xml that is not VOC's lies below a folder, and what to export instead; None where none is known."""
     for xml in islice(_xmls(os.fsencode(root), 3), LOOKED_AT) if root.is_dir() else ():
-        with open(xml, "rb") as stream:
+        with open_regular(xml) as stream:
             head = decode(stream.read(1024))
         if re.search(r"<annotations[\s>]", head):
             return (
@@ -243,7 +244,7 @@ def foreign_xml(root: Path) -> str | None:
 
 def _is_voc(xml: bytes) -> bool:
     try:
-        with open(xml, "rb") as stream:
+        with open_regular(xml) as stream:
             return bool(re.search(r"<annotation[\s>]", decode(stream.read(1024))))
     except (OSError, UnicodeDecodeError):
         return False

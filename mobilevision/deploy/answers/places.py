@@ -8,6 +8,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from mobilevision.deploy.answers.base import Agreed, Answer, Prediction, shared_probability
+from mobilevision.deploy.fields import Fields
 from mobilevision.deploy.manifest import Manifest
 from mobilevision.geo import s2
 from mobilevision.geo.cells import Cells
@@ -33,7 +34,8 @@ class Places(Answer):
     def __init__(self, manifest: Manifest, where: str) -> None:
         super().__init__(manifest, where)
         self.cells = Cells.from_dict(manifest.facts.get("cells"), source=f"{where}/model.json")
-        self.places = int(manifest.facts.get("places", 1))
+        facts = Fields({"places": 1, **manifest.facts}, f"{where}/model.json: facts")
+        self.places = facts.take("places", int, least=1)
 
     def describe(self, prediction: Prediction) -> dict[str, Any]:
         """``found`` in words, ``latitude`` and ``longitude``, and ``places``: the most probable ones."""

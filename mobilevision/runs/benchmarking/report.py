@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, final
 
 from rich.console import Console
 
+from mobilevision.ops.plain_text import cells
 from mobilevision.ops.text_columns import aligned
 from mobilevision.runs.benchmarking.stopwatch import Clock
 from mobilevision.runs.folder import write_text
@@ -97,7 +98,7 @@ def write(rows: Sequence[Row], folder: Path, style: Style) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(values[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(values)
+    writer.writerows(map(cells, values))
     write_text(folder / "benchmark.csv", text.getvalue())
     said = ["benchmark.csv"]
     if len({row.mult_adds for row in rows}) > 1:

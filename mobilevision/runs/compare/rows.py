@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import final
 
 from mobilevision.errors import UserError
+from mobilevision.ops.regular_files import read_text
 from mobilevision.runs.folder import RunFolder
 from mobilevision.runs.info import read_info
 
@@ -86,25 +87,25 @@ def read(folder: Path) -> Row | None:
     run = RunFolder(folder)
     info = read_info(run)
     try:
-        metrics = json.loads(run.metrics_json.read_text(encoding="utf-8"))
+        metrics = json.loads(read_text(run.metrics_json))
         name = next(
             f"{split}/{info['primary']}" for split in ("test", "val") if f"{split}/{info['primary']}" in metrics
         )
-        height, width = info["resolution"]
+        height, width = (int(side) for side in info["resolution"])
         return Row(
             folder=str(folder),
-            task=info["task"],
-            backbone=info["backbone"],
-            width=info.get("width"),
+            task=str(info["task"]),
+            backbone=str(info["backbone"]),
+            width=None if info.get("width") is None else float(info["width"]),
             side=(height, width),
-            parameters=info["parameters"],
-            mult_adds=info["mult_adds"],
+            parameters=int(info["parameters"]),
+            mult_adds=int(info["mult_adds"]),
             metric=name,
             value=float(metrics[name]),
-            best=info["mode"],
-            command=info.get("command", ""),
+            best=str(info["mode"]),
+            command=str(info.get("command", "")),
         )
-    except (OSError, ValueError, KeyError, StopIteration):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, StopIteration):
         return None
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mobilevision.ops.plain_text import cell, visible
 from mobilevision.runs.compare.rows import Row, collect, front
 from mobilevision.runs.folder import write_text
 
@@ -35,6 +36,7 @@ def compare(places: Sequence[str], out: str) -> None:
 def print_rows(rows: Sequence[Row]) -> None:
     """The runs on the console, cheapest first; a star stands at those that nothing cheaper beats."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     best = set(front(list(rows), "mult_adds"))
@@ -46,7 +48,7 @@ def print_rows(rows: Sequence[Row]) -> None:
     for row in rows:
         star, place = "*" if row in best else "", os.path.relpath(row.folder, base)
         costs = f"{row.mult_adds:,}", f"{row.parameters:,}", f"{row.value:.4f}"
-        table.add_row(row.backbone, row.size, *costs, star, place)
+        table.add_row(escape(visible(row.backbone)), row.size, *costs, star, escape(visible(place)))
     Console(highlight=False).print(table)
     print("* nothing that costs less does as well")
 
@@ -82,7 +84,7 @@ def _csv(rows: Sequence[Row]) -> str:
     writer.writerow(["backbone", "width", "side", "mult_adds", "parameters", rows[0].metric, "folder", "command"])
     for row in rows:
         costs = (row.mult_adds, row.parameters, f"{row.value:.6g}")
-        writer.writerow([row.backbone, row.width, row.size, *costs, row.folder, row.command])
+        writer.writerow(map(cell, (row.backbone, row.width, row.size, *costs, row.folder, row.command)))
     return stream.getvalue()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -17,7 +18,7 @@ BUILT = ("task", "data", "backbone", "head", "loss", "optimizer", "scheduler", "
 
 
 def read_config(path: Path, table: Targets | None = None) -> DictConfig:
-    """A run's config.yaml; nothing that it names is imported here.
+    """A run's config.yaml; nothing that it names is imported here, and ``data.format.download`` is off.
 
     Args:
         path: the file.
@@ -39,8 +40,17 @@ def read_config(path: Path, table: Targets | None = None) -> DictConfig:
         if not isinstance(node, dict) or "_target_" not in node:
             raise UserError(f"{path}: not the config of a run: {name} should hold keys, with a _target_ among them")
     try:
-        cfg = OmegaConf.create(checked)
+        cfg = OmegaConf.create(offline(checked))
     except OmegaConfBaseException as error:
         raise UserError(f"{path}: not the config of a run: {str(error).splitlines()[0]}") from None
     assert isinstance(cfg, DictConfig)
     return cfg
+
+
+def offline(values: dict[str, Any]) -> dict[str, Any]:
+    """The same without leave to download data: a run that was loaded opens no connection for its data."""
+    data = values.get("data")
+    form = data.get("format") if isinstance(data, dict) else None
+    if not isinstance(data, dict) or not isinstance(form, dict) or not form.get("download"):
+        return values
+    return {**values, "data": {**data, "format": {**form, "download": False}}}

@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 
 from mobilevision.errors import UserError
 from mobilevision.ops.picture_files import pictures, printable
+from mobilevision.ops.regular_files import open_regular
 
 MOST = 8
 _SIDE = 1280  # pixels: larger ones are shrunk
@@ -41,7 +42,7 @@ def write_examples(target: Path, folder: str | Path | None) -> list[str]:
 
 def _copied(path: Path, target: Path, number: int) -> str:
     try:
-        with Image.open(path) as image:
+        with open_regular(path) as file, Image.open(file) as image:
             plain = image.format in _SHOWN and not image.getexif() and max(image.size) <= _SIDE
             name = f"{number}{_SHOWN[image.format or ''] if plain else '.jpg'}"
             if plain:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mobilevision.deploy.manifest import Manifest
+from mobilevision.ops.plain_text import visible
 from mobilevision.runs.exporting.card_header import header
 from mobilevision.runs.exporting.card_outputs import outputs
 from mobilevision.runs.exporting.card_words import compared, counted, intended, is_baseline, limited, moved
@@ -51,7 +52,7 @@ def _origin(manifest: Manifest) -> str:
 
 def _knows(manifest: Manifest) -> str:
     data, learnt = manifest.about.get("data") or {}, manifest.about["from"] == "run"
-    name = _plain(data.get("name", "data that nobody named"))
+    name = _plain(data.get("name", "data that nobody named")).replace("<", "&lt;")
     lines = ["## Data"]
     if learnt:
         lines.append(f"Trained on {name}.")
@@ -198,7 +199,8 @@ Without mobilevision, {files} and `model.json` are enough."""
 
 def _made(about: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
-    commands = "\n".join(each for each in (about.get("trained_by"), about.get("command")) if each)
+    said = (about.get("trained_by"), about.get("command"))
+    commands = "\n".join(visible(each, keep="\n").replace("```", "~~~") for each in said if each)
     return f"## Made by\n\n```bash\n{commands}\n```\n\nWith {versions}." if commands else f"## Made with\n\n{versions}."
 
 
@@ -208,4 +210,4 @@ def _number(value: Any) -> str:
 
 def _plain(name: Any) -> str:
     """A name that ends no code span and no table cell."""
-    return str(name).replace("`", "'").replace("|", "/").replace("\n", " ")
+    return visible(name).replace("`", "'").replace("|", "/")

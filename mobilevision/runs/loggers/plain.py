@@ -12,6 +12,7 @@ from PIL import Image
 from pytorch_lightning.utilities import rank_zero_only
 
 from mobilevision.errors import UserError
+from mobilevision.ops.regular_files import append_to
 from mobilevision.runs.loggers.tracker import Rows, SamplePicture, Tracker
 
 
@@ -51,7 +52,7 @@ class CsvTracker(Tracker):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Append one line for every metric."""
         new = not self.path.exists()
-        with self.path.open("a", newline="", encoding="utf-8") as file:
+        with append_to(self.path) as file:
             writer = csv.writer(file)
             if new:
                 writer.writerow(["step", "metric", "value"])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from rich.console import Console
 
+from mobilevision.ops.plain_text import cells
 from mobilevision.ops.text_columns import aligned
 from mobilevision.runs.benchmarking.report import busy
 from mobilevision.runs.folder import write_text
@@ -99,7 +100,7 @@ def write(answer: Answer, fits: Mapping[Candidate, str], folder: Path) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(map(cells, rows))
     write_text(folder / "plan.csv", text.getvalue())
     places = [
         Place(each.mult_adds, each.params, _group(each), _short(each), fits[each] != "no", each in kept)

@@ -12,6 +12,8 @@ from typing import Any
 
 from PIL import Image
 
+from mobilevision.ops.plain_text import is_name, uncells
+from mobilevision.ops.regular_files import read_text
 from mobilevision.runs.callbacks.history import read_history
 from mobilevision.runs.folder import RunFolder
 from mobilevision.runs.info import read_info
@@ -111,7 +113,7 @@ def _pictures(folder: Path) -> dict[str, list[dict[str, Any]]]:
         return {}
     groups: dict[str, list[dict[str, Any]]] = {}
     listed = [row for table in (path, folder / "confused.csv") for row in _rows(table)]
-    drawn = [row for row in listed if row.get("picture") and (folder / row["picture"]).is_file()]
+    drawn = [row for row in listed if is_name(row.get("picture")) and (folder / row["picture"]).is_file()]
     for row in sorted(drawn, key=lambda row: row["picture"]):
         group = row["picture"].partition("_")[0]
         path = folder / row["picture"]
@@ -123,7 +125,7 @@ def _rows(table: Path) -> list[dict[str, Any]]:
     if not table.is_file():
         return []
     with table.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+        return list(map(uncells, csv.DictReader(file)))
 
 
 def _is_wide(path: Path) -> bool:
@@ -147,12 +149,12 @@ def _skipped(path: Path) -> list[str]:
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        return [f"skipped {row['file']}: {row['reason']}" for row in csv.DictReader(file)]
+        return [f"skipped {row['file']}: {row['reason']}" for row in map(uncells, csv.DictReader(file))]
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(read_text(path))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from mobilevision.data.formats.text import decode
+from mobilevision.ops.regular_files import open_regular
 
 HEAD = 1 << 16  # bytes looked at
 TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|[{}\[\]:]')
@@ -57,7 +58,7 @@ def kind_of(file: Path) -> str | None:
     Raises:
         OSError: it cannot be read.
     """
-    with open(file, "rb") as stream:
+    with open_regular(file) as stream:
         head = stream.read(HEAD)
     return kind_by(decode(head[: len(head) // 4 * 4]), whole=len(head) < HEAD)
 

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, final
 
 from mobilevision.data.formats.text import HEAD, encoding_by
 from mobilevision.errors import UserError
+from mobilevision.ops.regular_files import open_regular
 
 Rows = list[dict[str, Any]]
 
@@ -48,7 +49,7 @@ def read_lists(file: Path, called: str, keys: Sequence[str], take: Callable[[str
         UserError: it cannot be read, is no json (naming the line), or a list holds anything but objects.
     """
     try:
-        with open(file, "rb") as stream:
+        with open_regular(file) as stream:
             return _Scanner(_slim(stream), called, keys, take).members()
     except (_BrokenError, ValueError):
         raise _what_is_broken(file, called) from None

@@ -11,6 +11,7 @@ from PIL import ExifTags, Image
 
 from mobilevision.data import jpeg
 from mobilevision.data.decode import SIDEWAYS
+from mobilevision.ops.regular_files import open_regular
 
 HEAD = 16_384  # bytes that mostly hold the header
 CHUNK, THREADS = 128, 8  # threads hide the time a disk takes; a chunk each keeps their own cost low
@@ -38,7 +39,7 @@ def picture_sizes(paths: Sequence[bytes]) -> NDArray[np.int64]:
 
 def _size(path: bytes) -> tuple[int, int, int]:
     try:
-        with open(path, "rb", buffering=0) as file:
+        with open_regular(path) as file:
             header = jpeg.read_header(file.read(HEAD))
         if header is not None:
             return _upright(header.height, header.width, header.orientation)

@@ -10,6 +10,7 @@ from typing import final
 from xml.parsers import expat
 
 from mobilevision.data.formats.text import HEAD, encoding_by
+from mobilevision.ops.regular_files import open_regular
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 INSIDE = ("annotation", "object")
@@ -66,7 +67,7 @@ def read_voc(file: Path | bytes) -> VocFile:
         BrokenXmlError: naming the line.
         OSError: it cannot be read.
     """
-    with open(file, "rb") as stream:
+    with open_regular(file) as stream:
         content = stream.read()
     found, path, text = VocFile(), [], []  # type: tuple[VocFile, list[str], list[str]]
     parser = expat.ParserCreate("utf-8")

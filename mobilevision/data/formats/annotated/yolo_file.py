@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from mobilevision.data.formats.text import decode
+from mobilevision.ops.regular_files import open_regular
 
 
 class YoloRow(NamedTuple):
@@ -33,7 +34,7 @@ def read_yolo(path: bytes, *, keypoints: bool = False) -> Iterator[YoloRow]:
     Raises:
         OSError: it cannot be read.
     """
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         content = file.read()
     if not content[:3].isascii() or b"\0" in content:  # a byte order mark, UTF-16
         content = decode(content).encode("utf-8", "surrogateescape")

@@ -14,6 +14,7 @@ from mobilevision.data.formats.scan import folders, pictures
 from mobilevision.data.formats.text import decode, is_text, read_text
 from mobilevision.errors import UserError
 from mobilevision.ops.plain_yaml import read_yaml
+from mobilevision.ops.regular_files import open_regular
 
 NAMES = (
     "classes.txt",
@@ -177,7 +178,7 @@ def _by_folders(root: Path) -> YoloPlaces:
 def _lists_pictures(file: Path) -> bool:
     if not file.is_file():
         return False
-    with open(file, "rb") as stream:
+    with open_regular(file) as stream:
         first = decode(stream.readline()).strip().strip('"')
     return is_picture(os.fsencode(first))
 

@@ -1,0 +1,194 @@
+"""Files and names from a stranger: what is no file is never opened, and no name is an instruction to anybody."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from mobilevision.data.decode import Picture, UnreadablePictureError
+from mobilevision.data.skipped import SkipLog
+from mobilevision.deploy.preprocessing import Preprocessing
+from mobilevision.errors import UserError
+from mobilevision.ops.picture_files import printable
+from mobilevision.ops.plain_text import cell, cells, uncell, uncells, visible
+from mobilevision.runs.check_data import check_data
+from mobilevision.runs.compare.rows import read
+from mobilevision.runs.console import line
+from mobilevision.runs.folder import RunFolder
+from mobilevision.runs.info import read_info
+from mobilevision.runs.predict import write
+from mobilevision.runs.recording import recording
+from mobilevision.runs.report.page import _pictures, _rows
+from mobilevision.runs.summary import print_start
+
+
+def special(folder: Path) -> list[Path]:
+    """A pipe, a socket, and links to a device, to a pipe and to nothing, all named as pictures are."""
+    pipe, ending = folder / "pipe.jpg", folder / "socket.jpg"
+    os.mkfifo(pipe)
+    here = os.getcwd()
+    os.chdir(folder)  # the path of a socket has to be short
+    try:
+        socket.socket(socket.AF_UNIX).bind(ending.name)
+    finally:
+        os.chdir(here)
+    links = {"device.jpg": "/dev/zero", "link.jpg": str(pipe), "gone.jpg": str(folder / "nowhere")}
+    for name, place in links.items():
+        (folder / name).symlink_to(place)
+    return [pipe, ending, *(folder / name for name in links)]
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A data set of two classes."""
+    for number in range(12):
+        file = tmp_path / "data" / "ab"[number % 2] / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.random.default_rng(number).integers(0, 255, (40, 40, 3), dtype=np.uint8)).save(file)
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_what_is_no_file_is_never_opened(tmp_path: Path, number: int) -> None:
+    file = special(tmp_path)[number]
+    why = "No such file" if number == 4 else "not a regular file"
+    with pytest.raises(UnreadablePictureError, match=why):
+        Picture.read(file)
+    with pytest.raises(UnreadablePictureError, match=why):
+        Preprocessing("crop", 1.0, 3, 32, 32).prepare(file)
+
+
+def test_check_data_lists_what_is_no_file(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = special(pictures / "a")
+    out = tmp_path / "out"
+    assert check_data(["data=folder", f"data.root={pictures}", "data.workers=0"], out=out) == 1
+    listed = (out / "problems.csv").read_text(encoding="utf-8")
+    assert listed.count("not a regular file") == 4
+    assert all(str(file) in listed for file in files)
+    assert "bad: 5" in capsys.readouterr().out
+
+
+def test_one_limit_of_size_for_both_ways(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(stream, "JPEG")
+    content = bytearray(stream.getvalue())
+    frame = content.index(b"\xff\xc0")
+    content[frame + 5 : frame + 9] = (20001).to_bytes(2, "big") * 2  # height and width in the header
+    file = tmp_path / "huge.jpg"
+    file.write_bytes(content)
+    with pytest.raises(UnreadablePictureError, match="20001 x 20001 pixels are more than the 178,956,970"):
+        Picture.read(file)
+    with pytest.raises(UnreadablePictureError, match="more than the 178,956,970 pixels"):
+        Preprocessing("crop", 1.0, 3, 32, 32).prepare(file)
+
+
+NAMES = ["=1+2", "+1", "-1", "@SUM(A1)", "\t=1", "x\r=1", "'=1", "''-x", "plain", "", "'plain", "a=b", "\uff1d1"]
+READ = [name.replace("\r", r"\r") for name in NAMES]
+
+
+@given(st.one_of(st.sampled_from(NAMES), st.text()))
+def test_a_cell_is_read_back_as_it_was(text: str) -> None:
+    assert uncell(cell(text)) == text.replace("\r", r"\r")
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerow([cell(text), "end"])
+    assert [*csv.reader(io.StringIO(stream.getvalue(), newline=""))] == [[cell(text), "end"]]
+    assert cell(text)[:1] not in {"=", "+", "-", "@", "\t", "\r"}
+
+
+def test_numbers_stay_numbers() -> None:
+    assert cells({"loss": -0.5, "count": -3, "=x": None}) == {"loss": -0.5, "count": -3, "'=x": None}
+
+
+def test_tables_for_spreadsheets_hold_no_formulas(tmp_path: Path) -> None:
+    rows = [{"file": "=cmd|' /C calc'!A0", "label": name, "score": -0.25} for name in NAMES]
+    write(tmp_path, rows, [{"file": "@x", "reason": "-y"}])
+    with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        found = list(csv.DictReader(file))
+    assert not [value for row in found for value in (row["file"], row["label"]) if value[:1] in set("=+-@\t\r")]
+    assert {row["score"] for row in found} == {"-0.25"}
+    assert [uncells(row)["label"] for row in found] == READ
+    assert [row["label"] for row in _rows(tmp_path / "predictions.csv")] == READ
+    log = SkipLog(tmp_path / "log.csv")
+    log.extend([("=a", "+b"), ("c", "d")])
+    log.extend([("=a", "again")])
+    assert SkipLog(tmp_path / "log.csv").read() == {"=a": "+b", "c": "d"}
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_a_run_folder_leads_no_writing_astray(tmp_path: Path, kind: str) -> None:
+    elsewhere, run = tmp_path / "profile", tmp_path / "run"
+    elsewhere.write_text("mine\n", encoding="utf-8")
+    run.mkdir()
+    for name in ("train.log", "skipped.csv", "info.json", "metrics.json"):
+        if kind == "link" and name.endswith(("log", "csv")):
+            (run / name).symlink_to(elsewhere)
+        else:
+            os.mkfifo(run / name)
+    with pytest.raises(UserError, match=r"train\.log: not a regular file"), recording(run / "train.log"):
+        print("echo owned")
+    with pytest.raises(UserError, match=r"skipped\.csv: not a regular file"):
+        SkipLog(run / "skipped.csv").add("echo owned", "x")
+    assert read_info(RunFolder(run)) == {}
+    assert read(run) is None
+    assert elsewhere.read_text(encoding="utf-8") == "mine\n"
+
+
+def test_no_table_of_a_run_names_a_picture_elsewhere(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "private.png")
+    folder = tmp_path / "run" / "predictions"
+    folder.mkdir(parents=True)
+    (folder / "worst_01.png").write_bytes((tmp_path / "private.png").read_bytes())
+    names = ["../../private.png", str(tmp_path / "private.png"), "worst_01.png"]
+    rows = "".join(f"{name},a,b\n" for name in names)
+    (folder / "predictions.csv").write_text(f"picture,label,truth\n{rows}", encoding="utf-8")
+    shown = [row["picture"] for rows in _pictures(folder).values() for row in rows]
+    assert shown == ["worst_01.png"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "path",
+        "path,a\n",
+        f"path,a\nx,{'1' * 200_000}\n",
+        "path,a\nx,__import__('os')\n",
+        "a,b\nx,1\n",
+        "path,a\nx\n",
+    ],
+)
+def test_a_table_of_a_teacher_holds_numbers(tmp_path: Path, text: str) -> None:
+    from mobilevision.runs.teacher_table import of_table
+
+    file = tmp_path / "table.csv"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=r"table\.csv") as failure:
+        of_table(file, None, emits="softmax")  # type: ignore[arg-type]
+    assert "\n" not in str(failure.value)
+
+
+EVIL = "a\x1b]0;owned\x07\x1b[31m\r\n\u202egpj\x9b2J\x7f"
+
+
+def test_a_terminal_gets_no_instructions(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = line(UserError(f"{EVIL}: is wrong")) + visible(EVIL) + printable(os.fsencode(EVIL))
+    with pytest.raises(ValueError, match="owned") as raised:
+        raise ValueError(EVIL)
+    shown += line(raised.value)
+    info = {"task": EVIL, "backbone": "b", "resolution": (8, 8), "parameters": 1, "mult_adds": 1, "weights": []}
+    info |= {"classes": [EVIL, "[red]b[/red]"], "samples": {}, "notes": [EVIL], "problems": [], "device": "cpu"}
+    print_start(info)
+    shown += capsys.readouterr().out
+    assert not [each for each in shown if each != "\n" and (not each.isprintable())]
+    assert r"\x1b[31m" in shown
+    assert r"\u202e" in shown
+    assert "[red]b[/red]" in shown
