@@ -17,9 +17,9 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from mobilevision.errors import DivergedError, UserError
+from mobilevision.ops.tensor_files import load_tensors
 from mobilevision.ranges import NonNegativeInt, check_ranges
 from mobilevision.runs.callbacks.place import Next, say_next
-from mobilevision.ops.tensor_files import load_tensors
 from mobilevision.runs.callbacks.start import MeasuredStart
 from mobilevision.runs.callbacks.stopping import Stopped, between_steps, ends_here
 from mobilevision.runs.folder import PART, RunFolder
