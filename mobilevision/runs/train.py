@@ -169,7 +169,7 @@ def make_trainer(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Any,
     from mobilevision.runs.time_budget import TimeEstimate
 
     callbacks = [Randomness(seed=cfg.seed), Divergence(), TimeEstimate(), *build_callbacks(cfg, built.task, folder)]
-    if cfg.freeze.epochs or cfg.freeze.stages or cfg.freeze.statistics:
+    if cfg.freeze.epochs or cfg.freeze.get("stages") or cfg.freeze.statistics:
         callbacks.append(Freeze(**cfg.freeze))
     callbacks.append(SafeStop(signals))
     # Last: what it saves is what all others made of the epoch.
