@@ -94,7 +94,7 @@ class Learner(pl.LightningModule, ABC):
         super().train(mode)
         if self.frozen:
             self.backbone.eval()
-        for layer in self.backbone.lowest_stages(self.frozen_stages):
+        for layer in self.backbone.lowest_stages(self.frozen_stages) if self.frozen_stages else ():
             layer.training = False
         if self.hold_statistics:
             for part in (self.backbone, self.head.tail):
@@ -165,7 +165,7 @@ class Learner(pl.LightningModule, ABC):
         """Take up the running mean of the epoch that was broken off."""
         self.decision = checkpoint["mobilevision"].get("decision", {})
         means = torch.tensor(checkpoint["mobilevision"]["epoch_loss"], dtype=torch.float32).reshape(-1, 2)
-        rank, world = self.trainer.global_rank, self.trainer.world_size
+        rank, world = (0, 1) if self._trainer is None else (self.trainer.global_rank, self.trainer.world_size)
         if len(means) == world:
             value, weight = means[rank].tolist()
         else:  # another number of processes: the first goes on for all
@@ -178,7 +178,7 @@ class Learner(pl.LightningModule, ABC):
     def _epoch_losses(self) -> list[list[float]]:
         """For each process, the sum over the epoch's losses so far and their number; called in all of them."""
         own = torch.stack([self.epoch_loss.mean_value, self.epoch_loss.weight]).to(self.device)
-        gathered: Any = self.all_gather(own)
+        gathered: Any = own if self._trainer is None else self.all_gather(own)  # a task may be saved by itself
         found: list[list[float]] = gathered.reshape(-1, 2).tolist()
         return found
 

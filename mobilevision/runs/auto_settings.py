@@ -183,7 +183,7 @@ def learning_rate(facts: Facts, chosen: Chosen) -> tuple[float, str]:
     if facts.kind == "attributes":
         return 4 * rate, "pretrained weights; many questions share each image"
     share = min(1.0, facts.images_a_class / FULL_RATE_IMAGES)
-    if share == 1.0 or not facts.probes:
+    if share == 1.0 or not chosen("probe.enabled"):  # a head from random weights needs the whole rate
         return rate, "pretrained weights"
     return float(f"{share * rate:.2g}"), f"pretrained weights, {facts.images_a_class:.0f} images a class"
 
@@ -214,7 +214,7 @@ def frozen_stages(facts: Facts, chosen: Chosen) -> tuple[int, str]:
     """The lowest stages see edges and textures, which few images teach no better; without them a step is shorter."""
     del chosen
     if facts.little:
-        return FROZEN_STAGES, f"{facts.images_a_class:.0f} images a class"
+        return FROZEN_STAGES, "a fitted head and a low rate keep what they know" if not FROZEN_STAGES else "few images"
     return 0, "random weights" if not facts.pretrained else "all layers learn"
 
 
@@ -229,10 +229,9 @@ def class_weights(facts: Facts, chosen: Chosen) -> tuple[str, str]:
 
 
 def followed_metric(facts: Facts, chosen: Chosen) -> tuple[str, str]:
-    """Where classes are unbalanced, a model that ignores the rare ones is not the best."""
-    del chosen
-    if facts.primary == "top1" and facts.kind == "class" and imbalance(facts.counts) >= UNBALANCED:
-        return "balanced_accuracy", f"the largest class has {imbalance(facts.counts):.1f} times the smallest's images"
+    """Where classes are weighed, a model that ignores the rare ones is not the best."""
+    if facts.primary == "top1" and facts.kind == "class" and chosen("loss.class_weights") == "balanced":
+        return "balanced_accuracy", "classes are weighed"
     return facts.primary, "the task's own"
 
 
@@ -257,12 +256,11 @@ def _total_steps(facts: Facts, chosen: Chosen) -> int:
 
 def gradient_clip(facts: Facts, chosen: Chosen) -> tuple[float | None, str]:
     """A bound on the gradient's norm where single batches may be far off."""
-    del chosen
     if not facts.pretrained:
         return None, "random weights"
     if facts.kind == "boxes":
         return 5.0, "pretrained weights, boxes"
-    return (1.0, f"{facts.images_a_class:.0f} images a class") if facts.little else (None, "enough images")
+    return (1.0, "batch statistics are held") if chosen("freeze.statistics") else (None, "enough images")
 
 
 def head_strides(facts: Facts, chosen: Chosen) -> tuple[list[int], str]:
@@ -276,7 +274,8 @@ def head_strides(facts: Facts, chosen: Chosen) -> tuple[list[int], str]:
     every = sum(side < SMALL_BOX for side in flat) / len(flat)
     small = max(sum(side < SMALL_BOX for side in each) / len(each) for each in sides.values() if each)
     if every >= SMALL_BOX_SHARE or small >= 0.5:
-        return [8, *usual], f"{every:.0%} of the boxes have sides below {SMALL_BOX} pixels of the input"
+        share = f"{every:.0%} of the boxes" if every >= SMALL_BOX_SHARE else f"{small:.0%} of one class's boxes"
+        return [8, *usual], f"{share} have sides below {SMALL_BOX} pixels of the input"
     return usual, f"{1 - every:.0%} of the boxes have sides of {SMALL_BOX} pixels of the input or more"
 
 
@@ -311,17 +310,17 @@ RULES: dict[str, tuple[Rule, Any]] = {
     "head.scales": (head_scales, [0.2, 0.95]),
     "head.dimensions": (embedding_dimensions, 128),
     "loss.warmup": (margin_warmup, 1_000),
+    "loss.class_weights": (class_weights, "none"),
     "data.batch_size": (batch_size, 64),
     "trainer.max_epochs": (max_epochs, 10),
-    "callbacks.best.monitor": (followed_metric, AUTO),
-    "augment.crop_scale": (crop_scale, [0.5, 1.0]),
-    "callbacks.ema.enabled": (weight_average, False),
-    "trainer.gradient_clip_val": (gradient_clip, None),
-    "loss.class_weights": (class_weights, "none"),
-    "optimizer.lr": (learning_rate, None),
     "probe.enabled": (probe, False),
     "freeze.stages": (frozen_stages, 0),
     "freeze.statistics": (held_statistics, False),
+    "optimizer.lr": (learning_rate, None),
+    "trainer.gradient_clip_val": (gradient_clip, None),
+    "augment.crop_scale": (crop_scale, [0.5, 1.0]),
+    "callbacks.ema.enabled": (weight_average, False),
+    "callbacks.best.monitor": (followed_metric, AUTO),
 }
 """Key -> its rule, in the order of deciding, and its value where there is no training to decide for."""
 

@@ -142,9 +142,10 @@ def _announce(subject: Subject, target: str | Path | None) -> None:
 
 def _measure(subject: Subject, trainer: Trainer, skip: SkipLog) -> dict[str, float]:
     from mobilevision.data.module import default_workers
+    from mobilevision.runs.auto_settings import without_training
     from mobilevision.runs.evaluation_data import EvaluationData
 
-    settings = subject.cfg.data
+    settings = without_training(subject.cfg).data
     data = EvaluationData(
         records=subject.records,
         spec=subject.spec,

@@ -7,7 +7,6 @@ that is at its time is finished: its best weights are tested and reported like a
 from __future__ import annotations
 
 import copy
-import re
 import time
 from typing import TYPE_CHECKING, Any, final
 
@@ -15,7 +14,6 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
-from mobilevision.errors import UserError
 from mobilevision.optim import optimizer_steps
 from mobilevision.runs.auto_settings import Decision
 from mobilevision.runs.range_test import endless_batches, train_step
@@ -36,23 +34,6 @@ EVALUATION_SHARE = 0.4
 """Time of an evaluation batch over that of a training step, about: forward against forward and backward."""
 LONGEST = 4
 """Times the length that the data asks for: more time than that is not used."""
-
-_PATTERN = re.compile(r"(\d+):(\d\d):(\d\d):(\d\d)")
-
-
-def seconds_of(max_time: str) -> float:
-    """``days:hours:minutes:seconds`` in seconds.
-
-    Raises:
-        UserError: another form, or no time at all.
-    """
-    found = _PATTERN.fullmatch(str(max_time).strip())
-    days, hours, minutes, seconds = map(int, found.groups()) if found else (0, 0, 0, 0)
-    total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
-    if total <= 0:
-        raise UserError(f"trainer.max_time={max_time}: give days:hours:minutes:seconds, such as 00:00:10:00")
-    return float(total)
-
 
 def fitting_length(built: Built, device: torch.device, *, left: float, usual: int) -> Decision:
     """How long a training fits, by timing some training steps and evaluation batches; the task is left as it was.

@@ -74,8 +74,8 @@ def train(cfg: DictConfig) -> dict[str, float]:
             if trainer.is_global_zero:
                 announce(cfg, built, folder, tracker)
             tune(cfg, trainer, built, folder)
-            cfg = fit_into_time(cfg, trainer, built, folder, began)
             measured = probe_first(cfg, trainer, built)
+            cfg = fit_into_time(cfg, trainer, built, folder, began)
             fit(trainer, built, checkpoint, measured, ending)
             teacher = measure_teacher(cfg, trainer, built, folder)
             results = test(trainer, built, folder)
@@ -209,7 +209,8 @@ def fit_into_time(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFo
     Returns:
         The config with the length that was chosen.
     """
-    from mobilevision.runs.time_budget import TimeBudget, fitting_length, seconds_of
+    from mobilevision.runs.config.max_time import seconds_of
+    from mobilevision.runs.time_budget import TimeBudget, fitting_length
     from mobilevision.runs.tuning import device_of
 
     if cfg.trainer.max_time is None:

@@ -35,8 +35,9 @@ def picture(path: Path, size: tuple[int, int] = (20, 10)) -> None:
     Image.new("RGB", size, (90, 120, 30)).save(path)
 
 
-def made(format: DataFormat, root: Path, **options: Any) -> DataModule:
-    data = DataModule(format=format, root=str(root), resolution=16, workers=0, batch_size=4, **options)
+def made(format: DataFormat, root: Path | None, **options: Any) -> DataModule:
+    place = None if root is None else str(root)
+    data = DataModule(format=format, root=place, resolution=16, workers=0, batch_size=4, **options)
     data.setup_data()
     return data
 
@@ -234,7 +235,7 @@ def test_beetles_are_the_same_every_time_and_differ_in_little() -> None:
 
 
 def beetles(**options: Any) -> DataModule:
-    return made(Beetles(train=1200, val=12, test=12, side=16), Path(), **options)
+    return made(Beetles(train=1200, val=12, test=12, side=16), None, **options)
 
 
 def test_label_noise_is_in_train_alone_seeded_and_said() -> None:

@@ -50,7 +50,7 @@ def test_cells_coarser_than_the_level_are_groups_of_their_own() -> None:
     cells = made(level=3)
     assert groups(cells, 6).of.tolist() == list(range(len(cells)))
     assert groups(cells, 0).number == len(np.unique(cells.ids >> np.uint64(61)))
-    with pytest.raises(UserError, match=r"head\.levels: level 31"):
+    with pytest.raises(UserError, match=r"head\.levels=\[31\]: must be between 0 and 30"):
         CellsHead(backbone=BackboneSpec(8), data=spec(cells), levels=[31])
 
 

@@ -101,8 +101,9 @@ RUN = ["trainer=cpu", "logger=none", "trainer.max_epochs=2"]
 
 @pytest.fixture
 def run_folder(tmp_path: Path, write: Write) -> Path:
-    """A folder that holds a run's config and no more."""
-    return write(tmp_path / "run", {"config.yaml": OmegaConf.to_yaml(compose(RUN), resolve=True)})
+    """A folder that holds a run's config and, as far as its name goes, a checkpoint."""
+    config = OmegaConf.to_yaml(compose(RUN), resolve=True)
+    return write(tmp_path / "run", {"config.yaml": config, "checkpoints/last.ckpt": ""})
 
 
 def test_a_run_goes_on_with_its_own_config(run_folder: Path) -> None:

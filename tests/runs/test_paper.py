@@ -159,7 +159,7 @@ def run(folder: Path, overrides: list[str], metrics: dict[str, float], data: str
     """A run folder, as far as it is read here; ``data``: also an evaluation on that, which has the metrics."""
     folder.mkdir(parents=True)
     cfg = compose(overrides, complete=False)
-    OmegaConf.save(cfg, folder / "config.yaml")
+    OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
     side = cfg.data.resolution
     (folder / "info.json").write_text(json.dumps({"resolution": [side, side]}), encoding="utf-8")
     place = folder

@@ -16,7 +16,8 @@ from mobilevision.errors import UserError
 from mobilevision.optim import Cosine
 from mobilevision.runs import time_budget
 from mobilevision.runs.compose import compose
-from mobilevision.runs.time_budget import fitting_length, in_words, seconds_of
+from mobilevision.runs.config.max_time import seconds_of
+from mobilevision.runs.time_budget import fitting_length, in_words
 from mobilevision.runs.train import train
 
 QUICK = ["backbone.width=0.25", "data.resolution=32", "data.workers=0", "logger=none", "callbacks.pictures.count=0"]

@@ -65,6 +65,7 @@ def _keep(path: Path) -> None:
     except OSError:  # a file system without hard links
         os.replace(path, spare)
     os.replace(spare, path.with_name("previous.ckpt"))
+    spare.unlink(missing_ok=True)  # renaming a link to what is there already does nothing
 
 
 @final

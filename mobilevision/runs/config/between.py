@@ -6,8 +6,10 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from mobilevision.errors import UserError
 from mobilevision.runs.config.keys import type_of
 from mobilevision.runs.config.layout import Claim, Layout, leaves
+from mobilevision.runs.config.max_time import seconds_of
 
 _ORDERED = (  # the first is at most the second; why
     ("data.cells.coarsest", "data.cells.finest", "cells are cut from the coarsest level down to the finest"),
@@ -17,7 +19,7 @@ _ORDERED = (  # the first is at most the second; why
     ("trainer.kwargs.min_steps", "trainer.max_steps", "the training ends at the latter"),
 )
 RELATED = {key for low, high, _ in _ORDERED for key in (low, high)}
-RELATED |= {"trainer.sync_batchnorm", "trainer.accelerator", "distill.teacher", "distill.auto_width", "backbone.width"}
+RELATED |= {"trainer.max_time", "trainer.sync_batchnorm", "trainer.accelerator", "distill.teacher", "distill.auto_width", "backbone.width"}
 """The keys whose values are looked at together."""
 
 
@@ -28,6 +30,11 @@ def check_between(claims: Iterable[Claim], layout: Layout) -> Iterator[str]:
         first, second = _number(values.get(low)), _number(values.get(high))
         if first is not None and second is not None and first > second >= 0:
             yield f"{low}={first} is above {high}={second}: {why}"
+    if isinstance(written := values.get("trainer.max_time"), str):
+        try:
+            seconds_of(written)
+        except UserError as error:
+            yield str(error)
     if values.get("trainer.sync_batchnorm") is True and values.get("trainer.accelerator") == "cpu":
         yield "trainer.sync_batchnorm=true: works on GPUs only, and trainer.accelerator=cpu"
     if values.get("distill.teacher") == "auto" and "backbone.width" in values:
