@@ -35,6 +35,7 @@ EVALUATION_SHARE = 0.4
 LONGEST = 4
 """Times the length that the data asks for: more time than that is not used."""
 
+
 def fitting_length(built: Built, device: torch.device, *, left: float, usual: int) -> Decision:
     """How long a training fits, by timing some training steps and evaluation batches; the task is left as it was.
 

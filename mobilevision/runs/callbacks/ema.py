@@ -25,6 +25,20 @@ class EMA(EMAWeightAveraging):
         super().__init__(**options)
         self._swapped = False
 
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Update; what no checkpoint keeps, such as the mean of the pixels, is constant and not averaged.
+
+        An average of equal numbers is off by its rounding, and a run that goes on would begin without that.
+        """
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        assert self._average_model is not None
+        kept = pl_module.state_dict(keep_vars=True)
+        for name, buffer in pl_module.named_buffers():
+            if name not in kept:
+                self._average_model.module.get_buffer(name).copy_(buffer)
+
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """While fitting, put the average in place of the weights."""
         if trainer.state.fn == "fit":

@@ -19,7 +19,14 @@ _ORDERED = (  # the first is at most the second; why
     ("trainer.kwargs.min_steps", "trainer.max_steps", "the training ends at the latter"),
 )
 RELATED = {key for low, high, _ in _ORDERED for key in (low, high)}
-RELATED |= {"trainer.max_time", "trainer.sync_batchnorm", "trainer.accelerator", "distill.teacher", "distill.auto_width", "backbone.width"}
+RELATED |= {
+    "trainer.max_time",
+    "trainer.sync_batchnorm",
+    "trainer.accelerator",
+    "distill.teacher",
+    "distill.auto_width",
+    "backbone.width",
+}
 """The keys whose values are looked at together."""
 
 
