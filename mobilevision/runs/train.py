@@ -209,7 +209,9 @@ def fit_into_time(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFo
     Returns:
         The config with the length that was chosen.
     """
+    from mobilevision.runs.auto_settings import shown
     from mobilevision.runs.config.max_time import seconds_of
+    from mobilevision.runs.info import read_info, update_info
     from mobilevision.runs.time_budget import TimeBudget, fitting_length
     from mobilevision.runs.tuning import device_of
 
@@ -234,6 +236,8 @@ def fit_into_time(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFo
         trainer.fit_loop.max_epochs = cfg.trainer.max_epochs
         trainer.limit_train_batches = cfg.trainer.limit_train_batches
         print(f"time: {found}", flush=True)
+        said = [each for each in read_info(folder).get("decisions", []) if each["key"] != found.key]
+        update_info(folder, {"decisions": [*said, {"key": found.key, "value": shown(found.value), "why": found.why}]})
     used = time.perf_counter() - began
     budget = TimeBudget(seconds=seconds, used=used, adjusts=free, shortened=take)
     trainer.callbacks.insert(0, budget)  # type: ignore[attr-defined]

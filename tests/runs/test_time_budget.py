@@ -100,5 +100,8 @@ def test_a_length_that_is_left_open_is_measured_said_and_kept(
     assert "time: trainer.max_epochs=2: measured" in out
     assert "time: about " in out
     assert " for 2 epochs, at " in out
+    decisions = json.loads((run / "info.json").read_text())["decisions"]
+    assert {"key": "trainer.max_epochs", "value": "2", "why": "measured"} in decisions
+    assert [each["key"] for each in decisions].count("trainer.max_epochs") == 1
     assert yaml.safe_load((run / "config.yaml").read_text())["trainer"]["max_epochs"] == 2
     assert float(list(csv.DictReader((run / "metrics.csv").open()))[-1]["train/lr"]) == pytest.approx(0.0)
