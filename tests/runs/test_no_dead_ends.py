@@ -244,7 +244,7 @@ def test_a_run_without_its_plugin_names_it(tmp_path: Path, write: Any, monkeypat
 
 @pytest.mark.slow
 @pytest.mark.skipif(
-    not os.environ.get("MOBILEVISION_EXHAUSTIVE"), reason="two processes need two quiet cores: MOBILEVISION_EXHAUSTIVE=1"
+    not os.environ.get("MOBILEVISION_EXHAUSTIVE"), reason="needs two quiet cores: MOBILEVISION_EXHAUSTIVE=1"
 )
 def test_a_killed_process_of_two_ends_the_other(tmp_path: Path) -> None:
     two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.sync_batchnorm=false"]
