@@ -32,8 +32,6 @@ PROBED_IMAGES = 50_000
 """Training images above which an epoch teaches the head as well as a fit on frozen features, a third of its time."""
 PROBED_PRODUCTS = 1e10
 """Images times features times classes above which the fit itself takes minutes."""
-FROZEN_STAGES = 0
-"""Lowest stages of the backbone that stay as they are on few images."""
 FEW_IDENTITY_IMAGES = 5_000
 """Training images up to which an embedding is the pooled features themselves."""
 SMALL_BOX = 24
@@ -63,7 +61,6 @@ class Facts:
         counts: training samples (boxes for ``boxes``) a class; empty where that says nothing.
         pretrained: whether the backbone has pretrained weights.
         probes: whether the head can be fitted alone, on pooled features.
-        has_val: whether there is a val to choose by.
         image_bytes: activations that the backbone keeps of one image for the backward pass, in float32.
         memory: bytes that all activations of a step may take.
         processes: processes that train together.
@@ -80,7 +77,6 @@ class Facts:
     counts: tuple[int, ...] = ()
     pretrained: bool = False
     probes: bool = False
-    has_val: bool = True
     image_bytes: int = 0
     memory: int = CPU_ACTIVATIONS
     processes: int = 1
@@ -211,11 +207,9 @@ def held_statistics(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
 
 
 def frozen_stages(facts: Facts, chosen: Chosen) -> tuple[int, str]:
-    """The lowest stages see edges and textures, which few images teach no better; without them a step is shorter."""
+    """None: behind a fitted head and at a low rate, holding the lowest stages changed no result that was measured."""
     del chosen
-    if facts.little:
-        return FROZEN_STAGES, "a fitted head and a low rate keep what they know" if not FROZEN_STAGES else "few images"
-    return 0, "random weights" if not facts.pretrained else "all layers learn"
+    return 0, "all layers learn" if facts.pretrained else "random weights"
 
 
 def class_weights(facts: Facts, chosen: Chosen) -> tuple[str, str]:
@@ -386,8 +380,7 @@ def facts_of(cfg: DictConfig, backbone: Backbone, data: DataModule, *, probes: b
         counts=spec.counts,
         pretrained=backbone.report is not None,
         probes=probes and spec.kind != "identity",
-        has_val=data.splits.val is not None,
-        image_bytes=_image_bytes(backbone, spec.channels, spec.resolution) if AUTO in str(cfg.data.batch_size) else 0,
+        image_bytes=_image_bytes(backbone, spec.channels, spec.resolution) if cfg.data.batch_size == AUTO else 0,
         memory=_memory(str(cfg.trainer.get("accelerator", AUTO))),
         processes=_processes(cfg.trainer),
         input_side=min(spec.resolution),
