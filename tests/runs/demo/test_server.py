@@ -64,9 +64,8 @@ def test_the_command_serves_until_it_is_stopped(tmp_path: Path, no_runtime: Path
     code = "import sys; sys.argv[0] = 'mobilevision'; from mobilevision.runs.commands import main; main()"
     command = [sys.executable, "-c", code, "demo", str(artifact(tmp_path / "model")), "--port", "0"]
     environment = {**os.environ, "MOBILEVISION_ORT_WEB": str(no_runtime), "TMPDIR": str(tmp_path)}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as running:
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    try:
         assert running.stdout is not None
         lines = [running.stdout.readline(), running.stdout.readline()]
         address = re.search(r"http://localhost:(\d+)/", lines[1])
@@ -74,6 +73,8 @@ def test_the_command_serves_until_it_is_stopped(tmp_path: Path, no_runtime: Path
         with urlopen(f"http://127.0.0.1:{address[1]}/model/model.json", timeout=10) as answer:
             assert answer.status == 200
         running.send_signal(signal.SIGINT)
-        _, errors = running.communicate(timeout=20)
+        _, errors = running.communicate(timeout=60)
         assert (running.returncode, errors) == (0, "")
+    finally:
+        running.kill()
     assert not list(tmp_path.glob("mobilevision-demo-*"))

@@ -303,6 +303,9 @@ def test_ctrl_c_says_so(trained: Path, tmp_path: Path) -> None:
     while not list(tmp_path.iterdir()) and time.monotonic() < deadline:  # its workplace: the export has begun
         time.sleep(0.1)
     running.send_signal(signal.SIGINT)
-    _, said = running.communicate(timeout=60)
+    try:
+        _, said = running.communicate(timeout=60)
+    finally:
+        running.kill()
     assert (running.returncode, said.strip().splitlines()[-1]) == (130, "stopped")
     assert not list(tmp_path.iterdir())
