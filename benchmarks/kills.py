@@ -61,17 +61,18 @@ KINDS = {
 
 def killed(
     trainings: Trainings, options: list[str], run: Path, lasts: float, draw: random.Random, most: int
-) -> tuple[int, Ended]:
-    """Begin a run, stop it up to ``most`` times, and let it end; how often it was stopped, and how it ended."""
-    kills = 0
+) -> tuple[list[str], Ended]:
+    """Begin a run, stop it up to ``most`` times, and let it end; where it was stopped, and how it ended."""
+    stops: list[str] = []
     while True:
         begun = (run / "config.yaml").exists()
         arguments = [f"resume={run}"] if begun else [*options, f"run_dir={run}"]
-        after = (draw.uniform(0, lasts), draw.choice(WAYS)) if kills < most else None
+        after = (draw.uniform(0, lasts), draw.choice(WAYS)) if len(stops) < most else None
         ended = trainings.run(*arguments, after=after, cwd=run.parent)
         if after is None or ended.code == 0:
-            return kills, ended
-        kills += 1
+            return stops, ended
+        where = f"place {len(ended.places)}, {ended.places[-1]}" if ended.places else "start"
+        stops.append(f"{after[1].name} after {where}")
 
 
 def main() -> None:
@@ -80,6 +81,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--keep", type=Path, default=Path("kills"), help="folder for the runs that differ")
     given = parser.parse_args()
     draw, counts, kills = random.Random(given.seed), Counter[str](), 0
     trainings = Trainings()
@@ -88,21 +90,26 @@ def main() -> None:
         lasts = {}
         trainings.run(*CLASSES, "data.workers=0", "trainer.max_epochs=1", f"run_dir={base / 'teacher'}", cwd=base)
         for kind in given.kinds:
-            start = time.monotonic()
             ended = trainings.run(*KINDS[kind], f"run_dir={base / kind}", cwd=base)
-            lasts[kind] = time.monotonic() - start
             assert ended.code == 0, ended.output
+            start = time.monotonic()
+            again = trainings.run(*KINDS[kind], f"run_dir={base / 'again'}", cwd=base)
+            assert again.code == 0, again.output
+            lasts[kind] = time.monotonic() - start
+            assert differences(base / kind, base / "again") == []
+            shutil.rmtree(base / "again")
         while kills < given.kills:
             kind, run = draw.choice(given.kinds), base / "killed"
             shutil.rmtree(run, ignore_errors=True)
             most = min(draw.randint(1, 3), given.kills - kills)
-            times, ended = killed(trainings, KINDS[kind], run, lasts[kind], draw, most)
-            kills += times
+            stops, ended = killed(trainings, KINDS[kind], run, lasts[kind], draw, most)
+            kills += len(stops)
             wrong = [ended.output] if ended.code else differences(base / kind, run)
             verdict = "dead end" if ended.code else "differs" if wrong else "exact"
-            counts[verdict] += times
-            print(f"{kind}: killed {times} times, {verdict}", flush=True)
-            print(*wrong, sep="\n", end="\n" * bool(wrong), flush=True)
+            counts[verdict] += len(stops)
+            print(f"{kind}: {verdict}: {'; '.join(stops) or 'not stopped'}", *wrong[:6], sep="\n  ", flush=True)
+            if wrong:
+                shutil.copytree(run, given.keep / f"{kind}{kills}")
     trainings.close()
     print(f"{kills} kills: {counts['exact']} exact, {counts['differs']} differ, {counts['dead end']} dead ends")
 

