@@ -36,6 +36,7 @@ class DataSpec:
         groups: the coarser class of each class, such as its species; empty where there is none.
         cells: for ``coordinate``, the cells of Earth in the order of ``classes``, which are their tokens: plain values,
             as :meth:`mobilevision.geo.partition.Cells.to_dict` gives them.
+        white_level: the value that becomes 255 in pictures of more than 8 bits; None where the data had none.
     """
 
     kind: str
@@ -47,6 +48,7 @@ class DataSpec:
     known: tuple[int, ...] = ()
     groups: tuple[str, ...] = ()
     cells: dict[str, Any] | None = field(default=None, repr=False)
+    white_level: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and strings, as checkpoints that load with ``weights_only=True`` need them."""
@@ -76,6 +78,7 @@ class DataSpec:
             known=tuple(values.get("known", ())),
             groups=tuple(values.get("groups", ())),
             cells=values.get("cells"),
+            white_level=values.get("white_level"),
         )
 
 

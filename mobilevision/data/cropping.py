@@ -42,6 +42,14 @@ class Cropped(Records):
         x, y, w, h = box or (0.0, 0.0, width, height)
         return self.records.pixels(index, box=(left + x, top + y, w, h), size=size, exact=exact)
 
+    def largest(self, index: int) -> tuple[str, float] | None:
+        """As in the records underneath."""
+        return self.records.largest(index)
+
+    def scale(self, white_level: float) -> None:
+        """Of the records underneath."""
+        self.records.scale(white_level)
+
     def _part(self, index: int) -> Box:
         high, wide = self.records.shape(index)
         x, y, width, height = self.boxes[index].tolist()

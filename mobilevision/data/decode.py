@@ -6,13 +6,14 @@ import io
 from pathlib import Path
 from typing import final
 
+import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from mobilevision.data import jpeg
 from mobilevision.data.records import Box, Pixels
 from mobilevision.errors import UnreadablePictureError
 from mobilevision.ops.picture_files import printable
-from mobilevision.ops.pixels import MODES, check_size, resample, to_mode, why_unreadable
+from mobilevision.ops.pixels import MODES, check_size, is_deep, resample, to_mode, why_unreadable
 from mobilevision.ops.regular_files import open_regular
 
 __all__ = [
@@ -72,15 +73,36 @@ class Picture:
         """
         return cls(read_file(path), printable(path))
 
-    def pixels(self, channels: int, *, box: Box | None, size: tuple[int, int] | None, exact: bool) -> Pixels:
-        """See :meth:`mobilevision.data.records.Records.pixels`."""
+    def largest(self) -> tuple[str, float] | None:
+        """Of a picture with more than 8 bits: ``F`` (floats) or ``I`` (whole numbers), and its largest value."""
+        if self._header is not None:
+            return None
+        try:
+            image = Image.open(io.BytesIO(self._data))
+            if not is_deep(image):
+                return None
+            values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        except Exception as error:
+            raise unreadable(self.name, self._data, error) from None
+        return image.mode[0], float(values.max(initial=0))
+
+    def pixels(
+        self,
+        channels: int,
+        *,
+        box: Box | None,
+        size: tuple[int, int] | None,
+        exact: bool,
+        white_level: float | None = None,
+    ) -> Pixels:
+        """See :meth:`mobilevision.data.records.Records.pixels`; ``white_level`` is that of :func:`to_mode`."""
         if not exact and box and size and self._header:
             pixels = jpeg.decode_part(self._data, self._header, channels, box, size)
             if pixels is not None:
                 return pixels
         try:
             image = ImageOps.exif_transpose(Image.open(io.BytesIO(self._data)))
-            return resample(to_mode(image, channels), box, size)
+            return resample(to_mode(image, channels, white_level), box, size)
         except Exception as error:
             raise unreadable(self.name, self._data, error) from None
 

@@ -55,6 +55,7 @@ class FileRecords(Records):
             raise UserError(f"data.channels={channels}: picture files give 1 (grey), 3 (RGB) or 4 (RGBA)")
         self.paths, self.targets, self.channels = PackedPaths(paths), targets, channels
         self._root = os.fsencode(root)
+        self._white_level: float | None = None
         # The size of a picture is asked for just before its pixels: keep the one that is open.
         self._open: tuple[int, Picture] | None = None
 
@@ -76,7 +77,19 @@ class FileRecords(Records):
         """See :class:`Records`."""
         picture = self._picture(index)
         self._open = None
-        return picture.pixels(self.channels, box=box, size=size, exact=exact)
+        return picture.pixels(self.channels, box=box, size=size, exact=exact, white_level=self._white_level)
+
+    def largest(self, index: int) -> tuple[str, float] | None:
+        """See :class:`Records`."""
+        if self.paths[index].lower().endswith((b".jpg", b".jpeg")):
+            return None
+        picture = self._picture(index)
+        self._open = None
+        return picture.largest()
+
+    def scale(self, white_level: float) -> None:
+        """See :class:`Records`."""
+        self._white_level = white_level
 
     def content(self, index: int) -> bytes:
         """The file's bytes."""

@@ -26,6 +26,7 @@ from mobilevision.data.splitting import complete
 from mobilevision.data.stating import state
 from mobilevision.data.unlabelled import WithUnlabelled, find_unlabelled
 from mobilevision.data.view import Augmentation
+from mobilevision.data.white_level import settle_white_level
 from mobilevision.errors import UserError
 from mobilevision.ranges import Items, PositiveInt, Range, Seed, ShareBelowOne, Side, check_ranges
 from mobilevision.spec import DataSpec, Features
@@ -62,6 +63,8 @@ class DataModule(pl.LightningDataModule):
             them.
         label_noise: share of the training samples that get a wrong class, for experiments; val and test get none.
         groups: a CSV or YAML file with the group of each class (breed to species); None: what the data itself says.
+        white_level: the value that becomes 255 in pictures of more than 8 bits, the same for all of them; None: the
+            lowest of :data:`mobilevision.data.white_level.LEVELS` that the data does not go beyond.
         augment: the augmentation of training pictures; None for none.
 
     Attributes:
@@ -99,6 +102,7 @@ class DataModule(pl.LightningDataModule):
         unlabelled: str | None = None,
         label_noise: ShareBelowOne = 0.0,
         groups: str | None = None,
+        white_level: float | None = None,
         augment: Augmentation | None = None,
     ) -> None:
         super().__init__()
@@ -110,7 +114,7 @@ class DataModule(pl.LightningDataModule):
         self.val_fraction, self.test_fraction, self.on_error = val_fraction, test_fraction, on_error
         self.drop_last, self.prefetch, self.augment = drop_last, prefetch, augment
         self.per_identity, self.unlabelled = per_identity, unlabelled
-        self.label_noise, self.groups = label_noise, groups
+        self.label_noise, self.groups, self.white_level = label_noise, groups, white_level
         self.cells = cells or CellOptions()
         self._others: Records | None = None
         self.fit = fit or ("stretch" if kind == "boxes" else "crop")
@@ -155,16 +159,25 @@ class DataModule(pl.LightningDataModule):
         checks.enough(self.splits, self.root, self.kind)
         if self.kind == "identity":
             identities.comparable(self.splits)
+        white_level = settle_white_level(self.splits, self.white_level)
         cells = coordinates.settle(self.splits, self.cells) if self.kind == "coordinate" else None
         self._crop = crop
         settle_groups(self.splits, self.groups, self.kind)
         spoil(self.splits, self.label_noise, self.seed, self.kind)
         if self.unlabelled is not None:
             self._others = find_unlabelled(self.unlabelled, self.channels)
+            if white_level is not None:
+                self._others.scale(white_level)
             self.splits.notes.append(f"without labels: {len(self._others):,} pictures of {self.unlabelled}")
         resolution = _pair(self.resolution) if self.resolution is not None else default_resolution
         self.spec = state(
-            self.splits, kind=self.kind, channels=self.channels, resolution=resolution, fit=self.fit, cells=cells
+            self.splits,
+            kind=self.kind,
+            channels=self.channels,
+            resolution=resolution,
+            fit=self.fit,
+            cells=cells,
+            white_level=white_level,
         )
         return self.spec
 

@@ -70,6 +70,19 @@ class Records(ABC):
         """Bytes that are equal only for exact duplicates."""
         return self.pixels(index).tobytes()
 
+    def largest(self, index: int) -> tuple[str, float] | None:
+        """Of a picture with more than 8 bits: ``F`` (floats) or ``I`` (whole numbers), and its largest value.
+
+        Raises:
+            UnreadablePictureError: the picture cannot be read.
+        """
+        del index
+        return None
+
+    def scale(self, white_level: float) -> None:
+        """Take this value for white in every picture of more than 8 bits; records without any take no notice."""
+        del white_level
+
     def subset(self, rows: NDArray[np.int64]) -> Records:
         """The samples ``rows``, in that order."""
         return Subset(self, rows)
@@ -101,6 +114,14 @@ class Subset(Records):
     def content(self, index: int) -> bytes:
         """As in the records underneath."""
         return self.records.content(int(self.rows[index]))
+
+    def largest(self, index: int) -> tuple[str, float] | None:
+        """As in the records underneath."""
+        return self.records.largest(int(self.rows[index]))
+
+    def scale(self, white_level: float) -> None:
+        """Of the records underneath."""
+        self.records.scale(white_level)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ def state(
     resolution: tuple[int, int],
     fit: str,
     cells: Cells | None = None,
+    white_level: float | None = None,
 ) -> DataSpec:
     """The spec of some splits; what is counted is counted in train.
 
@@ -31,6 +32,7 @@ def state(
         resolution: (height, width) of the model's input in pixels.
         fit: how a picture comes to lie in it.
         cells: for ``coordinate``, the cells of Earth.
+        white_level: what is white in pictures of more than 8 bits; None where the data has none.
     """
     counts: tuple[int, ...] = ()
     known: tuple[int, ...] = ()
@@ -49,4 +51,4 @@ def state(
         known, counts = (tuple(each.tolist()) for each in attributes.counts(targets))
     carried = None if cells is None else cells.to_dict()
     groups = tuple(splits.groups[name] for name in splits.classes) if splits.groups else ()
-    return DataSpec(kind, splits.classes, channels, resolution, counts, fit, known, groups, carried)
+    return DataSpec(kind, splits.classes, channels, resolution, counts, fit, known, groups, carried, white_level)

@@ -71,6 +71,7 @@ class Preprocessing:
         channels: 1 (grey), 3 (RGB) or 4 (RGBA).
         height: of the input, in pixels.
         width: of the input, in pixels.
+        white_level: the value that becomes 255 in pictures of more than 8 bits; None where training had none.
     """
 
     fit: str
@@ -78,12 +79,14 @@ class Preprocessing:
     channels: int
     height: int
     width: int
+    white_level: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in model.json, what never differs included."""
         return {
             **{"fit": self.fit, "crop": self.crop, "height": self.height, "width": self.width},
             **{"channels": self.channels, "colours": MODES.get(self.channels, "")},
+            **({} if self.white_level is None else {"white_level": self.white_level}),
             **_PINNED,
         }
 
@@ -105,12 +108,15 @@ class Preprocessing:
             raise fields.wrong("crop", "it has to be more than 0 and at most 1")
         if fields.take("colours", str) != MODES.get(channels, ""):
             raise fields.wrong("colours", f"a model of {channels} channels takes {MODES.get(channels, '')!r}")
+        white = fields.take("white_level", float) if "white_level" in fields.values else None
+        if white is not None and not white > 0:
+            raise fields.wrong("white_level", "it has to be more than 0")
         height, width = fields.take("height", int, least=1), fields.take("width", int, least=1)
         try:
             check_size(height, width)
         except ValueError as error:
             raise fields.wrong("height", str(error)) from None
-        return cls(fit, crop, channels, height, width)
+        return cls(fit, crop, channels, height, width, white)
 
     def prepare(self, image: ImageLike) -> Prepared:
         """The picture as the model takes it, and where it came to lie.
@@ -140,9 +146,9 @@ class Preprocessing:
         if self.channels not in MODES:
             raise UserError(f"a model of {self.channels} channels takes no picture files: pictures have 1, 3 or 4")
         if isinstance(image, str | os.PathLike):
-            return _opened(image, self.channels)
+            return _opened(image, self.channels, self.white_level)
         if isinstance(image, Image.Image):
-            return to_mode(ImageOps.exif_transpose(image), self.channels)
+            return to_mode(ImageOps.exif_transpose(image), self.channels, self.white_level)
         pixels = np.asarray(image)
         if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in MODES):
             raise UserError(
@@ -152,7 +158,7 @@ class Preprocessing:
         return to_mode(Image.fromarray(np.ascontiguousarray(plain)), self.channels)
 
 
-def _opened(path: str | os.PathLike[str], channels: int) -> Image.Image:
+def _opened(path: str | os.PathLike[str], channels: int, white_level: float | None) -> Image.Image:
     try:
         with open_regular(path) as file:
             data = file.read()
@@ -161,7 +167,7 @@ def _opened(path: str | os.PathLike[str], channels: int) -> Image.Image:
     try:
         image = Image.open(BytesIO(data))
         check_size(image.height, image.width)
-        return to_mode(ImageOps.exif_transpose(image), channels)
+        return to_mode(ImageOps.exif_transpose(image), channels, white_level)
     except Exception as error:
         raise UnreadablePictureError(f"{printable(Path(path))}: {why_unreadable(data, error)}") from None
 

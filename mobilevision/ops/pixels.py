@@ -24,13 +24,35 @@ GREY = 127
 """What a picture does not fill of an input."""
 
 
-def to_mode(image: Image.Image, channels: int) -> Image.Image:
-    """Convert to grey, RGB or RGBA; 16-bit grey keeps its upper byte instead of being clipped to white."""
-    if image.mode.startswith(("I", "F")):
-        values = np.asarray(image, dtype=np.float64)
-        image = Image.fromarray(
-            np.clip(values / (257.0 if values.max(initial=0) > 255 else 1.0), 0, 255).astype(np.uint8)
-        )
+WHITE_LEVELS = {"F": 1.0, "I": 65535.0}
+"""What is white in pictures of more than 8 bits where nobody says: of floats, and of whole numbers."""
+
+_BEYOND = 1.5  # of the white level: a picture that goes beyond it was not made on that scale
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Whether a picture has one channel of more than 8 bits, which one scale has to bring to 8."""
+    return image.mode.startswith(("I", "F"))
+
+
+def to_mode(image: Image.Image, channels: int, white_level: float | None = None) -> Image.Image:
+    """Convert to grey, RGB or RGBA of 8 bits.
+
+    Args:
+        image: as decoded.
+        channels: 1, 3 or 4.
+        white_level: the value that becomes 255 where there are more than 8 bits; the same for all pictures of a data
+            set, never chosen by the picture. None: :data:`WHITE_LEVELS`.
+
+    Raises:
+        ValueError: values far beyond the white level.
+    """
+    if is_deep(image):
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        white = WHITE_LEVELS[image.mode[0]] if white_level is None else white_level
+        if values.max(initial=0) > white * _BEYOND:
+            raise ValueError(f"its values go up to {values.max():g}, but {white:g} is white: see data.white_level")
+        image = Image.fromarray(np.clip(np.floor(values * (255.0 / white) + 1e-6), 0, 255).astype(np.uint8))
     return image if image.mode == MODES[channels] else image.convert(MODES[channels])
 
 

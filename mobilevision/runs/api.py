@@ -97,7 +97,7 @@ class Model:
         self, image: ImageLike, prediction: Mapping[str, Tensor], prepared: Prepared, *, side: int = 640
     ) -> Image.Image:
         """A prediction of :meth:`raw` on the whole picture, whose longer side is ``side`` pixels at most."""
-        pixels = whole(image, channels=self.channels, side=side)
+        pixels = whole(image, channels=self.channels, side=side, white_level=self.task.data_spec.white_level)
         drawn: Image.Image = self.task.draw(pixels, self.task.locate(prediction, prepared.to_shown(pixels.shape)))
         return drawn
 

@@ -58,6 +58,7 @@ def of_artifact(folder: str | Path, changes: Sequence[str], split: str | None, s
     cfg, _ = changed_config(_config_of(artifact.manifest, str(folder)), changes, channels=artifact.channels)
     load_for(cfg)
     data = build_data(cfg)
+    data.white_level = data.white_level or artifact.preprocessing.white_level
     samples = new_samples(data, split, skip if data.on_error == "skip" else None)
     spec = _spec_of(artifact.manifest, str(cfg.task.kind))
     records = in_order_of(samples, spec.classes, spec.cells)
@@ -114,4 +115,5 @@ def _spec_of(manifest: Manifest, kind: str) -> DataSpec:
         fit=look.fit,
         groups=tuple(map(str, groups)),
         cells=manifest.facts.get("cells"),
+        white_level=look.white_level,
     )

@@ -17,6 +17,7 @@ from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.loader import BatchSource, Loader
 from mobilevision.data.sampler import EpochSampler
 from mobilevision.data.skipped import SkipLog
+from mobilevision.data.white_level import settle_white_level
 from mobilevision.errors import UserError
 from mobilevision.geo.partition import Cells
 
@@ -55,6 +56,7 @@ def new_samples(data: DataModule, split: str | None, skip: SkipLog | None) -> Sa
     check_arguments(data)
     splits = data.format.read(root=data.root, kind=data.kind, channels=data.channels, seed=data.seed)
     refuse_or_skip(splits.problems, data.on_error, skip)
+    settle_white_level(splits, data.white_level)
     return _choose(splits, split, whole=splits.whole)
 
 

@@ -52,6 +52,7 @@ def of_run(target: str | Path, changes: Sequence[str], split: str | None, skip: 
     spec, crop = restored.task.data_spec, restored.task.backbone.preset.crop
     cfg, other_data = changed_config(restored.cfg, changes, channels=spec.channels)
     data = build_data(cfg)
+    data.white_level = data.white_level or spec.white_level
     log = skip if data.on_error == "skip" else None
     samples = new_samples(data, split, log) if other_data else own_samples(data, spec, crop, split)
     side = _resolution(cfg.data.resolution) if other_data or cfg.data != restored.cfg.data else None

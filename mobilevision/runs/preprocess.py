@@ -64,9 +64,9 @@ def prepare(image: ImageLike, *, spec: DataSpec, crop: float) -> Prepared:
         picture = Picture.read(image)
         shape = picture.shape
         lies = frame(shape, spec.resolution, fit=spec.fit, crop=crop)
-        pixels = picture.pixels(spec.channels, box=lies.box, size=lies.size, exact=True)
+        pixels = picture.pixels(spec.channels, box=lies.box, size=lies.size, exact=True, white_level=spec.white_level)
     else:
-        upright = _upright(image, spec.channels)
+        upright = _upright(image, spec.channels, spec.white_level)
         shape = upright.height, upright.width
         lies = frame(shape, spec.resolution, fit=spec.fit, crop=crop)
         pixels = resample(upright, lies.box, lies.size)
@@ -79,24 +79,26 @@ def preprocess(image: ImageLike, *, spec: DataSpec, crop: float) -> Tensor:
     return prepare(image, spec=spec, crop=crop).pixels
 
 
-def whole(image: ImageLike, *, channels: int, side: int = 640) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def whole(
+    image: ImageLike, *, channels: int, side: int = 640, white_level: float | None = None
+) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """The whole picture upright, to be drawn on: uint8 [height, width, channels], longer side at most ``side``."""
     if isinstance(image, str | bytes | os.PathLike):
         picture = Picture.read(image)
         height, width = picture.shape
         scale = min(1.0, side / max(height, width))
         size = (max(1, round(height * scale)), max(1, round(width * scale)))
-        return picture.pixels(channels, box=None, size=size, exact=True)
-    upright = _upright(image, channels)
+        return picture.pixels(channels, box=None, size=size, exact=True, white_level=white_level)
+    upright = _upright(image, channels, white_level)
     upright.thumbnail((side, side), Image.Resampling.BILINEAR)
     return resample(upright, None, None)
 
 
-def _upright(image: Image.Image | np.ndarray[Any, Any], channels: int) -> Image.Image:
+def _upright(image: Image.Image | np.ndarray[Any, Any], channels: int, white_level: float | None) -> Image.Image:
     if channels not in MODES:
         raise UserError(f"a model of {channels} channels takes no picture files: pictures have 1, 3 or 4")
     if isinstance(image, Image.Image):
-        return to_mode(ImageOps.exif_transpose(image), channels)
+        return to_mode(ImageOps.exif_transpose(image), channels, white_level)
     pixels = np.asarray(image)
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in MODES):
         raise UserError(

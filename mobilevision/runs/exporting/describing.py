@@ -45,7 +45,9 @@ def described(
         file=ModelFile.of(work / form.file),
         classes=spec.classes,
         input=graph.port.of(form.batch),
-        preprocessing=Preprocessing(spec.fit, crop, spec.channels, *spec.resolution),
+        preprocessing=Preprocessing(
+            spec.fit, crop, spec.channels, spec.resolution[0], spec.resolution[1], spec.white_level
+        ),
         outputs=tuple(port.of(form.batch) for port in graph.outputs),
         decision=task.decision,
         facts=task.facts() if left is None else left.facts,
