@@ -385,7 +385,17 @@ def test_a_json_read_in_pieces_is_the_same(block: int, tmp_path: Path, monkeypat
     monkeypatch.setattr(json_lists, "WINDOW", 3 * block)
     rows: list[dict[str, Any]] = []
     for i in range(60):
-        outline: Any = [[1.5 * j for j in range(i % 9 + 6)]] if i % 3 else {"counts": [1, 2, i], "size": [9, 9]}
+        polygon = [1.5 * j for j in range(i % 9 + 6)]
+        kinds: list[Any] = [
+            {"counts": [1, 2, i], "size": [9, 9]},
+            [polygon],
+            [polygon, polygon],
+            [],
+            [[]],
+            [[polygon]],
+            "]]",
+        ]
+        outline = kinds[i % len(kinds)]
         odd = {"note": 'a "segmentation": [[1, 2]] in é a text', "parts": [{"a": 1}, {"b": [{}, {}]}]}
         rows.append({"id": i, "segmentation": outline, "bbox": [i, 1, 2.5, 3], **(odd if i % 5 == 0 else {})})
     for indent in (None, 2):

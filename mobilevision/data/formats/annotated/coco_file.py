@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -51,7 +53,8 @@ def read_coco(file: Path, called: str, problems: list[Problem], find: Callable[[
     """
     images, annotations, categories = _Images(), _Annotations(), list[Row]()
     take = {"images": images.add, "annotations": annotations.add, "categories": categories.extend}
-    has = read_lists(file, called, tuple(take), lambda key, rows: take[key](rows))
+    with _no_collection():
+        has = read_lists(file, called, tuple(take), lambda key, rows: take[key](rows))
     for key in take:
         if key not in has:
             listed = ", ".join(has[:8])
@@ -80,6 +83,18 @@ def read_coco(file: Path, called: str, problems: list[Problem], find: Callable[[
     return CocoFile(_known(find(raw), annotations, problems), ids, annotations.masks)
 
 
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Spare the collector the search through millions of small objects, none of which is garbage in a circle."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 @final
 class _Ids:
     """Ids of many rows: an array of numbers, or of objects where one of them is none."""
@@ -88,9 +103,11 @@ class _Ids:
         self.parts: list[NDArray[Any]] = []
 
     def add(self, ids: list[Any]) -> None:
-        numbers = all(type(each) is int and abs(each) < 1 << 62 for each in ids)
-        part = np.array(ids, dtype=np.int64) if numbers else np.empty(len(ids), dtype=object)
-        if not numbers:
+        part: NDArray[Any] = np.zeros(0)
+        with suppress(ValueError):  # lists of several lengths among them
+            part = np.array(ids)
+        if part.dtype != np.int64 or part.ndim != 1:
+            part = np.empty(len(ids), dtype=object)
             part[:] = ids
         self.parts.append(part)
 
@@ -141,7 +158,7 @@ class _Annotations:
         self.image_ids.add([row.get("image_id") for row in rows])
         self.category_ids.add([row.get("category_id") for row in rows])
         self.areas.append(_numbers([row.get("area") for row in rows]))
-        crowds = [flag(row.get("iscrowd")) for row in rows]
+        crowds = [False if (value := row.get("iscrowd")) == 0 else flag(value) for row in rows]
         for i, row in enumerate(rows):
             if crowds[i] and _is_mask_of_cvat(row):
                 crowds[i], self.masks = False, self.masks + 1

@@ -26,6 +26,7 @@ ROWS = 4096  # rows parsed one by one where they cannot be parsed at once
 # A polygon is a list of lists of numbers. The key is one only where its quotation mark is not escaped in a text.
 OUTLINE = re.compile(rb'(?<!\\)"segmentation"\s*+:\s*+\[(?:\s*+\[[^][{}"]*+\]\s*+,?)*+\s*+\]')
 KEY = b'"segmentation"'
+BEGIN = re.compile(rb'"segmentation"\s*+:\s*+\[\s*+\[')
 SHORT = b'"":0'
 BETWEEN = re.compile(r"\}[ \t\r\n]*,[ \t\r\n]*(?=\{)")  # two rows, or what looks like them
 SPACE = re.compile(r"[ \t\n\r]*")
@@ -66,17 +67,38 @@ def _slim(stream: BinaryIO) -> Iterator[str]:
     encoding = encoding_by(stream.read(HEAD))
     stream.seek(0)
     if encoding != "utf-8":
-        yield OUTLINE.sub(SHORT, stream.read().decode(encoding).encode()).decode()
+        yield _cut(stream.read().decode(encoding).encode()).decode()
         return
     decoder, rest = codecs.getincrementaldecoder("utf-8")(), b""
     while block := stream.read(BLOCK):
-        text = OUTLINE.sub(SHORT, rest + block)
+        text = _cut(rest + block)
         # An outline, or its key, may go on in the next block; a byte more tells whether its quotation mark is escaped.
         last = text.rfind(KEY, len(text) - BLOCK // 4)
         cut = max(0, last - 1 if last >= 0 else len(text) - len(KEY))
         rest = text[cut:]
         yield decoder.decode(text[:cut])
-    yield decoder.decode(OUTLINE.sub(SHORT, rest), True)
+    yield decoder.decode(_cut(rest), True)
+
+
+def _cut(text: bytes) -> bytes:
+    """The text without the polygons that end in it.
+
+    Most are one list in another and end with the first two brackets: looking for these is quicker than a pattern.
+    """
+    pieces, at, last = [], 0, 0
+    while (at := text.find(KEY, at)) >= 0:
+        begin = BEGIN.match(text, at)
+        end = text.find(b"]]", at) if begin else -1
+        inner = text[begin.end() : end] if begin and end >= 0 else b'"'
+        if b'"' in inner or b"{" in inner or inner.count(b"[") != inner.count(b"]") or text[at - 1 : at] == b"\\":
+            match = OUTLINE.match(text, at)
+            if match is None:
+                at += len(KEY)
+                continue
+            end = match.end() - 2
+        pieces += [text[last:at], SHORT]
+        at = last = end + 2
+    return b"".join([*pieces, text[last:]])
 
 
 @final
