@@ -80,11 +80,16 @@ def build(cfg: DictConfig, *, run_dir: Path | None = None) -> Built:
     Raises:
         UserError: if data, weights or head cannot be had or do not fit; the message names the key and the fix.
     """
+    from pytorch_lightning.utilities.seed import isolate_rng
+
     backbone = build_backbone(cfg)
     data = build_data(cfg)
     side = default_side(cfg, backbone)
     spec = data.setup_data(default_resolution=(side, side), crop=backbone.preset.crop, run_dir=run_dir)
-    decisions = decide(cfg, facts_of(cfg, backbone, data, probes=_takes_pooled(cfg, backbone, spec)))
+    with isolate_rng(
+        include_cuda=False
+    ):  # else a run repeated from its config, which decides nothing, begins otherwise
+        decisions = decide(cfg, facts_of(cfg, backbone, data, probes=_takes_pooled(cfg, backbone, spec)))
     cfg = decided(cfg, decisions)
     augment = instantiate(cfg.augment, drop=_KINDS) if cfg.get("augment") else None
     data.train_with(batch_size=cfg.data.batch_size, augment=augment)

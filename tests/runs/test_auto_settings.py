@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from omegaconf import OmegaConf
 
 from mobilevision.runs.auto_settings import AUTO, RULES, Facts, decide, decided, open_keys, without_training
+from mobilevision.runs.build import build
 from mobilevision.runs.compose import compose
 from mobilevision.runs.folder import RunFolder
 from mobilevision.runs.report import write_report
@@ -99,6 +101,31 @@ def test_deciding_leaves_nothing_open_and_the_config_as_it_was() -> None:
     assert open_keys(cfg) == []
     assert open_keys(without_training(PLAIN)) == ["callbacks.best.monitor"]  # the task's own
     assert open_keys(PLAIN) == [key for key in RULES if OmegaConf.select(PLAIN, key) == AUTO] != []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["task=classification", "augment=standard"],
+        ["task=detection", "head=ssd"],
+        ["task=detection", "head=ssdlite"],
+        ["task=detection", "head=faster_rcnn"],
+        ["task=face_embedding"],
+        ["task=face_attributes"],
+        ["task=geolocalization"],
+    ],
+    ids=lambda words: words[-1],
+)
+def test_what_was_decided_begins_as_what_was_auto(words: list[str]) -> None:
+    torch.manual_seed(0)
+    first = build(compose([*words, *QUICK, "data.format.train=32"] if words[0] != "task=geolocalization" else words))
+    drawn = torch.rand(1)
+    torch.manual_seed(0)
+    again = build(first.cfg)
+    assert open_keys(first.cfg) == []
+    assert torch.equal(torch.rand(1), drawn)
+    for (name, one), other in zip(first.task.state_dict().items(), again.task.state_dict().values(), strict=True):
+        assert torch.equal(one, other), name
 
 
 @pytest.fixture(scope="module")

@@ -152,10 +152,12 @@ def test_a_classifier_stopped_once(
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "classification"])
-def test_stopped_thrice(trainings: Runner, whole: Whole, tmp_path: Path, kind: str) -> None:
+def test_stopped_again_and_again(trainings: Runner, whole: Whole, tmp_path: Path, kind: str) -> None:
     run, options, places = whole(kind)
     last_step = at(places, "on_validation_start first") - 1
-    stops = [(last_step, TERM), (at(places, "on_train_batch_end last", 2), INT), (last_step, KILL)]
+    before_a_checkpoint = at(places, "on_train_batch_start last")
+    stops = [(before_a_checkpoint, KILL), (last_step, TERM), (at(places, "on_train_batch_end last", 2), INT)]
+    stops.append((last_step, KILL))
     assert stopped(trainings, options, tmp_path / "run", stops) == []
     assert differences(run, tmp_path / "run") == []
 
