@@ -28,7 +28,7 @@ from mobilevision.data.unlabelled import WithUnlabelled, find_unlabelled
 from mobilevision.data.view import Augmentation
 from mobilevision.data.white_level import settle_white_level
 from mobilevision.errors import UserError
-from mobilevision.ranges import Items, PositiveInt, Range, Seed, ShareBelowOne, Side, check_ranges
+from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, Seed, ShareBelowOne, Side, check_ranges
 from mobilevision.spec import DataSpec, Features
 
 
@@ -102,7 +102,7 @@ class DataModule(pl.LightningDataModule):
         unlabelled: str | None = None,
         label_noise: ShareBelowOne = 0.0,
         groups: str | None = None,
-        white_level: float | None = None,
+        white_level: PositiveFloat | None = None,
         augment: Augmentation | None = None,
     ) -> None:
         super().__init__()

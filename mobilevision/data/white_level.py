@@ -25,10 +25,8 @@ def settle_white_level(splits: Splits, given: float | None) -> float | None:
         The level, None where no picture has more than 8 bits.
 
     Raises:
-        UserError: a level that is not above 0, or floats and whole numbers side by side.
+        UserError: floats and whole numbers side by side.
     """
-    if given is not None and not given > 0:
-        raise UserError(f"data.white_level={given}: must be above 0")
     level = given
     if level is None:
         records = next((records for _, records in splits.items() if len(records)), None)

@@ -133,7 +133,8 @@ class TimeEstimate(Callback):
         epochs = (trainer.max_epochs or 1) - trainer.current_epoch
         looks = sum(trainer.num_val_batches) * EVALUATION_SHARE
         seconds = epochs * (trainer.num_training_batches + looks) * step
-        print(f"time: about {in_words(seconds)} for {epochs} epochs, at {step:.2g} s a step", flush=True)
+        length = f"{epochs} epoch{'s' * (epochs != 1)}"
+        print(f"time: about {in_words(seconds)} for {length}, at {step:.2g} s a step", flush=True)
 
 
 def in_words(seconds: float) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from mobilevision.runs.auto_settings import AUTO, RULES
 from mobilevision.runs.config.layout import FREE, Claim, Layout
 from mobilevision.runs.config.names import did_you_mean, nearest_key
 from mobilevision.runs.config.signatures import Argument, Signature, signature
 from mobilevision.runs.config.source_code import defined_in_source, find
 from mobilevision.runs.config.types import ANYTHING, Type, of_annotation, of_value
 
-AUTO = "auto"  # decided from the data before training
 SETTINGS = "mobilevision.runs.config.settings"
 # Node -> the dataclass of its keys that its target does not take, or whose range its target does not state.
 STATED = {
@@ -115,7 +115,9 @@ def type_of(key: str, layout: Layout) -> Type:
     """What a key accepts: what its annotation states, else values of the kind that its yaml holds."""
     parent, _, name = key.rpartition(".")
     present = layout.get(key)
-    if name == "enabled" and present == AUTO:
+    # Of a part, only where its own yaml says so: the strides of another head mean something else.
+    decidable = key in RULES and (present == AUTO or parent not in ("head", "loss", "augment"))
+    if name == "enabled" and decidable:
         return Type(frozenset({"bool"}), choices=(AUTO,))
     arguments = _arguments(parent, layout)
     if name.startswith("_") or name not in arguments:
@@ -123,7 +125,7 @@ def type_of(key: str, layout: Layout) -> Type:
     stated = of_annotation(*arguments[name])
     if stated.open and not stated.kinds and not stated.choices:
         return of_value(present)
-    if present == AUTO and "str" not in stated.kinds and AUTO not in stated.choices:
+    if decidable and "str" not in stated.kinds and AUTO not in stated.choices:
         return stated | Type(choices=(AUTO,))
     return stated if present is not None else stated | Type(frozenset({"none"}))
 

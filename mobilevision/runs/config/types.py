@@ -78,7 +78,7 @@ class Type:
             return self._wrong_list(value)
         if kind in self.kinds:
             return None
-        if self.choices and kind == "str" and not self.kinds & {"int", "float", "list", "dict"}:
+        if self.choices and kind == "str" and not self.kinds & {"bool", "int", "float", "list", "dict"}:
             return f"there is no choice {value}{did_you_mean(str(value), [str(choice) for choice in self.choices])}"
         return f"needs {' or '.join(self.words())}, not {_shown(value)}"
 
