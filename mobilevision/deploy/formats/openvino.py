@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mobilevision.deploy.formats.base import Format, Runner
 from mobilevision.deploy.formats.onnx import Onnx
+from mobilevision.deploy.formats.onnx_int8.rounding import REDUCED
 from mobilevision.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class OpenVino(Format):
     quantizes_with: ClassVar[tuple[str, ...]] = ("nncf", "onnxruntime")
     runs_with: ClassVar[tuple[str, ...]] = ("openvino",)
     precisions: ClassVar[tuple[str, ...]] = ("float32", "float16", "int8")
+    weight_steps: ClassVar[int] = REDUCED
     extra: ClassVar[str] = "openvino"
 
     def write(self, graph: Graph, path: Path, precision: Precision) -> None:
@@ -56,7 +58,7 @@ class OpenVino(Format):
                 self.require(self.quantizes_with)
                 from mobilevision.deploy.formats.openvino_int8 import quantized
 
-                model = quantized(model, source, graph, precision)
+                model = quantized(model, source, graph, precision, self.weight_steps)
             openvino.save_model(model, path, compress_to_fp16=precision.name == "float16")
 
     def largest_weight(self, path: Path) -> int | None:

@@ -138,6 +138,22 @@ def test_openvino_answers_the_same_whatever_the_batch(made: Any, coloured: Path)
     np.testing.assert_allclose(compiled([pixels])[0], artifact.outputs(pixels)["probabilities"], atol=2e-2)
 
 
+def test_openvinos_weights_are_integers_that_cannot_saturate(made: Any) -> None:
+    """Those of depthwise layers, too."""
+    import openvino
+
+    artifact = made("openvino", "int8")
+    assert (
+        artifact.manifest.about["quantised"] | {"largest_weight": 64, "can_saturate": False}
+        == (artifact.manifest.about["quantised"])
+    )
+    model = openvino.Core().read_model(folder_of(artifact) / "model.xml")
+    kinds = [each.get_type_name() for each in model.get_ordered_ops()]
+    integers = [each for each in model.get_ordered_ops() if each.get_element_type().get_type_name() == "i8"]
+    assert kinds.count("GroupConvolution") >= 5
+    assert len(integers) == sum(kinds.count(kind) for kind in ("Convolution", "GroupConvolution", "MatMul"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["openvino", "executorch"])
 def test_a_layer_can_stay_in_float(name: str, made: Any, trained: Path, tmp_path: Path) -> None:
