@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mobilevision import __version__
 from mobilevision.runs import measuring_commands, sharing_commands
 from mobilevision.runs.console import errors_as_lines
 
@@ -17,7 +18,7 @@ _STOPPED = 130
 app = typer.Typer(
     name="mobilevision",
     help="Train, evaluate and use MobileNets. `mobilevision COMMAND --help` shows an example of each command.",
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -53,6 +54,21 @@ def main() -> None:
             raise KeyboardInterrupt
         if code:
             sys.exit(1)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"mobilevision {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Train, evaluate and use MobileNets. `mobilevision COMMAND --help` shows an example of each command."""
 
 
 @app.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _VALUED = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"}
 _VALUED |= {"--experimental-rerun"}
 _SWEEP = {"--multirun", "-m"}
+_FLAGS = _VALUED | _SWEEP | {"--help", "-h", "--hydra-help", "--version", "--resolve", "--run", "-r", "--info", "-i"}
+_FLAGS |= {"--shell-completion", "-sc"}
 _FOLDER = ("--config-dir", "-cd")
 _OTHER_CONFIG = {"--config-path", "-cp", "--config-name", "-cn"}
 
@@ -30,6 +32,8 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str]) -> None:
     """Train as these arguments say; or show help or the configuration, or sweep, where a flag asks for it."""
     flags, overrides = split(arguments)
+    if unknown := [name for name in flags if name not in _FLAGS]:
+        raise UserError(_without_dashes(unknown[0], flags[unknown[0]], overrides))
     if wrong := _OTHER_CONFIG & flags.keys():
         raise UserError(f"{wrong.pop()}: the main configuration is fixed; --config-dir FOLDER adds options of your own")
     if flags.keys() & {"--help", "-h"}:
@@ -77,6 +81,17 @@ def split(arguments: list[str]) -> tuple[dict[str, str | None], list[str]]:
         else:
             flags[name] = next(waiting, None) if name in _VALUED else None
     return flags, overrides
+
+
+def _without_dashes(flag: str, value: str | None, overrides: list[str]) -> str:
+    """What to type in place of a flag that is none."""
+    from mobilevision.runs.config.names import OTHER_TOOLS
+
+    word = flag.lstrip("-").replace("-", "_")
+    ours = OTHER_TOOLS.get(word, word)
+    given = value or next((each for each in overrides if "=" not in each), "VALUE")
+    instead = ours if "=" in ours or " " in ours else f"{ours}={given}"
+    return f"{flag}: what to change is written without dashes, as key=value: {instead} (--help shows what there is)"
 
 
 def resumed(overrides: list[str]) -> str | None:

@@ -41,6 +41,21 @@ def test_flags_are_found_anywhere() -> None:
 
 
 @pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["--epochs", "5"], "--epochs: what to change is written without dashes, as key=value: trainer.max_epochs=5"),
+        (["--batch-size=8", "data=shapes"], "data.batch_size=8"),
+        (["--gpus", "2"], "trainer=gpu"),
+        (["--trainer.max_epochs=5"], "key=value: trainer.max_epochs=5"),
+    ],
+)
+def test_flags_of_other_tools_are_told_what_to_type(typed: list[str], said: str) -> None:
+    with pytest.raises(UserError) as failure:
+        module.run(typed)
+    assert said in str(failure.value)
+
+
+@pytest.mark.parametrize(
     ("override", "folder"),
     [("resume=a/b", "a/b"), ("resume='a b'", "a b"), ('resume="a,b"', "a,b"), ("resume=null", None), ("seed=1", None)],
 )

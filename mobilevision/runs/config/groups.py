@@ -66,7 +66,9 @@ def _check(override: Override, found: Sequence[Source], errors: list[str]) -> bo
     chosen = value if isinstance(value, list) else [value]
     wrong = [option for option in chosen if option is not None and str(option) not in there]
     for option in wrong:
-        errors.append(f"{group}={option}: there is no such {group}{did_you_mean(str(option), there)}")
+        near = did_you_mean(str(option), there)
+        more = f"; or backbone=timm backbone.name={option}" if group == "backbone" and "there are" in near else ""
+        errors.append(f"{group}={option}: there is no such {group}{near}{more}")
     before = len(errors)
     if group == "experiment" and not wrong:
         for option in chosen:

@@ -5,6 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+OTHER_TOOLS: dict[str, str] = {
+    **dict.fromkeys(("epochs", "num_epochs", "n_epochs", "train_epochs"), "trainer.max_epochs"),
+    **dict.fromkeys(("steps", "max_iter", "iterations"), "trainer.max_steps"),
+    **dict.fromkeys(("time", "max_time"), "trainer.max_time"),
+    **dict.fromkeys(("batch", "bs", "batch_size"), "data.batch_size"),
+    **dict.fromkeys(("workers", "num_workers"), "data.workers"),
+    **dict.fromkeys(("imgsz", "img_size", "image_size", "input_size", "crop_size", "size"), "data.resolution"),
+    **dict.fromkeys(("dataset", "data_dir", "data_path", "path", "root"), "data.root"),
+    **dict.fromkeys(("val_split", "validation_split"), "data.val_fraction"),
+    **dict.fromkeys(("lr", "lr0", "learning_rate", "base_lr"), "optimizer.lr"),
+    **dict.fromkeys(("wd", "decay"), "optimizer.weight_decay"),
+    **dict.fromkeys(("opt", "optim"), "optimizer=adamw, sgd or rmsprop"),
+    **dict.fromkeys(("sched", "lr_scheduler", "cos_lr"), "scheduler=cosine or another of --help"),
+    **dict.fromkeys(("alpha", "width", "width_mult", "width_multiple"), "backbone.width"),
+    **dict.fromkeys(("pretrained", "weights"), "backbone.weights=timm"),
+    **dict.fromkeys(
+        ("model", "arch", "architecture", "net", "network"),
+        "backbone=mobilenet_v2 or another of --help, or backbone=timm backbone.name=resnet18",
+    ),
+    **dict.fromkeys(("gpu", "gpus", "device"), "trainer=gpu (with trainer.devices=2 for two) or trainer=cpu"),
+    **dict.fromkeys(("amp", "half", "fp16", "bf16", "precision"), "trainer.precision=16-mixed or bf16-mixed"),
+    **dict.fromkeys(("accumulate", "grad_accum_steps", "accum_iter"), "trainer.accumulate_grad_batches"),
+    **dict.fromkeys(("clip_grad", "clip_grad_norm"), "trainer.gradient_clip_val"),
+    **dict.fromkeys(("ckpt", "checkpoint", "ckpt_path"), "resume=RUN to go on, backbone.weights=RUN to start from it"),
+    **dict.fromkeys(("output", "out", "output_dir", "save_dir", "work_dir", "project", "name"), "run_dir"),
+    **dict.fromkeys(("num_classes", "nc", "classes"), "nothing: the data says how many classes there are"),
+    "patience": "callbacks.early_stopping.enabled=true callbacks.early_stopping.patience=5",
+    "ema": "callbacks.ema.enabled",
+    "smoothing": "loss.label_smoothing",
+    "drop": "head.dropout",
+    "iou": "head.nms",
+    "conf": "head.score_threshold",
+}
+"""What other tools (ultralytics, timm, MMDetection ...) call it -> the key here, or what to type instead."""
+
 _LISTED = 40  # names that a message can list and still be read
 _SEVERAL = 2  # places of one name that are worth proposing
 
@@ -23,6 +58,11 @@ def did_you_mean(wrong: str, right: Iterable[str]) -> str:
 def nearest_key(wrong: str, keys: Iterable[str]) -> str:
     """As :func:`did_you_mean` for dotted keys: the same name elsewhere, a like name at the same place, a like key."""
     known = [key for key in keys if not wrong.startswith(f"{key}.")]
+    ours = OTHER_TOOLS.get(wrong)
+    if ours is not None and ("=" in ours or " " in ours):
+        return f"; here it is {ours}"
+    if ours in known:
+        return f"; did you mean {ours}?"
     parent, _, leaf = wrong.rpartition(".")
     beside = [key.rpartition(".")[2] for key in known if key.rpartition(".")[0] == parent]
     near = get_close_matches(leaf, beside, n=1, cutoff=0.7)
