@@ -24,7 +24,7 @@ def line(folder: Path, files: list[Path], command: list[str]) -> str:
     """A row of the table."""
     model = Artifact(folder, threads=1)
     images = np.stack([model.prepare(file).pixels for file in files])
-    here, there = model.outputs(images), emulated.outputs(command, folder, images)
+    here, there = model.outputs(images), emulated.outputs(command, folder, images, seconds=1200)
     if isinstance(there, str):
         return f"| {folder.name} | not tried: {there} | |"
     pairs = [[{name: value[at] for name, value in each.items()} for each in (here, there)] for at in range(len(images))]

@@ -53,13 +53,16 @@ def has_vnni() -> bool | None:
     return None if flags is None else bool({"avx512_vnni", "avx_vnni"} & set(flags))
 
 
-def outputs(command: Sequence[str], folder: Path, images: NDArray[Any]) -> dict[str, NDArray[Any]] | str:
+def outputs(
+    command: Sequence[str], folder: Path, images: NDArray[Any], *, seconds: float = _SECONDS
+) -> dict[str, NDArray[Any]] | str:
     """What an exported model gives on another processor.
 
     Args:
         command: what runs a program there, such as ``["qemu-x86_64", "-cpu", "Haswell"]``.
         folder: of the exported model.
         images: as :meth:`mobilevision.deploy.artifact.Artifact.outputs` takes them.
+        seconds: after which it is given up.
 
     Returns:
         The same outputs by name; or, in a line, why there are none.
@@ -71,10 +74,10 @@ def outputs(command: Sequence[str], folder: Path, images: NDArray[Any]) -> dict[
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
         try:
             done = subprocess.run(
-                typed, env=environment, cwd=work, capture_output=True, text=True, check=False, timeout=_SECONDS
+                typed, env=environment, cwd=work, capture_output=True, text=True, check=False, timeout=seconds
             )
         except subprocess.TimeoutExpired:
-            return f"it took more than {_SECONDS} seconds"
+            return f"it took more than {seconds:g} seconds"
         except OSError as error:
             return f"{command[0]}: {error.strerror}"
         if done.returncode != 0 or not found.is_file():
