@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from omegaconf import DictConfig
 
+from mobilevision.backbones.imagenet import outputs_of
 from mobilevision.data.skipped import SkipLog
 from mobilevision.errors import UserError
 from mobilevision.runs.build import build_backbone, build_data, build_task
@@ -73,7 +74,8 @@ def of_weights(changes: Sequence[str], split: str | None, skip: SkipLog) -> Subj
     cfg = config_of_weights(changes)
     backbone, data = build_backbone(cfg), build_data(cfg)
     samples = new_samples(data, split, skip if data.on_error == "skip" else None)
-    task = task_of_weights(cfg, backbone, samples.classes)
+    task, note = task_of_weights(cfg, backbone, samples.classes)
+    samples = replace(samples, notes=(*samples.notes, *([note] if note else [])))
     return Subject(task, task.data_spec, samples, samples.records, cfg)
 
 
@@ -90,28 +92,41 @@ def config_of_weights(changes: Sequence[str]) -> DictConfig:
     return cfg
 
 
-def task_of_weights(cfg: DictConfig, backbone: Backbone, classes: tuple[str, ...]) -> Any:
+def task_of_weights(cfg: DictConfig, backbone: Backbone, classes: tuple[str, ...]) -> tuple[Any, str]:
     """A task that needs no training: with the weights' own classifier, or without a layer to be learnt.
 
+    Of a classifier of ImageNet's classes, the outputs that the data's classes are, by their names.
+
+    Returns:
+        The task, and what the order of its classes rests on (empty where it has none).
+
     Raises:
-        UserError: no classifier, or one of another number of classes.
+        UserError: no classifier, or one of other classes.
     """
     side = _resolution(cfg.data.resolution) or (backbone.preset.side, backbone.preset.side)
     task = build_task(cfg, DataSpec(cfg.task.kind, classes, cfg.data.channels, side), backbone)
     if not any(True for _ in task.head.parameters()):  # nothing to be learnt: features are compared as they are
-        return task
+        return task, ""
     if cfg.task.kind == "identity":
         raise UserError(
             "the head has layers that no weights bring: head.dimensions=null head.norm=false takes features as they are"
         )
     if backbone.classifier is None:
         raise UserError(f"backbone.weights={cfg.backbone.weights} bring no classifier: train one, then take the run")
-    if not task.head.load_classifier(*backbone.classifier):
+    outputs = len(backbone.classifier.bias)
+    chosen, read = outputs_of(classes, outputs)
+    if chosen is not None:
+        taken = task.head.load_classifier(backbone.classifier.weight[chosen], backbone.classifier.bias[chosen])
+    else:
+        taken = task.head.load_classifier(*backbone.classifier)
+    if not taken:
         raise UserError(
-            f"backbone.weights={cfg.backbone.weights} know {len(backbone.classifier.bias)} classes, the data has "
-            f"{len(classes)}: choose data of the same classes, or train a head and take the run"
+            f"backbone.weights={cfg.backbone.weights} know {outputs} classes, the data has {len(classes)} ({read}):"
+            " choose data of the same classes, or train a head and take the run"
         )
-    return task
+    if chosen is None:
+        read = f"the data's classes, by name, are taken for the weights' {outputs} outputs in their order ({read})"
+    return task, read
 
 
 def _resolution(value: Any) -> tuple[int, int] | None:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 
@@ -121,6 +122,37 @@ def test_weights_without_a_run_bring_their_classifier(
         shutil.copytree(coloured / "test" / name, two / name)
     with pytest.raises(UserError, match="know 3 classes, the data has 2"):
         evaluate(None, [*common, f"data.root={two}"])
+
+
+def test_classes_of_imagenet_are_found_by_name(
+    coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = timm.create_model("mobilenetv1_100", num_classes=1000)
+    torch.nn.init.zeros_(model.classifier.weight)
+    with torch.no_grad():  # whatever it sees, a great white shark before a tench before all others
+        model.classifier.bias.zero_()[[2, 0]] = torch.tensor([2.0, 1.0])
+    save_file(model.state_dict(), tmp_path / "w.safetensors")
+    common = ["task=classification", "data=folder", "data.workers=0", "trainer=cpu", "data.resolution=32"]
+    common += [f"backbone.weights={tmp_path / 'w.safetensors'}"]
+    for number, (tench, shark) in enumerate((("tench", "Great_White-shark"), ("n01440764", "n01484850"), ("0", "2"))):
+        root = tmp_path / f"data{number}"
+        shutil.copytree(coloured / "test" / "red", root / tench)
+        shutil.copytree(coloured / "test" / "green", root / shark)
+        next((root / shark).iterdir()).unlink()
+        found = evaluate(None, [*common, f"data.root={root}"])
+        tenches, sharks = (len(list((root / name).iterdir())) for name in (tench, shark))
+        assert found["all/top1"] == pytest.approx(sharks / (sharks + tenches))
+        assert sharks != tenches
+        assert "the data's 2 classes are read as" in capsys.readouterr().out
+    with pytest.raises(UserError, match="3 of the data's 3 classes are none of ImageNet's English names: blue"):
+        evaluate(None, [*common, f"data.root={coloured}"])
+    (root / "crane").mkdir()
+    shutil.copy(next((root / "2").iterdir()), root / "crane")
+    (root / "2").rename(root / "goldfish")
+    (root / "0").rename(root / "tench")
+    with pytest.raises(UserError, match="class crane: two classes of ImageNet have this name: call it n02012849 or"):
+        evaluate(None, [*common, f"data.root={root}"])
 
 
 def test_nothing_to_evaluate_is_said(coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

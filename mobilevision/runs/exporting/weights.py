@@ -74,7 +74,7 @@ def _without_data(overrides: Sequence[str]) -> Subject:
     backbone = build_backbone(cfg)
     count = 0 if backbone.classifier is None else len(backbone.classifier.bias)
     known = () if cfg.task.kind == "identity" else _class_names(cfg, count)
-    return Subject(task_of_weights(cfg, backbone, known).eval(), cfg, None)
+    return Subject(task_of_weights(cfg, backbone, known)[0].eval(), cfg, None)
 
 
 def _class_names(cfg: DictConfig, count: int) -> tuple[str, ...]:
