@@ -178,6 +178,8 @@ def learning_rate(facts: Facts, chosen: Chosen) -> tuple[float, str]:
         return 2 * rate, "pretrained weights; a detector's layers start from random"
     if facts.kind == "attributes":
         return 4 * rate, "pretrained weights; many questions share each image"
+    if facts.kind == "identity":
+        return 4 * rate, "pretrained weights; distances between images change slowly"
     share = min(1.0, facts.images_a_class / FULL_RATE_IMAGES)
     if share == 1.0 or not chosen("probe.enabled"):  # a head from random weights needs the whole rate
         return rate, "pretrained weights"

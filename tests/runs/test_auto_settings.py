@@ -175,6 +175,7 @@ SITUATIONS = {
     "boxes, 130 images": Facts("boxes", samples=130, classes=1),
     "boxes, 118,000 images": Facts("boxes", samples=118_287, classes=80),
     "attributes, 500 images": Facts("attributes", samples=500, classes=40, probes=True),
+    "400 faces of 50 people (embeddings)": Facts("identity", samples=400, classes=50),
 }
 
 
