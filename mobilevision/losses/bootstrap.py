@@ -36,8 +36,7 @@ class Bootstrap(Loss):
         ramp: epochs over which the model's share rises from nothing: before it has learnt, it knows no better.
         label_smoothing: share of the label spread evenly over all classes.
         class_weights: as in :class:`~mobilevision.losses.cross_entropy.CrossEntropy`; a sample weighs by its label,
-            also in the model's share: else a model that guesses rare classes would teach itself to do so. Evaluations
-            use no weights.
+            also in the model's share: else a model that guesses rare classes would teach itself to do so.
     """
 
     weight: Tensor | None
@@ -64,7 +63,7 @@ class Bootstrap(Loss):
         """``outputs``: float logits [B, K]; ``batch["target"]``: int64 [B], or float [B, K] once mixed."""
         target = batch["target"]
         if not self.training:
-            return {"class": functional.cross_entropy(outputs, target, label_smoothing=self.label_smoothing)}
+            return {"class": weighted_cross_entropy(outputs, target, self.weight, self.label_smoothing).mean()}
         own = (1 - self.trust) * self.progress.ramp(self.ramp)
         self.progress.add(len(outputs))
         itself = self._itself(outputs.float())

@@ -14,7 +14,7 @@ from typing import Any, final
 from torch import Tensor
 from torch.nn import functional
 
-from mobilevision.losses.class_weights import ClassWeights, sample_weights, weights_by_class
+from mobilevision.losses.class_weights import ClassWeights, sample_weights, weighted_cross_entropy, weights_by_class
 from mobilevision.losses.loss import Loss
 from mobilevision.losses.progress import Progress
 from mobilevision.ranges import NonNegativeFloat, ShareBelowOne, check_ranges
@@ -31,7 +31,7 @@ class SmallLoss(Loss):
         ramp: epochs over which that share rises from 0 (co-teaching takes 10 of 200).
         label_smoothing: share of the probability spread evenly over all classes.
         class_weights: as in :class:`~mobilevision.losses.cross_entropy.CrossEntropy`. Samples are chosen by their loss
-            without the weight: by the weighted one, rare classes would be dropped first. Evaluations use no weights.
+            without the weight: by the weighted one, rare classes would be dropped first.
     """
 
     weight: Tensor | None
@@ -56,7 +56,7 @@ class SmallLoss(Loss):
         target = batch["target"]
         each = functional.cross_entropy(outputs, target, label_smoothing=self.label_smoothing, reduction="none")
         if not self.training:
-            return {"class": each.mean()}
+            return {"class": weighted_cross_entropy(outputs, target, self.weight, self.label_smoothing).mean()}
         dropped = self.drop * self.progress.ramp(self.ramp)
         self.progress.add(len(outputs))
         keep = max(1, round(len(each) * (1 - dropped)))

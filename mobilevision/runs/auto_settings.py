@@ -205,7 +205,7 @@ def held_statistics(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
         return True, f"{facts.images_a_class:.0f} images a class"
     if not facts.pretrained:
         return False, "random weights"
-    return False, "enough images for statistics of their own" if facts.probes else "no fitted head to keep: the data has its own"
+    return False, "enough images for statistics of their own" if facts.probes else "no fitted head to keep"
 
 
 def frozen_stages(facts: Facts, chosen: Chosen) -> tuple[int, str]:

@@ -92,7 +92,8 @@ def measure(task: Any, val: SplitFeatures) -> dict[str, float]:
     outputs = task.head.eval()(features)
     loss = torch.stack(list(task.loss.eval()(outputs, batch).values())).sum()
     meter.update(loss, task.decode(outputs), batch["target"], samples=len(val.places))
-    values = {f"val/{name}": float(value) for name, value in meter.compute().items()}
+    # In the precision in which an epoch's are logged: the same value is not to look like a better one.
+    values = {f"val/{name}": float(torch.as_tensor(value).float()) for name, value in meter.compute().items()}
     task.decision = task.decide(meter.metric)
     meter.reset()
     return values

@@ -57,8 +57,10 @@ def train(cfg: DictConfig) -> dict[str, float]:
             settle_in(cfg, folder)
             prepare_process(cfg)
             checkpoint = checkpoint_to_start_from(cfg, folder)
-            built = build(cfg, run_dir=folder.path)
-            cfg = built.cfg
+            asked = cfg.backbone
+            built = build(with_weights_at_hand(cfg, checkpoint), run_dir=folder.path)
+            cfg = built.cfg.copy()
+            OmegaConf.update(cfg, "backbone", asked, merge=False)
             if cfg.resume is not None:
                 require_same(cfg, built.data, folder)
                 take_over(cfg, folder)
@@ -280,6 +282,22 @@ def checkpoint_to_start_from(cfg: DictConfig, folder: RunFolder) -> Path | None:
                 f"trainer.{key}={most[key]}: {folder.path} is at {done} {unit} already: give {done} or more"
             )
     return path
+
+
+def with_weights_at_hand(cfg: DictConfig, checkpoint: Path | None) -> DictConfig:
+    """A config for building a run that goes on: its checkpoint stands in for pretrained weights that are not here.
+
+    They may have been moved or deleted since, or come from a hub; the checkpoint has all tensors anyway.
+    """
+    weights = cfg.backbone.get("weights")
+    if checkpoint is None or weights is None or Path(weights).expanduser().exists():
+        return cfg
+    from mobilevision.runs.callbacks import read_checkpoint
+
+    changed = cfg.copy()
+    changed.backbone.weights = str(checkpoint)
+    OmegaConf.update(changed, "backbone.preset", dict(read_checkpoint(checkpoint)["mobilevision"]["preset"]))
+    return changed
 
 
 def fit(trainer: Trainer, built: Built, checkpoint: Path | None, measured: dict[str, float], ending: Ending) -> None:

@@ -83,8 +83,14 @@ def test_bootstrap_weighs_a_sample_by_its_label(mode: Any) -> None:
     assert float(loss(logits, {"target": target})["class"]) == pytest.approx(float((each * WEIGHTS[target]).mean()))
     mixed = {"target": functional.one_hot(target, 3).float()}
     assert float(loss(logits, mixed)["class"]) == pytest.approx(float((each * WEIGHTS[target]).mean()))
-    evaluated = float(loss.eval()(logits, {"target": target})["class"])
-    assert evaluated == pytest.approx(float(functional.cross_entropy(logits, target)))
+
+
+@pytest.mark.parametrize("loss", [CrossEntropy, Bootstrap, SmallLoss])
+def test_evaluations_and_the_probe_weigh_alike_in_every_loss(loss: Any) -> None:
+    logits, target = batch()
+    found = loss(data=DATA, class_weights="balanced").eval()(logits, {"target": target})["class"]
+    each = functional.cross_entropy(logits, target, reduction="none")
+    assert float(found) == pytest.approx(float((each * WEIGHTS[target]).mean()))
 
 
 @pytest.mark.parametrize("mixed", [False, True])

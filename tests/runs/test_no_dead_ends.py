@@ -120,6 +120,20 @@ def test_data_may_move_and_is_recognised(
     assert f"root: {moved}" in (run / "config.yaml").read_text()
 
 
+def test_pretrained_weights_may_be_gone(coloured: Path, finished_run: Path, tmp_path: Path, at_batch: Any) -> None:
+    whole, run, weights = tmp_path / "whole", tmp_path / "run", tmp_path / "weights"
+    shutil.copytree(finished_run, weights)
+    given = ["data=folder", f"data.root={coloured}", *SMALL, f"backbone.weights={weights}"]
+    train(compose([*given, f"run_dir={whole}"]))
+    at_batch(2, lambda: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(StoppedError, match="resume="):
+        train(compose([*given, f"run_dir={run}"]))
+    shutil.rmtree(weights)
+    train(compose_resume(run))
+    assert differences(whole, run) == []
+    assert f"weights: {weights}" in (run / "config.yaml").read_text()
+
+
 def test_a_relative_root_is_found_from_any_folder(
     coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
