@@ -6,7 +6,7 @@ import json
 import platform
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from mobilevision.runs.plugins import used
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from mobilevision.runs.auto_settings import Decision
     from mobilevision.runs.build import Built
     from mobilevision.runs.folder import RunFolder
 
@@ -59,6 +60,13 @@ def update_info(folder: RunFolder, values: Mapping[str, Any]) -> dict[str, Any]:
     info = {**read_info(folder), **values}
     write_json(folder.info_json, info)
     return info
+
+
+def update_decisions(folder: RunFolder, decisions: Iterable[Decision]) -> None:
+    """Put decisions in the place of earlier ones of the same keys in info.json."""
+    now = {each.key: {"key": each.key, "value": shown(each.value), "why": each.why} for each in decisions}
+    kept = [each for each in read_info(folder).get("decisions", []) if each["key"] not in now]
+    update_info(folder, {"decisions": [*kept, *now.values()]})
 
 
 def read_info(folder: RunFolder) -> dict[str, Any]:

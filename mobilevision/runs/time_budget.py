@@ -108,7 +108,7 @@ def _seconds_an_eval_batch(built: Built, device: torch.device) -> float:
 
 @final
 class TimeEstimate(Callback):
-    """Says once, after some steps, how long the training will take."""
+    """Says once, after some steps, how long the training will take, and what is left of ``trainer.max_time`` for it."""
 
     def __init__(self) -> None:
         self._began = 0.0
@@ -134,7 +134,17 @@ class TimeEstimate(Callback):
         looks = sum(trainer.num_val_batches) * EVALUATION_SHARE
         seconds = epochs * (trainer.num_training_batches + looks) * step
         length = f"{epochs} epoch{'s' * (epochs != 1)}"
-        print(f"time: about {in_words(seconds)} for {length}, at {step:.2g} s a step", flush=True)
+        budget = next((each for each in trainer.callbacks if isinstance(each, TimeBudget)), None)  # type: ignore[attr-defined]
+        print(f"time: {_said(seconds, length, budget)}, at {step:.2g} s a step", flush=True)
+
+
+def _said(seconds: float, length: str, budget: TimeBudget | None) -> str:
+    if budget is None:
+        return f"about {in_words(seconds)} for {length}"
+    left = max(0.0, budget.left)
+    if seconds <= left:
+        return f"about {in_words(seconds)} for {length}, with {in_words(left)} left of trainer.max_time"
+    return f"{in_words(left)} left of trainer.max_time, which is not enough for all of {length}"
 
 
 def in_words(seconds: float) -> str:
@@ -150,17 +160,18 @@ class TimeBudget(Callback):
 
     At every epoch's end the rest is foreseen from the epochs so far. Where the length was ``auto`` and the rest would
     not fit, the training gets fewer epochs and the learning rate falls accordingly; whatever happens, the training ends
-    at its time, with a look at val.
+    at its time, with a look at val, and says so where that is before its last epoch's end.
 
     Args:
         seconds: the whole time.
         used: seconds that have gone by before the first step.
-        adjusts: whether the number of epochs may change.
+        fixed: why the number of epochs may not change; empty where it may.
         shortened: is told the new number of epochs.
     """
 
-    def __init__(self, *, seconds: float, used: float, adjusts: bool, shortened: Callable[[int], Any]) -> None:
-        self.seconds, self.adjusts, self.shortened = seconds, adjusts, shortened
+    def __init__(self, *, seconds: float, used: float, fixed: str, shortened: Callable[[int], Any]) -> None:
+        self.seconds, self.fixed, self.shortened = seconds, fixed, shortened
+        self._said = False
         self._used = used
         self._used_before = 0.0
         self._began = 0.0
@@ -175,6 +186,8 @@ class TimeBudget(Callback):
         """A run that goes on and has used its time is trained already."""
         if self._used_before >= (1 - RESERVE / 2) * self.seconds:
             trainer.should_stop = True
+            if trainer.is_global_zero:
+                print("time: trainer.max_time was used up before; give a longer one to train on", flush=True)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The clock runs."""
@@ -190,13 +203,22 @@ class TimeBudget(Callback):
         """Stop at the time; every process at the same step."""
         if trainer.strategy.reduce_boolean_decision(self.left <= 0, all=False):
             trainer.should_stop = True
+            if not self._said and trainer.is_global_zero and not _is_last(trainer, batch_idx):
+                self._said = True
+                print(f"time: {self._is_up(trainer)}", flush=True)
+
+    def _is_up(self, trainer: pl.Trainer) -> str:
+        place = f"trainer.max_time is up in epoch {trainer.current_epoch + 1}"
+        place += f" of {trainer.max_epochs}" if (trainer.max_epochs or 0) > 0 else ""
+        why = f"; the learning rate has not fallen to its end, as {self.fixed}" if self.fixed else ""
+        return f"{place}: the run counts as finished{why}"
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Foresee the rest."""
         lasted = time.perf_counter() - self._epoch_began
         done, planned = trainer.current_epoch + 1, trainer.max_epochs or 0
         fits = trainer.strategy.broadcast(max(done, done + int(self.left / max(lasted, 1e-3))))
-        if self.adjusts and fits < planned:
+        if not self.fixed and fits < planned:
             trainer.fit_loop.max_epochs = fits
             total = optimizer_steps(
                 batches=int(trainer.num_training_batches),
@@ -219,3 +241,10 @@ class TimeBudget(Callback):
         """Undo :meth:`state_dict`."""
         self._used_before = state_dict["used"]
         self._used += self._used_before
+
+
+def _is_last(trainer: pl.Trainer, batch_idx: int) -> bool:
+    """Whether the training ends with this batch anyway."""
+    if 0 < trainer.max_steps <= trainer.global_step:
+        return True
+    return trainer.current_epoch + 1 == trainer.max_epochs and batch_idx + 1 >= trainer.num_training_batches

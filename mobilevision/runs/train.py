@@ -74,11 +74,12 @@ def train(cfg: DictConfig) -> dict[str, float]:
             tracker = make_tracker(cfg, folder)
             trainer = make_trainer(cfg, built, folder, tracker, signals)
             if trainer.is_global_zero:
-                announce(cfg, built, folder, tracker)
+                measured = cfg.trainer.max_time is not None and trainer.world_size == 1 and not fixed_by(cfg, built)
+                announce(cfg, built, folder, tracker, measured=measured)
             tune(cfg, trainer, built, folder)
-            measured = probe_first(cfg, trainer, built)
+            probed = probe_first(cfg, trainer, built)
             cfg = fit_into_time(cfg, trainer, built, folder, began)
-            fit(trainer, built, checkpoint, measured, ending)
+            fit(trainer, built, checkpoint, probed, ending)
             teacher = measure_teacher(cfg, trainer, built, folder)
             results = test(trainer, built, folder)
             if trainer.is_global_zero:
@@ -129,8 +130,16 @@ def take_over(cfg: DictConfig, folder: RunFolder) -> None:
     write_text(folder.config, now)
 
 
-def announce(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Tracker) -> None:
-    """Say what was composed, and keep it for the report."""
+def announce(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Tracker, *, measured: bool) -> None:
+    """Say what was composed, and keep it for the report.
+
+    Args:
+        cfg: the run's config.
+        built: what was composed.
+        folder: the run's.
+        tracker: the run's.
+        measured: whether the number of epochs is still to be found by timing steps.
+    """
     from mobilevision.runs.info import run_info
     from mobilevision.runs.same_data import fingerprint
     from mobilevision.runs.summary import print_start
@@ -138,6 +147,8 @@ def announce(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Tracker)
     info = run_info(cfg, built)
     if cfg.resume is None:
         write_json(folder.info_json, {**info, "data_fingerprint": fingerprint(built.data)})
+    if measured:  # the length that fits is said once it is known; two numbers would contradict each other
+        info["decisions"] = [each for each in info["decisions"] if each["key"] != "trainer.max_epochs"]
     print_start(info, tracker.opening())
 
 
@@ -198,6 +209,17 @@ def make_trainer(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Any,
     return trainer
 
 
+def fixed_by(cfg: DictConfig, built: Built) -> str:
+    """Why the number of epochs may not be fitted into ``trainer.max_time``; empty where it may."""
+    if cfg.trainer.max_steps > 0:
+        return "trainer.max_steps was set by hand"
+    if cfg.resume is not None:
+        return "a resumed run keeps its trainer.max_epochs"
+    if all(each.key != "trainer.max_epochs" for each in built.decisions):
+        return "trainer.max_epochs was set by hand"
+    return ""
+
+
 def fit_into_time(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFolder, began: float) -> DictConfig:
     """With ``trainer.max_time``, choose a length that fits, where that is left to us, and end the run at its time.
 
@@ -211,16 +233,16 @@ def fit_into_time(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFo
     Returns:
         The config with the length that was chosen.
     """
-    from mobilevision.runs.auto_settings import shown
+    from mobilevision.runs.auto_settings import Decision
     from mobilevision.runs.config.max_time import seconds_of
-    from mobilevision.runs.info import read_info, update_info
+    from mobilevision.runs.info import update_decisions
     from mobilevision.runs.time_budget import TimeBudget, fitting_length
     from mobilevision.runs.tuning import device_of
 
     if cfg.trainer.max_time is None:
         return cfg
     seconds = seconds_of(cfg.trainer.max_time)
-    free = any(each.key == "trainer.max_epochs" for each in built.decisions) and cfg.trainer.max_steps < 1
+    fixed = fixed_by(cfg, built)
 
     def take(epochs: int, batches: int | None = None) -> DictConfig:
         changed = cfg.copy()
@@ -230,7 +252,11 @@ def fit_into_time(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFo
         write_text(folder.config, OmegaConf.to_yaml(OmegaConf.merge(changed, {"resume": None}), resolve=True))
         return changed
 
-    if free and trainer.world_size == 1:
+    def shorten(epochs: int) -> None:
+        take(epochs)
+        update_decisions(folder, [Decision("trainer.max_epochs", epochs, "shortened to fit into trainer.max_time")])
+
+    if not fixed and trainer.world_size == 1:
         left = seconds - (time.perf_counter() - began)
         found = fitting_length(built, device_of(trainer), left=left, usual=cfg.trainer.max_epochs)
         part = found.key == "trainer.limit_train_batches"
@@ -238,10 +264,10 @@ def fit_into_time(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFo
         trainer.fit_loop.max_epochs = cfg.trainer.max_epochs
         trainer.limit_train_batches = cfg.trainer.limit_train_batches
         print(f"time: {found}", flush=True)
-        said = [each for each in read_info(folder).get("decisions", []) if each["key"] != found.key]
-        update_info(folder, {"decisions": [*said, {"key": found.key, "value": shown(found.value), "why": found.why}]})
+        one = [Decision("trainer.max_epochs", 1, "not even one fits into trainer.max_time")] if part else []
+        update_decisions(folder, [*one, found])
     used = time.perf_counter() - began
-    budget = TimeBudget(seconds=seconds, used=used, adjusts=free, shortened=take)
+    budget = TimeBudget(seconds=seconds, used=used, fixed=fixed, shortened=shorten)
     trainer.callbacks.insert(0, budget)  # type: ignore[attr-defined]
     return cfg
 

@@ -80,7 +80,7 @@ def test_one_error_is_one_line(override: str, said: str) -> None:
 @pytest.mark.parametrize(
     "override",
     [
-        "trainer.max_epochs=null",
+        "trainer.max_time=null",
         "trainer.devices=auto",
         "trainer.devices=[0]",
         "trainer.limit_train_batches=3",

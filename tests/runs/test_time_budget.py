@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from mobilevision.optim import Cosine
 from mobilevision.runs import time_budget
 from mobilevision.runs.compose import compose
 from mobilevision.runs.config.max_time import seconds_of
+from mobilevision.runs.config.resuming import compose_resume
 from mobilevision.runs.time_budget import fitting_length, in_words
 from mobilevision.runs.train import train
 
@@ -86,7 +88,18 @@ def test_a_run_at_its_time_is_finished(
     assert row["step"] == "1"  # stopped after its first step, and looked at val
     assert row["val/top1"]
     assert (run / "checkpoints" / "best.ckpt").is_file()
-    assert "resume=" not in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "resume=" not in said.err
+    line = (
+        "time: trainer.max_time is up in epoch 1 of 5: the run counts as finished;"
+        " the learning rate has not fallen to its end, as trainer.max_epochs was set by hand"
+    )
+    assert said.out.splitlines().count(line) == 1
+    assert line in (run / "train.log").read_text()
+    monkeypatch.undo()
+    train(compose_resume(run, ["trainer.max_time=null"]))  # from the next epoch on
+    with (run / "metrics.csv").open(newline="") as file:
+        assert int(list(csv.DictReader(file))[-1]["step"]) == 1 + 4 * 3
 
 
 def test_a_length_that_is_left_open_is_measured_said_and_kept(
@@ -98,10 +111,61 @@ def test_a_length_that_is_left_open_is_measured_said_and_kept(
     train(compose(["data=folder", f"data.root={coloured}", *QUICK, f"run_dir={run}", "trainer.max_time=00:01:00:00"]))
     out = capsys.readouterr().out
     assert "time: trainer.max_epochs=2: measured" in out
-    assert "time: about " in out
-    assert " for 2 epochs, at " in out
+    assert re.search(r"^time: about .* for 2 epochs, with .* left of trainer.max_time, at ", out, re.MULTILINE)
+    assert set(re.findall(r"trainer\.max_epochs=(\d+)", out)) == {"2"}  # the usual length is not said beside it
     decisions = json.loads((run / "info.json").read_text())["decisions"]
     assert {"key": "trainer.max_epochs", "value": "2", "why": "measured"} in decisions
     assert [each["key"] for each in decisions].count("trainer.max_epochs") == 1
     assert yaml.safe_load((run / "config.yaml").read_text())["trainer"]["max_epochs"] == 2
     assert float(list(csv.DictReader((run / "metrics.csv").open()))[-1]["train/lr"]) == pytest.approx(0.0)
+
+
+def test_a_shortened_run_keeps_its_last_length_everywhere(
+    coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = time_budget.Decision("trainer.max_epochs", 4, "measured")
+    monkeypatch.setattr(time_budget, "fitting_length", lambda *_, **__: chosen)
+    monkeypatch.setattr(time_budget.TimeBudget, "left", property(lambda _: 1e-9))  # no time for another epoch
+    run = tmp_path / "run"
+    train(compose(["data=folder", f"data.root={coloured}", *QUICK, f"run_dir={run}", "trainer.max_time=00:01:00:00"]))
+    out = capsys.readouterr().out
+    assert "time: 1 instead of 4 epochs fit into trainer.max_time" in out
+    assert " left of trainer.max_time, which is not enough for all of 4 epochs, at " in out
+    assert "time: about" not in out
+    (decision,) = (
+        each for each in json.loads((run / "info.json").read_text())["decisions"] if each["key"] == "trainer.max_epochs"
+    )
+    assert decision["value"] == "1"
+    assert decision["why"] == "shortened to fit into trainer.max_time"
+    assert yaml.safe_load((run / "config.yaml").read_text())["trainer"]["max_epochs"] == 1
+    assert decision["why"] in (run / "report.html").read_text()
+
+
+def test_a_part_of_an_epoch_is_one_epoch(coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = time_budget.Decision("trainer.limit_train_batches", 1, "measured")
+    monkeypatch.setattr(time_budget, "fitting_length", lambda *_, **__: chosen)
+    run = tmp_path / "run"
+    train(compose(["data=folder", f"data.root={coloured}", *QUICK, f"run_dir={run}", "trainer.max_time=00:01:00:00"]))
+    said = {each["key"]: each["value"] for each in json.loads((run / "info.json").read_text())["decisions"]}
+    assert (said["trainer.max_epochs"], said["trainer.limit_train_batches"]) == ("1", "1")
+
+
+@pytest.mark.parametrize("epochs", ["-1", "null"])
+@pytest.mark.parametrize(
+    ("more", "fix"),
+    [
+        ([], "give a number of epochs, or trainer.max_steps above 0"),
+        (["trainer.max_time=00:00:01:00"], "leave it out, and a length is chosen that fits into trainer.max_time"),
+    ],
+)
+def test_a_training_without_an_end_is_refused(epochs: str, more: list[str], fix: str) -> None:
+    with pytest.raises(UserError) as refused:
+        compose([f"trainer.max_epochs={epochs}", *more])
+    (line,) = str(refused.value).splitlines()
+    assert line.startswith(f"trainer.max_epochs={epochs}: ")
+    assert line.endswith(fix)
+
+
+@pytest.mark.parametrize("epochs", ["-1", "null"])
+def test_steps_alone_bound_a_training(epochs: str) -> None:
+    assert compose([f"trainer.max_epochs={epochs}", "trainer.max_steps=3"]).trainer.max_steps == 3

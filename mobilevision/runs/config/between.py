@@ -42,12 +42,25 @@ def check_between(claims: Iterable[Claim], layout: Layout) -> Iterator[str]:
             seconds_of(written)
         except UserError as error:
             yield str(error)
+    if line := _endless(values):
+        yield line
     if values.get("trainer.sync_batchnorm") is True and values.get("trainer.accelerator") == "cpu":
         yield "trainer.sync_batchnorm=true: works on GPUs only, and trainer.accelerator=cpu"
     if values.get("distill.teacher") == "auto" and "backbone.width" in values:
         wide = values.get("distill.auto_width")
         if reason := type_of("backbone.width", layout).refusal(wide):
             yield f"distill.auto_width={wide}: the teacher has the student's backbone, whose width {reason}"
+
+
+def _endless(values: Mapping[str, Any]) -> str | None:
+    """A line where neither epochs nor steps bound a training: its learning rate would have no end to fall to."""
+    epochs, steps = values.get("trainer.max_epochs", "auto"), _number(values.get("trainer.max_steps"))
+    if epochs not in (-1, None) or (steps is not None and steps > 0):
+        return None
+    written = "null" if epochs is None else epochs
+    if values.get("trainer.max_time") is not None:
+        return f"trainer.max_epochs={written}: leave it out, and a length is chosen that fits into trainer.max_time"
+    return f"trainer.max_epochs={written}: trains for ever; give a number of epochs, or trainer.max_steps above 0"
 
 
 def _with(claims: Iterable[Claim], values: Mapping[str, Any]) -> dict[str, Any]:
