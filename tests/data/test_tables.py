@@ -205,3 +205,49 @@ def test_the_folder_of_pictures_may_be_named_from_the_root_on(images: Path) -> N
     assert pairs(read(Csv(images="images"), images)) == RIGHT
     with pytest.raises(UserError, match=r"data\.format\.images=pics: there is no such folder"):
         read(Csv(images="pics"), images)
+
+
+BOXES = ["filename,class,xmin,ymin,xmax,ymax", "images/0.jpg,cat,1,1,5,5", "images/1.jpg,dog,1,1,5,5"]
+
+
+@pytest.mark.parametrize("kind", ["class", "identity", "attributes"])
+@pytest.mark.parametrize("form", [Auto(), Csv()])
+def test_boxes_are_no_classes(images: Path, kind: str, form: DataFormat) -> None:
+    root = table(images, [*BOXES, "images/1.jpg,dog,2,2,6,6"])
+    with pytest.raises(UserError, match=r"labels\.csv: these are boxes, several in one picture: task=detection"):
+        form.read(root=root, kind=kind, channels=3, seed=0)
+
+
+def test_boxes_of_one_class_are_no_classes(images: Path) -> None:
+    root = table(images, [row.replace("dog", "cat") for row in BOXES])
+    with pytest.raises(UserError, match=r"these are boxes \(the format boxes_csv\): task=detection"):
+        Auto().read(root=root, kind="class", channels=3, seed=0)
+
+
+def test_one_box_in_each_picture_says_its_class(images: Path) -> None:
+    splits = read(Auto(), table(images, [*BOXES, BOXES[1]]))
+    assert pairs(splits) == {"0.jpg": "cat", "1.jpg": "dog"}
+    assert [problem.fix for problem in splits.problems] == ["keep one of the rows"]
+
+
+def test_folders_of_classes_are_no_attributes(save: Save, tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        fill(save, name, each=2)
+    with pytest.raises(UserError, match=r"no attributes in it; its folders hold classes, which task=classification"):
+        Auto().read(root=tmp_path, kind="attributes", channels=3, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (["path,Smiling,Male", "cat/0.jpg,-1,1"], "task=face_attributes learns its columns"),
+        (["path,label", "cat/0.jpg,cat"], "data=csv data.root={root}/table.csv reads it"),
+    ],
+)
+def test_a_table_beside_class_folders_is_told(save: Save, tmp_path: Path, rows: list[str], said: str) -> None:
+    for name in ("cat", "dog"):
+        fill(save, name, each=2)
+    table(tmp_path, rows, name="table.csv")
+    notes = read(Auto(), tmp_path).notes
+    expected = f"not used: table.csv, beside the folders that are the classes ({said.format(root=tmp_path)})"
+    assert notes[:2] == ["data=auto took the format folder", expected]

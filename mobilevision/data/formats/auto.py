@@ -22,7 +22,7 @@ from mobilevision.data.formats.oxford_pets import OxfordPets
 from mobilevision.data.formats.scan import has_pictures
 from mobilevision.data.formats.stanford_cars import StanfordCars
 from mobilevision.data.formats.stanford_dogs import StanfordDogs
-from mobilevision.data.formats.table import Csv
+from mobilevision.data.formats.table import Csv, unread_tables
 from mobilevision.data.formats.tool_json import ToolJson, told_apart
 from mobilevision.data.formats.voc_xml import VocXml, foreign_xml
 from mobilevision.data.formats.yolo_txt import YoloTxt
@@ -59,9 +59,18 @@ class Auto(DataFormat):
                 splits = candidate.read(root=root, kind=kind, channels=channels, seed=seed)
                 why = "" if table is None or option != "csv" else f", since {table.name} says what the pictures show"
                 splits.notes.insert(0, f"data=auto took the format {option}{why}")
+                if kind in ImageFolder.kinds and len(splits.classes) < 2 and (boxes := _has_boxes(root)):
+                    raise UserError(f"data.root={root}: these are boxes (the format {boxes}): task=detection")
+                if option == "folder" and (unread := unread_tables(root)):
+                    splits.notes.insert(1, unread)
                 return splits
         if kind == "coordinate":
             raise UserError(f"data.root={root}: data=auto found no places in it; it should be {PLACES}")
+        if kind == "attributes" and ImageFolder().claims(root):
+            raise UserError(
+                f"data.root={root}: data=auto found no attributes in it; its folders hold classes, which"
+                " task=classification learns; attributes need a CSV with path and a column of 0 and 1 for each"
+            )
         if kind == "boxes":
             if foreign := foreign_xml(root) or told_apart(root):
                 raise UserError(f"data.root={root}: {foreign}")
@@ -95,6 +104,12 @@ def candidates() -> dict[str, DataFormat]:
         "csv": Csv(),
         "gps": Gps(),
     }
+
+
+def _has_boxes(root: Path) -> str:
+    """The option of the format that finds boxes there; empty where none does."""
+    formats = {name: each for name, each in candidates().items() if each.kinds == ("boxes",)}
+    return next((name for name, each in formats.items() if each.claims(root)), "")
 
 
 def _loose(root: Path) -> bool:

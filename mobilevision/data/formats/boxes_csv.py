@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, ClassVar, final
 
-from mobilevision.data.formats.annotated.box_columns import BoxTableError, Wanted
+from mobilevision.data.formats.annotated.box_columns import BoxTableError, Wanted, layout_of
 from mobilevision.data.formats.annotated.box_table import BoxTable
 from mobilevision.data.formats.annotated.places import annotation_files, one_a_split, unused_lists, with_paths
 from mobilevision.data.formats.annotated.raw import Raw, join
 from mobilevision.data.formats.annotated.splits import make_splits
 from mobilevision.data.formats.annotated.units import checked
 from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.formats.table_file import cells
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
 from mobilevision.ranges import Items, NonNegativeInt, check_ranges
@@ -118,6 +120,23 @@ class BoxesCsv(DataFormat):
         except (UserError, OSError, UnicodeError):
             return False
         return True
+
+
+def several_boxes(table: Path) -> bool:
+    """Whether a table has columns for boxes, and two different ones of a picture: it cannot be a table of classes."""
+    try:
+        lines = (row for _, row in cells(table))
+        head = next(lines)
+        layout = layout_of(head, table, Wanted())
+        first: dict[str, list[str]] = {}
+        for row in chain([] if layout.header else [head], lines):
+            if max(layout.path, *layout.sides) < len(row):
+                box = [row[at].strip() for at in layout.sides]
+                if first.setdefault(row[layout.path].strip(), box) != box:
+                    return True
+    except (UserError, OSError, UnicodeError):
+        return False  # what is in its way is said when it is read
+    return False
 
 
 def _both(first: Raw, second: Raw) -> Raw:

@@ -13,12 +13,12 @@ import numpy as np
 from mobilevision.data.files import FileRecords
 from mobilevision.data.formats.attribute_table import AttributeColumns, read_attributes
 from mobilevision.data.formats.base import DataFormat
-from mobilevision.data.formats.boxes_csv import BoxesCsv
+from mobilevision.data.formats.boxes_csv import BoxesCsv, several_boxes
 from mobilevision.data.formats.coordinate_table import CoordinateColumns, read_coordinates
 from mobilevision.data.formats.scan import entries, folders, in_class_order, pictures, split_folders, split_of
-from mobilevision.data.formats.table_file import as_text
+from mobilevision.data.formats.table_file import as_text, cells
 from mobilevision.data.formats.table_pictures import TablePictures
-from mobilevision.data.formats.table_rows import Columns, Row, rows, single_labels
+from mobilevision.data.formats.table_rows import Columns, Row, place, rows, single_labels
 from mobilevision.data.identities import adopt
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
@@ -102,6 +102,10 @@ class Csv(DataFormat):
             return self.boxes.read(root=root, kind=kind, channels=channels, seed=seed)
         tables = self._find(root)
         base = self._base(root)
+        named = self.columns.label is not None or self.attributes.attributes is not None
+        boxed = None if kind == "coordinate" or named else next(filter(several_boxes, tables.values()), None)
+        if boxed is not None:
+            raise UserError(f"{boxed}: these are boxes, several in one picture: task=detection learns from them")
         if kind == "attributes":
             return read_attributes(tables, self.attributes, base=base, channels=channels)
         if kind == "coordinate":
@@ -190,18 +194,49 @@ class Csv(DataFormat):
         return found
 
 
+def unread_tables(root: Path) -> str:
+    """What to say of the tables that lie beside class folders, which are not read then; empty where there are none."""
+    named = _table_files(root)
+    if not named:
+        return ""
+    names = ", ".join(path.name for path in named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
+    said = f"not used: {names}, beside the folders that are the classes"
+    how = f"data=csv data.root={named[0]} reads {'it' if len(named) == 1 else 'the first'}"
+    if any(map(_has_attributes, named)):
+        how = "task=face_attributes learns its columns"
+    return f"{said} ({how})"
+
+
+def _has_attributes(table: Path) -> bool:
+    """Whether a table has a column of paths, none of labels, and others."""
+    try:
+        head = next(cells(table))[1]
+        place("path", None, head, table)
+    except UserError:
+        return False
+    try:
+        place("label", None, head, table)
+    except UserError:
+        return True
+    return False
+
+
 def _tables(root: Path) -> dict[str, Path]:
     """The tables of a folder by split; one table under any name is the training table."""
     if not root.is_dir():
         return {}
-    found = [root / os.fsdecode(e.name) for e in entries(os.fsencode(root)) if e.is_file()]
-    tables = [path for path in found if path.suffix.lower() in TABLES[:2]]
+    tables = _table_files(root)
     named: dict[str, Path] = {}
     for path in tables:
         split = split_of(path.stem, ("labels", "label", "annotations"))
         if split is not None:
             named.setdefault(split, path)
     return named or ({"train": tables[0]} if len(tables) == 1 else {})
+
+
+def _table_files(root: Path) -> list[Path]:
+    found = [root / os.fsdecode(e.name) for e in entries(os.fsencode(root)) if e.is_file()]
+    return [path for path in found if path.suffix.lower() in TABLES[:2]]
 
 
 def _usable(
