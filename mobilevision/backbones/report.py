@@ -34,11 +34,12 @@ class LoadReport:
         """Did every tensor of the backbone find its own, and none stay over?"""
         return not (self.missing or self.unexpected or self.mismatched)
 
-    def lines(self, classes: int | None = None) -> list[str]:
+    def lines(self, classes: int | None = None, *, classifier: bool = True) -> list[str]:
         """The report, a fact a line.
 
         Args:
             classes: outputs of the head that stands on the backbone, where there is one to compare with.
+            classifier: whether that head ends in a layer of classes; a detector's and an embedding's do not.
         """
         wanted = len(self.matched) + len(self.missing) + len(self.mismatched)
         lines = [f"weights: {self.source}: {len(self.matched)} of {wanted} tensors matched"]
@@ -50,10 +51,12 @@ class LoadReport:
         if self.unexpected:
             lines.append(f"  in the file only, left out: {_some(self.unexpected)}")
         if self.classes is not None:
-            lines.append(f"  {self._classifier(classes)}")
+            lines.append(f"  {self._classifier(classes, classifier)}")
         return lines + [f"  {note}" for note in self.notes]
 
-    def _classifier(self, wanted: int | None) -> str:
+    def _classifier(self, wanted: int | None, classifier: bool) -> str:
+        if not classifier:
+            return f"its classifier of {self.classes} classes is left out: the body is kept"
         if wanted is None:
             return f"its classifier of {self.classes} classes serves a head of as many"
         if wanted == self.classes:

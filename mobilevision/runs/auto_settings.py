@@ -92,6 +92,12 @@ class Facts:
         return self.samples / max(self.classes, 1) if self.kind in ("class", "coordinate") else float(self.samples)
 
     @property
+    def counted(self) -> str:
+        """:attr:`images_a_class` in words."""
+        a_class = " a class on average" if self.kind in ("class", "coordinate") else ""
+        return f"{self.images_a_class:,.0f} images{a_class}"
+
+    @property
     def little(self) -> bool:
         """Whether this is fine-tuning of a classifier on few images."""
         return self.pretrained and self.probes and self.images_a_class <= FEW_IMAGES
@@ -130,6 +136,9 @@ def batch_size(facts: Facts, chosen: Chosen) -> tuple[int, str]:
     while size > fewest and facts.samples < 6 * size * facts.processes:
         size //= 2
         why = f"{facts.samples:,} images: at least six steps an epoch"
+    if size == fewest and facts.samples < 6 * size * facts.processes:
+        others = ", for an identity is compared with others of its batch" if facts.kind == "identity" else ""
+        why = f"{facts.samples:,} images: {fewest} is the smallest that is taken{others}"
     while size > 2 and size * facts.image_bytes > facts.memory:
         size //= 2
         why = f"{size} images keep {size * facts.image_bytes / 2**30:.1f} GiB of activations"
@@ -145,9 +154,10 @@ def max_epochs(facts: Facts, chosen: Chosen) -> tuple[int, str]:
     wanted = max(epochs, math.ceil(floor / steps_an_epoch))
     found = max(1, min(wanted, ceiling // steps_an_epoch))
     total = found * steps_an_epoch
-    bound = "at least" if found > epochs else "at most" if found < epochs else "usual:"
-    why = f"{what}: {total:,} steps of {steps_an_epoch:,} an epoch"
-    return found, f"{why} ({bound} {floor if found > epochs else ceiling if found < epochs else epochs:,})"
+    bound = f"{epochs} epochs are usual"
+    if found != epochs:
+        bound = f"at least {floor:,} are taken" if found > epochs else f"at most {ceiling:,} are taken"
+    return found, f"{what}: {total:,} step{'s' * (total > 1)}, {steps_an_epoch:,} an epoch; {bound}"
 
 
 def _length(facts: Facts) -> tuple[int, int, int, str]:
@@ -183,7 +193,8 @@ def learning_rate(facts: Facts, chosen: Chosen) -> tuple[float, str]:
     share = min(1.0, facts.images_a_class / FULL_RATE_IMAGES)
     if share == 1.0 or not chosen("probe.enabled"):  # a head from random weights needs the whole rate
         return rate, "pretrained weights"
-    return float(f"{share * rate:.2g}"), f"pretrained weights, {facts.images_a_class:.0f} images a class"
+    why = f"pretrained weights, {facts.counted}; the whole rate from {FULL_RATE_IMAGES} on"
+    return float(f"{share * rate:.2g}"), why
 
 
 def probe(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
@@ -191,6 +202,8 @@ def probe(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
     del chosen
     if not facts.pretrained:
         return False, "random weights: their features say little"
+    if facts.kind == "identity":
+        return False, "a probe fits classifiers, and this head gives embeddings"
     if not facts.probes:
         return False, "the head takes no pooled features"
     if facts.samples > PROBED_IMAGES or facts.samples * facts.features * facts.classes > PROBED_PRODUCTS:
@@ -202,7 +215,7 @@ def held_statistics(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
     """Batch norm keeps the running statistics of the weights where the data's own would be worse."""
     del chosen
     if facts.little:
-        return True, f"{facts.images_a_class:.0f} images a class"
+        return True, f"{facts.counted}, at most {FEW_IMAGES}"
     if not facts.pretrained:
         return False, "random weights"
     return False, "enough images for statistics of their own" if facts.probes else "no fitted head to keep"
@@ -221,7 +234,9 @@ def class_weights(facts: Facts, chosen: Chosen) -> tuple[str, str]:
     if facts.kind != "class" or not facts.counts:
         return "none", "no classes are counted"
     largest = f"the largest class has {ratio:.1f} times the images of the smallest"
-    return ("balanced" if ratio >= UNBALANCED else "none"), largest
+    if ratio >= UNBALANCED:
+        return "balanced", f"{largest}, at least {UNBALANCED:g}"
+    return "none", f"{largest}, fewer than {UNBALANCED:g}"
 
 
 def followed_metric(facts: Facts, chosen: Chosen) -> tuple[str, str]:
@@ -235,14 +250,18 @@ def crop_scale(facts: Facts, chosen: Chosen) -> tuple[list[float], str]:
     """Smaller crops where the same images are seen often by a network that starts from nothing."""
     steps = _total_steps(facts, chosen)
     if not facts.pretrained and steps >= LONG_TRAINING:
-        return [0.25, 1.0], f"random weights, {steps:,} steps"
-    return [0.5, 1.0], f"{steps:,} steps" if facts.pretrained else f"random weights, {steps:,} steps"
+        return [0.25, 1.0], f"random weights, {_steps_said(steps)}"
+    return [0.5, 1.0], "pretrained weights" if facts.pretrained else f"random weights, {_steps_said(steps)}"
 
 
 def weight_average(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
     """A moving average of the weights pays where it spans a small part of the training."""
     steps = _total_steps(facts, chosen)
-    return steps >= LONG_TRAINING, f"{steps:,} steps"
+    return steps >= LONG_TRAINING, _steps_said(steps)
+
+
+def _steps_said(steps: int) -> str:
+    return f"{steps:,} steps, {'at least' if steps >= LONG_TRAINING else 'fewer than'} {LONG_TRAINING:,}"
 
 
 def _total_steps(facts: Facts, chosen: Chosen) -> int:
@@ -256,7 +275,9 @@ def gradient_clip(facts: Facts, chosen: Chosen) -> tuple[float | None, str]:
         return None, "random weights"
     if facts.kind == "boxes":
         return 5.0, "pretrained weights, boxes"
-    return (1.0, "batch statistics are held") if chosen("freeze.statistics") else (None, "enough images")
+    return (
+        (1.0, "batch statistics are held") if chosen("freeze.statistics") else (None, "batch statistics are not held")
+    )
 
 
 def head_strides(facts: Facts, chosen: Chosen) -> tuple[list[int], str]:
@@ -291,7 +312,8 @@ def head_scales(facts: Facts, chosen: Chosen) -> tuple[list[float], str]:
 def embedding_dimensions(facts: Facts, chosen: Chosen) -> tuple[int | None, str]:
     """A new projection has to be learnt: of few images it knows less than the pooled features themselves."""
     if facts.pretrained and facts.samples <= FEW_IDENTITY_IMAGES and chosen("distill") is None:
-        return None, f"pretrained weights, {facts.samples:,} images: the pooled features as they are"
+        few = f"{facts.samples:,} images, at most {FEW_IDENTITY_IMAGES:,}"
+        return None, f"pretrained weights, {few}: the pooled features as they are"
     return 128, "as in the paper"
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mobilevision.runs.build import Built
     from mobilevision.runs.folder import RunFolder
 
+_BODY_ONLY = ("identity", "boxes")  # what is learnt from it has no use for the classifier of the weights
 _LIBRARIES = ("mobilevision", "torch", "torchvision", "timm", "pytorch-lightning", "numpy", "pillow")
 
 
@@ -45,7 +46,7 @@ def run_info(cfg: DictConfig, built: Built) -> dict[str, Any]:
         "notes": list(splits.notes),
         "decisions": [{"key": each.key, "value": shown(each.value), "why": each.why} for each in built.decisions],
         "problems": [str(problem) for problem in splits.problems],
-        "weights": [] if report is None else report.lines(len(spec.classes)),
+        "weights": [] if report is None else report.lines(len(spec.classes), classifier=spec.kind not in _BODY_ONLY),
         "optimizer": f"{task.optimizer_factory.name}, learning rate {task.lr:g}",
         "device": device(str(cfg.trainer.get("accelerator", "auto"))),
         "plugins": used(cfg),

@@ -79,6 +79,7 @@ def test_a_part_is_loaded_and_said(saved: Saved, tmp_path: Path) -> None:
     assert "left out: extra.weight" in text
     assert "has 7 classes, yours 10: the body is kept" in text
     assert "taken too" in "\n".join(body.report.lines(7))
+    assert "its classifier of 7 classes is left out: the body" in "\n".join(body.report.lines(10, classifier=False))
     assert "set backbone.preset" in text
 
 

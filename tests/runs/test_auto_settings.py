@@ -53,6 +53,36 @@ def test_rules_by_table(facts: Facts, expected: dict[str, Any]) -> None:
     assert {key: found[key] for key in expected} == expected
 
 
+TINY = Facts("class", samples=6, classes=3, counts=(4, 1, 1), pretrained=True, probes=True)
+FACES = Facts("identity", samples=72, classes=14, pretrained=True)
+ASKED = Facts("attributes", samples=51, classes=4, pretrained=True, probes=True)
+
+
+@pytest.mark.parametrize(
+    ("facts", "key", "why"),
+    [
+        (TINY, "data.batch_size", "6 images: 8 is the smallest that is taken"),
+        (replace(TINY, samples=100), "data.batch_size", "100 images: at least six steps an epoch"),
+        (replace(FACES, samples=96), "data.batch_size", "96 images: 32 is the smallest that is taken, for an identity"),
+        (TINY, "trainer.max_epochs", "pretrained weights, few images: 90 steps, 1 an epoch; at least 90 are taken"),
+        (replace(TINY, samples=297), "trainer.max_epochs", "few images: 108 steps, 9 an epoch; 12 epochs are usual"),
+        (replace(TINY, samples=10**9), "trainer.max_epochs", "15,625,000 an epoch; at most 100,000 are taken"),
+        (FACES, "probe.enabled", "a probe fits classifiers, and this head gives embeddings"),
+        (FACES, "trainer.gradient_clip_val", "batch statistics are not held"),
+        (ASKED, "freeze.statistics", "51 images, at most 100"),
+        (replace(TINY, samples=42), "freeze.statistics", "14 images a class on average, at most 100"),
+        (replace(TINY, samples=42), "optimizer.lr", "14 images a class on average; the whole rate from 125 on"),
+        (TINY, "augment.crop_scale", "pretrained weights"),
+        (replace(TINY, pretrained=False), "augment.crop_scale", "random weights, 1,000 steps, fewer than 20,000"),
+        (TINY, "callbacks.ema.enabled", "90 steps, fewer than 20,000"),
+        (replace(TINY, samples=10**9), "callbacks.ema.enabled", "steps, at least 20,000"),
+        (TINY, "loss.class_weights", "has 4.0 times the images of the smallest, at least 3"),
+    ],
+)
+def test_reasons_say_what_decided(facts: Facts, key: str, why: str) -> None:
+    assert why in next(each.why for each in decide(PLAIN, facts) if each.key == key)
+
+
 @pytest.mark.parametrize("samples", [1, 20, 250, 5_000, 100_000, 2_000_000])
 @pytest.mark.parametrize("pretrained", [False, True])
 @pytest.mark.parametrize("kind", ["class", "attributes", "identity", "coordinate", "boxes", "of a plugin"])
