@@ -7,10 +7,12 @@ import os
 import stat
 from io import BufferedReader, TextIOWrapper
 from pathlib import Path
+from typing import Literal
 
 from mobilevision.errors import UserError
 
 WHY = "not a regular file"
+_ASTRAY = "{path}: " + WHY + ", but a link or a pipe: remove it, what is written here belongs here"
 
 
 def open_regular(path: str | bytes | Path | os.PathLike[str]) -> BufferedReader:
@@ -56,5 +58,28 @@ def append_to(path: str | Path, *, errors: str = "strict") -> TextIOWrapper:
     except OSError as error:
         if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EMLINK):
             raise
-        raise UserError(f"{path}: {WHY}, but a link or a pipe: remove it, what is written here belongs here") from None
+        raise UserError(_ASTRAY.format(path=path)) from None
+    if not stat.S_ISREG(os.fstat(number).st_mode):  # a pipe that somebody reads, or a device
+        os.close(number)
+        raise UserError(_ASTRAY.format(path=path))
     return TextIOWrapper(os.fdopen(number, "ab"), encoding="utf-8", errors=errors, newline="")
+
+
+def check_own_part(path: str | Path, kind: Literal["folder", "regular file"] | None = None) -> None:
+    """See that a part of a run folder lies there itself, before anything is written to it or deleted in it.
+
+    Args:
+        path: where it is, or will be made.
+        kind: what it has to be; None for either.
+
+    Raises:
+        UserError: a link, which would lead what is written elsewhere, a pipe or device, or not of that kind.
+    """
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    good = (stat.S_ISDIR(mode) and kind != "regular file") or (stat.S_ISREG(mode) and kind != "folder")
+    if not good:
+        found = "a link" if stat.S_ISLNK(mode) else f"not a {kind or WHY.removeprefix('not a ')}"
+        raise UserError(f"{path}: {found}: remove it or move it away, what is written here belongs here")

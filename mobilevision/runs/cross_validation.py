@@ -119,6 +119,7 @@ def _open(cfg: DictConfig) -> Path:
     plain = OmegaConf.to_yaml(OmegaConf.merge(cfg, {"run_dir": None, "resume": None}), resolve=True)
     digest = hashlib.sha256(plain.encode()).hexdigest()[:8]
     folder = Path(cfg.run_dir or Path("outputs") / str(cfg.task.name) / f"folds_{digest}")
+    RunFolder(folder).check_parts()
     if (folder / "config.yaml").exists():
         raise UserError(f"run_dir={folder} holds a run already: name another folder")
     if (folder / FOLDS).exists():

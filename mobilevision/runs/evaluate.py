@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.deploy.manifest import is_artifact
 from mobilevision.errors import UserError
+from mobilevision.ops.regular_files import check_own_part
 from mobilevision.runs.evaluation_config import take_split
 from mobilevision.runs.exporting.measurable import check_measurable
 from mobilevision.runs.folder import RunFolder, write_json
@@ -96,6 +97,7 @@ def _new_folder(target: str | Path | None) -> Path:
         return RunFolder.create("evaluate", None).path
     name = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     base = (Path(target) if is_artifact(target) else RunFolder.existing(target).path) / "evaluations"
+    check_own_part(base, "folder")
     for count in range(1000):
         path = base / (name if count == 0 else f"{name}_{count}")
         try:

@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Any, final
 
 from mobilevision.errors import UserError
+from mobilevision.ops.regular_files import append_to, check_own_part
 from mobilevision.runs.processes import is_first_process
 
 PART = ".part"
 """Ends the name of a file that is being written; what is left of it after a kill can go."""
+
+_LINKED_WITHIN = "wandb"  # its client keeps links to its newest run in there
+_FOLDERS = ("checkpoints", "figures", "predictions", "evaluations", "exports", "tensorboard", _LINKED_WITHIN)
 
 
 @final
@@ -86,6 +90,27 @@ class RunFolder:
             raise UserError(f"{path} is not a run folder: {why}")
         return folder
 
+    def check_parts(self) -> None:
+        """See that all of this folder lies in it, before anything is written: a folder may come from anybody.
+
+        In a folder that holds a run already, everything is looked at; else what a run is going to write. The folder
+        itself may be a link, its user named it.
+
+        Raises:
+            UserError: the first part that is a link, a pipe or a device, or a file in place of a folder.
+        """
+        own = (self.metrics_csv, self.metrics_json, self.tables_json, self.info_json, self.config, self.report)
+        for file in (*own, self.log, self.skipped):
+            check_own_part(file, "regular file")
+        for name in _FOLDERS:
+            check_own_part(self.path / name, "folder")
+        holds_run = self.config.exists() or is_cross_validation(self.path)
+        for top in [self.path] if holds_run else [self.path / name for name in _FOLDERS]:
+            for above, folders, files in os.walk(top):
+                for name in (*folders, *files):
+                    check_own_part(Path(above, name))
+                folders[:] = [name for name in folders if name != _LINKED_WITHIN]
+
     @property
     def can_go_on(self) -> bool:
         """Whether there is a checkpoint from which the run could be resumed."""
@@ -96,7 +121,7 @@ class RunFolder:
         """Whether there is nothing that would be lost if the run began anew: at most its first epoch was begun."""
         if self.metrics_json.exists() or self.last.exists() or self.previous.exists():
             return False
-        if not self.best.exists():
+        if not self.best.is_file():  # nor a pipe, which would be waited for
             return True
         from mobilevision.runs.callbacks import read_checkpoint
 
@@ -123,7 +148,7 @@ class RunFolder:
         """Keep other runs out of this folder while one is being trained in it; the lock ends with the process.
 
         Raises:
-            UserError: another process trains in it.
+            UserError: another process trains in it, or train.log is no regular file.
         """
         try:
             import fcntl
@@ -133,7 +158,7 @@ class RunFolder:
         if not is_first_process():
             yield
             return
-        with self.log.open("a", encoding="utf-8") as log:
+        with append_to(self.log) as log:
             try:
                 # A record lock: worker processes do not inherit it, so that nothing holds it after a kill.
                 fcntl.lockf(log, fcntl.LOCK_EX | fcntl.LOCK_NB)

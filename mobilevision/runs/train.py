@@ -92,12 +92,18 @@ def find_folder(cfg: DictConfig) -> RunFolder:
     """The folder of this run, the same in all its processes.
 
     A run that is to go on, and of which nothing was trained yet, begins anew in its folder.
+
+    Raises:
+        UserError: no such run, a folder that holds another one, or one with parts that lie elsewhere.
     """
     if cfg.resume is not None:
         folder = RunFolder.existing(cfg.resume)
+        folder.check_parts()
         if not folder.nothing_trained:
             return folder
         cfg.run_dir, cfg.resume = str(folder.path), None
+    elif cfg.run_dir is not None:
+        RunFolder(cfg.run_dir).check_parts()
     return RunFolder(shared_folder(lambda: RunFolder.create(cfg.task.name, cfg.run_dir).path))
 
 

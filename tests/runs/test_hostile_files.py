@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 from PIL import Image
 
 from mobilevision.data.decode import Picture, UnreadablePictureError
@@ -22,13 +24,17 @@ from mobilevision.ops.picture_files import printable
 from mobilevision.ops.plain_text import cell, cells, uncell, uncells, visible
 from mobilevision.runs.check_data import check_data
 from mobilevision.runs.compare.rows import read
+from mobilevision.runs.config.resuming import compose_resume
 from mobilevision.runs.console import line
+from mobilevision.runs.evaluate import evaluate
+from mobilevision.runs.exporting.target import target_of
 from mobilevision.runs.folder import RunFolder
 from mobilevision.runs.info import read_info
 from mobilevision.runs.predict import write
 from mobilevision.runs.recording import recording
 from mobilevision.runs.report.page import _pictures, _rows
 from mobilevision.runs.summary import print_start
+from mobilevision.runs.train import find_folder, train
 
 
 def special(folder: Path) -> list[Path]:
@@ -140,6 +146,95 @@ def test_a_run_folder_leads_no_writing_astray(tmp_path: Path, kind: str) -> None
     assert read_info(RunFolder(run)) == {}
     assert read(run) is None
     assert elsewhere.read_text(encoding="utf-8") == "mine\n"
+
+
+def replaced(part: Path, kind: str, elsewhere: Path) -> None:
+    """Put something else in the place of a part of a run folder."""
+    if part.is_dir():
+        shutil.rmtree(part)
+    part.unlink(missing_ok=True)
+    if kind == "link":
+        part.symlink_to(elsewhere / part.name)
+    elif kind == "pipe":
+        os.mkfifo(part)
+    elif kind == "device":
+        part.symlink_to("/dev/full")
+    elif kind == "file":
+        part.write_text("x", encoding="utf-8")
+    else:
+        part.mkdir()
+
+
+PARTS = [
+    *[(name, "link") for name in ("checkpoints", "figures", "predictions", "train.log", "metrics.json", "report.html")],
+    *[(name, "link") for name in ("config.yaml", "info.json", "figures/curves.png", "checkpoints/best.ckpt", "wandb")],
+    *[(name, "pipe") for name in ("train.log", "figures/curves.png", "checkpoints/best.ckpt", "anything")],
+    *[("train.log", "device"), ("figures", "file"), ("checkpoints", "file"), ("train.log", "folder")],
+]
+
+
+@pytest.mark.parametrize("anew", [False, True])
+@pytest.mark.parametrize(("name", "kind"), PARTS)
+def test_a_run_is_not_continued_whose_parts_lie_elsewhere(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str, anew: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    victim, run = tmp_path / "victim", tmp_path / "run"
+    shutil.copytree(finished_run, victim)
+    shutil.copytree(finished_run, run)
+    if name == "train.log":
+        (victim / name).unlink()  # the link leads to nothing, and makes nothing
+    if anew:
+        shutil.rmtree(run / "checkpoints")
+        (run / "checkpoints").mkdir()
+        (run / "metrics.json").unlink()
+    replaced(run / name, kind, victim if "/" not in name else victim / Path(name).parent)
+    before = contents(tmp_path)
+    with pytest.raises(UserError) as failure:
+        train(compose_resume(run, ["trainer.max_epochs=3", "logger=none"]))
+    assert str(run / name) in str(failure.value)
+    assert "\n" not in str(failure.value)
+    assert contents(tmp_path) == before
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every regular file in it, links not followed."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()]
+    return {str(path): path.read_bytes() for path in files}
+
+
+def test_a_run_behind_a_link_goes_on_and_its_trackers_links_stay(finished_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished_run, tmp_path / "disk" / "run")
+    (tmp_path / "run").symlink_to(tmp_path / "disk" / "run")
+    (tmp_path / "run" / "wandb" / "run-1").mkdir(parents=True)
+    (tmp_path / "run" / "wandb" / "latest-run").symlink_to("run-1")
+    RunFolder(tmp_path / "run").check_parts()
+    with RunFolder(tmp_path / "run").held():
+        pass
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "train.log"])
+def test_a_new_run_does_not_write_through_links(tmp_path: Path, name: str) -> None:
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine").symlink_to(tmp_path)  # nothing of a run's: let alone
+    RunFolder(tmp_path / "run").check_parts()
+    (tmp_path / "run" / name).symlink_to(tmp_path / "victim" / name)
+    with pytest.raises(UserError, match=f"{name}: a link"):
+        find_folder(OmegaConf.create({"resume": None, "run_dir": str(tmp_path / "run"), "task": {"name": "x"}}))
+
+
+def test_evaluations_and_exports_stay_in_the_run(finished_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished_run, tmp_path / "run")
+    (tmp_path / "victim").mkdir()
+    for name in ("evaluations", "exports"):
+        shutil.rmtree(tmp_path / "run" / name, ignore_errors=True)
+        (tmp_path / "run" / name).symlink_to(tmp_path / "victim")
+    with pytest.raises(UserError, match="evaluations: a link"):
+        evaluate(tmp_path / "run")
+    with pytest.raises(UserError, match="exports: a link"):
+        target_of(None, tmp_path / "run", "onnx")
+    assert not list((tmp_path / "victim").iterdir())
 
 
 def test_no_table_of_a_run_names_a_picture_elsewhere(tmp_path: Path) -> None:

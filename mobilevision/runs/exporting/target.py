@@ -12,6 +12,7 @@ from pathlib import Path
 from mobilevision.deploy.answers import find_answer
 from mobilevision.deploy.manifest import CARD, NAME, Manifest, is_artifact
 from mobilevision.errors import UserError
+from mobilevision.ops.regular_files import check_own_part
 
 
 def target_of(out: str | Path | None, home: Path | None, name: str) -> Path:
@@ -28,7 +29,11 @@ def target_of(out: str | Path | None, home: Path | None, name: str) -> Path:
     if out is None and home is None:
         raise UserError("--out: weights have no run folder to lie in; name a folder for the model")
     target = Path(out) if out is not None else Path(home or "") / "exports" / name
+    if out is None:
+        check_own_part(target.parent, "folder")
     for place in (target, refused(target)):
+        if out is None:
+            check_own_part(place, "folder")
         if place.is_file():
             raise UserError(f"--out {target}: {place} is a file; name another folder")
         if place.is_dir() and any(place.iterdir()) and not is_artifact(place):
