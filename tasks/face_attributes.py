@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from mobilevision.metrics import AttributeMetrics, TaskMetric
+from mobilevision.metrics.attributes import FEWEST
 from mobilevision.ops import charts_attributes
 from mobilevision.ops.draw_attributes import Entry, listed
 from mobilevision.spec import Emits
 from tasks.base import Stage, Task
 
 _HALF = 0.5
+_NOT_CHOSEN = f"threshold not chosen: fewer than {FEWEST} val samples with it or without it"
 
 
 @final
@@ -85,7 +87,7 @@ class FaceAttributes(Task):
         return ", ".join(name for name, value in values if value >= _HALF) or "no attribute"
 
     def tables(self, stage: Stage) -> dict[str, list[dict[str, Any]]]:
-        """As in :class:`Task`; ``per_attribute`` with each attribute's threshold and temperature."""
+        """As in :class:`Task`; ``per_attribute`` with threshold, temperature and why val chose none."""
         tables = super().tables(stage)
         if "per_attribute" not in tables:
             return tables
@@ -98,7 +100,9 @@ class FaceAttributes(Task):
         )
         rows = []
         for row, threshold, temperature in chosen:
-            note = row["note"]
+            # Both as they were: val did not choose.
+            left = bool(self.decision) and threshold == _HALF and temperature == 1.0
+            note = "; ".join(filter(None, (row["note"], _NOT_CHOSEN * left)))
             first = {key: value for key, value in row.items() if key != "note"}
             rows.append({**first, "threshold": threshold, "temperature": temperature, "note": note})
         return {**tables, "per_attribute": rows}

@@ -11,6 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omegaconf import OmegaConf
+
 from mobilevision.ops.regular_files import read_text
 from mobilevision.runs.auto_settings import shown
 from mobilevision.runs.folder import write_json
@@ -68,6 +70,19 @@ def update_decisions(folder: RunFolder, decisions: Iterable[Decision]) -> None:
     now = {each.key: {"key": each.key, "value": shown(each.value), "why": each.why} for each in decisions}
     kept = [each for each in read_info(folder).get("decisions", []) if each["key"] not in now]
     update_info(folder, {"decisions": [*kept, *now.values()]})
+
+
+def note_resume(cfg: DictConfig, folder: RunFolder) -> None:
+    """Add the command that goes on with a run to ``resumed`` in info.json, and say which decisions it changed."""
+    info = read_info(folder)
+    one = {"command": command_line(), "started": datetime.now().isoformat(timespec="seconds")}
+    decisions = []
+    for each in info.get("decisions", []):
+        now = shown(OmegaConf.select(cfg, each["key"]))
+        kept = each["value"] == now
+        decisions.append(each if kept else {**each, "value": now, "why": "changed when the run was resumed"})
+    found = {"decisions": decisions} if decisions else {}
+    update_info(folder, {"resumed": [*info.get("resumed", []), one], **found})
 
 
 def read_info(folder: RunFolder) -> dict[str, Any]:

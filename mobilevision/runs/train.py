@@ -146,13 +146,15 @@ def announce(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Tracker,
         tracker: the run's.
         measured: whether the number of epochs is still to be found by timing steps.
     """
-    from mobilevision.runs.info import run_info
+    from mobilevision.runs.info import note_resume, run_info
     from mobilevision.runs.same_data import fingerprint
     from mobilevision.runs.summary import print_start
 
     info = run_info(cfg, built)
     if cfg.resume is None:
         write_json(folder.info_json, {**info, "data_fingerprint": fingerprint(built.data)})
+    else:
+        note_resume(cfg, folder)
     if measured:  # the length that fits is said once it is known; two numbers would contradict each other
         info["decisions"] = [each for each in info["decisions"] if each["key"] != "trainer.max_epochs"]
     print_start(info, tracker.opening())

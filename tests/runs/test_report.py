@@ -17,6 +17,7 @@ from rich.console import Console
 
 from mobilevision.runs import summary
 from mobilevision.runs.compose import compose
+from mobilevision.runs.config.resuming import compose_resume
 from mobilevision.runs.finish import most_confused, readable
 from mobilevision.runs.folder import RunFolder
 from mobilevision.runs.info import read_info, update_info
@@ -98,6 +99,34 @@ def test_the_report_shows_the_command_problems_and_skipped_files(run: RunFolder)
     assert "python train.py data=folder &#39;data.root=a &lt;b&gt;&#39;" in page
     assert "list.csv:3: no such class" in page
     assert "skipped bad.jpg: empty file" in page
+
+
+def test_a_metric_without_a_number_has_no_chart_and_zeros_lie_on_the_axis() -> None:
+    rows = [{"epoch": str(epoch), "val/ap_small": "nan", "val/ap_large": "0.0"} for epoch in (1, 2)]
+    (chart,) = charts(rows)
+    assert chart.title == "ap_large"
+    assert ticks(0.0, 0.0) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    assert ">-" not in chart.svg()  # no axis below 0
+
+
+def test_a_resumed_run_shows_the_first_command_and_the_later_ones(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = "mobilevision train data=folder trainer.max_epochs=2"
+    decision = {"key": "trainer.max_epochs", "value": "2", "why": "18 images"}
+    other = {"key": "data.batch_size", "value": "8", "why": "24 images"}
+    update_info(run, {"command": first, "decisions": [decision, other]})
+    given = [f"resume={run.path}", "trainer.max_epochs=3"]
+    monkeypatch.setattr(sys, "argv", ["mobilevision", "train", *given])
+    train(compose_resume(run.path, given))
+    info = read_info(run)
+    later = f"mobilevision train resume={run.path} trainer.max_epochs=3"
+    assert info["command"] == first
+    assert [each["command"] for each in info["resumed"]] == [later]
+    changed = {**decision, "value": "3", "why": "changed when the run was resumed"}
+    assert info["decisions"] == [changed, other]
+    page = run.report.read_text(encoding="utf-8")
+    assert page.index(f"<code>{first}</code>") < page.index(f"<code>{later}</code>")
 
 
 @pytest.mark.parametrize("missing", ["all", "info.json", "metrics.csv", "tables.json", "predictions", "figures"])

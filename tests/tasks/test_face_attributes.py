@@ -80,6 +80,11 @@ def test_tables_tell_what_was_chosen_and_are_drawn(built: Built) -> None:
     rows = task.tables("test")["per_attribute"]
     assert list(rows[0])[-3:] == ["threshold", "temperature", "note"]
     assert rows[2]["note"] == "all samples have it"
+    task.decision = task.decide(meter.metric)  # of val with as many samples, all of which have the third attribute
+    notes = [row["note"] for row in task.tables("test")["per_attribute"]]
+    task.decision = {}
+    assert notes[2] == "all samples have it; threshold not chosen: fewer than 5 val samples with it or without it"
+    assert not notes[0]
     assert set(task.figures("test")) == {"average_precision", "reliability"}
     meter.reset()
 

@@ -37,6 +37,7 @@ def print_rows(rows: Sequence[Row]) -> None:
     """The runs on the console, cheapest first; a star stands at those that nothing cheaper beats."""
     from rich.console import Console
     from rich.markup import escape
+    from rich.measure import Measurement
     from rich.table import Table
 
     best = set(front(list(rows), "mult_adds"))
@@ -44,12 +45,15 @@ def print_rows(rows: Sequence[Row]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("backbone", "side", "mult-adds", "parameters", rows[0].metric, "", "folder"):
         right = name in ("side", "mult-adds", "parameters", rows[0].metric)
-        table.add_column(name, justify="right" if right else "left", no_wrap=name != "folder", overflow="fold")
+        table.add_column(name, justify="right" if right else "left", no_wrap=True)
     for row in rows:
         star, place = "*" if row in best else "", os.path.relpath(row.folder, base)
         costs = f"{row.mult_adds:,}", f"{row.parameters:,}", f"{row.value:.4f}"
         table.add_row(escape(visible(row.backbone)), row.size, *costs, star, escape(visible(place)))
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    wide = console.options.update(max_width=10_000)  # lines are not broken, so that folders can be copied
+    console.width = max(console.width, Measurement.get(console, wide, table).maximum)
+    console.print(table)
     print("* nothing that costs less does as well")
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, final
 from rich.console import Console
 
 from mobilevision.errors import UserError
+from mobilevision.ops.text_columns import aligned
 from mobilevision.runs.planning.budget import Budget, said
 from mobilevision.runs.planning.space import Corner, corners
 
@@ -180,9 +181,8 @@ def _train(answer: Answer, corner: Corner, epochs: int, starters: int, out: str 
 
     folder = Path(out or f"outputs/plans/{corner.cfg.task.name}_{digest(corner.fixed)}") / "runs"
     runs = halve(answer.front, epochs, starters, folder)
-    print(f"\n{'model':<44}{'epochs':>8}{runs[0].metric:>14}")
-    for run in runs:
-        print(f"{run.candidate.subject.name:<44}{run.epochs:>8}{run.value:>14.4f}")
+    table = [(run.candidate.subject.name, str(run.epochs), f"{run.value:.4f}") for run in runs]
+    print("", *aligned([("model", "epochs", runs[0].metric), *table]), sep="\n")
     best = runs[0]
     print()
     costs = f"{best.candidate.params:,} parameters · {best.candidate.mult_adds:,} mult-adds"

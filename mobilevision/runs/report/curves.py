@@ -86,9 +86,9 @@ def charts(history: Sequence[Mapping[str, str]], primary: str = "", mode: str = 
 
 
 def ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
-    """About five round numbers (1, 2 or 5 times a power of ten apart) that enclose a range."""
+    """About five round numbers (1, 2 or 5 times a power of ten apart) that enclose a range; of 0 alone, 0 to 1."""
     if high <= low:
-        low, high = low - (abs(low) * 0.1 or 0.5), high + (abs(high) * 0.1 or 0.5)
+        low, high = (low - abs(low) * 0.1, high + abs(high) * 0.1) if low else (0.0, 1.0)
     power = 10.0 ** math.floor(math.log10((high - low) / 4))
     step = next(power * factor for factor in (1, 2, 5, 10) if (high - low) / (power * factor) <= 5)
     step = max(1.0, round(step)) if whole else step

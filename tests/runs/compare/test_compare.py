@@ -64,6 +64,14 @@ def test_what_it_leaves(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert len((tmp_path / "out" / "compare.csv").read_text().splitlines()) == 7
 
 
+def test_a_long_folder_stays_on_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "backbone.width=0.25,data.resolution=32," + 100 * "x"
+    run(tmp_path / name, 0.25, 0.5)
+    compare([str(tmp_path)], str(tmp_path / "out"))
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("mobilenet_v1"))
+    assert line.endswith(f" {name}")
+
+
 def test_what_cannot_be_compared(runs: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
         collect([tmp_path / "gone"])

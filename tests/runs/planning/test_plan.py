@@ -124,6 +124,8 @@ def test_training_halves_and_is_taken_up_again(tmp_path: Path, capsys: pytest.Ca
     assert len(answer.front) == 2
     assert "rung 1 of 2: 2 models to 1 epoch" in said
     assert "rung 2 of 2: 1 model to 2 epochs" in said
+    (head,) = (line for line in said.splitlines() if line.startswith("model "))
+    assert head.split() == ["model", "epochs", "val/top1"]
     folder = said.rpartition("run folder")[2].split()[0]
     assert (Path(folder) / "report.html").exists()
     known = plan(command, Wish(bounds={"mult_adds": "1M"}), epochs=2, starters=2, out=str(tmp_path / "out"))
