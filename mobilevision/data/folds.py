@@ -114,9 +114,10 @@ def _strata(records: Records) -> Numbers:
 
 def _refuse_impossible(records: Records, groups: Numbers, folds: int, classes: tuple[str, ...]) -> None:
     targets, number = records.targets, len(np.unique(groups))
-    if folds > number:
-        raise UserError(f"data.folds={folds}: there are {number} images, or groups of them: at most that many folds")
     if isinstance(targets, BoxTargets | CoordinateTargets | IdentityTargets) or targets.ndim != 1:
+        if folds > number:
+            works = f"the largest number that works is data.folds={number}"
+            raise UserError(f"data.folds={folds}: there are {number} images, or groups of them: {works}")
         return
     pairs = np.unique(np.stack([np.asarray(targets), groups]), axis=1)
     names, counts = np.unique(pairs[0], return_counts=True)

@@ -18,13 +18,13 @@ from typing import Any, final
 from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.errors import StoppedError, UserError
-from mobilevision.runs.folder import FOLDS, RunFolder, write_json, write_text
+from mobilevision.runs.folder import FINAL, FOLDS, RunFolder, write_json, write_text
 from mobilevision.runs.info import command_line, read_info
 from mobilevision.runs.sweep.check import refuse_processes
 from mobilevision.runs.sweep.jobs import differences, finished
 
 RESULT = "cv.json"
-FINAL = "final"  # the folder of the run on everything
+_ADD_FINAL = "data.folds_final=true"
 _WORST = 12  # images of all folds that the page shows
 
 Start = Callable[[DictConfig], dict[str, float]]
@@ -70,6 +70,7 @@ def cross_validate(cfg: DictConfig, start: Start) -> dict[str, float]:
         print(f"\nfold {fold} of {number}: {run.path.name}", flush=True)
         one = _run_config(cfg, run)
         OmegaConf.update(one, "data.fold", fold)
+        OmegaConf.update(one, "data.folds_final", False)
         found = finished(one, run) or _begin(one, start, folder)
         metrics = {name.partition("/")[2]: value for name, value in found.items() if name.startswith("test/")}
         folds.append(Fold(run, read_info(run)["samples"]["test"], metrics))
@@ -103,21 +104,26 @@ def resume_folds(folder: str, overrides: Sequence[str]) -> DictConfig:
     """The config of a cross-validation that goes on.
 
     Raises:
-        UserError: anything else is asked for beside ``resume``, or the config cannot be used.
+        UserError: anything but a final run is asked for beside ``resume``, or the config cannot be used.
     """
     from mobilevision.runs.config.loaded import read_config
 
-    if more := [each for each in overrides if each.lstrip("+").partition("=")[0] != "resume"]:
-        raise UserError(f"{more[0]}: a cross-validation goes on as it was begun: resume={folder} alone")
+    given = [each for each in overrides if each.lstrip("+").partition("=")[0] != "resume"]
+    if more := [each for each in given if each != _ADD_FINAL]:
+        raise UserError(f"{more[0]}: a cross-validation goes on as it was begun: resume={folder}, perhaps {_ADD_FINAL}")
     cfg = read_config(Path(folder) / FOLDS)
+    if given:
+        OmegaConf.update(cfg, "data.folds_final", True)
     cfg.run_dir = folder
     return cfg
 
 
 def _open(cfg: DictConfig) -> Path:
     """The folder: ``run_dir``, or one that the same command finds again."""
-    plain = OmegaConf.to_yaml(OmegaConf.merge(cfg, {"run_dir": None, "resume": None}), resolve=True)
-    digest = hashlib.sha256(plain.encode()).hexdigest()[:8]
+    bare = OmegaConf.merge(cfg, {"run_dir": None, "resume": None})
+    plain = OmegaConf.to_yaml(bare, resolve=True)
+    OmegaConf.update(bare, "data.folds_final", False)  # a final run can be added to the same folds
+    digest = hashlib.sha256(OmegaConf.to_yaml(bare, resolve=True).encode()).hexdigest()[:8]
     folder = Path(cfg.run_dir or Path("outputs") / str(cfg.task.name) / f"folds_{digest}")
     RunFolder(folder).check_parts()
     if (folder / "config.yaml").exists():
@@ -125,13 +131,23 @@ def _open(cfg: DictConfig) -> Path:
     if (folder / FOLDS).exists():
         from mobilevision.ops.plain_yaml import read_yaml
 
-        now = OmegaConf.create(plain)
+        now, before = OmegaConf.create(plain), read_yaml(folder / FOLDS)
         assert isinstance(now, DictConfig)
-        if changed := differences(read_yaml(folder / FOLDS), now):
+        changed = differences(before, now)
+        runs = [RunFolder(each) for each in folder.glob("fold_*")]
+        if changed and all(run.nothing_trained for run in runs):  # such as after more folds than can be cut
+            for run in runs:
+                run.config.unlink(missing_ok=True)
+            write_text(folder / FOLDS, plain)
+        elif changed:
             raise UserError(
                 f"{folder} holds a cross-validation of another configuration ({', '.join(changed[:3])}): "
                 "name another run_dir, or move it away"
             )
+        if before["data"].get("folds_final"):
+            OmegaConf.update(cfg, "data.folds_final", True)
+        elif cfg.data.folds_final:
+            write_text(folder / FOLDS, plain)
     else:
         write_text(folder / FOLDS, plain)
     return folder

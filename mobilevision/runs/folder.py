@@ -82,6 +82,8 @@ class RunFolder:
         """
         folder = cls(path)
         if not folder.config.is_file():
+            if is_cross_validation(path):
+                raise UserError(f"{path} is a cross-validation, not a run: {_model_of_folds(folder.path)}")
             if (folder.path / "model.json").is_file():
                 raise UserError(f"{path} is an exported model; this takes the run that it was made of")
             if any(folder.path.glob("model.*")):
@@ -184,11 +186,22 @@ class RunFolder:
 
 FOLDS = "folds.yaml"
 """In the folder of a cross-validation: the config of all its runs."""
+FINAL = "final"
+"""In the folder of a cross-validation: the folder of the run on everything."""
 
 
 def is_cross_validation(path: str | Path) -> bool:
     """Whether a folder is that of a cross-validation, which holds a run folder a fold."""
     return (Path(path) / FOLDS).is_file()
+
+
+def _model_of_folds(path: Path) -> str:
+    """Where the model of a cross-validation is, or how one gets it."""
+    if RunFolder(path / FINAL).best.is_file():
+        return f"its model, of all images, is {path / FINAL}"
+    return (
+        f"resume={path} data.folds_final=true trains its model, {path / FINAL}; that of one fold is {path / 'fold_1'}"
+    )
 
 
 def write_text(path: Path, text: str) -> None:

@@ -90,7 +90,8 @@ def test_boxes_and_attributes_are_spread_too(tmp_path: Path) -> None:
     [
         ((12, 8, 3), 5, "class c has 3 distinct images.*the largest number that works is data.folds=3"),
         ((12, 1), 2, "class b has 1 distinct image, .*no number of folds works with it"),
-        ((2, 2), 5, "there are 4 images"),
+        ((2, 2), 5, "the largest number that works is data.folds=2"),
+        ((4, 4, 4), 1000, "the largest number that works is data.folds=4"),
     ],
 )
 def test_impossible_folds_are_refused_with_what_works(

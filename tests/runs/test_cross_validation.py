@@ -25,8 +25,17 @@ def read(folder: Path, name: str) -> Any:
 
 def test_folds_are_judged_summed_up_and_gone_on_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "cv"
-    main.run([*FOLDS, f"run_dir={folder}", "data.folds_final=true"])
+    main.run([*FOLDS, f"run_dir={folder}"])
+    with pytest.raises(UserError, match=rf"is a cross-validation, not a run: resume={folder} data\.folds_final=true"):
+        load_run(folder)
+    trained = {path: path.stat().st_mtime_ns for path in folder.glob("fold_*/checkpoints/*.ckpt")}
     said = capsys.readouterr().out
+    main.run([*FOLDS, f"run_dir={folder}", "data.folds_final=true"])
+    assert trained == {path: path.stat().st_mtime_ns for path in folder.glob("fold_*/checkpoints/*.ckpt")}
+    with pytest.raises(
+        UserError, match=rf"is a cross-validation, not a run: its model, of all images, is {folder}/final"
+    ):
+        load_run(folder)
     assert "judges: the fold that a run never saw, each of 2 once" in said
     assert "the data's own test (10 images) is left apart" in said
     result = read(folder, "cv.json")
@@ -40,6 +49,10 @@ def test_folds_are_judged_summed_up_and_gone_on_with(tmp_path: Path, capsys: pyt
     tables = read(folder, "tables.json")
     assert sum(row["samples"] for row in tables["per_class"]) == 60
     page = (folder / "report.html").read_text()
+    assert '<th class="number">mean over folds</th><th class="number">± deviation</th>' in page
+    assert "<h2>Per class, pooled over all folds</h2>" in page
+    assert "<h2>Folds</h2>" in page
+    assert f"± {result['standard_deviation']['top1']:.3f}, mean over 2 folds" in page
     assert "judges: the fold that a run never saw" in page
     assert "Worst predictions" in page
     assert (folder / "predictions" / "worst_01.png").is_file()
@@ -61,6 +74,11 @@ def test_folds_are_judged_summed_up_and_gone_on_with(tmp_path: Path, capsys: pyt
 
 
 def test_what_is_no_cross_validation_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"data\.folds_final=true: trains a model after a cross-validation"):
+        main.run([*FOLDS[:-1], f"run_dir={tmp_path}", "data.folds_final=true"])
+    for folds in (50, 40):  # the first leaves nothing in the way of the second
+        with pytest.raises(UserError, match=rf"data\.folds={folds}: .*the largest number that works is data\.folds="):
+            main.run([*FOLDS[:-1], f"run_dir={tmp_path}/many", f"data.folds={folds}"])
     with pytest.raises(UserError, match=r"data\.folds=2 runs one process"):
         main.run([*FOLDS, f"run_dir={tmp_path}", "trainer.devices=2", "trainer.strategy=ddp"])
     with pytest.raises(UserError, match=r"data\.folds is no part of a sweep"):

@@ -21,6 +21,8 @@ _ORDERED = (  # the first is at most the second; why
 RELATED = {key for low, high, _ in _ORDERED for key in (low, high)}
 RELATED |= {
     "trainer.max_time",
+    "data.folds",
+    "data.folds_final",
     "trainer.sync_batchnorm",
     "trainer.accelerator",
     "distill.teacher",
@@ -44,6 +46,8 @@ def check_between(claims: Iterable[Claim], layout: Layout) -> Iterator[str]:
             yield str(error)
     if line := _endless(values):
         yield line
+    if values.get("data.folds_final") is True and (_number(values.get("data.folds")) or 0) < 2:
+        yield "data.folds_final=true: trains a model after a cross-validation, which data.folds=5, say, asks for"
     if values.get("trainer.sync_batchnorm") is True and values.get("trainer.accelerator") == "cpu":
         yield "trainer.sync_batchnorm=true: works on GPUs only, and trainer.accelerator=cpu"
     if values.get("distill.teacher") == "auto" and "backbone.width" in values:

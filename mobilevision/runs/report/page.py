@@ -35,16 +35,20 @@ def collect(folder: RunFolder) -> dict[str, Any]:
     tables = _json(folder.tables_json)
     problems = [*info.get("problems", []), *_skipped(folder.skipped)]
     stages, results = by_stage(metrics)
+    folds = _json(folder.path / "cv.json")
+    if folds:
+        stages, results = _of_folds(folds)
     return {
         "title": " · ".join(_title(info)) or folder.path.resolve().name,
         "run": str(folder.path),
         "info": info,
-        "tiles": _tiles(info, metrics, best, resumed=_resumed(folder.log)),
+        "tiles": _tiles(info, metrics, best, folds, resumed=_resumed(folder.log)),
         "stages": stages,
         "results": results,
         "curves": curves,
         "tables": {name: rows[:_SHOWN_ROWS] for name, rows in tables.items() if rows and name not in _DRAWN_ELSEWHERE},
         "figures": {path.stem: _embed(path) for path in sorted(folder.figures.glob("*.png"))},
+        "over": ", pooled over all folds" if folds else "",
         "pictures": _pictures(folder.predictions),
         "problems": problems[:_SHOWN_PROBLEMS],
         "more_problems": max(0, len(problems) - _SHOWN_PROBLEMS),
@@ -58,13 +62,36 @@ def _title(info: dict[str, Any]) -> list[str]:
     return [info["task"].replace("_", " "), str(info["backbone"]), f"side {side(info['resolution'])}"]
 
 
+def _of_folds(folds: dict[str, Any]) -> tuple[list[str], dict[str, dict[str, float]]]:
+    """The columns and rows of a cross-validation's results, in place of a run's stages."""
+    columns = {
+        "mean over folds": folds["mean"],
+        "± deviation": folds["standard_deviation"],
+        "pooled over all folds": folds["pooled"],
+    }
+    columns = {name: values for name, values in columns.items() if values}
+    rows = {
+        metric: {name: values[metric] for name, values in columns.items() if metric in values}
+        for metric in folds["mean"]
+    }
+    return list(columns), rows
+
+
 def _tiles(
-    info: dict[str, Any], metrics: dict[str, float], best: tuple[int, float] | None, *, resumed: bool
+    info: dict[str, Any],
+    metrics: dict[str, float],
+    best: tuple[int, float] | None,
+    folds: dict[str, Any],
+    *,
+    resumed: bool,
 ) -> list[dict[str, str]]:
     """The few numbers that people look for first; a run that was resumed also waited, so its time says nothing."""
     primary = info.get("primary", "")
     found = []
-    for stage in ("test", "val"):
+    if folds:
+        spread = f"± {folds['standard_deviation'][primary]:.3f}, mean over {len(folds['folds'])} folds"
+        found.append((f"test {primary}", f"{folds['mean'][primary]:.3f}", spread))
+    for stage in () if folds else ("test", "val"):
         if f"{stage}/{primary}" in metrics:
             found.append((f"{stage} {primary}", f"{metrics[f'{stage}/{primary}']:.3f}", ""))
     if best and f"val/{primary}" not in metrics:

@@ -23,6 +23,7 @@ from mobilevision.runs.sweep.plan import Plan
 
 ERROR = "error.txt"  # in the folder of a run that failed: why
 _OWN = {"run_dir", "resume", "distill.teacher"}  # settled by the run itself
+_OWN |= {"data.folds_final"}  # says whether one more run follows: no run of a fold differs by it
 
 Start = Callable[[DictConfig], dict[str, float]]
 
