@@ -46,7 +46,7 @@ KINDS = {
     "frozen": [*CLASSES, "freeze.epochs=1", "data.workers=2"],
     "steps": [*CLASSES, "trainer.max_steps=7", "trainer.max_epochs=9"],
     "half": [*CLASSES, "trainer.val_check_interval=0.5"],
-    "seldom": [*CLASSES, "trainer.check_val_every_n_epoch=2"],
+    "seldom": [*CLASSES, "trainer.check_val_every_n_epoch=2", "trainer.max_epochs=3"],
     "identities": [
         "task=face_embedding",
         "data.per_identity=2",
@@ -159,6 +159,13 @@ def test_stopped_again_and_again(trainings: Runner, whole: Whole, tmp_path: Path
     stops = [(before_a_checkpoint, KILL), (last_step, TERM), (at(places, "on_train_batch_end last", 2), INT)]
     stops.append((last_step, KILL))
     assert stopped(trainings, options, tmp_path / "run", stops) == []
+    assert differences(run, tmp_path / "run") == []
+
+
+def test_an_epoch_without_validation_is_never_the_best(trainings: Runner, whole: Whole, tmp_path: Path) -> None:
+    run, options, places = whole("seldom")
+    last_epoch = at(places, "on_train_batch_end last", -1)
+    assert stopped(trainings, options, tmp_path / "run", [(last_epoch, KILL)]) == []
     assert differences(run, tmp_path / "run") == []
 
 

@@ -115,7 +115,8 @@ class BestCheckpoint(Checkpoint, MeasuredStart):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save every epoch where nothing says which is best."""
-        if not sum(trainer.num_val_batches):
+        # What Lightning has counted so far says nothing in a process that has not validated yet.
+        if trainer.datamodule.splits.val is None or not trainer.limit_val_batches:  # type: ignore[attr-defined]
             self._save(trainer)
 
     def state_dict(self) -> dict[str, Any]:
