@@ -19,6 +19,7 @@ from mobilevision.data.view import Sample, View
 from mobilevision.ranges import Items, NonNegativeFloat, PositiveFloat, PositiveShare, Range, Share, check_ranges
 
 LARGE = 512  # shorter side in pixels
+LEAST_ALPHA = 1e-3  # of mixup and CutMix: below it shares are 0 or 1, and the beta distribution cannot be drawn from
 
 CropScale = Annotated[Sequence[PositiveShare], Items(2, 2, ascending=True)]
 CropRatio = Annotated[Sequence[PositiveFloat], Items(2, 2, ascending=True)]
@@ -139,8 +140,8 @@ class Augment:
         """
         if targets.ndim == 1:
             targets = torch.nn.functional.one_hot(targets, num_classes).float()
-        ways: list[Any] = [v2.MixUp(alpha=self.mixup)] if self.mixup else []
-        ways += [v2.CutMix(alpha=self.cutmix)] if self.cutmix else []
+        ways: list[Any] = [v2.MixUp(alpha=max(float(self.mixup), LEAST_ALPHA))] if self.mixup else []
+        ways += [v2.CutMix(alpha=max(float(self.cutmix), LEAST_ALPHA))] if self.cutmix else []
         if not ways or len(images) < 2:
             return images, targets
         with _seeded(int(torch.randint(2**62, (), generator=generator))):

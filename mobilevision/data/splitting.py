@@ -22,6 +22,8 @@ _REGION = 4  # level of S2: some 600 km across
 def complete(splits: Splits, *, val_fraction: float, test_fraction: float, seed: int) -> None:
     """Cut the missing val, and where the data came without any split also test, from train; say so in the notes.
 
+    A split without a sample counts as missing; what is too small to be cut stays whole.
+
     Args:
         splits: what was read; changed in place.
         val_fraction: share of the training samples that become val; 0 cuts none.
@@ -34,14 +36,23 @@ def complete(splits: Splits, *, val_fraction: float, test_fraction: float, seed:
     for key, fraction in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
         if not 0 <= fraction < 1:
             raise UserError(f"data.{key}={fraction}: must be at least 0 and below 1")
+    splits.val = splits.val if splits.val is not None and len(splits.val) else None
+    splits.test = splits.test if splits.test is not None and len(splits.test) else None
     if splits.train is None:
         return
-    if splits.whole and splits.test is None and test_fraction:
-        splits.train, splits.test = cut(splits.train, test_fraction, seed, part=1)
-        splits.notes.append(_note("test", test_fraction, seed, splits.test))
-    if splits.val is None and val_fraction:
-        splits.train, splits.val = cut(splits.train, val_fraction, seed, part=0)
-        splits.notes.append(_note("val", val_fraction, seed, splits.val))
+    for name, fraction, part, wanted in (
+        ("test", test_fraction, 1, splits.whole and splits.test is None),
+        ("val", val_fraction, 0, splits.val is None),
+    ):
+        if not wanted or not fraction:
+            continue
+        rest, taken = cut(splits.train, fraction, seed, part=part)
+        if len(taken):
+            splits.train = rest
+            setattr(splits, name, taken)
+            splits.notes.append(_note(name, fraction, seed, taken))
+        else:
+            splits.notes.append(f"no {name}: of {len(splits.train)} training images none can be spared")
 
 
 def cut(records: Records, fraction: float, seed: int, part: int) -> tuple[Records, Records]:

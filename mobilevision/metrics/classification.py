@@ -54,7 +54,7 @@ class ClassificationMetrics(TaskMetric):
 
     def update(self, prediction: Mapping[str, Tensor], target: Tensor) -> None:
         """``prediction["probabilities"]``: float [B, K]; ``target``: int64 [B]."""
-        probabilities = prediction["probabilities"].float()
+        probabilities = prediction["probabilities"].float().nan_to_num(0.0)  # of a model that diverged
         confidence, label = probabilities.max(dim=1)
         count = len(self.classes)
         self.confusion += torch.bincount(target * count + label, minlength=count * count).view(count, count)

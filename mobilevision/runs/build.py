@@ -116,7 +116,8 @@ def check_val(cfg: DictConfig, data: DataModule) -> None:
     """
     if data.splits.val is not None:
         return
-    fix = "data.val_fraction above 0 takes one from train"
+    few = f"add images: of {len(data.splits.train or ())} none can be spared for a val"
+    fix = few if data.val_fraction else "data.val_fraction above 0 takes one from train"
     if data.splits.test is None:
         raise UserError(f"the data has neither val nor test, so nothing can be measured: {fix}")
     if "early_stopping" in _enabled(cfg):

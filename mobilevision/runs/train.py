@@ -356,6 +356,14 @@ def fit(trainer: Trainer, built: Built, checkpoint: Path | None, measured: dict[
         print(f"resume: from {checkpoint}", flush=True)
     try:
         trainer.fit(built.task, datamodule=built.data, ckpt_path=checkpoint, weights_only=True)
+    except ValueError as error:
+        if "more than 1 value per channel" in str(error):
+            raise UserError(
+                "a batch of one image leaves batch norm nothing to compare at this input side: data.batch_size=2 or"
+                " more (a rest of one goes with data.drop_last=true), a larger data.resolution, or"
+                " freeze.statistics=true"
+            ) from error
+        raise
     finally:
         ending.step = trainer.global_step
     ending.trained = True

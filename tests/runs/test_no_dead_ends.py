@@ -275,3 +275,20 @@ def test_a_killed_process_of_two_ends_the_other(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
     assert "another process of this training has ended" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("optimizer.lr=1e9", "lower optimizer.lr"),  # after one step, so that only val can tell
+        ("data.batch_size=1", "a batch of one image leaves batch norm nothing to compare"),
+    ],
+)
+def test_values_that_ruin_a_training_are_one_line(tmp_path: Path, value: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        train(compose([*DRAWN, "trainer.max_epochs=1", "data.format.train=32", value, f"run_dir={tmp_path / 'run'}"]))
+
+
+@pytest.mark.parametrize("value", ["augment.mixup=1", "augment.cutmix=1e-300"])
+def test_alphas_of_any_size_mix(tmp_path: Path, value: str) -> None:
+    train(compose([*DRAWN, "trainer.max_epochs=1", "data.format.train=32", value, f"run_dir={tmp_path / 'run'}"]))

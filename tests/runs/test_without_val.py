@@ -62,3 +62,33 @@ def test_statistics_are_held_although_no_val_ever_interrupts_the_training(halves
     means = [value for name, value in weights.items() if name.endswith("running_mean")]
     assert means
     assert not any(bool(mean.any()) for mean in means), "random weights begin with means of zero"
+
+
+def test_too_few_images_for_a_val_or_a_test(coloured: Path, tmp_path: Path) -> None:
+    for number, name in enumerate(("red", "green")):
+        images = sorted((coloured / "train" / name).iterdir())
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for image in images[: 2 if number else 1]:
+            shutil.copy(image, tmp_path / "data" / name)
+    given = [
+        "data=folder",
+        f"data.root={tmp_path / 'data'}",
+        "backbone.width=0.25",
+        "data.resolution=32",
+        "trainer=cpu",
+    ]
+    given += ["data.workers=0", "logger=none", "trainer.max_epochs=1", "callbacks.pictures.count=0"]
+    results = train(compose([*given, f"run_dir={tmp_path / 'run'}"]))
+    assert "test/top1" in results  # the one image that could be spared
+    (next((tmp_path / "data" / "green").iterdir())).unlink()
+    with pytest.raises(UserError, match="neither val nor test, so nothing can be measured: add images: of 2 none can"):
+        train(compose([*given, f"run_dir={tmp_path / 'other'}"]))
+
+
+@pytest.mark.parametrize("task", ["classification", "detection"])
+def test_an_empty_test_is_none(tmp_path: Path, task: str) -> None:
+    given = [f"task={task}", "data.format.train=16", "data.format.val=8", "data.format.test=0", "data.resolution=64"]
+    given += ["backbone.width=0.25", "data.workers=0", "logger=none", "trainer.max_epochs=1"]
+    results = train(compose([*given, "callbacks.pictures.count=0", f"run_dir={tmp_path / 'run'}"]))
+    assert all(name.startswith("val/") for name in results)
+    assert results

@@ -175,6 +175,19 @@ class Divergence(Callback):
             "or set trainer.gradient_clip_val=1"
         )
 
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Look at val's loss: an epoch's last step may have ruined the weights after a loss that was a number.
+
+        Raises:
+            DivergedError: if it is not a number.
+        """
+        loss = trainer.callback_metrics.get("val/loss")
+        if trainer.state.fn == "fit" and loss is not None and torch.isnan(loss):
+            raise DivergedError(
+                f"the loss on val became nan at step {trainer.global_step}: lower optimizer.lr (now {pl_module.lr:g}) "
+                "or set trainer.gradient_clip_val=1"
+            )
+
 
 @final
 class EarlyStopping(_EarlyStopping):
