@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +70,25 @@ def require_same(cfg: DictConfig, data: DataModule, folder: RunFolder) -> None:
         f"data.root={cfg.data.root}: not the data that this run was begun with{counts}: its pictures, their labels or"
         " their splits differ; say where that data lies now with data.root=, or start a new run on this one"
     )
+
+
+@contextmanager
+def moved_data_told(cfg: DictConfig, folder: RunFolder) -> Iterator[None]:
+    """While the data of a run that goes on is read: where it is gone from its place, that comes first.
+
+    Raises:
+        UserError: it is gone.
+    """
+    try:
+        yield
+    except UserError as error:
+        root = cfg.data.get("root")
+        if cfg.resume is None or root is None or Path(root).expanduser().exists():
+            raise
+        raise UserError(
+            f"the data of this run lay at data.root={root} and is not there:"
+            f" resume={shlex.quote(str(folder.path))} data.root=WHERE_IT_LIES_NOW goes on"
+        ) from error
 
 
 def _said(counts: dict[str, int]) -> str:

@@ -43,7 +43,7 @@ def train(cfg: DictConfig) -> dict[str, float]:
     from mobilevision.runs.finish import finish
     from mobilevision.runs.pretraining import pretrain
     from mobilevision.runs.recording import recording
-    from mobilevision.runs.same_data import require_same
+    from mobilevision.runs.same_data import moved_data_told, require_same
     from mobilevision.runs.teachers import settle
     from mobilevision.runs.tuning import tune
 
@@ -58,7 +58,8 @@ def train(cfg: DictConfig) -> dict[str, float]:
             prepare_process(cfg)
             checkpoint = checkpoint_to_start_from(cfg, folder)
             asked = cfg.backbone
-            built = build(with_weights_at_hand(cfg, checkpoint), run_dir=folder.path)
+            with moved_data_told(cfg, folder):
+                built = build(with_weights_at_hand(cfg, checkpoint), run_dir=folder.path)
             cfg = built.cfg.copy()
             OmegaConf.update(cfg, "backbone", asked, merge=False)
             if cfg.resume is not None:

@@ -58,6 +58,8 @@ def refusal(*overrides: str) -> str:
         ("allocator=fast", "there are: tuned, system"),
         ("trainer.precision=8", "bf16-mixed"),
         ("head.kinds=x", "needs a list"),
+        ("trainer.max_time=5", "trainer.max_time=5: give days:hours:minutes:seconds, such as 00:00:10:00"),
+        ("data.folds_final=true", "data.folds_final=true: trains a model after a cross-validation, which data.folds=5"),
         ("probe.decays=[0.1,x]", "needs a number, not the text x in [0.1, 'x']"),
         ("trainer.devices=[gpu]", "needs a whole number, not the text gpu"),
         ("data.format._target_=mobilevision.data.formats.Shape", "mobilevision.data.formats.Shape does not exist"),
@@ -219,3 +221,13 @@ def test_a_folder_of_configs_can_be_given_for_one_run(plugin: Path, monkeypatch:
     assert compose(["experiment=good"], config_dir=str(plugin / "conf")).optimizer.lr == 0.5
     with pytest.raises(UserError, match="--config-dir"):
         compose(config_dir="nowhere")
+
+
+def test_a_key_of_another_option_names_that_option() -> None:
+    with pytest.raises(UserError, match=r"data\.format\.images=X: there is no such key in data=auto; data=csv has it$"):
+        compose(["data=auto", "data.root=x", "data.format.images=X"])
+    with pytest.raises(UserError, match=r"there is no such key in data=auto; data=boxes_csv, .* have it$"):
+        compose(["task=detection", "data=auto", "data.root=x", "data.format.images=X"])
+    with pytest.raises(UserError) as caught:
+        compose(["data=auto", "data.root=x", "data.format.imagess=X"])
+    assert "_target_" not in str(caught.value)

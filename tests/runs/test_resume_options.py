@@ -1,11 +1,16 @@
-"""Finders and caches must leave the weights alone."""
+"""Finders and caches must leave the weights alone; data that moved is asked for."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import pytest
 import torch
+from omegaconf import OmegaConf
 
+from mobilevision.errors import UserError
+from mobilevision.runs import main
 from mobilevision.runs.build import build
 from mobilevision.runs.compose import compose
 from mobilevision.runs.features import split_features
@@ -51,3 +56,17 @@ def test_a_skipped_picture_does_not_shift_cached_features(tmp_path: Path) -> Non
     assert torch.equal(batch["index"], part.places)
     assert torch.equal(batch["features"].pooled, part.features.pooled)
     assert batch["target"].tolist() == [int(source.records.targets[place]) for place in part.places.tolist()]
+
+
+def test_data_that_is_gone_is_told_first(finished_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    config = run / "config.yaml"
+    cfg = OmegaConf.load(config)
+    lay = OmegaConf.select(cfg, "data.root")
+    OmegaConf.update(cfg, "data.root", "/nowhere/pictures")
+    OmegaConf.save(cfg, config)
+    said = rf"^the data of this run lay at data\.root=/nowhere/pictures and is not there: resume={run} data\.root="
+    with pytest.raises(UserError, match=said):
+        main.run([f"resume={run}"])
+    main.run([f"resume={run}", f"data.root={lay}"])
+    assert OmegaConf.select(OmegaConf.load(config), "data.root") == str(lay)

@@ -7,10 +7,12 @@ from typing import Any
 
 from mobilevision.runs.auto_settings import AUTO, RULES
 from mobilevision.runs.config.layout import FREE, Claim, Layout
+from mobilevision.runs.config.max_time import FORM
 from mobilevision.runs.config.names import did_you_mean, nearest_key
 from mobilevision.runs.config.signatures import Argument, Signature, signature
 from mobilevision.runs.config.source_code import defined_in_source, find
 from mobilevision.runs.config.types import ANYTHING, Type, of_annotation, of_value
+from mobilevision.runs.config.yaml_files import read
 
 SETTINGS = "mobilevision.runs.config.settings"
 # Node -> the dataclass of its keys that its target does not take, or whose range its target does not state.
@@ -28,6 +30,7 @@ STATED = {
     "data": "Data",
 } | dict.fromkeys(("head", "loss", "augment"), "Part")
 CALLBACK = "Callback"  # that of every node of callbacks
+HOW_WRITTEN = {"trainer.max_time": f"give {FORM}"}  # key -> what to give it, where its type does not tell
 HYDRA = {"_target_", "_partial_", "_convert_", "_recursive_"}
 
 
@@ -59,7 +62,7 @@ def _problems(key: str, value: Any, layout: Layout) -> Iterator[tuple[str, str]]
         for name, below in value.items():
             yield from _free(key, f"{key}.{name}", below, layout)
     elif reason := type_of(key, layout).refusal(value):
-        yield key, reason
+        yield key, HOW_WRITTEN.get(key, reason)
     elif key.endswith("._target_") and not exists(value):
         yield key, f"{value} does not exist"
 
@@ -73,7 +76,32 @@ def _nearest(key: str, layout: Layout) -> str:
     target = _signature(parent, layout) if free else None
     if target is not None and name in target.arguments and FREE not in target.arguments:
         return f"; did you mean {parent}.{FREE}.{name}?"
-    return nearest_key(key, layout.dotted())
+    return _of_another_option(key, layout) or nearest_key(key, layout.dotted())
+
+
+def _of_another_option(key: str, layout: Layout) -> str:
+    """Which options of the group have a key of a part, such as ``data.format``, that in the chosen one has none."""
+    group, _, rest = key.partition(".")
+    part = key.rpartition(".")[0]
+    beside = layout.places.get(f"{part}._target_")
+    if "." not in rest or beside is None or layout.get(part).keys() - HYDRA:
+        return ""
+    kind = layout.values.get("task", {}).get("kind")
+    files = {path.stem: read(path).body for path in sorted(beside[0].path.parent.glob("*.yaml"))}
+    fitting = [name for name, body in files.items() if kind in body.get("kinds", [kind]) and _states(body, rest)]
+    if not fitting:
+        return ""
+    others = ", ".join(f"{group}={name}" for name in fitting[:4])
+    return f" in {group}={layout.choices.get(group)}; {others} {'has' if len(fitting) == 1 else 'have'} it"
+
+
+def _states(body: Any, key: str) -> bool:
+    """Whether a file's body has a dotted key."""
+    for name in key.split("."):
+        if not isinstance(body, dict) or name not in body:
+            return False
+        body = body[name]
+    return True
 
 
 def free_node(key: str, layout: Layout) -> str | None:

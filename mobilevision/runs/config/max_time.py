@@ -6,6 +6,7 @@ import re
 
 from mobilevision.errors import UserError
 
+FORM = "days:hours:minutes:seconds, such as 00:00:10:00"
 _FORM = re.compile(r"(\d+):(\d\d):(\d\d):(\d\d)")
 
 
@@ -19,5 +20,5 @@ def seconds_of(max_time: object) -> float:
     days, hours, minutes, seconds = map(int, found.groups()) if found else (0, 0, 0, 0)
     total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
     if total <= 0:
-        raise UserError(f"trainer.max_time={max_time}: give days:hours:minutes:seconds, such as 00:00:10:00")
+        raise UserError(f"trainer.max_time={max_time}: give {FORM}")
     return float(total)

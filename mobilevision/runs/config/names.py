@@ -64,6 +64,8 @@ def nearest_key(wrong: str, keys: Iterable[str]) -> str:
     if ours in known:
         return f"; did you mean {ours}?"
     parent, _, leaf = wrong.rpartition(".")
+    if not leaf.startswith("_"):  # _target_ is nobody's slip of the pen
+        known = [key for key in known if not key.rpartition(".")[2].startswith("_")]
     beside = [key.rpartition(".")[2] for key in known if key.rpartition(".")[0] == parent]
     near = get_close_matches(leaf, beside, n=1, cutoff=0.7)
     if near:
