@@ -77,7 +77,7 @@ def check_own_part(path: str | Path, kind: Literal["folder", "regular file"] | N
     """
     try:
         mode = os.lstat(path).st_mode
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     good = (stat.S_ISDIR(mode) and kind != "regular file") or (stat.S_ISREG(mode) and kind != "folder")
     if not good:

@@ -55,13 +55,16 @@ class RunFolder:
         One in which a run failed, or was stopped, before anything was trained, is as good as new.
 
         Raises:
-            UserError: if ``run_dir`` holds a run already.
+            UserError: if ``run_dir`` holds a run already, or cannot be made.
         """
         if run_dir is not None:
             folder = cls(run_dir)
             if folder.config.exists() and not folder.nothing_trained:
                 raise UserError(f"run_dir={run_dir} holds a run already: resume={run_dir} continues it")
-            folder.path.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.path.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UserError(f"run_dir={run_dir}: {error.strerror or error}: name another folder") from None
             return folder
         base = Path("outputs") / task / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
         for count in range(1000):

@@ -113,6 +113,9 @@ def settle_in(cfg: DictConfig, folder: RunFolder) -> None:
     from mobilevision.runs.same_data import make_absolute
 
     make_absolute(cfg)
+    root = Path(cfg.data.root).resolve() if cfg.data.get("root") else None
+    if cfg.run_dir is not None and root is not None and folder.path.resolve().is_relative_to(root):
+        raise UserError(f"run_dir={cfg.run_dir} lies in data.root, whose folders are read as data: name another folder")
     if not is_first_process():
         return
     if cfg.resume is not None:

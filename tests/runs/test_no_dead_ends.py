@@ -292,3 +292,19 @@ def test_values_that_ruin_a_training_are_one_line(tmp_path: Path, value: str, sa
 @pytest.mark.parametrize("value", ["augment.mixup=1", "augment.cutmix=1e-300"])
 def test_alphas_of_any_size_mix(tmp_path: Path, value: str) -> None:
     train(compose([*DRAWN, "trainer.max_epochs=1", "data.format.train=32", value, f"run_dir={tmp_path / 'run'}"]))
+
+
+@pytest.mark.parametrize(("place", "said"), [("file", "File exists"), ("file/below", "Not a directory")])
+def test_a_run_folder_that_cannot_be_made_is_one_line(tmp_path: Path, place: str, said: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match=rf"run_dir=.*{place}: {said}: name another folder"):
+        train(compose([*DRAWN, f"run_dir={tmp_path / place}"]))
+
+
+@pytest.mark.parametrize("place", [".", "run", "train/red"])
+def test_a_run_does_not_lie_among_its_images(coloured: Path, tmp_path: Path, place: str) -> None:
+    shutil.copytree(coloured, tmp_path / "data")
+    with pytest.raises(UserError, match=r"lies in data\.root, whose folders are read as data"):
+        train(
+            compose(["data=folder", f"data.root={tmp_path / 'data'}", *SMALL, f"run_dir={tmp_path / 'data' / place}"])
+        )
