@@ -212,8 +212,13 @@ def probe(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
 
 
 def held_statistics(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
-    """Batch norm keeps the running statistics of the weights where the data's own would be worse."""
-    del chosen
+    """Batch norm keeps the running statistics of the weights where the data's own would be worse.
+
+    Weights that move fast outrun statistics that stand still: a rate set by hand above the usual one rules that out.
+    """
+    rate, usual = chosen("optimizer.lr"), chosen("optimizer.pretrained_lr")
+    if facts.little and isinstance(rate, int | float) and rate > usual:
+        return False, f"optimizer.lr={rate:g} is too fast for statistics that stand still"
     if facts.little:
         return True, f"{facts.counted}, at most {FEW_IMAGES}"
     if not facts.pretrained:

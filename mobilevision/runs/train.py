@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -338,6 +340,31 @@ def with_weights_at_hand(cfg: DictConfig, checkpoint: Path | None) -> DictConfig
     return changed
 
 
+@contextmanager
+def as_lines() -> Iterator[None]:
+    """Errors of Lightning and torch that say what the user asked too much of, as one line each.
+
+    Raises:
+        UserError: values that fit their ranges, but not each other or this data.
+    """
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+    try:
+        yield
+    except MisconfigurationException as error:
+        raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+    except ValueError as error:
+        if "more than 1 value per channel" in str(error):
+            raise UserError(
+                "a batch of one image leaves batch norm nothing to compare at this input side: data.batch_size=2 or"
+                " more (a rest of one goes with data.drop_last=true), a larger data.resolution, or"
+                " freeze.statistics=true"
+            ) from error
+        if "val_check_interval" in str(error):
+            raise UserError(f"trainer.{' '.join(str(error).split()).strip('`')}".replace("`", "")) from error
+        raise
+
+
 def fit(trainer: Trainer, built: Built, checkpoint: Path | None, measured: dict[str, float], ending: Ending) -> None:
     """Fit from the start, or from where the run was stopped.
 
@@ -359,15 +386,8 @@ def fit(trainer: Trainer, built: Built, checkpoint: Path | None, measured: dict[
     if checkpoint is not None:
         print(f"resume: from {checkpoint}", flush=True)
     try:
-        trainer.fit(built.task, datamodule=built.data, ckpt_path=checkpoint, weights_only=True)
-    except ValueError as error:
-        if "more than 1 value per channel" in str(error):
-            raise UserError(
-                "a batch of one image leaves batch norm nothing to compare at this input side: data.batch_size=2 or"
-                " more (a rest of one goes with data.drop_last=true), a larger data.resolution, or"
-                " freeze.statistics=true"
-            ) from error
-        raise
+        with as_lines():
+            trainer.fit(built.task, datamodule=built.data, ckpt_path=checkpoint, weights_only=True)
     finally:
         ending.step = trainer.global_step
     ending.trained = True
@@ -378,5 +398,6 @@ def test(trainer: Trainer, built: Built, folder: RunFolder) -> dict[str, float]:
     kept = [path for path in (folder.best, folder.last) if path.is_file()]
     path = kept[0] if kept else None  # checkpoints may be switched off: then the weights as they are now
     measure = trainer.validate if built.data.splits.test is None else trainer.test
-    measured = measure(built.task, datamodule=built.data, ckpt_path=path, verbose=False, weights_only=True)
+    with as_lines():
+        measured = measure(built.task, datamodule=built.data, ckpt_path=path, verbose=False, weights_only=True)
     return {name: float(value) for part in measured for name, value in part.items()}

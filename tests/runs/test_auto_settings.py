@@ -121,6 +121,8 @@ def test_what_is_set_by_hand_stays_and_is_built_on() -> None:
     by_hand = values(SMALL, data__batch_size=1)
     assert "data.batch_size" not in by_hand
     assert by_hand["trainer.max_epochs"] * 250 >= 90
+    assert values(SMALL, optimizer__lr=1e-3)["freeze.statistics"] is False  # held ones would ruin the network
+    assert values(SMALL, optimizer__lr=1e-4)["freeze.statistics"] is True
     assert values(SMALL, trainer__max_steps=70)["trainer.max_epochs"] == 10  # seven steps an epoch
 
 

@@ -282,6 +282,9 @@ def test_a_killed_process_of_two_ends_the_other(tmp_path: Path) -> None:
     [
         ("optimizer.lr=1e9", "lower optimizer.lr"),  # after one step, so that only val can tell
         ("data.batch_size=1", "a batch of one image leaves batch norm nothing to compare"),
+        ("trainer.val_check_interval=900", "val_check_interval"),
+        ("trainer.limit_train_batches=1e-9", "trainer: You requested to check"),
+        ("trainer.limit_test_batches=1e-9", "trainer: You requested to check"),
     ],
 )
 def test_values_that_ruin_a_training_are_one_line(tmp_path: Path, value: str, said: str) -> None:
