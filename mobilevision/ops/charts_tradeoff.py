@@ -21,7 +21,8 @@ class Point:
         value: how well it does.
         group: what is coloured alike, such as the side.
         name: written beside it, such as the width.
-        best: whether it lies on the Pareto front.
+        best: whether it lies on the Pareto front of its data.
+        data: a number a data set; points of different ones are not joined.
     """
 
     cost: float
@@ -29,6 +30,7 @@ class Point:
     group: str
     name: str
     best: bool
+    data: int = 1
 
 
 def tradeoff(points: Sequence[Point], *, across: str, up: str, group: str) -> Any:
@@ -46,9 +48,11 @@ def tradeoff(points: Sequence[Point], *, across: str, up: str, group: str) -> An
     from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
     figure, axes = blank(7.2, 4.6)
-    edge = sorted((point.cost, point.value) for point in points if point.best)
     look = {"color": "#1d2733", "lw": 5, "alpha": 0.12, "solid_capstyle": "round"}
-    axes.plot([cost for cost, _ in edge], [value for _, value in edge], label="best for its cost", **look)
+    for place, data in enumerate(dict.fromkeys(point.data for point in points)):
+        edge = sorted((point.cost, point.value) for point in points if point.best and point.data == data)
+        label = "best for its cost" if place == 0 else None
+        axes.plot([cost for cost, _ in edge], [value for _, value in edge], label=label, **look)
     for place, name in enumerate(dict.fromkeys(point.group for point in points)):
         chosen = sorted((point for point in points if point.group == name), key=lambda point: point.cost)
         across_, up_ = [point.cost for point in chosen], [point.value for point in chosen]

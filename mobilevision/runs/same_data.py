@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,6 @@ from mobilevision.runs.info import read_info
 
 if TYPE_CHECKING:
     from mobilevision.data import DataModule
-    from mobilevision.data.records import Splits
     from mobilevision.runs.folder import RunFolder
 
 PLACES = (
@@ -51,7 +50,15 @@ def fingerprint(data: DataModule) -> str:
     Args:
         data: read and split.
     """
-    return hashlib.sha256(b"\n".join(_index(data.splits, data.root))).hexdigest()[:16]
+    return hashlib.sha256(b"\n".join(_index(data.splits.items(), data.root))).hexdigest()[:16]
+
+
+def split_fingerprints(data: DataModule) -> dict[str, str]:
+    """As :func:`fingerprint`, of each split by itself: what a run was measured on, whatever it was trained on."""
+    return {
+        split: hashlib.sha256(b"\n".join(_index([(split, records)], data.root))).hexdigest()[:16]
+        for split, records in data.splits.items()
+    }
 
 
 def require_same(cfg: DictConfig, data: DataModule, folder: RunFolder) -> None:
@@ -95,9 +102,9 @@ def _said(counts: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in counts.items())
 
 
-def _index(splits: Splits, root: Path | None) -> Iterator[bytes]:
+def _index(splits: Iterable[tuple[str, Any]], root: Path | None) -> Iterator[bytes]:
     base = "" if root is None else os.path.join(root if root.is_dir() else root.parent, "")
-    for split, records in splits.items():
+    for split, records in splits:
         yield split.encode()
         for index in range(len(records)):
             yield records.name(index).removeprefix(base).encode("utf-8", "surrogateescape")

@@ -153,12 +153,13 @@ def announce(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Tracker,
         measured: whether the number of epochs is still to be found by timing steps.
     """
     from mobilevision.runs.info import note_resume, run_info
-    from mobilevision.runs.same_data import fingerprint
+    from mobilevision.runs.same_data import fingerprint, split_fingerprints
     from mobilevision.runs.summary import print_start
 
     info = run_info(cfg, built)
     if cfg.resume is None:
-        write_json(folder.info_json, {**info, "data_fingerprint": fingerprint(built.data)})
+        of_data = {"data_fingerprint": fingerprint(built.data), "split_fingerprints": split_fingerprints(built.data)}
+        write_json(folder.info_json, {**info, **of_data})
     else:
         note_resume(cfg, folder)
     if measured:  # the length that fits is said once it is known; two numbers would contradict each other

@@ -122,6 +122,9 @@ def test_a_resumed_run_shows_the_first_command_and_the_later_ones(
     info = read_info(run)
     later = f"mobilevision train resume={run.path} trainer.max_epochs=3"
     assert info["command"] == first
+    prints = info["split_fingerprints"]
+    assert set(prints) == {"train", "val", "test"}
+    assert len(set(prints.values())) == 3
     assert [each["command"] for each in info["resumed"]] == [later]
     changed = {**decision, "value": "3", "why": "changed when the run was resumed"}
     assert info["decisions"] == [changed, other]

@@ -41,7 +41,9 @@
     }
     make("text", { x: (left + right) / 2, y: bottom + 38, "text-anchor": "middle" }, plot, across.selectedOptions[0].text + " (log)");
     const path = (some) => [...some].sort((a, b) => a[cost] - b[cost]).map((row) => x(row[cost]) + "," + y(row.value)).join(" ");
-    make("polyline", { class: "front", points: path(rows.filter((row) => row.best_for.includes(cost.replace("_", "-")))) });
+    const sets = [...new Set(rows.map((row) => row.data))];
+    for (const data of sets)
+      make("polyline", { class: "front", points: path(rows.filter((row) => row.data === data && row.best_for.includes(cost.replace("_", "-")))) });
     const names = [...new Set(rows.map((row) => row[kind]))].sort((a, b) => String(a).localeCompare(String(b), undefined, { numeric: true }));
     document.getElementById("legend").replaceChildren(...names.flatMap((name, place) => {
       const mark = document.createElement("i");
@@ -50,7 +52,7 @@
     }));
     names.forEach((name, place) => {
       const colour = colours[place % colours.length], chosen = rows.filter((row) => row[kind] === name);
-      make("polyline", { class: "joined", points: path(chosen), stroke: colour });
+      for (const data of sets) make("polyline", { class: "joined", points: path(chosen.filter((row) => row.data === data)), stroke: colour });
       for (const row of chosen) {
         const point = make("circle", { class: "point", cx: x(row[cost]), cy: y(row.value), r: 6, fill: colour });
         const line = document.querySelector(`tr[data-row="${rows.indexOf(row)}"]`);

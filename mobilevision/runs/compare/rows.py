@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from mobilevision.errors import UserError
 from mobilevision.ops.regular_files import read_text
@@ -33,6 +33,7 @@ class Row:
         value: of it.
         best: ``max`` or ``min``: which of two values is better.
         command: that made it.
+        data: what it was measured on, as a number from 1; runs with the same number had the same samples.
     """
 
     folder: str
@@ -46,6 +47,7 @@ class Row:
     value: float
     best: str
     command: str
+    data: int = 1
 
     @property
     def size(self) -> str:
@@ -71,7 +73,38 @@ def collect(places: Iterable[str | Path]) -> list[Row]:
     metrics = sorted({f"{row.metric} of {row.task}" for row in found.values()})
     if len(metrics) > 1:
         raise UserError(f"these runs are measured differently ({', '.join(metrics)}): compare those of one task")
-    return sorted(found.values(), key=lambda row: (row.mult_adds, row.parameters, row.folder))
+    numbered = _by_data(found)
+    return sorted(numbered, key=lambda row: (row.mult_adds, row.parameters, row.folder))
+
+
+def _by_data(found: dict[Path, Row]) -> list[Row]:
+    """The rows with their data numbered, by classes, count and fingerprint of the samples they were measured on."""
+    infos = {folder: read_info(RunFolder(folder)) for folder in found}
+    split = next(iter(found.values())).metric.partition("/")[0]
+    marks = {folder: _part(info, "split_fingerprints", split) for folder, info in infos.items()}
+    if None in marks.values():  # runs of earlier versions have one for all splits together
+        marks = {folder: info.get("data_fingerprint") for folder, info in infos.items()}
+    if None in marks.values():
+        marks = dict.fromkeys(infos)
+    keys = {
+        folder: json.dumps([info.get("classes"), _part(info, "samples", split), marks[folder]])
+        for folder, info in infos.items()
+    }
+    numbers = {key: place for place, key in enumerate(dict.fromkeys(keys.values()), 1)}
+    return [replace(row, data=numbers[keys[folder]]) for folder, row in found.items()]
+
+
+def _part(info: dict[str, Any], key: str, split: str) -> Any:
+    parts = info.get(key)
+    return parts.get(split) if isinstance(parts, dict) else None
+
+
+def different_data(rows: Iterable[Row]) -> str:
+    """A line that says so where rows were not all measured on the same samples; empty where they were."""
+    count = len({row.data for row in rows})
+    if count < 2:
+        return ""
+    return f"measured on {count} different sets of samples (data 1 to {count}): compare within one of them only"
 
 
 def _runs(folder: Path, deep: int) -> Iterator[Path]:
@@ -110,7 +143,7 @@ def read(folder: Path) -> Row | None:
 
 
 def front(rows: list[Row], cost: str) -> list[Row]:
-    """The Pareto front: the rows that no cheaper (or equally cheap) row beats, cheapest first.
+    """The Pareto front: the rows that no cheaper (or equally cheap) row of the same data beats, cheapest first.
 
     Args:
         rows: of one metric.
@@ -118,7 +151,11 @@ def front(rows: list[Row], cost: str) -> list[Row]:
     """
     sign = 1 if rows and rows[0].best == "max" else -1
     kept: list[Row] = []
+    last: dict[int, Row] = {}  # of each data
     for row in sorted(rows, key=lambda each: (getattr(each, cost), -sign * each.value)):
-        if not kept or sign * row.value > sign * kept[-1].value:
+        before = last.get(row.data)
+        equal = before is not None and (getattr(before, cost), before.value) == (getattr(row, cost), row.value)
+        if before is None or equal or sign * row.value > sign * before.value:
             kept.append(row)
+            last[row.data] = row
     return kept

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mobilevision.ops.plain_text import cell, visible
-from mobilevision.runs.compare.rows import Row, collect, front
+from mobilevision.runs.compare.rows import Row, collect, different_data, front
 from mobilevision.runs.folder import write_text
 
 COSTS = {"mult_adds": "mult-adds a picture", "parameters": "parameters"}
@@ -43,18 +43,28 @@ def print_rows(rows: Sequence[Row]) -> None:
     best = set(front(list(rows), "mult_adds"))
     base = common(rows)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("backbone", "side", "mult-adds", "parameters", rows[0].metric, "", "folder"):
-        right = name in ("side", "mult-adds", "parameters", rows[0].metric)
+    mixed = different_data(rows)
+    for name in ("backbone", "side", "mult-adds", "parameters", rows[0].metric, "", *["data"] * bool(mixed), "folder"):
+        right = name in ("side", "mult-adds", "parameters", rows[0].metric, "data")
         table.add_column(name, justify="right" if right else "left", no_wrap=True)
     for row in rows:
         star, place = "*" if row in best else "", os.path.relpath(row.folder, base)
         costs = f"{row.mult_adds:,}", f"{row.parameters:,}", f"{row.value:.4f}"
-        table.add_row(escape(visible(row.backbone)), row.size, *costs, star, escape(visible(place)))
+        table.add_row(
+            escape(visible(row.backbone)),
+            row.size,
+            *costs,
+            star,
+            *[str(row.data)] * bool(mixed),
+            escape(visible(place)),
+        )
     console = Console(highlight=False)
     wide = console.options.update(max_width=10_000)  # lines are not broken, so that folders can be copied
     console.width = max(console.width, Measurement.get(console, wide, table).maximum)
     console.print(table)
-    print("* nothing that costs less does as well")
+    print(f"* nothing that costs less does as well{' on the same data' * bool(mixed)}")
+    if mixed:
+        print(mixed)
 
 
 def common(rows: Sequence[Row]) -> str:
@@ -85,10 +95,12 @@ def write(rows: Sequence[Row], out: Path) -> list[Path]:
 def _csv(rows: Sequence[Row]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["backbone", "width", "side", "mult_adds", "parameters", rows[0].metric, "folder", "command"])
+    writer.writerow(
+        ["backbone", "width", "side", "mult_adds", "parameters", rows[0].metric, "data", "folder", "command"]
+    )
     for row in rows:
         costs = (row.mult_adds, row.parameters, f"{row.value:.6g}")
-        writer.writerow(map(cell, (row.backbone, row.width, row.size, *costs, row.folder, row.command)))
+        writer.writerow(map(cell, (row.backbone, row.width, row.size, *costs, row.data, row.folder, row.command)))
     return stream.getvalue()
 
 
@@ -96,7 +108,18 @@ def _figure(rows: Sequence[Row], cost: str, best: Sequence[Row]) -> Any:
     from mobilevision.ops.charts_tradeoff import Point, tradeoff
 
     ordered = sorted(rows, key=lambda row: row.side)
-    points = [Point(getattr(row, cost), row.value, row.size, _name(row, rows), row in best) for row in ordered]
+    mixed = bool(different_data(rows))
+    points = [
+        Point(
+            getattr(row, cost),
+            row.value,
+            f"{row.size}, data {row.data}" if mixed else row.size,
+            _name(row, rows),
+            row in best,
+            row.data,
+        )
+        for row in ordered
+    ]
     return tradeoff(points, across=COSTS[cost], up=rows[0].metric.replace("_", " "), group="side")
 
 
@@ -131,6 +154,7 @@ def _page(rows: Sequence[Row], fronts: dict[str, list[Row]]) -> str:
     return pages.get_template("page.html.j2").render(
         title=f"{rows[0].task}: accuracy and cost",
         metric=rows[0].metric,
+        mixed=different_data(rows),
         rows=values,
         rows_json=Markup(json.dumps(values).replace("<", "\\u003c")),
         style=Markup((report / "style.css").read_text(encoding="utf-8")),

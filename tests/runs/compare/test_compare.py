@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import subprocess
@@ -62,6 +63,56 @@ def test_what_it_leaves(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert names == figures | {"compare.csv", "compare.html"}
     assert Image.open(tmp_path / "out" / "top1_by_mult_adds.png").width > 500
     assert len((tmp_path / "out" / "compare.csv").read_text().splitlines()) == 7
+
+
+def _measured_on(folder: Path, **info: object) -> None:
+    path = folder / "info.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **info}))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"classes": ["cat", "dog"]}, {"classes": ["rose"]}),
+        ({"samples": {"train": 9, "test": 5}}, {"samples": {"train": 9, "test": 6}}),
+        ({"data_fingerprint": "a"}, {"data_fingerprint": "b"}),  # two folds of an earlier version
+        ({"split_fingerprints": {"test": "a"}}, {"split_fingerprints": {"test": "b"}}),
+    ],
+)
+def test_different_data_is_said_and_not_joined(
+    one: dict[str, object], other: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, width, value, info in (("a", 0.25, 0.9, one), ("b", 0.5, 0.5, other), ("c", 1.0, 0.6, other)):
+        run(tmp_path / "runs" / name, width, value)
+        _measured_on(tmp_path / "runs" / name, **info)
+    rows = collect([tmp_path / "runs"])
+    assert [row.data for row in rows] == [1, 2, 2]
+    assert front(rows, "parameters") == rows  # b and c have nothing to do with a
+    compare([str(tmp_path / "runs")], str(tmp_path / "out"))
+    line = "measured on 2 different sets of samples (data 1 to 2): compare within one of them only"
+    assert line in capsys.readouterr().out.splitlines()
+    assert line in (tmp_path / "out" / "compare.html").read_text()
+    with (tmp_path / "out" / "compare.csv").open(newline="") as file:
+        assert [row["data"] for row in csv.DictReader(file)] == ["1", "2", "2"]
+
+
+def test_the_same_test_is_the_same_data_whatever_was_trained_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, train in (("a", 10), ("b", 20)):
+        run(tmp_path / name, 0.25, 0.5)
+        prints = {"train": name, "test": "same"}
+        _measured_on(
+            tmp_path / name, data_fingerprint=name, split_fingerprints=prints, samples={"train": train, "test": 5}
+        )
+    compare([str(tmp_path)], str(tmp_path / "out"))
+    assert "different" not in capsys.readouterr().out
+
+
+def test_of_equals_both_are_best(tmp_path: Path) -> None:
+    for name, value in (("a", 0.5), ("b", 0.5), ("c", 0.4)):
+        run(tmp_path / name, 0.25, value)
+    assert [Path(row.folder).name for row in front(collect([tmp_path]), "mult_adds")] == ["a", "b"]
 
 
 def test_a_long_folder_stays_on_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
