@@ -111,7 +111,7 @@ def test_data_may_move_and_is_recognised(
     shutil.move(here / "data", moved)
     shutil.copytree(moved, other)
     (other / "train" / "red" / "0.png").rename(other / "train" / "blue & <b>" / "00.png")
-    with pytest.raises(UserError, match="no such file or folder"):
+    with pytest.raises(UserError, match=rf"lay at data\.root={here}/data and is not there: resume={run} data\.root="):
         train(compose_resume(run))
     with pytest.raises(UserError, match="not the data that this run was begun with"):
         train(compose_resume(run, [f"data.root={other}"]))
