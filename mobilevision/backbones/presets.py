@@ -57,11 +57,14 @@ class Preset:
         """Undo :meth:`to_dict`; keys left out keep their defaults.
 
         Raises:
-            UserError: a key that a preset does not have.
+            UserError: a key that a preset does not have, or a list of anything but numbers.
         """
         known = {field.name for field in fields(cls)}
         if strange := sorted(set(values) - known):
             raise UserError(f"backbone.preset has no {', '.join(strange)}; it has {', '.join(sorted(known))}")
+        for key, value in values.items():
+            if isinstance(value, list | tuple) and not all(type(each) in (int, float) for each in value):
+                raise UserError(f"backbone.preset.{key} is not a list of numbers")
         plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in values.items()}
         return cls(**plain)
 

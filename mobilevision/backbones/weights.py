@@ -135,7 +135,7 @@ def _safetensors(path: Path) -> tuple[Any, Any]:
             noted = (file.metadata() or {}).get("preset")
             names = list(file.keys())
             return {name: file.get_tensor(name) for name in names}, json.loads(noted) if noted else None
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: not a readable safetensors file ({_first_line(error)}); fetch it again") from error
 
 

@@ -15,8 +15,9 @@ import mobilevision
 from mobilevision.deploy.fields import Fields
 from mobilevision.deploy.preprocessing import Preprocessing
 from mobilevision.errors import UserError
-from mobilevision.ops.regular_files import open_regular
+from mobilevision.ops.regular_files import open_regular, read_text
 
+_MOST_BYTES = 16_000_000  # of model.json
 _HUGE = 1e30  # no threshold or temperature
 
 VERSION = 1
@@ -237,8 +238,7 @@ def _decision(fields: Fields) -> dict[str, Any]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        with open_regular(path) as file:
-            found = json.loads(file.read().decode("utf-8"))
+        found = json.loads(read_text(path, most_bytes=_MOST_BYTES))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}: name the folder of an exported model") from None
     except (ValueError, RecursionError) as error:

@@ -16,18 +16,20 @@ from mobilevision.ops.regular_files import open_regular
 MOST_BYTES = 4_000_000  # of a file
 MOST_NODES = 400_000  # of a file, each alias counted as all that it stands for
 DEEPEST = 60  # nodes within each other
+LONGEST_NUMBER = 100  # characters; none that is used has more
 _PLAIN = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map")} | {"!"}
 _FLOAT = re.compile(
     r"^(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+"
     r"|[-+]?\.[0-9]+(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
 )
+_INT = re.compile(r"^[-+]?(?:0b[01_]+|0[0-7_]+|0|[1-9][0-9_]*|0x[0-9a-fA-F_]+)$")  # of YAML 1.1, without base 60
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @final
 class _Loader(_Base):  # type: ignore[misc]
-    """Plain values only; a date stays the text that it is, and 1e-3 is a number as in YAML 1.2."""
+    """Plain values only; a date or a time (12:30) stays the text that it is, and 1e-3 is a number as in YAML 1.2."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """As the loader's own; a key that stands there twice is an error."""
@@ -40,13 +42,25 @@ class _Loader(_Base):  # type: ignore[misc]
         found: dict[Any, Any] = super().construct_mapping(node, deep)
         return found
 
+    def number(self, node: yaml.ScalarNode) -> Any:
+        """A whole or floating-point number; those to base 60 take the loader quadratic time, and nobody writes them."""
+        if len(node.value) > LONGEST_NUMBER:
+            problem = f"a number of {len(node.value):,} characters; it may have {LONGEST_NUMBER}"
+            raise ConstructorError(None, None, problem, node.start_mark)
+        if ":" in node.value:
+            raise ConstructorError(None, None, f"{node.value} is no number", node.start_mark)
+        return self.construct_yaml_int(node) if node.tag.endswith(":int") else self.construct_yaml_float(node)
 
-_ASIDE = {f"tag:yaml.org,2002:{name}" for name in ("timestamp", "float", "value")}
+
+_ASIDE = {f"tag:yaml.org,2002:{name}" for name in ("timestamp", "int", "float", "value")}
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in found if tag not in _ASIDE]
     for first, found in _Base.yaml_implicit_resolvers.items()
 }
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", _INT, list("-+0123456789"))
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+for _kind in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.number)
 
 
 def read_yaml(path: Path, *, most_bytes: int = MOST_BYTES, most_nodes: int = MOST_NODES) -> Any:

@@ -12,6 +12,7 @@ from typing import Literal
 from mobilevision.errors import UserError
 
 WHY = "not a regular file"
+MOST_BYTES = 64_000_000  # of a text that is read whole
 _ASTRAY = "{path}: " + WHY + ", but a link or a pipe: remove it, what is written here belongs here"
 
 
@@ -31,15 +32,17 @@ def open_regular(path: str | bytes | Path | os.PathLike[str]) -> BufferedReader:
     return os.fdopen(number, "rb")
 
 
-def read_text(path: str | Path) -> str:
+def read_text(path: str | Path, *, most_bytes: int = MOST_BYTES) -> str:
     """The text of a regular file in UTF-8.
 
     Raises:
-        OSError: as :func:`open_regular`.
+        OSError: as :func:`open_regular`, or it is larger than that: a file may claim any size without taking it.
         UnicodeDecodeError: it is another encoding; a ValueError.
     """
     with open_regular(path) as file:
-        return file.read().decode("utf-8")
+        if os.fstat(file.fileno()).st_size > most_bytes:
+            raise OSError(errno.EFBIG, f"larger than {most_bytes:,} bytes", os.fspath(path))
+        return file.read(most_bytes).decode("utf-8")
 
 
 def append_to(path: str | Path, *, errors: str = "strict") -> TextIOWrapper:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,81 @@ import torch
 
 from mobilevision.errors import UserError
 
+DEEPEST = 50  # lists and mappings within each other
+MOST_SHARED = 100_000  # values beyond twice those in the file that references to the same list may stand for
+_CONTAINERS = (Mapping, list, tuple, set, frozenset)
+
 
 def load_tensors(path: str | Path) -> Any:
     """What torch.save wrote, on the CPU: tensors and plain values, nothing else is built.
 
     Raises:
-        UserError: the file is damaged.
+        UserError: the file is damaged, or what it holds is endless: a list within itself, lists that refer to each
+            other over and over, a tensor of more elements than are stored.
         Exception: what torch says of a file that it cannot read, or that holds more than tensors and plain values.
     """
     check_tensor_file(path)
-    return torch.load(path, map_location="cpu", weights_only=True)
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    _check_bounds(content, path)
+    return content
+
+
+def _check_bounds(content: Any, path: str | Path) -> None:
+    """See that whoever goes through all that was read comes to an end, in time and memory that the file's size tells.
+
+    In a pickle, forty lists of which each holds the one before twice are a few hundred bytes, and 2^40 values.
+
+    Raises:
+        UserError: that is not so.
+    """
+    known: dict[int, tuple[int, int]] = {}  # of each container, by its id: values in it, references followed; its depth
+    stored = 0
+
+    def measure(node: Any, above: int) -> tuple[int, int]:
+        nonlocal stored
+        if id(node) in known:
+            return known[id(node)]
+        if above == DEEPEST:
+            raise UserError(
+                f"{path}: lists or mappings more than {DEEPEST} deep, or within themselves: no training writes such a"
+                " file, take another one"
+            )
+        values, depth = 1, 0
+        for each in node.values() if isinstance(node, Mapping) else node:
+            values += 1
+            if isinstance(each, torch.Tensor):
+                _check_tensor(each, path)
+            elif isinstance(each, _CONTAINERS):
+                more, below = measure(each, above + 1)
+                values, depth = values + more, max(depth, below)
+        stored += 1 + len(node)
+        known[id(node)] = values, depth + 1
+        return known[id(node)]
+
+    if isinstance(content, torch.Tensor):
+        _check_tensor(content, path)
+    if isinstance(content, _CONTAINERS):
+        values, depth = measure(content, 0)
+        if depth > DEEPEST or values > 2 * stored + MOST_SHARED:
+            raise UserError(
+                f"{path}: lists or mappings that refer to each other over and over: no training writes such a file,"
+                " take another one"
+            )
+
+
+def _check_tensor(tensor: torch.Tensor, path: str | Path) -> None:
+    """See that a tensor's elements are all in the file.
+
+    Raises:
+        UserError: one that repeats what is stored (a stride of 0), which would take its full size when it is copied; or
+            a sparse one, or one without values.
+    """
+    plain = tensor.layout is torch.strided and tensor.device.type == "cpu"
+    if not plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise UserError(
+            f"{path}: a tensor of shape {list(tensor.shape)} of which the file holds only a part: save it as"
+            " tensor.contiguous()"
+        )
 
 
 def check_tensor_file(path: str | Path) -> None:

@@ -89,7 +89,7 @@ def read_info(folder: RunFolder) -> dict[str, Any]:
     """What info.json holds; nothing where it is missing or broken."""
     try:
         found = json.loads(read_text(folder.info_json))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):  # the last: lists nested without end
         return {}
     return found if isinstance(found, dict) else {}
 

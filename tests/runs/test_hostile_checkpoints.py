@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from mobilevision.backbones.weights import read_weights
+from mobilevision.backbones.weights import NESTS, read_weights
 from mobilevision.errors import UserError
 from mobilevision.ops.tensor_files import load_tensors
 from mobilevision.runs.callbacks.checkpoints import AtomicCheckpointIO, newest_readable, read_checkpoint
@@ -91,6 +91,81 @@ def test_an_archive_that_unpacks_to_more_is_refused(tmp_path: Path) -> None:
         load_tensors(file)
 
 
+def doubled(times: int, kind: str) -> Any:
+    """A value that stands for 2 ** times values: each list or mapping holds the one before twice."""
+    found: Any = [0]
+    for _ in range(times):
+        found = [found, found] if kind == "list" else dict.fromkeys(NESTS, found) if kind == "nests" else (found, found)
+    return found
+
+
+def within_itself(kind: str) -> Any:
+    found: Any = {} if kind == "mapping" else []
+    if kind == "mapping":
+        found["model"] = found
+    else:
+        found.append(found)
+    return found
+
+
+def nested(depth: int, innermost: Any = 0) -> Any:
+    found: Any = [innermost]
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
+ENDLESS = {
+    "lists that hold each other": doubled(40, "list"),
+    "tuples that hold each other": doubled(40, "tuple"),
+    "mappings that hold each other": doubled(40, "nests"),
+    "a list within itself": within_itself("list"),
+    "a mapping within itself": within_itself("mapping"),
+    "two hundred lists within each other": nested(200),
+    "lists that are deeper by another way": [shared := nested(30), nested(20, shared)],
+    "a tensor of one number repeated": torch.zeros(1).expand(10**7, 256),
+    "a column repeated": torch.zeros(8, 1).expand(8, 10**9),
+    "windows that overlap": torch.zeros(100).as_strided((10**6, 50), (0, 1)),
+    "a sparse tensor": torch.sparse_coo_tensor(torch.tensor([[0]]), torch.tensor([1.0]), (10**12,)),
+    "a tensor without values": torch.empty(10**12, device="meta"),
+}
+
+
+@pytest.mark.parametrize("save", ["zipped", "legacy"])
+@pytest.mark.parametrize("value", ENDLESS.values(), ids=ENDLESS.keys())
+def test_nothing_that_is_read_is_endless(finished_run: Path, tmp_path: Path, value: Any, save: str) -> None:
+    folder = RunFolder(tmp_path / "run")
+    shutil.copytree(finished_run, folder.path)
+    write = {"zipped": zipped, "legacy": legacy}[save]
+    checkpoint = read_checkpoint(folder.best)
+    good = checkpoint["mobilevision"]["preset"]["mean"]
+    checkpoint["mobilevision"]["preset"]["mean"] = value
+    write(checkpoint, folder.best)
+    checkpoint["mobilevision"]["preset"]["mean"] = good
+    checkpoint["optimizer_states"].append({"state": value})
+    for file in (folder.last, folder.previous):
+        write(checkpoint, file)
+    weights = tmp_path / "weights.pth"
+    write({"model": value, "fc": torch.ones(2)}, weights)
+    for read, named in (
+        (lambda: load_run(folder.path), r"best\.ckpt"),
+        (lambda: newest_readable(folder), "no checkpoint to go on from"),
+        (lambda: read_weights(str(folder.path), hub=None), r"best\.ckpt"),
+        (lambda: read_weights(str(weights), hub=None), r"weights\.pth"),
+    ):
+        with pytest.raises(UserError, match=named) as failure:
+            read()
+        assert "\n" not in str(failure.value)
+
+
+def test_what_trainings_write_is_within_bounds(tmp_path: Path) -> None:
+    weight, names = torch.ones(64, 64), [f"person {number}" for number in range(300_000)]
+    content = {"a": weight, "tied": weight, "part": weight[::2, 3:], "turned": weight.T, "empty": torch.ones(0, 5)}
+    content |= {"one": torch.arange(5).expand(1, -1), "classes": names, "again": names, "deep": nested(48)}
+    torch.save(content, tmp_path / "weights.pth")
+    assert load_tensors(tmp_path / "weights.pth")["again"] == names
+
+
 class Shell:
     """Runs a shell where it is unpickled without care."""
 
@@ -155,6 +230,7 @@ STRANGE = {
     "a text as a side": ("data", {"kind": "class", "channels": 3, "resolution": ["32", 32], "classes": ["a"]}),
     "a billion channels": ("data", {"kind": "class", "channels": 10**9, "resolution": [32, 32], "classes": ["a"]}),
     "one side": ("data", {"kind": "class", "channels": 3, "resolution": 32, "classes": ["a"]}),
+    "lists as a mean": ("preset", {"mean": [[0.5], [0.5], [0.5]]}),
     "a list as the decision": ("decision", [1]),
 }
 

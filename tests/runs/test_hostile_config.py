@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from mobilevision.errors import UserError
+from mobilevision.ops.plain_yaml import parse_yaml
 from mobilevision.runs.commands import main
 from mobilevision.runs.compose import compose, opened
 from mobilevision.runs.config.groups import options
@@ -137,6 +138,10 @@ TEXTS = {
     "a set": "task: !!set {a, b}",
     "bytes": "task: !!binary aGk=",
     "an endless number": "task: 1" + "0" * 6000,
+    "a number in hexadecimal without end": "task: 0x" + "f" * 900_000,
+    "a number of base 60 without end": "task: !!int 1" + ":1" * 320_000,
+    "a fraction of base 60 without end": "task: !!float 1" + ":1" * 320_000 + ".0",
+    "a text that would be a number of base 60": "task: 1" + ":1" * 320_000,
     "a key twice": "task: {}\ntask: {}",
     "a mapping as a key": "task: {}\n? {a: b}\n: c",
     "control characters": "task: \x07",
@@ -153,6 +158,11 @@ def test_what_is_no_plain_yaml_is_refused(table: Targets, tmp_path: Path, text: 
     with pytest.raises(UserError, match=r"config\.yaml") as failure:
         read_config(file, table)
     assert "\n" not in str(failure.value)
+
+
+def test_numbers_are_those_that_people_write() -> None:
+    found = parse_yaml("[0, -12, 1_000, 0x1F, 0b11, 017, 1:30, 12:30:45.5, 1e-3, .5, -.inf, 08]", "x")
+    assert found == [0, -12, 1000, 31, 3, 15, "1:30", "12:30:45.5", 1e-3, 0.5, -float("inf"), "08"]
 
 
 def test_a_pipe_is_no_config(table: Targets, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from PIL import Image
 
 from mobilevision.data.decode import Picture, UnreadablePictureError
 from mobilevision.data.skipped import SkipLog
+from mobilevision.deploy.manifest import Manifest
 from mobilevision.deploy.preprocessing import Preprocessing
 from mobilevision.errors import UserError
 from mobilevision.ops.picture_files import printable
@@ -32,7 +33,7 @@ from mobilevision.runs.folder import RunFolder
 from mobilevision.runs.info import read_info
 from mobilevision.runs.predict import write
 from mobilevision.runs.recording import recording
-from mobilevision.runs.report.page import _pictures, _rows
+from mobilevision.runs.report.page import _json, _pictures, _rows
 from mobilevision.runs.summary import print_start
 from mobilevision.runs.train import find_folder, train
 
@@ -146,6 +147,23 @@ def test_a_run_folder_leads_no_writing_astray(tmp_path: Path, kind: str) -> None
     assert read_info(RunFolder(run)) == {}
     assert read(run) is None
     assert elsewhere.read_text(encoding="utf-8") == "mine\n"
+
+
+def test_json_is_bounded(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    for name in ("info.json", "metrics.json", "tables.json", "model.json"):
+        (tmp_path / name).touch()
+        os.truncate(tmp_path / name, 60 * 2**30)  # takes no place on the disk
+    for content in (None, "[" * 100_000, '{"a":' * 100_000):
+        if content is not None:
+            for name in ("info.json", "metrics.json", "tables.json", "model.json"):
+                (tmp_path / name).write_text(content, encoding="utf-8")
+        assert read_info(run) == {}
+        assert read(tmp_path) is None
+        assert _json(run.tables_json) == {}
+        with pytest.raises(UserError, match=r"model\.json") as failure:
+            Manifest.read(tmp_path)
+        assert "\n" not in str(failure.value)
 
 
 def replaced(part: Path, kind: str, elsewhere: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from mobilevision.errors import UserError
+from mobilevision.ops.regular_files import read_text
 from mobilevision.runs.config.loaded import read_config
 from mobilevision.runs.config.targets import Targets, known_targets
 from mobilevision.runs.folder import RunFolder
@@ -86,7 +87,7 @@ def _read(path: Path, table: Targets) -> Iterator[Result]:
     run = own if own.config.is_file() else RunFolder(path.parent.parent.parent)
     try:
         cfg = read_config(run.config, table)
-        metrics = json.loads(path.read_text(encoding="utf-8"))
+        metrics = json.loads(read_text(path))
         assert isinstance(metrics, dict)
         data: Any = cfg.data if own is run else read_info(own).get("data", {})
         name = str(data["format"]["_target_"]).rpartition(".")[2]

@@ -182,6 +182,6 @@ def _skipped(path: Path) -> list[str]:
 def _json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(read_text(path))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
