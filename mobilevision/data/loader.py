@@ -147,6 +147,18 @@ class BatchSource(Dataset[Batch]):
         return found
 
 
+DEAD_WORKER = "DataLoader worker"
+"""In the RuntimeError that torch raises when one died: from its signal handler, wherever the main thread is."""
+
+
+def dead_worker(workers: int) -> str:
+    """What to say of that."""
+    return (
+        "a data worker died, most often for want of memory: free some, or take fewer with"
+        f" data.workers={workers // 2}; resume= goes on where the run was"
+    )
+
+
 @final
 class Loader(DataLoader[Batch]):
     """A DataLoader over a :class:`BatchSource` that knows how many batches of the epoch it has given.
@@ -202,13 +214,10 @@ class Loader(DataLoader[Batch]):
     def _watched(self) -> Iterator[Batch]:
         try:
             yield from self._batches()
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
+        except (RuntimeError, ConnectionError, EOFError) as error:
+            if isinstance(error, RuntimeError) and DEAD_WORKER not in str(error):
                 raise
-            raise UserError(
-                "a data worker died, most often for want of memory: free some, or take fewer with"
-                f" data.workers={self.num_workers // 2}; resume= goes on where the run was"
-            ) from error
+            raise UserError(dead_worker(self.num_workers)) from error
 
     def _batches(self) -> Iterator[Batch]:
         if self.source.cached(self.epochs.epoch):  # nothing to decode: worker processes would only cost

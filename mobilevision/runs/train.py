@@ -342,18 +342,27 @@ def with_weights_at_hand(cfg: DictConfig, checkpoint: Path | None) -> DictConfig
 
 
 @contextmanager
-def as_lines() -> Iterator[None]:
+def as_lines(*, workers: int) -> Iterator[None]:
     """Errors of Lightning and torch that say what the user asked too much of, as one line each.
+
+    Args:
+        workers: that load the data.
 
     Raises:
         UserError: values that fit their ranges, but not each other or this data.
     """
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
+    from mobilevision.data.loader import DEAD_WORKER, dead_worker
+
     try:
         yield
     except MisconfigurationException as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+    except RuntimeError as error:
+        if DEAD_WORKER in str(error):
+            raise UserError(dead_worker(workers)) from error
+        raise
     except ValueError as error:
         if "more than 1 value per channel" in str(error):
             raise UserError(
@@ -387,7 +396,7 @@ def fit(trainer: Trainer, built: Built, checkpoint: Path | None, measured: dict[
     if checkpoint is not None:
         print(f"resume: from {checkpoint}", flush=True)
     try:
-        with as_lines():
+        with as_lines(workers=built.data.workers):
             trainer.fit(built.task, datamodule=built.data, ckpt_path=checkpoint, weights_only=True)
     finally:
         ending.step = trainer.global_step
@@ -399,6 +408,6 @@ def test(trainer: Trainer, built: Built, folder: RunFolder) -> dict[str, float]:
     kept = [path for path in (folder.best, folder.last) if path.is_file()]
     path = kept[0] if kept else None  # checkpoints may be switched off: then the weights as they are now
     measure = trainer.validate if built.data.splits.test is None else trainer.test
-    with as_lines():
+    with as_lines(workers=built.data.workers):
         measured = measure(built.task, datamodule=built.data, ckpt_path=path, verbose=False, weights_only=True)
     return {name: float(value) for part in measured for name, value in part.items()}

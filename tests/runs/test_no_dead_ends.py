@@ -201,8 +201,8 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: p
 def test_a_dead_data_worker_is_one_line(whole: Path, tmp_path: Path, at_batch: Any) -> None:
     run = tmp_path / "run"
     others = psutil.Process().children()  # a browser, say, that other tests here still need
-    at_batch(1, lambda: [child.kill() for child in psutil.Process().children() if child not in others])
-    train_longer = ["data.format.train=96", "data.workers=1", "callbacks.last.every_n_steps=1"]
+    at_batch(3, lambda: [child.kill() for child in psutil.Process().children() if child not in others])
+    train_longer = ["data.format.train=192", "data.workers=1", "callbacks.last.every_n_steps=1"]
     with pytest.raises(UserError, match="a data worker died"):
         train(compose([*DRAWN, *train_longer, f"run_dir={run}"]))
     assert read_checkpoint(run / "checkpoints" / "last.ckpt")["global_step"] >= 1
