@@ -38,7 +38,7 @@ def complete(splits: Splits, *, val_fraction: float, test_fraction: float, seed:
             raise UserError(f"data.{key}={fraction}: must be at least 0 and below 1")
     splits.val = splits.val if splits.val is not None and len(splits.val) else None
     splits.test = splits.test if splits.test is not None and len(splits.test) else None
-    if splits.train is None:
+    if splits.train is None or not len(splits.train):
         return
     for name, fraction, part, wanted in (
         ("test", test_fraction, 1, splits.whole and splits.test is None),
