@@ -116,7 +116,8 @@ def settle_in(cfg: DictConfig, folder: RunFolder) -> None:
 
     make_absolute(cfg)
     root = Path(cfg.data.root).resolve() if cfg.data.get("root") else None
-    if cfg.run_dir is not None and root is not None and folder.path.resolve().is_relative_to(root):
+    in_folders = cfg.task.kind in ("class", "identity")  # that may stand in the names of folders
+    if cfg.run_dir is not None and root is not None and in_folders and folder.path.resolve().is_relative_to(root):
         raise UserError(f"run_dir={cfg.run_dir} lies in data.root, whose folders are read as data: name another folder")
     if not is_first_process():
         return
