@@ -230,10 +230,38 @@ def test_one_box_in_each_picture_says_its_class(images: Path) -> None:
     assert [problem.fix for problem in splits.problems] == ["keep one of the rows"]
 
 
+WRONG_TASKS = {
+    "face_attributes": (["path,Smiling,Hat", "images/0.jpg,1,0", "images/1.jpg,0,0"], "attributes"),
+    "geolocalization": (["path,latitude,longitude", "images/0.jpg,1,40", "images/1.jpg,8,41"], "places"),
+    "classification": (["path,label", "images/0.jpg,cat", "images/1.jpg,dog"], "classes"),
+    "detection": ([*BOXES, "images/1.jpg,dog,2,2,6,6"], "boxes"),
+}
+
+
+@pytest.mark.parametrize("kind", ["class", "identity", "attributes", "coordinate", "boxes"])
+@pytest.mark.parametrize("task", list(WRONG_TASKS))
+def test_data_of_another_task_names_it(images: Path, task: str, kind: str) -> None:
+    rows, what = WRONG_TASKS[task]
+    read_by = {"face_attributes": "attributes", "geolocalization": "coordinate", "detection": "boxes"}
+    table(images, rows)
+    if kind == read_by.get(task, "class") or (task, kind) == ("classification", "identity"):
+        assert Auto().read(root=images, kind=kind, channels=3, seed=0).train is not None
+        return
+    with pytest.raises(UserError, match=rf"these are {what}.*: task={task}\b"):
+        Auto().read(root=images, kind=kind, channels=3, seed=0)
+
+
+def test_a_table_of_places_beside_class_folders_is_told(save: Save, tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        fill(save, name, each=2)
+    table(tmp_path, ["path,lat,lon", "cat/0.jpg,1,40", "dog/0.jpg,1,41"], name="table.csv")
+    assert "(task=geolocalization learns its places)" in read(Auto(), tmp_path).notes[1]
+
+
 def test_folders_of_classes_are_no_attributes(save: Save, tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         fill(save, name, each=2)
-    with pytest.raises(UserError, match=r"no attributes in it; its folders hold classes, which task=classification"):
+    with pytest.raises(UserError, match=r"these are classes \(a folder each\): task=classification"):
         Auto().read(root=tmp_path, kind="attributes", channels=3, seed=0)
 
 

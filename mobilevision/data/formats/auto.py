@@ -22,7 +22,7 @@ from mobilevision.data.formats.oxford_pets import OxfordPets
 from mobilevision.data.formats.scan import has_pictures
 from mobilevision.data.formats.stanford_cars import StanfordCars
 from mobilevision.data.formats.stanford_dogs import StanfordDogs
-from mobilevision.data.formats.table import Csv, unread_tables
+from mobilevision.data.formats.table import Csv, meant_for, unread_tables
 from mobilevision.data.formats.tool_json import ToolJson, told_apart
 from mobilevision.data.formats.voc_xml import VocXml, foreign_xml
 from mobilevision.data.formats.yolo_txt import YoloTxt
@@ -33,6 +33,13 @@ BOXES = (
     "COCO json, Pascal VOC xml, YOLO txt (with data.yaml or classes.txt), the json of an annotation tool or a CSV"
     " filename,class,xmin,ymin,xmax,ymax, with the pictures"
 )
+
+_KINDS = {  # what lies in a place, and the task that learns from it
+    "class": ("classes", "classification"),
+    "attributes": ("attributes", "face_attributes"),
+    "boxes": ("boxes", "detection"),
+    "coordinate": ("places", "geolocalization"),
+}
 
 PLACES = "a CSV path,latitude,longitude with the pictures, or a folder of photos with GPS in their EXIF"
 
@@ -51,6 +58,20 @@ class Auto(DataFormat):
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
         """See :class:`DataFormat`."""
         root = self.place(root)
+        try:
+            splits = self._read(root, kind, channels, seed)
+        except UserError as error:
+            if "task=" in str(error) or not (other := _other_kind(root, kind)):
+                raise
+            named = kind == "attributes" and meant_for(root)[0] == "class"  # of its columns some may be meant
+            raise UserError(f"{error}; or {other}" if named else f"data.root={root}: {other}") from error
+        nothing = kind in ImageFolder.kinds and len(splits.classes) < 2
+        swapped = kind == "attributes" and meant_for(root)[0] == "coordinate"  # its degrees would be the attributes
+        if (nothing or swapped) and (other := _other_kind(root, kind)):
+            raise UserError(f"data.root={root}: {other}")
+        return splits
+
+    def _read(self, root: Path, kind: str, channels: int, seed: int) -> Splits:
         table = Csv().describes(root) if kind in ImageFolder.kinds and root.is_dir() else None
         for option, candidate in candidates().items():
             if option == "folder" and table is not None:
@@ -59,17 +80,15 @@ class Auto(DataFormat):
                 splits = candidate.read(root=root, kind=kind, channels=channels, seed=seed)
                 why = "" if table is None or option != "csv" else f", since {table.name} says what the pictures show"
                 splits.notes.insert(0, f"data=auto took the format {option}{why}")
-                if kind in ImageFolder.kinds and len(splits.classes) < 2 and (boxes := _has_boxes(root)):
-                    raise UserError(f"data.root={root}: these are boxes (the format {boxes}): task=detection")
                 if option == "folder" and (unread := unread_tables(root)):
                     splits.notes.insert(1, unread)
                 return splits
         if kind == "coordinate":
             raise UserError(f"data.root={root}: data=auto found no places in it; it should be {PLACES}")
-        if kind == "attributes" and ImageFolder().claims(root):
+        if kind == "attributes":
             raise UserError(
-                f"data.root={root}: data=auto found no attributes in it; its folders hold classes, which"
-                " task=classification learns; attributes need a CSV with path and a column of 0 and 1 for each"
+                f"data.root={root}: data=auto found no attributes in it; it should be a CSV with path and a column of"
+                " 0 and 1 for each attribute"
             )
         if kind == "boxes":
             if foreign := foreign_xml(root) or told_apart(root):
@@ -106,7 +125,20 @@ def candidates() -> dict[str, DataFormat]:
     }
 
 
-def _has_boxes(root: Path) -> str:
+def _other_kind(root: Path, kind: str) -> str:
+    """What lies there and the task that learns from it, where that is of another kind; empty where it is not."""
+    held, where = meant_for(root)
+    if boxes := _box_format(root):
+        held, where = "boxes", f"the format {boxes}"
+    elif not held and not foreign_xml(root) and not told_apart(root) and ImageFolder().claims(root):
+        held, where = "class", "a folder each"
+    if held in ("", kind) or (held == "class" and kind == "identity"):
+        return ""
+    what, task = _KINDS[held]
+    return f"these are {what} ({where}): task={task}"
+
+
+def _box_format(root: Path) -> str:
     """The option of the format that finds boxes there; empty where none does."""
     formats = {name: each for name, each in candidates().items() if each.kinds == ("boxes",)}
     return next((name for name, each in formats.items() if each.claims(root)), "")

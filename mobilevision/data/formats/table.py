@@ -22,6 +22,7 @@ from mobilevision.data.formats.table_rows import Columns, Row, place, rows, sing
 from mobilevision.data.identities import adopt
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
+from mobilevision.geo import columns as places
 from mobilevision.ranges import NonNegativeInt, check_ranges
 
 TABLES = (".csv", ".tsv", ".txt")
@@ -194,6 +195,36 @@ class Csv(DataFormat):
         return found
 
 
+def meant_for(root: Path) -> tuple[str, str]:
+    """What the training table at a place holds and the kind that is learnt from it, by the names of its columns.
+
+    Args:
+        root: a table, or a folder with tables.
+
+    Returns:
+        The kind (boxes, coordinate, attributes or class) and the table with the columns that say so; empty where
+        there is no table, or its columns do not tell.
+    """
+    table = root if root.is_file() else _tables(root).get("train")
+    if table is None or table.suffix.lower() not in TABLES:
+        return "", ""
+    if BoxesCsv().claims(table):
+        return "boxes", table.name
+    try:
+        head = next(cells(table))[1]
+        place("path", None, head, table)
+    except UserError:
+        return "", ""
+    north, east = places.find(head)
+    if north is not None and east is not None and len(head[north].strip()) > 1:  # x and y may be anything
+        return "coordinate", f"the columns {head[north]} and {head[east]} of {table.name}"
+    try:
+        label = place("label", None, head, table)
+    except UserError:
+        return "attributes", f"the columns of {table.name}"
+    return "class", table.name if label is None else f"the column {head[label]} of {table.name}"
+
+
 def unread_tables(root: Path) -> str:
     """What to say of the tables that lie beside class folders, which are not read then; empty where there are none."""
     named = _table_files(root)
@@ -202,23 +233,12 @@ def unread_tables(root: Path) -> str:
     names = ", ".join(path.name for path in named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
     said = f"not used: {names}, beside the folders that are the classes"
     how = f"data=csv data.root={named[0]} reads {'it' if len(named) == 1 else 'the first'}"
-    if any(map(_has_attributes, named)):
+    kinds = [meant_for(path)[0] for path in named]
+    if "attributes" in kinds:
         how = "task=face_attributes learns its columns"
+    elif "coordinate" in kinds:
+        how = "task=geolocalization learns its places"
     return f"{said} ({how})"
-
-
-def _has_attributes(table: Path) -> bool:
-    """Whether a table has a column of paths, none of labels, and others."""
-    try:
-        head = next(cells(table))[1]
-        place("path", None, head, table)
-    except UserError:
-        return False
-    try:
-        place("label", None, head, table)
-    except UserError:
-        return True
-    return False
 
 
 def _tables(root: Path) -> dict[str, Path]:
