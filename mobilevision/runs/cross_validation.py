@@ -18,7 +18,7 @@ from typing import Any, final
 from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.errors import StoppedError, UserError
-from mobilevision.runs.folder import FINAL, FOLDS, RunFolder, write_json, write_text
+from mobilevision.runs.folder import FINAL, FOLDS, RunFolder, remove_unfinished, write_json, write_text
 from mobilevision.runs.info import command_line, read_info
 from mobilevision.runs.sweep.check import refuse_processes
 from mobilevision.runs.sweep.jobs import differences, finished
@@ -126,6 +126,7 @@ def _open(cfg: DictConfig) -> Path:
     digest = hashlib.sha256(OmegaConf.to_yaml(bare, resolve=True).encode()).hexdigest()[:8]
     folder = Path(cfg.run_dir or Path("outputs") / str(cfg.task.name) / f"folds_{digest}")
     RunFolder(folder).check_parts()
+    remove_unfinished(folder / FOLDS)
     if (folder / "config.yaml").exists():
         raise UserError(f"run_dir={folder} holds a run already: name another folder")
     if (folder / FOLDS).exists():

@@ -57,8 +57,10 @@ class Ending:
             raise
 
     def _stopped(self) -> str:
-        if not self.folder.config.is_file():
+        if not self.folder.path.is_dir():
             return f"stopped; {self.folder.path} is not there any more"
+        if not self.folder.config.is_file():
+            return "stopped before the run began; the same command begins it"
         if self.trained:
             return f"stopped when all was trained; {self.again} goes on with the test alone"
         if not self.folder.can_go_on:

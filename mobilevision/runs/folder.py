@@ -91,6 +91,11 @@ class RunFolder:
                 raise UserError(f"{path} is an exported model; this takes the run that it was made of")
             if any(folder.path.glob("model.*")):
                 raise UserError(f"{path}: model.json is missing: copy the whole folder of the exported model")
+            if folder.not_begun:
+                raise UserError(
+                    f"{path}: nothing was trained there, its run was stopped before it began: give the command that"
+                    " was to begin it again"
+                )
             why = "it has no config.yaml" if folder.path.exists() else "there is no such folder"
             raise UserError(f"{path} is not a run folder: {why}")
         return folder
@@ -117,6 +122,12 @@ class RunFolder:
                 folders[:] = [name for name in folders if name != _LINKED_WITHIN]
 
     @property
+    def not_begun(self) -> bool:
+        """Whether a run was stopped here before its config.yaml was written: a folder with a log at most."""
+        own = {self.log, *unfinished(self.config)}
+        return self.path.is_dir() and own.issuperset(self.path.iterdir())
+
+    @property
     def can_go_on(self) -> bool:
         """Whether there is a checkpoint from which the run could be resumed."""
         return self.config.is_file() and (self.last.is_file() or self.previous.is_file())
@@ -136,7 +147,10 @@ class RunFolder:
             return False
 
     def clear(self) -> None:
-        """Remove what a run left behind in which nothing was trained."""
+        """Remove what a run left behind in which nothing was trained; without a config.yaml, that is a part of one."""
+        if not self.config.exists():
+            remove_unfinished(self.config)
+            return
         for path in (*self.checkpoints.glob("*.ckpt*"), self.metrics_csv, self.skipped):
             path.unlink(missing_ok=True)
         self.tidy()
@@ -221,6 +235,17 @@ def write_text(path: Path, text: str) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def unfinished(path: Path) -> list[Path]:
+    """What :func:`write_text` had written of a file when its process was killed."""
+    return list(path.parent.glob(f".{path.name}.*{PART}"))
+
+
+def remove_unfinished(path: Path) -> None:
+    """Remove what is left of a file whose writer was killed; for who alone writes it."""
+    for part in unfinished(path):
+        part.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -126,7 +126,7 @@ def settle_in(cfg: DictConfig, folder: RunFolder) -> None:
         return
     if folder.config.exists():
         print(f"{folder.path}: nothing was trained there, so the run starts anew", flush=True)
-        folder.clear()
+    folder.clear()
     write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
 
 

@@ -162,6 +162,21 @@ def test_stopped_again_and_again(trainings: Runner, whole: Whole, tmp_path: Path
     assert differences(run, tmp_path / "run") == []
 
 
+def test_stopped_before_it_began(forked: Trainings, whole: Whole, tmp_path: Path) -> None:
+    kept, options, places = whole("classification")
+    run = tmp_path / "run"
+    for way in (TERM, INT, KILL):
+        cut = forked.run(*options, f"run_dir={run}", stop=(at(places, "before config.yaml"), way))
+        assert way == KILL or "stopped before the run began; the same command begins it" in cut.output
+        resumed = forked.run(f"resume={run}")
+        assert resumed.code == 1
+        assert "nothing was trained there, its run was stopped before it began" in resumed.output
+    ended = forked.run(*options, f"run_dir={run}")
+    assert ended.code == 0, ended.output
+    assert list(run.glob(".*")) == []  # of what the kill left
+    assert differences(kept, run) == []
+
+
 def test_an_epoch_without_validation_is_never_the_best(trainings: Runner, whole: Whole, tmp_path: Path) -> None:
     run, options, places = whole("seldom")
     last_epoch = at(places, "on_train_batch_end last", -1)
