@@ -65,9 +65,14 @@ class FaceEmbedding(Task):
         return {"found": f"{len(vector)} numbers", "embedding": vector}
 
     def draw(self, image: Any, prediction: Mapping[str, Tensor], target: Any = None) -> Any:
-        """The picture over its first numbers and, where known, who it is."""
-        first = " ".join(f"{value:+.2f}" for value in prediction["embedding"][:5].tolist())
-        return draw.captioned(image, prediction=f"{first} ...", truth=None if target is None else self.truth(target))
+        """The picture over the first numbers of its embedding, said to be these, and, where known, who it is."""
+        vector = prediction["embedding"].tolist()
+        first = " ".join(f"{value:+.2f}" for value in vector[:3])
+        return draw.captioned(
+            image,
+            prediction=f"embedding of {len(vector)}: {first} ...",
+            truth=None if target is None else self.truth(target),
+        )
 
     def truth(self, target: Any) -> str:
         """The identity by its name."""
@@ -108,7 +113,7 @@ class FaceEmbedding(Task):
 
 
 def _words(cosine: float, same: bool) -> str:
-    return f"{'the same' if same else 'two identities'}, similarity {cosine:.2f}"
+    return f"{'one identity' if same else 'two identities'}, similarity {cosine:.2f}"
 
 
 def _pixels(records: Records, picture: int) -> Any:

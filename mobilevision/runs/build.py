@@ -85,7 +85,9 @@ def build(cfg: DictConfig, *, run_dir: Path | None = None) -> Built:
     backbone = build_backbone(cfg)
     data = build_data(cfg)
     side = default_side(cfg, backbone)
+    small = check_side(cfg, backbone)
     spec = data.setup_data(default_resolution=(side, side), crop=backbone.preset.crop, run_dir=run_dir)
+    data.splits.notes += small
     with isolate_rng(
         include_cuda=False
     ):  # else a run repeated from its config, which decides nothing, begins otherwise
@@ -141,6 +143,25 @@ def default_side(cfg: DictConfig, backbone: Backbone) -> int:
 
     head: Any = get_class(cfg.head["_target_"])
     return getattr(head, "side", None) or backbone.preset.side
+
+
+def check_side(cfg: DictConfig, backbone: Backbone) -> list[str]:
+    """Whether ``data.resolution`` goes with the backbone, whose last map has one place for each ``stride`` pixels.
+
+    Returns:
+        What to say of a side below that stride, which trains, but on padding more than on the image.
+
+    Raises:
+        UserError: a side below half of the stride: several stages would look at one and the same place.
+    """
+    given, stride = cfg.data.resolution, max(backbone.spec.strides, default=0)
+    side = given if given is None or isinstance(given, int) else min(given)
+    if side is None or side >= stride:
+        return []
+    said = f"data.resolution={given}: the backbone's last map has one place for {stride} x {stride} pixels"
+    if 2 * side < stride:
+        raise UserError(f"{said}: give {stride} or more (images are resized to it)")
+    return [f"{said}; at {stride} and above more is learnt"]
 
 
 def build_data(cfg: DictConfig) -> DataModule:

@@ -26,6 +26,9 @@ Tables = Mapping[str, list[dict[str, Any]]]
 
 _log = logging.getLogger(__name__)
 _PICTURES = 16
+FEW_JUDGES = 20
+"""Images of test (or val) below which a metric moves by points with each of them."""
+FOLDS = 5
 _WIDEST = 200  # classes of a confusion matrix that is kept as a table
 
 
@@ -47,7 +50,6 @@ def finish(
         results: ``<stage>/<metric>`` -> value; the stage is test, or val where the data has no test.
         beside: the student beside its teacher, for a distilled run.
     """
-    del cfg
     stage = "test" if any(name.startswith("test/") for name in results) else "val"
     write_json(folder.metrics_json, dict(results))
     more = {"student_and_teacher": beside} if beside else {}
@@ -62,7 +64,21 @@ def finish(
         _log.warning("report.html could not be written: %s", error, exc_info=True)
     if beside:
         summary.print_beside(beside)
-    summary.print_results(results, folder, tracker.closing())
+    summary.print_results(results, folder, tracker.closing(), judged=few_judged(cfg, built, stage))
+
+
+def few_judged(cfg: DictConfig, built: Built, stage: str) -> str:
+    """What to say where a handful of images judged a model, and folds would judge by more; else nothing."""
+    data, kind = built.data, cfg.task.kind
+    judges = getattr(data.splits, stage)
+    drawn = not data.format.expected  # on the fly, as many as are asked for
+    if judges is None or len(judges) >= FEW_JUDGES or data.folds or data.splits.train is None or drawn:
+        return ""
+    each = f", each of which is {100 / len(judges):.0f} points" if kind == "class" else ""
+    counts = built.task.data_spec.counts if kind == "class" else ()
+    folds = min([FOLDS, len(data.splits.train), *counts])
+    steadier = f"; data.folds={folds} judges by all images of train, each once" if folds > 1 else ""
+    return f"{len(judges)} image{'s' * (len(judges) > 1)} of {stage}{each}{steadier}"
 
 
 def keep_evaluation(task: Any, folder: RunFolder, stage: str, more: Tables | None = None) -> None:

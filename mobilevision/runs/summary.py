@@ -45,7 +45,12 @@ def print_start(info: Mapping[str, Any], lines: Sequence[str] = (), *, console: 
 
 
 def print_results(
-    metrics: Mapping[str, float], folder: RunFolder, lines: Sequence[str] = (), *, console: Console | None = None
+    metrics: Mapping[str, float],
+    folder: RunFolder,
+    lines: Sequence[str] = (),
+    *,
+    judged: str = "",
+    console: Console | None = None,
 ) -> None:
     """The results, the run folder and what to type next.
 
@@ -53,12 +58,14 @@ def print_results(
         metrics: ``<stage>/<metric>`` -> value.
         folder: the run's.
         lines: what the tracker says at the end.
+        judged: what to say of the images that judged, where they are few.
         console: where to print; None is standard output.
     """
     shown = console or Console(highlight=False)
     print_metrics(metrics, console=shown)
     run = shlex.quote(str(folder.path))
-    rows = [("run folder", str(folder.path))]
+    rows = [("judged by", judged)] if judged else []
+    rows.append(("run folder", str(folder.path)))
     rows += [("report", str(folder.report))] if folder.report.exists() else []
     rows += [
         ("next", f"mobilevision predict {run} PICTURES --out predictions"),

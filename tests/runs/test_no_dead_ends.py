@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -311,3 +313,25 @@ def test_a_run_does_not_lie_among_its_images(coloured: Path, tmp_path: Path, pla
         train(
             compose(["data=folder", f"data.root={tmp_path / 'data'}", *SMALL, f"run_dir={tmp_path / 'data' / place}"])
         )
+
+
+def test_the_documented_commands_repeat_a_run_in_another_folder(whole: Path, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "resume.md").read_text(encoding="utf-8")
+    (commands,) = [block for block in re.findall(r"```bash\n(.*?)```", page, re.DOTALL) if "cp RUN" in block]
+    typed = commands.replace("RUN/", f"{shlex.quote(str(whole))}/")
+    typed = typed.replace("python train.py", shlex.join([sys.executable, str(ROOT / "train.py")]))
+    subprocess.run(["bash", "-e", "-c", typed], cwd=tmp_path, check=True, capture_output=True)
+    assert not differences(whole, tmp_path / "again")
+
+
+@pytest.mark.parametrize(("side", "said"), [("1", "1"), ("15", "15"), ("[64,8]", "[64, 8]")])
+def test_a_side_far_below_the_stride_is_refused(side: str, said: str) -> None:
+    line = rf"data\.resolution={re.escape(said)}: .* 32 x 32 pixels: give 32 or more"
+    with pytest.raises(UserError, match=line):
+        build.build(compose([*DRAWN, f"data.resolution={side}"]))
+
+
+@pytest.mark.parametrize(("side", "notes"), [("16", 1), ("31", 1), ("32", 0), ("null", 0)])
+def test_a_side_below_the_stride_is_told(side: str, notes: int) -> None:
+    built = build.build(compose([*DRAWN, f"data.resolution={side}"]))
+    assert sum("at 32 and above more is learnt" in note for note in built.data.splits.notes) == notes

@@ -16,9 +16,10 @@ from PIL import Image
 from rich.console import Console
 
 from mobilevision.runs import summary
+from mobilevision.runs.build import build
 from mobilevision.runs.compose import compose
 from mobilevision.runs.config.resuming import compose_resume
-from mobilevision.runs.finish import most_confused, readable
+from mobilevision.runs.finish import few_judged, most_confused, readable
 from mobilevision.runs.folder import RunFolder
 from mobilevision.runs.info import read_info, update_info
 from mobilevision.runs.recording import recording
@@ -216,3 +217,33 @@ def test_the_log_keeps_lines_but_nothing_that_is_redrawn(tmp_path: Path, capsys:
     assert "%" not in log
     assert "bar" not in log
     assert "50 %" in capsys.readouterr().out
+
+
+def test_few_images_that_judged_are_counted(run: RunFolder) -> None:
+    said = "judged by   15 images of test, each of which is 7 points; data.folds=5 judges by all images of train"
+    assert said in run.log.read_text(encoding="utf-8")
+    assert "of 15 images" in write_report(run).read_text(encoding="utf-8")
+
+
+def test_drawn_images_and_folds_have_no_word_of_few(coloured: Path) -> None:
+    few = ["trainer.max_epochs=1", "data.resolution=32", "backbone.width=0.25", "data.workers=0"]
+    for given, counted in (
+        (["data=shapes", "data.format.train=20", "data.format.val=10", "data.format.test=10"], 0),
+        (["data=folder", f"data.root={coloured}", "data.folds=4", "data.fold=1"], 0),
+        (["data=folder", f"data.root={coloured}", "data.folds=null"], 1),
+    ):
+        built = build(compose([*few, *given]))
+        assert bool(few_judged(built.cfg, built, "test")) == counted
+
+
+def test_folds_are_named_as_many_as_work(tmp_path: Path) -> None:
+    for name, count in (("a", 14), ("b", 8)):
+        for number in range(count):
+            file = tmp_path / name / f"{number}.png"
+            file.parent.mkdir(exist_ok=True)
+            Image.fromarray(np.full((32, 32, 3), 10 * number, dtype=np.uint8)).save(file)
+    words = ["data=folder", f"data.root={tmp_path}", "data.test_fraction=0.4", "data.val_fraction=0.3"]
+    built = build(compose(["data.resolution=32", "backbone.width=0.25", "data.workers=0", *words]))
+    rarest = min(built.task.data_spec.counts)
+    assert 1 < rarest < 5
+    assert f"; data.folds={rarest} judges" in few_judged(built.cfg, built, "test")

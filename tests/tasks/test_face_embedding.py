@@ -66,6 +66,12 @@ def test_a_run_leaves_numbers_charts_and_a_threshold(run: Path) -> None:
     assert -1.0 <= decision["threshold"] <= 1.0
 
 
+def test_the_report_says_what_its_pictures_show(run: Path) -> None:
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "hardest pairs: one identity with the least similarity, two identities with the most" in page
+    assert "ROC: pairs of one identity that are accepted, by pairs of two that are" in page
+
+
 def test_people_never_seen_are_no_foreign_classes(run: Path, people: Path) -> None:
     found = evaluate(run, ["data=folder", f"data.root={people / 'all'}"])
     assert {name.partition("/")[0] for name in found} == {"test"} or all("/" in name for name in found)

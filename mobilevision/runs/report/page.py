@@ -23,6 +23,11 @@ from mobilevision.runs.summary import by_stage, side
 _DRAWN_ELSEWHERE = ("confusion", "calibration", "pr_curves")  # tables that a chart shows
 _SHOWN_PROBLEMS = 200
 _SHOWN_ROWS = 2000
+_CAPTIONS = {  # of charts whose name alone says little
+    "hardest_pairs": "hardest pairs: one identity with the least similarity, two identities with the most",
+    "roc": "ROC: pairs of one identity that are accepted, by pairs of two that are",
+    "similarities": "similarities (cosine) of pairs of one identity and of two",
+}
 
 
 def collect(folder: RunFolder) -> dict[str, Any]:
@@ -48,6 +53,7 @@ def collect(folder: RunFolder) -> dict[str, Any]:
         "curves": curves,
         "tables": {name: rows[:_SHOWN_ROWS] for name, rows in tables.items() if rows and name not in _DRAWN_ELSEWHERE},
         "figures": {path.stem: _embed(path) for path in sorted(folder.figures.glob("*.png"))},
+        "captions": _CAPTIONS,
         "over": ", pooled over all folds" if folds else "",
         "pictures": _pictures(folder.predictions),
         "problems": problems[:_SHOWN_PROBLEMS],
@@ -93,7 +99,9 @@ def _tiles(
         found.append((f"test {primary}", f"{folds['mean'][primary]:.3f}", spread))
     for stage in () if folds else ("test", "val"):
         if f"{stage}/{primary}" in metrics:
-            found.append((f"{stage} {primary}", f"{metrics[f'{stage}/{primary}']:.3f}", ""))
+            judges = info.get("samples", {}).get(stage)
+            of = f"of {judges:,} images" if judges else ""
+            found.append((f"{stage} {primary}", f"{metrics[f'{stage}/{primary}']:.3f}", of))
     if best and f"val/{primary}" not in metrics:
         found.append((f"val {primary}", f"{best[1]:.3f}", f"best, epoch {best[0]}"))
     if "parameters" in info:
