@@ -30,12 +30,17 @@ MODELS = {
 }
 FACES = ["data=celeba", "data.root={data}/faces", "data.format.val_as_test=true", "data.val_fraction=0.12"]
 PEOPLE = ["data=identities", "data.root={data}/faces/identities.csv", "data.format.images={data}/faces/images"]
+NOISY = ["data=auto", "data.root={data}/cifar10", "data.resolution=128", "data.label_noise=0.1"]
+UNBALANCED = 200, 10
+"""Training images of the first and of the last class of the cases called unbalanced; those between in even ratios."""
 CASES: dict[str, tuple[str, list[str]]] = {
     "clothing-v1_05": ("top1", ["data=auto", "data.root={data}/clothing", *MODELS["v1_05"]]),
     "clothing-v2": ("top1", ["data=auto", "data.root={data}/clothing", *MODELS["v2"]]),
     "pets-v1_05": ("top1", ["data=auto", "data.root={data}/pets", *MODELS["v1_05"]]),
     "pets-v2": ("top1", ["data=auto", "data.root={data}/pets", *MODELS["v2"]]),
     "cifar10-v1_025": ("top1", ["data=auto", "data.root={data}/cifar10", "data.resolution=128", *MODELS["v1_025"]]),
+    "unbalanced-v1_025": ("top1", [*NOISY, *MODELS["v1_025"]]),
+    "unbalanced_none-v1_025": ("top1", [*NOISY, *MODELS["v1_025"], "loss.class_weights=none"]),
     "raccoon-v1_05": ("map_50", ["task=detection", "data=auto", "data.root={data}/raccoon", *MODELS["v1_05"]]),
     "tinycoco-v1_05": ("map_50", ["task=detection", "data=auto", "data.root={data}/tinycoco", *MODELS["v1_05"]]),
     "attributes-v1_025": ("mean_ap", ["task=face_attributes", *FACES, *MODELS["v1_025"]]),
@@ -69,13 +74,15 @@ def run(words: list[str], metric: str) -> dict[str, float]:
     return found
 
 
-def cut(source: Path, target: Path, images: int, seed: int) -> Path:
-    """An image folder with so many training images a class, drawn by the seed, and the whole test."""
+def cut(source: Path, target: Path, images: tuple[int, int], seed: int) -> Path:
+    """An image folder with so many training images in its first and last class, by the seed, and the whole test."""
     for split in ("train", "test"):
-        for folder in sorted((source / split).iterdir()):
+        folders = sorted((source / split).iterdir())
+        for place, folder in enumerate(folders):
             files = sorted(folder.iterdir())
             if split == "train":
-                files = random.Random(seed).sample(files, min(images, len(files)))
+                wanted = round(images[0] * (images[1] / images[0]) ** (place / (len(folders) - 1)))
+                files = random.Random(seed).sample(files, min(wanted, len(files)))
             (target / split / folder.name).mkdir(parents=True, exist_ok=True)
             for file in files:
                 (target / split / folder.name / file.name).symlink_to(file.resolve())
@@ -125,9 +132,10 @@ def main() -> None:
                     continue
                 with tempfile.TemporaryDirectory() as folder:
                     filled = [word.format(data=given.data, weights=given.weights) for word in words]
-                    if images:
+                    if images or case.startswith("unbalanced"):
                         root = next(word for word in filled if word.startswith("data.root="))
-                        small = cut(Path(root.partition("=")[2]), Path(folder), images, seed)
+                        ends = (images, images) if images else UNBALANCED
+                        small = cut(Path(root.partition("=")[2]), Path(folder), ends, seed)
                         filled[filled.index(root)] = f"data.root={small}"
                     results[name] = run([*filled, f"seed={seed}"], metric)
                 given.out.write_text(json.dumps(results, indent=1))

@@ -44,6 +44,8 @@ CPU_ACTIVATIONS = 2 * 2**30
 """Bytes of activations that a training step may keep on a CPU; the process itself takes about 1 GiB more."""
 GPU_SHARE = 0.5
 """Share of a GPU's memory that activations may take."""
+SEEN_OFTEN = 30
+"""Epochs from which on a network has seen the same images so often that they have to differ each time."""
 LONG_TRAINING = 20_000
 """Optimizer steps from which on a training is long."""
 UNBALANCED = 3.0
@@ -259,6 +261,31 @@ def crop_scale(facts: Facts, chosen: Chosen) -> tuple[list[float], str]:
     return [0.5, 1.0], "pretrained weights" if facts.pretrained else f"random weights, {_steps_said(steps)}"
 
 
+def box_crops(facts: Facts, chosen: Chosen) -> tuple[float, str]:
+    """How often SSD crops round an object: always, but not where objects themselves are still new."""
+    early, why = _boxes_are_new(facts, chosen)
+    return 0.0 if early else 1.0, why
+
+
+def larger_grounds(facts: Facts, chosen: Chosen) -> tuple[float, str]:
+    """How often SSD lays the image on a larger ground: every other time, likewise."""
+    early, why = _boxes_are_new(facts, chosen)
+    return 0.0 if early else 0.5, why
+
+
+def _boxes_are_new(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
+    """Whether a detector from random weights has so few steps that crops and small objects only slow it down."""
+    if facts.pretrained:
+        return False, "pretrained weights"
+    epochs, steps = max(1, chosen("trainer.max_epochs") or 1), _total_steps(facts, chosen)
+    if steps >= LONG_TRAINING:
+        return False, f"random weights, {_steps_said(steps)}"
+    few = f"random weights, each image seen {epochs} time{'s' * (epochs > 1)}"
+    if epochs >= SEEN_OFTEN:
+        return False, f"{few}, at least {SEEN_OFTEN}"
+    return True, f"{few}, fewer than {SEEN_OFTEN}: a whole image teaches faster"
+
+
 def weight_average(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
     """A moving average of the weights pays where it spans a small part of the training."""
     steps = _total_steps(facts, chosen)
@@ -342,6 +369,8 @@ RULES: dict[str, tuple[Rule, Any]] = {
     "optimizer.lr": (learning_rate, None),
     "trainer.gradient_clip_val": (gradient_clip, None),
     "augment.crop_scale": (crop_scale, [0.5, 1.0]),
+    "augment.iou_crop": (box_crops, 1.0),
+    "augment.zoom_out": (larger_grounds, 0.5),
     "callbacks.ema.enabled": (weight_average, False),
     "callbacks.best.monitor": (followed_metric, AUTO),
 }

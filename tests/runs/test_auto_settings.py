@@ -115,6 +115,32 @@ def test_default_boxes_are_as_small_as_the_data_s(sides: tuple[float, ...], firs
     assert values(facts, BOXES)["head.scales"] == [first, 0.95]
 
 
+@pytest.mark.parametrize(
+    ("samples", "pretrained", "epochs", "crops", "why"),
+    [
+        (
+            2_400,
+            False,
+            10,
+            0.0,
+            "random weights, each image seen 10 times, fewer than 30: a whole image teaches faster",
+        ),
+        (2_400, True, 12, 1.0, "pretrained weights"),
+        (130, False, 125, 1.0, "random weights, each image seen 125 times, at least 30"),
+        (118_000, False, 10, 1.0, "random weights, 73,750 steps, at least 20,000"),
+    ],
+)
+def test_whole_images_teach_a_detector_that_has_little_time(
+    samples: int, pretrained: bool, epochs: int, crops: float, why: str
+) -> None:
+    found = {
+        each.key: each for each in decide(BOXES, Facts("boxes", samples=samples, classes=3, pretrained=pretrained))
+    }
+    assert found["trainer.max_epochs"].value == epochs
+    for key, usual in (("augment.iou_crop", 1.0), ("augment.zoom_out", 0.5)):
+        assert (found[key].value, found[key].why) == (usual * crops, why)
+
+
 def test_what_is_set_by_hand_stays_and_is_built_on() -> None:
     found = values(SMALL, trainer__max_epochs=3, optimizer__lr=0.3)
     assert not {"trainer.max_epochs", "optimizer.lr"} & found.keys()
