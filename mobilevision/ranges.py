@@ -22,6 +22,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+def finite(number: float) -> bool:
+    """Whether a number is one that a float can be near to: of a whole number that is greater, nobody makes use."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
+
+
 @dataclass(frozen=True)
 class Range:
     """The numbers that an argument takes; without bounds, every finite number.
@@ -44,7 +52,7 @@ class Range:
 
     def __contains__(self, number: float) -> bool:
         return (
-            (math.isfinite(number) or (self.infinite and not math.isnan(number)))
+            (finite(number) or (self.infinite and number in (math.inf, -math.inf)))
             and (self.min is None or number >= self.min)
             and (self.max is None or number <= self.max)
             and (self.above is None or number > self.above)
@@ -151,6 +159,13 @@ def check(described: Any, values: Mapping[str, Any], node: str) -> None:
     for name, hint in _ranged(described).items():
         if name in values and (reason := _refusal(values[name], hint)):
             raise UserError(f"{node}.{name}={_shown(values[name])}: {reason}")
+
+
+def fits(described: Any, name: str, value: Any) -> bool:
+    """Whether a value is of a type that an annotation of a function, or of a dataclass, states."""
+    hint = _ranged(described)[name]
+    choices = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    return any(_fits(value, each) for each in choices)
 
 
 @functools.lru_cache(maxsize=512)

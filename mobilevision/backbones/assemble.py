@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, cast
 
 import timm
 from torch import Tensor, nn
@@ -118,7 +118,8 @@ def _preset(architecture: Architecture, wishes: Wishes, source: Source | None) -
         preset = named_preset(wishes.preset).over(preset)
     elif source is not None and source.preset is not None:
         preset = source.preset.over(preset)
-    return replace(preset, activation=wishes.activation or preset.activation, padding=wishes.padding or preset.padding)
+    padding = cast("Literal['same', 'symmetric'] | None", wishes.padding)
+    return replace(preset, activation=wishes.activation or preset.activation, padding=padding or preset.padding)
 
 
 def _build(architecture: Architecture, preset: Preset, wishes: Wishes) -> nn.Module:

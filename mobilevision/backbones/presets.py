@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import timm
 import torch
@@ -19,6 +19,7 @@ from torch import nn
 
 from mobilevision.backbones.activations import activation_name
 from mobilevision.errors import UserError
+from mobilevision.ranges import FiniteFloat, Items, PositiveFloat, PositiveShare, Side, check, fits
 
 Floats = tuple[float, ...]
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -40,13 +41,13 @@ class Preset:
         crop: share of the shorter side that the centre crop of an evaluation keeps.
     """
 
-    side: int = 224
-    mean: Floats = IMAGENET_MEAN
-    std: Floats = IMAGENET_STD
+    side: Side = 224
+    mean: Annotated[tuple[FiniteFloat, ...], Items(min=1)] = IMAGENET_MEAN
+    std: Annotated[tuple[PositiveFloat, ...], Items(min=1)] = IMAGENET_STD
     activation: str | None = None
-    padding: str | None = None
-    bn_eps: float | None = None
-    crop: float = 0.875
+    padding: Literal["same", "symmetric"] | None = None
+    bn_eps: PositiveFloat | None = None
+    crop: PositiveShare = 0.875
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and numbers, as checkpoints and model cards hold them."""
@@ -57,7 +58,7 @@ class Preset:
         """Undo :meth:`to_dict`; keys left out keep their defaults.
 
         Raises:
-            UserError: a key that a preset does not have, or a list of anything but numbers.
+            UserError: a key that a preset does not have, or a value that is none for its key.
         """
         known = {field.name for field in fields(cls)}
         if strange := sorted(set(values) - known):
@@ -65,8 +66,14 @@ class Preset:
         for key, value in values.items():
             if isinstance(value, list | tuple) and not all(type(each) in (int, float) for each in value):
                 raise UserError(f"backbone.preset.{key} is not a list of numbers")
+            if not fits(cls, key, value):
+                raise UserError(f"backbone.preset.{key}={value}: of no type that it can have")
+        check(cls, values, "backbone.preset")
         plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in values.items()}
-        return cls(**plain)
+        made = cls(**plain)
+        if len(made.mean) != len(made.std):
+            raise UserError(f"backbone.preset has {len(made.mean)} values in mean, but {len(made.std)} in std")
+        return made
 
     def over(self, base: Preset) -> Preset:
         """This preset, with what it leaves open taken from ``base``."""

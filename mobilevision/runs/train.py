@@ -52,6 +52,7 @@ def train(cfg: DictConfig) -> dict[str, float]:
     began = time.perf_counter()
     signals = StopSignals()
     with signals.heard():
+        require_accelerator(str(cfg.trainer.accelerator))
         cfg = settle(pretrain(cfg))
         folder = find_folder(cfg)
         ending = Ending(folder)
@@ -166,6 +167,20 @@ def announce(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Tracker,
     if measured:  # the length that fits is said once it is known; two numbers would contradict each other
         info["decisions"] = [each for each in info["decisions"] if each["key"] != "trainer.max_epochs"]
     print_start(info, tracker.opening())
+
+
+def require_accelerator(name: str) -> None:
+    """See that this machine has what ``trainer.accelerator`` names, before a folder is made or data is read.
+
+    Raises:
+        UserError: it has not.
+    """
+    from pytorch_lightning.accelerators import AcceleratorRegistry
+
+    there = [each for each in AcceleratorRegistry if AcceleratorRegistry[each]["accelerator"].is_available()]
+    there += ["gpu"] if {"cuda", "mps"} & set(there) else []
+    if name not in ("auto", *there):
+        raise UserError(f"trainer.accelerator={name}: there is none here; there are auto, {', '.join(there)}")
 
 
 def prepare_process(cfg: DictConfig) -> None:

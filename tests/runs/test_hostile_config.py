@@ -122,6 +122,26 @@ def test_what_no_group_names_is_refused(
     assert {name for name in set(sys.modules) - before if not name.startswith("encodings")} == set()
 
 
+VALUES = {
+    "text for a number": ("seed", "text", "seed=text: needs a whole number, not the text text"),
+    "null for a number": ("seed", None, "seed=None: needs a whole number, not null"),
+    "a number out of range": ("data/batch_size", -1, "data.batch_size=-1: must be "),
+    "a number for a list": ("optimizer/name", 5, "optimizer.name=5: needs "),
+    "a preset": ("backbone/preset", {"crop": 0}, "backbone.preset.crop"),
+    "a trainer's": ("trainer/max_epochs", [1], "trainer.max_epochs=[1]: needs "),
+    "a callback's": ("callbacks/best/monitor", 3, "callbacks.best.monitor=3: needs "),
+}
+
+
+@pytest.mark.parametrize(("key", "value", "said"), VALUES.values(), ids=VALUES.keys())
+def test_values_of_another_type_name_their_key(
+    config: dict[str, Any], table: Targets, tmp_path: Path, key: str, value: Any, said: str
+) -> None:
+    with pytest.raises(UserError) as failure:
+        read_config(put(config, tmp_path / "run", key, value) / "config.yaml", table)
+    assert f"config.yaml: {said}" in str(failure.value)
+
+
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{after}: &{after} [{', '.join([f'*{name}'] * 9)}]\n" for name, after in zip("abcdefgh", "bcdefghi", strict=True)
 )

@@ -294,6 +294,15 @@ def test_values_that_ruin_a_training_are_one_line(tmp_path: Path, value: str, sa
         train(compose([*DRAWN, "trainer.max_epochs=1", "data.format.train=32", value, f"run_dir={tmp_path / 'run'}"]))
 
 
+@pytest.mark.parametrize("name", ["tpu", "gpu", "mps", "warp"])
+def test_an_accelerator_that_is_not_there_is_one_line(tmp_path: Path, name: str) -> None:
+    if name in ("gpu", "mps") and (torch.cuda.is_available() or torch.backends.mps.is_available()):
+        pytest.skip("this machine has one")
+    with pytest.raises(UserError, match=rf"trainer.accelerator={name}: there is none here; there are auto, cpu"):
+        train(compose([*DRAWN, f"trainer.accelerator={name}", f"run_dir={tmp_path / 'run'}"]))
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("value", ["augment.mixup=1", "augment.cutmix=1e-300"])
 def test_alphas_of_any_size_mix(tmp_path: Path, value: str) -> None:
     train(compose([*DRAWN, "trainer.max_epochs=1", "data.format.train=32", value, f"run_dir={tmp_path / 'run'}"]))

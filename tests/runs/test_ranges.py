@@ -201,3 +201,49 @@ def test_a_range_that_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("MOBILEVISION_PATH", str(folder))
     with pytest.raises(UserError, match=r"parts.py:\d+: len\('many'\): give a number, or a constant that holds one"):
         compose(["head=odd"])
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("seed", "must be between 0 and 4,294,967,295"),
+        ("optimizer.lr", "must be "),
+        ("data.batch_size", "must be "),
+        ("optimizer.kwargs.more", "must be finite"),
+        ("trainer.max_steps", "must be "),
+    ],
+)
+def test_numbers_beyond_every_float_are_refused(key: str, said: str) -> None:
+    with pytest.raises(UserError, match=f"{key}=9+: {said}"):
+        compose([f"{key}={'9' * 401}"])
+
+
+@pytest.mark.parametrize(
+    ("preset", "said"),
+    [
+        ("{crop:0}", "backbone.preset.crop must be above 0 and at most 1"),
+        ("{crop:text}", "backbone.preset.crop needs a number, not the text text"),
+        ("{side:0}", "backbone.preset.side must be between 1 and 16,384"),
+        ("{std:[0,1,1]}", "backbone.preset.std must be above 0"),
+        ("{mean:[a]}", "backbone.preset.mean needs a number"),
+        ("{mean:5}", "backbone.preset.mean needs a list"),
+        ("{padding:all}", "backbone.preset.padding there is no choice all; there are: same, symmetric"),
+        ("{bn_eps:0}", "backbone.preset.bn_eps must be above 0"),
+        ("{resize:0}", "backbone.preset.resize there is no such key; backbone.preset has side, mean, std, "),
+        ("5", "needs text or keys of its own or null, not 5"),
+    ],
+)
+def test_the_values_of_a_preset_have_ranges(preset: str, said: str) -> None:
+    with pytest.raises(UserError) as failure:
+        compose([f"backbone.preset={preset}"])
+    assert said in str(failure.value)
+
+
+def test_a_whole_number_says_its_range_to_a_float() -> None:
+    with pytest.raises(UserError, match=r"head.detections=1e9: needs a whole number, not 1000000000.0 \((at|between)"):
+        compose(["task=detection", "head.detections=1e9"])
+
+
+def test_a_key_of_a_preset_says_how_it_is_written() -> None:
+    with pytest.raises(UserError, match=r"no such key; write backbone.preset={crop: VALUE}"):
+        compose(["backbone.preset.crop=0.9"])

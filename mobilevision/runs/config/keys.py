@@ -29,6 +29,8 @@ STATED = {
     "distill": "Distill",
     "data": "Data",
 } | dict.fromkeys(("head", "loss", "augment"), "Part")
+# Key -> the dataclass of a mapping that may stand there in place of a name.
+DESCRIBED = {"backbone.preset": "mobilevision.backbones.presets.Preset"}
 CALLBACK = "Callback"  # that of every node of callbacks
 HOW_WRITTEN = {"trainer.max_time": f"give {FORM}"}  # key -> what to give it, where its type does not tell
 HYDRA = {"_target_", "_partial_", "_convert_", "_recursive_"}
@@ -56,6 +58,9 @@ def _problems(key: str, value: Any, layout: Layout) -> Iterator[tuple[str, str]]
         if not isinstance(value, dict):
             yield key, f"{key} holds keys of its own: {', '.join(f'{key}.{name}' for name in present)}"
             return
+        if key in DESCRIBED:
+            yield from _described(key, value)
+            return
         for name, below in value.items():
             yield from _problems(f"{key}.{name}", below, layout)
     elif present == {} and isinstance(value, dict):
@@ -63,12 +68,26 @@ def _problems(key: str, value: Any, layout: Layout) -> Iterator[tuple[str, str]]
             yield from _free(key, f"{key}.{name}", below, layout)
     elif reason := type_of(key, layout).refusal(value):
         yield key, HOW_WRITTEN.get(key, reason)
+    elif key in DESCRIBED and isinstance(value, dict):
+        yield from _described(key, value)
     elif key.endswith("._target_") and not exists(value):
         yield key, f"{value} does not exist"
 
 
+def _described(key: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(key, what is wrong with it) for the values of a mapping that a dataclass describes."""
+    known = _stated(key)
+    for name, value in values.items():
+        if name not in known:
+            yield f"{key}.{name}", f"there is no such key; {key} has {', '.join(known)}"
+        elif reason := of_annotation(*known[name]).refusal(value):
+            yield f"{key}.{name}", reason
+
+
 def _nearest(key: str, layout: Layout) -> str:
     parent, _, name = key.rpartition(".")
+    if parent in DESCRIBED and name in _stated(parent):
+        return f"; write {parent}={{{name}: VALUE}}"
     try:
         free = layout.get(f"{parent}.{FREE}") == {}
     except KeyError:
@@ -141,21 +160,29 @@ def _free(owner: str, key: str, value: Any, layout: Layout) -> Iterator[tuple[st
 
 def type_of(key: str, layout: Layout) -> Type:
     """What a key accepts: what its annotation states, else values of the kind that its yaml holds."""
-    parent, _, name = key.rpartition(".")
     present = layout.get(key)
+    stated = stated_type(key, layout)
+    if stated is None:
+        return of_value(present)
+    return stated if present is not None else stated | Type(frozenset({"none"}))
+
+
+def stated_type(key: str, layout: Layout) -> Type | None:
+    """What the annotation of a key accepts; None where there is none, or one that states nothing."""
+    parent, _, name = key.rpartition(".")
     # Of a part, only where its own yaml says so: the strides of another head mean something else.
-    decidable = key in RULES and (present == AUTO or parent not in ("head", "loss", "augment"))
+    decidable = key in RULES and (layout.get(key) == AUTO or parent not in ("head", "loss", "augment"))
     if name == "enabled" and decidable:
         return Type(frozenset({"bool"}), choices=(AUTO,))
     arguments = _arguments(parent, layout)
     if name.startswith("_") or name not in arguments:
-        return of_value(present)
+        return None
     stated = of_annotation(*arguments[name])
     if stated.open and not stated.kinds and not stated.choices:
-        return of_value(present)
+        return None
     if decidable and "str" not in stated.kinds and AUTO not in stated.choices:
         return stated | Type(choices=(AUTO,))
-    return stated if present is not None else stated | Type(frozenset({"none"}))
+    return stated
 
 
 def _arguments(node: str, layout: Layout) -> dict[str, Argument]:
@@ -166,7 +193,7 @@ def _arguments(node: str, layout: Layout) -> dict[str, Argument]:
 
 def _stated(node: str) -> Mapping[str, Argument]:
     name = CALLBACK if node.startswith("callbacks.") else STATED.get(node)
-    settings = signature(f"{SETTINGS}.{name}") if name else None
+    settings = signature(DESCRIBED.get(node) or f"{SETTINGS}.{name}") if name or node in DESCRIBED else None
     return settings.arguments if settings else {}
 
 

@@ -10,6 +10,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mobilevision.errors import UserError
 from mobilevision.ops.plain_yaml import read_yaml
+from mobilevision.runs.config.keys import check_claims, stated_type
+from mobilevision.runs.config.layout import Claim, Layout, leaves
 from mobilevision.runs.config.targets import Targets, check_targets, known_targets
 from mobilevision.runs.search_path import installed
 
@@ -26,7 +28,7 @@ def read_config(path: Path, table: Targets | None = None) -> DictConfig:
 
     Raises:
         UserError: if it cannot be read, is not the config of a run, holds references (``${...}``), or wants to build
-            what no config group names at that place; one line that names the key.
+            what no config group names at that place, or a value is none that its key takes; one line names the key.
     """
     values = read_yaml(path, most_bytes=MOST_BYTES, most_nodes=MOST_NODES)
     if not isinstance(values, dict) or "task" not in values:
@@ -39,12 +41,27 @@ def read_config(path: Path, table: Targets | None = None) -> DictConfig:
         node = checked.get(name)
         if not isinstance(node, dict) or "_target_" not in node:
             raise UserError(f"{path}: not the config of a run: {name} should hold keys, with a _target_ among them")
+    if problem := _problem(checked):
+        raise UserError(f"{path}: {problem}")
     try:
         cfg = OmegaConf.create(offline(checked))
     except OmegaConfBaseException as error:
         raise UserError(f"{path}: not the config of a run: {str(error).splitlines()[0]}") from None
     assert isinstance(cfg, DictConfig)
     return cfg
+
+
+def _problem(values: dict[str, Any]) -> str | None:
+    """The first value of another type, or out of the range, that the annotation of its key states."""
+    layout = Layout(values=values)
+    claims = [Claim(key, value, f"{key}={value}") for key, value in leaves(values) if not key.endswith("_")]
+    for claim in claims:
+        if claim.value is None and (accepted := stated_type(claim.key, layout)) is not None:
+            if reason := accepted.refusal(None):
+                return f"{claim.where}: {reason}"
+        elif line := next(check_claims([claim], layout), None):
+            return line
+    return None
 
 
 def offline(values: dict[str, Any]) -> dict[str, Any]:

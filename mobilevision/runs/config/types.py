@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mobilevision.errors import UserError
-from mobilevision.ranges import Items, Range
+from mobilevision.ranges import Items, Range, finite
 from mobilevision.runs.config.names import did_you_mean
 from mobilevision.runs.config.source_code import Definition, Module, find, lookup
 
@@ -80,7 +79,8 @@ class Type:
             return None
         if self.choices and kind == "str" and not self.kinds & {"bool", "int", "float", "list", "dict"}:
             return f"there is no choice {value}{did_you_mean(str(value), [str(choice) for choice in self.choices])}"
-        return f"needs {' or '.join(self.words())}, not {_shown(value)}"
+        within = [str(each) for _, each in self.ranges if each != Range()]
+        return f"needs {' or '.join(self.words())}, not {_shown(value)}{f' ({within[0]})' if len(within) == 1 else ''}"
 
     def words(self) -> list[str]:
         """What is accepted, kind by kind and choice by choice."""
@@ -106,7 +106,7 @@ class Type:
     def _out_of_range(self, value: float, kind: str) -> str | None:
         ranges = [each for of, each in self.ranges if of == kind]
         if not ranges:
-            return None if math.isfinite(value) else f"must be {Range()}"
+            return None if finite(value) else f"must be {Range()}"
         reasons = [each.refusal(value) for each in ranges]
         if len(ranges) == 1 and not any(kind_of(choice) in {"int", "float"} for choice in self.choices):
             return reasons[0]
