@@ -97,6 +97,8 @@ class RunFolder:
                     " was to begin it again"
                 )
             why = "it has no config.yaml" if folder.path.exists() else "there is no such folder"
+            if folder.path.is_dir() and not any(folder.path.iterdir()):
+                why = "it is empty"
             raise UserError(f"{path} is not a run folder: {why}")
         return folder
 
@@ -110,7 +112,7 @@ class RunFolder:
             UserError: the first part that is a link, a pipe or a device, or a file in place of a folder.
         """
         own = (self.metrics_csv, self.metrics_json, self.tables_json, self.info_json, self.config, self.report)
-        for file in (*own, self.log, self.skipped):
+        for file in (*own, self.log, self.skipped, self.best, self.last, self.previous):
             check_own_part(file, "regular file")
         for name in _FOLDERS:
             check_own_part(self.path / name, "folder")
@@ -123,9 +125,10 @@ class RunFolder:
 
     @property
     def not_begun(self) -> bool:
-        """Whether a run was stopped here before its config.yaml was written: a folder with a log at most."""
+        """Whether a run was stopped here before its config.yaml was written: only a log."""
         own = {self.log, *unfinished(self.config)}
-        return self.path.is_dir() and own.issuperset(self.path.iterdir())
+        there = set(self.path.iterdir()) if self.path.is_dir() else set()
+        return bool(there) and there <= own
 
     @property
     def can_go_on(self) -> bool:

@@ -305,3 +305,16 @@ def test_a_terminal_gets_no_instructions(capsys: pytest.CaptureFixture[str]) -> 
     assert r"\x1b[31m" in shown
     assert r"\u202e" in shown
     assert "[red]b[/red]" in shown
+
+
+@pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt", "previous.ckpt", "../config.yaml", "../tables.json"])
+def test_a_folder_in_place_of_a_file_is_one_line(finished_run: Path, tmp_path: Path, name: str) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    part = run / "checkpoints" / name
+    part.unlink(missing_ok=True)
+    part.mkdir()
+    said = f"{Path(name).name}: not a regular file" if "config" not in name else "is not a run folder"
+    with pytest.raises(UserError, match=said):
+        train(compose_resume(run, ["trainer.max_epochs=3"]))
+    assert list(part.iterdir()) == []

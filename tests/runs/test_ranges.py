@@ -183,7 +183,10 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Write) -> Non
         (["head=rows", "head.size=9"], "head.size=9: must be between 2 and 8"),
         (["head=rows", "head.part=-1"], "head.part=-1: must be between 0 and 1"),
         (["head=rows", "head.count=0"], "head.count=0: must be at least 1"),
-        (["head=rows", "head.count=text"], "head.count=text: needs a whole number or auto, not the text text"),
+        (
+            ["head=rows", "head.count=text"],
+            "head.count=text: needs a whole number or auto, not the text text (at least 1)",
+        ),
         (["head=wrong"], "extra/conf/head/wrong.yaml:4: head.part=1.5: must be between 0 and 1"),
         (["experiment=far"], "extra/conf/experiment/far.yaml:4: optimizer.lr=-1.0: must be above 0"),
     ],
