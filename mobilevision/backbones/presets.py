@@ -61,7 +61,9 @@ class Preset:
             UserError: a key that a preset does not have, or a value that is none for its key.
         """
         known = {field.name for field in fields(cls)}
-        if strange := sorted(set(values) - known):
+        if not isinstance(values, Mapping):
+            raise UserError(f"backbone.preset has keys of its own: {', '.join(sorted(known))}")
+        if strange := sorted(str(key) for key in set(values) - known):
             raise UserError(f"backbone.preset has no {', '.join(strange)}; it has {', '.join(sorted(known))}")
         for key, value in values.items():
             if isinstance(value, list | tuple) and not all(type(each) in (int, float) for each in value):

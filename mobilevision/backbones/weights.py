@@ -85,7 +85,10 @@ def read_file(path: Path, *, name: str | None = None) -> Source:
     state = _tensors(content)
     if not state:
         raise UserError(f"{path}: holds no tensors; backbone.weights wants a state dict or a checkpoint")
-    preset = Preset.from_dict(noted) if noted else find_preset(path.stem)
+    try:
+        preset = Preset.from_dict(noted) if noted else find_preset(path.stem)
+    except UserError as error:
+        raise UserError(f"{path}: what it notes of its weights cannot be used: {error}") from error
     return Source(name or path.name, state, preset)
 
 
