@@ -22,7 +22,8 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parents[2]
 HOOKS = (
@@ -105,11 +106,18 @@ class Trainings:
 
 
 class Killed(BaseException):
-    """Stands for ``kill -9`` where a training runs in this very process: nobody handles it."""
+    """Stands for what ends a process where a training runs in this very one: nobody handles it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class TrainingsHere:
-    """As :class:`Trainings`, in this process: quicker, and a kill is an exception that nothing takes up."""
+    """As :class:`Trainings`, in this process: quicker, and a kill is an exception that nothing takes up.
+
+    A signal that the training does not listen to would end this process, that of the tests: it is an exception, too.
+    """
 
     def run(self, *arguments: str, stop: tuple[int, signal.Signals] | None = None, cwd: Path | None = None) -> Ended:
         """One training; see :meth:`Trainings.run`."""
@@ -117,7 +125,11 @@ class TrainingsHere:
         from mobilevision.runs import build, main
         from mobilevision.runs.console import line
 
+        def die(number: int, frame: FrameType | None) -> NoReturn:
+            raise Killed(number)
+
         before, made, replace = Path.cwd(), build.build_callbacks, os.replace
+        unheard = signal.signal(signal.SIGTERM, die)
         code, told = 0, io.StringIO()
         with tempfile.TemporaryDirectory() as work:
             log = Path(work, "places")
@@ -129,13 +141,14 @@ class TrainingsHere:
             except UserError as error:
                 code = 1
                 told.write(line(error))
-            except Killed:
-                code = -int(signal.SIGKILL)
+            except Killed as killed:
+                code = -int(killed.number)
             except KeyboardInterrupt:
                 code = 130
             finally:
                 os.chdir(before)
                 build.build_callbacks, os.replace = made, replace
+                signal.signal(signal.SIGTERM, unheard)
             return Ended(code, told.getvalue(), tuple(log.read_text().split("\n")[:-1]))
 
     def close(self) -> None:
@@ -155,7 +168,7 @@ class _Places:
         self.log.flush()
         if self.stop is not None and self.count == self.stop[0]:
             if self.here and self.stop[1] == signal.SIGKILL:
-                raise Killed
+                raise Killed(signal.SIGKILL)
             os.kill(os.getpid(), self.stop[1])
 
 

@@ -184,6 +184,14 @@ def test_an_epoch_without_validation_is_never_the_best(trainings: Runner, whole:
     assert differences(run, tmp_path / "run") == []
 
 
+def test_a_signal_that_nobody_hears_ends_the_training_alone(
+    trainings: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mobilevision.runs.main.start", lambda cfg: signal.raise_signal(TERM))
+    assert trainings.run(*CLASSES, f"run_dir={tmp_path / 'run'}").code == -TERM
+    assert signal.getsignal(TERM) == signal.SIG_DFL
+
+
 def test_a_ruined_checkpoint_falls_back_to_the_one_before(trainings: Runner, whole: Whole, tmp_path: Path) -> None:
     kept, options, places = whole("classification")
     run = tmp_path / "run"
@@ -220,6 +228,7 @@ EXHAUSTIVE = bool(os.environ.get("MOBILEVISION_EXHAUSTIVE"))  # hours; without i
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(0 if EXHAUSTIVE else 300)
 @pytest.mark.parametrize("first", range(3 if EXHAUSTIVE else 1))
 @pytest.mark.parametrize("kind", KINDS if EXHAUSTIVE else ["classification"])
 def test_every_single_place(forked: Trainings, whole: Whole, tmp_path: Path, kind: str, first: int) -> None:
@@ -234,6 +243,7 @@ def test_every_single_place(forked: Trainings, whole: Whole, tmp_path: Path, kin
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(0)
 @pytest.mark.skipif(not EXHAUSTIVE, reason="takes an hour: set MOBILEVISION_EXHAUSTIVE=1")
 @pytest.mark.parametrize("kind", ["classification", "detection", "distillation"])
 def test_every_single_place_twice(forked: Trainings, whole: Whole, tmp_path: Path, kind: str) -> None:
