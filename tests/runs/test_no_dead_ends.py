@@ -344,3 +344,32 @@ def test_a_side_far_below_the_stride_is_refused(side: str, said: str) -> None:
 def test_a_side_below_the_stride_is_told(side: str, notes: int) -> None:
     built = build.build(compose([*DRAWN, f"data.resolution={side}"]))
     assert sum("at 32 and above more is learnt" in note for note in built.data.splits.notes) == notes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_disk_that_is_really_full_leaves_whole_files(tmp_path: Path, processes: int) -> None:
+    """In a name space of its own a file system of 6 MB is mounted: room for two checkpoints of three."""
+    if subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", str(tmp_path)], check=False).returncode:
+        pytest.skip("file systems cannot be mounted here")
+    two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.sync_batchnorm=false"]
+    options = [*(option for option in DRAWN if option != "trainer=cpu"), "callbacks.last.every_n_steps=1"]
+    options += two if processes == 2 else ["trainer=cpu"]
+    disk, out = tmp_path / "disk", tmp_path / "out"
+    disk.mkdir()
+    command = [str(Path(sys.executable).with_name("mobilevision")), "train", *options, f"run_dir={disk / 'run'}"]
+    script = 'mount -t tmpfs -o size=6m tmpfs "$1"; cd /; out=$2; shift 2; "$@"; code=$?; cp -r "$0" "$out"; exit $code'
+    done = subprocess.run(
+        ["unshare", "-m", "bash", "-c", script, str(disk / "run"), str(disk), str(out), *command],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert "the disk is full: free some space" in done.stderr
+    assert left(out) == []
+    assert (out / "config.yaml").is_file()
+    for checkpoint in out.glob("checkpoints/*.ckpt"):
+        read_checkpoint(checkpoint)
