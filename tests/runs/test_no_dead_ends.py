@@ -277,6 +277,10 @@ def test_a_killed_process_of_two_ends_the_other(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
     assert "another process of this training has ended" in done.stderr
+    assert left(tmp_path / "run") == []
+    again = [sys.executable, "-m", "mobilevision", "train", f"resume={tmp_path / 'run'}"]
+    subprocess.run(again, cwd=ROOT, check=True, capture_output=True, timeout=280)
+    assert RunFolder(tmp_path / "run").metrics_json.is_file()
 
 
 @pytest.mark.parametrize(
