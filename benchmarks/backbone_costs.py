@@ -18,8 +18,7 @@ import torch
 from mobilevision.backbones import Backbone, mobilenet_v1, mobilenet_v2, mobilenet_v3, mobilenet_v4
 from mobilevision.cost import count
 from mobilevision.heads import LinearHead
-from mobilevision.runs.costs.counting import Deployed
-from mobilevision.runs.costs.stand_in import spec_of
+from mobilevision.tools.costs.counting import Deployed, spec_of
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "backbones.md"
 MARKED = re.compile(r"(<!-- costs -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -28,7 +28,7 @@ from torchvision.transforms import functional
 from mobilevision.data import Augment, Pixels
 from mobilevision.data.files import FileRecords
 from mobilevision.data.loader import BatchSource
-from mobilevision.data.sampler import DRAW, stream
+from mobilevision.data.sampling import DRAW, stream
 
 SIDE, BATCH = 224, 32
 NORMALIZE = transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

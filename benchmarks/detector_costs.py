@@ -17,8 +17,8 @@ import torch
 from mobilevision.backbones import mobilenet_v1, mobilenet_v2, mobilenet_v3
 from mobilevision.cost import Cost, count
 from mobilevision.heads import DetectionHead, FasterRCNNFPNHead, FasterRCNNHead, SSDHead, SSDLiteHead
-from mobilevision.runs.costs.counting import Deployed
 from mobilevision.spec import DataSpec
+from mobilevision.tools.costs.counting import Deployed
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "detection.md"
 MARKED = re.compile(r"(<!-- costs -->\n).*?(<!-- end -->)", re.DOTALL)

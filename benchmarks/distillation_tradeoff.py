@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mobilevision.runs.compare import Row, collect
+from mobilevision.reports.compare import Row, collect
 
 TRAIN = Path(__file__).parents[1] / "train.py"
 RUN = ("-m", "experiment=tradeoff_face_attributes", "trainer=cpu", "logger=none", "callbacks.pictures.enabled=false")

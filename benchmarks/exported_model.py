@@ -23,9 +23,9 @@ import torch
 from mobilevision.deploy.formats import find_format
 from mobilevision.deploy.graph import Graph
 from mobilevision.deploy.precision import Precision
-from mobilevision.runs.benchmarking.folding import fold
-from mobilevision.runs.benchmarking.stopwatch import measure
-from mobilevision.runs.benchmarking.timed import Timed, TorchModel
+from mobilevision.tools.benchmarking.folding import fold
+from mobilevision.tools.benchmarking.stopwatch import measure
+from mobilevision.tools.benchmarking.timed import Timed, TorchModel
 
 CLASSES = 1000
 
@@ -50,8 +50,8 @@ class Session(Timed):
 
 def task(name: str, side: int) -> Any:
     """A classifier of a thousand classes over a model of timm's."""
-    from mobilevision.runs.build import build_backbone, build_task
-    from mobilevision.runs.compose import compose
+    from mobilevision.config.compose import compose
+    from mobilevision.engine.build import build_backbone, build_task
     from mobilevision.spec import DataSpec
 
     cfg = compose(["task=classification", "backbone=timm", f"backbone.name={name}", f"data.resolution={side}"])

@@ -17,9 +17,8 @@ from typing import Any
 import mobilevision
 from mobilevision.deploy.manifest import Manifest
 from mobilevision.errors import UserError
-from mobilevision.runs.benchmarking.report import Style
-from mobilevision.runs.benchmarking.subjects import subjects
-from mobilevision.runs.benchmarking.table import rows
+from mobilevision.tools.benchmarking.report import Style, rows
+from mobilevision.tools.benchmarking.subjects import subjects
 
 PRECISIONS: dict[str, Any] = {"float32": None, "float16": "float16", "int8": "int8"}
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mobilevision.deploy.artifact import Artifact
-from mobilevision.runs.exporting import emulated
+from mobilevision.exporting import emulated
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 

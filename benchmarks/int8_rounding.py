@@ -24,7 +24,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from mobilevision.deploy.formats import find_format
 from mobilevision.deploy.graph import Graph
 from mobilevision.deploy.precision import FLOAT32, Precision
-from mobilevision.runs.exporting.subject import calibration_of, subject_of
+from mobilevision.exporting.subject import calibration_of, subject_of
 
 PICTURES = 200
 

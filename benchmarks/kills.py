@@ -22,8 +22,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.runs.compare_runs import differences
-from tests.runs.stopping_places import Ended, Trainings
+from tests.training.compare_runs import differences
+from tests.training.stopping_places import Ended, Trainings
 
 WAYS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 SHORT = ["data.batch_size=8", "trainer=cpu", "logger=none", "callbacks.last.every_n_steps=3", "data.format.test=16"]

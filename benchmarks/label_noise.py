@@ -17,9 +17,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mobilevision.runs.allocator import tune_allocator
-from mobilevision.runs.build import Built, build
-from mobilevision.runs.compose import compose
+from mobilevision.config.compose import compose
+from mobilevision.engine.build import Built, build
+from mobilevision.training.train import tune_allocator
 
 BATCH = 32
 OPTIONS = {

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torchvision.models.detection import ssd
 
 from mobilevision.ops.anchors import default_boxes, default_sizes
+from mobilevision.ops.box_coding import SSD_WEIGHTS
 from mobilevision.ops.candidates import Candidates
-from mobilevision.ops.coding import SSD_WEIGHTS
 from mobilevision.ops.postprocess import detections
 
 SIDE, CLASSES = 300, 80

@@ -28,7 +28,7 @@ CONTENDERS = {"torchvision": "torchvision's SSD class", "plain": "ours, plain te
 def worker(name: str, batch: int, steps: int) -> dict[str, float]:
     """Train for some steps and return the median seconds a step, of CPU and of the clock."""
     if name == "ours":
-        from mobilevision.runs.allocator import tune_allocator
+        from mobilevision.training.train import tune_allocator
 
         tune_allocator()
     import torch

@@ -18,11 +18,10 @@ from typing import Any
 
 import torch
 
+from mobilevision.config.compose import compose
 from mobilevision.distill import ModelTeacher
-from mobilevision.runs.build import build
-from mobilevision.runs.compose import compose
-from mobilevision.runs.distilling import make
-from mobilevision.runs.teacher_cache import cached
+from mobilevision.engine.build import build
+from mobilevision.training.distillation import cached, make
 
 SIDE = 96
 

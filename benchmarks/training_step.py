@@ -25,7 +25,7 @@ TIMM: tuple[str, ...] = ()
 def worker(parts: set[str], batch: int, side: int, steps: int, threads: int) -> dict[str, float]:
     """Train for some steps and return the median seconds a step, of CPU and of the clock."""
     if OURS[0] in parts:
-        from mobilevision.runs.allocator import tune_allocator
+        from mobilevision.training.train import tune_allocator
 
         tune_allocator()
     import torch

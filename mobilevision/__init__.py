@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from mobilevision.version import __version__
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mobilevision.runs.exporting.command import export
-    from mobilevision.runs.opening import Loaded
+    from mobilevision.exporting.command import export
+    from mobilevision.prediction.opening import Loaded
 
-__version__ = "0.1.0"
 __all__ = ["__version__", "export", "load"]
 
 
@@ -25,7 +26,7 @@ def load(run: str | Path, *, which: Literal["best", "last"] = "best", device: st
     Raises:
         UserError: neither is there, or no such checkpoint.
     """
-    from mobilevision.runs.opening import open_model  # torch is imported only where it is needed
+    from mobilevision.prediction.opening import open_model  # torch is imported only where it is needed
 
     return open_model(run, which=which, device=device)
 
@@ -33,7 +34,7 @@ def load(run: str | Path, *, which: Literal["best", "last"] = "best", device: st
 def __getattr__(name: str) -> Any:
     """``mobilevision.export(run, out="cats")``, as the command of that name; imported where it is asked for."""
     if name == "export":
-        from mobilevision.runs.exporting.command import export as found
+        from mobilevision.exporting.command import export as found
 
         return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

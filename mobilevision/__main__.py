@@ -1,6 +1,6 @@
 """``python -m mobilevision``: the command ``mobilevision``."""
 
-from mobilevision.runs.commands import main
+from mobilevision.cli.commands import main
 
 if __name__ == "__main__":
     main()

@@ -1,1 +1,1 @@
-"""The tasks: one final LightningModule a file, over the contract in :mod:`tasks.base`."""
+"""The tasks: one final LightningModule a file, over the contract in :mod:`mobilevision.tasks.base`."""

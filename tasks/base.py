@@ -35,7 +35,7 @@ from mobilevision.losses import Loss
 from mobilevision.metrics import StageMeter, TaskMetric
 from mobilevision.optim import OptimizerFactory, Schedule
 from mobilevision.spec import DataSpec, Emits, Mix
-from tasks.learning import Batch, Learner
+from mobilevision.tasks.learning import Batch, Learner
 
 __all__ = ["Batch", "Stage", "Task"]
 

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, final
 from torch import Tensor
 
 from mobilevision.metrics import ClassificationMetrics, TaskMetric
-from mobilevision.ops import charts, draw
 from mobilevision.spec import Emits
-from tasks.base import Stage, Task
+from mobilevision.tasks.base import Stage, Task
+from mobilevision.visualization import charts, draw
 
 
 @final

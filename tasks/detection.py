@@ -12,9 +12,9 @@ from torch import Tensor
 from mobilevision.data.geometry import Affine
 from mobilevision.heads import DetectionHead
 from mobilevision.metrics import DetectionMetrics, TaskMetric
-from mobilevision.ops import charts_detection, draw_boxes
 from mobilevision.spec import Emits
-from tasks.base import Batch, Stage, Task
+from mobilevision.tasks.base import Batch, Stage, Task
+from mobilevision.visualization import charts_detection, draw_boxes
 
 FALLBACK = 0.5  # score from which a detection is shown where val has chosen none
 

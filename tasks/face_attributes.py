@@ -11,10 +11,10 @@ from torch import Tensor
 
 from mobilevision.metrics import AttributeMetrics, TaskMetric
 from mobilevision.metrics.attributes import FEWEST
-from mobilevision.ops import charts_attributes
-from mobilevision.ops.draw_attributes import Entry, listed
 from mobilevision.spec import Emits
-from tasks.base import Stage, Task
+from mobilevision.tasks.base import Stage, Task
+from mobilevision.visualization import charts_attributes
+from mobilevision.visualization.draw_attributes import Entry, listed
 
 _HALF = 0.5
 _NOT_CHOSEN = f"threshold not chosen: fewer than {FEWEST} val samples with it or without it"

@@ -11,10 +11,10 @@ from torch import Tensor
 from mobilevision.data.identities import IdentityTargets
 from mobilevision.metrics import TaskMetric
 from mobilevision.metrics.verification import VerificationMetrics
-from mobilevision.ops import charts_verification, draw
-from mobilevision.ops.draw_matches import pairs
 from mobilevision.spec import Emits
-from tasks.base import Stage, Task
+from mobilevision.tasks.base import Stage, Task
+from mobilevision.visualization import charts_verification, draw
+from mobilevision.visualization.draw_matches import pairs
 
 if TYPE_CHECKING:
     from mobilevision.data import Records

@@ -14,13 +14,12 @@ from mobilevision.geo.cells import Cells
 from mobilevision.geo.distance import directions, haversine, unit_vectors
 from mobilevision.metrics import TaskMetric
 from mobilevision.metrics.geolocation import GeolocationMetrics
-from mobilevision.ops.charts_geolocation import shares
-from mobilevision.ops.charts_places import prediction_map
-from mobilevision.ops.draw_places import Area, Place, located, words
-from mobilevision.ops.world_map import around
 from mobilevision.ranges import PositiveInt, check_ranges
 from mobilevision.spec import Emits
-from tasks.base import Batch, Stage, Task
+from mobilevision.tasks.base import Batch, Stage, Task
+from mobilevision.visualization.charts_geolocation import prediction_map, shares
+from mobilevision.visualization.draw_places import Area, Place, located, words
+from mobilevision.visualization.world_map import around
 
 _DRAWN = 60  # cells on a map, the most probable ones
 _FAINT = 0.01  # of the most probable cell's probability: less is not drawn

@@ -25,7 +25,7 @@ Batch = dict[str, Any]
 
 
 class Learner(pl.LightningModule, ABC):
-    """What :class:`tasks.base.Task` does while it learns.
+    """What :class:`mobilevision.tasks.base.Task` does while it learns.
 
     Attributes:
         backbone: features of pictures.

@@ -51,8 +51,8 @@ def commands() -> list[tuple[str, list[str]]]:
 
 @pytest.mark.parametrize(("page", "overrides"), commands(), ids=lambda value: value if isinstance(value, str) else "")
 def test_commands_in_the_prose_compose(page: str, overrides: list[str]) -> None:
-    from mobilevision.runs.compose import compose
-    from mobilevision.runs.sweep import check_sweep
+    from mobilevision.config.compose import compose
+    from mobilevision.training.sweep import check_sweep
 
     given = [word for word in overrides if word != "-m"]
     assert check_sweep(given) if "-m" in overrides else compose(given), page
@@ -118,9 +118,9 @@ def cell(held: dict[str, str], options: list[str]) -> str:
 
 def takes(group: str, name: str) -> dict[str, str]:
     """What each key of an option accepts, by its key inside the group, as the checks read it off the declarations."""
-    from mobilevision.runs.config.keys import type_of
-    from mobilevision.runs.config.layout import Layout, file_of, option_layout
-    from mobilevision.runs.search_path import sources
+    from mobilevision.config.keys import type_of
+    from mobilevision.config.layout import Layout, file_of, option_layout
+    from mobilevision.config.search_path import sources
 
     found = sources()
     layout, prefix = option_layout(group, name, found), f"{group}."
@@ -190,7 +190,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_the_keys_that_a_resumed_run_may_change() -> None:
-    from mobilevision.runs.config.resuming import CHANGEABLE
+    from mobilevision.training.resuming import CHANGEABLE
 
     text = (ROOT / "docs" / "resume.md").read_text(encoding="utf-8")
     assert [key for key in CHANGEABLE if f"`{key}`" not in text] == []
@@ -201,7 +201,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the code with every file of CONTRIBUTING.md in it, and a data set for its format."""
     folder = tmp_path_factory.mktemp("extended")
     for name in ("mobilevision", "tasks", "conf"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "train.py", folder)
     for language in ("python", "yaml"):
         for name, text in blocks(ROOT / "CONTRIBUTING.md", language):

@@ -58,7 +58,11 @@ def run(environment: Path, command: Sequence[str], folder: Path, **extra: str) -
 
 def test_the_wheel_holds_code_configs_and_templates(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    for source, target in (("mobilevision", "mobilevision"), ("tasks", "tasks"), ("conf", "mobilevision/conf")):
+    for source, target in (
+        ("mobilevision", "mobilevision"),
+        ("tasks", "mobilevision/tasks"),
+        ("conf", "mobilevision/conf"),
+    ):
         files = [path for path in (ROOT / source).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
         missing = {f"{target}/{path.relative_to(ROOT / source)}" for path in files} - names
         assert files
@@ -67,7 +71,6 @@ def test_the_wheel_holds_code_configs_and_templates(wheel: Path) -> None:
     assert any(name.endswith(".html.j2") for name in names)
     assert {name.split("/")[0] for name in names} == {
         "mobilevision",
-        "tasks",
         f"mobilevision-{mobilevision.__version__}.dist-info",
     }
     assert any(name.endswith("licenses/LICENSE") for name in names)
@@ -78,7 +81,7 @@ def test_the_version_is_said_once(wheel: Path) -> None:
 
 
 def test_the_installed_package_is_the_wheel(environment: Path, tmp_path: Path) -> None:
-    code = "import mobilevision, tasks; print(mobilevision.__file__); print(tasks.__file__)"
+    code = "import mobilevision, mobilevision.tasks as t; print(mobilevision.__file__); print(t.__file__)"
     done = run(environment, ["python", "-c", code], tmp_path)
     assert done.returncode == 0, done.stderr
     assert all(line.startswith(str(environment)) for line in done.stdout.split())
@@ -118,16 +121,17 @@ def test_predicting_from_an_unrelated_folder(environment: Path, trained: Path, t
     assert "label" in done.stdout
 
 
-def test_a_foreign_package_named_tasks_is_named(environment: Path, tmp_path: Path) -> None:
-    foreign = tmp_path / "elsewhere" / "tasks"
-    foreign.mkdir(parents=True)
-    (foreign / "__init__.py").write_text("", encoding="utf-8")
-    command = ["mobilevision", "train", "task=classification", "trainer=debug"]
-    done = run(environment, command, tmp_path, PYTHONPATH=str(foreign.parent))
-    said = done.stdout + done.stderr
-    assert done.returncode == 1
-    assert "Traceback" not in said
-    assert str(foreign) in said.replace("\n", "")
+@pytest.mark.parametrize("name", ["tasks.py", "tasks/__init__.py"])
+def test_a_users_own_tasks_is_nothing_to_us(environment: Path, trained: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("raise SystemExit('the wrong tasks')\n", encoding="utf-8")
+    Image.new("RGB", (80, 60), (200, 30, 30)).save(tmp_path / "red.png")
+    code = f"import mobilevision; print(mobilevision.load({str(trained)!r}).predict('red.png'))"
+    done = run(environment, ["python", "-c", code], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "label" in done.stdout
+    done = run(environment, ["mobilevision", "evaluate", str(trained)], tmp_path, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def third_party_imports() -> set[str]:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from mobilevision.backbones.presets import Preset, find_preset, observed
 from mobilevision.errors import UserError
-from mobilevision.ops.tensor_files import load_tensors
+from mobilevision.io.tensor_files import load_tensors
 
 FILES = {".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".tar"}
 NESTS = ("state_dict_ema", "model_ema", "ema", "state_dict", "model", "net")  # averaged weights are the better ones

@@ -4,6 +4,8 @@ from mobilevision.data.augment import Augment
 from mobilevision.data.box_augment import BoxAugment
 from mobilevision.data.coordinates import CellOptions
 from mobilevision.data.module import DataModule
-from mobilevision.data.records import Box, Pixels, Problem, Records, Splits
+from mobilevision.data.records import Problem, Records, Splits
+from mobilevision.images.framing import CropBox
+from mobilevision.images.pixels import Pixels
 
-__all__ = ["Augment", "Box", "BoxAugment", "CellOptions", "DataModule", "Pixels", "Problem", "Records", "Splits"]
+__all__ = ["Augment", "BoxAugment", "CellOptions", "CropBox", "DataModule", "Pixels", "Problem", "Records", "Splits"]

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
-from mobilevision.data.canvas import GREY, on_canvas
 from mobilevision.data.geometry import Frame
-from mobilevision.data.records import Box, Pixels
 from mobilevision.data.view import Sample, View
+from mobilevision.images.framing import CropBox
+from mobilevision.images.pixels import GREY, Pixels, on_canvas
 from mobilevision.ranges import Items, NonNegativeFloat, PositiveFloat, PositiveShare, Range, Share, check_ranges
 
 LARGE = 512  # shorter side in pixels
@@ -86,7 +86,9 @@ class Augment:
         pixels = on_canvas(view.records.pixels(index, box=where.box, size=where.size), where, view.resolution)
         return Sample(self.pixels(mirrored(pixels) if flip else pixels, rng))
 
-    def draw(self, rng: np.random.Generator, height: int, width: int, aspect: float = 1.0) -> tuple[Box | None, bool]:
+    def draw(
+        self, rng: np.random.Generator, height: int, width: int, aspect: float = 1.0
+    ) -> tuple[CropBox | None, bool]:
         """Draw a crop of a picture of ``height`` x ``width`` pixels and whether to flip it.
 
         Args:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilevision.data.box_clipping import areas
 from mobilevision.data.boxes import Boxes, BoxTargets, boxes_a_class, concatenate
 from mobilevision.data.records import Splits
-from mobilevision.data.seen_boxes import areas
 
 SMALL = 1 / 100  # of the picture's area
 TINY = 8  # pixels of the model's input, the shorter side

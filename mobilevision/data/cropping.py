@@ -8,8 +8,10 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.data.decode import UnreadablePictureError
-from mobilevision.data.records import Box, Pixels, Records
+from mobilevision.data.records import Records
+from mobilevision.images.decode import UnreadablePictureError
+from mobilevision.images.framing import CropBox
+from mobilevision.images.pixels import Pixels
 
 
 @final
@@ -35,7 +37,7 @@ class Cropped(Records):
         return int(height), int(width)
 
     def pixels(
-        self, index: int, *, box: Box | None = None, size: tuple[int, int] | None = None, exact: bool = False
+        self, index: int, *, box: CropBox | None = None, size: tuple[int, int] | None = None, exact: bool = False
     ) -> Pixels:
         """See :class:`Records`; ``box`` lies within the part."""
         left, top, width, height = self._part(index)
@@ -50,7 +52,7 @@ class Cropped(Records):
         """Of the records underneath."""
         self.records.scale(white_level)
 
-    def _part(self, index: int) -> Box:
+    def _part(self, index: int) -> CropBox:
         high, wide = self.records.shape(index)
         x, y, width, height = self.boxes[index].tolist()
         left, top = max(math.floor(x), 0), max(math.floor(y), 0)

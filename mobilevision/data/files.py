@@ -8,9 +8,11 @@ from typing import Any, final
 
 import numpy as np
 
-from mobilevision.data.decode import MODES, Picture, printable, read_file
-from mobilevision.data.records import Box, Pixels, Records
+from mobilevision.data.records import Records
 from mobilevision.errors import UserError
+from mobilevision.images.decode import MODES, Picture, printable, read_file
+from mobilevision.images.framing import CropBox
+from mobilevision.images.pixels import Pixels
 
 
 @final
@@ -72,7 +74,7 @@ class FileRecords(Records):
         return self._picture(index).shape
 
     def pixels(
-        self, index: int, *, box: Box | None = None, size: tuple[int, int] | None = None, exact: bool = False
+        self, index: int, *, box: CropBox | None = None, size: tuple[int, int] | None = None, exact: bool = False
     ) -> Pixels:
         """See :class:`Records`."""
         picture = self._picture(index)

@@ -1,6 +1,6 @@
 """Which part of a picture is looked at, and where in the model's input it comes to lie.
 
-What evaluation does is in :mod:`mobilevision.ops.framing`, which exported models use too; windows are training's.
+What evaluation does is in :mod:`mobilevision.images.framing`, which exported models use too; windows are training's.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.ops.framing import FITS, Affine, Box, Frame, centre_box, fitted, frame
+from mobilevision.images.framing import FITS, Affine, CropBox, Frame, centre_box, fitted, frame
 
 __all__ = ["FITS", "Affine", "Frame", "centre_box", "clipped", "frame", "window_frame"]
 
 
-def window_frame(window: Box, shape: tuple[int, int], resolution: tuple[int, int], *, keep_aspect: bool) -> Frame:
+def window_frame(window: CropBox, shape: tuple[int, int], resolution: tuple[int, int], *, keep_aspect: bool) -> Frame:
     """Where a window that may reach beyond the picture puts what it shows of it.
 
     The window is widened to whole pixels, and to a grid of 2, 4 or 8 where it is that many times larger than the
@@ -44,7 +44,7 @@ def _pixels(start: int, length: int, first: int, last: int, size: int) -> tuple[
     return at, max(1, round((last - start) / length * size) - at)
 
 
-def _on_grid(window: Box, resolution: tuple[int, int]) -> tuple[int, int, int, int]:
+def _on_grid(window: CropBox, resolution: tuple[int, int]) -> tuple[int, int, int, int]:
     x, y, width, height = window
     step = next((s for s in (8, 4, 2) if width >= s * resolution[1] and height >= s * resolution[0]), 1)
     edges = math.floor(x / step), math.floor(y / step), math.ceil((x + width) / step), math.ceil((y + height) / step)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
-from mobilevision.ops.plain_yaml import parse_yaml
+from mobilevision.io.safe_yaml import parse_yaml
 
 SHOWN = 5
 

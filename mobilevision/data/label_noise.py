@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mobilevision.data.records import Splits
-from mobilevision.data.sampler import SPOIL, stream
+from mobilevision.data.sampling import SPOIL, stream
 from mobilevision.errors import UserError
 
 

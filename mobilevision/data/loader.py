@@ -11,14 +11,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from mobilevision.data.boxes import Framed
-from mobilevision.data.decode import UnreadablePictureError
-from mobilevision.data.identity_sampler import IdentitySampler
 from mobilevision.data.records import Records
-from mobilevision.data.sampler import DRAW, EpochSampler, Key, stream
+from mobilevision.data.sampling import DRAW, EpochSampler, IdentitySampler, Key, stream
 from mobilevision.data.skipped import SkipLog
 from mobilevision.data.unlabelled import WithUnlabelled
 from mobilevision.data.view import Augmentation, Sample, View
 from mobilevision.errors import UserError
+from mobilevision.images.decode import UnreadablePictureError
 from mobilevision.spec import Features
 
 Batch = dict[str, Any]

@@ -12,24 +12,66 @@ import torch
 from torch import Tensor
 
 from mobilevision.data import attributes, checks, coordinates, identities
-from mobilevision.data.arguments import check_arguments
 from mobilevision.data.coordinates import CellOptions
+from mobilevision.data.data_format import DataFormat
+from mobilevision.data.data_spec import state
 from mobilevision.data.folds import take_fold
-from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.geometry import FITS
 from mobilevision.data.groups import settle_groups
 from mobilevision.data.label_noise import spoil
 from mobilevision.data.loader import BatchSource, Loader
-from mobilevision.data.ordering import order
 from mobilevision.data.records import Records, Splits
+from mobilevision.data.sampling import order
 from mobilevision.data.skipped import SkipLog
 from mobilevision.data.splitting import complete
-from mobilevision.data.stating import state
 from mobilevision.data.unlabelled import WithUnlabelled, find_unlabelled
 from mobilevision.data.view import Augmentation
 from mobilevision.data.white_level import settle_white_level
 from mobilevision.errors import UserError
 from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, Seed, ShareBelowOne, Side, check_ranges
 from mobilevision.spec import DataSpec, Features
+
+# What must hold between the settings of a data module before anything is read.
+
+
+def check_arguments(data: DataModule) -> None:
+    """Refuse settings that do not go together.
+
+    Raises:
+        UserError: naming the key and the fix.
+    """
+    if data.kind not in data.format.kinds:
+        can = ", ".join(data.format.kinds)
+        raise UserError(f"data format {type(data.format).__name__} gives {can}, but the task learns from {data.kind}")
+    if data.root is not None and not data.format.expected:
+        raise UserError(
+            f"data.root={data.root}: {type(data.format).__name__} draws its pictures and reads no files, so that"
+            " nothing in that place would be looked at: add data=auto (or another format), or leave data.root out"
+        )
+    if data.batch_size < 1:
+        raise UserError(f"data.batch_size={data.batch_size}: must be at least 1")
+    if data.folds < 0 or (data.folds > 1 and data.fold is None):
+        why = "must be 0 (off) or more" if data.folds < 0 else "only `train` runs a cross-validation: leave it out here"
+        raise UserError(f"data.folds={data.folds}: {why}")
+    if data.unlabelled is not None and data.kind == "identity" and data.per_identity > 1:
+        raise UserError(
+            "data.unlabelled: pictures of nobody fit into no balanced batch of identities: data.per_identity=1"
+        )
+    if data.per_identity < 1:
+        raise UserError(f"data.per_identity={data.per_identity}: must be at least 1")
+    if data.augment and data.augment.mixes and data.kind in ("identity", "coordinate"):
+        what = "identities" if data.kind == "identity" else "places"
+        raise UserError(f"augment.mixup, augment.cutmix: two {what} in one picture are none; set both to 0")
+    if data.fit not in FITS:
+        raise UserError(f"data.fit={data.fit}: must be null or one of {', '.join(FITS)}")
+    if data.augment and data.kind not in data.augment.kinds:
+        can = " or ".join(data.augment.kinds)
+        raise UserError(f"augment is for {can}, but the task learns from {data.kind}: choose another augment")
+    if data.augment and data.augment.coloured and data.channels not in (1, 3):
+        raise UserError(
+            f"data.channels={data.channels}: changes of colour (color_jitter, rand_augment, photometric) work"
+            " on 1 or 3; switch them off"
+        )
 
 
 @final

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mobilevision.data.records import Pixels
 from mobilevision.errors import UserError
+from mobilevision.images.pixels import Pixels
 
 Matrix = NDArray[np.float64]
 """float64 [3, 4]: R, G and B of the result from R, G, B and 1."""

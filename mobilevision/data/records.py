@@ -10,11 +10,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-Box = tuple[float, float, float, float]
-"""(x, y, width, height) in upright pixels, x and y of the left upper corner."""
-
-Pixels = NDArray[np.uint8]
-"""A picture, uint8 [height, width, channels]."""
+from mobilevision.images.framing import CropBox
+from mobilevision.images.pixels import Pixels
 
 
 class Records(ABC):
@@ -51,7 +48,7 @@ class Records(ABC):
 
     @abstractmethod
     def pixels(
-        self, index: int, *, box: Box | None = None, size: tuple[int, int] | None = None, exact: bool = False
+        self, index: int, *, box: CropBox | None = None, size: tuple[int, int] | None = None, exact: bool = False
     ) -> Pixels:
         """The picture, or the part in ``box``, resized to ``size`` with antialiased bilinear weights.
 
@@ -106,7 +103,7 @@ class Subset(Records):
         return self.records.shape(int(self.rows[index]))
 
     def pixels(
-        self, index: int, *, box: Box | None = None, size: tuple[int, int] | None = None, exact: bool = False
+        self, index: int, *, box: CropBox | None = None, size: tuple[int, int] | None = None, exact: bool = False
     ) -> Pixels:
         """As in the records underneath."""
         return self.records.pixels(int(self.rows[index]), box=box, size=size, exact=exact)

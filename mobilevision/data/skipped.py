@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import final
 
-from mobilevision.ops.plain_text import cell, uncells
-from mobilevision.ops.regular_files import append_to
+from mobilevision.io.printable_text import cell, uncells
+from mobilevision.io.regular_files import append_to
 
 
 @final

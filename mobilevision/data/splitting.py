@@ -12,7 +12,7 @@ from mobilevision.data.boxes import BoxTargets
 from mobilevision.data.coordinates import CoordinateTargets
 from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.records import Records, Splits
-from mobilevision.data.sampler import SPLIT, stream
+from mobilevision.data.sampling import SPLIT, stream
 from mobilevision.errors import UserError
 from mobilevision.geo.s2 import cell_ids
 

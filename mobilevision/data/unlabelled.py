@@ -13,8 +13,10 @@ from mobilevision.data.coordinates import CoordinateTargets
 from mobilevision.data.files import FileRecords
 from mobilevision.data.formats.scan import pictures
 from mobilevision.data.identities import UNKNOWN, IdentityTargets
-from mobilevision.data.records import Box, Pixels, Records
+from mobilevision.data.records import Records
 from mobilevision.errors import UserError
+from mobilevision.images.framing import CropBox
+from mobilevision.images.pixels import Pixels
 
 
 @final
@@ -41,7 +43,7 @@ class WithUnlabelled(Records):
         return records.shape(place)
 
     def pixels(
-        self, index: int, *, box: Box | None = None, size: tuple[int, int] | None = None, exact: bool = False
+        self, index: int, *, box: CropBox | None = None, size: tuple[int, int] | None = None, exact: bool = False
     ) -> Pixels:
         """As in the records underneath."""
         records, place = self._at(index)

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from mobilevision.data.boxes import BoxTargets, Framed, collate
-from mobilevision.data.canvas import on_canvas
 from mobilevision.data.coordinates import CoordinateTargets
 from mobilevision.data.geometry import Frame, clipped, frame
 from mobilevision.data.identities import IdentityTargets
-from mobilevision.data.records import Pixels, Records
+from mobilevision.data.records import Records
+from mobilevision.images.pixels import Pixels, on_canvas
 
 
 class Sample(NamedTuple):

@@ -15,14 +15,14 @@ from mobilevision.deploy.formats import find_format
 from mobilevision.deploy.manifest import Manifest
 from mobilevision.deploy.preprocessing import ImageLike, Prepared, is_one
 from mobilevision.errors import UserError
-from mobilevision.ops.pixels import Pixels
+from mobilevision.images.pixels import Pixels
 
 Prediction = dict[str, NDArray[Any]]
 
 
 @final
 class Artifact:
-    """The folder of an exported model, with the face of :class:`mobilevision.runs.api.Model`.
+    """The folder of an exported model, with the face of :class:`mobilevision.prediction.model.Model`.
 
     Args:
         folder: holds model.json and the file that it names.
@@ -68,7 +68,7 @@ class Artifact:
     def predict(
         self, images: ImageLike | Sequence[ImageLike], *, batch_size: int = 32
     ) -> dict[str, Any] | list[dict[str, Any]]:
-        """What the model says of one picture, or of each of many; as :meth:`mobilevision.runs.api.Model.predict`."""
+        """What the model says of one picture, or of each of many; as ``Model.predict`` of a run."""
         if is_one(images):
             return self._described([images])[0]  # type: ignore[list-item]
         many: Sequence[ImageLike] = images  # type: ignore[assignment]

@@ -14,7 +14,7 @@ InputType = Literal["uint8", "float32"]
 
 
 class Deployable(Protocol):
-    """What a task shows to the graph: see :class:`tasks.base.Task`."""
+    """What a task shows to the graph: see :class:`mobilevision.tasks.base.Task`."""
 
     def __call__(self, images: Tensor) -> Any:
         """Raw outputs of pictures."""

@@ -11,11 +11,11 @@ from typing import Any, final
 
 import numpy as np
 
-import mobilevision
 from mobilevision.deploy.fields import Fields
 from mobilevision.deploy.preprocessing import Preprocessing
 from mobilevision.errors import UserError
-from mobilevision.ops.regular_files import open_regular, read_text
+from mobilevision.io.regular_files import open_regular, read_text
+from mobilevision.version import __version__
 
 _MOST_BYTES = 16_000_000  # of model.json
 _HUGE = 1e30  # no threshold or temperature
@@ -168,7 +168,7 @@ class Manifest:
         """As it stands in model.json."""
         return {
             "mobilevision_artifact": VERSION,
-            "mobilevision": mobilevision.__version__,
+            "mobilevision": __version__,
             **{"task": self.task, "answer": self.answer, "format": self.format, "precision": self.precision},
             "file": self.file.to_dict(),
             **({"parts": [part.to_dict() for part in self.parts]} if self.parts else {}),
@@ -255,7 +255,7 @@ def _check_version(fields: Fields) -> None:
     if version > VERSION:
         made = fields.values.get("mobilevision", "?")
         raise UserError(
-            f"{fields.where}: made by mobilevision {made}, format {version}; this is {mobilevision.__version__},"
+            f"{fields.where}: made by mobilevision {made}, format {version}; this is {__version__},"
             f" which reads up to format {VERSION}: install a newer one"
         )
 

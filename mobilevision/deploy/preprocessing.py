@@ -15,10 +15,10 @@ from PIL import Image, ImageOps
 
 from mobilevision.deploy.fields import Fields
 from mobilevision.errors import UnreadablePictureError, UserError
-from mobilevision.ops.framing import FITS, Affine, frame
-from mobilevision.ops.picture_files import printable
-from mobilevision.ops.pixels import GREY, MODES, Pixels, check_size, on_canvas, resample, to_mode, why_unreadable
-from mobilevision.ops.regular_files import open_regular
+from mobilevision.images.files import printable
+from mobilevision.images.framing import FITS, Affine, frame
+from mobilevision.images.pixels import GREY, MODES, Pixels, check_size, on_canvas, resample, to_mode, why_unreadable
+from mobilevision.io.regular_files import open_regular
 
 ImageLike = str | Path | Image.Image | NDArray[Any]
 """A file, a Pillow image, or uint8 pixels [height, width] or [height, width, channels], RGB."""
@@ -66,7 +66,7 @@ class Preprocessing:
     """What is done to a picture: upright after its EXIF note, a part of it resized as Pillow does it with BILINEAR.
 
     Attributes:
-        fit: ``crop``, ``stretch`` or ``letterbox`` (:func:`mobilevision.ops.framing.frame`).
+        fit: ``crop``, ``stretch`` or ``letterbox`` (:func:`mobilevision.images.framing.frame`).
         crop: share of the shorter side that is looked at, for ``crop``.
         channels: 1 (grey), 3 (RGB) or 4 (RGBA).
         height: of the input, in pixels.

@@ -16,7 +16,7 @@ class Objective(nn.Module, ABC):
     """How far a student is from its teacher.
 
     Args:
-        emits: what the task's raw outputs are (:attr:`tasks.base.Task.emits`).
+        emits: what the task's raw outputs are (:attr:`mobilevision.tasks.base.Task.emits`).
     """
 
     # Whether classes of both are compared one by one; whether the student's head learns from it, too.

@@ -8,8 +8,7 @@ from typing import Annotated, ClassVar, final
 from torch import Tensor, nn
 
 from mobilevision.errors import UserError
-from mobilevision.heads.region_proposals import Anchors
-from mobilevision.heads.two_stage import TwoStageHead, calm
+from mobilevision.heads.two_stage import Anchors, TwoStageHead, calm
 from mobilevision.ops.roi_align import roi_align
 from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, Share, ShareBelowOne, check_ranges
 from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
 
 from mobilevision.errors import UserError
-from mobilevision.heads.region_proposals import Anchors
-from mobilevision.heads.two_stage import TwoStageHead, calm
-from mobilevision.ops.grid_anchors import box_levels
+from mobilevision.heads.two_stage import Anchors, TwoStageHead, calm
+from mobilevision.ops.anchors import box_levels
 from mobilevision.ops.roi_align import roi_align
 from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, Share, ShareBelowOne, check_ranges
 from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs

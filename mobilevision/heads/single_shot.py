@@ -7,20 +7,109 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, final
+from typing import Annotated, Any, Literal, final
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mobilevision.errors import UserError
-from mobilevision.heads.blocks import Activation
 from mobilevision.heads.detection import DetectionHead
 from mobilevision.ops.anchor_planning import Places
-from mobilevision.ops.anchors import Sizes, default_boxes
+from mobilevision.ops.anchors import Sizes, default_boxes, default_sizes
+from mobilevision.ops.box_coding import LARGEST, SSD_WEIGHTS
 from mobilevision.ops.candidates import Candidates, DetectorOutputs
-from mobilevision.ops.coding import LARGEST, SSD_WEIGHTS
+from mobilevision.ranges import Items, PositiveFloat
 from mobilevision.spec import BackboneSpec, Features
+
+# Convolutions with batch norm, as detection heads stack them.
+
+Activation = Literal["relu", "relu6"]
+ACTIVATIONS = {"relu": nn.ReLU, "relu6": nn.ReLU6}
+
+
+@final
+class ConvNorm(nn.Module):
+    """A convolution without bias, batch norm, and an activation.
+
+    A map of one place in a batch of one picture has no variance; there the running statistics serve in training, too.
+
+    Args:
+        inputs: channels that come in.
+        outputs: channels that go out.
+        kernel: its side; the padding keeps the map's side, divided by the stride and rounded up.
+        stride: of the convolution.
+        groups: of channels that do not see each other; ``inputs`` of them for a depthwise convolution.
+        activation: ``relu`` or ``relu6``.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int = 1, *, stride: int = 1, groups: int = 1, activation: Activation
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+        self.act = ACTIVATIONS[activation](inplace=True)
+        nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Float maps [B, inputs, H, W] to [B, outputs, ceil(H / stride), ceil(W / stride)]."""
+        x = self.conv(x)
+        norm = self.norm
+        if self.training and x.shape[0] * x.shape[2] * x.shape[3] == 1:
+            x = functional.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+        else:
+            x = norm(x)
+        result: Tensor = self.act(x)
+        return result
+
+
+# The default boxes that the options of a single-shot head describe.
+
+Shape = Annotated[Sequence[PositiveFloat], Items(2, 2)]
+"""Width and height, as fractions of the input."""
+Anchors = Annotated[Sequence[Annotated[Sequence[Shape], Items(min=1)]], Items(min=1)]
+
+
+def anchor_sizes(
+    maps: int,
+    resolution: tuple[int, int],
+    *,
+    scales: Sequence[float],
+    ratios: Sequence[float],
+    reduced: bool,
+    clip: bool,
+    anchors: Anchors | None,
+) -> Sizes:
+    """Sizes for each map: the given ones, else by rule.
+
+    Args:
+        maps: how many the head has.
+        resolution: (height, width) of the input in pixels.
+        scales: as in :func:`default_sizes`.
+        ratios: as in :func:`default_sizes`.
+        reduced: as in :func:`default_sizes`.
+        clip: as in :func:`default_sizes`.
+        anchors: (width, height) of the boxes of each map, as fractions of the input's sides; these win.
+
+    Raises:
+        UserError: for another number of maps, or sizes that are none.
+    """
+    if anchors is None:
+        if not ratios or min([*scales, *ratios]) <= 0:
+            raise UserError(f"head.scales={list(scales)} head.ratios={list(ratios)}: give numbers above 0")
+        try:
+            return default_sizes(maps, resolution, scales=scales, ratios=ratios, reduced=reduced, clip=clip)
+        except ValueError as error:
+            raise UserError(f"head.scales: {error}") from None
+    if len(anchors) != maps:
+        raise UserError(f"head.anchors: {len(anchors)} lists for {maps} maps at {resolution[0]}x{resolution[1]} pixels")
+    for index, shapes in enumerate(anchors):
+        if not shapes or any(len(shape) != 2 or min(shape) <= 0 for shape in shapes):
+            raise UserError(f"head.anchors[{index}]={list(shapes)}: give [width, height] pairs above 0")
+    return [[(float(width), float(height)) for width, height in shapes] for shapes in anchors]
+
 
 PRIOR = 0.01
 """Share of objects that an untrained head expects; anything near a half and the first steps are spent on background."""

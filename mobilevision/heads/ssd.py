@@ -7,9 +7,7 @@ from typing import Annotated, Literal, final
 
 from torch import nn
 
-from mobilevision.heads.blocks import Activation, ConvNorm
-from mobilevision.heads.default_anchors import Anchors, anchor_sizes
-from mobilevision.heads.single_shot import SingleShotHead, pyramid, reading
+from mobilevision.heads.single_shot import Activation, Anchors, ConvNorm, SingleShotHead, anchor_sizes, pyramid, reading
 from mobilevision.ops.anchors import RATIOS, SCALES
 from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, Share, ShareBelowOne, check_ranges
 from mobilevision.spec import BackboneSpec, DataSpec, Needs

@@ -3,20 +3,177 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, final
+from typing import Any, Literal, NamedTuple, final
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torchvision.ops import generalized_box_iou_loss
 
-from mobilevision.losses.assigned import Assigned, assign
-from mobilevision.losses.box_terms import BoxTerm, box_term
-from mobilevision.losses.class_terms import cross_entropies, focal, mined, sampled, weighted
 from mobilevision.losses.class_weights import ClassWeights, weights_by_class
 from mobilevision.losses.loss import Loss
+from mobilevision.ops.box_coding import decode, encode
 from mobilevision.ops.candidates import Candidates, DetectorOutputs
+from mobilevision.ops.matching import IGNORED, match
 from mobilevision.ranges import NonNegativeFloat, NonNegativeInt, PositiveInt, PositiveShare, Share, check_ranges
 from mobilevision.spec import DataSpec
+
+# What each candidate of a batch has to find.
+
+LEFT_OUT = -1
+
+
+class Assigned(NamedTuple):
+    """Aims of a batch of candidates.
+
+    Attributes:
+        classes: int64 [B, A]; 0 is background, k + 1 is class k, ``LEFT_OUT`` counts neither way.
+        boxes: float32 [B, A, 4], the box to find; anything where there is none.
+    """
+
+    classes: Tensor
+    boxes: Tensor
+
+    @property
+    def positive(self) -> Tensor:
+        """Bool [B, A]."""
+        return self.classes > 0
+
+    @property
+    def background(self) -> Tensor:
+        """Bool [B, A]."""
+        return self.classes == 0
+
+
+def assign(
+    candidates: Candidates,
+    target: dict[str, Tensor],
+    *,
+    positive: float,
+    negative: float,
+    force: bool,
+    ties: bool = False,
+) -> Assigned:
+    """Match candidates and boxes; options as in :func:`mobilevision.ops.matching.match`.
+
+    Difficult boxes are learnt from like any other.
+    """
+    boxes, labels = target["boxes"], target["labels"]
+    references = candidates.references.detach()
+    found = match(
+        references, boxes, labels, target["crowd"], positive=positive, negative=negative, force=force, ties=ties
+    )
+    place = found.clamp(min=0)
+    classes = torch.where(found >= 0, labels.gather(1, place) + 1, 0)
+    classes = classes.masked_fill((found == IGNORED) | ~candidates.valid, LEFT_OUT)
+    return Assigned(classes, boxes.gather(1, place[:, :, None].expand(-1, -1, 4)))
+
+
+# Ways to weigh the classes of many candidates of which nearly all are background.
+
+Samples = tuple[Tensor, Tensor]
+
+
+def mined(logits: Tensor, aims: Assigned, *, negatives: float, least: int, weight: Tensor | None = None) -> Tensor:
+    """Cross-entropy of the positives and, in each picture, of the background that is taken for objects most.
+
+    Hard negative mining (SSD, arXiv 1512.02325, section 2.2).
+
+    Args:
+        logits: float [B, A, O].
+        aims: what they have to find.
+        negatives: how many for each positive of the same picture.
+        least: how many in any picture, so that one without objects teaches, too.
+        weight: float [O] by class, background first, or None.
+
+    Returns:
+        Their sum.
+    """
+    losses = cross_entropies(logits, aims)
+    wanted = (negatives * aims.positive.sum(dim=1, keepdim=True)).clamp(min=least)
+    hardest = losses.masked_fill(~aims.background, -1.0).sort(dim=1, descending=True).values
+    ranks = torch.arange(hardest.shape[1], device=hardest.device)
+    objects = weighted(losses, aims, weight)[aims.positive]
+    return objects.sum() + hardest[(ranks < wanted) & (hardest >= 0)].sum()
+
+
+def focal(logits: Tensor, aims: Assigned, *, alpha: float, gamma: float, weight: Tensor | None = None) -> Tensor:
+    """Cross-entropy of all, that of the easy ones turned down (focal loss, arXiv 1708.02002, with softmax).
+
+    Args:
+        logits: float [B, A, O].
+        aims: what they have to find.
+        alpha: weight of the positives; background weighs 1 - alpha.
+        gamma: a candidate whose class has probability p weighs (1 - p) ** gamma.
+        weight: float [O] by class, background first, or None.
+
+    Returns:
+        Their sum.
+    """
+    losses = cross_entropies(logits, aims)
+    weights = torch.where(aims.positive, alpha, 1 - alpha)
+    focused = weights * (1 - torch.exp(-losses)).clamp(min=1e-6) ** gamma * losses
+    return weighted(focused, aims, weight)[aims.classes >= 0].sum()
+
+
+def weighted(losses: Tensor, aims: Assigned, weight: Tensor | None) -> Tensor:
+    """Losses [B, A], each times the weight of the class that is to be found."""
+    return losses if weight is None else losses * weight[aims.classes.clamp(min=0)]
+
+
+def cross_entropies(logits: Tensor, aims: Assigned) -> Tensor:
+    """Float32 [B, A]; those that are left out count as background here."""
+    classes = aims.classes.clamp(min=0)
+    return functional.cross_entropy(logits.float().flatten(0, 1), classes.flatten(), reduction="none").view_as(classes)
+
+
+def sampled(aims: Assigned, *, most: int, positive: float) -> Assigned:
+    """Aims with all but a random few of each picture left out.
+
+    Args:
+        aims: of a batch.
+        most: how many stay in each picture.
+        positive: share of these that may be positives; background fills up.
+    """
+    keys = torch.rand(aims.classes.shape, device=aims.classes.device)
+    objects = _some(aims.positive, keys, torch.full_like(aims.classes[:, :1], int(most * positive)), most)
+    background = _some(aims.background, keys, most - objects.sum(dim=1, keepdim=True), most)
+    return aims._replace(classes=aims.classes.masked_fill(~(objects | background), -1))
+
+
+def _some(mask: Tensor, keys: Tensor, limit: Tensor, most: int) -> Tensor:
+    """Bool [B, A]: those of ``mask`` with the highest keys, ``limit`` [B, 1] of each row."""
+    values, places = keys.masked_fill(~mask, -1.0).topk(min(most, mask.shape[1]), dim=1)
+    chosen = (torch.arange(values.shape[1], device=mask.device) < limit) & (values >= 0)
+    return torch.zeros_like(mask).scatter_(1, places, chosen)
+
+
+# How far boxes lie from where they have to be.
+
+BoxTerm = Literal["smooth_l1", "giou"]
+
+
+def box_term(candidates: Candidates, aims: Assigned, *, kind: BoxTerm, beta: float) -> Tensor:
+    """The sum over the positives; 0, with gradients, where there are none.
+
+    Args:
+        candidates: offsets of one box for each reference, or of one for each of its classes: then that of the class to
+            be found counts.
+        aims: what they have to find.
+        kind: ``smooth_l1`` between offsets (arXiv 1504.08083), or ``giou`` between boxes (arXiv 1902.09630).
+        beta: up to this difference of an offset, the loss is a square.
+    """
+    positive = aims.positive
+    references, boxes = candidates.references.detach()[positive], aims.boxes[positive].float()
+    deltas = candidates.deltas[positive].float()
+    if deltas.ndim == 3:
+        deltas = deltas[torch.arange(len(deltas), device=deltas.device), aims.classes[positive]]
+    if kind == "giou":
+        found = decode(deltas, references, candidates.weights)
+        return generalized_box_iou_loss(found, boxes, reduction="sum")  # type: ignore[no-any-return]
+    offsets = encode(boxes, references, candidates.weights)
+    return functional.smooth_l1_loss(deltas, offsets, reduction="sum", beta=beta)
+
 
 SQUARE = 1.0  # SSD's smooth L1
 SQUARE_TWO_STAGE = 1 / 9  # torchvision's for Faster R-CNN

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchmetrics.utilities.data import dim_zero_cat
 
-from mobilevision.metrics.coco_engine import Accumulated, Engine, accumulate, summary
+from mobilevision.metrics.coco import Accumulated, Engine, accumulate, summary
 from mobilevision.metrics.detection_errors import error_tables
 from mobilevision.metrics.detection_tables import curves, operating_points, per_class_rows, pr_rows
 from mobilevision.metrics.metric import TaskMetric

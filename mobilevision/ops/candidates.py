@@ -15,7 +15,7 @@ class Candidates(NamedTuple):
     Attributes:
         logits: float [B, A, O]; output 0 is background, output k + 1 is class k.
         deltas: float [B, A, 4], or [B, A, O, 4] where every class has a box of its own: (dx, dy, dw, dh) relative to
-            the reference, times ``weights`` (see :mod:`mobilevision.ops.coding`).
+            the reference, times ``weights`` (see :mod:`mobilevision.ops.box_coding`).
         references: float [B, A, 4], anchors or proposals as (left, top, right, bottom) in pixels of the input.
         valid: bool [B, A]; False for places that only fill up the batch.
         weights: factors on (dx, dy, dw, dh).

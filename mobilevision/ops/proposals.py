@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms
 
+from mobilevision.ops.box_coding import decode
 from mobilevision.ops.candidates import Candidates
-from mobilevision.ops.coding import decode
 from mobilevision.ops.matching import IGNORED, match
 from mobilevision.ops.suppression import suppress
 

@@ -1,8 +1,7 @@
-"""RoIAlign (He et al., "Mask R-CNN", arXiv 1703.06870): a fixed grid of features for each of many boxes.
+"""RoIAlign in plain tensor operations, for runtimes that have no operator of their own for it.
 
-Two samples a bin and direction, no half-pixel shift: torchvision's with ``sampling_ratio=2, aligned=False``. On a CPU,
-torchvision's backward pass is half of a Faster R-CNN's training step. Here every bin is a bag of 16 rows of the map,
-weighted by how near its samples lie; its sum, and the sum back, are what ``embedding_bag`` is fast at.
+Bilinear weights are a factor for the row times a factor for the column, so the bins of a box are two small matrices
+around the map.
 """
 
 from __future__ import annotations
@@ -14,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import roi_align as torchvision_roi_align
+
+# RoIAlign (He et al., "Mask R-CNN", arXiv 1703.06870): a fixed grid of features for each of many boxes.
 
 SAMPLES = 2  # a bin and direction
 
@@ -127,3 +128,50 @@ class _WeightedBags(torch.autograd.Function):
             mode="sum",
         )
         return taken, None, None
+
+
+def roi_align_by_matrices(
+    features: Tensor,
+    boxes: Tensor,
+    scale: float,
+    pooled_height: int,
+    pooled_width: int,
+    sampling_ratio: int = SAMPLES,
+    aligned: bool = False,
+) -> Tensor:
+    """What ``torchvision::roi_align`` gives, for a batch of one picture.
+
+    Args:
+        features: float [1, C, h, w].
+        boxes: float [R, 5]: the picture's place, which is 0, and (left, top, right, bottom) in pixels of the input.
+        scale: places of the map to a pixel of the input.
+        pooled_height: bins downwards.
+        pooled_width: bins to the right.
+        sampling_ratio: 2, as in :mod:`mobilevision.ops.roi_align`.
+        aligned: False, as there.
+
+    Returns:
+        Float [R, C, pooled_height, pooled_width].
+    """
+    assert sampling_ratio == SAMPLES
+    assert not aligned
+    _, channels, height, width = features.shape
+    left, top, right, bottom = (boxes[:, 1:] * scale).unbind(1)
+    down = _weights(top, bottom, height, pooled_height)  # [R, bins, h]
+    across = _weights(left, right, width, pooled_width)
+    count = boxes.shape[0]
+    lines = features[0].permute(1, 2, 0).reshape(height, width * channels)
+    rows = torch.bmm(down.reshape(1, -1, height), lines[None]).reshape(count, pooled_height, width, channels)
+    columns = rows.permute(0, 2, 1, 3).reshape(count, width, pooled_height * channels)
+    bins = torch.bmm(across, columns).reshape(count, pooled_width, pooled_height, channels)
+    return bins.permute(0, 3, 2, 1)
+
+
+def _weights(first: Tensor, last: Tensor, size: int, bins: int) -> Tensor:
+    """How much each place of the map in one direction counts in each bin, [R, bins, size]."""
+    steps = (torch.arange(bins * SAMPLES, dtype=first.dtype) + 0.5) / (bins * SAMPLES)
+    at = first[:, None] + steps * (last - first).clamp(min=1)[:, None]
+    inside = ((at >= -1) & (at <= size)).to(first.dtype)
+    near = at.clamp(0, size - 1)[..., None] - torch.arange(size, dtype=first.dtype)
+    weights = (1 - near.abs()).clamp(min=0) * inside[..., None]
+    return weights.reshape(-1, bins, SAMPLES, size).sum(dim=2) / SAMPLES

@@ -7,15 +7,15 @@ from typing import Any
 from torch import Tensor
 
 
-def take(value: Any, rows: Tensor) -> Any:
+def take(value: Any, rows: Tensor | int | slice) -> Any:
     """The samples ``rows`` of tensors with the batch first, in dicts, lists, tuples and named tuples.
 
     Args:
         value: anything; what holds no tensor comes back as it is.
-        rows: int64 [n], or bool [B].
+        rows: int64 [n] or bool [B]; a slice; or one place, which takes the batch dimension away.
     """
     if isinstance(value, Tensor):
-        return value[rows.to(value.device)]
+        return value[rows.to(value.device) if isinstance(rows, Tensor) else rows]
     if isinstance(value, dict):
         return {key: take(inner, rows) for key, inner in value.items()}
     if isinstance(value, tuple) and hasattr(value, "_fields"):

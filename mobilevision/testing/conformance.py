@@ -22,18 +22,19 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from mobilevision.config.compose import compose
 from mobilevision.deploy.answers import find_answer
 from mobilevision.deploy.formats import find_format
 from mobilevision.deploy.graph import Graph
 from mobilevision.deploy.manifest import Manifest, ModelFile
 from mobilevision.deploy.precision import FLOAT32
 from mobilevision.deploy.preprocessing import Preprocessing
+from mobilevision.engine.build import Built, build
+from mobilevision.engine.restore import load_run
 from mobilevision.errors import UserError
-from mobilevision.runs.build import Built, build
-from mobilevision.runs.compose import compose
-from mobilevision.runs.folder import RunFolder, write_text
-from mobilevision.runs.pictures import at
-from mobilevision.runs.restore import load_run
+from mobilevision.io.atomic_files import write_text
+from mobilevision.ops.rows import take
+from mobilevision.tracking.run_folder import RunFolder
 
 SAMPLES = 8
 STEPS = 60
@@ -161,7 +162,7 @@ def predicts(built: Built, batch: dict[str, Any]) -> None:
     task = built.task.eval()
     predictions = task.predict(batch["image"])
     for index in range(len(batch["index"])):
-        one, target = at(predictions, index), at(batch["target"], index)
+        one, target = take(predictions, index), take(batch["target"], index)
         assert json.dumps(task.describe(one)), "describe() gives no plain values"
         image = batch["image"][index].permute(1, 2, 0).contiguous().numpy()
         for truth in (None, target):

@@ -14,15 +14,16 @@ from hypothesis import strategies as st
 
 from mobilevision.data import BoxAugment
 from mobilevision.data.augment import mirrored
+from mobilevision.data.box_clipping import mirrored_boxes
 from mobilevision.data.boxes import Boxes, BoxTargets, boxes_of
-from mobilevision.data.canvas import GREY
 from mobilevision.data.files import FileRecords
 from mobilevision.data.loader import BatchSource
-from mobilevision.data.records import Box, Pixels, Records
-from mobilevision.data.seen_boxes import mirrored_boxes
+from mobilevision.data.records import Records
 from mobilevision.data.skipped import SkipLog
 from mobilevision.data.view import Sample, View
 from mobilevision.errors import UserError
+from mobilevision.images.framing import CropBox
+from mobilevision.images.pixels import GREY, Pixels
 
 from .conftest import Save
 
@@ -35,7 +36,7 @@ class Spied(Records):
     """A picture whose boxes are painted one after another in colours of their own; it notes what is asked for."""
 
     def __init__(self, pictures: list[Boxes], shape: tuple[int, int]) -> None:
-        self.targets, self.size, self.asked = BoxTargets.of(pictures), shape, list[tuple[int, Box]]()
+        self.targets, self.size, self.asked = BoxTargets.of(pictures), shape, list[tuple[int, CropBox]]()
 
     def name(self, index: int) -> str:
         return f"spied/{index}"
@@ -44,7 +45,7 @@ class Spied(Records):
         return self.size
 
     def pixels(
-        self, index: int, *, box: Box | None = None, size: tuple[int, int] | None = None, exact: bool = False
+        self, index: int, *, box: CropBox | None = None, size: tuple[int, int] | None = None, exact: bool = False
     ) -> Pixels:
         assert box is not None
         assert size is not None
@@ -167,7 +168,7 @@ def test_a_mosaic_shows_four_pictures_with_their_boxes(scene: tuple[int, int, in
     assert covered.max(initial=0) <= 1
 
 
-def _centre_in(shape: tuple[int, int], part: Box) -> bool:
+def _centre_in(shape: tuple[int, int], part: CropBox) -> bool:
     x, y, width, height = part
     return x < shape[1] / 2 < x + width and y < shape[0] / 2 < y + height
 

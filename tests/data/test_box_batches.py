@@ -13,16 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mobilevision.data import Augment, BoxAugment, DataModule, checks
-from mobilevision.data.arrays import ArrayRecords
 from mobilevision.data.boxes import Boxes, BoxTargets, boxes_of
-from mobilevision.data.canvas import GREY
+from mobilevision.data.data_format import DataFormat
 from mobilevision.data.files import FileRecords
-from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.formats.cifar10 import ArrayRecords
 from mobilevision.data.geometry import Affine, frame
 from mobilevision.data.loader import BatchSource
 from mobilevision.data.records import Records, Splits
 from mobilevision.data.splitting import cut
 from mobilevision.errors import UserError
+from mobilevision.images.pixels import GREY
 from mobilevision.spec import Features
 
 from .conftest import Save

@@ -12,9 +12,8 @@ from mobilevision.data.box_findings import differ
 from mobilevision.data.boxes import Boxes, BoxTargets, boxes_of
 from mobilevision.data.files import FileRecords
 from mobilevision.data.inspect import inspect
-from mobilevision.data.problem_sheet import problem_sheet
 from mobilevision.data.records import Problem, Records, Splits
-from mobilevision.data.sheet import worst
+from mobilevision.data.sheet import problem_sheet, worst
 
 from .conftest import Save, photo
 

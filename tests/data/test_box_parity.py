@@ -13,7 +13,7 @@ from torchvision.transforms.v2 import functional
 
 from mobilevision.data import BoxAugment
 from mobilevision.data import photometric as colours
-from mobilevision.data.box_windows import overlapping, zoomed_out
+from mobilevision.data.box_augment import overlapping, zoomed_out
 from mobilevision.data.boxes import boxes_of
 from mobilevision.data.photometric import Photometric
 from mobilevision.data.view import View

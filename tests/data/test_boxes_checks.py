@@ -12,10 +12,10 @@ from PIL import Image, ImageOps
 
 from mobilevision.data import DataModule
 from mobilevision.data.formats import Auto, BoxesCsv, CocoJson, VocXml
-from mobilevision.data.formats.annotated import pictures as picture_checks
-from mobilevision.data.formats.annotated.check_boxes import check_boxes
-from mobilevision.data.formats.annotated.raw import Collector, Raw
-from mobilevision.data.formats.annotated.sizes import picture_sizes
+from mobilevision.data.formats.annotations import image_checks as picture_checks
+from mobilevision.data.formats.annotations.image_sizes import picture_sizes
+from mobilevision.data.formats.annotations.raw import Collector, Raw
+from mobilevision.data.formats.annotations.splits import check_boxes
 from mobilevision.data.records import Problem
 from mobilevision.data.skipped import SkipLog
 from mobilevision.errors import UserError

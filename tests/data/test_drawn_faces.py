@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mobilevision.data.formats import DrawnFaces
-from mobilevision.data.formats.drawn_faces_drawing import ATTRIBUTES, draw
 from mobilevision.data.records import Records
+from mobilevision.data.synthetic.faces import ATTRIBUTES, draw
 from mobilevision.errors import UserError
 
 

@@ -23,8 +23,8 @@ from mobilevision.data.formats import (
     StanfordCars,
     StanfordDogs,
 )
-from mobilevision.data.formats.beetles_drawing import CLASSES
 from mobilevision.data.groups import read_groups
+from mobilevision.data.synthetic.beetles import CLASSES
 from mobilevision.errors import UserError
 
 DOGS = ("n02085620-Chihuahua", "n02085782-Japanese_spaniel")

@@ -13,14 +13,14 @@ import pytest
 from PIL import Image, features
 
 from mobilevision.data import DataModule
-from mobilevision.data.decode import Picture
 from mobilevision.data.formats import Auto, Gps, ImageFolder, Shapes
 from mobilevision.data.formats.scan import in_class_order, split_of
 from mobilevision.data.records import Splits
 from mobilevision.errors import UnreadablePictureError, UserError
-from mobilevision.ops import pixels
-from mobilevision.ops.heif import reads_heif
-from mobilevision.ops.picture_files import picture_type
+from mobilevision.images import pixels
+from mobilevision.images.decode import Picture
+from mobilevision.images.files import picture_type
+from mobilevision.images.heif import reads_heif
 
 from .conftest import Save, photo
 from .test_formats import fill, names, read
@@ -93,7 +93,7 @@ def test_text_that_looks_like_a_picture_at_first_is_none() -> None:
 
 @pytest.fixture
 def without_heif(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("mobilevision.ops.picture_files", "mobilevision.ops.pixels"):
+    for module in ("mobilevision.images.files", "mobilevision.images.pixels"):
         monkeypatch.setattr(f"{module}.reads_heif", lambda: False)
     monkeypatch.setattr(Image, "ID", [kind for kind in Image.ID if kind != "HEIF"])
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from mobilevision.data import Augment, DataModule
+from mobilevision.data.data_format import DataFormat
 from mobilevision.data.formats import LFW, Auto, Csv, DrawnIdentities, Identities, ImageFolder, PairTable
-from mobilevision.data.formats.base import DataFormat
 from mobilevision.errors import UserError
 
 PEOPLE = {"Ada": 4, "Bo": 4, "Cy": 4, "Di": 4, "Eve": 4, "Flo": 4, "Gus": 1, "Hal": 2}

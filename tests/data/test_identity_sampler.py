@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mobilevision.data.identity_sampler import AGAIN, IdentitySampler
+from mobilevision.data.sampling import AGAIN, IdentitySampler
 from mobilevision.errors import UserError
 
 COUNTS = st.lists(st.integers(2, 9), min_size=2, max_size=12)

@@ -10,8 +10,7 @@ from PIL import Image
 
 from mobilevision.data import DataModule
 from mobilevision.data.formats import ImageFolder
-from mobilevision.data.hashing import near_pairs, perceptual
-from mobilevision.data.inspect import inspect
+from mobilevision.data.inspect import inspect, near_pairs, perceptual
 from mobilevision.data.sheet import worst
 
 from .conftest import Save, photo

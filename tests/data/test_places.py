@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from mobilevision.data.formats import Places
-from mobilevision.data.formats.places_climate import scene
-from mobilevision.data.formats.places_drawing import draw
-from mobilevision.data.formats.places_land import TOWNS, by_the_sea, land, sample, towns
 from mobilevision.data.records import Records
+from mobilevision.data.synthetic.places import draw
+from mobilevision.data.synthetic.places_earth import TOWNS, by_the_sea, land, sample, scene, towns
 from mobilevision.errors import UserError
 from mobilevision.geo.distance import haversine
 

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mobilevision.data.sampler import EpochSampler, stream
+from mobilevision.data.sampling import EpochSampler, stream
 
 SIZES = {"n": st.integers(1, 60), "batch_size": st.integers(1, 9), "world": st.integers(1, 4)}
 

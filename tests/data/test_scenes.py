@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mobilevision.data.formats import Scenes
-from mobilevision.data.formats.scenes_drawing import CLASSES, EMPTY, FORMS, HIDDEN, Scene, draw, scene
 from mobilevision.data.records import Records
+from mobilevision.data.synthetic.scenes import CLASSES, EMPTY, FORMS, HIDDEN, Scene, draw, scene
 from mobilevision.errors import UserError
 
 

@@ -11,7 +11,7 @@ from mobilevision.data import DataModule
 from mobilevision.data.formats import Auto, Csv, DataFormat
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
-from mobilevision.runs.check_data import check_data
+from mobilevision.tools.check_data import check_data
 
 from .conftest import Save
 from .test_folders import sizes, text

@@ -14,7 +14,7 @@ from mobilevision.data.formats import Auto
 from mobilevision.deploy.fields import Fields
 from mobilevision.deploy.preprocessing import Preprocessing
 from mobilevision.errors import UnreadablePictureError, UserError
-from mobilevision.runs.preprocess import prepare
+from mobilevision.prediction.preprocess import prepare
 from mobilevision.spec import DataSpec
 
 SIDE = 24

@@ -57,8 +57,8 @@ def plain_decode(outputs: torch.Tensor) -> dict[str, torch.Tensor]:
 
 def task_of(row: str) -> Any:
     """An untrained task whose layers answer to pictures and whose scores differ, as a trained one's do."""
-    from mobilevision.runs.build import build
-    from mobilevision.runs.compose import compose
+    from mobilevision.config.compose import compose
+    from mobilevision.engine.build import build
 
     torch.manual_seed(0)
     task = build(compose([*ROWS[row], f"data.resolution={SIDE}", "backbone.width=0.25"])).task

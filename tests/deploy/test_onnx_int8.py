@@ -11,8 +11,7 @@ import torch
 from torch import nn
 
 from mobilevision.deploy.formats.onnx_int8.layers import besides, layers
-from mobilevision.deploy.formats.onnx_int8.observed import Gram, Values, look, observe
-from mobilevision.deploy.formats.onnx_int8.ranges import best
+from mobilevision.deploy.formats.onnx_int8.ranges import Gram, Values, best, look, observe
 from mobilevision.deploy.formats.onnx_int8.rounding import REDUCED, WHOLE, rounded, steps
 from mobilevision.deploy.formats.onnx_int8.saturation import can_saturate, largest_weight
 from mobilevision.deploy.formats.onnx_int8.writing import calibrate, quantise
@@ -159,7 +158,7 @@ def shaped(path: Path) -> Any:
 
 def test_sums_are_those_of_the_layer(path: Path, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     """The mean output of each channel, out of the Gram matrix and out of the layer itself."""
-    monkeypatch.setattr("mobilevision.deploy.formats.onnx_int8.observed._PATCHES", 10**9)
+    monkeypatch.setattr("mobilevision.deploy.formats.onnx_int8.ranges._PATCHES", 10**9)
     model = shaped(path)
     found = layers(model)
     _, grams = observe(model, found, [], pixels)

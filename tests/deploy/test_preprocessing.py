@@ -11,7 +11,7 @@ from PIL import Image
 from mobilevision.deploy.fields import Fields
 from mobilevision.deploy.preprocessing import Preprocessing
 from mobilevision.errors import UnreadablePictureError, UserError
-from mobilevision.runs.preprocess import prepare, whole
+from mobilevision.prediction.preprocess import prepare, whole
 from mobilevision.spec import DataSpec
 
 

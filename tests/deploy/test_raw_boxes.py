@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from mobilevision.deploy import raw_boxes
-from mobilevision.deploy.answers import find_answer
+from mobilevision.deploy.answers import find_answer, raw_boxes
 from mobilevision.deploy.manifest import Manifest, ModelFile, Port
 from mobilevision.deploy.preprocessing import Preprocessing
 from mobilevision.errors import UserError
+from mobilevision.ops.box_coding import LARGEST, SSD_WEIGHTS
 from mobilevision.ops.candidates import Candidates
-from mobilevision.ops.coding import LARGEST, SSD_WEIGHTS
 from mobilevision.ops.postprocess import detections
 
 SETTINGS: dict[str, Any] = {"score_threshold": 0.05, "nms_iou": 0.45, "per_class": 20, "detections": 30}

@@ -13,11 +13,10 @@ from torchvision.models.detection.roi_heads import fastrcnn_loss
 from torchvision.ops import box_iou, generalized_box_iou_loss
 
 from mobilevision.losses import MultiBox
-from mobilevision.losses.assigned import Assigned, assign
-from mobilevision.losses.class_terms import focal, sampled
+from mobilevision.losses.multibox import Assigned, assign, focal, sampled
 from mobilevision.ops.anchors import default_boxes, default_sizes
+from mobilevision.ops.box_coding import SSD_WEIGHTS, decode, encode
 from mobilevision.ops.candidates import Candidates, DetectorOutputs
-from mobilevision.ops.coding import SSD_WEIGHTS, decode, encode
 from mobilevision.spec import DataSpec
 
 CLASSES = 5

@@ -14,7 +14,7 @@ from pycocotools.cocoeval import COCOeval
 
 from mobilevision.errors import UserError
 from mobilevision.metrics import DetectionMetrics
-from mobilevision.metrics.coco_engine import accumulate, faster_is_usable
+from mobilevision.metrics.coco import accumulate, faster_is_usable
 
 sys.path.insert(0, str(Path(__file__).parent))
 from detections import NAMES, Picture, batches, by_hand, drawn, tinycoco
@@ -192,7 +192,7 @@ def test_the_names_come_in_the_order_of_interest() -> None:
 def test_auto_does_without_a_new_enough_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     pictures = drawn(16)
     expected = values(measured(pictures, 5, engine="pycocotools"))
-    monkeypatch.setattr("mobilevision.metrics.coco_engine.version", lambda name: "1.6.7")
+    monkeypatch.setattr("mobilevision.metrics.coco.version", lambda name: "1.6.7")
     assert values(measured(pictures, 5)) == expected
     with pytest.raises(UserError, match="mobilevision\\[fast\\]"):
         measured(pictures, 5, engine="faster").compute()

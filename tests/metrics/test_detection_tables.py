@@ -12,7 +12,7 @@ import pytest
 
 from mobilevision.metrics import DetectionMetrics
 from mobilevision.metrics.box_matching import match, overlaps, pairs
-from mobilevision.metrics.coco_engine import accumulate
+from mobilevision.metrics.coco import accumulate
 from mobilevision.metrics.detection_tables import curves
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -11,8 +11,14 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from sklearn.metrics import roc_auc_score
 
-from mobilevision.metrics.verification import VerificationMetrics
-from mobilevision.metrics.verification_rates import area, best_threshold, curve, fold_accuracy, val_at_far
+from mobilevision.metrics.verification import (
+    VerificationMetrics,
+    area,
+    best_threshold,
+    curve,
+    fold_accuracy,
+    val_at_far,
+)
 from mobilevision.ops.pairs import Pairs, folds, pairs_of
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torchvision.models.detection._utils import BoxCoder
 
-from mobilevision.ops.coding import SSD_WEIGHTS, decode, encode
+from mobilevision.ops.box_coding import SSD_WEIGHTS, decode, encode
 
 
 def some_boxes(*shape: int, seed: int = 0, side: float = 300) -> torch.Tensor:

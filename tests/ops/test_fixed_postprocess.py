@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from mobilevision.ops.anchors import default_boxes, default_sizes
+from mobilevision.ops.box_coding import SSD_WEIGHTS
 from mobilevision.ops.candidates import Candidates
-from mobilevision.ops.coding import SSD_WEIGHTS
-from mobilevision.ops.fixed_postprocess import fixed_detections
-from mobilevision.ops.postprocess import detections
+from mobilevision.ops.postprocess import detections, fixed_detections
 from mobilevision.ops.proposals import _fixed_survivors, _survivors
 from mobilevision.ops.suppression import suppress
 

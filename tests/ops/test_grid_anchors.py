@@ -8,7 +8,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops.poolers import LevelMapper
 
-from mobilevision.ops.grid_anchors import anchor_sizes, box_levels, centred, grid_anchors
+from mobilevision.ops.anchors import anchor_sizes, box_levels, centred, grid_anchors
 
 RATIOS = (0.5, 1.0, 2.0)
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms, roi_align
 
-from mobilevision.ops.plain_roi_align import roi_align_by_matrices
-from mobilevision.ops.plain_suppression import suppress_in_steps
+from mobilevision.ops.roi_align import roi_align_by_matrices
+from mobilevision.ops.suppression import suppress_in_steps
 
 LEAST = 0.1
 

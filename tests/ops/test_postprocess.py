@@ -8,8 +8,8 @@ from torch import Tensor
 from torchvision.models.detection import ssd
 
 from mobilevision.ops.anchors import default_boxes, default_sizes
+from mobilevision.ops.box_coding import SSD_WEIGHTS
 from mobilevision.ops.candidates import Candidates
-from mobilevision.ops.coding import SSD_WEIGHTS
 from mobilevision.ops.postprocess import detections
 
 GRIDS = [(19, 19), (10, 10), (5, 5), (3, 3), (2, 2), (1, 1)]

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
+from mobilevision.ops.box_coding import decode
 from mobilevision.ops.candidates import Candidates
-from mobilevision.ops.coding import decode
 from mobilevision.ops.matching import overlaps
 from mobilevision.ops.proposals import best_proposals, sampled_regions
 

@@ -11,8 +11,8 @@ from mobilevision.heads import Head, LinearHead
 from mobilevision.losses import CrossEntropy
 from mobilevision.optim import Cosine, OptimizerFactory
 from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
-from tasks.base import Task
-from tasks.classification import Classification
+from mobilevision.tasks.base import Task
+from mobilevision.tasks.classification import Classification
 
 DATA = DataSpec(kind="class", classes=("cat", "dog", "owl"), channels=3, resolution=(64, 64), counts=(2, 2, 2))
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from mobilevision.ops.draw_attributes import Entry, listed
-from mobilevision.runs.build import Built, build
-from mobilevision.runs.compose import compose
+from mobilevision.config.compose import compose
+from mobilevision.engine.build import Built, build
+from mobilevision.visualization.draw_attributes import Entry, listed
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,14 @@ import pytest
 import torch
 from PIL import Image
 
+from mobilevision.config.compose import compose
+from mobilevision.engine.build import build
 from mobilevision.errors import UserError
+from mobilevision.evaluation.evaluate import evaluate
 from mobilevision.heads.embedding import EmbeddingHead
-from mobilevision.runs.build import build
-from mobilevision.runs.compose import compose
-from mobilevision.runs.evaluate import evaluate
-from mobilevision.runs.gallery import predict_in_gallery
-from mobilevision.runs.train import train
+from mobilevision.prediction.gallery import predict_in_gallery
 from mobilevision.spec import BackboneSpec, DataSpec, Features
+from mobilevision.training.train import train
 
 QUICK = ["task=face_embedding", "backbone.width=0.25", "data.workers=0", "trainer=cpu", "logger=none"]
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
+from mobilevision.config.compose import compose
+from mobilevision.engine.build import Built, build
 from mobilevision.geo.distance import haversine
-from mobilevision.runs.build import Built, build
-from mobilevision.runs.compose import compose
-from mobilevision.runs.pictures import at
+from mobilevision.ops.rows import take
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["data.format.train=400", "data.format.val=40", "data.format.test=60", "data.workers=0", "backbone.width=0.25"]
@@ -63,7 +63,7 @@ def test_the_mean_lies_between_on_the_sphere(built: Built) -> None:
 
 def test_what_it_says(built: Built) -> None:
     task = built.task
-    row = task.describe(at(task.decode(logits(built, 5, 9)), 0))
+    row = task.describe(take(task.decode(logits(built, 5, 9)), 0))
     assert json.dumps(row)
     assert len(row["places"]) == 5
     assert row["places"][0]["probability"] == pytest.approx(0.6225, abs=1e-3)
@@ -75,7 +75,7 @@ def test_what_it_says(built: Built) -> None:
 
 def test_what_it_draws(built: Built) -> None:
     task = built.task
-    prediction = at(task.decode(logits(built, 5, 9)), 0)
+    prediction = take(task.decode(logits(built, 5, 9)), 0)
     pixels = np.zeros((64, 64, 3), dtype=np.uint8)
     plain = task.draw(pixels, prediction)
     near = {"coordinate": prediction["coordinate"] + 0.5, "cell": torch.tensor(5)}
@@ -132,7 +132,7 @@ def test_a_run_shows_its_places(run: Path) -> None:
 
 
 def test_a_run_is_judged_by_other_photos_without_its_training_data(run: Path, tmp_path: Path) -> None:
-    from mobilevision.runs.evaluate import evaluate
+    from mobilevision.evaluation.evaluate import evaluate
 
     found = evaluate(run, ["data=im2gps", f"data.root={photos(tmp_path / 'set')}", "data.workers=0"])
     assert {"test/within_750km", "test/median_km"} <= set(found)
@@ -144,7 +144,7 @@ def test_a_run_is_judged_by_other_photos_without_its_training_data(run: Path, tm
 
 
 def test_predictions_of_photos_nobody_knows_the_place_of(run: Path, tmp_path: Path) -> None:
-    from mobilevision.runs.predict import predict
+    from mobilevision.prediction.predict import predict
 
     rows = predict(run, [photos(tmp_path / "set") / "images"], out=tmp_path / "out")
     assert len(rows) == 4
@@ -155,7 +155,7 @@ def test_predictions_of_photos_nobody_knows_the_place_of(run: Path, tmp_path: Pa
 
 
 def test_a_teacher_of_places(run: Path, tmp_path: Path) -> None:
-    from mobilevision.runs.train import train
+    from mobilevision.training.train import train
 
     words = [*SMALL, "trainer.max_epochs=1", "logger=none", "distill=outputs", f"distill.teacher={run}"]
     cfg = compose(["task=geolocalization", *words, "trainer.limit_train_batches=2", f"run_dir={tmp_path / 'student'}"])
@@ -166,11 +166,12 @@ def test_a_teacher_of_places(run: Path, tmp_path: Path) -> None:
 
 def test_the_first_stage_of_two_learns_places_too(tmp_path: Path) -> None:
     from mobilevision.errors import UserError
-    from mobilevision.runs.pretraining import first_stage, pretrain
+    from mobilevision.training.pretraining import first_stage, pretrain
+    from mobilevision.training.train import train
 
     words = ["experiment=paper_planet", f"pretrain.root={tmp_path}", "data.root=x", "data.cells.most=70"]
     first = first_stage(compose([*words, "loss.smoothing_km=75"]))
     assert (first.data.kind, first.data.root, first.data.cells.most) == ("coordinate", str(tmp_path), 70)
     assert (first.loss.smoothing_km, first.trainer.max_epochs) == (75, 10)
     with pytest.raises(UserError, match=r"pretrain\.loss=bootstrap is for classes"):
-        pretrain(compose([*words, "pretrain.loss=bootstrap"]))
+        pretrain(compose([*words, "pretrain.loss=bootstrap"]), train)

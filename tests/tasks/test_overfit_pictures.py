@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mobilevision.runs.compose import compose
-from mobilevision.runs.train import train
+from mobilevision.config.compose import compose
+from mobilevision.training.train import train
 
 PICTURES = (458054, 456496, 502136, 289393, 308394, 41888, 403385, 331352)
 """Of COCO's train 2017: 34 boxes, crowded ones among them, none under 12 pixels of an input of 300."""

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from mobilevision.runs.build import Built, build
-from mobilevision.runs.compose import compose
+from mobilevision.config.compose import compose
+from mobilevision.engine.build import Built, build
 from mobilevision.testing import check
 from mobilevision.testing.conformance import exports, handful, one_step, overfits, works_on_features
 

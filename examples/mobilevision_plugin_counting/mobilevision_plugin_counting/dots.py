@@ -8,9 +8,11 @@ from typing import ClassVar, final
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mobilevision.data.decode import resample, to_mode
-from mobilevision.data.formats.base import DataFormat
-from mobilevision.data.records import Box, Pixels, Records, Splits
+from mobilevision.data.data_format import DataFormat
+from mobilevision.data.records import Records, Splits
+from mobilevision.images.decode import resample, to_mode
+from mobilevision.images.framing import CropBox
+from mobilevision.images.pixels import Pixels
 
 SPLITS = ("train", "val", "test")
 
@@ -71,7 +73,7 @@ class DotRecords(Records):
         return self.side, self.side
 
     def pixels(
-        self, index: int, *, box: Box | None = None, size: tuple[int, int] | None = None, exact: bool = False
+        self, index: int, *, box: CropBox | None = None, size: tuple[int, int] | None = None, exact: bool = False
     ) -> Pixels:
         """See :class:`Records`."""
         rng = np.random.default_rng((*self.key, index))

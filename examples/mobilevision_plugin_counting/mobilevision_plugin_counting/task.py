@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Literal, final
 from torch import Tensor
 
 from mobilevision.metrics import TaskMetric
-from mobilevision.ops import draw
+from mobilevision.tasks.base import Task
+from mobilevision.visualization import draw
 from mobilevision_plugin_counting.metric import CountingMetrics
-from tasks.base import Task
 
 
 @final

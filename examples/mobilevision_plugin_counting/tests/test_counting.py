@@ -8,8 +8,8 @@ import pytest
 import torch
 from mobilevision_plugin_counting.dots import draw
 
-from mobilevision.runs.build import build
-from mobilevision.runs.compose import compose
+from mobilevision.config.compose import compose
+from mobilevision.engine.build import build
 from mobilevision.testing import check
 
 SMALL = ["task=counting", "backbone.width=0.25"]

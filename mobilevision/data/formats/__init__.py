@@ -1,16 +1,13 @@
 """The data formats: each reads one way of laying out data into splits."""
 
+from mobilevision.data.data_format import DataFormat
 from mobilevision.data.formats.auto import Auto
-from mobilevision.data.formats.base import DataFormat
-from mobilevision.data.formats.beetles import Beetles
 from mobilevision.data.formats.boxes_csv import BoxesCsv
 from mobilevision.data.formats.celeba import CelebA
 from mobilevision.data.formats.cifar10 import Cifar10
 from mobilevision.data.formats.coco import Coco
 from mobilevision.data.formats.coco_json import CocoJson
 from mobilevision.data.formats.cub200 import Cub200
-from mobilevision.data.formats.drawn_faces import DrawnFaces
-from mobilevision.data.formats.drawn_identities import DrawnIdentities
 from mobilevision.data.formats.fgvc_aircraft import FgvcAircraft
 from mobilevision.data.formats.flowers102 import Flowers102
 from mobilevision.data.formats.folder import ImageFolder
@@ -21,9 +18,6 @@ from mobilevision.data.formats.imagenet import ImageNet
 from mobilevision.data.formats.lfw import LFW
 from mobilevision.data.formats.oxford_pets import OxfordPets
 from mobilevision.data.formats.pairs import PairTable
-from mobilevision.data.formats.places import Places
-from mobilevision.data.formats.scenes import Scenes
-from mobilevision.data.formats.shapes import Shapes
 from mobilevision.data.formats.stanford_cars import StanfordCars
 from mobilevision.data.formats.stanford_dogs import StanfordDogs
 from mobilevision.data.formats.table import Csv
@@ -31,6 +25,12 @@ from mobilevision.data.formats.tool_json import ToolJson
 from mobilevision.data.formats.voc import Voc
 from mobilevision.data.formats.voc_xml import VocXml
 from mobilevision.data.formats.yolo_txt import YoloTxt
+from mobilevision.data.synthetic.beetles import Beetles
+from mobilevision.data.synthetic.faces import DrawnFaces
+from mobilevision.data.synthetic.identities import DrawnIdentities
+from mobilevision.data.synthetic.places import Places
+from mobilevision.data.synthetic.scenes import Scenes
+from mobilevision.data.synthetic.shapes import Shapes
 
 __all__ = [
     "LFW",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, final
 
-from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.data_format import DataFormat
 from mobilevision.data.formats.boxes_csv import BoxesCsv
 from mobilevision.data.formats.celeba import CelebA
 from mobilevision.data.formats.cifar10 import Cifar10

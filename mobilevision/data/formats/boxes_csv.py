@@ -8,13 +8,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated, ClassVar, final
 
-from mobilevision.data.formats.annotated.box_columns import BoxTableError, Wanted, layout_of
-from mobilevision.data.formats.annotated.box_table import BoxTable
-from mobilevision.data.formats.annotated.places import annotation_files, one_a_split, unused_lists, with_paths
-from mobilevision.data.formats.annotated.raw import Raw, join
-from mobilevision.data.formats.annotated.splits import make_splits
-from mobilevision.data.formats.annotated.units import checked
-from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.data_format import DataFormat
+from mobilevision.data.formats.annotations.box_table import BoxTable, BoxTableError, Wanted, layout_of
+from mobilevision.data.formats.annotations.image_lookup import annotation_files, one_a_split, unused_lists, with_paths
+from mobilevision.data.formats.annotations.raw import Raw, join
+from mobilevision.data.formats.annotations.splits import make_splits
+from mobilevision.data.formats.annotations.units import checked
 from mobilevision.data.formats.table_file import cells
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError

@@ -10,11 +10,11 @@ from typing import Annotated, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.data.formats.annotated.coco_file import CocoFile, read_coco
-from mobilevision.data.formats.annotated.places import with_paths
-from mobilevision.data.formats.annotated.raw import Raw, join
-from mobilevision.data.formats.annotated.splits import make_splits
-from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.data_format import DataFormat
+from mobilevision.data.formats.annotations.coco_file import CocoFile, read_coco
+from mobilevision.data.formats.annotations.image_lookup import with_paths
+from mobilevision.data.formats.annotations.raw import Raw, join
+from mobilevision.data.formats.annotations.splits import make_splits
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
 from mobilevision.ranges import Range, check_ranges

@@ -7,17 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, final
 
-from mobilevision.data.formats.annotated.coco_file import read_coco
-from mobilevision.data.formats.annotated.json_kind import COCO, HEAD, kind_by
-from mobilevision.data.formats.annotated.places import annotation_files, one_a_split, unused_lists, with_paths
-from mobilevision.data.formats.annotated.raw import Raw, many
-from mobilevision.data.formats.annotated.splits import make_splits
-from mobilevision.data.formats.annotated.units import checked
-from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.data_format import DataFormat
+from mobilevision.data.formats.annotations.coco_file import read_coco
+from mobilevision.data.formats.annotations.image_lookup import annotation_files, one_a_split, unused_lists, with_paths
+from mobilevision.data.formats.annotations.json_kind import COCO, HEAD, kind_by
+from mobilevision.data.formats.annotations.raw import Raw, many
+from mobilevision.data.formats.annotations.splits import make_splits
+from mobilevision.data.formats.annotations.units import checked
 from mobilevision.data.formats.text import decode
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
-from mobilevision.ops.regular_files import open_regular
+from mobilevision.io.regular_files import open_regular
 
 OTHERS = ("captions", "person_keypoints", "stuff", "panoptic", "image_info", "keypoints")
 KEYS = ('"images"', '"annotations"', '"categories"')

@@ -4,17 +4,112 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, final
 
-from mobilevision.data.formats.coordinate_rows import CoordinateRows
+import numpy as np
+
+from mobilevision.data.coordinates import CoordinateTargets
+from mobilevision.data.files import FileRecords
 from mobilevision.data.formats.table_file import cells
-from mobilevision.data.formats.table_pictures import TablePictures
-from mobilevision.data.formats.table_rows import SplitColumn, place
-from mobilevision.data.records import Problem, Splits
+from mobilevision.data.formats.table_images import TablePictures
+from mobilevision.data.formats.table_rows import SplitColumn, column_index
+from mobilevision.data.records import Problem, Records, Splits
 from mobilevision.errors import UserError
 from mobilevision.geo import columns as usual
-from mobilevision.ops.picture_files import PICTURE_SUFFIXES
+from mobilevision.geo.coordinates import check, numbers, wrapped
+from mobilevision.images.files import PICTURE_SUFFIXES
+
+# Places as people hand them over, on their way to becoming splits; what is wrong with one becomes a problem.
+
+
+@final
+class _Row(NamedTuple):
+    """A picture with its place as text."""
+
+    split: str
+    path: bytes
+    latitude: str
+    longitude: str
+    where: str
+    group: str
+
+
+@final
+@dataclass
+class CoordinateRows:
+    """Collects rows, then checks all their coordinates at once.
+
+    Attributes:
+        pictures: where the files are.
+        problems: where rows that cannot be used are noted.
+        source: what errors call the table.
+    """
+
+    pictures: TablePictures
+    problems: list[Problem]
+    source: str
+    _rows: list[_Row] = field(default_factory=list)
+    _seen: dict[bytes, str] = field(default_factory=dict)
+
+    def add(self, split: str, path: bytes, latitude: str, longitude: str, where: str, group: str = "") -> None:
+        """Take a row, or note why not.
+
+        Args:
+            split: train, val or test.
+            path: of the picture.
+            latitude: as written.
+            longitude: likewise.
+            where: ``file:line``.
+            group: whom or what the picture belongs to, so that it is not torn apart; empty for nothing special.
+        """
+        given, path = path, self.pictures.find(path, split) or b""
+        if not path:
+            self.problems.append(Problem(where, self.pictures.missing(given), "mend the path or remove the row"))
+        elif path in self._seen:
+            what = f"{os.fsdecode(path)} stands in {self._seen[path]} already"
+            self.problems.append(Problem(where, what, "keep one of the rows"))
+        else:
+            self._seen[path] = where
+            self._rows.append(_Row(split, path, latitude, longitude, where, group))
+
+    def into(self, splits: Splits, *, channels: int, grouped: bool = False) -> None:
+        """Give the splits their records.
+
+        Args:
+            splits: changed in place.
+            channels: of a picture.
+            grouped: whether the groups say anything.
+
+        Raises:
+            UserError: latitudes and longitudes stand in each other's column.
+        """
+        latitude, bad = numbers([row.latitude for row in self._rows])
+        longitude, worse = numbers([row.longitude for row in self._rows])
+        found = check(latitude, longitude)
+        if found.swapped:
+            raise UserError(
+                f"{self.source}: {found.swapped}: swap data.format.latitude and data.format.longitude, or the columns"
+            )
+        told = {trouble.place: trouble for trouble in found.troubles()}
+        told |= {trouble.place: trouble for trouble in [*worse, *bad]}  # not a number says more than absent
+        for place in sorted(told):
+            self.problems.append(Problem(self._rows[place].where, told[place].what, told[place].fix))
+        places = np.stack([latitude, wrapped(longitude)], axis=1)
+        of = np.array([row.split for row in self._rows])
+        number: dict[str, int] = {}
+        for split in dict.fromkeys(of.tolist()):
+            here = np.flatnonzero((of == split) & found.usable)
+            paths = [self._rows[row].path for row in here]
+            targets = CoordinateTargets(places[here])
+            records: Records = FileRecords(paths=paths, targets=targets, channels=channels, root=self.pictures.base)
+            if grouped:
+                groups = (self._rows[row].group or os.fsdecode(self._rows[row].path) for row in here)
+                numbered = (number.setdefault(group, len(number)) for group in groups)
+                records.groups = np.fromiter(numbered, dtype=np.int64, count=len(here))
+            setattr(splits, split, records)
+
 
 Column = str | int | None
 FOLDER = "folder"  # instead of a column of groups: the folder in which a picture lies
@@ -102,7 +197,7 @@ def _head(row: list[str], columns: CoordinateColumns, table: Path, notes: list[s
         path, north, east = numbers
         split = SplitColumn(table, [], _number(columns.split), columns.fold, notes)
         return _Head(len(row), path, north, east, split, _number(columns.group))
-    at = place("path", columns.path, row, table)
+    at = column_index("path", columns.path, row, table)
     found_north, found_east = usual.find(row, latitude=columns.latitude, longitude=columns.longitude)
     for name, found, asked in (
         ("latitude", found_north, columns.latitude),
@@ -117,7 +212,7 @@ def _head(row: list[str], columns: CoordinateColumns, table: Path, notes: list[s
     assert found_north is not None
     assert found_east is not None
     split = SplitColumn(table, row, columns.split, columns.fold, notes)
-    group = None if columns.group in (None, FOLDER) else place("group", columns.group, row, table)
+    group = None if columns.group in (None, FOLDER) else column_index("group", columns.group, row, table)
     return _Head(len(row), at, found_north, found_east, split, group)
 
 

@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 from typing import ClassVar, Literal, final
 
-from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.data_format import DataFormat
 from mobilevision.data.formats.folder import ImageFolder
 from mobilevision.data.formats.listed import Listed, Row, check_crop
-from mobilevision.data.records import Box, Problem, Splits
+from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
+from mobilevision.images.framing import CropBox
 
 TOP = "CUB_200_2011"
 IMAGES, LABELS, SPLIT, BOXES, NAMES = (
@@ -96,7 +97,7 @@ def _species(name: str) -> str:
     return name.partition(".")[2] or name
 
 
-def _box(text: str | None) -> Box | None:
+def _box(text: str | None) -> CropBox | None:
     """``x y width height``; None where it is anything else."""
     try:
         x, y, width, height = map(float, (text or "").split())

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Literal, final
 
-from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.data_format import DataFormat
 from mobilevision.data.formats.download import fetch
 from mobilevision.data.formats.folder import ImageFolder
 from mobilevision.data.formats.listed import Listed, Row, check_crop, corners
-from mobilevision.data.records import Box, Splits
+from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
+from mobilevision.images.framing import CropBox
 
 TOP = "fgvc-aircraft-2013b"  # torchvision's folder
 LEVELS = ("variant", "family", "manufacturer")
@@ -99,7 +100,7 @@ def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
                 yield number, key, name
 
 
-def _boxes(path: Path) -> Iterator[tuple[str, Box]]:
+def _boxes(path: Path) -> Iterator[tuple[str, CropBox]]:
     """Picture -> box; the file counts pixels from 1, the last one included."""
     if not path.is_file():
         raise UserError(f"data.format.crop=box: no {path.name} in {path.parent}; unpack it, or set it to null")

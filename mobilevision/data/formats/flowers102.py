@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, final
 
-from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.data_format import DataFormat
 from mobilevision.data.formats.download import fetch
 from mobilevision.data.formats.folder import ImageFolder
 from mobilevision.data.formats.listed import Listed, Row, column, mat

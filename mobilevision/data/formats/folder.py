@@ -8,9 +8,8 @@ from typing import ClassVar, NamedTuple, final
 
 import numpy as np
 
-from mobilevision.data.decode import printable
+from mobilevision.data.data_format import DataFormat
 from mobilevision.data.files import FileRecords
-from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.formats.scan import (
     LeftOut,
     data_root,
@@ -26,6 +25,7 @@ from mobilevision.data.formats.scan import (
 from mobilevision.data.identities import adopt
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
+from mobilevision.images.decode import printable
 
 Found = dict[bytes, list[bytes]]
 """Class folder -> picture paths relative to the root."""

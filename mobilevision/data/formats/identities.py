@@ -8,10 +8,10 @@ from typing import ClassVar, Literal, final
 
 import numpy as np
 
+from mobilevision.data.data_format import DataFormat
 from mobilevision.data.files import FileRecords
-from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.formats.folder import ImageFolder
-from mobilevision.data.formats.pair_lists import read_pairs
+from mobilevision.data.formats.pairs import read_pairs
 from mobilevision.data.formats.table import Csv
 from mobilevision.data.identities import IdentityTargets, adopt
 from mobilevision.data.records import Splits

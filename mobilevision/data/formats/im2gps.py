@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, final
 
-from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.data_format import DataFormat
 from mobilevision.data.formats.coordinate_table import CoordinateColumns, read_coordinates
 from mobilevision.data.formats.gps import Gps
 from mobilevision.data.formats.scan import entries, folders, has_pictures
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
-from mobilevision.ops.picture_files import PICTURE_SUFFIXES
+from mobilevision.images.files import PICTURE_SUFFIXES
 from mobilevision.ranges import PositiveInt, check_ranges
 
 

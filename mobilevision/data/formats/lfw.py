@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, final
 
 import numpy as np
 
-from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.data_format import DataFormat
 from mobilevision.data.formats.folder import ImageFolder
 from mobilevision.data.formats.identities import judged_by, pooled
 from mobilevision.data.formats.scan import folders, has_pictures

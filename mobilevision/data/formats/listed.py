@@ -13,8 +13,9 @@ import numpy as np
 from mobilevision.data.cropping import Cropped
 from mobilevision.data.files import FileRecords
 from mobilevision.data.formats.scan import Listing
-from mobilevision.data.records import Box, Problem, Records, Splits
+from mobilevision.data.records import Problem, Records, Splits
 from mobilevision.errors import UserError
+from mobilevision.images.framing import CropBox
 
 CROPS = (None, "box")
 
@@ -24,7 +25,7 @@ class Row(NamedTuple):
 
     path: bytes
     label: str
-    box: Box | None = None
+    box: CropBox | None = None
 
 
 @final
@@ -92,7 +93,7 @@ def check_crop(crop: Any) -> None:
         raise UserError(f"data.format.crop={crop}: must be null (the whole picture) or box")
 
 
-def corners(left: float, top: float, right: float, bottom: float) -> Box:
+def corners(left: float, top: float, right: float, bottom: float) -> CropBox:
     """The box (x, y, width, height) between two corners."""
     return left, top, right - left, bottom - top
 

@@ -8,8 +8,8 @@ from typing import ClassVar, final
 
 import numpy as np
 
+from mobilevision.data.data_format import DataFormat
 from mobilevision.data.files import FileRecords
-from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.formats.download import fetch
 from mobilevision.data.formats.folder import ImageFolder
 from mobilevision.data.formats.scan import Listing, pictures

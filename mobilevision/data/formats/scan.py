@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import final
 
 from mobilevision.errors import UserError
-from mobilevision.ops.picture_files import LeftOut, entries, is_picture, pictures, printable
+from mobilevision.images.files import LeftOut, entries, is_picture, pictures, printable
 
 __all__ = [
     "SPLIT_FOLDERS",

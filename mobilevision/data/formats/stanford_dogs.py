@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import ClassVar, Literal, final
 from xml.etree import ElementTree
 
-from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.data_format import DataFormat
 from mobilevision.data.formats.folder import ImageFolder
 from mobilevision.data.formats.listed import Listed, Row, check_crop, column, corners, mat
 from mobilevision.data.formats.scan import folders, pictures
-from mobilevision.data.records import Box, Splits
+from mobilevision.data.records import Splits
+from mobilevision.images.framing import CropBox
 
 LISTS = {"train": "train_list.mat", "test": "test_list.mat"}
 
@@ -78,7 +79,7 @@ def _breed(folder: str) -> str:
     return folder.partition("-")[2] or folder
 
 
-def _largest(annotation: Path) -> Box | None:
+def _largest(annotation: Path) -> CropBox | None:
     """The largest box of an annotation in the form of Pascal VOC; None where there is none, or none that is whole."""
     try:
         found = ElementTree.parse(annotation).iter("bndbox")

@@ -10,15 +10,15 @@ from typing import ClassVar, NamedTuple, final
 
 import numpy as np
 
+from mobilevision.data.data_format import DataFormat
 from mobilevision.data.files import FileRecords
 from mobilevision.data.formats.attribute_table import AttributeColumns, read_attributes
-from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.formats.boxes_csv import BoxesCsv, several_boxes
 from mobilevision.data.formats.coordinate_table import CoordinateColumns, read_coordinates
 from mobilevision.data.formats.scan import entries, folders, in_class_order, pictures, split_folders, split_of
 from mobilevision.data.formats.table_file import as_text, cells
-from mobilevision.data.formats.table_pictures import TablePictures
-from mobilevision.data.formats.table_rows import Columns, Row, place, rows, single_labels
+from mobilevision.data.formats.table_images import TablePictures
+from mobilevision.data.formats.table_rows import Columns, Row, column_index, rows, single_labels
 from mobilevision.data.identities import adopt
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
@@ -212,14 +212,14 @@ def meant_for(root: Path) -> tuple[str, str]:
         return "boxes", table.name
     try:
         head = next(cells(table))[1]
-        place("path", None, head, table)
+        column_index("path", None, head, table)
     except UserError:
         return "", ""
     north, east = places.find(head)
     if north is not None and east is not None and len(head[north].strip()) > 1:  # x and y may be anything
         return "coordinate", f"the columns {head[north]} and {head[east]} of {table.name}"
     try:
-        label = place("label", None, head, table)
+        label = column_index("label", None, head, table)
     except UserError:
         return "attributes", f"the columns of {table.name}"
     return "class", table.name if label is None else f"the column {head[label]} of {table.name}"

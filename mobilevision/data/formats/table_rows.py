@@ -14,7 +14,7 @@ from mobilevision.data.formats.scan import SPLIT_FOLDERS, split_of
 from mobilevision.data.formats.table_file import as_text, cells
 from mobilevision.data.records import Problem
 from mobilevision.errors import UserError
-from mobilevision.ops.picture_files import PICTURE_SUFFIXES
+from mobilevision.images.files import PICTURE_SUFFIXES
 
 FOLDS = ("fold", "kfold", "folds", "k_fold", "cv_fold", "fold_id")  # numbers of a cross-validation
 USUAL = {
@@ -85,7 +85,7 @@ class SplitColumn:
     def __init__(
         self, table: Path, head: Sequence[str], wanted: str | int | None, fold: int | None, notes: list[str]
     ) -> None:
-        self.at = place("split", wanted, head, table)
+        self.at = column_index("split", wanted, head, table)
         self._fold: int | None = None
         names = list(map(_plain, head))
         self._flags = {names.index(flag): split for flag, split in FLAGS.items() if flag in names and self.at is None}
@@ -184,12 +184,12 @@ def rows(
     first = next(cells(table))[1]
     header = _is_header(first, is_file)
     head = first if header else []
-    path = place("path", wanted.path, head, table)
+    path = column_index("path", wanted.path, head, table)
     assert path is not None
     splits = SplitColumn(table, head, wanted.split, wanted.fold, notes)
     hot: dict[int, str] = {}
     try:
-        label = place("label", wanted.label, head, table)
+        label = column_index("label", wanted.label, head, table)
     except UserError:
         label, hot = None, _one_hot(table, head, {path, *splits.columns}) if wanted.label is None else {}
         if not hot:
@@ -288,7 +288,7 @@ def _plain(name: str) -> str:
     return re.sub(r"[^\w]+", "_", name.strip().lower()).strip("_")
 
 
-def place(key: str, column: str | int | None, head: Sequence[str], table: Path) -> int | None:
+def column_index(key: str, column: str | int | None, head: Sequence[str], table: Path) -> int | None:
     """Number of a column, or None for a split column that there need not be.
 
     Args:

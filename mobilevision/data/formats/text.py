@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from pathlib import Path
 
-from mobilevision.ops.regular_files import open_regular
+from mobilevision.io.regular_files import open_regular
 
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),

@@ -9,13 +9,13 @@ from itertools import islice
 from pathlib import Path
 from typing import ClassVar, final
 
-from mobilevision.data.formats.annotated.json_kind import INSTEAD, READ, kind_by, kind_of
-from mobilevision.data.formats.annotated.places import is_picture, split_of, unused_lists, with_paths
-from mobilevision.data.formats.annotated.raw import Collector, many
-from mobilevision.data.formats.annotated.splits import make_splits
-from mobilevision.data.formats.annotated.tool_records import READERS, Picture, load
-from mobilevision.data.formats.annotated.units import checked
-from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.data_format import DataFormat
+from mobilevision.data.formats.annotations.image_lookup import is_picture, split_of, unused_lists, with_paths
+from mobilevision.data.formats.annotations.json_kind import INSTEAD, READ, kind_by, kind_of
+from mobilevision.data.formats.annotations.raw import Collector, many
+from mobilevision.data.formats.annotations.splits import make_splits
+from mobilevision.data.formats.annotations.tool_records import READERS, Picture, load
+from mobilevision.data.formats.annotations.units import checked
 from mobilevision.data.formats.scan import entries
 from mobilevision.data.formats.text import decode
 from mobilevision.data.records import Problem, Splits

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, final
 
-from mobilevision.data.formats.annotated.voc_places import Key, Tree, by_lists
-from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.data_format import DataFormat
+from mobilevision.data.formats.annotations.voc import Key, Tree, by_lists
 from mobilevision.data.formats.download import fetch
 from mobilevision.data.formats.voc_xml import read_listed
 from mobilevision.data.records import Splits

@@ -9,27 +9,31 @@ from itertools import islice
 from pathlib import Path
 from typing import ClassVar, final
 
-from mobilevision.data.decode import printable
-from mobilevision.data.formats.annotated.flags import flag
-from mobilevision.data.formats.annotated.raw import Collector
-from mobilevision.data.formats.annotated.splits import make_splits
-from mobilevision.data.formats.annotated.units import checked
-from mobilevision.data.formats.annotated.voc_file import SIDES, BrokenXmlError, VocFile, VocObject, read_voc
-from mobilevision.data.formats.annotated.voc_places import (
+from mobilevision.data.data_format import DataFormat
+from mobilevision.data.formats.annotations.flags import flag
+from mobilevision.data.formats.annotations.raw import Collector
+from mobilevision.data.formats.annotations.splits import make_splits
+from mobilevision.data.formats.annotations.units import checked
+from mobilevision.data.formats.annotations.voc import (
+    SIDES,
+    BrokenXmlError,
     Key,
     Tree,
+    VocFile,
+    VocObject,
     by_folders,
     by_lists,
     key_of,
     lists_above,
+    read_voc,
     without_xml,
 )
-from mobilevision.data.formats.base import DataFormat
 from mobilevision.data.formats.scan import entries
 from mobilevision.data.formats.text import decode
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
-from mobilevision.ops.regular_files import open_regular
+from mobilevision.images.decode import printable
+from mobilevision.io.regular_files import open_regular
 
 LOOKED_AT = 5  # xmls of which one must be of VOC: others may lie about
 

@@ -8,16 +8,15 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from mobilevision.data.decode import printable
-from mobilevision.data.formats.annotated.labels_beside import LabelFiles
-from mobilevision.data.formats.annotated.raw import Collector, Raw, many
-from mobilevision.data.formats.annotated.splits import make_splits
-from mobilevision.data.formats.annotated.units import FRACTIONS, beyond_fractions, checked
-from mobilevision.data.formats.annotated.yolo_file import YoloRow, read_yolo
-from mobilevision.data.formats.annotated.yolo_places import YoloPlaces, find_yaml, yolo_places
-from mobilevision.data.formats.base import DataFormat
+from mobilevision.data.data_format import DataFormat
+from mobilevision.data.formats.annotations.labels_beside import LabelFiles
+from mobilevision.data.formats.annotations.raw import Collector, Raw, many
+from mobilevision.data.formats.annotations.splits import make_splits
+from mobilevision.data.formats.annotations.units import FRACTIONS, beyond_fractions, checked
+from mobilevision.data.formats.annotations.yolo import YoloPlaces, YoloRow, find_yaml, read_yolo, yolo_places
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
+from mobilevision.images.decode import printable
 
 
 @final

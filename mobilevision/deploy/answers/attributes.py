@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
 from mobilevision.deploy.answers.base import Agreed, Answer, Prediction
-from mobilevision.ops.draw_attributes import Entry, listed
-from mobilevision.ops.pixels import Pixels
+from mobilevision.images.pixels import Pixels
+from mobilevision.visualization.draw_attributes import Entry, listed
 
 
 @final

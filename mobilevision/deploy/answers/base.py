@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from mobilevision.deploy.manifest import Manifest
 from mobilevision.errors import UserError
-from mobilevision.ops.framing import Affine
-from mobilevision.ops.pixels import Pixels
+from mobilevision.images.framing import Affine
+from mobilevision.images.pixels import Pixels
 
 Prediction = Mapping[str, NDArray[Any]]
 """One picture's outputs by name, without the batch."""

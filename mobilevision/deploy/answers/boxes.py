@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from mobilevision.deploy.answers.base import Agreed, Answer, Prediction
 from mobilevision.deploy.manifest import Manifest
-from mobilevision.ops import draw_boxes
-from mobilevision.ops.framing import Affine
-from mobilevision.ops.pixels import Pixels
+from mobilevision.images.framing import Affine
+from mobilevision.images.pixels import Pixels
+from mobilevision.visualization import draw_boxes
 
 _SAME = 0.9
 _SAME_IN_INT8 = 0.5

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from mobilevision.deploy.answers.base import Agreed, Answer, Prediction
-from mobilevision.ops import draw
-from mobilevision.ops.pixels import Pixels
+from mobilevision.images.pixels import Pixels
+from mobilevision.visualization import draw
 
 
 @final

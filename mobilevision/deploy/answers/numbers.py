@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from mobilevision.deploy.answers.base import Agreed, Answer, Prediction
 from mobilevision.deploy.manifest import Manifest
-from mobilevision.ops import draw
-from mobilevision.ops.pixels import Pixels
+from mobilevision.images.pixels import Pixels
+from mobilevision.visualization import draw
 
 _TOLERANCE, _IN_INT8 = 1e-3, 0.1
 

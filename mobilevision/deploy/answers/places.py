@@ -12,8 +12,8 @@ from mobilevision.deploy.fields import Fields
 from mobilevision.deploy.manifest import Manifest
 from mobilevision.geo import s2
 from mobilevision.geo.cells import Cells
-from mobilevision.ops.draw_places import Area, Place, located, words
-from mobilevision.ops.pixels import Pixels
+from mobilevision.images.pixels import Pixels
+from mobilevision.visualization.draw_places import Area, Place, located, words
 
 _DRAWN = 60  # cells on a map, the most probable ones
 _FAINT = 0.01  # of the most probable cell's probability: less is not drawn
@@ -53,7 +53,7 @@ class Places(Answer):
 
     def draw(self, image: Pixels, prediction: Prediction) -> Any:
         """The picture beside a map of the probabilities, with the answer and the most probable places."""
-        from mobilevision.ops.world_map import around
+        from mobilevision.visualization.world_map import around
 
         latitude, longitude = (float(degrees) for degrees in prediction["coordinate"])
         return located(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,6 +18,23 @@ from mobilevision.errors import UserError
 if TYPE_CHECKING:
     from mobilevision.deploy.graph import Graph
     from mobilevision.deploy.precision import Precision
+
+
+# Libraries in C++ write to the console whatever Python's settings are.
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Nothing reaches standard error: what a runtime notes on the processor is nothing that a user can mend."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
 
 Arrays = Mapping[str, NDArray[Any]]
 

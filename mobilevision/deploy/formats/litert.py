@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.deploy.formats.base import Format, Runner
+from mobilevision.deploy.formats.base import Format, Runner, silent
 from mobilevision.deploy.formats.onnx import Onnx
-from mobilevision.deploy.formats.silence import silent
 from mobilevision.errors import UserError
 
 if TYPE_CHECKING:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import logging
+import os
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.deploy.formats.base import Format, Runner
+from mobilevision.deploy.formats.base import Format, Runner, silent
 from mobilevision.deploy.formats.onnx import Onnx
 from mobilevision.deploy.formats.onnx_int8.rounding import REDUCED
 from mobilevision.errors import UserError
@@ -17,6 +23,131 @@ from mobilevision.errors import UserError
 if TYPE_CHECKING:
     from mobilevision.deploy.graph import Graph
     from mobilevision.deploy.precision import Precision
+
+
+# int8 for OpenVINO: ranges from pictures, by NNCF.
+
+
+def quantized(model: Any, source: Path, graph: Graph, precision: Precision, most: int) -> Any:
+    """The model in int8.
+
+    NNCF's own 7 bits (``overflow_fix``) have other steps than those that the weights were rounded to, so it takes 8,
+    and the weights are brought onto their steps after it, exactly.
+
+    Args:
+        model: an ``openvino.Model``.
+        source: the ONNX file that it was read from, whose names its operations bear.
+        graph: what was written.
+        precision: with pictures, and layers that are to stay in float32.
+        most: steps of a channel's largest weight.
+    """
+    assert precision.calibration is not None
+    kept = _operations(source, [name for name, _ in graph.task.named_modules() if precision.keeps(name)])
+    dtype = np.uint8 if graph.dtype == "uint8" else np.float32
+    pictures = [each[None].astype(dtype) for each in precision.calibration]
+    with _alone():
+        import nncf
+        from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+        from openvino.passes import ConstantFolding, Manager
+
+        passes = Manager()
+        passes.register_pass(
+            ConstantFolding()
+        )  # else weights of depthwise layers are an expression and stay in float32
+        passes.run_passes(model)
+        names = [each.get_friendly_name() for each in model.get_ordered_ops()]
+        ignored = [name for name in names if name.partition("/")[0] in kept]
+        found = nncf.quantize(
+            model,
+            nncf.Dataset(pictures),
+            subset_size=len(pictures),
+            # Ranges round 0, the default, come out wrong on some processors where the batch is not fixed.
+            preset=nncf.QuantizationPreset.MIXED,
+            ignored_scope=nncf.IgnoredScope(names=ignored, validate=False),
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                overflow_fix=nncf.OverflowFix.DISABLE,
+                disable_bias_correction=True,  # rounding has made good for itself
+                activations_range_estimator_params=RangeEstimatorParametersSet.HISTOGRAM,
+            ),
+        )
+    _rescale(found, most)
+    return found
+
+
+def _rescale(model: Any, most: int) -> None:
+    """Give each channel's largest integer weight the value ``most``; what is on these steps stays as it was."""
+    from openvino import opset13
+
+    for weight in _weights(model):
+        converts = _users(weight)
+        multiplications = [then for convert in converts for then in _users(convert)]
+        if any(each.get_type_name() != "Multiply" for each in multiplications):
+            continue  # with a zero point: :func:`largest_weight` tells of it
+        scales = [each.input_value(1).get_node() for each in multiplications]
+        axes = tuple(axis for axis, size in enumerate(scales[0].shape) if size == 1)
+        largest = np.abs(weight.data.astype(np.float64)).max(axis=axes, keepdims=True)
+        factor = np.where(largest > 0, largest / most, 1.0)
+        steps = opset13.constant(np.rint(weight.data / factor).astype(np.int8))
+        for convert in converts:
+            convert.input(0).replace_source_output(steps.output(0))
+        for each, scale in zip(multiplications, scales, strict=True):
+            each.input(1).replace_source_output(opset13.constant((scale.data * factor).astype(np.float32)).output(0))
+
+
+def _users(node: Any) -> list[Any]:
+    return [port.get_node() for port in node.output(0).get_target_inputs()]
+
+
+def largest_weight(model: Any) -> int:
+    """The largest weight of a model in int8, in steps and without its sign; 0 where none is in integers."""
+    return max(
+        (int(np.abs(each.data.astype(int) - _zero_point(each)).max(initial=0)) for each in _weights(model)), default=0
+    )
+
+
+def _weights(model: Any) -> list[Any]:
+    return [
+        each
+        for each in model.get_ordered_ops()
+        if each.get_type_name() == "Constant" and each.get_element_type().get_type_name() == "i8" and each.shape
+    ]
+
+
+def _zero_point(weight: Any) -> Any:
+    """What is subtracted from an integer weight after its conversion to float32; 0 where nothing is."""
+    for convert in _users(weight):
+        for then in _users(convert):
+            if then.get_type_name() == "Subtract":
+                constant = then.input_value(1).get_node()
+                if constant.get_type_name() == "Convert":
+                    constant = constant.input_value(0).get_node()
+                return np.rint(constant.data).astype(int)
+    return 0
+
+
+def _operations(source: Path, layers: Sequence[str]) -> set[str]:
+    """Names of the ONNX file's operations that take a weight of these layers."""
+    import onnx
+
+    weights = tuple(f"task.{layer}." for layer in layers)
+    nodes = onnx.load(source).graph.node
+    return {node.name for node in nodes if any(name.startswith(weights) for name in node.input)} if weights else set()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """NNCF without its notes to the console, and without those that it sends home about its use."""
+    quiet, disabled = os.environ.get("NNCF_CI"), logging.root.manager.disable
+    os.environ["NNCF_CI"] = "1"
+    logging.disable(logging.ERROR)
+    try:
+        with silent(), contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(disabled)
+        if quiet is None:
+            del os.environ["NNCF_CI"]
+
 
 _KEPT = 2  # batch sizes that stay compiled
 _EXACT = {"INFERENCE_PRECISION_HINT": "f32"}  # else some processors take bfloat16
@@ -56,7 +187,6 @@ class OpenVino(Format):
             model = openvino.Core().read_model(source)
             if precision.name == "int8":
                 self.require(self.quantizes_with)
-                from mobilevision.deploy.formats.openvino_int8 import quantized
 
                 model = quantized(model, source, graph, precision, self.weight_steps)
             openvino.save_model(model, path, compress_to_fp16=precision.name == "float16")
@@ -64,8 +194,6 @@ class OpenVino(Format):
     def largest_weight(self, path: Path) -> int | None:
         """As in :class:`Format`."""
         import openvino
-
-        from mobilevision.deploy.formats.openvino_int8 import largest_weight
 
         return largest_weight(openvino.Core().read_model(path))
 

@@ -13,8 +13,8 @@ from torch import nn
 
 from mobilevision.deploy.graph import Graph
 from mobilevision.ops import suppression  # noqa: F401 - registers the operator
-from mobilevision.ops.plain_roi_align import roi_align_by_matrices
-from mobilevision.ops.plain_suppression import suppress_in_steps
+from mobilevision.ops.roi_align import roi_align_by_matrices
+from mobilevision.ops.suppression import suppress_in_steps
 
 
 def plain(*, loops: bool = True) -> dict[Callable[..., Any], Callable[..., Any]]:

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilevision.deploy.formats.onnx_int8.layers import BESIDE, LINEAR, Layer, besides, layers
-from mobilevision.deploy.formats.onnx_int8.observed import Gram, observe
-from mobilevision.deploy.formats.onnx_int8.ranges import best
+from mobilevision.deploy.formats.onnx_int8.ranges import Gram, best, observe
 from mobilevision.deploy.formats.onnx_int8.rounding import REDUCED, rounded, steps
 from mobilevision.deploy.precision import Precision
 

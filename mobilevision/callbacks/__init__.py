@@ -1,0 +1,27 @@
+"""What watches a training: checkpoints, history, randomness, freezing."""
+
+from mobilevision.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from mobilevision.callbacks.ema import EMA
+from mobilevision.callbacks.freeze import Freeze
+from mobilevision.callbacks.history import History
+from mobilevision.callbacks.images import Pictures
+from mobilevision.callbacks.progress import Progress
+from mobilevision.callbacks.randomness import Randomness
+from mobilevision.callbacks.start import MeasuredStart
+from mobilevision.callbacks.stopping import Divergence, EarlyStopping, SafeStop, StopSignals
+
+__all__ = [
+    "EMA",
+    "BestCheckpoint",
+    "Divergence",
+    "EarlyStopping",
+    "Freeze",
+    "History",
+    "LastCheckpoint",
+    "MeasuredStart",
+    "Pictures",
+    "Progress",
+    "Randomness",
+    "SafeStop",
+    "StopSignals",
+]

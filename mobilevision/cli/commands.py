@@ -1,0 +1,273 @@
+"""The command ``mobilevision``: one small function a subcommand, each importing its work only when it is called."""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mobilevision.cli import measuring_commands, sharing_commands
+from mobilevision.io.error_lines import errors_as_lines
+from mobilevision.version import __version__
+
+_STOPPED = 130
+
+app = typer.Typer(
+    name="mobilevision",
+    help="Train, evaluate and use MobileNets. `mobilevision COMMAND --help` shows an example of each command.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+plugins_app = typer.Typer(help="Plugins: what is installed, and whether it works.", rich_markup_mode=None)
+app.add_typer(plugins_app, name="plugins")
+
+
+class Which(str, Enum):  # noqa: UP042 - typer's choices
+    """The checkpoints of a run."""
+
+    best = "best"
+    last = "last"
+
+
+class OnError(str, Enum):  # noqa: UP042 - typer's choices
+    """What to do about rows that cannot be used."""
+
+    refuse = "raise"
+    skip = "skip"
+
+
+def main() -> None:
+    """Run the command line of the process; exit code 0, or 1 with one line that says why."""
+    arguments = sys.argv[1:] or ["--help"]
+    if arguments[:1] == ["train"]:  # Hydra's own command line, not typer's
+        from mobilevision.cli.main import main as train
+
+        train(arguments[1:])
+        return
+    with errors_as_lines(arguments):
+        code = app(args=arguments, prog_name="mobilevision", standalone_mode=False)
+        if code == _STOPPED:  # typer makes this of Ctrl-C
+            raise KeyboardInterrupt
+        if code:
+            sys.exit(1)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"mobilevision {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Train, evaluate and use MobileNets. `mobilevision COMMAND --help` shows an example of each command."""
+
+
+@app.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+def train() -> None:
+    """Train a model.
+
+    Example: mobilevision train data=auto data.root=PICTURES backbone.width=0.5
+    """
+
+
+@app.command(short_help="Measure a run, an exported model or pretrained weights.")
+def evaluate(
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN|EXPORT|OVERRIDE", help="A run or an exported model, and changes such as data=folder."
+        ),
+    ],
+) -> None:
+    """Measure a run, an exported model, or pretrained weights without a run, on its own data or on other.
+
+    Example: mobilevision evaluate RUN data=folder data.root=PICTURES split=test
+
+    Example: mobilevision evaluate EXPORT data=auto data.root=PICTURES split=test
+
+    Example: mobilevision evaluate backbone.weights=timm data=imagenet data.root=ILSVRC
+    """
+    from mobilevision.evaluation.evaluate import evaluate as work
+
+    first = arguments[0]
+    is_run = "=" not in first or Path(first).is_dir()
+    work(first if is_run else None, arguments[is_run:])
+
+
+@app.command(short_help="Finished runs beside each other: accuracy against cost.")
+def compare(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN|FOLDER", help="Runs, or folders with runs below them.")],
+    out: Annotated[str, typer.Option(help="Folder for the table, the figures and the page.")] = "comparison",
+) -> None:
+    """Set finished runs of one task beside each other: a table, accuracy against cost as PNG and SVG, and compare.html.
+
+    Example: mobilevision compare outputs/classification --out comparison
+    """
+    from mobilevision.reports.compare import compare as work
+
+    work(runs, out)
+
+
+@app.command()
+def predict(
+    run: Annotated[str, typer.Argument(help="The run folder, or that of an exported model.")],
+    inputs: Annotated[list[str], typer.Argument(help="Pictures and folders with some; or movies, camera:0.")],
+    out: Annotated[str, typer.Option(help="Folder for predictions.csv, predictions.json and the drawn pictures.")],
+    which: Annotated[Which, typer.Option(help="The best checkpoint, or the last.")] = Which.best,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures that go through the model at once.")] = 32,
+    pictures: Annotated[bool, typer.Option(help="Draw each prediction on its picture.")] = True,
+    device: Annotated[str | None, typer.Option(help="Such as cpu or cuda; a GPU is taken where there is one.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="How much of a movie or a camera.")] = None,
+    gallery: Annotated[str | None, typer.Option(help="Folder of identities to find the nearest of.")] = None,
+) -> None:
+    """Predict for pictures, movies or a camera: drawn on them, as CSV and as JSON.
+
+    Example: mobilevision predict RUN holiday.jpg PICTURES --out predictions
+
+    Example: mobilevision predict RUN camera:0 --seconds 30 --out predictions
+
+    Example: mobilevision predict RUN PICTURES --gallery PEOPLE --out predictions
+    """
+    from mobilevision.prediction.gallery import predict_in_gallery
+    from mobilevision.prediction.predict import predict as work
+
+    options: Any = {"which": which.value, "batch_size": batch_size, "pictures": pictures, "device": device}
+    if gallery is not None:
+        predict_in_gallery(run, inputs, gallery=gallery, out=out, **options)
+        return
+    work(run, inputs, out=out, seconds=seconds, **options)
+
+
+@app.command(short_help="Count what a model costs: no data, no training.")
+def cost(
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="RUN|OVERRIDE", help="As for a training; or one run folder.")
+    ] = None,
+    outputs: Annotated[
+        int | None, typer.Option(min=1, help="Class scores, a detector's with background; else the data's.")
+    ] = None,
+    layers: Annotated[bool, typer.Option("--layers", help="A line for each layer, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead, with all layers.")] = False,
+    out: Annotated[str | None, typer.Option(help="Folder for cost.png, cost.json and layers.csv.")] = None,
+) -> None:
+    """Count parameters, mult-adds, activations and file size of any model, by type of layer and layer by layer.
+
+    Example: mobilevision cost backbone.width=0.5 data.resolution=160 --outputs 1000
+
+    Example: mobilevision cost task=detection head=ssd --outputs 91 --layers --out costs
+    """
+    from mobilevision.tools.costs.command import cost as work
+
+    work(arguments or [], outputs=outputs, layers=layers, as_json=as_json, out=out)
+
+
+@app.command(short_help="The MobileNet paper's tables beside what is counted now.")
+def paper(
+    table: Annotated[int | None, typer.Option(help="One table, 1 to 14, instead of all.")] = None,
+    results: Annotated[str | None, typer.Option(help="Folder with runs; what they reached stands beside.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead, our counts exact.")] = False,
+) -> None:
+    """Print tables 1 to 14 of arXiv 1704.04861: the paper's figure, ours counted now, the difference.
+
+    Example: mobilevision paper --table 13
+
+    Example: mobilevision paper --results outputs
+    """
+    from mobilevision.tools.paper.command import paper as work
+
+    work(number=table, as_json=as_json, results=results)
+
+
+@app.command("check-data", short_help="Find bad files and duplicates in a data set.")
+def check_data(
+    overrides: Annotated[list[str] | None, typer.Argument(help="As for a training.")] = None,
+    out: Annotated[str | None, typer.Option(help="Folder for the lists of what was found.")] = None,
+) -> int:
+    """Look at every picture of a data set: bad files, duplicates across splits, class balance, sizes.
+
+    Example: mobilevision check-data data=folder data.root=PICTURES
+    """
+    from mobilevision.tools.check_data import check_data as work
+
+    return work(overrides or [], out=out)
+
+
+@app.command("plan-anchors", short_help="Propose a detector's default boxes for a data set.")
+def plan_anchors(
+    overrides: Annotated[list[str] | None, typer.Argument(help="As for a training: data=..., head=...")] = None,
+    boxes: Annotated[int | None, typer.Option(min=1, help="Default boxes at each place of every map.")] = None,
+    out: Annotated[str | None, typer.Option(help="Folder for the chart and the recipe.")] = None,
+) -> None:
+    """Show which training boxes the default boxes of a head reach, and propose some that reach more.
+
+    Example: mobilevision plan-anchors data=auto data.root=PICTURES head=ssd
+    """
+    from mobilevision.tools.plan_anchors import plan_anchors as work
+
+    work(overrides or [], boxes=boxes, out=out)
+
+
+@app.command(short_help="Cut Earth into the cells that a model of places chooses among.")
+def cells(
+    coordinates: Annotated[str, typer.Option(help="Table with a latitude and a longitude a row.")],
+    out: Annotated[str, typer.Option(help="The file of cells; a map is drawn beside it.")] = "cells.json",
+    most: Annotated[int | None, typer.Option(min=1, help="A cell with more photos is cut into four.")] = None,
+    least: Annotated[int | None, typer.Option(min=1, help="A cell with fewer photos is dropped.")] = None,
+    coarsest: Annotated[int | None, typer.Option(min=0, max=30, help="Level of the largest cells.")] = None,
+    finest: Annotated[int | None, typer.Option(min=0, max=30, help="Level of the smallest cells.")] = None,
+    level: Annotated[int | None, typer.Option(min=0, max=30, help="Level of all cells, instead.")] = None,
+    columns: Annotated[str | None, typer.Option(help="LATITUDE,LONGITUDE: names or numbers from 0.")] = None,
+    on_error: Annotated[OnError, typer.Option(help="Refuse rows that cannot be used, or leave them out.")] = (
+        OnError.refuse
+    ),
+) -> None:
+    """Cut Earth into S2 cells, small where many photos were taken, and show how near a model can come with them.
+
+    Example: mobilevision cells --coordinates photos.csv --out cells.json
+
+    Example: mobilevision cells --coordinates photos.csv --level 6 --least 20
+    """
+    from mobilevision.tools.cells import Cut
+    from mobilevision.tools.cells import cells as work
+
+    work(coordinates, out=out, cut=Cut(most, least, coarsest, finest, level), columns=columns, on_error=on_error.value)
+
+
+@plugins_app.callback(invoke_without_command=True)
+def plugins(context: typer.Context) -> None:
+    """List the plugins that are installed and what each adds.
+
+    Example: mobilevision plugins
+    """
+    if context.invoked_subcommand is None:
+        from mobilevision.cli.plugin_commands import show
+
+        show()
+
+
+@plugins_app.command("check", short_help="Run the conformance test on a plugin.")
+def plugins_check(
+    name: Annotated[str, typer.Argument(help="The plugin's name, as `mobilevision plugins` lists it.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="Changes, such as backbone.width=0.25.")] = None,
+) -> None:
+    """Run the conformance test on everything a plugin adds: compose, train a step, overfit, checkpoint, predict.
+
+    Example: mobilevision plugins check my_plugin backbone.width=0.25
+    """
+    from mobilevision.cli.plugin_commands import check
+
+    check(name, overrides or [])
+
+
+# After those that come first in the help.
+measuring_commands.add_to(app)
+sharing_commands.add_to(app)

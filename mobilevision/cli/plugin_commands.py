@@ -1,0 +1,105 @@
+"""``mobilevision plugins``: what plugins add, and whether it conforms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from mobilevision.config.compose import compose, opened
+from mobilevision.config.groups import options
+from mobilevision.config.names import did_you_mean
+from mobilevision.config.plugins import GROUP, VARIABLE, Plugin, load
+from mobilevision.config.search_path import Source, files
+from mobilevision.errors import UserError
+
+COMPOSED_ONLY = ("trainer", "callbacks", "logger", "experiment")  # these need no model of their own to be tried
+
+
+def show() -> None:
+    """Print a table of all plugins.
+
+    Raises:
+        UserError: if two of them bring the same option.
+    """
+    found = load()
+    if not found:
+        print(f"no plugins: none is installed (entry point group {GROUP}), and {VARIABLE} names no folder")
+        return
+    table = Table("name", "source", "adds")
+    for plugin in found:
+        adds = ", ".join(added(plugin)) or "code only"
+        table.add_row(plugin.name, plugin.origin, f"[red]broken: {plugin.error}[/red]" if plugin.error else adds)
+    Console().print(table)
+    with opened():
+        pass  # a clash of two options is an error
+
+
+def added(plugin: Plugin) -> list[str]:
+    """The options that a plugin brings, as ``group=option``."""
+    if plugin.conf is None:
+        return []
+    names = (name.rpartition("/") for name in files(Source(plugin.name, plugin.conf)))
+    return [f"{group}={option}" for group, _, option in names if group and option != "base"]
+
+
+def check(name: str, overrides: Sequence[str]) -> None:
+    """Run the conformance test on each option of a plugin.
+
+    Raises:
+        UserError: if there is no such plugin, it is broken, or something of it fails.
+    """
+    found = {plugin.name: plugin for plugin in load()}
+    if name not in found:
+        raise UserError(f"there is no plugin {name}{did_you_mean(name, found)}")
+    plugin = found[name]
+    if plugin.error:
+        raise UserError(f"plugin {name} ({plugin.origin}): {plugin.error}")
+    tried: list[DictConfig] = []
+    parts = sorted(added(plugin), key=lambda option: not option.startswith("task="))
+    failed = [option for option in parts if not _passes(option, plugin, overrides, tried)]
+    if failed:
+        raise UserError(f"plugin {name}: {len(failed)} of its parts failed: {', '.join(failed)}")
+    print(f"plugin {name}: everything passed")
+
+
+def _passes(option: str, plugin: Plugin, overrides: Sequence[str], tried: list[DictConfig]) -> bool:
+    """Try one option, unless a config that was tried has it already; print how each part went."""
+    try:
+        chosen = [*_around(option, plugin), *overrides]
+        cfg = compose(chosen)
+    except UserError as error:
+        print(f"{option}: {error}")
+        return False
+    if option.partition("=")[0] in COMPOSED_ONLY or cfg in tried:
+        print(f"{option}: composes" if cfg not in tried else f"{option}: tried above", flush=True)
+        return True
+    from mobilevision.testing.conformance import conform
+
+    tried.append(cfg)
+    print(" ".join(chosen), flush=True)
+    outcomes = conform(chosen)
+    for outcome in outcomes:
+        print(f"  {outcome.name}: {outcome.error or 'passed'}", flush=True)
+    return not any(outcome.error for outcome in outcomes)
+
+
+def _around(option: str, plugin: Plugin) -> list[str]:
+    """Overrides under which an option is part of the configuration: with a task that takes it, its own first."""
+    group = option.partition("=")[0]
+    if group in {"task", *COMPOSED_ONLY}:
+        return [option]
+    with opened() as found:
+        own = [each.removeprefix("task=") for each in added(plugin) if each.startswith("task=")]
+        tasks = [*own, *(task for task in options("task", found) if task not in own)]
+    reasons = []
+    for task in tasks:
+        try:
+            compose([f"task={task}", option], complete=False)
+        except UserError as error:
+            reasons.append(str(error))
+        else:
+            return [f"task={task}", option]
+    raise UserError(f"no task takes it: {reasons[0] if reasons else 'there is none'}")

@@ -1,0 +1,215 @@
+"""Every error of a configuration at once, found from yaml and source text alone."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+
+from mobilevision.config.grammar import parse
+from mobilevision.config.groups import choose, groups, line_of, options
+from mobilevision.config.keys import check_claims, check_files, check_missing, free_node, type_of
+from mobilevision.config.layout import Claim, Layout, file_of, leaves
+from mobilevision.config.max_time import seconds_of
+from mobilevision.config.names import nearest_key
+from mobilevision.config.search_path import Source
+from mobilevision.errors import UserError
+
+# Whether the task, its head and its data learn from the same kind of target.
+
+
+def check_kinds(layout: Layout, found: Sequence[Source]) -> Iterator[str]:
+    """A line for every group whose option does not go with the task."""
+    task = layout.values.get("task")
+    kind = task.get("kind") if isinstance(task, dict) else None
+    if kind is None:
+        return
+    for group, node in layout.values.items():
+        kinds = node.get("kinds") if isinstance(node, dict) else None
+        if isinstance(kinds, list) and kind not in kinds:
+            fitting = [option for option in options(group, found) if kind in _kinds(f"{group}/{option}", found)]
+            fix = f"take {' or '.join(f'{group}={option}' for option in fitting)}" if fitting else "take another task"
+            yield (
+                f"{group}={layout.choices.get(group)} is for {' or '.join(map(str, kinds))}, "
+                f"task={layout.choices.get('task')} learns from {kind}: {fix}"
+            )
+
+
+def _kinds(name: str, found: Sequence[Source]) -> list[Any]:
+    """The kinds that an option states, or the option of the same group that it builds on."""
+    file = file_of(name, found)
+    if file is None:
+        return []
+    if isinstance(stated := file.body.get("kinds"), list):
+        return stated
+    group = name.rpartition("/")[0]
+    bases = [entry for entry in file.defaults if isinstance(entry, str) and entry != "_self_"]
+    return [kind for base in bases for kind in _kinds(f"{group}/{base}", found)]
+
+
+# What must hold between the values of several keys, each of which is in its range.
+
+_ORDERED = (  # the first is at most the second; why
+    ("data.cells.coarsest", "data.cells.finest", "cells are cut from the coarsest level down to the finest"),
+    ("data.cells.least", "data.cells.most", "a cell with fewer photos is dropped, one with more is cut"),
+    ("trainer.check_val_every_n_epoch", "trainer.max_epochs", "val would never be looked at"),
+    ("trainer.kwargs.min_epochs", "trainer.max_epochs", "the training ends at the latter"),
+    ("trainer.kwargs.min_steps", "trainer.max_steps", "the training ends at the latter"),
+)
+RELATED = {key for low, high, _ in _ORDERED for key in (low, high)}
+RELATED |= {
+    "trainer.max_time",
+    "data.folds",
+    "data.folds_final",
+    "trainer.sync_batchnorm",
+    "trainer.accelerator",
+    "distill.teacher",
+    "distill.auto_width",
+    "backbone.width",
+}
+"""The keys whose values are looked at together."""
+
+
+def check_between(claims: Iterable[Claim], layout: Layout) -> Iterator[str]:
+    """A line for every two values that do not go together, after what claims set."""
+    values = dict(leaves(_with(claims, layout.values)))
+    for low, high, why in _ORDERED:
+        first, second = _number(values.get(low)), _number(values.get(high))
+        if first is not None and second is not None and first > second >= 0:
+            yield f"{low}={first} is above {high}={second}: {why}"
+    if isinstance(written := values.get("trainer.max_time"), str):
+        try:
+            seconds_of(written)
+        except UserError as error:
+            yield str(error)
+    if line := _endless(values):
+        yield line
+    if values.get("data.folds_final") is True and (_number(values.get("data.folds")) or 0) < 2:
+        yield "data.folds_final=true: trains a model after a cross-validation, which data.folds=5, say, asks for"
+    if values.get("trainer.sync_batchnorm") is True and values.get("trainer.accelerator") == "cpu":
+        yield "trainer.sync_batchnorm=true: works on GPUs only, and trainer.accelerator=cpu"
+    if values.get("distill.teacher") == "auto" and "backbone.width" in values:
+        wide = values.get("distill.auto_width")
+        if reason := type_of("backbone.width", layout).refusal(wide):
+            yield f"distill.auto_width={wide}: the teacher has the student's backbone, whose width {reason}"
+
+
+def _endless(values: Mapping[str, Any]) -> str | None:
+    """A line where neither epochs nor steps bound a training: its learning rate would have no end to fall to."""
+    epochs, steps = values.get("trainer.max_epochs", "auto"), _number(values.get("trainer.max_steps"))
+    if epochs not in (-1, None) or (steps is not None and steps > 0):
+        return None
+    written = "null" if epochs is None else epochs
+    if values.get("trainer.max_time") is not None:
+        return f"trainer.max_epochs={written}: leave it out, and a length is chosen that fits into trainer.max_time"
+    return f"trainer.max_epochs={written}: trains for ever; give a number of epochs, or trainer.max_steps above 0"
+
+
+def _with(claims: Iterable[Claim], values: Mapping[str, Any]) -> dict[str, Any]:
+    merged: dict[str, Any] = copy.deepcopy(dict(values))
+    for claim in claims:
+        *above, name = claim.key.split(".")
+        node = merged
+        for part in above:
+            below = node.setdefault(part, {})
+            node = below if isinstance(below, dict) else {}
+        if isinstance(claim.value, dict) and isinstance(node.get(name), dict):
+            node[name] = _with((Claim(str(key), value, claim.where) for key, value in claim.value.items()), node[name])
+        else:
+            node[name] = claim.value
+    return merged
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def check(arguments: Sequence[str], found: Sequence[Source], *, complete: bool = True) -> list[str]:
+    """Check overrides; Hydra must have been initialised with the folders in ``found``.
+
+    Args:
+        arguments: overrides as typed.
+        found: the folders of configs.
+        complete: whether values that are still missing (``???``) are errors, too.
+
+    Returns:
+        The overrides as Hydra takes them.
+
+    Raises:
+        UserError: one text with every error.
+    """
+    return examine(arguments, found, complete=complete)[0]
+
+
+def examine(
+    arguments: Sequence[str], found: Sequence[Source], *, complete: bool
+) -> tuple[list[str], Layout, list[Claim]]:
+    """As :func:`check`; also gives the keys there are, and what experiments and overrides set them to."""
+    errors: list[str] = []
+    overrides = parse(arguments, errors)
+    known = set(groups(found))
+    chosen = [each for each in overrides if is_choice(each, known)]
+    rest = [each for each in overrides if each not in chosen and not each.is_hydra_override()]
+    layout = choose(chosen, found, errors)
+    if layout is None:
+        refuse(errors)
+        raise UserError("this configuration cannot be composed")
+    claims = [*layout.claims, *(claim_of(each) for each in rest if not each.is_delete())]
+    errors += check_values(claims, layout)
+    errors += (problem for each in rest if each.is_delete() for problem in _deletion(each, layout))
+    errors += check_files(layout)
+    errors += check_kinds(layout, found)
+    if complete:
+        errors += check_missing(claims, layout)
+    refuse(errors)
+    needless = [each for each in chosen if each.value() is None]
+    return [_for_hydra(each, layout) for each in overrides if each not in needless], layout, claims
+
+
+def check_values(claims: Sequence[Claim], layout: Layout) -> list[str]:
+    """A line for every claim that does not fit, else for every two values that do not go together."""
+    return list(check_claims(claims, layout)) or list(check_between(claims, layout))
+
+
+def claim_of(override: Override) -> Claim:
+    """What an override sets."""
+    return Claim(override.key_or_group, override.value(), str(override.input_line))
+
+
+def refuse(errors: Sequence[str]) -> None:
+    """Raise what there is to raise.
+
+    Raises:
+        UserError: with one line for one error, else a line each.
+    """
+    lines = list(dict.fromkeys(errors))
+    if len(lines) == 1:
+        raise UserError(lines[0])
+    if lines:
+        raise UserError(f"{len(lines)} errors in the configuration:\n" + "\n".join(f"  {line}" for line in lines))
+
+
+def is_choice(override: Override, known: set[str]) -> bool:
+    """Whether an override chooses an option of a group."""
+    if override.is_delete() or override.is_hydra_override():
+        return False
+    return override.key_or_group in known and not isinstance(override.value(), dict)
+
+
+def _deletion(override: Override, layout: Layout) -> list[str]:
+    key = override.key_or_group
+    if key in layout.choices:
+        return [f"{override.input_line}: a group cannot be taken away; choose another option of {key}"]
+    if key not in set(layout.dotted()):
+        return [f"{override.input_line}: there is no key {key}{nearest_key(key, layout.dotted())}"]
+    return []
+
+
+def _for_hydra(override: Override, layout: Layout) -> str:
+    """Without a needless ``+``; with one where a free node gets a new key."""
+    if override.is_delete() or override.is_hydra_override():
+        return str(override.input_line)
+    free = free_node(override.key_or_group, layout)
+    return f"++{line_of(override)}" if free else line_of(override)

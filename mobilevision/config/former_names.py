@@ -1,0 +1,84 @@
+"""Names of earlier versions, which runs, plugins and configs may still use, and what they are called now."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from types import ModuleType
+from typing import Any, final
+
+_MODULES = {
+    "tasks": "mobilevision.tasks",
+    "mobilevision.runs.callbacks": "mobilevision.callbacks",
+    "mobilevision.runs.loggers": "mobilevision.tracking.loggers",
+    "mobilevision.ops.draw": "mobilevision.visualization.draw",
+    "mobilevision.data.formats.base": "mobilevision.data.data_format",
+    "mobilevision.data.decode": "mobilevision.images.decode",
+}
+
+
+def current_name(name: str) -> str:
+    """A dotted name, or that which stands for it today: ``tasks.base.Task`` is ``mobilevision.tasks.base.Task``."""
+    for former, now in _MODULES.items():
+        if name == former or name.startswith(f"{former}."):
+            return now + name[len(former) :]
+    return name
+
+
+def with_current_targets(node: Any) -> Any:
+    """Plain values in which each ``_target_`` has its current name; mappings and lists are new ones."""
+    if isinstance(node, dict):
+        return {
+            key: current_name(value) if key == "_target_" and isinstance(value, str) else with_current_targets(value)
+            for key, value in node.items()
+        }
+    return [with_current_targets(value) for value in node] if isinstance(node, list) else node
+
+
+def import_by_former_names() -> None:
+    """Let ``from tasks.base import Task`` in a plugin give the module that has the name today, and no copy of it.
+
+    A package ``tasks`` of somebody else, in front of ours, stays what it is.
+    """
+    if not any(isinstance(finder, _FormerNames) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _FormerNames())
+
+
+@final
+class _FormerNames(MetaPathFinder):
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        name = current_name(fullname)
+        if name == fullname or (fullname == "tasks" and _is_foreign(PathFinder.find_spec(fullname))):
+            return None
+        try:
+            module = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name == name:  # no such module of ours
+                return None
+            raise
+        return ModuleSpec(fullname, _Known(module), is_package=hasattr(module, "__path__"))
+
+
+@final
+class _Known(Loader):
+    """Gives a module that is imported already, under one more name."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self.module, self.spec = module, module.__spec__
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return self.module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self.spec  # which the import system has just overwritten
+
+
+def _is_foreign(spec: ModuleSpec | None) -> bool:
+    ours = Path(__file__).resolve().parents[2] / "tasks"  # of a checkout; a wheel has none
+    return spec is not None and (spec.origin is None or Path(spec.origin).resolve().parent != ours)

@@ -1,0 +1,171 @@
+"""Keys that no class takes as an argument, or whose class states no range, with their types; one dataclass a node.
+
+``conf/`` says what each is for. Which node has which of these stands in :mod:`mobilevision.config.keys`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from mobilevision.ranges import (
+    Items,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    PositiveShare,
+    Range,
+    Seed,
+    Share,
+    ShareBelowOne,
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Keys without a group."""
+
+    seed: Seed
+    run_dir: str | None
+    resume: str | None
+    channels_last: bool
+    allocator: Literal["tuned", "system"]
+    compile: bool
+
+
+@dataclass(frozen=True)
+class Freeze:
+    """``freeze``."""
+
+    epochs: NonNegativeInt
+    cache: bool
+    stages: NonNegativeInt | Literal["auto"]
+    statistics: bool | Literal["auto"]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """``probe``."""
+
+    enabled: bool | Literal["auto"]
+    decays: Annotated[list[NonNegativeFloat], Items(min=1)]
+    steps: Annotated[int, Range(min=1, max=100_000)]
+    folds: Annotated[int, Range(min=2)]
+
+
+@dataclass(frozen=True)
+class Pretrain:
+    """``pretrain``."""
+
+    root: str | None
+    epochs: PositiveInt | None
+    loss: Literal["cross_entropy", "bootstrap", "small_loss"]
+
+
+@dataclass(frozen=True)
+class Tune:
+    """``tune``."""
+
+    batch_size: bool
+    learning_rate: bool
+
+
+@dataclass(frozen=True)
+class Task:
+    """``task``, beside the arguments of its class."""
+
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Data:
+    """``data``, beside the arguments of its class."""
+
+    kinds: list[str]
+    folds_final: bool
+
+
+@dataclass(frozen=True)
+class Part:
+    """``head``, ``loss`` and ``augment``, beside the arguments of their classes."""
+
+    kinds: list[str]
+
+
+@dataclass(frozen=True)
+class Callback:
+    """Every node of ``callbacks``, beside the arguments of its class."""
+
+    enabled: bool
+
+
+@dataclass(frozen=True)
+class Distill:
+    """``distill``, beside the arguments of its class."""
+
+    kinds: list[str]
+    teacher: str
+    weight: NonNegativeFloat
+    label_weight: NonNegativeFloat
+    cache: bool
+    cache_folder: str | None
+    auto_width: Annotated[float, Range(above=0, max=4)]
+
+
+Batches = PositiveInt | PositiveShare
+"""So many of the batches of an epoch, or a share of them."""
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """``trainer``: ranges of pytorch_lightning.Trainer's arguments."""
+
+    devices: Literal["auto", -1] | PositiveInt | Annotated[list[NonNegativeInt], Items(min=1)] | str
+    num_nodes: PositiveInt
+    max_epochs: Literal[-1, "auto"] | PositiveInt | None
+    max_steps: Literal[-1] | PositiveInt
+    limit_train_batches: Batches | None
+    limit_val_batches: Batches | None
+    limit_test_batches: Batches | None
+    overfit_batches: NonNegativeInt | Share
+    check_val_every_n_epoch: PositiveInt | None
+    val_check_interval: Batches | None
+    num_sanity_val_steps: Literal[-1] | NonNegativeInt | None
+    log_every_n_steps: NonNegativeInt | None
+    accumulate_grad_batches: PositiveInt
+    gradient_clip_val: NonNegativeFloat | Literal["auto"] | None
+    gradient_clip_algorithm: Literal["norm", "value"] | None
+    profiler: Literal["simple", "advanced", "pytorch", "xla"] | None
+    kwargs: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TrainerArguments:
+    """``trainer.kwargs``: the same of arguments that ``trainer`` does not list."""
+
+    min_epochs: PositiveInt | None
+    min_steps: PositiveInt | None
+    fast_dev_run: bool | NonNegativeInt
+    limit_predict_batches: Batches | None
+    reload_dataloaders_every_n_epochs: NonNegativeInt
+
+
+@dataclass(frozen=True)
+class OptimizerArguments:
+    """``optimizer.kwargs``: ranges of arguments that optimisers have in common; others are left to the optimiser."""
+
+    alpha: ShareBelowOne
+    beta1: ShareBelowOne
+    beta2: ShareBelowOne
+    betas: Annotated[Sequence[ShareBelowOne], Items(min=2, max=3)]
+    dampening: Share
+    eps: PositiveFloat
+    foreach: bool
+    fused: bool
+    initial_accumulator_value: NonNegativeFloat
+    lr_decay: NonNegativeFloat
+    nesterov: bool
+    trust_coeff: PositiveFloat

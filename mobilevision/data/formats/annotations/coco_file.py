@@ -1,0 +1,292 @@
+"""One COCO json file: pictures, categories with gaps in their ids, and boxes (x, y, width, height)."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobilevision.data.formats.annotations.flags import flag
+from mobilevision.data.formats.annotations.json_lists import read_lists
+from mobilevision.data.formats.annotations.raw import Corners, Raw
+from mobilevision.data.records import Problem
+from mobilevision.errors import UserError
+from mobilevision.images.decode import printable
+
+Row = dict[str, Any]
+
+
+@final
+@dataclass(frozen=True)
+class CocoFile:
+    """What a file holds.
+
+    Attributes:
+        raw: pictures and boxes.
+        ids: the id of each picture.
+        masks: how many boxes are marked as crowds only because CVAT marks every mask so.
+    """
+
+    raw: Raw
+    ids: Sequence[Hashable]
+    masks: int = 0
+
+
+def read_coco(file: Path, called: str, problems: list[Problem], find: Callable[[Raw], Raw]) -> CocoFile:
+    """Read a file.
+
+    Args:
+        file: the json.
+        called: what messages call it.
+        problems: added to: boxes of unknown pictures or categories, boxes that are not four numbers.
+        find: turns file names as written into paths.
+
+    Raises:
+        UserError: it is not json (names the line), or not COCO's.
+    """
+    images, annotations, categories = _Images(), _Annotations(), list[Row]()
+    take = {"images": images.add, "annotations": annotations.add, "categories": categories.extend}
+    with _no_collection():
+        has = read_lists(file, called, tuple(take), lambda key, rows: take[key](rows))
+    for key in take:
+        if key not in has:
+            listed = ", ".join(has[:8])
+            raise UserError(f"{called}: needs a list of objects {key!r} as in COCO's detection files; it has {listed}")
+    ids, category_ids = images.ids, annotations.category_ids.done()
+    try:
+        names, number = _classes(categories, category_ids, called)
+        owner = _linked(annotations.image_ids.done(), _places(ids, called))
+        labels = _linked(category_ids, number)
+    except TypeError as error:
+        raise UserError(f"{called}: an id is neither a number nor a text ({error})") from None
+    own_ids = annotations.ids.done()
+    raw = Raw(
+        paths=images.names,
+        sizes=images.sizes(),
+        owner=owner,
+        corners=annotations.corners(),
+        labels=labels,
+        crowd=_joined(annotations.crowds, np.bool_),
+        difficult=np.zeros(len(owner), dtype=bool),
+        area=_joined(annotations.areas, np.float64),
+        names=names,
+        picture_at=lambda i: f"{called}: image {ids[i]}",
+        box_at=lambda i: f"{called}: annotation {own_ids[i]}",
+    )
+    return CocoFile(_known(find(raw), annotations, problems), ids, annotations.masks)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Spare the collector the search through millions of small objects, none of which is garbage in a circle."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@final
+class _Ids:
+    """Ids of many rows: an array of numbers, or of objects where one of them is none."""
+
+    def __init__(self) -> None:
+        self.parts: list[NDArray[Any]] = []
+
+    def add(self, ids: list[Any]) -> None:
+        part: NDArray[Any] = np.zeros(0)
+        with suppress(ValueError):  # lists of several lengths among them
+            part = np.array(ids)
+        if part.dtype != np.int64 or part.ndim != 1:
+            part = np.empty(len(ids), dtype=object)
+            part[:] = ids
+        self.parts.append(part)
+
+    def done(self) -> NDArray[Any]:
+        self.parts = [np.concatenate(self.parts)] if self.parts else [np.zeros(0, dtype=np.int64)]
+        return self.parts[0]
+
+
+@final
+class _Images:
+    """What is kept of the images."""
+
+    def __init__(self) -> None:
+        self.ids: list[Any] = []
+        self.names: list[bytes] = []
+        self._sizes: list[NDArray[np.float64]] = []
+
+    def add(self, rows: list[Row]) -> None:
+        self.ids += [row.get("id") for row in rows]
+        self.names += [os.fsencode(str(row.get("file_name", ""))) for row in rows]
+        self._sizes.append(np.stack([_numbers([row.get(key) for row in rows]) for key in ("height", "width")], axis=1))
+
+    def sizes(self) -> NDArray[np.int64]:
+        sizes = np.concatenate([np.zeros((0, 2)), *self._sizes])
+        # An exporter that does not know the size writes that of a unit square, or none.
+        return np.where(np.isfinite(sizes) & (sizes.min(axis=1, keepdims=True, initial=2) > 1), sizes, 0).astype(
+            np.int64
+        )
+
+
+@final
+class _Annotations:
+    """What is kept of the annotations: flat arrays, and the odd values that messages repeat."""
+
+    def __init__(self) -> None:
+        self.ids, self.image_ids, self.category_ids = _Ids(), _Ids(), _Ids()
+        self.crowds: list[NDArray[np.bool_]] = []
+        self.areas: list[NDArray[np.float64]] = []
+        self.odd_boxes: dict[int, str] = {}
+        self.odd_crowds: dict[int, str] = {}
+        self._boxes: list[Corners] = []
+        self.masks = 0
+        self._count = 0
+
+    def add(self, rows: list[Row]) -> None:
+        first, self._count = self._count, self._count + len(rows)
+        self.ids.add([row.get("id", f"number {first + at}") for at, row in enumerate(rows)])
+        self.image_ids.add([row.get("image_id") for row in rows])
+        self.category_ids.add([row.get("category_id") for row in rows])
+        self.areas.append(_numbers([row.get("area") for row in rows]))
+        crowds = [False if (value := row.get("iscrowd")) == 0 else flag(value) for row in rows]
+        for i, row in enumerate(rows):
+            if crowds[i] and _is_mask_of_cvat(row):
+                crowds[i], self.masks = False, self.masks + 1
+        self.odd_crowds |= {first + i: repr(rows[i]["iscrowd"]) for i, crowd in enumerate(crowds) if crowd is None}
+        self.crowds.append(np.array([bool(crowd) for crowd in crowds], dtype=bool))
+        given = [row.get("bbox") for row in rows]
+        boxes = _boxes(given)
+        for i in np.flatnonzero(~np.isfinite(boxes).all(axis=1)).tolist():
+            self.odd_boxes[first + i] = repr(given[i])
+        self._boxes.append(boxes)
+
+    def corners(self) -> Corners:
+        boxes = np.concatenate([np.zeros((0, 4)), *self._boxes])
+        self._boxes = []
+        boxes[:, 2:] += boxes[:, :2]
+        return boxes
+
+
+def _is_mask_of_cvat(row: Row) -> bool:
+    """Whether it is a mask as CVAT exports it: with run lengths, marked as a crowd, with CVAT's own attributes."""
+    attributes = row.get("attributes")
+    return isinstance(row.get("segmentation"), dict) and isinstance(attributes, dict) and "occluded" in attributes
+
+
+def _joined(parts: list[NDArray[Any]], kind: Any) -> NDArray[Any]:
+    return np.concatenate([np.zeros(0, dtype=kind), *parts])
+
+
+def _classes(categories: list[Row], category_ids: NDArray[Any], called: str) -> tuple[tuple[str, ...], dict[Any, int]]:
+    """Class names in the order of their ids, and the class number of each id.
+
+    Some exporters add a category above all others that no box has: it is no class.
+    """
+    if any(row.get("id") is None for row in categories):
+        raise UserError(f"{called}: a category has no id")
+    used = set(category_ids.tolist())
+    above = {row.get("supercategory") for row in categories}
+    top = ("none", "", None)
+    kept = [
+        row
+        for row in categories
+        if row["id"] in used or row.get("name") not in above or row.get("supercategory") not in top
+    ]
+    kept = sorted(kept, key=lambda row: (isinstance(row["id"], str), row["id"]))
+    named = {row["id"]: str(row.get("name", row["id"])) for row in kept}
+    names = tuple(dict.fromkeys(named.values()))
+    return names, {each: names.index(name) for each, name in named.items()}
+
+
+def _places(ids: Sequence[Any], called: str) -> dict[Any, int]:
+    """The place of each image by its id."""
+    found: dict[Any, int] = {}
+    for at, each in enumerate(ids):
+        if found.setdefault(each, at) != at or each is None:
+            raise UserError(f"{called}: image id {each} is missing or stands twice: give every image an id of its own")
+    return found
+
+
+def _linked(ids: NDArray[Any], places: dict[Any, int]) -> NDArray[np.int64]:
+    """The place of each id, -1 for one that does not exist."""
+    return np.array([places.get(each, -1) for each in ids.tolist()], dtype=np.int64)
+
+
+def _boxes(given: list[Any]) -> Corners:
+    """The boxes; rows of NaN where there are not four numbers."""
+    try:
+        return np.array(given, dtype=np.float64).reshape(len(given), 4)
+    except (TypeError, ValueError):
+        return np.stack([_four(box) for box in given])
+
+
+def _four(box: Any) -> NDArray[np.float64]:
+    try:
+        return np.array(box, dtype=np.float64).reshape(4)
+    except (TypeError, ValueError):
+        return np.full(4, np.nan)
+
+
+def _numbers(values: list[Any]) -> NDArray[np.float64]:
+    """Numbers, NaN for what is none."""
+    try:
+        return np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.array([_one(value) for value in values], dtype=np.float64)
+
+
+def _one(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return float("nan")
+
+
+def _known(raw: Raw, annotations: _Annotations, problems: list[Problem]) -> Raw:
+    """Without the boxes that belong to no picture, have no class, are no four numbers, or are no one knows what."""
+    images, categories = annotations.image_ids.done(), annotations.category_ids.done()
+    faults: list[tuple[NDArray[Any], Callable[[int], str], str]] = [
+        (
+            np.flatnonzero(raw.owner < 0),
+            lambda i: f"no image has the id {_at(images, i)}",
+            "add the image or remove it",
+        ),
+        (
+            np.flatnonzero(raw.labels < 0),
+            lambda i: f"no category has the id {_at(categories, i)}",
+            "add it or mend the id",
+        ),
+        (
+            np.array(list(annotations.odd_boxes), dtype=np.int64),
+            lambda i: f"bbox is {annotations.odd_boxes[i]}, not four finite numbers x, y, width, height",
+            "mend or remove it",
+        ),
+        (
+            np.array(list(annotations.odd_crowds), dtype=np.int64),
+            lambda i: f"iscrowd is {annotations.odd_crowds[i]}, neither 0 nor 1",
+            "mend it",
+        ),
+    ]
+    keep = np.ones(len(raw.owner), dtype=bool)
+    for rows, what, fix in faults:
+        for i in rows[keep[rows]].tolist():
+            picture = printable(raw.paths[raw.owner[i]]) if raw.owner[i] >= 0 else None
+            left, top, right, bottom = raw.corners[i].tolist()
+            box = None if i in annotations.odd_boxes else (left, top, right, bottom)
+            problems.append(Problem(raw.box_at(i), what(i), fix, picture, box))
+        keep[rows] = False
+    return raw if keep.all() else raw.boxes(keep)
+
+
+def _at(ids: NDArray[Any], i: int) -> str:
+    return repr(ids[i : i + 1].tolist()[0])

@@ -1,0 +1,212 @@
+"""From what was read of each split to checked splits with one list of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobilevision.data.boxes import Boxes, BoxTargets
+from mobilevision.data.files import FileRecords
+from mobilevision.data.formats.annotations.image_checks import check_pictures
+from mobilevision.data.formats.annotations.raw import Corners, Raw, many
+from mobilevision.data.formats.annotations.units import settled, to_pixels
+from mobilevision.data.records import Problem, Splits
+from mobilevision.errors import UserError
+from mobilevision.images.decode import printable
+
+# Checks of the boxes themselves; what cannot be used is left out and named, one problem a box.
+
+SLACK = 1.0
+"""Pixels (or a thousandth of the side, if that is more) beyond the picture that are taken for rounding."""
+
+FINITE, NEGATIVE, FLAT, OUTSIDE, REPEATED, BEYOND = range(1, 7)
+
+
+def check_boxes(raw: Raw, problems: list[Problem], notes: list[str], *, keep_repeats: bool = False) -> Raw:
+    """Leave out boxes that are none; clip those that reach beyond their picture.
+
+    Args:
+        raw: what was read; the sizes of all pictures are known.
+        problems: added to.
+        notes: added to.
+        keep_repeats: let a box stay that repeats another of its class to the last digit.
+
+    Returns:
+        The usable boxes, inside their pictures. Areas not stated are those of the clipped boxes.
+    """
+    raw = raw.boxes(raw.labels >= 0)
+    limits = raw.sizes[raw.owner][:, [1, 0, 1, 0]].astype(np.float64)
+    clipped, fault, nudged = _judge(raw.corners, limits)
+    if not keep_repeats:
+        usable = np.flatnonzero(np.isin(fault, (0, BEYOND)))
+        first = _first_like(raw, usable)
+        again = usable[first != usable]
+        fault[again] = REPEATED
+        repeats = dict(zip(again.tolist(), first[first != usable].tolist(), strict=True))
+    for i in np.flatnonzero(fault).tolist():
+        problems.append(_problem(raw, i, int(fault[i]), clipped[i], lambda i: raw.box_at(repeats[i])))
+    keep = np.isin(fault, (0, BEYOND))
+    if count := int((nudged & keep & (fault == 0)).sum()):
+        notes.append(f"{many(count, 'box')} reached up to a pixel beyond the picture, as rounding does: clipped")
+    sides = clipped[:, 2:] - clipped[:, :2]
+    area = np.where(np.isnan(raw.area), sides[:, 0] * sides[:, 1], raw.area)
+    return raw.boxes(keep, corners=clipped[keep], area=area[keep])
+
+
+def _judge(corners: Corners, limits: Corners) -> tuple[Corners, NDArray[np.int8], NDArray[np.bool_]]:
+    """The boxes clipped to their pictures, what is wrong with each (0: nothing), and which were clipped by a little."""
+    finite: NDArray[np.bool_] = np.all(np.isfinite(corners), axis=1)
+    corners = np.where(finite[:, None], corners, 0.0)
+    clipped = np.clip(corners, 0.0, limits)
+    over = np.abs(corners - clipped)
+    sides, inside = corners[:, 2:] - corners[:, :2], clipped[:, 2:] - clipped[:, :2]
+    fault = np.zeros(len(corners), dtype=np.int8)
+    fault[(over > np.maximum(SLACK, limits / 1000)).any(axis=1)] = BEYOND
+    fault[(inside <= 0).any(axis=1)] = OUTSIDE
+    fault[(sides == 0).any(axis=1)] = FLAT
+    fault[(sides < 0).any(axis=1)] = NEGATIVE
+    fault[~finite] = FINITE
+    nudged: NDArray[np.bool_] = np.any(over > 0, axis=1)
+    return clipped, fault, nudged
+
+
+def _first_like(raw: Raw, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each of the rows, the first row with the same picture, class, kind and box."""
+    table = np.column_stack([raw.owner, raw.labels, raw.crowd, raw.corners])[rows]
+    order = np.lexsort(table.T)  # stable: equals stay in their order
+    ordered = table[order]
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    first = np.empty_like(rows)
+    first[order] = rows[order[np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))]]
+    return first
+
+
+def _problem(raw: Raw, i: int, fault: int, clipped: Corners, repeated: Callable[[int], str]) -> Problem:
+    owner = int(raw.owner[i])
+    left, top, right, bottom = raw.corners[i].tolist()
+    height, width = raw.sizes[owner].tolist()
+    box, picture = f"box ({left:g}, {top:g}, {right:g}, {bottom:g})", f"the picture of {width} x {height} pixels"
+    match fault:
+        case 1:  # FINITE
+            what, fix = f"{box} is not of finite numbers", "write its numbers or remove it"
+        case 2:  # NEGATIVE
+            what, fix = f"{box} has its corners swapped, or a negative size", "write left < right and top < bottom"
+        case 3:  # FLAT
+            what, fix = f"{box} has no area", "draw it anew or remove it"
+        case 4:  # OUTSIDE
+            what, fix = f"{box} lies outside {picture}", "mend its numbers or remove it"
+        case 5:  # REPEATED
+            what, fix = f"{box} of class {raw.names[raw.labels[i]]!r} repeats {repeated(i)}", "keep one of them"
+        case _:
+            by = float(np.abs(raw.corners[i] - clipped).max())
+            what, fix = f"{box} reaches {by:g} pixels beyond {picture}", "mend its numbers; skipping clips it"
+    known = (left, top, right, bottom) if fault != FINITE else None
+    return Problem(raw.box_at(i), what, fix, printable(raw.paths[owner]), known)
+
+
+ORDER = ("train", "val", "test")
+
+
+def make_splits(
+    parts: Mapping[str, Raw],
+    splits: Splits,
+    *,
+    root: Path,
+    channels: int,
+    classes: Sequence[str] | None = None,
+    keep_repeats: bool = False,
+    units: str | None = None,
+) -> Splits:
+    """Check every split and make records of it.
+
+    Args:
+        parts: split -> what was read.
+        splits: problems and notes so far; filled in and returned.
+        root: what a user calls the data, for errors.
+        channels: channels of a picture.
+        classes: the class names, where the format lists them; None takes those of train (of all, without a train),
+            numbers by value and words by letter.
+        keep_repeats: let boxes stay that repeat another exactly.
+        units: ``pixels``, ``fractions`` or ``percent``; None recognises what the boxes are in.
+
+    Raises:
+        UserError: no picture is there, or there is not one box.
+    """
+    learnt = [parts["train"]] if "train" in parts else list(parts.values())
+    if classes is None:
+        classes = in_order({name for part in learnt for name in part.names})
+    splits.classes = tuple(classes)
+    splits.notes += alike({*splits.classes, *(name for raw in parts.values() for name in raw.names)})
+    parts = settled(parts, splits.notes, units)
+    seen: dict[bytes, str] = {}
+    for split in (name for name in ORDER if name in parts):
+        raw = check_pictures(parts[split], seen, splits.problems, splits.notes)
+        raw = _numbered(raw, split, splits.classes, splits.problems)
+        raw = check_boxes(to_pixels(raw), splits.problems, splits.notes, keep_repeats=keep_repeats)
+        setattr(splits, split, records(raw, channels))
+        splits.notes.append(_count(split, raw))
+    _not_nothing(splits, root)
+    return splits
+
+
+def records(raw: Raw, channels: int) -> FileRecords:
+    """Checked pictures and boxes as records; the boxes of a picture keep their order."""
+    order = np.argsort(raw.owner, kind="stable")
+    boxes = Boxes(raw.corners[order], raw.labels[order], raw.crowd[order], raw.difficult[order], raw.area[order])
+    counts = np.bincount(raw.owner, minlength=len(raw.paths)).astype(np.int64)
+    return FileRecords(paths=raw.paths, targets=BoxTargets(counts, boxes), channels=channels)
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Numbers by value, words by letter."""
+    found = set(names)
+    return sorted(found, key=int) if all(name.isdecimal() for name in found) else sorted(found)
+
+
+def alike(names: Iterable[str]) -> list[str]:
+    """A note for classes whose names differ in upper and lower case or in blanks only."""
+    by_letters: dict[str, list[str]] = {}
+    for name in sorted(names):
+        by_letters.setdefault("".join(name.split()).casefold(), []).append(name)
+    return [
+        f"classes {' and '.join(map(repr, same))} differ in case or blanks only: if they are one, write them alike"
+        for same in by_letters.values()
+        if len(same) > 1
+    ]
+
+
+def _numbered(raw: Raw, split: str, classes: tuple[str, ...], problems: list[Problem]) -> Raw:
+    """Labels as places in ``classes``; a class that is not among them is a problem, its boxes are left out."""
+    if raw.names == classes:
+        return raw
+    for unknown in (number for number, name in enumerate(raw.names) if name not in classes):
+        rows = np.flatnonzero(raw.labels == unknown)
+        if len(rows):
+            name = raw.names[unknown]
+            what = f"class {name!r} ({many(len(rows), 'box')} in {split}) has none in train"
+            same = [known for known in classes if alike((known, name))]
+            fix = f"is it {same[0]!r}? Then write it so" if same else "add it to train or remove those boxes"
+            problems.append(Problem(raw.box_at(int(rows[0])), what, fix))
+    return raw.named(classes)
+
+
+def _count(split: str, raw: Raw) -> str:
+    empty = len(raw.paths) - len(np.unique(raw.owner))
+    parts = [many(len(raw.paths), "picture"), many(len(raw.owner), "box")]
+    parts += [f"{int(raw.crowd.sum())} of them crowd"] if raw.crowd.any() else []
+    parts += [f"{int(raw.difficult.sum())} of them difficult"] if raw.difficult.any() else []
+    parts += [many(empty, "picture") + " without any"] if empty else []
+    return f"{split}: {', '.join(parts)}"
+
+
+def _not_nothing(splits: Splits, root: Path) -> None:
+    boxes = sum(len(held.targets.all) for _, held in splits.items() if isinstance(held.targets, BoxTargets))
+    if not boxes:
+        first = (
+            f"; the first of {many(len(splits.problems), 'problem')}: {splits.problems[0]}" if splits.problems else ""
+        )
+        raise UserError(f"data.root={root}: no usable box in it{first}")

@@ -1,0 +1,1 @@
+"""Data sets that draw their own images: embedded, so that every task trains at once."""

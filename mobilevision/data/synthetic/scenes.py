@@ -1,0 +1,240 @@
+"""An embedded data set for detection: drawn scenes, a function of (seed, split, index). No file, no download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, NamedTuple, final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from mobilevision.data.boxes import BoxTargets, boxes_of
+from mobilevision.data.data_format import DataFormat
+from mobilevision.data.records import Records, Splits
+from mobilevision.data.synthetic.drawn import DrawnCount, DrawnSide, DrawnTrain
+from mobilevision.data.synthetic.shapes import Points, backdrop, grain, rays, regular
+from mobilevision.errors import UserError
+from mobilevision.images.decode import MODES, resample, to_mode
+from mobilevision.images.framing import CropBox
+from mobilevision.images.pixels import Pixels
+from mobilevision.ranges import check_ranges
+
+# What stands in a picture of the embedded scenes, and how it is drawn.
+
+SMALLEST, LARGEST = 0.2, 0.7  # longer side of a box, as a share of the picture's shorter side
+MOST = 6
+TILT = 0.4  # radians that a form is turned by at most
+HIDDEN = 0.3  # share of the smaller of two boxes that the other may overlap
+EMPTY = 13  # one picture of so many has nothing in it
+NOT_SQUARE = 6  # one picture of about so many has unequal sides
+
+
+class Scene(NamedTuple):
+    """What stands in a picture.
+
+    Attributes:
+        shape: (height, width) in pixels.
+        labels: class numbers, from the back to the front.
+        outlines: for each, the corners of its form [n, 2] as (x, y) in pixels.
+    """
+
+    shape: tuple[int, int]
+    labels: list[int]
+    outlines: list[Points]
+
+    @property
+    def boxes(self) -> NDArray[np.float64]:
+        """float64 [n, 4], (left, top, right, bottom) in pixels, tight around the forms."""
+        corners = [np.concatenate([each.min(0), each.max(0)]) for each in self.outlines]
+        return np.array(corners, dtype=np.float64).reshape(-1, 4)
+
+
+def scene(rng: np.random.Generator, index: int, *, side: int, classes: int) -> Scene:
+    """Choose what stands in picture ``index``, and where.
+
+    Forms come one on top of another. One that would come to overlap another's box by more than ``HIDDEN`` of the
+    smaller box is left out, so that everything annotated can be seen; the boxes go around whole forms.
+
+    Args:
+        rng: decides.
+        index: classes take turns as the first form of a picture, and the last of ``EMPTY`` pictures has none.
+        side: longer side of the picture in pixels.
+        classes: how many of the classes occur.
+    """
+    height, width = shape = _shape(rng, side)
+    labels: list[int] = []
+    outlines: list[Points] = []
+    boxes: list[tuple[float, float, float, float]] = []
+    wanted = 0 if index % EMPTY == EMPTY - 1 else int(rng.integers(1, MOST + 1))
+    for _ in range(wanted):
+        label = int(rng.integers(classes)) if labels else index % classes
+        form = _turned(rng, FORMS[label]) * _size(rng, min(shape))
+        right, bottom = form.max(axis=0)
+        left, top = rng.random(2) * (width - right, height - bottom)
+        box = (left, top, left + right, top + bottom)
+        if all(_overlap(box, other) <= HIDDEN for other in boxes):
+            labels.append(label)
+            outlines.append(form + np.array((left, top)))
+            boxes.append(box)
+    return Scene(shape, labels, outlines)
+
+
+def draw(rng: np.random.Generator, scene: Scene) -> Image.Image:
+    """Draw a scene, RGB, in random colours, on cluttered ground."""
+    height, width = scene.shape
+    size = width * 2, height * 2  # drawn twice as large, for smooth edges
+    low = rng.random(3) < 0.5  # in each channel the ground is dark and the forms bright, or the other way round
+    dark, bright = rng.integers(0, 100, (1, 3)), rng.integers(130, 256, (MOST, 3))
+    ground, fills = np.where(low, dark, 255 - dark)[0], np.where(low, bright, 255 - bright)
+    image = backdrop(rng, tuple(ground.tolist()), size)
+    pen = ImageDraw.Draw(image)
+    for _ in range(rng.integers(2, 9)):
+        _clutter(rng, pen, size)
+    for outline, fill in zip(scene.outlines, fills.tolist(), strict=False):
+        pen.polygon((outline * 2).ravel().tolist(), fill=tuple(fill))
+    return grain(rng, image.resize((width, height), Image.Resampling.BOX))
+
+
+def _shape(rng: np.random.Generator, side: int) -> tuple[int, int]:
+    if rng.integers(NOT_SQUARE):
+        return side, side
+    other = round(side * rng.uniform(0.7, 0.9))
+    return (side, other) if rng.random() < 0.5 else (other, side)
+
+
+def _size(rng: np.random.Generator, side: int) -> float:
+    return float(side * SMALLEST * (LARGEST / SMALLEST) ** rng.random())
+
+
+def _turned(rng: np.random.Generator, form: Points) -> Points:
+    """The form stretched and tilted, in the left upper corner, its longer side 1."""
+    turn, stretch = rng.uniform(-TILT, TILT), rng.uniform(0.65, 1.0, 2)
+    cos, sin = np.cos(turn), np.sin(turn)
+    points: Points = form * stretch @ np.array([[cos, sin], [-sin, cos]])
+    points -= points.min(axis=0)
+    points /= points.max()
+    return points
+
+
+def _overlap(first: tuple[float, float, float, float], second: tuple[float, float, float, float]) -> float:
+    """Area that two boxes share, over that of the smaller."""
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    areas = [(right - left) * (bottom - top) for left, top, right, bottom in (first, second)]
+    return max(width, 0.0) * max(height, 0.0) / min(areas)
+
+
+def _clutter(rng: np.random.Generator, pen: ImageDraw.ImageDraw, size: tuple[int, int]) -> None:
+    """A stroke, or some specks: thinner and smaller than any form."""
+    colour = tuple(rng.integers(0, 256, 3).tolist())
+    start = rng.random(2) * size
+    if rng.random() < 0.6:
+        bends = np.cumsum([start, *rng.normal(0, size[0] / 7, (3, 2))], axis=0)
+        pen.line(bends.ravel().tolist(), fill=colour, width=int(rng.integers(1, 5)))
+        return
+    for x, y in (start + rng.normal(0, size[0] / 16, (5, 2))).tolist():
+        pen.rectangle((x, y, x + rng.integers(1, 5), y + rng.integers(1, 5)), fill=colour)
+
+
+def _ring(inner: float) -> Points:
+    """A disk with a hole, as one outline that goes around outside, in, and back around inside."""
+    outside, inside = regular(32), regular(32, inner)[::-1]
+    return np.concatenate([outside, outside[:1], inside[-1:], inside])
+
+
+def _cross(arm: float) -> Points:
+    quarter = np.array([(arm, arm), (arm, 1.0), (-arm, 1.0)])
+    return np.concatenate([quarter @ np.array([[c, s], [-s, c]]) for c, s in ((1, 0), (0, 1), (-1, 0), (0, -1))])
+
+
+CLASSES = ("disk", "square", "triangle", "star", "cross", "ring")
+UPRIGHT = np.array([[0.0, -1.0], [1.0, 0.0]])  # a corner on top, which `regular` and `rays` put to the right
+FORMS: list[Points] = [
+    regular(32),
+    np.array([(1.0, 1.0), (-1.0, 1.0), (-1.0, -1.0), (1.0, -1.0)]),
+    regular(3) @ UPRIGHT,
+    rays(5, 0.42) @ UPRIGHT,
+    _cross(0.3),
+    _ring(0.55),
+]
+
+
+SPLITS = ("train", "val", "test")
+PLACES, PAINT = 0, 1  # streams of random numbers of one picture
+
+
+@final
+class Scenes(DataFormat):
+    """Pictures with up to six forms of six classes on cluttered ground, some pictures without any.
+
+    Classes differ in form; colours say nothing. Sizes run from a fifth of the picture to seven tenths, forms are
+    stretched, tilted and overlap, and some pictures are not square.
+
+    Args:
+        train: number of training pictures.
+        val: number of validation pictures.
+        test: number of test pictures.
+        side: longer side of the drawn pictures in pixels.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("boxes",)
+
+    @check_ranges("data.format")
+    def __init__(
+        self, *, train: DrawnTrain = 2400, val: DrawnCount = 300, test: DrawnCount = 500, side: DrawnSide = 144
+    ) -> None:
+        self.sizes, self.side = (train, val, test), side
+
+    def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
+        """See :class:`DataFormat`."""
+        if channels not in MODES:
+            raise UserError(f"data.channels={channels}: drawn scenes have 1 (grey), 3 (RGB) or 4 (RGBA)")
+        classes = CLASSES[: self.sizes[0]]  # a handful to overfit shows only as many
+        train, val, test = (
+            SceneRecords(split=split, n=n, side=self.side, channels=channels, seed=seed, classes=len(classes))
+            for split, n in enumerate(self.sizes)
+        )
+        return Splits(train, val, test, classes, notes=[f"scenes: drawn on the fly, {self.side} px, seed {seed}"])
+
+
+@final
+class SceneRecords(Records):
+    """Drawn scenes.
+
+    Args:
+        split: 0 train, 1 val, 2 test; each has pictures of its own.
+        n: number of pictures.
+        side: longer side in pixels.
+        channels: 1, 3 or 4.
+        seed: another seed, another set.
+        classes: how many of the classes occur.
+    """
+
+    def __init__(self, *, split: int, n: int, side: int, channels: int, seed: int, classes: int = len(CLASSES)) -> None:
+        self.split, self.side, self.channels, self.seed, self.classes = split, side, channels, seed, classes
+        scenes = [self._scene(index) for index in range(n)]
+        self.targets = BoxTargets.of([boxes_of(each.boxes, each.labels) for each in scenes])
+        self._shapes = np.array([each.shape for each in scenes], dtype=np.int64).reshape(-1, 2)
+
+    def name(self, index: int) -> str:
+        """``scenes/train/17``."""
+        return f"scenes/{SPLITS[self.split]}/{index}"
+
+    def shape(self, index: int) -> tuple[int, int]:
+        """(height, width); the longer one is the drawn side."""
+        height, width = self._shapes[index].tolist()
+        return height, width
+
+    def pixels(
+        self, index: int, *, box: CropBox | None = None, size: tuple[int, int] | None = None, exact: bool = False
+    ) -> Pixels:
+        """See :class:`Records`."""
+        image = draw(self._rng(index, PAINT), self._scene(index))
+        return resample(to_mode(image, self.channels), box, size)
+
+    def _scene(self, index: int) -> Scene:
+        return scene(self._rng(index, PLACES), index, side=self.side, classes=self.classes)
+
+    def _rng(self, index: int, stream: int) -> np.random.Generator:
+        return np.random.default_rng((self.seed, self.split, index, stream))

@@ -1,0 +1,237 @@
+"""From a composed config to objects: data, backbone, head, loss, task, in this order, each told of those before."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from mobilevision.config.auto_settings import AUTO, Decision, decide, decided, facts_of, without_training
+from mobilevision.errors import UserError
+from mobilevision.spec import DataSpec
+
+if TYPE_CHECKING:
+    from mobilevision.backbones import Backbone
+    from mobilevision.cost import Cost
+    from mobilevision.data import DataModule
+    from mobilevision.tracking.run_folder import RunFolder
+
+# Keys of an option's yaml that say what it fits; they are for the checks, not for the class.
+_KINDS = ("kinds",)
+_OF_DATA = (*_KINDS, "folds_final")
+_MONITOR = "callbacks.best.monitor"
+_OF_TASK = ("kind", "name")
+_LEARNS = ("loss", "distiller")  # parts of a task that may have weights of their own and predict nothing
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a config became.
+
+    Attributes:
+        task: the LightningModule, a :class:`mobilevision.tasks.base.Task`.
+        data: the data module, read and split.
+        cost: parameters and mult-adds at the run's side.
+        cfg: the config with what was ``auto`` decided.
+        decisions: what was decided, and why.
+    """
+
+    task: Any
+    data: DataModule
+    cost: Cost
+    cfg: DictConfig
+    decisions: tuple[Decision, ...] = ()
+
+
+def instantiate(node: Any, *, drop: tuple[str, ...] = (), **arguments: Any) -> Any:
+    """The object that a config node describes; ``arguments`` are handed on as they are."""
+    from hydra.utils import instantiate as hydra_instantiate
+    from omegaconf.errors import OmegaConfBaseException
+
+    values: Any = OmegaConf.to_container(node, resolve=True) if isinstance(node, DictConfig) else node
+    plain: dict[str, Any] = {key: value for key, value in values.items() if key not in drop}
+    try:
+        target = hydra_instantiate({"_target_": plain.pop("_target_"), "_partial_": True}, _convert_="all")
+        keywords = {key: _nested(value) for key, value in plain.items()}
+        return target(**keywords, **arguments)
+    except (OmegaConfBaseException, UserError) as error:
+        raise UserError(str(error)) from error
+    except Exception as error:
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from error
+        raise
+
+
+def _nested(value: Any) -> Any:
+    return instantiate(value) if isinstance(value, Mapping) and "_target_" in value else value
+
+
+def build(cfg: DictConfig, *, run_dir: Path | None = None) -> Built:
+    """Everything that a training needs, from its config; what is ``auto`` in it is decided here.
+
+    Args:
+        cfg: a composed and checked config.
+        run_dir: where the data module lists the files it skips.
+
+    Raises:
+        UserError: if data, weights or head cannot be had or do not fit; the message names the key and the fix.
+    """
+    from pytorch_lightning.utilities.seed import isolate_rng
+
+    backbone = build_backbone(cfg)
+    data = build_data(cfg)
+    side = default_side(cfg, backbone)
+    small = check_side(cfg, backbone)
+    spec = data.setup_data(default_resolution=(side, side), crop=backbone.preset.crop, run_dir=run_dir)
+    data.splits.notes += small
+    with isolate_rng(
+        include_cuda=False
+    ):  # else a run repeated from its config, which decides nothing, begins otherwise
+        decisions = decide(cfg, facts_of(cfg, backbone, data, probes=_takes_pooled(cfg, backbone, spec)))
+    cfg = decided(cfg, decisions)
+    augment = instantiate(cfg.augment, drop=_KINDS) if cfg.get("augment") else None
+    data.train_with(batch_size=cfg.data.batch_size, augment=augment)
+    task = build_task(cfg, spec, backbone, mix=mixing(augment))
+    return Built(task=task, data=data, cost=measure(task), cfg=cfg, decisions=tuple(decisions))
+
+
+def _takes_pooled(cfg: DictConfig, backbone: Backbone, spec: DataSpec) -> bool:
+    """Whether the head takes pooled features and no maps; one that knows only once it is built is built for that."""
+    from hydra.utils import get_class
+
+    needs = getattr(get_class(cfg.head["_target_"]), "needs", None)
+    if needs is None:
+        head = instantiate(without_training(cfg).head, drop=_KINDS, backbone=backbone.spec, data=spec)
+        needs = head.needs
+    return bool(needs.pooled and not needs.strides)
+
+
+def check_val(cfg: DictConfig, data: DataModule) -> None:
+    """Without a val (``data.val_fraction=0``), nothing may ask for one.
+
+    Raises:
+        UserError: no test either, or an option that chooses by val.
+    """
+    if data.splits.val is not None:
+        return
+    few = f"add images: of {len(data.splits.train or ())} none can be spared for a val"
+    fix = few if data.val_fraction else "data.val_fraction above 0 takes one from train"
+    if data.splits.test is None:
+        raise UserError(f"the data has neither val nor test, so nothing can be measured: {fix}")
+    if "early_stopping" in _enabled(cfg):
+        raise UserError(f"callbacks.early_stopping chooses by val, and the data has none: {fix}")
+    data.splits.notes.append("no val: the last epoch's weights are kept, and nothing is chosen on the way")
+
+
+def _enabled(cfg: DictConfig) -> list[str]:
+    return [str(name) for name, node in cfg.callbacks.items() if node is not None and node.enabled]
+
+
+def build_backbone(cfg: DictConfig) -> Backbone:
+    """The backbone for pictures of ``data.channels``, with its pretrained weights."""
+    backbone: Backbone = instantiate(cfg.backbone, channels=cfg.data.channels)
+    return backbone
+
+
+def default_side(cfg: DictConfig, backbone: Backbone) -> int:
+    """Side of the input where ``data.resolution`` is null: what the head is made for, else what the weights expect."""
+    from hydra.utils import get_class
+
+    head: Any = get_class(cfg.head["_target_"])
+    return getattr(head, "side", None) or backbone.preset.side
+
+
+def check_side(cfg: DictConfig, backbone: Backbone) -> list[str]:
+    """Whether ``data.resolution`` goes with the backbone, whose last map has one place for each ``stride`` pixels.
+
+    Returns:
+        What to say of a side below that stride, which trains, but on padding more than on the image.
+
+    Raises:
+        UserError: a side below half of the stride: several stages would look at one and the same place.
+    """
+    given, stride = cfg.data.resolution, max(backbone.spec.strides, default=0)
+    side = given if given is None or isinstance(given, int) else min(given)
+    if side is None or side >= stride:
+        return []
+    said = f"data.resolution={given}: the backbone's last map has one place for {stride} x {stride} pixels"
+    if 2 * side < stride:
+        raise UserError(f"{said}: give {stride} or more (images are resized to it)")
+    return [f"{said}; at {stride} and above more is learnt"]
+
+
+def build_data(cfg: DictConfig) -> DataModule:
+    """The data module, nothing read yet."""
+    data: DataModule = instantiate(without_training(cfg).data, drop=_OF_DATA)
+    return data
+
+
+def build_task(cfg: DictConfig, spec: DataSpec, backbone: Backbone, *, mix: Any = None) -> Any:
+    """The task over ``backbone`` for data of ``spec``.
+
+    The head takes over the weights' classifier if it fits, and the last stage if it needs it; of the backbone, layers
+    that the head takes nothing from are dropped.
+    """
+    cfg = without_training(cfg)
+    head = instantiate(cfg.head, drop=_KINDS, backbone=backbone.spec, data=spec)
+    if backbone.classifier is not None:
+        head.load_classifier(*backbone.classifier)
+    if head.needs.tail:
+        head.take_tail(backbone.split_tail())
+    backbone.keep(head.needs)
+    loss = instantiate(cfg.loss, drop=_KINDS, data=spec)
+    if head.dimensions is not None:
+        loss.take_width(head.dimensions)
+    task = instantiate(
+        cfg.task,
+        drop=_OF_TASK,
+        backbone=backbone,
+        head=head,
+        loss=loss,
+        data=spec,
+        optimizer=instantiate(cfg.optimizer, pretrained=backbone.report is not None),
+        scheduler=instantiate(cfg.scheduler),
+        mix=mix,
+        channels_last=cfg.channels_last,
+    )
+    if (metric := OmegaConf.select(cfg, _MONITOR)) not in (None, AUTO):
+        task.follow(str(metric).removeprefix("val/"))
+    return task
+
+
+def mixing(augment: Any) -> Any:
+    """The augmentation's batch mixing as the task calls it, or None where it mixes nothing."""
+    return augment.mix if augment is not None and augment.mixes else None
+
+
+def measure(task: Any) -> Cost:
+    """Cost of one picture at the run's side, of what predicts: what only training has is not in it."""
+    import torch
+
+    from mobilevision.cost import count
+
+    spec: DataSpec = task.data_spec
+    found = count(task, torch.empty(1, spec.channels, *spec.resolution, dtype=torch.uint8, device="meta"))
+    layers = tuple(row for row in found.layers if row.name.partition(".")[0] not in _LEARNS)
+    return replace(found, parameters=sum(row.parameters for row in layers), layers=layers)
+
+
+def build_callbacks(cfg: DictConfig, task: Any, folder: RunFolder) -> list[Any]:
+    """The enabled callbacks; one that asks for ``folder``, ``monitor``, ``mode`` or ``seed`` is given it."""
+    from hydra.utils import get_method
+
+    known = {"folder": folder, "monitor": f"val/{task.followed}", "mode": task.followed_mode, "seed": cfg.seed}
+    made = []
+    for key, node in cfg.callbacks.items():
+        if node is None or not node.enabled:
+            continue
+        if key == "best":
+            node = OmegaConf.masked_copy(node, [name for name in node if name != "monitor"])  # the task follows it
+        asked = inspect.signature(get_method(node["_target_"])).parameters
+        given = {name: value for name, value in known.items() if name in asked and name not in node}
+        made.append(instantiate(node, drop=("enabled",), **given))
+    return made

@@ -1,0 +1,60 @@
+"""Features of a whole split, computed once with a backbone that stands still."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mobilevision.spec import Features
+
+
+class SplitFeatures(NamedTuple):
+    """Features and targets of a split, in its order.
+
+    Attributes:
+        features: tensors with all samples as their batch, on the CPU.
+        target: the targets of all samples.
+        places: int64 [n], their places in the split; a picture that was left out as unreadable is missing.
+    """
+
+    features: Features
+    target: Tensor
+    places: Tensor
+
+
+def cacheable(task: Any) -> bool:
+    """Whether a task's features are small enough to be kept for every picture: the pooled ones are, maps are not."""
+    return bool(task.head.needs.pooled and not task.head.needs.strides)
+
+
+@torch.no_grad()
+def split_features(task: Any, data: Any, split: Literal["train", "val"]) -> SplitFeatures:
+    """Features of every sample of a split, from unaugmented pictures, in evaluation mode.
+
+    Args:
+        task: a :class:`mobilevision.tasks.base.Task`.
+        data: a :class:`mobilevision.data.DataModule` that is set up.
+        split: which part.
+    """
+    training = task.training
+    task.eval()
+    device = next(task.backbone.parameters()).device
+    parts: list[Features] = []
+    targets: list[Tensor] = []
+    places: list[Tensor] = []
+    for batch in data.eval_dataloader(split, shard=False):
+        # A frozen backbone's features may be cached already.
+        features = batch.get("features") or task.backbone(batch["image"].to(device), task.head.needs)
+        parts.append(Features({s: m.cpu() for s, m in features.maps.items()}, _cpu(features.pooled)))
+        targets.append(batch["target"])
+        places.append(batch["index"])
+    task.train(training)
+    maps = {stride: torch.cat([part.maps[stride] for part in parts]) for stride in parts[0].maps}
+    pooled = None if parts[0].pooled is None else torch.cat([p.pooled for p in parts if p.pooled is not None])
+    return SplitFeatures(Features(maps, pooled), torch.cat(targets), torch.cat(places))
+
+
+def _cpu(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.cpu()

@@ -1,0 +1,102 @@
+"""From a run folder back to its trained model; its data set need not be there any more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from omegaconf import DictConfig, OmegaConf
+
+from mobilevision.engine.build import build_backbone, build_task
+from mobilevision.errors import UserError
+from mobilevision.spec import DataSpec
+from mobilevision.tracking.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A run's model as it was trained.
+
+    Attributes:
+        task: a :class:`mobilevision.tasks.base.Task` in evaluation mode, on the CPU.
+        cfg: the run's config.
+        folder: the run folder.
+    """
+
+    task: Any
+    cfg: DictConfig
+    folder: RunFolder
+
+
+def load_run(
+    path: str | Path, *, which: Literal["best", "last"] = "best", resolution: tuple[int, int] | None = None
+) -> Restored:
+    """Rebuild a run's model from its config and a checkpoint; no data and no pretrained weights are read.
+
+    Args:
+        path: the run folder.
+        which: the checkpoint.
+        resolution: (height, width) of another input than the run's.
+
+    Raises:
+        UserError: if the folder holds no run, or the checkpoint cannot be read or does not fit its config.
+    """
+    from mobilevision.config.loaded import read_config
+    from mobilevision.config.plugins import load_for, require
+    from mobilevision.engine.info import read_info
+    from mobilevision.io.tensor_files import read_checkpoint
+
+    folder = RunFolder.existing(path)
+    require(read_info(folder).get("plugins"), folder.path)
+    cfg = read_config(folder.config)
+    load_for(cfg)
+    file = folder.best if which == "best" else folder.last
+    if not file.is_file():
+        raise UserError(f"{file}: the run has no such checkpoint yet")
+    checkpoint = read_checkpoint(file)
+    spec, preset, decision, state = _read(checkpoint, file)
+    bare = cfg.copy()
+    OmegaConf.update(bare, "backbone.weights", None, force_add=True)
+    OmegaConf.update(bare, "backbone.preset", preset, force_add=True)
+    task = build_task(bare, replace(spec, resolution=resolution or spec.resolution), build_backbone(bare))
+    try:
+        # What a distilled run learnt along to compare itself with its teacher is no part of the model.
+        weights = {key: value for key, value in state.items() if not key.startswith("distiller.")}
+        task.load_state_dict(weights)
+    except RuntimeError as error:
+        if resolution is not None:
+            trained = "x".join(map(str, spec.resolution))
+            raise UserError(
+                f"data.resolution={list(resolution)}: {folder.path} has layers for {trained} only"
+            ) from error
+        raise UserError(f"{file}: does not fit the run's config.yaml: {str(error).splitlines()[1].strip()}") from error
+    task.decision = decision
+    task.eval()
+    return Restored(task=task, cfg=cfg, folder=folder)
+
+
+def _read(checkpoint: dict[str, Any], file: Path) -> tuple[DataSpec, dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """What a checkpoint knows of its data, its preset, its decision and its weights; each of the type that it has.
+
+    Raises:
+        UserError: anything else in their place; a preset becomes part of a config, so it holds plain values only.
+    """
+    from mobilevision.backbones.presets import Preset
+    from mobilevision.config.loaded import check_targets
+
+    try:
+        known, state = checkpoint["mobilevision"], checkpoint["state_dict"]
+        spec, preset, decision = (
+            DataSpec.from_dict(known["data"]),
+            dict(known["preset"]),
+            dict(known.get("decision") or {}),
+        )
+        check_targets(preset, {})
+        Preset.from_dict(preset)
+        weights = {str(key): value for key, value in state.items()}
+    except KeyError as error:
+        raise UserError(f"{file}: not a checkpoint of mobilevision ({error} is missing)") from error
+    except (TypeError, ValueError, AttributeError, UserError) as error:
+        raise UserError(f"{file}: not a checkpoint of mobilevision ({error})") from error
+    return spec, preset, decision, weights

@@ -1,0 +1,166 @@
+"""Measure a run, an exported model or pretrained weights on data: a run's own test split or any other."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import OmegaConf
+
+from mobilevision.deploy.manifest import is_artifact
+from mobilevision.errors import UserError
+from mobilevision.evaluation.config import take_split
+from mobilevision.evaluation.measurable import check_measurable
+from mobilevision.io.atomic_files import write_json
+from mobilevision.io.regular_files import check_own_part
+from mobilevision.tracking.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from pytorch_lightning import Trainer
+
+    from mobilevision.data.skipped import SkipLog
+    from mobilevision.evaluation.subject import Subject
+
+
+def evaluate(target: str | Path | None, overrides: Sequence[str] = ()) -> dict[str, float]:
+    """Measure a trained run, an exported model, or pretrained weights without a run.
+
+    With a run: ``data=``, ``data.*``, ``trainer=`` and ``trainer.*`` may be changed, and ``split=test|val|train``
+    chooses. Without changes to the data, the run's own split is measured again; other data must have classes that the
+    run knows, by name, in any order. Without a run: the config composed of ``overrides``, whose ``backbone.weights``
+    bring their own classifier, on data of as many classes. An exported model is measured as a run is, through its
+    runtime and from the files on, as its model.json says; ``data=`` has to be named, since it keeps no paths. Exact on
+    any number of processes.
+
+    The numbers are printed, and written with tables and charts to ``<target>/evaluations/<date_time>/`` (without a
+    target, ``outputs/evaluate/<date_time>/``); the training's own are not touched.
+
+    Args:
+        target: a run folder, that of an exported model, or None for pretrained weights.
+        overrides: as on the command line.
+
+    Returns:
+        ``<split>/<metric>`` -> value; the same in every process.
+
+    Raises:
+        UserError: for all that the user can mend.
+    """
+    split, changes = take_split(overrides)
+    if target is not None and is_artifact(target):
+        check_measurable(target, changes)
+    from mobilevision.callbacks import Progress
+    from mobilevision.config.auto_settings import without_training
+    from mobilevision.data.skipped import SkipLog
+    from mobilevision.engine.recording import quiet
+    from mobilevision.engine.trainer import make_trainer
+    from mobilevision.tracking.processes import shared_folder
+
+    folder = RunFolder(shared_folder(lambda: _new_folder(target)))
+    skip = SkipLog(folder.skipped)
+    with quiet(), _gone_if_empty(folder):
+        subject = _subject(target, changes, split, skip)
+        live = sys.stdout.isatty()
+        trainer = make_trainer(without_training(subject.cfg), [Progress()] if live else [], progress=live)
+        if trainer.is_global_zero:
+            _announce(subject, target)
+        metrics = _measure(subject, trainer, skip)
+    if trainer.is_global_zero:
+        _keep(subject, folder, target, metrics)
+    return metrics
+
+
+def _subject(target: str | Path | None, changes: Sequence[str], split: str | None, skip: SkipLog) -> Subject:
+    from mobilevision.evaluation.subject import of_run, of_weights
+
+    if target is None:
+        return of_weights(changes, split, skip)
+    if is_artifact(target):
+        from mobilevision.evaluation.exported_model import of_artifact
+
+        return of_artifact(target, changes, split, skip)
+    return of_run(target, changes, split, skip)
+
+
+@contextmanager
+def _gone_if_empty(folder: RunFolder) -> Iterator[None]:
+    """Leave no empty folder behind an evaluation that could not be made."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            folder.path.rmdir()
+            folder.path.parent.rmdir()
+        raise
+
+
+def _new_folder(target: str | Path | None) -> Path:
+    if target is None:
+        return RunFolder.create("evaluate", None).path
+    name = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    base = (Path(target) if is_artifact(target) else RunFolder.existing(target).path) / "evaluations"
+    check_own_part(base, "folder")
+    for count in range(1000):
+        path = base / (name if count == 0 else f"{name}_{count}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return path
+    raise UserError(f"{base}: a thousand evaluations started in this second")
+
+
+def _announce(subject: Subject, target: str | Path | None) -> None:
+    from mobilevision.reports.summary import print_evaluation
+
+    report = subject.task.backbone.report
+    weights = [] if report is None or target is not None else report.lines()
+    print_evaluation(
+        model=str(target or subject.cfg.backbone.weights),
+        lines=weights,
+        split=subject.samples.split,
+        count=len(subject.records),
+        notes=subject.samples.notes,
+        resolution=subject.spec.resolution,
+    )
+
+
+def _measure(subject: Subject, trainer: Trainer, skip: SkipLog) -> dict[str, float]:
+    from mobilevision.config.auto_settings import without_training
+    from mobilevision.data.module import default_workers
+    from mobilevision.evaluation.data import EvaluationData
+
+    settings = without_training(subject.cfg).data
+    data = EvaluationData(
+        records=subject.records,
+        spec=subject.spec,
+        crop=subject.task.backbone.preset.crop,
+        batch_size=settings.eval_batch_size or settings.batch_size,
+        workers=default_workers() if settings.workers is None else settings.workers,
+        skip=skip if settings.on_error == "skip" else None,
+    )
+    measured = trainer.test(subject.task, datamodule=data, verbose=False)
+    return {
+        f"{subject.samples.split}/{name.partition('/')[2]}": float(value)
+        for part in measured
+        for name, value in part.items()
+    }
+
+
+def _keep(subject: Subject, folder: RunFolder, target: str | Path | None, metrics: dict[str, float]) -> None:
+    from mobilevision.engine.info import command_line
+    from mobilevision.reports.results import keep_evaluation
+    from mobilevision.reports.summary import print_metrics
+
+    write_json(folder.metrics_json, metrics)
+    keep_evaluation(subject.task, folder, "test")
+    data = OmegaConf.to_container(subject.cfg.data, resolve=True)
+    about = {"split": subject.samples.split, "samples": len(subject.records), "data": data}
+    write_json(
+        folder.info_json, {"model": str(target or subject.cfg.backbone.weights), **about, "command": command_line()}
+    )
+    print_metrics(metrics)
+    print(f"written to {folder.path}")

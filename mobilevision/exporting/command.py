@@ -1,0 +1,279 @@
+"""Export: write the graph and its description, let both models be compared, then give the folder its name."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from mobilevision.deploy.answers import find_answer
+from mobilevision.deploy.formats import find_format
+from mobilevision.deploy.manifest import CARD, NAME, Manifest, is_artifact
+from mobilevision.errors import UserError
+from mobilevision.exporting.card import check_license
+from mobilevision.io.regular_files import check_own_part
+
+if TYPE_CHECKING:
+    from mobilevision.deploy.artifact import Artifact
+    from mobilevision.deploy.graph import InputType
+    from mobilevision.deploy.precision import Precision, PrecisionName
+    from mobilevision.exporting.gate import Verdict
+    from mobilevision.exporting.subject import Subject
+
+
+# What an export is asked for, checked before any work.
+
+_TYPES: dict[str, InputType] = {"uint8": "uint8", "float": "float32"}
+_LEAST = {"gate_samples": 0, "calibration_samples": 1, "finetune_epochs": 0}
+
+
+def input_type(name: str) -> InputType:
+    """The type of the pixels that go in.
+
+    Raises:
+        UserError: another than the graph can take.
+    """
+    if name not in _TYPES:
+        raise UserError(f"input={name}: there are {', '.join(_TYPES)}")
+    return _TYPES[name]
+
+
+def check_numbers(**numbers: int | None) -> None:
+    """See that numbers of pictures and epochs are some; None leaves one open.
+
+    Raises:
+        UserError: too small a number.
+    """
+    for name, value in numbers.items():
+        if value is not None and value < _LEAST[name]:
+            raise UserError(f"{name}={value}: it has to be at least {_LEAST[name]}")
+
+
+def check_comparable(run: str | Path | Sequence[str], samples: int | None, max_drop: float | None) -> None:
+    """See that there are pictures to compare on, where somebody says how to compare.
+
+    Raises:
+        UserError: weights without data, with an option of the gate.
+    """
+    from mobilevision.exporting.subject import names_data
+
+    if isinstance(run, str | Path) or names_data(run):
+        return
+    given = f"--gate-samples {samples}" if samples else f"--max-drop {max_drop:g}" if max_drop is not None else None
+    if given is not None:
+        raise UserError(f"{given}: weights bring no pictures to compare on: add data=auto data.root=PICTURES")
+
+
+# Where an exported model goes: nothing else is overwritten, and what breaks off leaves nothing that looks finished.
+
+
+def target_of(out: str | Path | None, home: Path | None, name: str) -> Path:
+    """The folder for a model.
+
+    Args:
+        out: what the user says.
+        home: the run folder, if there is one.
+        name: of the folder in there, where the user says nothing.
+
+    Raises:
+        UserError: neither is there, or other things than an earlier export lie in it.
+    """
+    if out is None and home is None:
+        raise UserError("--out: weights have no run folder to lie in; name a folder for the model")
+    target = Path(out) if out is not None else Path(home or "") / "exports" / name
+    if out is None:
+        check_own_part(target.parent, "folder")
+    for place in (target, _refused_folder(target)):
+        if out is None:
+            check_own_part(place, "folder")
+        if place.is_file():
+            raise UserError(f"--out {target}: {place} is a file; name another folder")
+        if place.is_dir() and any(place.iterdir()) and not is_artifact(place):
+            raise UserError(f"--out {target}: {place} holds other things; name a new folder, or an earlier export")
+    return target
+
+
+def _refused_folder(target: Path) -> Path:
+    """Where a model goes that the gate refuses."""
+    return target.with_name(f"{target.name}.failed")
+
+
+@contextmanager
+def workplace(target: Path) -> Iterator[Path]:
+    """A folder beside the target, gone afterwards.
+
+    Raises:
+        UserError: no folder can be made there.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.")
+    except OSError as error:
+        raise UserError(f"--out {target}: no folder can be made there ({error.strerror}); name another") from None
+    with folder as work:
+        yield Path(work)
+
+
+def put(work: Path, names: Sequence[str], target: Path, *, failed: bool) -> Path:
+    """Move files to where they belong, in this order, and say where that is; a refused model is told by its name."""
+    place = _refused_folder(target) if failed else target
+    if is_artifact(place):
+        _clear(place)
+    place.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        os.replace(work / name, place / name)
+    return place
+
+
+def _clear(place: Path) -> None:
+    """Take an earlier export away, and the evaluations of it: nothing there is to be taken for the new one's."""
+    try:
+        earlier = Manifest.read(place)
+        names = {file.name for file in earlier.files} | set(find_answer(earlier, str(place)).beside)
+    except UserError:  # of another version, or broken
+        names = set()
+    for name in (NAME, CARD, *names):
+        (place / name).unlink(missing_ok=True)
+    shutil.rmtree(place / "evaluations", ignore_errors=True)
+
+
+MAX_DROP = {"float32": 0.005, "float16": 0.005, "int8": 0.015}
+"""How far the primary metric may fall by default, for each precision."""
+
+
+def export(
+    run: str | Path | Sequence[str],
+    *,
+    format: str = "onnx",
+    quantize: Literal["int8", "float16"] | None = None,
+    keep_float: str | Sequence[str] = (),
+    calibration_samples: int = 200,
+    finetune_epochs: int = 0,
+    out: str | Path | None = None,
+    input: Literal["uint8", "float"] = "uint8",
+    gate_samples: int | None = None,
+    max_drop: float | None = None,
+    raw: bool = False,
+    latency: bool = True,
+    license: str | None = None,
+) -> Artifact:
+    """Export a run's best model, or pretrained weights, and compare file and checkpoint on the same test pictures.
+
+    The folder gets the model's file, ``model.json`` and ``README.md``. Where the gate refuses the model, it is called
+    ``OUT.failed``, so that nothing takes it for a good one.
+
+    Args:
+        run: the run folder, whose own test pictures are looked at; or overrides that name weights and perhaps data,
+            ``["backbone.weights=timm", "data=imagenet", "data.root=ILSVRC"]``. Without data nothing is compared.
+        format: a name of :data:`mobilevision.deploy.formats.FORMATS`.
+        quantize: None for float32; ``int8``, whose ranges come from training pictures; or ``float16``.
+        keep_float: a layer, or layers, that stay in float32 under ``int8``, such as ``head.classifiers.0``.
+        calibration_samples: training pictures that ``int8`` takes its ranges from, at equal distances.
+        finetune_epochs: go on training for so long before ``int8``, with the rounding felt; the run stays as it is.
+        out: the folder; None is ``exports/<format>[-<quantize>][-raw]`` in the run folder. An earlier export is
+            replaced.
+        input: type of the pixels that go in; 0 to 255 in either case.
+        gate_samples: pictures that the gate looks at, at equal distances; None takes all, 0 leaves the gate out.
+        max_drop: how far the task's primary metric may fall, where that is no chance; None is 0.005, of int8 0.015.
+        raw: leave decoding outside, for targets without non-maximum suppression: a one-stage detector's ``logits`` and
+            ``deltas``, and ``decode.py`` beside them.
+        latency: take the time of a picture on this machine, for the card.
+        license: under which it may be used, as hubs call it, such as ``apache-2.0``; None is not known.
+
+    Returns:
+        The exported model.
+
+    Raises:
+        UserError: the gate refuses the model, or anything else that the user can mend.
+    """
+    from mobilevision.deploy.artifact import Artifact
+    from mobilevision.deploy.graph import Graph
+    from mobilevision.exporting.description import described
+    from mobilevision.exporting.gate import with_latency
+    from mobilevision.exporting.judging import judged
+    from mobilevision.exporting.raw import decoding_left
+    from mobilevision.exporting.subject import subject_of
+
+    check_license(license)
+    form, name = find_format(format), quantize or "float32"
+    keep_float = (keep_float,) if isinstance(keep_float, str) else keep_float
+    dtype = input_type(input)
+    check_numbers(gate_samples=gate_samples, calibration_samples=calibration_samples, finetune_epochs=finetune_epochs)
+    form.can_write(name)
+    if name != "int8" and (keep_float or finetune_epochs):
+        raise UserError("--keep-float and --finetune-epochs are about int8: add --quantize int8, or leave them out")
+    check_comparable(run, gate_samples, max_drop)
+    subject = subject_of(run, gated=gate_samples != 0)
+    place = "-".join([form.name, *([quantize] if quantize else []), *(["raw"] if raw else [])])
+    target = target_of(out, subject.home, place)
+    left = decoding_left(subject.task) if raw else None
+    precision = _precision(run, subject, name, keep_float, calibration_samples)
+    source = _trained_on(run, subject, finetune_epochs, precision, form.weight_steps)
+    spec = subject.task.data_spec
+    with workplace(target) as work:
+        graph = Graph(source, shape=(spec.channels, *spec.resolution), dtype=dtype, raw=raw)
+        form.write(graph, work / form.file, precision)
+        told = {"license": license, "finetune_epochs": finetune_epochs}
+        manifest = described(graph, form, precision, subject, work, left=left, **told)
+        manifest.write(work)
+        if latency:
+            manifest = with_latency(manifest, work)
+        most = MAX_DROP[name] if max_drop is None else max_drop
+        manifest, verdict = judged(manifest, form, graph, precision, subject, work, samples=gate_samples, max_drop=most)
+        return Artifact(_finished(manifest, verdict, work, target))
+
+
+def _precision(
+    run: str | Path | Sequence[str], subject: Subject, name: PrecisionName, keep: Sequence[str], samples: int
+) -> Precision:
+    from mobilevision.deploy.precision import FLOAT32, Precision
+
+    if name != "int8":
+        return replace(FLOAT32, name=name)
+    from mobilevision.deploy.simulated_int8 import layer_names
+    from mobilevision.exporting.subject import calibration_of
+
+    Precision(name, None, tuple(keep)).check(layer_names(subject.task))
+    return Precision(name, calibration_of(run, samples), tuple(keep))
+
+
+def _trained_on(
+    run: str | Path | Sequence[str], subject: Subject, epochs: int, precision: Precision, weight_steps: int
+) -> Any:
+    """The task that is written: the run's, or the same after some epochs more."""
+    if not epochs:
+        return subject.task
+    if not isinstance(run, str | Path):
+        raise UserError("--finetune-epochs: weights without a run have no recipe to train on with; leave it out")
+    from mobilevision.exporting.finetuning import finetune
+
+    task = finetune(run, epochs=epochs, precision=precision, weight_steps=weight_steps)
+    task.decision = subject.task.decision
+    return task
+
+
+def _finished(manifest: Manifest, verdict: Verdict | None, work: Path, target: Path) -> Path:
+    """Where the folder is, complete.
+
+    Raises:
+        UserError: the gate refuses it; then it is complete, too.
+    """
+    from mobilevision.exporting.card import card
+    from mobilevision.exporting.raw import write_beside
+    from mobilevision.exporting.summary import refused, say
+
+    judged = replace(manifest, about={**manifest.about, "gate": None if verdict is None else verdict.facts})
+    judged.write(work)
+    (work / CARD).write_text(card(judged), encoding="utf-8")
+    own = [file.name for file in judged.files]
+    names = [*own, *write_beside(judged, work), CARD, NAME]  # the description last: without it, it is no artifact
+    place = put(work, names, target, failed=verdict is not None and bool(verdict.failures))
+    say(judged, place)
+    if verdict is not None and verdict.failures:
+        raise refused(verdict, judged, place)
+    return place

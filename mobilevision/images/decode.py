@@ -1,0 +1,125 @@
+"""From the bytes of a picture file to upright uint8 pixels: all of it, or the part that is needed."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import final
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps
+
+from mobilevision.errors import UnreadablePictureError
+from mobilevision.images import jpeg
+from mobilevision.images.files import printable
+from mobilevision.images.framing import CropBox
+from mobilevision.images.pixels import MODES, Pixels, check_size, is_deep, resample, to_mode, why_unreadable
+from mobilevision.io.regular_files import open_regular
+
+__all__ = [
+    "HINT",
+    "MODES",
+    "SIDEWAYS",
+    "Picture",
+    "UnreadablePictureError",
+    "printable",
+    "read_file",
+    "resample",
+    "to_mode",
+    "unreadable",
+]
+
+SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap height and width
+HINT = "Mend or remove the file, or leave such files out with data.on_error=skip"
+
+
+@final
+class Picture:
+    """An opened picture file: its size is known, nothing is decoded yet.
+
+    Args:
+        data: the file's bytes.
+        name: what errors call it.
+
+    Attributes:
+        shape: (height, width) upright, after the EXIF rotation.
+
+    Raises:
+        UnreadablePictureError: not a picture.
+    """
+
+    def __init__(self, data: bytes, name: str) -> None:
+        self.name, self._data = name, data
+        self._header = jpeg.read_header(data)
+        try:
+            if self._header is not None:
+                check_size(self._header.height, self._header.width)
+                if self._header.orientation == 1:
+                    self.shape = self._header.height, self._header.width
+                    return
+            image = Image.open(io.BytesIO(data))
+            check_size(image.height, image.width)
+            sideways = image.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS
+        except Exception as error:
+            raise unreadable(name, data, error) from None
+        self.shape = (image.width, image.height) if sideways else (image.height, image.width)
+
+    @classmethod
+    def read(cls, path: str | bytes | Path) -> Picture:
+        """Open the picture in a file.
+
+        Raises:
+            UnreadablePictureError: no such file, or not a picture.
+        """
+        return cls(read_file(path), printable(path))
+
+    def largest(self) -> tuple[str, float] | None:
+        """Of a picture with more than 8 bits: ``F`` (floats) or ``I`` (whole numbers), and its largest value."""
+        if self._header is not None:
+            return None
+        try:
+            image = Image.open(io.BytesIO(self._data))
+            if not is_deep(image):
+                return None
+            values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        except Exception as error:
+            raise unreadable(self.name, self._data, error) from None
+        return image.mode[0], float(values.max(initial=0))
+
+    def pixels(
+        self,
+        channels: int,
+        *,
+        box: CropBox | None,
+        size: tuple[int, int] | None,
+        exact: bool,
+        white_level: float | None = None,
+    ) -> Pixels:
+        """See :meth:`mobilevision.data.records.Records.pixels`; ``white_level`` is that of :func:`to_mode`."""
+        if not exact and box and size and self._header:
+            pixels = jpeg.decode_part(self._data, self._header, channels, box, size)
+            if pixels is not None:
+                return pixels
+        try:
+            image = ImageOps.exif_transpose(Image.open(io.BytesIO(self._data)))
+            return resample(to_mode(image, channels, white_level), box, size)
+        except Exception as error:
+            raise unreadable(self.name, self._data, error) from None
+
+
+def read_file(path: bytes | str | Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        UnreadablePictureError: it cannot be read.
+    """
+    try:
+        with open_regular(path) as file:
+            return file.read()
+    except OSError as error:
+        raise UnreadablePictureError(f"{printable(path)}: {error.strerror}. {HINT}") from None
+
+
+def unreadable(name: str, data: bytes, error: Exception) -> UnreadablePictureError:
+    """The one line for a picture that cannot be decoded."""
+    return UnreadablePictureError(f"{name}: {why_unreadable(data, error)}. {HINT}")

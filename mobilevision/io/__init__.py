@@ -1,0 +1,1 @@
+"""Files and text of strangers: read with bounds, written whole or not at all, shown without control characters."""

@@ -1,0 +1,1 @@
+"""What a model says of images, films and a gallery: ``mobilevision predict`` and ``mobilevision.load``."""

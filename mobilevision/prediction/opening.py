@@ -1,0 +1,55 @@
+"""A run or an exported model, by its folder: both predict alike. An exported one needs no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from mobilevision.deploy.manifest import is_artifact
+from mobilevision.errors import UserError
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from mobilevision.deploy.artifact import Artifact
+    from mobilevision.deploy.manifest import Manifest
+    from mobilevision.prediction.model import Model
+
+    Loaded: TypeAlias = Model | Artifact
+    Predictor: TypeAlias = Any
+    """One of them, for code that hands the one's prepared pictures and predictions back to the same one."""
+
+
+def open_model(folder: str | Path, *, which: Literal["best", "last"] = "best", device: str | None = None) -> Loaded:
+    """What lies in a folder, ready to predict.
+
+    Args:
+        folder: of a run, or of an exported model.
+        which: the checkpoint of a run.
+        device: for a run; an exported model is run on the CPU.
+
+    Raises:
+        UserError: neither is there, or it cannot be used.
+    """
+    if not is_artifact(folder):
+        from mobilevision.prediction.model import load
+
+        return load(folder, which=which, device=device)
+    if device not in (None, "cpu"):
+        raise UserError(f"--device {device}: {folder} is an exported model, which runs on the CPU")
+    if which != "best":
+        raise UserError(f"--which {which}: {folder} is an exported model, which has no checkpoints to choose from")
+    from mobilevision.deploy.artifact import Artifact
+
+    found = Artifact(folder)
+    caution(found.manifest, folder)
+    return found
+
+
+def caution(manifest: Manifest, place: str | Path) -> None:
+    """Tell whoever uses a model that the gate refused, on standard error."""
+    from rich.console import Console
+
+    if manifest.refused:
+        text = f"{place}: the gate refused this model, since it answers otherwise than its checkpoint"
+        Console(stderr=True, highlight=False).print(text, style="yellow", soft_wrap=True, markup=False)

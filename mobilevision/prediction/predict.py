@@ -1,0 +1,169 @@
+"""Predictions for pictures and movies that a user has: drawn on them, as a CSV and as JSON."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from rich.console import Console
+from rich.progress import track
+
+from mobilevision.errors import UnreadablePictureError, UserError
+from mobilevision.images.files import pictures as pictures_below
+from mobilevision.images.files import printable
+from mobilevision.images.video import is_movie
+from mobilevision.io.atomic_files import flat, write_csv, write_json
+from mobilevision.io.printable_text import visible
+from mobilevision.prediction.opening import open_model
+
+if TYPE_CHECKING:
+    from mobilevision.prediction.opening import Predictor
+
+_SHOWN = 5
+
+
+def predict(
+    run: str | Path,
+    inputs: Sequence[str | Path],
+    *,
+    out: str | Path,
+    which: Literal["best", "last"] = "best",
+    batch_size: int = 32,
+    pictures: bool = True,
+    device: str | None = None,
+    seconds: float | None = None,
+) -> list[dict[str, Any]]:
+    """Predict for files and folders, and write what came out into ``out``; of an exported model, without torch.
+
+    ``out`` gets ``predictions.csv``, ``predictions.json`` and, below ``pictures/``, each picture with its prediction on
+    it. A picture that cannot be read is named and left out (``skipped.csv``). Of movies, every frame is a picture, and
+    ``movies/`` gets them (:func:`mobilevision.prediction.video.predict_movies`).
+
+    Args:
+        run: the run folder, or that of an exported model.
+        inputs: picture files, and folders in which pictures are looked for, also further down; or movie files, and
+            cameras as ``camera:0``.
+        out: folder for the results; made where it is missing.
+        which: the best checkpoint, or the last.
+        batch_size: pictures that go through the model at once.
+        pictures: whether to draw.
+        device: such as ``cpu`` or ``cuda``; None takes a GPU where there is one.
+        seconds: how much of each movie; None for all of it.
+
+    Returns:
+        A row a picture: ``file``, the task's own values, and ``picture``, the drawn one; or a row a frame.
+
+    Raises:
+        UserError: no pictures in the inputs, or none of them can be read.
+    """
+    movies = any(map(is_movie, inputs))
+    files = [] if movies else list(find(inputs))
+    if not files and not movies:
+        raise UserError(f"no pictures in {', '.join(map(str, inputs))}: give picture files or folders with some")
+    model, target = open_model(run, which=which, device=device), Path(out)
+    if target.is_file():
+        raise UserError(f"--out {target}: a file of that name is there; name a folder")
+    target.mkdir(parents=True, exist_ok=True)
+    if movies:
+        from mobilevision.prediction.video import predict_movies
+
+        frames = predict_movies(model, inputs, out=target, seconds=seconds, batch_size=batch_size, draw=pictures)
+        write(target, frames, [])
+        return frames
+    rows: list[dict[str, Any]] = []
+    skipped: list[dict[str, str]] = []
+    console = Console(highlight=False)
+    chunks = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]
+    for chunk in track(chunks, f"{len(files)} pictures", console=console, disable=not console.is_terminal):
+        _chunk(model, chunk, target if pictures else None, rows, skipped)
+    if not rows:
+        raise UserError(
+            f"none of {len(files)} pictures can be read; the first: {skipped[0]['file']}: {skipped[0]['reason']}"
+        )
+    write(target, rows, skipped)
+    _say(rows, skipped, target, console)
+    return rows
+
+
+def find(inputs: Iterable[str | Path]) -> Iterator[tuple[bytes, str]]:
+    """The picture files with the name that each gets below ``pictures/``, without its ending.
+
+    A file that is named itself is taken whatever its ending; of a folder, files with a picture's ending.
+
+    Raises:
+        UserError: an input that does not exist.
+    """
+    taken: set[str] = set()
+    for given in map(Path, inputs):
+        if given.is_dir():
+            base = os.fsencode(given)
+            below = [(os.path.join(base, path), printable(path)) for path in sorted(pictures_below(base, b""))]
+        elif given.exists():
+            below = [(os.fsencode(given), printable(given.name))]
+        else:
+            raise UserError(f"{given}: no such file or folder")
+        for path, shown in below:
+            name = _free(os.path.splitext(shown)[0], taken)
+            taken.add(name)
+            yield path, name
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """The name, or with a number behind it where another picture has it already (``a.jpg`` and ``a.png``)."""
+    if name not in taken:
+        return name
+    return next(other for number in range(2, 10**9) if (other := f"{name}_{number}") not in taken)
+
+
+def _chunk(
+    model: Predictor,
+    files: Sequence[tuple[bytes, str]],
+    out: Path | None,
+    rows: list[dict[str, Any]],
+    skipped: list[dict[str, str]],
+) -> None:
+    """Predict for some files; adds to ``rows`` and ``skipped``."""
+    read = []
+    for path, name in files:
+        try:
+            read.append((path, name, model.prepare(os.fsdecode(path))))
+        except UnreadablePictureError as error:
+            reason = str(error).partition(" Mend or remove")[0].removeprefix(f"{printable(path)}: ")
+            skipped.append({"file": printable(path), "reason": reason})
+    if not read:
+        return
+    predictions = model.raw([prepared.pixels for *_, prepared in read])
+    for (path, name, prepared), prediction in zip(read, predictions, strict=True):
+        row = {"file": printable(path), **model.describe(prediction, prepared)}
+        if out is not None:
+            drawn = out / "pictures" / f"{name}.png"
+            drawn.parent.mkdir(parents=True, exist_ok=True)
+            model.draw(os.fsdecode(path), prediction, prepared).save(drawn)
+            row["picture"] = str(drawn.relative_to(out))
+        rows.append(row)
+
+
+def write(out: Path, rows: Sequence[dict[str, Any]], skipped: Sequence[dict[str, str]]) -> None:
+    """``predictions.csv`` and ``predictions.json``, and ``skipped.csv`` where something was skipped."""
+    write_json(out / "predictions.json", list(rows))
+    write_csv(out / "predictions.csv", [flat(row) for row in rows])
+    if skipped:
+        write_csv(out / "skipped.csv", skipped)
+    else:
+        (out / "skipped.csv").unlink(missing_ok=True)
+
+
+def _say(rows: Sequence[dict[str, Any]], skipped: Sequence[dict[str, str]], out: Path, console: Console) -> None:
+    for row in rows[:_SHOWN]:
+        said = "  ".join(str(row[key]) for key in ("found", "label", "score") if key in row)
+        console.print(visible(f"{row['file']}  {said}"), soft_wrap=True, markup=False)
+    if len(rows) > _SHOWN:
+        console.print(f"... and {len(rows) - _SHOWN} more")
+    for entry in skipped[:_SHOWN]:
+        line = visible(f"skipped {entry['file']}: {entry['reason']}")
+        console.print(line, soft_wrap=True, markup=False, style="yellow")
+    if skipped:
+        console.print(f"{len(skipped)} of {len(rows) + len(skipped)} pictures skipped, all in {out / 'skipped.csv'}")
+    console.print(f"{len(rows)} predictions in {out}", soft_wrap=True, markup=False)

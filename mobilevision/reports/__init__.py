@@ -1,0 +1,1 @@
+"""What a run came to: its results, report.html, and finished runs compared."""

@@ -1,0 +1,344 @@
+"""report.html: one page that holds everything a run came to, readable in any browser, without a network."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, final
+
+from markupsafe import Markup, escape
+from PIL import Image
+
+from mobilevision.callbacks.history import read_history
+from mobilevision.engine.info import read_info
+from mobilevision.io.atomic_files import write_text
+from mobilevision.io.printable_text import is_name, uncells
+from mobilevision.io.regular_files import read_text
+from mobilevision.reports.summary import by_stage, side
+from mobilevision.tracking.run_folder import RunFolder
+
+# Curves over the epochs as inline SVG, in colours that the page's style decides.
+
+WIDTH, HEIGHT = 360, 210
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 10, 24
+_STAGES = ("train", "val", "test")
+
+
+@dataclass
+class Chart:
+    """One metric over the epochs.
+
+    Attributes:
+        title: the metric.
+        lines: stage -> [(epoch, value)].
+        best: (epoch, value) to be marked, or None.
+    """
+
+    title: str
+    lines: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    best: tuple[int, float] | None = None
+
+    def svg(self) -> Markup:
+        """The chart as an ``<svg>`` element; its numbers lie in ``data-chart`` for the page's script."""
+        points = [point for line in self.lines.values() for point in line]
+        first, last = min(x for x, _ in points), max(x for x, _ in points)
+        y_ticks = ticks(min(y for _, y in points), max(y for _, y in points))
+        x = _scale(first, max(last, first + 1), _LEFT, WIDTH - _RIGHT)
+        y = _scale(y_ticks[0], y_ticks[-1], HEIGHT - _BOTTOM, _TOP)
+        parts = [_horizontal(y(tick), tick) for tick in y_ticks]
+        parts += [
+            f'<text x="{x(tick):.1f}" y="{HEIGHT - 6}" text-anchor="middle">{tick:g}</text>'
+            for tick in ticks(first, max(last, first + 1), whole=True)
+            if first <= tick <= last
+        ]
+        parts += [_line(name, [(x(e), y(v)) for e, v in line]) for name, line in self.lines.items()]
+        if self.best is not None:
+            parts.append(f'<circle class="best" cx="{x(self.best[0]):.1f}" cy="{y(self.best[1]):.1f}" r="5"/>')
+        parts.append(f'<line class="cursor" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}" x1="-9" x2="-9"/>')
+        numbers = {
+            "first": first,
+            "last": max(last, first + 1),
+            "left": _LEFT / WIDTH,
+            "right": 1 - _RIGHT / WIDTH,
+            "lines": {name: {str(epoch): value for epoch, value in line} for name, line in self.lines.items()},
+        }
+        name = escape(self.title)
+        return Markup(
+            f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name} by epoch" '
+            f'data-chart="{escape(json.dumps(numbers))}">{"".join(parts)}</svg>'
+        )
+
+
+def charts(history: Sequence[Mapping[str, str]], primary: str = "", mode: str = "max") -> list[Chart]:
+    """A chart a metric, the stages of one metric together: loss first, then the primary metric, then by name.
+
+    Args:
+        history: rows of metrics.csv: ``epoch`` from 1 (0: before training), ``<stage>/<metric>``; empty cells are left
+            out.
+        primary: the metric whose best epoch on val is marked.
+        mode: ``max`` or ``min``, whether more or less of it is better.
+    """
+    found: dict[str, Chart] = {}
+    for row in history:
+        for column, text in row.items():
+            stage, _, metric = column.partition("/")
+            value = _finite(text)
+            if metric and value is not None:
+                line = found.setdefault(metric, Chart(metric)).lines.setdefault(stage, [])
+                line.append((int(float(row["epoch"])), value))
+    for chart in found.values():
+        chart.lines = {stage: chart.lines[stage] for stage in _order(chart.lines)}
+    if primary in found and (judged := found[primary].lines.get("val")):
+        found[primary].best = (max if mode == "max" else min)(judged, key=lambda point: point[1])
+    first = {"loss": 0, primary: 1, "lr": 3}
+    return sorted(found.values(), key=lambda chart: (first.get(chart.title, 2), chart.title))
+
+
+def ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
+    """About five round numbers (1, 2 or 5 times a power of ten apart) that enclose a range; of 0 alone, 0 to 1."""
+    if high <= low:
+        low, high = (low - abs(low) * 0.1, high + abs(high) * 0.1) if low else (0.0, 1.0)
+    power = 10.0 ** math.floor(math.log10((high - low) / 4))
+    step = next(power * factor for factor in (1, 2, 5, 10) if (high - low) / (power * factor) <= 5)
+    step = max(1.0, round(step)) if whole else step
+    start, stop = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(index * step, 12) for index in range(start, stop + 1)]
+
+
+@final
+class _scale:  # noqa: N801 - used as a function
+    """Maps [low, high] onto [start, end]."""
+
+    def __init__(self, low: float, high: float, start: float, end: float) -> None:
+        self.low, self.slope, self.start = low, (end - start) / (high - low), start
+
+    def __call__(self, value: float) -> float:
+        return self.start + (value - self.low) * self.slope
+
+
+def _horizontal(at: float, tick: float) -> str:
+    return (
+        f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
+        f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{tick:g}</text>'
+    )
+
+
+def _line(name: str, places: Sequence[tuple[float, float]]) -> str:
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>' for x, y in places) if len(places) <= 15 else ""
+    return f'<g class="line {escape(name)}"><polyline points="{path}"/>{dots}</g>'
+
+
+def _order(lines: Mapping[str, object]) -> list[str]:
+    return [stage for stage in _STAGES if stage in lines] + sorted(set(lines) - set(_STAGES))
+
+
+def _finite(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+# What the report shows, gathered from the run folder.
+
+_DRAWN_ELSEWHERE = ("confusion", "calibration", "pr_curves")  # tables that a chart shows
+_SHOWN_PROBLEMS = 200
+_SHOWN_ROWS = 2000
+_CAPTIONS = {  # of charts whose name alone says little
+    "hardest_pairs": "hardest pairs: one identity with the least similarity, two identities with the most",
+    "roc": "ROC: pairs of one identity that are accepted, by pairs of two that are",
+    "similarities": "similarities (cosine) of pairs of one identity and of two",
+}
+
+
+def collect(folder: RunFolder) -> dict[str, Any]:
+    """Everything that the page's template asks for; empty where the folder does not have it."""
+    info = read_info(folder)
+    history = read_history(folder.metrics_csv)
+    metrics = _json(folder.metrics_json)
+    curves = charts(history, info.get("primary", ""), info.get("mode", "max"))
+    best = next((chart.best for chart in curves if chart.best), None)
+    tables = _json(folder.tables_json)
+    problems = [*info.get("problems", []), *_skipped(folder.skipped)]
+    stages, results = by_stage(metrics)
+    folds = _json(folder.path / "cv.json")
+    if folds:
+        stages, results = _of_folds(folds)
+    return {
+        "title": " · ".join(_title(info)) or folder.path.resolve().name,
+        "run": str(folder.path),
+        "info": info,
+        "tiles": _tiles(info, metrics, best, folds, resumed=_resumed(folder.log)),
+        "stages": stages,
+        "results": results,
+        "curves": curves,
+        "tables": {name: rows[:_SHOWN_ROWS] for name, rows in tables.items() if rows and name not in _DRAWN_ELSEWHERE},
+        "figures": {path.stem: _embed(path) for path in sorted(folder.figures.glob("*.png"))},
+        "captions": _CAPTIONS,
+        "over": ", pooled over all folds" if folds else "",
+        "pictures": _pictures(folder.predictions),
+        "problems": problems[:_SHOWN_PROBLEMS],
+        "more_problems": max(0, len(problems) - _SHOWN_PROBLEMS),
+        "config": folder.config.read_text(encoding="utf-8") if folder.config.is_file() else "",
+    }
+
+
+def _title(info: dict[str, Any]) -> list[str]:
+    if "task" not in info:
+        return []
+    return [info["task"].replace("_", " "), str(info["backbone"]), f"side {side(info['resolution'])}"]
+
+
+def _of_folds(folds: dict[str, Any]) -> tuple[list[str], dict[str, dict[str, float]]]:
+    """The columns and rows of a cross-validation's results, in place of a run's stages."""
+    columns = {
+        "mean over folds": folds["mean"],
+        "± deviation": folds["standard_deviation"],
+        "pooled over all folds": folds["pooled"],
+    }
+    columns = {name: values for name, values in columns.items() if values}
+    rows = {
+        metric: {name: values[metric] for name, values in columns.items() if metric in values}
+        for metric in folds["mean"]
+    }
+    return list(columns), rows
+
+
+def _tiles(
+    info: dict[str, Any],
+    metrics: dict[str, float],
+    best: tuple[int, float] | None,
+    folds: dict[str, Any],
+    *,
+    resumed: bool,
+) -> list[dict[str, str]]:
+    """The few numbers that people look for first; a run that was resumed also waited, so its time says nothing."""
+    primary = info.get("primary", "")
+    found = []
+    if folds:
+        spread = f"± {folds['standard_deviation'][primary]:.3f}, mean over {len(folds['folds'])} folds"
+        found.append((f"test {primary}", f"{folds['mean'][primary]:.3f}", spread))
+    for stage in () if folds else ("test", "val"):
+        if f"{stage}/{primary}" in metrics:
+            judges = info.get("samples", {}).get(stage)
+            of = f"of {judges:,} images" if judges else ""
+            found.append((f"{stage} {primary}", f"{metrics[f'{stage}/{primary}']:.3f}", of))
+    if best and f"val/{primary}" not in metrics:
+        found.append((f"val {primary}", f"{best[1]:.3f}", f"best, epoch {best[0]}"))
+    if "parameters" in info:
+        found.append(("parameters", short(info["parameters"]), f"{4 * info['parameters'] / 1e6:.1f} MB as float32"))
+        found.append(("mult-adds", short(info["mult_adds"]), "a picture"))
+    if samples := info.get("samples"):
+        detail = ", ".join(f"{count:,} {name}" for name, count in samples.items())
+        found.append(("pictures", f"{sum(samples.values()):,}", detail))
+    if lasted := "" if resumed else _lasted(info):
+        found.append(("time", lasted, str(info.get("device", ""))))
+    return [{"name": name, "value": value, "detail": detail} for name, value, detail in found]
+
+
+def short(number: float) -> str:
+    """A large number for people: ``4.2 M``."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:g}"
+
+
+def _lasted(info: dict[str, Any]) -> str:
+    """From the start to the end, in words."""
+    if "started" not in info or "finished" not in info:
+        return ""
+    seconds = (datetime.fromisoformat(info["finished"]) - datetime.fromisoformat(info["started"])).total_seconds()
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _resumed(log: Path) -> bool:
+    """Whether train.log has more than one part; each begins with a line of dashes and the time."""
+    if not log.is_file():
+        return False
+    with log.open(encoding="utf-8") as file:
+        return sum(line.startswith("--- ") for line in file) > 1
+
+
+def _pictures(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """The drawn predictions by the first part of their names, worst before typical."""
+    path = folder / "predictions.csv"
+    if not path.is_file():
+        return {}
+    groups: dict[str, list[dict[str, Any]]] = {}
+    listed = [row for table in (path, folder / "confused.csv") for row in _rows(table)]
+    drawn = [row for row in listed if is_name(row.get("picture")) and (folder / row["picture"]).is_file()]
+    for row in sorted(drawn, key=lambda row: row["picture"]):
+        group = row["picture"].partition("_")[0]
+        path = folder / row["picture"]
+        groups.setdefault(group, []).append({**row, "data": _embed(path, side=320), "wide": _is_wide(path)})
+    return {name: groups[name] for name in sorted(groups, reverse=True)}
+
+
+def _rows(table: Path) -> list[dict[str, Any]]:
+    if not table.is_file():
+        return []
+    with table.open(newline="", encoding="utf-8") as file:
+        return list(map(uncells, csv.DictReader(file)))
+
+
+def _is_wide(path: Path) -> bool:
+    """Whether two panels lie side by side in a picture."""
+    with Image.open(path) as picture:
+        return picture.width > 1.5 * picture.height
+
+
+def _embed(path: Path, *, side: int | None = None) -> str:
+    """A picture as a ``data:`` address: a chart as it is, a photo of at most ``side`` pixels as JPEG."""
+    if side is None:
+        return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+    buffer = io.BytesIO()
+    with Image.open(path) as picture:
+        picture.thumbnail((side * (1 + _is_wide(path)), side * 2), Image.Resampling.LANCZOS)
+        picture.convert("RGB").save(buffer, format="JPEG", quality=88)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _skipped(path: Path) -> list[str]:
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [f"skipped {row['file']}: {row['reason']}" for row in map(uncells, csv.DictReader(file))]
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(read_text(path))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write_report(folder: RunFolder) -> Path:
+    """Make ``report.html`` from what lies in the run folder; a missing part is left out.
+
+    Pictures, charts, style and script are inside the page: nothing is fetched, and the file can be sent as it is.
+
+    Args:
+        folder: the run's.
+
+    Returns:
+        The page's file.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    loader = FileSystemLoader(Path(__file__).parent)
+    pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    write_text(folder.report, pages.get_template("page.html.j2").render(collect(folder)))
+    return folder.report

@@ -1,0 +1,146 @@
+"""After the test: metrics, tables and charts into the run folder and the tracker, the report, the last words."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from mobilevision.engine.info import update_info
+from mobilevision.io.atomic_files import write_json
+from mobilevision.io.printable_text import is_name, uncells
+from mobilevision.reports import summary
+from mobilevision.tracking.tracker import SamplePicture
+
+if TYPE_CHECKING:
+    from mobilevision.engine.build import Built
+    from mobilevision.tracking.loggers import Tracker
+    from mobilevision.tracking.run_folder import RunFolder
+
+Tables = Mapping[str, list[dict[str, Any]]]
+
+_log = logging.getLogger(__name__)
+_PICTURES = 16
+FEW_JUDGES = 20
+"""Images of test (or val) below which a metric moves by points with each of them."""
+FOLDS = 5
+_WIDEST = 200  # classes of a confusion matrix that is kept as a table
+
+
+def write_results(
+    built: Built,
+    folder: RunFolder,
+    tracker: Tracker,
+    results: Mapping[str, float],
+    teacher_comparison: list[dict[str, Any]] | None = None,
+) -> None:
+    """Write and track what the training came to, and print it; called in one process.
+
+    Args:
+        built: the task as it was tested, and what it was tested on.
+        folder: the run's.
+        tracker: the run's.
+        results: ``<stage>/<metric>`` -> value; the stage is test, or val where the data has no test.
+        teacher_comparison: rows of student and teacher, for a distilled run.
+    """
+    stage = "test" if any(name.startswith("test/") for name in results) else "val"
+    write_json(folder.metrics_json, dict(results))
+    more = {"student_and_teacher": teacher_comparison} if teacher_comparison else {}
+    keep_evaluation(built.task, folder, stage, more)
+    update_info(folder, {"finished": datetime.now().isoformat(timespec="seconds")})
+    track(built, folder, tracker, results, stage, more)
+    try:
+        from mobilevision.reports.page import write_report
+
+        write_report(folder)
+    except Exception as error:  # hours of training do not end in a traceback for the sake of a page
+        _log.warning("report.html could not be written: %s", error, exc_info=True)
+    if teacher_comparison:
+        summary.print_teacher_comparison(teacher_comparison)
+    summary.print_results(results, folder, tracker.closing(), judged=few_judged(built, stage))
+
+
+def few_judged(built: Built, stage: str) -> str:
+    """What to say where a handful of images judged a model, and folds would judge by more; else nothing."""
+    data, kind = built.data, built.task.data_spec.kind
+    judges = getattr(data.splits, stage)
+    drawn = not data.format.expected  # on the fly, as many as are asked for
+    if judges is None or len(judges) >= FEW_JUDGES or data.folds or data.splits.train is None or drawn:
+        return ""
+    each = f", each of which is {100 / len(judges):.0f} points" if kind == "class" else ""
+    counts = built.task.data_spec.counts if kind == "class" else ()
+    folds = min([FOLDS, len(data.splits.train), *counts])
+    steadier = f"; data.folds={folds} judges by all images of train, each once" if folds > 1 else ""
+    return f"{len(judges)} image{'s' * (len(judges) > 1)} of {stage}{each}{steadier}"
+
+
+def keep_evaluation(task: Any, folder: RunFolder, stage: str, more: Tables | None = None) -> None:
+    """The task's tables as ``tables.json`` (table -> rows) and its charts as ``figures/<name>.png``."""
+    write_json(folder.tables_json, {**(more or {}), **readable(task.tables(stage))})
+    folder.figures.mkdir(exist_ok=True)
+    for name, picture in task.figures(stage).items():
+        picture.save(folder.figures / f"{name}.png")
+
+
+def readable(tables: Mapping[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """The tables, with the most frequent mistakes of a confusion matrix listed, and itself left out where it is huge.
+
+    Args:
+        tables: name -> rows; ``confusion`` has a row a true class: its name, then counts by predicted class.
+    """
+    found = dict(tables)
+    if rows := found.get("confusion"):
+        found["most_confused"] = most_confused(rows)
+        if len(rows) > _WIDEST:  # a thousand classes are a million cells; the chart shows them
+            del found["confusion"]
+    return found
+
+
+def most_confused(rows: list[dict[str, Any]], count: int = 20) -> list[dict[str, Any]]:
+    """The most frequent mistakes: true class, predicted class, how often, and the share of the true class."""
+    mistakes = []
+    for row in rows:
+        name, *_ = row.values()
+        cells = {key: value for key, value in list(row.items())[1:] if value}
+        total = sum(cells.values())
+        mistakes += [
+            {"truth": name, "taken_for": said, "times": times, "share": times / total}
+            for said, times in cells.items()
+            if said != name
+        ]
+    return sorted(mistakes, key=lambda row: (-row["times"], -row["share"]))[:count]
+
+
+def track(
+    built: Built, folder: RunFolder, tracker: Tracker, results: Mapping[str, float], stage: str, more: Tables
+) -> None:
+    """Tables, charts, sample pictures, final numbers with the costs, and the best checkpoint to the tracker."""
+    for name, rows in {**more, **readable(built.task.tables(stage))}.items():
+        tracker.table(f"{stage}/{name}", rows)
+    for name, picture in built.task.figures(stage).items():
+        tracker.figure(f"{stage}/{name}_chart", picture)
+    tracker.samples(f"{stage}/predictions", samples(folder))
+    costs = {"cost/parameters": built.cost.parameters, "cost/mult_adds": built.cost.mult_adds}
+    tracker.summary({**results, **costs})
+    tracker.model(folder.best, {**results, **costs})
+
+
+def samples(folder: RunFolder) -> list[SamplePicture]:
+    """The run's drawn pictures with a caption each; where a task outlines things, also plain with the outlines."""
+    path = folder.predictions / "predictions.csv"
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        drawn = [row for row in map(uncells, csv.DictReader(file)) if is_name(row["picture"])][:_PICTURES]
+    plain = folder.predictions / "plain"
+    outlined = json.loads((plain / "outlines.json").read_text(encoding="utf-8"))
+    found = []
+    for row in drawn:
+        name, said = row["picture"], row.get("found") or f"{row.get('label', '')} {row.get('score', '')}"
+        shown = plain / name if name in outlined else None
+        caption = f"{said}, truth {row['truth']}"
+        found.append(SamplePicture(folder.predictions / name, caption, shown, outlined.get(name)))
+    return found

@@ -1,0 +1,1 @@
+"""Commands beside training: costs, plans, benchmarks, the paper's tables, check-data, cells, the demo page."""

@@ -1,0 +1,1 @@
+r"""A run's folder, its processes and its trackers (W\&B, TensorBoard, CSV)."""

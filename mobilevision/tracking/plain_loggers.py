@@ -1,0 +1,142 @@
+"""Trackers without a service: nothing, one CSV file, TensorBoard."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from PIL import Image
+from pytorch_lightning.utilities import rank_zero_only
+
+from mobilevision.errors import UserError
+from mobilevision.io.regular_files import append_to
+from mobilevision.tracking.tracker import Rows, SamplePicture, Tracker
+
+
+@final
+class SilentTracker(Tracker):
+    """Keeps nothing: ``logger=none``, and every process but the first of a distributed run."""
+
+    name = "none"
+    version = ""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Do nothing."""
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing."""
+
+
+@final
+class CsvTracker(Tracker):
+    """Appends what Lightning logs to ``steps.csv``, a line a number: step, metric, value.
+
+    Lines are only ever added, so a killed run loses none and a resumed run goes on in the same file. (``metrics.csv``,
+    a row an epoch, is written whatever the logger.)
+
+    Args:
+        run_dir: the run's folder.
+    """
+
+    name = "csv"
+    version = ""
+
+    def __init__(self, *, run_dir: Path) -> None:
+        super().__init__()
+        self.path = run_dir / "steps.csv"
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Append one line for every metric."""
+        new = not self.path.exists()
+        with append_to(self.path) as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(["step", "metric", "value"])
+            writer.writerows([step, name, float(value)] for name, value in metrics.items())
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: config.yaml holds them."""
+
+    def opening(self) -> list[str]:
+        """Where the numbers go."""
+        return [f"every logged step goes to {self.path}"]
+
+
+@final
+class TensorBoardTracker(Tracker):
+    """Writes scalars, tables, charts and pictures for TensorBoard into ``<run_dir>/tensorboard``.
+
+    Args:
+        run_dir: the run's folder.
+        config: the composed configuration, kept as text.
+        pictures: whether sample pictures are written.
+
+    Raises:
+        UserError: TensorBoard is not installed.
+    """
+
+    name = "tensorboard"
+    version = ""
+
+    def __init__(self, *, run_dir: Path, config: Mapping[str, Any], pictures: bool) -> None:
+        super().__init__()
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise UserError("logger=tensorboard needs TensorBoard: pip install 'mobilevision[tensorboard]'") from error
+        self.folder = run_dir / "tensorboard"
+        self._pictures = pictures
+        self._writer: Any = SummaryWriter(str(self.folder))
+        self._writer.add_text("config", "\n".join(f"    {key}: {value}" for key, value in config.items()))
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Write one point for every metric."""
+        for name, value in metrics.items():
+            self._writer.add_scalar(name, float(value), step)
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: the configuration was written at the start."""
+
+    def table(self, key: str, rows: Rows) -> None:
+        """Write the table as text."""
+        if not rows:
+            return
+        head = list(rows[0])
+        lines = [" | ".join(head), " | ".join("---" for _ in head)]
+        lines += [" | ".join(_cell(row.get(name, "")) for name in head) for row in rows]
+        self._writer.add_text(key, "\n".join(lines))
+
+    def figure(self, key: str, picture: Image.Image) -> None:
+        """Write the chart as a picture."""
+        self._writer.add_image(key, np.asarray(picture.convert("RGB")), dataformats="HWC")
+
+    def samples(self, key: str, pictures: Sequence[SamplePicture]) -> None:
+        """Write the pictures, if they may be kept."""
+        for index, sample in enumerate(pictures if self._pictures else ()):
+            with Image.open(sample.path) as picture:
+                self.figure(f"{key}/{index:03d}", picture)
+
+    def summary(self, values: Mapping[str, Any]) -> None:
+        """Write final numbers as text."""
+        self.table("summary", [{"name": name, "value": value} for name, value in values.items()])
+
+    def finalize(self, status: str) -> None:
+        """Bring everything to the disk; Lightning calls this after fit and after test, and more may follow."""
+        self._writer.flush()
+
+    def opening(self) -> list[str]:
+        """The command that shows it."""
+        return [f"TensorBoard: tensorboard --logdir {self.folder}"]
+
+    def closing(self) -> list[str]:
+        """Close the file."""
+        self._writer.close()
+        return self.opening()
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "/")

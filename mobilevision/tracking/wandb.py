@@ -1,0 +1,316 @@
+"""Weights & Biases: online where that works, else offline with the one command that sends it later."""
+
+from __future__ import annotations
+
+import logging
+import netrc
+import os
+import secrets
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal, final
+from urllib.parse import urlsplit
+
+from PIL import Image
+
+from mobilevision.errors import UserError
+from mobilevision.tracking.tracker import Rows, SamplePicture, Tracker
+
+# Whether this user can log in to W&B, and in which mode a run therefore goes.
+
+Mode = Literal["online", "offline", "disabled"]
+_MODES: dict[str, Mode] = {"online": "online", "offline": "offline", "dryrun": "offline", "disabled": "disabled"}
+
+
+def has_credential() -> bool:
+    """Whether ``WANDB_API_KEY`` is set or a netrc file knows the W&B host (``WANDB_BASE_URL``, or the public one)."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    named = os.environ.get("NETRC")
+    places = [Path(named)] if named else [Path.home() / ".netrc", Path.home() / "_netrc"]
+    return any(_knows(place, host) for place in places)
+
+
+def choose_mode(wanted: str) -> Mode:
+    """The mode of a run.
+
+    ``auto`` takes what ``WANDB_MODE`` says, else online where there is a credential, else offline.
+
+    Args:
+        wanted: ``auto``, ``online`` or ``offline``.
+
+    Raises:
+        UserError: another word, or online without a credential.
+    """
+    if wanted not in ("auto", "online", "offline"):
+        raise UserError(f"logger.mode={wanted} does not exist: auto, online or offline")
+    if wanted == "auto":
+        given = _MODES.get(os.environ.get("WANDB_MODE", ""))
+        return given or ("online" if has_credential() else "offline")
+    if wanted == "online" and not has_credential():
+        raise UserError(
+            "logger.mode=online needs a W&B login: run `wandb login` or set WANDB_API_KEY, or take logger.mode=offline"
+        )
+    return "online" if wanted == "online" else "offline"
+
+
+def _knows(place: Path, host: str) -> bool:
+    """An unreadable or malformed netrc counts as none."""
+    try:
+        return netrc.netrc(str(place)).hosts.get(host) is not None
+    except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
+        return False
+
+
+# Starting W&B's client, and the id by which a run folder is known there.
+
+STEP = "trainer/global_step"
+_SECONDS = 12  # to reach the server; with what the client adds, a run starts within 15
+
+
+def start(keys: Mapping[str, Any], mode: Mode) -> Any:
+    """Start a W&B run with these arguments of ``wandb.init``; its x axis is the training step.
+
+    Raises:
+        Exception: whatever the client raises, such as for a server that is not reached in time.
+    """
+    import wandb
+
+    # Said of pictures that are not all of one size, which nobody can do anything about.
+    logging.getLogger().addFilter(_harmless)
+    settings = wandb.Settings(console="off", init_timeout=_SECONDS, x_disable_stats=True, quiet=True, silent=True)
+    # Only a server knows whether a run is there to be resumed; offline, sync joins what has one id.
+    resume: Literal["allow"] | None = "allow" if mode == "online" else None
+    run = wandb.init(**keys, mode=mode, resume=resume, settings=settings, reinit="finish_previous")
+    run.define_metric(STEP)
+    run.define_metric("*", step_metric=STEP, step_sync=True)
+    return run
+
+
+def _harmless(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("Images sizes do not match")
+
+
+def kept_id(folder: Path) -> str:
+    """The id that this run folder has, or a new one, kept from now on."""
+    file = folder / "id"
+    if file.is_file() and (known := file.read_text(encoding="utf-8").strip()):
+        return known
+    fresh = secrets.token_hex(4)
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_text(fresh + "\n", encoding="utf-8")
+    return fresh
+
+
+def forget_failed_start() -> None:
+    """End the client's service: it holds the id of a run that could not start as being in use."""
+    with suppress(Exception):
+        import wandb
+
+        wandb.teardown()
+
+
+def first_line(error: Exception) -> str:
+    """What a user reads of an error of the client."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+_log = logging.getLogger(__name__)
+
+
+@final
+class WandbTracker(Tracker):
+    """Logs a run to W&B; its files lie in ``<run_dir>/wandb``.
+
+    The W&B run's id is kept in ``<run_dir>/wandb/id``, so a resumed run goes on in the same W&B run. A server that
+    cannot be reached turns the run offline; any later failure ends the tracking with one warning and no more.
+
+    Args:
+        run_dir: the run's folder.
+        config: the composed configuration, sent as the run's config.
+        mode: ``online``, ``offline`` or ``disabled``.
+        project: W&B project.
+        entity: W&B user or team; None is the user's default.
+        name: the run's name; None takes the run folder's.
+        tags: W&B tags.
+        pictures: whether sample pictures may be sent.
+        artifacts: whether the best checkpoint is sent as a model artifact (online only).
+    """
+
+    def __init__(
+        self,
+        *,
+        run_dir: Path,
+        config: Mapping[str, Any],
+        mode: Mode,
+        project: str,
+        entity: str | None,
+        name: str | None,
+        tags: Sequence[str],
+        pictures: bool,
+        artifacts: bool,
+    ) -> None:
+        super().__init__()
+        self.folder = run_dir / "wandb"
+        self.id = kept_id(self.folder)
+        self._project, self._pictures, self._artifacts = project, pictures, artifacts
+        self._keys: dict[str, Any] = {
+            "dir": str(run_dir),
+            "id": self.id,
+            "project": project,
+            "entity": entity,
+            "name": name or run_dir.resolve().name,
+            "tags": list(tags) or None,
+            "config": dict(config),
+        }
+        self.mode: Mode = mode
+        self._run: Any = None
+        self._start()
+
+    def _start(self) -> None:
+        """Start the run: if not online, then offline, and if that fails too, not at all."""
+        if self.mode == "disabled":
+            return
+        try:
+            self._run = start(self._keys, self.mode)
+        except Exception as error:  # whatever the client throws: no network, a wrong key, a full disk
+            if self.mode == "offline":
+                self._give_up(error)
+                return
+            _log.warning("W&B cannot be reached (%s): this run is kept offline", first_line(error))
+            self.mode = "offline"
+            forget_failed_start()
+            self._start()
+
+    def _safely(self, action: Callable[[Any], object]) -> None:
+        if self._run is None:
+            return
+        try:
+            action(self._run)
+        except Exception as error:  # a training must not die of its logbook
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        self._run = None
+        _log.warning("W&B failed (%s): the run goes on without it", first_line(error))
+
+    @property
+    def name(self) -> str:
+        """The project."""
+        return self._project
+
+    @property
+    def version(self) -> str:
+        """The W&B run's id."""
+        return self.id
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Send one point of every metric."""
+        self._safely(lambda run: run.log({**metrics, STEP: step} if step is not None else dict(metrics)))
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: the whole configuration was sent at the start."""
+
+    def table(self, key: str, rows: Rows) -> None:
+        """Send a table."""
+
+        def send(run: Any) -> None:
+            from wandb import Table
+
+            head: list[str | int] = list(rows[0])
+            run.log({key: Table(columns=head, data=[[row.get(str(name)) for name in head] for row in rows])})
+
+        if rows:
+            self._safely(send)
+
+    def figure(self, key: str, picture: Image.Image) -> None:
+        """Send a chart."""
+
+        def send(run: Any) -> None:
+            from wandb import Image as WandbImage
+
+            run.log({key: WandbImage(picture)})
+
+        self._safely(send)
+
+    def samples(self, key: str, pictures: Sequence[SamplePicture]) -> None:
+        """Send sample pictures with their captions, if pictures may be sent."""
+
+        def send(run: Any) -> None:
+            from wandb import Image as WandbImage
+
+            run.log(
+                {
+                    key: [
+                        WandbImage(str(p.plain or p.path), caption=p.caption, boxes=_boxes(p.outlines))
+                        for p in pictures
+                    ]
+                }
+            )
+
+        if pictures and self._pictures:
+            self._safely(send)
+
+    def summary(self, values: Mapping[str, Any]) -> None:
+        """Set values of the run's summary."""
+        self._safely(lambda run: run.summary.update(dict(values)))
+
+    def model(self, path: Path, metadata: Mapping[str, Any]) -> None:
+        """Send the checkpoint as a model artifact, when online and wanted."""
+        if self.mode != "online" or not self._artifacts or not path.is_file():
+            return
+
+        def send(run: Any) -> None:
+            from wandb import Artifact
+
+            artifact = Artifact(f"{self._project}-{self.id}", type="model", metadata=dict(metadata))
+            artifact.add_file(str(path), name=path.name)
+            run.log_artifact(artifact, aliases=["best", "latest"])
+
+        self._safely(send)
+
+    def opening(self) -> list[str]:
+        """Where the run goes and what of it is sent."""
+        if self._run is None:
+            return ["W&B: off"]
+        if self.mode == "offline":
+            return [f"W&B: offline, kept in {self.folder}; nothing is sent"]
+        sent = "config, command, host name, git commit, curves, tables, charts"
+        sent += ", sample pictures" if self._pictures else " (no pictures: logger.pictures=true sends them)"
+        sent += ", the best checkpoint" if self._artifacts else ""
+        return [f"W&B: {self._run.url}", f"     sends {sent}; logger.mode=offline sends nothing"]
+
+    def closing(self) -> list[str]:
+        """End the run; what was kept offline can be sent with one command."""
+        url = self._run.url if self._run is not None and self.mode == "online" else ""
+        self._safely(lambda run: run.finish())
+        if self._run is None:
+            return []
+        self._run = None
+        if self.mode == "online":
+            return [f"W&B: {url}"]
+        return [f"W&B: offline; send it with  wandb sync {shlex.quote(str(self.folder))}/offline-run-*"]
+
+
+def _boxes(outlines: Mapping[str, Rows] | None) -> dict[str, Any] | None:
+    """Outlines as W&B takes them: its own boxes, which can be switched and filtered there."""
+    if not outlines:
+        return None
+    names = sorted({row["label"] for rows in outlines.values() for row in rows})
+    return {
+        layer: {"box_data": [_box(row, names) for row in rows], "class_labels": dict(enumerate(names))}
+        for layer, rows in outlines.items()
+        if rows
+    }
+
+
+def _box(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    left, top, right, bottom = (float(value) for value in row["box"])
+    said = f"{row['label']} {row['score']:.2f}" if "score" in row else row["label"]
+    scores = {"score": float(row["score"])} if "score" in row else {}
+    position = {"minX": left, "minY": top, "maxX": right, "maxY": bottom}
+    box = {"position": position, "domain": "pixel", "class_id": names.index(row["label"]), "box_caption": said}
+    return box | ({"scores": scores} if scores else {})

@@ -1,0 +1,240 @@
+"""Distillation joined to a run: what ``distill=`` says becomes a part of the task's loss."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from mobilevision.engine.build import instantiate
+from mobilevision.errors import UserError
+from mobilevision.io.tensor_files import load_tensors
+from mobilevision.training.teachers import find_teacher
+
+if TYPE_CHECKING:
+    from mobilevision.data import Records
+    from mobilevision.distill import Distiller, Objective, Seen, Teacher
+    from mobilevision.engine.build import Built
+
+
+# A teacher's outputs on the disk: computed once, used by every epoch and every run that looks at the same pictures.
+
+_CHANGES = ("flip", "color_jitter", "rand_augment", "erasing", "mixup", "cutmix")
+
+
+def cached(cfg: DictConfig, built: Built, teacher: Teacher) -> Teacher:
+    """The teacher's outputs of train and of the unlabelled pictures, read from the disk or computed and kept there.
+
+    They are those of the unaugmented pictures, so the student must see these: ``augment=none``. What they were computed
+    of is kept with them: the teacher's weights, the pictures (names, sizes and times of their files), and how these are
+    cut. In the default folder each such combination has a file of its own. In ``distill.cache_folder`` there is one
+    file, which is refused when anything is not as it was.
+
+    Raises:
+        UserError: augmented pictures, a teacher of which vectors cannot be kept, or a cache of something else.
+    """
+    from mobilevision.distill import KnownOutputs
+
+    if not teacher.looks:
+        return teacher
+    if not unaugmented(cfg.get("augment")):
+        raise UserError(
+            "distill.cache=true keeps the outputs of the pictures as they are, and augmentation changes them at every"
+            " epoch: augment=none, or distill.cache=false"
+        )
+    key = key_of(cfg, built, teacher)
+    path = _path(cfg, key)
+    outputs = _read(path, key) if path.is_file() else None
+    if outputs is None:
+        outputs = compute(built, teacher)
+        _write(path, key, outputs)
+        print(f"teacher: outputs of {len(outputs):,} pictures kept in {path}", flush=True)
+    else:
+        print(f"teacher: outputs of {len(outputs):,} pictures from {path}", flush=True)
+    return KnownOutputs(rows=outputs, classes=teacher.classes, name=teacher.name)
+
+
+def unaugmented(augment: Any) -> bool:
+    """Whether training sees the pictures as an evaluation does."""
+    if augment is None:
+        return True
+    return augment.get("crop_scale", 0) is None and not any(augment.get(key) for key in _CHANGES)
+
+
+def key_of(cfg: DictConfig, built: Built, teacher: Teacher) -> dict[str, str]:
+    """What the outputs depend on, as texts."""
+    spec = built.task.data_spec
+    how = {"side": list(spec.resolution), "fit": spec.fit, "channels": spec.channels}
+    how["crop"] = built.task.backbone.preset.crop
+    drawn = {"format": OmegaConf.to_container(cfg.data.format, resolve=True), "seed": cfg.data.seed}
+    return {
+        "teacher": teacher.digest(),
+        "data": digest(built.data.taught().source.records, json.dumps(drawn, sort_keys=True)),
+        "crop": json.dumps(how, sort_keys=True),
+    }
+
+
+def digest(records: Records, more: str) -> str:
+    """A short text that differs where a picture was added, taken away, moved or written anew."""
+    found = hashlib.sha256(more.encode())
+    for index in range(len(records)):
+        name = records.name(index)
+        found.update(name.encode("utf-8", "surrogateescape"))
+        try:
+            state = os.stat(name)
+        except (OSError, ValueError):
+            continue  # drawn, or in an archive: its name and format say what it is
+        found.update(f"{state.st_size} {state.st_mtime_ns}".encode())
+    return found.hexdigest()[:16]
+
+
+@torch.no_grad()
+def compute(built: Built, teacher: Teacher) -> Tensor:
+    """Raw outputs float32 [n, K] of every picture in order; NaN for those that had to be left out.
+
+    Raises:
+        UserError: outputs that are no vectors.
+    """
+    from mobilevision.spec import Needs
+
+    loader = built.data.taught()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    rows: Tensor | None = None
+    for batch in loader:
+        outputs = teacher({**batch, "image": batch["image"].to(device)}, Needs()).outputs
+        if not isinstance(outputs, Tensor) or outputs.ndim != 2:
+            raise UserError("distill.cache=true keeps vectors; a detector's outputs are too many: distill.cache=false")
+        if rows is None:
+            rows = torch.full((len(loader.source), outputs.shape[1]), torch.nan)
+        rows[batch["index"]] = outputs.float().cpu()
+    assert rows is not None
+    return rows
+
+
+def _path(cfg: DictConfig, key: dict[str, str]) -> Path:
+    if cfg.distill.cache_folder is not None:
+        return Path(cfg.distill.cache_folder).expanduser() / "outputs.pt"
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+    return Path("outputs") / "teacher_cache" / f"{name}.pt"
+
+
+def _read(path: Path, key: dict[str, str]) -> Tensor:
+    try:
+        kept = load_tensors(path)
+        before, outputs = dict(kept["key"]), kept["outputs"]
+    except Exception as error:
+        raise UserError(f"{path}: not a readable cache of a teacher's outputs: remove it") from error
+    if changed := [name for name in key if before.get(name) != key[name]]:
+        raise UserError(
+            f"{path}: computed with another {' and another '.join(changed)} than this run's: remove it, or name another"
+            " distill.cache_folder"
+        )
+    if not isinstance(outputs, Tensor) or outputs.ndim != 2 or not outputs.is_floating_point():
+        raise UserError(f"{path}: not a readable cache of a teacher's outputs: remove it")
+    return outputs
+
+
+def _write(path: Path, key: dict[str, str], outputs: Tensor) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    torch.save({"key": key, "outputs": outputs}, part)
+    os.replace(part, path)
+
+
+SHARED = ("kinds", "teacher", "weight", "label_weight", "cache", "cache_folder", "auto_width")
+
+
+def distil(cfg: DictConfig, built: Built) -> None:
+    """Give the task its distiller, if ``distill=`` asks for one.
+
+    Raises:
+        UserError: a teacher that cannot teach this student, or options that do not go with one.
+    """
+    unlabelled = cfg.data.get("unlabelled")
+    if cfg.get("distill") is None:
+        if unlabelled is not None:
+            raise UserError(
+                f"data.unlabelled={unlabelled}: pictures without labels teach nothing by themselves: add"
+                " distill=outputs distill.teacher=RUN, or leave them out"
+            )
+        return
+    task = built.task
+    teacher = find_teacher(cfg, built.data.taught().source.records, emits=task.emits)
+    check(cfg, built, teacher)
+    if cfg.distill.cache:
+        teacher = cached(cfg, built, teacher)
+    task.distiller = make(cfg, built, teacher)
+    built.data.splits.notes.append(f"teacher: {teacher.name}, {said(cfg)}")
+
+
+def said(cfg: DictConfig) -> str:
+    """What is imitated and what it counts, in words."""
+    name = cfg.distill["_target_"].rpartition(".")[2].lower()
+    return f"its {name} count {cfg.distill.weight:g}, the labels {cfg.distill.label_weight:g}"
+
+
+def make(cfg: DictConfig, built: Built, teacher: Teacher) -> Distiller:
+    """The distiller of a task under a teacher; both look at one empty picture first, which shows their shapes."""
+    from mobilevision.distill import Distiller, order
+
+    task = built.task
+    objective: Objective = instantiate(cfg.distill, drop=SHARED, emits=task.emits)
+    places = None
+    if objective.by_class and task.emits != "embedding" and teacher.classes:
+        places = order(task.data_spec.classes, teacher.classes, emits=task.emits, name=teacher.name)
+    distiller = Distiller(
+        teacher=teacher,
+        objective=objective,
+        order=places,
+        label_weight=cfg.distill.label_weight,
+        weight=cfg.distill.weight,
+    )
+    batch = built.data.eval_dataloader("train", shard=False).source.__getitems__([(0, 0)])
+    distiller.prepare(look(task, distiller, batch), batch)
+    return distiller
+
+
+def look(task: Any, distiller: Distiller, batch: Any) -> Seen:
+    """What the student makes of a batch, in evaluation mode."""
+    import torch
+
+    from mobilevision.distill import Seen
+
+    training = task.training
+    task.eval()
+    with torch.no_grad():
+        features = task.extract(batch["image"], distiller.needs)
+        seen = Seen(task.head(features), features)
+    task.train(training)
+    return seen
+
+
+def check(cfg: DictConfig, built: Built, teacher: Teacher) -> None:
+    """Refuse what does not go with a teacher.
+
+    Raises:
+        UserError: naming the option and the fix.
+    """
+    if cfg.freeze.epochs and cfg.freeze.cache:
+        raise UserError(
+            "freeze.cache=true gives features without pictures, and a teacher needs these: freeze.cache=false"
+        )
+    augment = built.data.augment
+    if augment is None:
+        return
+    if augment.mixes and (not teacher.looks or cfg.distill.cache):
+        raise UserError(
+            "augment.mixup, augment.cutmix: outputs that were computed before are not those of mixed pictures:"
+            " set both to 0, or let the teacher look (a run, distill.cache=false)"
+        )
+    mosaic = bool(cfg.augment.get("mosaic", 0))
+    if cfg.data.get("unlabelled") is not None and (augment.mixes or mosaic):
+        raise UserError(
+            "data.unlabelled: augment.mixup, cutmix and mosaic mix labelled pictures with others: set them to 0"
+        )

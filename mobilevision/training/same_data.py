@@ -1,0 +1,123 @@
+"""Where the data of a run lies, for whoever goes on with it from another folder; and whether it is still the same."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+
+from mobilevision.engine.info import read_info
+from mobilevision.errors import UserError
+
+if TYPE_CHECKING:
+    from mobilevision.data import DataModule
+    from mobilevision.tracking.run_folder import RunFolder
+
+PLACES = (
+    "data.root",
+    "data.unlabelled",
+    "data.groups",
+    "data.cells.file",
+    "data.format.images",
+    "backbone.weights",
+    "distill.teacher",
+    "distill.cache_folder",
+    "pretrain.root",
+)
+"""Keys that name a file or a folder, relative to where the command was typed; some name other things as well."""
+
+
+def make_absolute(cfg: DictConfig) -> None:
+    """State every place that exists in full, so that the run's config means the same from any folder."""
+    for key in PLACES:
+        value = OmegaConf.select(cfg, key, default=None)
+        if isinstance(value, str) and value != "timm":
+            path = Path(value).expanduser()
+            if not path.is_absolute() and path.exists():
+                OmegaConf.update(cfg, key, str(path.absolute()))
+
+
+def fingerprint(data: DataModule) -> str:
+    """A short text that differs where samples, their order, their targets or their splits do; not with the place.
+
+    Args:
+        data: read and split.
+    """
+    return hashlib.sha256(b"\n".join(_index(data.splits.items(), data.root))).hexdigest()[:16]
+
+
+def split_fingerprints(data: DataModule) -> dict[str, str]:
+    """As :func:`fingerprint`, of each split by itself: what a run was measured on, whatever it was trained on."""
+    return {
+        split: hashlib.sha256(b"\n".join(_index([(split, records)], data.root))).hexdigest()[:16]
+        for split, records in data.splits.items()
+    }
+
+
+def require_same(cfg: DictConfig, data: DataModule, folder: RunFolder) -> None:
+    """A run goes on with the data that it was begun with, wherever that lies now.
+
+    Raises:
+        UserError: it is another data set.
+    """
+    info = read_info(folder)
+    before = info.get("data_fingerprint")
+    if before is None or before == fingerprint(data):
+        return
+    now = {name: len(records) for name, records in data.splits.items()}
+    counts = "" if info.get("samples") == now else f" ({_said(info.get('samples') or {})} then, {_said(now)} now)"
+    raise UserError(
+        f"data.root={cfg.data.root}: not the data that this run was begun with{counts}: its pictures, their labels or"
+        " their splits differ; say where that data lies now with data.root=, or start a new run on this one"
+    )
+
+
+@contextmanager
+def moved_data_told(cfg: DictConfig, folder: RunFolder) -> Iterator[None]:
+    """While the data of a run that goes on is read: where it is gone from its place, that comes first.
+
+    Raises:
+        UserError: it is gone.
+    """
+    try:
+        yield
+    except UserError as error:
+        root = cfg.data.get("root")
+        if cfg.resume is None or root is None or Path(root).expanduser().exists():
+            raise
+        raise UserError(
+            f"the data of this run lay at data.root={root} and is not there:"
+            f" resume={shlex.quote(str(folder.path))} data.root=WHERE_IT_LIES_NOW goes on"
+        ) from error
+
+
+def _said(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items())
+
+
+def _index(splits: Iterable[tuple[str, Any]], root: Path | None) -> Iterator[bytes]:
+    base = "" if root is None else os.path.join(root if root.is_dir() else root.parent, "")
+    for split, records in splits:
+        yield split.encode()
+        for index in range(len(records)):
+            yield records.name(index).removeprefix(base).encode("utf-8", "surrogateescape")
+        yield from _values(records.targets)
+
+
+def _values(targets: Any) -> Iterator[bytes]:
+    """The bytes of all arrays that targets are made of."""
+    if isinstance(targets, np.ndarray):
+        yield targets.tobytes()
+    elif isinstance(targets, tuple):
+        for each in targets:
+            yield from _values(each)
+    elif hasattr(targets, "__dict__"):
+        for name in sorted(vars(targets)):
+            yield from _values(vars(targets)[name])

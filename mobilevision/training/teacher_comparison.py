@@ -1,0 +1,173 @@
+"""Student beside teacher: both measured on the same test in the same way, how far they agree, and what each costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, final
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+from torch.nn import functional
+from torchvision.ops import box_iou
+
+from mobilevision.spec import Emits
+from mobilevision.training.teachers import find_teacher
+
+if TYPE_CHECKING:
+    from pytorch_lightning import Trainer
+
+    from mobilevision.distill import Teacher
+    from mobilevision.engine.build import Built
+    from mobilevision.tracking.run_folder import RunFolder
+
+
+# How often a student says what its teacher says.
+
+_SURE, _OVERLAP = 0.5, 0.5
+
+
+@final
+class Agreement:
+    """Counts over batches.
+
+    Of classes, pictures of which both name the same; of attributes, answers that are the same; of embeddings, the mean
+    cosine; of detectors, those of the teacher's detections (score from 0.5) that the student has, too (class the same,
+    IoU from 0.5, any score from half of that).
+
+    Args:
+        emits: what the outputs are.
+        decode: from raw outputs to predictions.
+    """
+
+    def __init__(self, emits: Emits | None, decode: Callable[[Any], dict[str, Tensor]]) -> None:
+        self.emits, self.decode = emits, decode
+        self.sums = torch.zeros(2, dtype=torch.float64)
+
+    def add(self, student: Any, teacher: Any) -> None:
+        """Raw outputs of both of a batch."""
+        if self.emits == "softmax":
+            same = (student.argmax(1) == teacher.argmax(1))[teacher.isfinite().all(dim=1)]
+        elif self.emits == "sigmoid":
+            same = ((student >= 0) == (teacher >= 0))[teacher.isfinite()]
+        elif self.emits == "embedding" and student.shape == teacher.shape:
+            same = functional.cosine_similarity(student.float(), teacher.float())
+        elif self.emits == "detections":
+            same = self._found(self.decode(student), self.decode(teacher))
+        else:
+            return
+        self.sums += torch.tensor([float(same.sum()), float(same.numel())], dtype=torch.float64)
+
+    def value(self, add_up: Callable[[Tensor], Tensor]) -> float | None:
+        """The share, over all processes; None where nothing could be compared.
+
+        Args:
+            add_up: sums a tensor over the processes.
+        """
+        agreed, compared = add_up(self.sums.float()).tolist()
+        return agreed / compared if compared else None
+
+    def _found(self, student: dict[str, Tensor], teacher: dict[str, Tensor]) -> Tensor:
+        flags = [torch.zeros(0, dtype=torch.bool)]
+        for place in range(len(teacher["scores"])):
+            sure, likely = teacher["scores"][place] >= _SURE, student["scores"][place] >= _SURE / 2
+            overlap = box_iou(teacher["boxes"][place][sure], student["boxes"][place][likely])
+            same = teacher["labels"][place][sure][:, None] == student["labels"][place][likely]
+            flags.append(((overlap >= _OVERLAP) & same).any(dim=1).cpu())
+        return torch.cat(flags)
+
+
+Row = dict[str, Any]
+TABLE = "student_and_teacher"
+
+
+def measure_teacher(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFolder) -> list[Row]:
+    """What the teacher reaches on the split on which the student is about to be judged.
+
+    The task measures the teacher's outputs as if they were its own, so whatever a task measures is measured of both.
+    Before the student's own test, whose tables are those that stay.
+
+    Returns:
+        Rows of metric and teacher, then their agreement; none without a teacher, or one whose outputs are not of this
+        task.
+    """
+    from mobilevision.io.tensor_files import read_checkpoint
+
+    task = built.task
+    if task.distiller is None or not task.distiller.objective.by_class:
+        return []
+    split = "val" if built.data.splits.test is None else "test"
+    kept = next((path for path in (folder.best, folder.last) if path.is_file()), None)
+    if kept is not None:
+        task.load_state_dict(read_checkpoint(kept)["state_dict"])
+    teacher = _looking(cfg, built, split)
+    if teacher is None:
+        return []
+    decision, agreement = task.decision, Agreement(task.emits, task.decode)
+    student, distiller = task.outputs, task.distiller
+
+    def stand_in(batch: Mapping[str, Any]) -> Any:
+        task.decision = {}  # thresholds and temperatures are the student's
+        said = distiller.ask(teacher, batch).outputs
+        agreement.add(student(batch), said)
+        return said
+
+    task.outputs = stand_in
+    callbacks, loggers = trainer.callbacks, trainer.loggers  # type: ignore[attr-defined]
+    trainer.callbacks, trainer.loggers = [], []  # type: ignore[attr-defined]
+    try:
+        run = trainer.validate if split == "val" else trainer.test
+        measured = run(task, datamodule=built.data, verbose=False)
+    finally:
+        del task.outputs
+        task.decision = decision
+        trainer.callbacks, trainer.loggers = callbacks, loggers  # type: ignore[attr-defined]
+    rows = [{"metric": name.partition("/")[2], "teacher": value} for part in measured for name, value in part.items()]
+    share = agreement.value(lambda sums: trainer.strategy.reduce(sums.to(task.device), reduce_op="sum"))
+    return rows + ([] if share is None else [{"metric": "agreement", "student": share, "teacher": None}])
+
+
+def compare_with_teacher(results: Mapping[str, float], rows: list[Row], built: Built) -> list[Row]:
+    """The table of both: metrics, agreement, costs.
+
+    Args:
+        results: the student's, ``<stage>/<metric>`` -> value.
+        rows: of :func:`measure_teacher`.
+        built: the student.
+    """
+    if built.task.distiller is None:
+        return []
+    own = {name.partition("/")[2]: value for name, value in results.items()}
+    found = [
+        {"metric": row["metric"], "student": own.get(row["metric"], row.get("student")), "teacher": row["teacher"]}
+        for row in rows
+    ]
+    costs = cost_of(built.task.distiller.teacher)
+    for key in ("parameters", "mult_adds"):
+        found.append({"metric": key, "student": getattr(built.cost, key), "teacher": costs.get(key)})
+    return found
+
+
+def cost_of(teacher: Teacher) -> dict[str, int]:
+    """Parameters and mult-adds a picture; nothing for a table of outputs."""
+    from mobilevision.cost import count
+    from mobilevision.distill import ModelTeacher
+
+    if not isinstance(teacher, ModelTeacher):
+        return {}
+    channels = len(teacher.model.backbone.mean)  # type: ignore[arg-type]
+    cost = count(teacher.model, torch.empty(1, channels, *teacher.resolution, dtype=torch.uint8, device="meta"))
+    return {"parameters": cost.parameters, "mult_adds": cost.mult_adds}
+
+
+def _looking(cfg: DictConfig, built: Built, split: str) -> Teacher | None:
+    """The teacher for another split than train: what is known by place is looked up anew, a cache asks its source."""
+    teacher: Teacher = built.task.distiller.teacher
+    if teacher.looks:
+        return teacher
+    from mobilevision.errors import UserError
+
+    try:
+        return find_teacher(cfg, getattr(built.data.splits, split), emits=built.task.emits)
+    except UserError:  # a table of the training pictures only
+        return None

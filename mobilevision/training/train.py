@@ -1,0 +1,516 @@
+"""One training, from a composed config to a finished run folder."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from omegaconf import DictConfig, OmegaConf
+
+from mobilevision.config.loaded import offline
+from mobilevision.errors import StoppedError, UserError
+from mobilevision.io.atomic_files import write_json, write_text
+from mobilevision.io.error_lines import system_error
+from mobilevision.io.safe_yaml import read_yaml
+from mobilevision.tracking.processes import is_first_process, shared_folder
+from mobilevision.tracking.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from pytorch_lightning import Trainer
+
+    from mobilevision.callbacks import StopSignals
+    from mobilevision.engine.build import Built
+    from mobilevision.tracking.loggers import Tracker
+    from mobilevision.tracking.run_folder import RunFolder
+
+_LOST = ("connection closed by peer", "connection reset by peer", "broken pipe", "remote process", "was aborted")
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
+_LARGEST_INT = 2**31 - 1
+
+
+def start(cfg: DictConfig) -> dict[str, float]:
+    """Import the plugins, then train: once, or once a fold where ``data.folds`` asks for a cross-validation."""
+    from mobilevision.config.plugins import load_for
+
+    load_for(cfg)
+    if (cfg.data.get("folds") or 0) > 1 and cfg.data.get("fold") is None:
+        from mobilevision.training.cross_validation import cross_validate
+
+        return cross_validate(cfg, train)
+    return train(cfg)
+
+
+def train(cfg: DictConfig) -> dict[str, float]:
+    """Train, test, and leave everything in the run folder.
+
+    Args:
+        cfg: a composed and checked config; with ``resume`` set, the one of the run to go on with.
+
+    Returns:
+        The final metrics, fractions from 0 to 1, by ``test/<metric>``.
+
+    Raises:
+        UserError: for all that the user can mend.
+    """
+    from mobilevision.callbacks import StopSignals
+    from mobilevision.engine.build import build, check_val
+    from mobilevision.engine.recording import recording
+    from mobilevision.reports.results import write_results
+    from mobilevision.training.distillation import distil
+    from mobilevision.training.pretraining import pretrain
+    from mobilevision.training.same_data import moved_data_told, require_same
+    from mobilevision.training.teacher_comparison import compare_with_teacher, measure_teacher
+    from mobilevision.training.teachers import train_teacher
+    from mobilevision.training.tuning import tune
+
+    began = time.perf_counter()
+    signals = StopSignals()
+    with signals.heard():
+        require_accelerator(str(cfg.trainer.accelerator))
+        cfg = train_teacher(pretrain(cfg, train), train)
+        folder = find_folder(cfg)
+        ending = Ending(folder)
+        with ending.told(), folder.held(), recording(folder.log):
+            prepare_folder(cfg, folder)
+            prepare_process(cfg)
+            checkpoint = checkpoint_to_start_from(cfg, folder)
+            asked = cfg.backbone
+            with moved_data_told(cfg, folder):
+                built = build(with_weights_at_hand(cfg, checkpoint), run_dir=folder.path)
+            cfg = built.cfg.copy()
+            OmegaConf.update(cfg, "backbone", asked, merge=False)
+            if cfg.resume is not None:
+                require_same(cfg, built.data, folder)
+                take_over(cfg, folder)
+            elif built.decisions and is_first_process():
+                # So that a resume, or the same run again, decides nothing anew.
+                write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
+            check_val(cfg, built.data)
+            distil(cfg, built)
+            if cfg.compile:
+                built.task.backbone.compile()
+            tracker = make_tracker(cfg, folder)
+            trainer = trainer_of(cfg, built, folder, tracker, signals)
+            if trainer.is_global_zero:
+                measured = cfg.trainer.max_time is not None and trainer.world_size == 1 and not fixed_by(cfg, built)
+                announce(cfg, built, folder, tracker, measured=measured)
+            tune(cfg, trainer, built, folder)
+            probed = probe_first(cfg, trainer, built)
+            cfg = fit_into_time(cfg, trainer, built, folder, began)
+            fit(trainer, built, checkpoint, probed, ending)
+            teacher = measure_teacher(cfg, trainer, built, folder)
+            results = test(trainer, built, folder)
+            if trainer.is_global_zero:
+                folder.require()
+                write_results(built, folder, tracker, results, compare_with_teacher(results, teacher, built))
+            return results
+
+
+def require_accelerator(name: str) -> None:
+    """See that this machine has what ``trainer.accelerator`` names, before a folder is made or data is read.
+
+    Raises:
+        UserError: it has not.
+    """
+    from pytorch_lightning.accelerators import AcceleratorRegistry
+
+    there = [each for each in AcceleratorRegistry if AcceleratorRegistry[each]["accelerator"].is_available()]
+    there += ["gpu"] if {"cuda", "mps"} & set(there) else []
+    if name not in ("auto", *there):
+        raise UserError(f"trainer.accelerator={name}: there is none here; there are auto, {', '.join(there)}")
+
+
+def find_folder(cfg: DictConfig) -> RunFolder:
+    """The folder of this run, the same in all its processes.
+
+    A run that is to go on, and of which nothing was trained yet, begins anew in its folder.
+
+    Raises:
+        UserError: no such run, a folder that holds another one, or one with parts that lie elsewhere.
+    """
+    if cfg.resume is not None:
+        folder = RunFolder.existing(cfg.resume)
+        folder.check_parts()
+        if not folder.nothing_trained:
+            return folder
+        cfg.run_dir, cfg.resume = str(folder.path), None
+    elif cfg.run_dir is not None:
+        RunFolder(cfg.run_dir).check_parts()
+    return RunFolder(shared_folder(lambda: RunFolder.create(cfg.task.name, cfg.run_dir).path))
+
+
+def prepare_folder(cfg: DictConfig, folder: RunFolder) -> None:
+    """Remove what a kill left behind; a new run writes its config before anything else."""
+    from mobilevision.training.same_data import make_absolute
+
+    make_absolute(cfg)
+    root = Path(cfg.data.root).resolve() if cfg.data.get("root") else None
+    in_folders = cfg.task.kind in ("class", "identity")  # that may stand in the names of folders
+    if cfg.run_dir is not None and root is not None and in_folders and folder.path.resolve().is_relative_to(root):
+        raise UserError(f"run_dir={cfg.run_dir} lies in data.root, whose folders are read as data: name another folder")
+    if not is_first_process():
+        return
+    if cfg.resume is not None:
+        folder.tidy()
+        return
+    if folder.config.exists():
+        print(f"{folder.path}: nothing was trained there, so the run starts anew", flush=True)
+    folder.clear()
+    write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
+
+
+def prepare_process(cfg: DictConfig) -> None:
+    """Seed everything and keep freed memory for the next step, before any worker is started."""
+    from pytorch_lightning import seed_everything
+
+    if cfg.allocator == "tuned":
+        tune_allocator()
+    seed_everything(cfg.seed, verbose=False)
+
+
+def tune_allocator() -> bool:
+    """Serve large blocks from the heap and never shrink it; to be called before other processes are started.
+
+    Returns:
+        True where that worked; False, with nothing changed, where the C library is not glibc.
+    """
+    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+        return False
+    libc = ctypes.CDLL(None)
+    return bool(libc.mallopt(_M_MMAP_MAX, 0)) and bool(libc.mallopt(_M_TRIM_THRESHOLD, _LARGEST_INT))
+
+
+def checkpoint_to_start_from(cfg: DictConfig, folder: RunFolder) -> Path | None:
+    """The checkpoint that a resumed run goes on from; None for a new one.
+
+    Raises:
+        UserError: none can be read, or it is already longer than the run is to be.
+    """
+    from mobilevision.tracking.checkpoint_files import newest_readable
+
+    if cfg.resume is None:
+        return None
+    path, checkpoint = newest_readable(folder)
+    begun, steps = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["ready"], checkpoint["global_step"]
+    most = {"max_epochs": cfg.trainer.max_epochs or -1, "max_steps": cfg.trainer.max_steps}
+    for key, done, unit in (("max_epochs", begun, "epochs"), ("max_steps", steps, "steps")):
+        if isinstance(most[key], int) and 0 <= most[key] < done:
+            raise UserError(
+                f"trainer.{key}={most[key]}: {folder.path} is at {done} {unit} already: give {done} or more"
+            )
+    return path
+
+
+def with_weights_at_hand(cfg: DictConfig, checkpoint: Path | None) -> DictConfig:
+    """A config for building a run that goes on: its checkpoint stands in for pretrained weights that are not here.
+
+    They may have been moved or deleted since, or come from a hub; the checkpoint has all tensors anyway.
+    """
+    weights = cfg.backbone.get("weights")
+    if checkpoint is None or weights is None or Path(weights).expanduser().exists():
+        return cfg
+    from mobilevision.io.tensor_files import read_checkpoint
+
+    changed = cfg.copy()
+    changed.backbone.weights = str(checkpoint)
+    OmegaConf.update(changed, "backbone.preset", dict(read_checkpoint(checkpoint)["mobilevision"]["preset"]))
+    return changed
+
+
+def take_over(cfg: DictConfig, folder: RunFolder) -> None:
+    """Keep what a resume changed as the run's config, so that the next resume need not say it again."""
+    before = OmegaConf.to_yaml(OmegaConf.create(offline(read_yaml(folder.config))))
+    now = OmegaConf.to_yaml(OmegaConf.merge(cfg, {"resume": None}), resolve=True)
+    if before == now or not is_first_process():
+        return
+    lines = [line.strip() for line in now.splitlines() if line not in before.splitlines()]
+    longer = any(line.startswith(("max_epochs", "max_steps")) for line in lines)
+    schedule = "; the learning-rate schedule is recomputed for the new length" if longer else ""
+    print(f"resume: changed {', '.join(lines)}{schedule}", flush=True)
+    write_text(folder.config, now)
+
+
+def make_tracker(cfg: DictConfig, folder: RunFolder) -> Tracker:
+    """The tracker of ``logger=``."""
+    from mobilevision.engine.build import instantiate
+
+    config = OmegaConf.to_container(cfg, resolve=True)
+    tracker: Tracker = instantiate(cfg.logger, run_dir=folder.path, config=config)
+    return tracker
+
+
+def trainer_of(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Any, signals: StopSignals) -> Trainer:
+    """The run's ``Trainer`` with its callbacks; Lightning's own files, if any, go into the run folder."""
+    from mobilevision.callbacks import Divergence, Freeze, LastCheckpoint, Randomness, SafeStop
+    from mobilevision.engine.build import build_callbacks
+    from mobilevision.engine.trainer import make_trainer
+    from mobilevision.tracking.checkpoint_files import AtomicCheckpointIO
+    from mobilevision.training.time_budget import TimeEstimate
+
+    callbacks = [Randomness(seed=cfg.seed), Divergence(), TimeEstimate(), *build_callbacks(cfg, built.task, folder)]
+    if cfg.freeze.epochs or cfg.freeze.get("stages") or cfg.freeze.statistics:
+        callbacks.append(Freeze(**cfg.freeze))
+    callbacks.append(SafeStop(signals))
+    # Last: what it saves is what all others made of the epoch.
+    callbacks.sort(key=lambda callback: isinstance(callback, LastCheckpoint))
+    node = cfg.trainer
+    several = node.strategy == "ddp" or (node.strategy == "auto" and node.devices not in (1, "1"))
+    # A frozen backbone has no gradients to add up.
+    unused = {"strategy": "ddp_find_unused_parameters_true"} if cfg.freeze.epochs and several else {}
+    return make_trainer(
+        cfg,
+        callbacks,
+        checkpoints=True,
+        progress=any(type(callback).__name__ == "Bar" for callback in callbacks),
+        logger=tracker,
+        changes=unused,
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=folder.path,
+    )
+
+
+def announce(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Tracker, *, measured: bool) -> None:
+    """Say what was composed, and keep it for the report.
+
+    Args:
+        cfg: the run's config.
+        built: what was composed.
+        folder: the run's.
+        tracker: the run's.
+        measured: whether the number of epochs is still to be found by timing steps.
+    """
+    from mobilevision.engine.info import note_resume, run_info
+    from mobilevision.reports.summary import print_start
+    from mobilevision.training.same_data import fingerprint, split_fingerprints
+
+    info = run_info(cfg, built)
+    if cfg.resume is None:
+        of_data = {"data_fingerprint": fingerprint(built.data), "split_fingerprints": split_fingerprints(built.data)}
+        write_json(folder.info_json, {**info, **of_data})
+    else:
+        note_resume(cfg, folder)
+    if measured:  # the length that fits is said once it is known; two numbers would contradict each other
+        info["decisions"] = [each for each in info["decisions"] if each["key"] != "trainer.max_epochs"]
+    print_start(info, tracker.opening())
+
+
+def probe_first(cfg: DictConfig, trainer: Trainer, built: Built) -> dict[str, float]:
+    """Fit the head on frozen features before the first step, where ``probe.enabled`` says so; what val measures of it.
+
+    A run that goes on has done that.
+    """
+    from mobilevision.training.probe import probe
+    from mobilevision.training.tuning import device_of
+
+    if not cfg.probe.enabled or cfg.resume is not None:
+        return {}
+    values = probe(cfg, built.task, built.data, device_of(trainer))
+    if trainer.is_global_zero:
+        primary = next((name for name in values if name.endswith(f"/{built.task.followed}")), "")
+        print(f"probe: {primary} {values[primary]:.4f} with a linear head on frozen features (epoch 0)", flush=True)
+    return values
+
+
+def fixed_by(cfg: DictConfig, built: Built) -> str:
+    """Why the number of epochs may not be fitted into ``trainer.max_time``; empty where it may."""
+    if cfg.trainer.max_steps > 0:
+        return "trainer.max_steps was set by hand"
+    if cfg.resume is not None:
+        return "a resumed run keeps its trainer.max_epochs"
+    if all(each.key != "trainer.max_epochs" for each in built.decisions):
+        return "trainer.max_epochs was set by hand"
+    return ""
+
+
+def fit_into_time(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFolder, began: float) -> DictConfig:
+    """With ``trainer.max_time``, choose a length that fits, where that is left to us, and end the run at its time.
+
+    Args:
+        cfg: of the run.
+        trainer: of :func:`trainer_of`; it gets the number of epochs, and a callback that ends it.
+        built: what is trained, on what.
+        folder: the run's; its config is kept up to date.
+        began: ``time.perf_counter()`` when the run began.
+
+    Returns:
+        The config with the length that was chosen.
+    """
+    from mobilevision.config.auto_settings import Decision
+    from mobilevision.config.max_time import seconds_of
+    from mobilevision.engine.info import update_decisions
+    from mobilevision.training.time_budget import TimeBudget, fitting_length
+    from mobilevision.training.tuning import device_of
+
+    if cfg.trainer.max_time is None:
+        return cfg
+    seconds = seconds_of(cfg.trainer.max_time)
+    fixed = fixed_by(cfg, built)
+
+    def take(epochs: int, batches: int | None = None) -> DictConfig:
+        changed = cfg.copy()
+        changed.trainer.max_epochs = epochs
+        if batches is not None:
+            changed.trainer.limit_train_batches = batches
+        write_text(folder.config, OmegaConf.to_yaml(OmegaConf.merge(changed, {"resume": None}), resolve=True))
+        return changed
+
+    def shorten(epochs: int) -> None:
+        take(epochs)
+        update_decisions(folder, [Decision("trainer.max_epochs", epochs, "shortened to fit into trainer.max_time")])
+
+    if not fixed and trainer.world_size == 1:
+        left = seconds - (time.perf_counter() - began)
+        found = fitting_length(built, device_of(trainer), left=left, usual=cfg.trainer.max_epochs)
+        part = found.key == "trainer.limit_train_batches"
+        cfg = take(1, found.value) if part else take(found.value)
+        trainer.fit_loop.max_epochs = cfg.trainer.max_epochs
+        trainer.limit_train_batches = cfg.trainer.limit_train_batches
+        print(f"time: {found}", flush=True)
+        one = [Decision("trainer.max_epochs", 1, "not even one fits into trainer.max_time")] if part else []
+        update_decisions(folder, [*one, found])
+    used = time.perf_counter() - began
+    budget = TimeBudget(seconds=seconds, used=used, fixed=fixed, shortened=shorten)
+    trainer.callbacks.insert(0, budget)  # type: ignore[attr-defined]
+    return cfg
+
+
+def fit(trainer: Trainer, built: Built, checkpoint: Path | None, measured: dict[str, float], ending: Ending) -> None:
+    """Fit from the start, or from where the run was stopped.
+
+    Args:
+        trainer: of :func:`trainer_of`.
+        built: what is trained, on what.
+        checkpoint: where to go on from, or None.
+        measured: of the model before its first step; empty where nobody measured it.
+        ending: is told how far it came.
+    """
+    from mobilevision.callbacks import MeasuredStart
+
+    if measured:
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, MeasuredStart):
+                callback.measured_start(trainer, measured)
+        if trainer.logger is not None:
+            trainer.logger.log_metrics(measured, step=0)
+    if checkpoint is not None:
+        print(f"resume: from {checkpoint}", flush=True)
+    try:
+        with as_lines(workers=built.data.workers):
+            trainer.fit(built.task, datamodule=built.data, ckpt_path=checkpoint, weights_only=True)
+    finally:
+        ending.step = trainer.global_step
+    ending.trained = True
+
+
+@contextmanager
+def as_lines(*, workers: int) -> Iterator[None]:
+    """Errors of Lightning and torch that say what the user asked too much of, as one line each.
+
+    Args:
+        workers: that load the data.
+
+    Raises:
+        UserError: values that fit their ranges, but not each other or this data.
+    """
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+    from mobilevision.data.loader import DEAD_WORKER, dead_worker
+
+    try:
+        yield
+    except MisconfigurationException as error:
+        raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+    except RuntimeError as error:
+        if DEAD_WORKER in str(error):
+            raise UserError(dead_worker(workers)) from error
+        raise
+    except ValueError as error:
+        if "more than 1 value per channel" in str(error):
+            raise UserError(
+                "a batch of one image leaves batch norm nothing to compare at this input side: data.batch_size=2 or"
+                " more (a rest of one goes with data.drop_last=true), a larger data.resolution, or"
+                " freeze.statistics=true"
+            ) from error
+        if "val_check_interval" in str(error):
+            raise UserError(f"trainer.{' '.join(str(error).split()).strip('`')}".replace("`", "")) from error
+        raise
+
+
+def test(trainer: Trainer, built: Built, folder: RunFolder) -> dict[str, float]:
+    """Measure the best weights on test, or on val where the data has no test; exact on any number of processes."""
+    kept = [path for path in (folder.best, folder.last) if path.is_file()]
+    path = kept[0] if kept else None  # checkpoints may be switched off: then the weights as they are now
+    measure = trainer.validate if built.data.splits.test is None else trainer.test
+    with as_lines(workers=built.data.workers):
+        measured = measure(built.task, datamodule=built.data, ckpt_path=path, verbose=False, weights_only=True)
+    return {name: float(value) for part in measured for name, value in part.items()}
+
+
+@final
+class Ending:
+    """Knows how far a run came, and what to say where it breaks off.
+
+    Args:
+        folder: the run's.
+
+    Attributes:
+        step: optimiser steps done.
+        trained: whether only the test is left.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.step = 0
+        self.trained = False
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Turn what stops or breaks the run inside into one line.
+
+        Raises:
+            StoppedError: a signal.
+            UserError: what the user can mend: a full disk, a folder that cannot be written, a process that was killed.
+        """
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit) as error:
+            if not is_first_process():  # the first one tells, and Lightning would kill it for another's failure
+                sys.exit(0)
+            raise StoppedError(self._stopped()) from error
+        except UserError:
+            raise
+        except Exception as error:
+            if line := self._broken(error):
+                raise UserError(line) from error
+            raise
+
+    def _stopped(self) -> str:
+        if not self.folder.path.is_dir():
+            return f"stopped; {self.folder.path} is not there any more"
+        if not self.folder.config.is_file():
+            return "stopped before the run began; the same command begins it"
+        if self.trained:
+            return f"stopped when all was trained; {self.again} goes on with the test alone"
+        if not self.folder.can_go_on:
+            return f"stopped before there was a checkpoint; {self.again} starts anew"
+        return f"stopped at step {self.step}; {self.again} goes on exactly where it was"
+
+    def _broken(self, error: Exception) -> str | None:
+        if told := system_error(error, instead=str(self.folder.path)):
+            return f"{told}; {self.again}"
+        told = " ".join(str(error).lower().split())
+        if isinstance(error, RuntimeError) and any(word in told for word in _LOST):
+            return f"another process of this training has ended, so this one cannot go on: {self.again}"
+        return None
+
+    @property
+    def again(self) -> str:
+        """The argument that goes on with this run."""
+        return f"resume={shlex.quote(str(self.folder.path))}"

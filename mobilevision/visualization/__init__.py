@@ -1,0 +1,1 @@
+"""Predictions drawn on images, charts and maps, as Pillow images."""

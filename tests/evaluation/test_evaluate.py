@@ -1,0 +1,161 @@
+"""evaluate: a run on its own data or other, pretrained weights without a run, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from mobilevision.errors import UserError
+from mobilevision.evaluation.config import take_split
+from mobilevision.evaluation.evaluate import evaluate
+
+
+@pytest.fixture
+def run(finished_run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished_run, tmp_path / "run"))
+
+
+def _only(run: Path) -> Path:
+    (folder,) = (run / "evaluations").iterdir()
+    return folder
+
+
+def test_a_run_measured_again_gives_what_its_training_gave(run: Path) -> None:
+    before = json.loads((run / "metrics.json").read_text())
+    found = evaluate(run, ["data.batch_size=4"])
+    assert found == pytest.approx(before, abs=1e-6)
+    assert json.loads((run / "metrics.json").read_text()) == before
+    written = _only(run)
+    assert json.loads((written / "metrics.json").read_text()) == found
+    assert {path.name for path in (written / "figures").iterdir()} == {"confusion.png", "reliability.png"}
+    assert json.loads((written / "info.json").read_text())["samples"] == 15
+
+
+def test_split_chooses(run: Path) -> None:
+    found = evaluate(run, ["split=val"])
+    assert "val/top1" in found
+    assert json.loads((_only(run) / "info.json").read_text())["samples"] == 12
+    with pytest.raises(UserError, match="split=dev"):
+        take_split(["split=dev"])
+
+
+def test_other_data_without_a_split_is_taken_whole_and_matched_by_name(
+    run: Path, coloured: Path, tmp_path: Path
+) -> None:
+    own = evaluate(run, [])
+    for name in ("red", "green"):  # a subset, so other numbers
+        shutil.copytree(coloured / "test" / name, tmp_path / "other" / name)
+    found = evaluate(run, ["data=folder", f"data.root={tmp_path / 'other'}"])
+    tables = json.loads((sorted((run / "evaluations").iterdir())[-1] / "tables.json").read_text())
+    counts = {row["class"]: row["samples"] for row in tables["per_class"]}
+    assert counts == {"blue & <b>": 0, "green": 5, "red": 5}
+    assert "all/top1" in found
+    whole = evaluate(run, ["data=auto", f"data.root={coloured / 'test'}"])
+    assert whole["all/top1"] == pytest.approx(own["test/top1"])
+
+
+def test_only_another_root_is_other_data(run: Path, coloured: Path) -> None:
+    found = evaluate(run, [f"data.root={coloured / 'test'}"])
+    assert "all/top1" in found
+
+
+def test_foreign_classes_are_refused_with_both_lists(run: Path, coloured: Path, tmp_path: Path) -> None:
+    shutil.copytree(coloured / "test" / "red", tmp_path / "other" / "purple")
+    shutil.copytree(coloured / "test" / "red", tmp_path / "other" / "red")
+    with pytest.raises(
+        UserError, match=r"does not know: purple; the model knows: blue & <b>, green, red; call them as"
+    ):
+        evaluate(run, ["data=folder", f"data.root={tmp_path / 'other'}"])
+    assert not list(run.glob("evaluations/*"))
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("seed=3", "the rest is the run's"),
+        ("data.rot=x", "did you mean data.root"),
+        ("trainer.device=1", "trainer.devices"),
+        ("split=train", None),
+    ],
+)
+def test_what_may_be_changed(run: Path, override: str, says: str | None) -> None:
+    if says is None:
+        assert "train/top1" in evaluate(run, [override])
+    else:
+        with pytest.raises(UserError, match=says):
+            evaluate(run, [override])
+
+
+def test_a_bad_picture_is_skipped_and_listed_where_that_is_wanted(run: Path, coloured: Path, tmp_path: Path) -> None:
+    root = tmp_path / "other"
+    shutil.copytree(coloured / "test", root)
+    (root / "red" / "0.png").write_bytes(b"")
+    with pytest.raises(UserError, match="empty file"):
+        evaluate(run, ["data=folder", f"data.root={root}", "data.workers=0"])
+    evaluate(run, ["data=folder", f"data.root={root}", "data.workers=0", "data.on_error=skip"])
+    assert "0.png" in (sorted((run / "evaluations").iterdir())[-1] / "skipped.csv").read_text()
+
+
+def test_weights_without_a_run_bring_their_classifier(
+    finished_run: Path, coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    weights = torch.load(finished_run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    prefix = "backbone.model."
+    tensors = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+    tensors |= {f"classifier.{name}": weights[f"head.classifier.{name}"] for name in ("weight", "bias")}
+    save_file({key: value.contiguous() for key, value in tensors.items()}, tmp_path / "w.safetensors")
+    common = ["task=classification", "backbone.width=0.25", "data=folder", "data.workers=0", "trainer=cpu"]
+    common += [f"backbone.weights={tmp_path / 'w.safetensors'}", "data.resolution=32"]
+    found = evaluate(None, [*common, f"data.root={coloured}"])
+    before = json.loads((finished_run / "metrics.json").read_text())
+    assert found["test/top1"] == pytest.approx(before["test/top1"])
+    assert len(list((tmp_path / "outputs" / "evaluate").glob("*/metrics.json"))) == 1
+    two = tmp_path / "two"
+    for name in ("red", "green"):
+        shutil.copytree(coloured / "test" / name, two / name)
+    with pytest.raises(UserError, match="know 3 classes, the data has 2"):
+        evaluate(None, [*common, f"data.root={two}"])
+
+
+def test_classes_of_imagenet_are_found_by_name(
+    coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = timm.create_model("mobilenetv1_100", num_classes=1000)
+    torch.nn.init.zeros_(model.classifier.weight)
+    with torch.no_grad():  # whatever it sees, a great white shark before a tench before all others
+        model.classifier.bias.zero_()[[2, 0]] = torch.tensor([2.0, 1.0])
+    save_file(model.state_dict(), tmp_path / "w.safetensors")
+    common = ["task=classification", "data=folder", "data.workers=0", "trainer=cpu", "data.resolution=32"]
+    common += [f"backbone.weights={tmp_path / 'w.safetensors'}"]
+    for number, (tench, shark) in enumerate((("tench", "Great_White-shark"), ("n01440764", "n01484850"), ("0", "2"))):
+        root = tmp_path / f"data{number}"
+        shutil.copytree(coloured / "test" / "red", root / tench)
+        shutil.copytree(coloured / "test" / "green", root / shark)
+        next((root / shark).iterdir()).unlink()
+        found = evaluate(None, [*common, f"data.root={root}"])
+        tenches, sharks = (len(list((root / name).iterdir())) for name in (tench, shark))
+        assert found["all/top1"] == pytest.approx(sharks / (sharks + tenches))
+        assert sharks != tenches
+        assert "the data's 2 classes are read as" in capsys.readouterr().out
+    with pytest.raises(UserError, match="3 of the data's 3 classes are none of ImageNet's English names: blue"):
+        evaluate(None, [*common, f"data.root={coloured}"])
+    (root / "crane").mkdir()
+    shutil.copy(next((root / "2").iterdir()), root / "crane")
+    (root / "2").rename(root / "goldfish")
+    (root / "0").rename(root / "tench")
+    with pytest.raises(UserError, match="class crane: two classes of ImageNet have this name: call it n02012849 or"):
+        evaluate(None, [*common, f"data.root={root}"])
+
+
+def test_nothing_to_evaluate_is_said(coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="name a run folder, or pretrained weights"):
+        evaluate(None, ["data=folder", f"data.root={coloured}"])

@@ -1,0 +1,207 @@
+"""Trackers: where a run goes, that it is found again on resume, and that none of it can end a training."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pytorch_lightning.utilities import rank_zero_only
+
+from mobilevision.errors import UserError
+from mobilevision.tracking.loggers import Tracker, csv_logger, no_logger, tensorboard_logger, wandb_logger
+from mobilevision.tracking.tracker import SamplePicture
+from mobilevision.tracking.wandb import choose_mode, has_credential
+
+CONFIG = {"task": {"name": "classification", "kind": "class"}, "seed": 0}
+
+
+@pytest.fixture(autouse=True)
+def stranger(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """A user with no credential and no server."""
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    yield
+    import wandb
+
+    wandb.teardown()
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "shirt.png"
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(path)
+    return path
+
+
+def _use(tracker: Tracker, picture: Path) -> None:
+    """Everything a run does with its tracker."""
+    tracker.opening()
+    tracker.log_hyperparams({"a": 1})
+    tracker.log_metrics({"train/loss": 1.5, "epoch": 0.0}, step=3)
+    tracker.table("test/per_class", [{"class": "a", "f1": 0.5}, {"class": "b|c", "f1": 0.25}])
+    tracker.table("test/empty", [])
+    tracker.figure("test/confusion", Image.new("RGB", (9, 9)))
+    tracker.samples("test/samples", [SamplePicture(picture, "shirt 0.93, truth: dress")])
+    tracker.summary({"test/top1": 0.5, "parameters": 10})
+    tracker.model(picture, {"test/top1": 0.5})
+    tracker.save()
+    tracker.finalize("success")
+
+
+def test_a_credential_is_found_in_the_environment_and_in_netrc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert not has_credential()
+    file = tmp_path / "netrc"
+    file.write_text("machine wandb.example.org\n  login user\n  password " + "0" * 40 + "\n")
+    file.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(file))
+    assert not has_credential()
+    monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.example.org")
+    assert has_credential()
+    file.write_text("this is no netrc {")
+    assert not has_credential()
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    assert has_credential()
+
+
+def test_the_mode_follows_the_credential_and_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose_mode("auto") == "offline"
+    with pytest.raises(UserError, match="wandb login"):
+        choose_mode("online")
+    with pytest.raises(UserError, match="auto, online or offline"):
+        choose_mode("onlin")
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    assert choose_mode("auto") == "online"
+    assert choose_mode("offline") == "offline"
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert choose_mode("auto") == "disabled"
+
+
+def test_an_offline_run_keeps_all_in_the_run_folder_and_says_how_to_send_it(tmp_path: Path, picture: Path) -> None:
+    run_dir = tmp_path / "my run"
+    tracker = wandb_logger(run_dir=run_dir, config=CONFIG)
+    assert "nothing is sent" in tracker.opening()[0]
+    _use(tracker, picture)
+    (line,) = tracker.closing()
+    assert f"wandb sync '{run_dir}/wandb'/offline-run-*" in line
+    (folder,) = (run_dir / "wandb").glob("offline-run-*")
+    assert (run_dir / "wandb" / "id").read_text().strip() == tracker.version
+    assert folder.name.endswith(str(tracker.version))
+    media = [path.name for path in folder.rglob("*.png")] + [path.name for path in folder.rglob("*.table.json")]
+    assert len(media) == 3
+    assert tracker.closing() == []
+
+
+def test_a_resumed_run_is_the_same_wandb_run(tmp_path: Path) -> None:
+    first = wandb_logger(run_dir=tmp_path, config=CONFIG)
+    first.log_metrics({"train/loss": 1.0}, step=1)
+    first.closing()
+    second = wandb_logger(run_dir=tmp_path, config=CONFIG)
+    second.closing()
+    assert second.version == first.version
+
+
+def test_pictures_of_people_stay_here_unless_asked_for(tmp_path: Path, picture: Path) -> None:
+    people = {"task": {"kind": "identity"}}
+    for wanted, count in ((None, 0), (True, 1)):
+        run_dir = tmp_path / str(wanted)
+        tracker = wandb_logger(run_dir=run_dir, config=people, pictures=wanted)
+        tracker.samples("test/samples", [SamplePicture(picture, "somebody")])
+        tracker.closing()
+        assert len(list(run_dir.rglob("media/**/*.png"))) == count
+
+
+def test_a_credential_without_network_falls_back_to_offline_within_15_seconds(
+    tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    start = time.monotonic()
+    with caplog.at_level(logging.WARNING):
+        tracker = wandb_logger(run_dir=tmp_path, config=CONFIG)
+    assert time.monotonic() - start < 60  # the promise is 15 on a machine of one's own
+    assert "cannot be reached" in caplog.text
+    _use(tracker, picture)
+    assert "wandb sync" in tracker.closing()[0]
+    assert list((tmp_path / "wandb").glob("offline-run-*"))
+
+
+def test_a_broken_wandb_is_one_warning_and_nothing_more(
+    tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import wandb
+
+    tracker = wandb_logger(run_dir=tmp_path, config=CONFIG)
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(wandb.sdk.wandb_run.Run, "log", fail)
+    with caplog.at_level(logging.WARNING):
+        _use(tracker, picture)
+    assert caplog.text.count("no space left") == 1
+    assert tracker.closing() == []
+    monkeypatch.setattr(wandb, "init", fail)
+    again = wandb_logger(run_dir=tmp_path, config=CONFIG)
+    _use(again, picture)
+    assert again.opening() == ["W&B: off"]
+
+
+def test_other_processes_track_nothing(tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    run_dir = tmp_path / "run"
+    for make in (wandb_logger, tensorboard_logger, csv_logger, no_logger):
+        _use(make(run_dir=run_dir, config=CONFIG), picture)
+    assert not run_dir.exists()
+
+
+def test_csv_appends_a_line_a_number_over_a_resume(tmp_path: Path, picture: Path) -> None:
+    for _ in range(2):
+        _use(csv_logger(run_dir=tmp_path, config=CONFIG), picture)
+    rows = list(csv.DictReader((tmp_path / "steps.csv").open()))
+    assert rows[0] == {"step": "3", "metric": "train/loss", "value": "1.5"}
+    assert len(rows) == 4
+
+
+def test_tensorboard_writes_points_text_and_pictures(tmp_path: Path, picture: Path) -> None:
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    tracker = tensorboard_logger(run_dir=tmp_path, config=CONFIG)
+    _use(tracker, picture)
+    assert "tensorboard --logdir" in tracker.closing()[0]
+    read = events.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert read.Scalars("train/loss")[0].value == 1.5
+    assert set(read.Tags()["images"]) == {"test/confusion", "test/samples/000"}
+    assert "test/per_class/text_summary" in read.Tags()["tensors"]
+
+
+def test_no_logger_takes_everything_and_keeps_nothing(tmp_path: Path, picture: Path) -> None:
+    _use(no_logger(run_dir=tmp_path / "run", config=CONFIG), picture)
+    assert not (tmp_path / "run").exists()
+
+
+def test_boxes_are_sent_as_boxes(tmp_path: Path) -> None:
+    from PIL import Image as PillowImage
+
+    picture = tmp_path / "plain.png"
+    PillowImage.new("RGB", (40, 30)).save(picture)
+    outlines = {
+        "prediction": [{"label": "cat", "score": 0.9, "box": [1.0, 2.0, 30.0, 20.0]}],
+        "truth": [{"label": "dog", "box": [1.0, 2.0, 30.0, 20.0]}, {"label": "cat", "box": [0.0, 0.0, 9.0, 9.0]}],
+    }
+    tracker = wandb_logger(run_dir=tmp_path, config={}, mode="offline", pictures=True)
+    tracker.samples("test/predictions", [SamplePicture(picture, "1 cat, truth 1 dog", picture, outlines)])
+    tracker.closing()
+    files = (tmp_path / "wandb").glob("offline-run-*/files/media/metadata/boxes2D/test/*.json")
+    layers = sorted((json.loads(file.read_text())["box_data"] for file in files), key=len)
+    prediction, truth = layers
+    assert [box["class_id"] for box in truth] == [1, 0]
+    assert prediction[0]["position"] == {"minX": 1.0, "minY": 2.0, "maxX": 30.0, "maxY": 20.0}
+    assert prediction[0]["scores"] == {"score": 0.9}
