@@ -28,9 +28,9 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from mobilevision.backbones import Backbone
-from mobilevision.data.geometry import Affine
 from mobilevision.errors import UserError
 from mobilevision.heads import Head
+from mobilevision.images.framing import Affine
 from mobilevision.losses import Loss
 from mobilevision.metrics import StageMeter, TaskMetric
 from mobilevision.optim import OptimizerFactory, Schedule

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, cast, final
 import torch
 from torch import Tensor
 
-from mobilevision.data.geometry import Affine
 from mobilevision.heads import DetectionHead
+from mobilevision.images.framing import Affine
 from mobilevision.metrics import DetectionMetrics, TaskMetric
 from mobilevision.spec import Emits
 from mobilevision.tasks.base import Batch, Stage, Task

@@ -18,6 +18,7 @@ _MODULES = {
     "mobilevision.ops.draw": "mobilevision.visualization.draw",
     "mobilevision.data.formats.base": "mobilevision.data.data_format",
     "mobilevision.data.decode": "mobilevision.images.decode",
+    "mobilevision.data.geometry": "mobilevision.images.framing",
 }
 
 

@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
-from mobilevision.data.geometry import Frame
 from mobilevision.data.view import Sample, View
-from mobilevision.images.framing import CropBox
+from mobilevision.images.framing import CropBox, Frame
 from mobilevision.images.pixels import GREY, Pixels, on_canvas
 from mobilevision.ranges import Items, NonNegativeFloat, PositiveFloat, PositiveShare, Range, Share, check_ranges
 

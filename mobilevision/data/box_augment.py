@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, NoReturn, final
 
@@ -11,14 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mobilevision.data.augment import CropRatio, CropScale, mirrored
-from mobilevision.data.box_clipping import Scene, areas, as_drawn, joined, mirrored_boxes, seen, shown
+from mobilevision.data.box_clipping import Scene, as_drawn, joined, mirrored_boxes, seen, shown
 from mobilevision.data.boxes import Boxes
-from mobilevision.data.geometry import Frame, window_frame
 from mobilevision.data.photometric import Photometric
 from mobilevision.data.view import Sample, View
 from mobilevision.images.decode import UnreadablePictureError
-from mobilevision.images.framing import CropBox
+from mobilevision.images.framing import CropBox, Frame, fitted
 from mobilevision.images.pixels import on_canvas
+from mobilevision.ops.boxes import iou
 from mobilevision.ranges import Items, NonNegativeFloat, Range, Share, check_ranges
 
 # Which window of a scene is shown: zoomed out, or cropped so that it overlaps a box well enough.
@@ -90,10 +91,7 @@ def _best_overlap(parts: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDA
     part = parts[:, None]
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
     within = ((part[..., :2] < centre) & (centre < part[..., 2:])).all(-1)
-    common = np.clip(np.minimum(part[..., 2:], boxes[:, 2:]) - np.maximum(part[..., :2], boxes[:, :2]), 0, None)
-    shared = common[..., 0] * common[..., 1]
-    union = areas(part) + areas(boxes) - shared
-    best: NDArray[np.float64] = np.where(within, shared / np.maximum(union, 1e-9), -1.0).max(1)
+    best: NDArray[np.float64] = np.where(within, iou(part, boxes), -1.0).max(1)
     return best
 
 
@@ -103,6 +101,42 @@ def covering(rng: np.random.Generator, shape: tuple[int, int], resolution: tuple
     height, width = max(1, round(resolution[0] * scale)), max(1, round(resolution[1] * scale))
     down, right = int(rng.integers(shape[0] - height + 1)), int(rng.integers(shape[1] - width + 1))
     return float(right), float(down), float(width), float(height)
+
+
+def window_frame(window: CropBox, shape: tuple[int, int], resolution: tuple[int, int], *, keep_aspect: bool) -> Frame:
+    """Where a window that may reach beyond the picture puts what it shows of it.
+
+    The window is widened to whole pixels, and to a grid of 2, 4 or 8 where it is that many times larger than the
+    input, so that a decoder can shrink by this exactly.
+
+    Args:
+        window: (x, y, width, height) in pixels of the picture, with some of the picture in it.
+        shape: (height, width) of the picture.
+        resolution: (height, width) of the input that the window fills.
+        keep_aspect: leave two sides of the input grey instead of stretching the window.
+    """
+    left, top, right, bottom = _on_grid(window, resolution)
+    size, place = resolution, (0, 0)
+    if keep_aspect:
+        size, place = fitted((bottom - top, right - left), resolution)
+    seen = max(left, 0), max(top, 0), min(right, shape[1]), min(bottom, shape[0])
+    y, high = _pixels(top, bottom - top, seen[1], seen[3], size[0])
+    x, wide = _pixels(left, right - left, seen[0], seen[2], size[1])
+    box = float(seen[0]), float(seen[1]), float(seen[2] - seen[0]), float(seen[3] - seen[1])
+    return Frame(box, (high, wide), (place[0] + y, place[1] + x))
+
+
+def _pixels(start: int, length: int, first: int, last: int, size: int) -> tuple[int, int]:
+    """Place and length, in whole pixels of ``size``, of first ... last within a window from ``start`` on."""
+    at = min(round((first - start) / length * size), size - 1)
+    return at, max(1, round((last - start) / length * size) - at)
+
+
+def _on_grid(window: CropBox, resolution: tuple[int, int]) -> tuple[int, int, int, int]:
+    x, y, width, height = window
+    step = next((s for s in (8, 4, 2) if width >= s * resolution[1] and height >= s * resolution[0]), 1)
+    edges = math.floor(x / step), math.floor(y / step), math.ceil((x + width) / step), math.ceil((y + height) / step)
+    return edges[0] * step, edges[1] * step, edges[2] * step, edges[3] * step
 
 
 MIDDLE = 0.3, 0.7  # where the four pictures of a mosaic meet, as shares of the input's sides

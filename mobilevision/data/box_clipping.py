@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilevision.data.boxes import Boxes, Framed, concatenate
-from mobilevision.data.geometry import Affine, Frame, clipped
-from mobilevision.images.framing import CropBox
+from mobilevision.images.framing import Affine, CropBox, Frame
 from mobilevision.images.pixels import Pixels
+from mobilevision.ops.boxes import area, clip
 
 LEAST = 1 / 64  # pixels of the input: a side as float32 keeps it apart from 0, also at the far end of the input
 
@@ -40,7 +40,7 @@ def seen(boxes: Boxes, part: CropBox, shape: tuple[int, int]) -> tuple[NDArray[n
     Returns:
         int64 [k], which boxes; float64 [k, 4], what is seen of each, in pixels of the picture.
     """
-    inside = clipped(boxes.boxes, shape)
+    inside = clip(boxes.boxes, shape)
     low = np.array(part[:2])
     high = low + part[2:]
     centre = (inside[:, :2] + inside[:, 2:]) / 2
@@ -65,10 +65,10 @@ def shown(
     """
     rows, parts = seen(boxes, where.box, shape)
     inputs = widened(where.to_input.boxes(parts), where)
-    share = areas(parts) / areas(clipped(boxes.boxes[rows], shape))
+    share = area(parts) / area(clip(boxes.boxes[rows], shape))
     faint = (share < min_visible) | ((inputs[:, 2:] - inputs[:, :2]).min(1, initial=np.inf) < min_side)
     kept = boxes[rows]
-    return replace(kept, boxes=inputs, crowd=kept.crowd | faint, area=areas(inputs))
+    return replace(kept, boxes=inputs, crowd=kept.crowd | faint, area=area(inputs))
 
 
 def widened(inputs: NDArray[np.float64], where: Frame) -> NDArray[np.float64]:
@@ -77,12 +77,6 @@ def widened(inputs: NDArray[np.float64], where: Frame) -> NDArray[np.float64]:
     high = low + where.size[::-1]
     left_top = np.clip(inputs[:, :2], low, high - LEAST)
     return np.concatenate([left_top, np.clip(inputs[:, 2:], left_top + LEAST, high)], axis=1)
-
-
-def areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Areas of boxes [..., 4], in square pixels."""
-    size: NDArray[np.float64] = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
-    return size
 
 
 def mirrored_boxes(boxes: Boxes, width: int) -> Boxes:

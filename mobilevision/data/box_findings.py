@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.data.box_clipping import areas
 from mobilevision.data.boxes import Boxes, BoxTargets, boxes_a_class, concatenate
 from mobilevision.data.records import Splits
+from mobilevision.ops.boxes import area, iou
 
 SMALL = 1 / 100  # of the picture's area
 TINY = 8  # pixels of the model's input, the shorter side
@@ -72,7 +72,7 @@ def count_boxes(
 
 
 def _measure(found: BoxFindings, boxes: Boxes, shapes: NDArray[np.int64], resolution: tuple[int, int]) -> None:
-    share = areas(boxes.boxes) / shapes.prod(axis=1)
+    share = area(boxes.boxes) / shapes.prod(axis=1)
     low, middle, high = np.quantile(share, (0.1, 0.5, 0.9)).tolist()
     found.shares, found.small = (low, middle, high), int((share < SMALL).sum())
     if min(resolution) > 0:
@@ -95,8 +95,6 @@ def differ(first: Boxes, second: Boxes, shapes: NDArray[np.int64]) -> bool:
     if not len(first):
         return False
     a, b = (each.boxes / np.tile(shape[::-1], 2) for each, shape in zip((first, second), shapes, strict=True))
-    corner, end = np.maximum(a[:, None, :2], b[:, :2]), np.minimum(a[:, None, 2:], b[:, 2:])
-    shared = np.clip(end - corner, 0, None).prod(axis=-1)
-    overlap = shared / np.maximum(areas(a)[:, None] + areas(b) - shared, 1e-12)
+    overlap = iou(a[:, None], b)
     same = (overlap >= ALIKE) & (first.labels[:, None] == second.labels)
     return not (same.any(axis=1).all() and same.any(axis=0).all())

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mobilevision.data.geometry import Affine, clipped, frame
+from mobilevision.images.framing import Affine, frame
+from mobilevision.ops.boxes import area as box_area
+from mobilevision.ops.boxes import clip
 
 if TYPE_CHECKING:
     from mobilevision.data.records import Records
@@ -25,7 +27,7 @@ Target = dict[str, torch.Tensor]
 - ``difficult``: bool [B, M], learnt from, but left out of the evaluation
 - ``original``: float64 [B, M, 4], the same boxes in upright pixels of the picture itself, as annotated
 - ``area``: float64 [B, M], area in the picture, of the object's outline where the data knows it
-- ``frame``: float64 [B, 4], the :class:`~mobilevision.data.geometry.Affine` from picture to input
+- ``frame``: float64 [B, 4], the :class:`~mobilevision.images.framing.Affine` from picture to input
 - ``size``: int64 [B, 2], (height, width) of the picture
 - ``image``: int64 [B], place in the data set
 """
@@ -125,7 +127,7 @@ def boxes_in_input(
         boxes = records.targets[index]
         boxes = boxes[~boxes.crowd]
         where = frame(records.shape(index), spec.resolution, fit=spec.fit, crop=crop).to_input
-        parts.append(clipped(where.boxes(boxes.boxes), spec.resolution))
+        parts.append(clip(where.boxes(boxes.boxes), spec.resolution))
         labels.append(boxes.labels)
     found, classes = np.concatenate(parts), np.concatenate(labels)
     kept = (found[:, 2:] > found[:, :2]).all(axis=1)
@@ -155,13 +157,12 @@ def boxes_of(boxes: Any, labels: Any, *, crowd: Any = None, difficult: Any = Non
     """Boxes from lists or arrays; flags default to False, areas to those of the boxes."""
     corners = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
     none = np.zeros(len(corners), dtype=bool)
-    sides = corners[:, 2:] - corners[:, :2]
     return Boxes(
         corners,
         np.asarray(labels, dtype=np.int64).reshape(-1),
         none if crowd is None else np.asarray(crowd, dtype=bool),
         none if difficult is None else np.asarray(difficult, dtype=bool),
-        sides[:, 0] * sides[:, 1] if area is None else np.asarray(area, dtype=np.float64),
+        box_area(corners) if area is None else np.asarray(area, dtype=np.float64),
     )
 
 

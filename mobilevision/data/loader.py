@@ -37,7 +37,7 @@ class BatchSource(Dataset[Batch]):
         channels: channels of a picture.
         resolution: (height, width) of the model's input in pixels.
         crop: share of the shorter side that evaluation looks at, for ``fit=crop``.
-        fit: how a picture comes to lie in the input, see :func:`mobilevision.data.geometry.frame`.
+        fit: how a picture comes to lie in the input, see :func:`mobilevision.images.framing.frame`.
         seed: seed of the augmentation.
         augment: the augmentation, or None for the exact evaluation path.
         skip: where to write unreadable pictures that are left out of their batch; None raises.

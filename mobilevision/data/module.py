@@ -16,7 +16,6 @@ from mobilevision.data.coordinates import CellOptions
 from mobilevision.data.data_format import DataFormat
 from mobilevision.data.data_spec import state
 from mobilevision.data.folds import take_fold
-from mobilevision.data.geometry import FITS
 from mobilevision.data.groups import settle_groups
 from mobilevision.data.label_noise import spoil
 from mobilevision.data.loader import BatchSource, Loader
@@ -28,6 +27,7 @@ from mobilevision.data.unlabelled import WithUnlabelled, find_unlabelled
 from mobilevision.data.view import Augmentation
 from mobilevision.data.white_level import settle_white_level
 from mobilevision.errors import UserError
+from mobilevision.images.framing import FITS
 from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, Seed, ShareBelowOne, Side, check_ranges
 from mobilevision.spec import DataSpec, Features
 

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from mobilevision.data.boxes import BoxTargets, Framed, collate
 from mobilevision.data.coordinates import CoordinateTargets
-from mobilevision.data.geometry import Frame, clipped, frame
 from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.records import Records
+from mobilevision.images.framing import Frame, frame
 from mobilevision.images.pixels import Pixels, on_canvas
+from mobilevision.ops.boxes import clip
 
 
 class Sample(NamedTuple):
@@ -37,7 +38,7 @@ class View:
         records: the split.
         channels: channels of a picture.
         resolution: (height, width) of the model's input in pixels.
-        fit: see :func:`mobilevision.data.geometry.frame`.
+        fit: see :func:`mobilevision.images.framing.frame`.
         crop: for ``fit=crop``, share of the shorter side that is looked at.
     """
 
@@ -82,7 +83,7 @@ class View:
 
     def _framed(self, index: int, where: Frame) -> Framed:
         boxes = self.records.targets[index]
-        inputs = clipped(where.to_input.boxes(boxes.boxes), self.resolution)
+        inputs = clip(where.to_input.boxes(boxes.boxes), self.resolution)
         return Framed(inputs, boxes, where.to_input, self.records.shape(index))
 
 

@@ -72,7 +72,7 @@ class DetectionHead(Head, ABC):
         return {"logits": outputs.final.logits, "deltas": outputs.final.deltas}
 
     def raw_facts(self, outputs: DetectorOutputs) -> dict[str, Any] | None:
-        """What whoever decodes :meth:`raw` has to know (:mod:`mobilevision.deploy.answers.raw_boxes`).
+        """What whoever decodes :meth:`raw` has to know (:mod:`mobilevision.deploy.decode_raw_boxes`).
 
         Returns:
             Plain values; None of a head whose boxes do not start from the same anchors in every picture.

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilevision.metrics.scenes import Found, Truth
+from mobilevision.ops.boxes import iou
 
 
 class Pairs(NamedTuple):
@@ -32,7 +33,7 @@ def pairs(found: Found, truth: Truth) -> Pairs:
     """Pairs of the same picture and class."""
     detection, box = pairs_of(found.group, truth.group)
     crowd = truth.crowd[box]
-    return Pairs(detection, box, overlaps(found.boxes[detection], truth.boxes[box], crowd=crowd))
+    return Pairs(detection, box, iou(found.boxes[detection], truth.boxes[box], crowd=crowd))
 
 
 def pairs_of(first: NDArray[np.int64], second: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -41,35 +42,6 @@ def pairs_of(first: NDArray[np.int64], second: NDArray[np.int64]) -> tuple[NDArr
     count = np.searchsorted(second, first, side="right") - start
     left = np.repeat(np.arange(len(first)), count)
     return left, np.arange(len(left)) + np.repeat(start - np.cumsum(count) + count, count)
-
-
-def overlaps(
-    found: NDArray[np.float64], truth: NDArray[np.float64], *, crowd: NDArray[np.bool_] | None = None
-) -> NDArray[np.float64]:
-    """Intersection over union of boxes pair by pair, as pycocotools' ``bbIou``; 0 where neither has an area.
-
-    Args:
-        found: float64 [p, 4], (left, top, right, bottom) in pixels.
-        truth: float64 [p, 4], likewise.
-        crowd: bool [p], where the union is the found box alone.
-
-    Returns:
-        float64 [p] in [0, 1].
-    """
-    corner, end = np.maximum(found[:, :2], truth[:, :2]), np.minimum(found[:, 2:], truth[:, 2:])
-    sides = np.clip(end - corner, 0, None)
-    common = sides[:, 0] * sides[:, 1]
-    own, other = area(found), area(truth)
-    union = own + other - common
-    if crowd is not None:
-        union = np.where(crowd, own, union)
-    share: NDArray[np.float64] = np.divide(common, union, out=np.zeros_like(common), where=union > 0)
-    return share
-
-
-def area(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Square pixels of boxes (left, top, right, bottom) [n, 4]."""
-    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
 def match(found: Found, truth: Truth, candidates: Pairs, *, overlap: float = 0.5) -> NDArray[np.int64]:

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilevision.errors import UserError
-from mobilevision.metrics.box_matching import Pairs, area, pairs
+from mobilevision.metrics.box_matching import Pairs, pairs
 from mobilevision.metrics.scenes import Scenes
+from mobilevision.ops.boxes import area
 
 Engine = Literal["auto", "faster", "pycocotools"]
 _AREAS = ("all", "small", "medium", "large")

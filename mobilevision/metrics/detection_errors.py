@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.metrics.box_matching import match, overlaps, pairs, pairs_of
+from mobilevision.metrics.box_matching import match, pairs, pairs_of
 from mobilevision.metrics.scenes import Found, Scenes
+from mobilevision.ops.boxes import iou
 
 KINDS = ("correct", "other_class", "location", "duplicate", "background", "missed")
 _RIGHT, _NEAR = 0.5, 0.1  # overlaps that make a detection right, and one that was at least meant for a box
@@ -87,7 +88,7 @@ def _nearest(scenes: Scenes, rows: NDArray[np.int64]) -> tuple[Any, Any, Any, An
     by_picture = counted[np.argsort(scenes.picture(truth.group[counted]), kind="stable")]
     first, second = pairs_of(scenes.picture(found.group[rows]), scenes.picture(truth.group[by_picture]))
     box = by_picture[second]
-    amount = overlaps(found.boxes[rows[first]], truth.boxes[box])
+    amount = iou(found.boxes[rows[first]], truth.boxes[box])
     same = found.group[rows[first]] == truth.group[box]
     return (
         *_largest(first[same], amount[same], box[same], len(rows)),

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from mobilevision.ops.boxes import Floats, area, ratio
+
 Sizes = list[list[tuple[float, float]]]
 """For each map, (width, height) of the boxes at each of its places, as fractions of the input's sides."""
 
@@ -84,7 +84,7 @@ def overlaps(boxes: Floats, places: Places, shapes: Floats) -> Floats:
         centre = _nearest(centres, (low + high) / 2)[:, None]
         half = shapes[None, :, axis] / 2
         shared *= np.clip(np.minimum(centre + half, high[:, None]) - np.maximum(centre - half, low[:, None]), 0, None)
-    return _iou(shared, boxes[:, 2:] - boxes[:, :2], shapes)
+    return ratio(shared, area(boxes)[:, None] + shapes.prod(axis=1) - shared)
 
 
 def cluster(shapes: Floats, count: int, rng: np.random.Generator) -> Floats:
@@ -176,14 +176,7 @@ def _nearest(centres: Floats, values: Floats) -> Floats:
 def _alike(shapes: Floats, centres: Floats) -> Floats:
     """IoU [n, k] of boxes with one centre."""
     shared: Floats = np.minimum(shapes[:, None], centres).prod(axis=2)
-    return _iou(shared, shapes, centres)
-
-
-def _iou(shared: Floats, first: Floats, second: Floats) -> Floats:
-    """IoU [n, k] from the shared area [n, k] and (width, height) of both, [n, 2] and [k, 2]; 0 of two empty ones."""
-    union = first.prod(axis=1)[:, None] + second.prod(axis=1) - shared
-    result: Floats = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    return result
+    return ratio(shared, shapes.prod(axis=1)[:, None] + centres.prod(axis=1) - shared)
 
 
 def _begin(shapes: Floats, count: int, rng: np.random.Generator) -> Floats:

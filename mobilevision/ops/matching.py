@@ -5,27 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mobilevision.ops.boxes import area, tensor_intersection, tensor_iou
+
 BACKGROUND = -1
 IGNORED = -2
 INSIDE = 0.5
 """A reference with more than this share of its area in a crowd region counts neither way."""
 PAIRS = 1 << 23
 """References times boxes that are compared at once: some 32 MB a tensor."""
-
-
-def overlaps(boxes: Tensor, references: Tensor) -> Tensor:
-    """Intersection over union of every box with every reference.
-
-    Args:
-        boxes: [B, M, 4], (left, top, right, bottom).
-        references: [B, A, 4], likewise.
-
-    Returns:
-        float32 [B, M, A]; 0, not NaN, where neither has an area.
-    """
-    shared = _intersections(boxes, references)
-    union = _areas(boxes)[:, :, None] + _areas(references)[:, None] - shared
-    return shared / union.clamp(min=torch.finfo(torch.float32).tiny)
 
 
 def match(
@@ -77,7 +64,7 @@ def match(
 def _real_overlaps(references: Tensor, boxes: Tensor, labels: Tensor, crowd: Tensor) -> Tensor:
     """Overlaps [B, M, A]; -1 where there is no box to be found."""
     real = (labels >= 0) & ~crowd
-    return overlaps(boxes, references).masked_fill_(~real[:, :, None], -1.0)
+    return tensor_iou(boxes[:, :, None], references[:, None]).masked_fill_(~real[:, :, None], -1.0)
 
 
 def _force_each(matched: Tensor, overlap: Tensor) -> Tensor:
@@ -97,19 +84,6 @@ def _force_ties(matched: Tensor, own: Tensor, overlap: Tensor) -> Tensor:
 
 def _inside(references: Tensor, boxes: Tensor, region: Tensor) -> Tensor:
     """Bool [B, A]: is a reference mostly inside one of the regions?"""
-    share = _intersections(boxes, references) > INSIDE * _areas(references)[:, None]
+    shared = tensor_intersection(boxes[:, :, None], references[:, None])
+    share = shared > INSIDE * area(references.float())[:, None]
     return (share & region[:, :, None]).any(dim=1)
-
-
-def _areas(boxes: Tensor) -> Tensor:
-    left, top, right, bottom = boxes.float().unbind(-1)
-    return (right - left).clamp(min=0) * (bottom - top).clamp(min=0)
-
-
-def _intersections(boxes: Tensor, references: Tensor) -> Tensor:
-    """float32 [B, M, A]: areas."""
-    left, top, right, bottom = boxes.float()[:, :, None].unbind(-1)
-    other_left, other_top, other_right, other_bottom = references.float()[:, None].unbind(-1)
-    width = (torch.minimum(right, other_right) - torch.maximum(left, other_left)).clamp_(min=0)
-    height = (torch.minimum(bottom, other_bottom) - torch.maximum(top, other_top)).clamp_(min=0)
-    return width * height

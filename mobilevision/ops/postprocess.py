@@ -15,6 +15,7 @@ from torch.nn import functional
 from torchvision.ops import nms
 
 from mobilevision.ops.box_coding import decode
+from mobilevision.ops.boxes import clip_tensor
 from mobilevision.ops.candidates import Candidates
 from mobilevision.ops.suppression import suppress
 
@@ -62,8 +63,7 @@ def _fixed_boxes(candidates: Candidates, places: Tensor, resolution: tuple[int, 
             1, 2
         )
         boxes = by_class.gather(2, places[..., None].expand(-1, -1, -1, 4))
-    height, width = resolution
-    return torch.minimum(boxes.clamp(min=0), boxes.new_tensor([width, height, width, height]))
+    return clip_tensor(boxes, resolution)
 
 
 FIRST = 4
@@ -156,9 +156,7 @@ def _boxes(source: _Source, anchors: Tensor, labels: Tensor, resolution: tuple[i
     """Boxes of the candidates at some places, cut to the input."""
     all_deltas, references = source.candidates.deltas[source.row].detach(), source.candidates.references[source.row]
     deltas = all_deltas[anchors] if all_deltas.ndim == 2 else all_deltas[anchors, labels + 1]
-    boxes = decode(deltas, references[anchors].detach(), source.candidates.weights)
-    height, width = resolution
-    return boxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
+    return clip_tensor(decode(deltas, references[anchors].detach(), source.candidates.weights), resolution)
 
 
 def _rank(labels: Tensor) -> Tensor:

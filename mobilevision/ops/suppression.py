@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms
 
+from mobilevision.ops.boxes import exported_iou
+
 # Non-maximum suppression as one operator whose shapes depend on no values, for graphs that are exported.
 
 
@@ -56,7 +58,7 @@ def suppress_in_steps(boxes: Tensor, scores: Tensor, iou: float, least: float, *
     """
     count = scores.shape[1]
     order = scores.topk(count, dim=1).indices
-    overlap = _overlaps(boxes.gather(1, order[..., None].expand(-1, -1, 4)))
+    overlap = exported_iou(boxes.gather(1, order[..., None].expand(-1, -1, 4)))
     places = torch.arange(count, dtype=boxes.dtype, device=boxes.device)  # torch.triu and eye become what few have
     later = (places > places[:, None]).to(boxes.dtype)
     covered = (overlap > iou).to(boxes.dtype) * later  # [n, the better one, the worse one]
@@ -84,12 +86,3 @@ def _unrolled(takes_part: Tensor, covered: Tensor) -> Tensor:
     for place in range(covered.shape[1]):
         kept = kept * (1 - kept[:, place : place + 1] * covered[:, place])
     return kept
-
-
-def _overlaps(boxes: Tensor) -> Tensor:
-    """Intersection over union of each box with each of its row, [n, k, k]; no number where both have no area."""
-    one, two = boxes[:, :, None], boxes[:, None]
-    sides = (torch.minimum(one[..., 2:], two[..., 2:]) - torch.maximum(one[..., :2], two[..., :2])).clamp(min=0)
-    common = sides[..., 0] * sides[..., 1]
-    areas = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
-    return common / (areas[:, :, None] + areas[:, None] - common)

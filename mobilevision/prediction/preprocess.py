@@ -11,9 +11,9 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from mobilevision.data.geometry import Affine, Frame, frame
 from mobilevision.errors import UserError
 from mobilevision.images.decode import MODES, Picture, resample, to_mode
+from mobilevision.images.framing import Affine, Frame, frame
 from mobilevision.images.pixels import on_canvas
 
 if TYPE_CHECKING:

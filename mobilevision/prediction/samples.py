@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from mobilevision.data.geometry import Affine, Frame, frame
 from mobilevision.data.loader import BatchSource
+from mobilevision.images.framing import Affine, Frame, frame
 from mobilevision.io.atomic_files import flat, write_csv, write_json
 from mobilevision.ops.rows import take
 from mobilevision.prediction.confused import Sample, draw_confused

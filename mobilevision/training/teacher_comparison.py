@@ -9,8 +9,8 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 from torch.nn import functional
-from torchvision.ops import box_iou
 
+from mobilevision.ops.boxes import tensor_iou
 from mobilevision.spec import Emits
 from mobilevision.training.teachers import find_teacher
 
@@ -71,7 +71,7 @@ class Agreement:
         flags = [torch.zeros(0, dtype=torch.bool)]
         for place in range(len(teacher["scores"])):
             sure, likely = teacher["scores"][place] >= _SURE, student["scores"][place] >= _SURE / 2
-            overlap = box_iou(teacher["boxes"][place][sure], student["boxes"][place][likely])
+            overlap = tensor_iou(teacher["boxes"][place][sure][:, None], student["boxes"][place][likely])
             same = teacher["labels"][place][sure][:, None] == student["labels"][place][likely]
             flags.append(((overlap >= _OVERLAP) & same).any(dim=1).cpu())
         return torch.cat(flags)

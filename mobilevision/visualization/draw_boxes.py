@@ -10,6 +10,7 @@ from zlib import crc32
 import numpy as np
 from PIL import Image, ImageDraw
 
+from mobilevision.ops.boxes import iou
 from mobilevision.visualization.draw import BAD, GOOD, INK, PAPER, cut, font, to_picture
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def judge(
         Both with their marks, in their own order.
     """
     found, known = list(prediction), [_left_aside(box) for box in truth]
-    amounts = _overlaps(_corners(found), _corners(known), np.array([box.crowd for box in known], dtype=bool))
+    amounts = iou(_corners(found)[:, None], _corners(known), crowd=np.array([box.crowd for box in known], dtype=bool))
     for place in sorted(range(len(found)), key=lambda index: -(found[index].score or 0.0)):
         near = [i for i, box in enumerate(known) if box.label == found[place].label and amounts[place, i] >= overlap]
         free = [i for i in near if known[i].mark == "missed"]
@@ -78,16 +79,6 @@ def _left_aside(box: Shown) -> Shown:
 
 def _corners(boxes: Sequence[Shown]) -> NDArray[np.float64]:
     return np.array([box.box for box in boxes], dtype=np.float64).reshape(-1, 4)
-
-
-def _overlaps(found: NDArray[np.float64], truth: NDArray[np.float64], crowd: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Intersection over union, over the found box's area in a crowd; float64 [found, truth]."""
-    left, right = found[:, None], truth[None]
-    sides = np.clip(np.minimum(left[..., 2:], right[..., 2:]) - np.maximum(left[..., :2], right[..., :2]), 0, None)
-    common = sides.prod(axis=-1)
-    own, other = ((boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (found, truth))
-    union = np.where(crowd[None], own[:, None], own[:, None] + other[None] - common)
-    return np.where(union > 0, common / np.where(union > 0, union, 1), 0.0)
 
 
 # Of the frame, bright, and of the caption, dark enough for white letters.

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mobilevision.data import Augment
-from mobilevision.data.geometry import centre_box
 from mobilevision.errors import UserError
+from mobilevision.images.framing import centre_box
 
 SIDES = st.integers(1, 2000)
 

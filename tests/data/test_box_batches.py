@@ -17,11 +17,11 @@ from mobilevision.data.boxes import Boxes, BoxTargets, boxes_of
 from mobilevision.data.data_format import DataFormat
 from mobilevision.data.files import FileRecords
 from mobilevision.data.formats.cifar10 import ArrayRecords
-from mobilevision.data.geometry import Affine, frame
 from mobilevision.data.loader import BatchSource
 from mobilevision.data.records import Records, Splits
 from mobilevision.data.splitting import cut
 from mobilevision.errors import UserError
+from mobilevision.images.framing import Affine, frame
 from mobilevision.images.pixels import GREY
 from mobilevision.spec import Features
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from mobilevision.deploy.answers import find_answer, raw_boxes
+from mobilevision.deploy import decode_raw_boxes
+from mobilevision.deploy.answers import find_answer
 from mobilevision.deploy.manifest import Manifest, ModelFile, Port
 from mobilevision.deploy.preprocessing import Preprocessing
 from mobilevision.errors import UserError
@@ -48,7 +49,7 @@ def test_it_finds_what_the_checkpoint_finds(per_class: int | None, classes: int)
     wanted = {"score_threshold": 0.05, "iou": 0.45, "per_class": per_class, "most": 30, "classes": classes}
     expected = detections(candidates, resolution=(128, 160), **wanted)
     facts = facts_of(anchors, classes, per_class=per_class)
-    found = raw_boxes.decode(logits.numpy(), deltas.numpy(), facts)
+    found = decode_raw_boxes.decode(logits.numpy(), deltas.numpy(), facts)
     assert (expected["labels"] >= 0).sum() > 20
     np.testing.assert_array_equal(found["labels"], expected["labels"].numpy())
     np.testing.assert_allclose(found["scores"], expected["scores"].numpy(), atol=1e-6)
@@ -63,14 +64,14 @@ def test_it_finds_what_the_checkpoint_finds(per_class: int | None, classes: int)
 def test_nothing_above_the_threshold_is_nothing() -> None:
     logits, deltas, anchors = scene(anchors=5)
     logits[..., 0] = 50
-    found = raw_boxes.decode(logits.numpy(), deltas.numpy(), facts_of(anchors, 6))
+    found = decode_raw_boxes.decode(logits.numpy(), deltas.numpy(), facts_of(anchors, 6))
     assert (found["labels"] == -1).all()
     assert not found["scores"].any()
     assert found["boxes"].shape == (2, 30, 4)
 
 
 def test_it_stands_alone() -> None:
-    tree = ast.parse(inspect.getsource(raw_boxes))
+    tree = ast.parse(inspect.getsource(decode_raw_boxes))
     modules = {each.module for each in ast.walk(tree) if isinstance(each, ast.ImportFrom)}
     modules |= {name.name for each in ast.walk(tree) if isinstance(each, ast.Import) for name in each.names}
     assert modules <= {"__future__", "collections.abc", "typing", "numpy"}

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from mobilevision.data.geometry import Affine
 from mobilevision.deploy.answers import ANSWERS, find_answer
 from mobilevision.deploy.graph import Graph
 from mobilevision.deploy.manifest import Manifest, ModelFile, Port
 from mobilevision.deploy.preprocessing import Preprocessing
 from mobilevision.errors import UserError
+from mobilevision.images.framing import Affine
 
 TASKS = ["classification", "fine_grained", "face_attributes", "face_embedding", "geolocalization", "detection"]
 

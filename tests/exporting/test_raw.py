@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from mobilevision.deploy.answers import raw_boxes
+from mobilevision.deploy import decode_raw_boxes
 from mobilevision.deploy.graph import Graph
 from mobilevision.deploy.manifest import Manifest, ModelFile
 from mobilevision.deploy.preprocessing import Preprocessing
@@ -60,7 +60,7 @@ def test_the_rest_of_the_graph_is_in_the_facts(head: str, side: str) -> None:
     images = graph.example()
     logits, deltas = (value.numpy() for value in graph(images))
     assert logits.shape == (2, len(facts["anchors"]), 9)
-    expected, found = task.predict(images), raw_boxes.decode(logits, deltas, facts)
+    expected, found = task.predict(images), decode_raw_boxes.decode(logits, deltas, facts)
     assert (expected["labels"] >= 0).sum() >= 20
     np.testing.assert_allclose(found["scores"], expected["scores"].numpy(), atol=1e-5)
     mine, theirs = (np.stack([rows(each, place) for place in range(2)]) for each in (found, expected))
@@ -83,8 +83,8 @@ def test_the_file_beside_is_the_one_that_we_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="export it without --raw"):  # a browser has a suppression
         exported(tmp_path, tmp_path / "page")
     assert write_beside(manifest, tmp_path) == ["decode.py"]
-    assert raw_boxes.__file__ is not None
-    assert (tmp_path / "decode.py").read_bytes() == Path(raw_boxes.__file__).read_bytes()
+    assert decode_raw_boxes.__file__ is not None
+    assert (tmp_path / "decode.py").read_bytes() == Path(decode_raw_boxes.__file__).read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 from mobilevision.metrics import DetectionMetrics
-from mobilevision.metrics.box_matching import match, overlaps, pairs
+from mobilevision.metrics.box_matching import match, pairs
 from mobilevision.metrics.coco import accumulate
 from mobilevision.metrics.detection_tables import curves
 
 sys.path.insert(0, str(Path(__file__).parent))
 from detections import Picture, batches, by_hand, drawn, tinycoco
+
+from mobilevision.ops.boxes import iou
 
 
 def measured(pictures: list[Picture], classes: int = 5) -> DetectionMetrics:
@@ -92,8 +94,8 @@ def test_matches_as_pycocotools_on_real_truth(shared_data: Path) -> None:
 def test_overlaps() -> None:
     first = np.array([[0.0, 0, 10, 10], [0, 0, 10, 10], [0, 0, 10, 10], [5, 5, 5, 5]])
     second = np.array([[5.0, 0, 15, 10], [0, 0, 100, 100], [10, 0, 20, 10], [5, 5, 5, 5]])
-    np.testing.assert_allclose(overlaps(first, second), [1 / 3, 0.01, 0, 0])
-    np.testing.assert_allclose(overlaps(first, second, crowd=np.ones(4, bool)), [0.5, 1, 0, 0])
+    np.testing.assert_allclose(iou(first, second), [1 / 3, 0.01, 0, 0])
+    np.testing.assert_allclose(iou(first, second, crowd=np.ones(4, bool)), [0.5, 1, 0, 0])
 
 
 @pytest.mark.parametrize("seed", range(3))

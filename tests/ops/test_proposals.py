@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
 from mobilevision.ops.box_coding import decode
+from mobilevision.ops.boxes import tensor_iou
 from mobilevision.ops.candidates import Candidates
-from mobilevision.ops.matching import overlaps
 from mobilevision.ops.proposals import best_proposals, sampled_regions
 
 SIDE = (200, 300)
@@ -69,7 +69,7 @@ def test_a_sample_holds_true_boxes_and_its_share() -> None:
         regions, good = sampled_regions(proposals, valid, wanted, count=32, positives=0.25)
         assert regions.shape == (2, 32, 4)
         assert good.all()
-        shown = overlaps(wanted["boxes"], regions)[0].amax(dim=0) >= 0.5
+        shown = tensor_iou(wanted["boxes"][:, :, None], regions[:, None])[0].amax(dim=0) >= 0.5
         assert int(shown.sum()) == 8
         seen |= {tuple(box) for box in regions[0].tolist()}
     assert tuple(truth[1]) in seen

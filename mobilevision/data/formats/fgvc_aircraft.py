@@ -9,10 +9,11 @@ from typing import ClassVar, Literal, final
 from mobilevision.data.data_format import DataFormat
 from mobilevision.data.formats.download import fetch
 from mobilevision.data.formats.folder import ImageFolder
-from mobilevision.data.formats.listed import Listed, Row, check_crop, corners
+from mobilevision.data.formats.listed import Listed, Row, check_crop
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
 from mobilevision.images.framing import CropBox
+from mobilevision.ops.boxes import xyxy_to_xywh
 
 TOP = "fgvc-aircraft-2013b"  # torchvision's folder
 LEVELS = ("variant", "family", "manufacturer")
@@ -106,4 +107,4 @@ def _boxes(path: Path) -> Iterator[tuple[str, CropBox]]:
         raise UserError(f"data.format.crop=box: no {path.name} in {path.parent}; unpack it, or set it to null")
     for _, key, rest in _rows(path):
         left, top, right, bottom = map(float, rest.split())
-        yield key, corners(left - 1, top - 1, right, bottom)
+        yield key, xyxy_to_xywh(left - 1, top - 1, right, bottom)

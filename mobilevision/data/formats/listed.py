@@ -93,11 +93,6 @@ def check_crop(crop: Any) -> None:
         raise UserError(f"data.format.crop={crop}: must be null (the whole picture) or box")
 
 
-def corners(left: float, top: float, right: float, bottom: float) -> CropBox:
-    """The box (x, y, width, height) between two corners."""
-    return left, top, right - left, bottom - top
-
-
 def mat(path: Path, expected: str) -> dict[str, Any]:
     """What a MATLAB file holds, arrays of one element as that element.
 

@@ -7,9 +7,10 @@ from typing import Any, ClassVar, Literal, final
 
 from mobilevision.data.data_format import DataFormat
 from mobilevision.data.formats.folder import ImageFolder
-from mobilevision.data.formats.listed import Listed, Row, check_crop, column, corners, mat
+from mobilevision.data.formats.listed import Listed, Row, check_crop, column, mat
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
+from mobilevision.ops.boxes import xyxy_to_xywh
 
 TOP = "stanford_cars"  # torchvision's folder
 META, TRAIN, TEST = "cars_meta.mat", "cars_train_annos.mat", "cars_test_annos_withlabels.mat"
@@ -65,7 +66,7 @@ class StanfordCars(DataFormat):
         if lacking := [field for field in FIELDS if field not in (rows.dtype.names or ())]:
             raise UserError(f"{path}: its annotations have no {lacking[0]}; {TEST} is the list that has classes")
         for place, row in enumerate(rows):
-            box = corners(*(float(row[key]) for key in FIELDS[:4]))
+            box = xyxy_to_xywh(*(float(row[key]) for key in FIELDS[:4]))
             shown = Row(f"cars_{split}/{row['fname']}".encode(), names[int(row["class"]) - 1], box)
             listed.add(split, shown, f"{path.name}:{place + 1}")
 

@@ -9,10 +9,11 @@ from xml.etree import ElementTree
 
 from mobilevision.data.data_format import DataFormat
 from mobilevision.data.formats.folder import ImageFolder
-from mobilevision.data.formats.listed import Listed, Row, check_crop, column, corners, mat
+from mobilevision.data.formats.listed import Listed, Row, check_crop, column, mat
 from mobilevision.data.formats.scan import folders, pictures
 from mobilevision.data.records import Splits
 from mobilevision.images.framing import CropBox
+from mobilevision.ops.boxes import xyxy_to_xywh
 
 LISTS = {"train": "train_list.mat", "test": "test_list.mat"}
 
@@ -83,7 +84,9 @@ def _largest(annotation: Path) -> CropBox | None:
     """The largest box of an annotation in the form of Pascal VOC; None where there is none, or none that is whole."""
     try:
         found = ElementTree.parse(annotation).iter("bndbox")
-        boxes = [corners(*(float(box.findtext(key, "")) for key in ("xmin", "ymin", "xmax", "ymax"))) for box in found]
+        boxes = [
+            xyxy_to_xywh(*(float(box.findtext(key, "")) for key in ("xmin", "ymin", "xmax", "ymax"))) for box in found
+        ]
     except (OSError, ElementTree.ParseError, ValueError):
         return None
     return max(boxes, key=lambda box: box[2] * box[3], default=None)

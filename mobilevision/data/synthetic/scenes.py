@@ -73,7 +73,7 @@ def scene(rng: np.random.Generator, index: int, *, side: int, classes: int) -> S
         right, bottom = form.max(axis=0)
         left, top = rng.random(2) * (width - right, height - bottom)
         box = (left, top, left + right, top + bottom)
-        if all(_overlap(box, other) <= HIDDEN for other in boxes):
+        if all(_share_of_smaller(box, other) <= HIDDEN for other in boxes):
             labels.append(label)
             outlines.append(form + np.array((left, top)))
             boxes.append(box)
@@ -117,7 +117,7 @@ def _turned(rng: np.random.Generator, form: Points) -> Points:
     return points
 
 
-def _overlap(first: tuple[float, float, float, float], second: tuple[float, float, float, float]) -> float:
+def _share_of_smaller(first: tuple[float, float, float, float], second: tuple[float, float, float, float]) -> float:
     """Area that two boxes share, over that of the smaller."""
     width = min(first[2], second[2]) - max(first[0], second[0])
     height = min(first[3], second[3]) - max(first[1], second[1])

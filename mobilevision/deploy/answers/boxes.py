@@ -13,6 +13,7 @@ from mobilevision.deploy.answers.base import Agreed, Answer, Prediction
 from mobilevision.deploy.manifest import Manifest
 from mobilevision.images.framing import Affine
 from mobilevision.images.pixels import Pixels
+from mobilevision.ops.boxes import iou
 from mobilevision.visualization import draw_boxes
 
 _SAME = 0.9
@@ -69,7 +70,7 @@ class Boxes(Answer):
         one, two = self._from(mine, 1.0), self._from(other, 1.0)
         if one.sum() != two.sum():
             return False
-        overlap = _iou(mine["boxes"][one], other["boxes"][two])
+        overlap = iou(mine["boxes"][one].astype(np.float64)[:, None], other["boxes"][two].astype(np.float64))
         overlap[mine["labels"][one][:, None] != other["labels"][two]] = 0.0
         for _ in range(len(overlap)):  # the pair that overlaps most, and on with what is left
             first, second = np.unravel_index(overlap.argmax(), overlap.shape)
@@ -81,7 +82,7 @@ class Boxes(Answer):
     def _missed(self, shown: Prediction, other: Prediction) -> tuple[int, int]:
         """How many of those shown the other has not, and how many are shown."""
         sure, likely = self._from(shown, 1.0), self._from(other, 0.5)
-        overlap = _iou(shown["boxes"][sure], other["boxes"][likely])
+        overlap = iou(shown["boxes"][sure].astype(np.float64)[:, None], other["boxes"][likely].astype(np.float64))
         same = shown["labels"][sure][:, None] == other["labels"][likely]
         missed = int((~((overlap >= self.same) & same).any(axis=1)).sum())
         return missed, int(sure.sum())
@@ -96,13 +97,3 @@ class Boxes(Answer):
         kept = self._from(prediction, 1.0)
         rows = zip(*(prediction[key][kept].tolist() for key in ("labels", "scores", "boxes")), strict=True)
         return [(self.classes[label], score, box) for label, score, box in rows]
-
-
-def _iou(one: NDArray[Any], two: NDArray[Any]) -> NDArray[np.float64]:
-    """Overlap of each box with each, [n, m]."""
-    one, two = one.astype(np.float64)[:, None], two.astype(np.float64)[None]
-    sides = np.minimum(one[..., 2:], two[..., 2:]) - np.maximum(one[..., :2], two[..., :2])
-    common = sides.clip(min=0).prod(axis=-1)
-    areas = [(boxes[..., 2:] - boxes[..., :2]).prod(axis=-1) for boxes in (one, two)]
-    overlap: NDArray[np.float64] = common / np.maximum(areas[0] + areas[1] - common, 1e-9)
-    return overlap

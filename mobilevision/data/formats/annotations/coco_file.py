@@ -19,6 +19,7 @@ from mobilevision.data.formats.annotations.raw import Corners, Raw
 from mobilevision.data.records import Problem
 from mobilevision.errors import UserError
 from mobilevision.images.decode import printable
+from mobilevision.ops.boxes import xywh_to_xyxy
 
 Row = dict[str, Any]
 
@@ -173,8 +174,7 @@ class _Annotations:
     def corners(self) -> Corners:
         boxes = np.concatenate([np.zeros((0, 4)), *self._boxes])
         self._boxes = []
-        boxes[:, 2:] += boxes[:, :2]
-        return boxes
+        return np.stack(xywh_to_xyxy(*boxes.T), axis=1)
 
 
 def _is_mask_of_cvat(row: Row) -> bool:

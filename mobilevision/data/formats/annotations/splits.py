@@ -16,6 +16,7 @@ from mobilevision.data.formats.annotations.units import settled, to_pixels
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
 from mobilevision.images.decode import printable
+from mobilevision.ops.boxes import area as box_area
 
 # Checks of the boxes themselves; what cannot be used is left out and named, one problem a box.
 
@@ -51,8 +52,7 @@ def check_boxes(raw: Raw, problems: list[Problem], notes: list[str], *, keep_rep
     keep = np.isin(fault, (0, BEYOND))
     if count := int((nudged & keep & (fault == 0)).sum()):
         notes.append(f"{many(count, 'box')} reached up to a pixel beyond the picture, as rounding does: clipped")
-    sides = clipped[:, 2:] - clipped[:, :2]
-    area = np.where(np.isnan(raw.area), sides[:, 0] * sides[:, 1], raw.area)
+    area = np.where(np.isnan(raw.area), box_area(clipped), raw.area)
     return raw.boxes(keep, corners=clipped[keep], area=area[keep])
 
 

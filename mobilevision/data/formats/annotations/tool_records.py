@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from mobilevision.data.formats.annotations.flags import flag
 from mobilevision.errors import UserError
 from mobilevision.images.files import PICTURE_SUFFIXES
+from mobilevision.ops.boxes import xywh_to_xyxy
 
 Corners = tuple[float, float, float, float]
 CLASS_KEYS = ("label", "class", "name", "category", "type", "object", "class_name", "object_name", "species", "kind")
@@ -117,7 +118,7 @@ def _percent_corners(value: dict[str, Any], width: float, height: float) -> Corn
     angle = math.radians(float(value.get("rotation") or 0))
     cos, sin, ratio = math.cos(angle), math.sin(angle), height / width
     turned = [(x + a * cos - b * sin * ratio, y + a * sin / ratio + b * cos) for a in (0, w) for b in (0, h)]
-    return around(turned) if angle else (x, y, x + w, y + h)
+    return around(turned) if angle else xywh_to_xyxy(x, y, w, h)
 
 
 def _named_picture(data: dict[str, Any]) -> str:

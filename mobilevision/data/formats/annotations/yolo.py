@@ -15,6 +15,7 @@ from mobilevision.data.formats.text import decode, is_text, read_text
 from mobilevision.errors import UserError
 from mobilevision.io.regular_files import open_regular
 from mobilevision.io.safe_yaml import read_yaml
+from mobilevision.ops.boxes import cxcywh_to_xyxy
 
 # One YOLO label file: class and box in fractions of the picture a line.
 
@@ -72,7 +73,7 @@ def _row(number: int, values: Sequence[float], line: bytes) -> YoloRow:
         return _faulty(number, f"{_shown(line.split()[0])} is no class number")
     if len(values) == 5:
         _, x, y, width, height = values
-        corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+        corners = cxcywh_to_xyxy(x, y, width, height)
     else:
         xs, ys = values[1::2], values[2::2]
         corners = (min(xs), min(ys), max(xs), max(ys))
