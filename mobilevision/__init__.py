@@ -9,13 +9,14 @@ from mobilevision.version import __version__
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mobilevision.deploy.artifact import Artifact
     from mobilevision.exporting.command import export
-    from mobilevision.prediction.opening import Loaded
+    from mobilevision.prediction.model import Model
 
 __all__ = ["__version__", "export", "load"]
 
 
-def load(run: str | Path, *, which: Literal["best", "last"] = "best", device: str | None = None) -> Loaded:
+def load(run: str | Path, *, which: Literal["best", "last"] = "best", device: str | None = None) -> Model | Artifact:
     """Load a trained or an exported model: ``mobilevision.load("outputs/.../RUN").predict("picture.jpg")``.
 
     Args:

@@ -1,8 +1,9 @@
 """The contract of a task: what it must say, and what it gets for that.
 
-A task joins a backbone, a head and a loss. It says four things (the abstract methods): how raw outputs become
-predictions, what is measured, how one prediction reads as a row of a table, and how it is drawn. For that it gets
-training, validation, testing, checkpoints that know their classes, freezing, cached features, mixing and logging.
+A task joins a backbone, a head and a loss. It says how raw outputs become predictions and what is measured (the
+abstract methods), and it names the answer (:mod:`mobilevision.deploy.answers`) that turns a prediction into a row of a
+table and draws it; a model exported from the task has the same one. For that it gets training, validation, testing,
+checkpoints that know their classes, freezing, cached features, mixing and logging.
 
 Nothing here knows what the head is, so several heads may share one backbone pass: ask the backbone for the union of
 their :class:`~mobilevision.spec.Needs` and give each head the same :class:`~mobilevision.spec.Features`.
@@ -17,10 +18,9 @@ A batch is a dict:
 
 from __future__ import annotations
 
-import json
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -28,11 +28,14 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from mobilevision.backbones import Backbone
+from mobilevision.deploy.answers import Answer, answer_named
+from mobilevision.deploy.manifest import Port
 from mobilevision.errors import UserError
 from mobilevision.heads import Head
 from mobilevision.images.framing import Affine
 from mobilevision.losses import Loss
 from mobilevision.metrics import StageMeter, TaskMetric
+from mobilevision.ops.rows import arrays
 from mobilevision.optim import OptimizerFactory, Schedule
 from mobilevision.spec import DataSpec, Emits, Mix
 from mobilevision.tasks.learning import Batch, Learner
@@ -75,7 +78,7 @@ class Task(Learner, ABC):
     # What the raw outputs are, for whoever compares them with another model's; None: nothing that has a name.
     emits: ClassVar[Emits | None] = None
 
-    # How whoever has only an exported model makes an answer of its outputs: a name of mobilevision.deploy.answers.
+    # What predictions mean, here and of an exported model's outputs: a name of mobilevision.deploy.answers.
     answers: ClassVar[str] = "numbers"
 
     # The same for a graph that stops before decoding (see :meth:`raw`); None: decoding always is in the graph.
@@ -104,6 +107,7 @@ class Task(Learner, ABC):
         self.distiller = None
         self.answered: Callable[[Batch], dict[str, Tensor]] | None = None
         self.decision = {}
+        self._made_answer: tuple[dict[str, Any], DataSpec, Answer] | None = None
         self.followed, self.followed_mode = self.primary, self.mode
         self.frozen = False
         self.hold_statistics = False
@@ -123,42 +127,51 @@ class Task(Learner, ABC):
     def configure_metrics(self) -> TaskMetric:
         """A fresh object that measures predictions of :meth:`decode` against targets."""
 
-    @abstractmethod
+    def configure_answer(self, outputs: Sequence[Port] | None = None) -> Answer:
+        """A fresh object that says what predictions mean: the one that ``answers`` names.
+
+        Args:
+            outputs: of an exported graph, which are then checked; None for the task's own predictions.
+        """
+        return answer_named(self.answers, type(self).__name__)(
+            classes=self.data_spec.classes,
+            decision=self.decision,
+            facts=self.facts(),
+            outputs=outputs,
+            source=f"the exported {type(self).__name__}",
+        )
+
     def describe(self, prediction: Mapping[str, Tensor]) -> dict[str, Any]:
         """One sample's prediction (the tensors of :meth:`decode` without their batch) as a row of plain values."""
+        return self._current_answer().describe(arrays(prediction))
 
-    @abstractmethod
     def draw(self, image: Any, prediction: Mapping[str, Tensor], target: Any = None) -> Any:
-        """One sample's prediction, and its truth where known, on its picture.
+        """One sample's prediction, and its ground truth where known, on its image.
 
         Args:
             image: uint8 array [H, W, C].
-            prediction: as in :meth:`describe`; places in it are those of ``image`` (see :meth:`locate`).
+            prediction: as in :meth:`describe`; boxes in it are in pixels of ``image`` (see :meth:`locate`).
             target: the sample's target, or None; likewise.
 
         Returns:
             A PIL image.
         """
-
-    def figures(self, stage: Stage) -> dict[str, Any]:
-        """PIL images by name of what the last evaluation showed, such as a confusion matrix."""
-        return {}
+        return self._current_answer().draw(image, arrays(prediction), arrays(target))
 
     def truth(self, target: Any) -> str:
         """A sample's target in words, for a table."""
-        return json.dumps(target.tolist())
+        return self._current_answer().truth(arrays(target))
 
     def locate(self, values: Any, mapping: Affine) -> Any:
-        """A sample's prediction, or its target, with all places moved from the input's pixels by ``mapping``.
-
-        Tasks that say where things are override this; what they then describe and draw lies in the picture itself.
-        """
-        del mapping
-        return values
+        """A sample's prediction, or its target, with all boxes moved from the input's pixels by ``mapping``."""
+        return self._current_answer().locate(values, mapping)
 
     def outlines(self, prediction: Mapping[str, Tensor], target: Any) -> dict[str, list[dict[str, Any]]]:
         """Boxes that a tracker draws by itself, by layer (prediction, truth): rows of label, box and perhaps score."""
-        del prediction, target
+        return self._current_answer().outlines(arrays(prediction), arrays(target))
+
+    def figures(self, stage: Stage) -> dict[str, Any]:
+        """PIL images by name of what the last evaluation showed, such as a confusion matrix."""
         return {}
 
     def deploy(self, outputs: Any) -> dict[str, Tensor]:
@@ -258,6 +271,13 @@ class Task(Learner, ABC):
     def on_test_epoch_start(self) -> None:
         """Start measuring test anew."""
         self.meter("test").reset()
+
+    def _current_answer(self) -> Answer:
+        """The answer with the classes and val's choices as they are now; made anew only where they are others."""
+        made = self._made_answer
+        if made is None or made[0] is not self.decision or made[1] is not self.data_spec:
+            made = self._made_answer = self.decision, self.data_spec, self.configure_answer()
+        return made[2]
 
     def _evaluate(self, stage: Stage, batch: Batch) -> None:
         if self.answered is not None:

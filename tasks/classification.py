@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
 from torch import Tensor
@@ -10,7 +9,7 @@ from torch import Tensor
 from mobilevision.metrics import ClassificationMetrics, TaskMetric
 from mobilevision.spec import Emits
 from mobilevision.tasks.base import Stage, Task
-from mobilevision.visualization import charts, draw
+from mobilevision.visualization import charts
 
 
 @final
@@ -30,26 +29,6 @@ class Classification(Task):
     def configure_metrics(self) -> TaskMetric:
         """As in :class:`Task`."""
         return ClassificationMetrics(classes=self.data_spec.classes, groups=self.data_spec.groups)
-
-    def describe(self, prediction: Mapping[str, Tensor]) -> dict[str, Any]:
-        """``label``, ``score`` and ``top5``, the five most probable classes with their probabilities."""
-        scores, labels = prediction["probabilities"].sort(descending=True)
-        top = [
-            {"label": self.data_spec.classes[int(label)], "score": round(float(score), 6)}
-            for label, score in zip(labels[:5], scores[:5], strict=True)
-        ]
-        return {**top[0], "top5": top}
-
-    def draw(self, image: Any, prediction: Mapping[str, Tensor], target: Any = None) -> Any:
-        """The picture over a line with the predicted class and, where known, the true one."""
-        row = self.describe(prediction)
-        truth = None if target is None else self.data_spec.classes[int(target)]
-        correct = None if truth is None else truth == row["label"]
-        return draw.captioned(image, prediction=f"{row['label']} {row['score']:.2f}", truth=truth, correct=correct)
-
-    def truth(self, target: Any) -> str:
-        """The class by its name."""
-        return self.data_spec.classes[int(target)]
 
     def figures(self, stage: Stage) -> dict[str, Any]:
         """``confusion``: the confusion matrix; ``reliability``: confidence against accuracy."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, final
 
 import torch
@@ -14,7 +12,6 @@ from mobilevision.metrics.attributes import FEWEST
 from mobilevision.spec import Emits
 from mobilevision.tasks.base import Stage, Task
 from mobilevision.visualization import charts_attributes
-from mobilevision.visualization.draw_attributes import Entry, listed
 
 _HALF = 0.5
 _NOT_CHOSEN = f"threshold not chosen: fewer than {FEWEST} val samples with it or without it"
@@ -66,26 +63,6 @@ class FaceAttributes(Task):
         fitted = metric.temperatures()
         return {"temperatures": fitted.tolist(), "thresholds": metric.thresholds(fitted, by=self.threshold)}
 
-    def describe(self, prediction: Mapping[str, Tensor]) -> dict[str, Any]:
-        """``found`` in words, ``attributes`` said to be there, most probable first, and all ``probabilities``."""
-        pairs = [(entry.name, round(entry.probability, 4)) for entry in self._entries(prediction) if entry.said]
-        present = dict(sorted(pairs, key=lambda pair: -pair[1]))
-        numbers = [round(value, 4) for value in prediction["probabilities"].tolist()]
-        return {
-            "found": ", ".join(f"{name} {value:.2f}" for name, value in present.items()) or "no attribute",
-            "attributes": list(present),
-            "probabilities": dict(zip(self.data_spec.classes, numbers, strict=True)),
-        }
-
-    def draw(self, image: Any, prediction: Mapping[str, Tensor], target: Any = None) -> Any:
-        """The picture beside what is said of it, right and wrong in colours, and what is missed."""
-        return listed(image, self._entries(prediction, target))
-
-    def truth(self, target: Any) -> str:
-        """The attributes that are there, by name."""
-        values = zip(self.data_spec.classes, target.tolist(), strict=True)
-        return ", ".join(name for name, value in values if value >= _HALF) or "no attribute"
-
     def tables(self, stage: Stage) -> dict[str, list[dict[str, Any]]]:
         """As in :class:`Task`; ``per_attribute`` with threshold, temperature and why val chose none."""
         tables = super().tables(stage)
@@ -114,17 +91,6 @@ class FaceAttributes(Task):
             "average_precision": charts_attributes.average_precisions(tables["per_attribute"]),
             "reliability": charts_attributes.reliability(tables["calibration"]),
         }
-
-    def _entries(self, prediction: Mapping[str, Tensor], target: Any = None) -> list[Entry]:
-        names, nobody = self.data_spec.classes, [math.nan] * len(self.data_spec.classes)
-        values = zip(
-            names,
-            prediction["probabilities"].tolist(),
-            prediction["present"].tolist(),
-            nobody if target is None else target.tolist(),
-            strict=True,
-        )
-        return [Entry(name, p, said, None if math.isnan(true) else true >= _HALF) for name, p, said, true in values]
 
     def _decided(self, name: str, default: float, like: Tensor) -> Tensor:
         """What val chose, a number an attribute."""

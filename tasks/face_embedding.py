@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
@@ -13,7 +12,7 @@ from mobilevision.metrics import TaskMetric
 from mobilevision.metrics.verification import VerificationMetrics
 from mobilevision.spec import Emits
 from mobilevision.tasks.base import Stage, Task
-from mobilevision.visualization import charts_verification, draw
+from mobilevision.visualization import charts_verification
 from mobilevision.visualization.draw_matches import pairs
 
 if TYPE_CHECKING:
@@ -58,26 +57,6 @@ class FaceEmbedding(Task):
         """``threshold``: the cosine from which two pictures of val are best taken for the same."""
         found = metric.threshold()
         return {} if found is None else {"threshold": found}
-
-    def describe(self, prediction: Mapping[str, Tensor]) -> dict[str, Any]:
-        """``found``, in words, and ``embedding``, the numbers themselves."""
-        vector = [round(value, 6) for value in prediction["embedding"].tolist()]
-        return {"found": f"{len(vector)} numbers", "embedding": vector}
-
-    def draw(self, image: Any, prediction: Mapping[str, Tensor], target: Any = None) -> Any:
-        """The picture over the first numbers of its embedding, said to be these, and, where known, who it is."""
-        vector = prediction["embedding"].tolist()
-        first = " ".join(f"{value:+.2f}" for value in vector[:3])
-        return draw.captioned(
-            image,
-            prediction=f"embedding of {len(vector)}: {first} ...",
-            truth=None if target is None else self.truth(target),
-        )
-
-    def truth(self, target: Any) -> str:
-        """The identity by its name."""
-        number = int(target[0])
-        return self.data_spec.classes[number] if 0 <= number < len(self.data_spec.classes) else "not known"
 
     def figures(self, stage: Stage) -> dict[str, Any]:
         """``roc``, ``similarities``, and ``hardest_pairs``, the mistakes of both sorts that are worst."""

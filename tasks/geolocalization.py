@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mobilevision.geo import s2
 from mobilevision.geo.cells import Cells
-from mobilevision.geo.distance import directions, haversine, unit_vectors
+from mobilevision.geo.distance import directions, unit_vectors
 from mobilevision.metrics import TaskMetric
 from mobilevision.metrics.geolocation import GeolocationMetrics
 from mobilevision.ranges import PositiveInt, check_ranges
 from mobilevision.spec import Emits
 from mobilevision.tasks.base import Batch, Stage, Task
 from mobilevision.visualization.charts_geolocation import prediction_map, shares
-from mobilevision.visualization.draw_places import Area, Place, located, words
-from mobilevision.visualization.world_map import around
-
-_DRAWN = 60  # cells on a map, the most probable ones
-_FAINT = 0.01  # of the most probable cell's probability: less is not drawn
 
 
 @final
@@ -84,38 +77,6 @@ class Geolocalization(Task):
         """As in :class:`Task`."""
         return GeolocationMetrics(cells=self.data_spec.cells)
 
-    def describe(self, prediction: Mapping[str, Tensor]) -> dict[str, Any]:
-        """``found`` in words, ``latitude`` and ``longitude``, and ``places``: the most probable ones."""
-        latitude, longitude = prediction["coordinate"].tolist()
-        places = [
-            {"latitude": round(place[0], 5), "longitude": round(place[1], 5), "probability": round(share, 4)}
-            for place, share in self._candidates(prediction)
-        ]
-        return {
-            "found": f"{words((latitude, longitude))} ({places[0]['probability']:.2f})",
-            "latitude": round(latitude, 5),
-            "longitude": round(longitude, 5),
-            "places": places,
-        }
-
-    def draw(self, image: Any, prediction: Mapping[str, Tensor], target: Any = None) -> Any:
-        """The picture beside a map of the probabilities, with the answer, the most probable places and the truth."""
-        answer = _place(prediction["coordinate"])
-        truth = None if target is None else _place(target["coordinate"])
-        return located(
-            image,
-            answer=answer,
-            candidates=self._candidates(prediction),
-            areas=self._areas(prediction["probabilities"]),
-            truth=truth,
-            distance=None if truth is None else float(haversine(*answer, *truth)),
-            window=around((self.cells.latitude, self.cells.longitude)),
-        )
-
-    def truth(self, target: Any) -> str:
-        """Latitude and longitude in degrees."""
-        return " ".join(f"{degrees:.5f}" for degrees in target["coordinate"].tolist())
-
     def figures(self, stage: Stage) -> dict[str, Any]:
         """``answers``: truth and answers on a map; ``shares``: found within each radius, against guessing."""
         tables = self.tables(stage)
@@ -145,20 +106,3 @@ class Geolocalization(Task):
         weights = shares[:, :number].numpy()
         vectors = (self.centres[:, cells[:, :number].numpy()] * weights).sum(axis=-1)
         return torch.from_numpy(np.stack(directions(vectors), axis=-1))
-
-    def _candidates(self, prediction: Mapping[str, Tensor]) -> list[tuple[Place, float]]:
-        cells = prediction["cells"][: self.places].tolist()
-        shares = prediction["probabilities"][prediction["cells"][: self.places]].tolist()
-        places = ((float(self.cells.latitude[cell]), float(self.cells.longitude[cell])) for cell in cells)
-        return list(zip(places, shares, strict=True))
-
-    def _areas(self, probabilities: Tensor) -> list[Area]:
-        shares, cells = (each.cpu().numpy() for each in probabilities.topk(min(_DRAWN, len(probabilities))))
-        shown = cells[shares >= _FAINT * shares[0]]
-        latitude, longitude = s2.corners(self.cells.ids[shown], points=4)
-        return [Area(*area) for area in zip(latitude, longitude, shares.tolist(), strict=False)]
-
-
-def _place(coordinate: Tensor) -> Place:
-    latitude, longitude = coordinate.tolist()
-    return latitude, longitude

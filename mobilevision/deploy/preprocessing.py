@@ -1,4 +1,4 @@
-"""From a picture to the input of an exported model, pinned to the last pixel."""
+"""From an image to the input of a model, of a run or an exported one, pinned to the last pixel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from mobilevision.images.files import printable
 from mobilevision.images.framing import FITS, Affine, frame
 from mobilevision.images.pixels import GREY, MODES, Pixels, check_size, on_canvas, resample, to_mode, why_unreadable
 from mobilevision.io.regular_files import open_regular
+
+if TYPE_CHECKING:
+    from mobilevision.spec import DataSpec
 
 ImageLike = str | Path | Image.Image | NDArray[Any]
 """A file, a Pillow image, or uint8 pixels [height, width] or [height, width, channels], RGB."""
@@ -80,6 +83,11 @@ class Preprocessing:
     height: int
     width: int
     white_level: float | None = None
+
+    @classmethod
+    def of(cls, spec: DataSpec, crop: float) -> Preprocessing:
+        """What evaluation does to images of such data, of whose shorter side ``crop`` is looked at."""
+        return cls(spec.fit, crop, spec.channels, *spec.resolution, spec.white_level)
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in model.json, what never differs included."""

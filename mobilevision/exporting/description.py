@@ -34,7 +34,6 @@ def described(
     from mobilevision.exporting.about import about
 
     task = graph.task
-    spec, crop = task.data_spec, task.backbone.preset.crop
     found = about(subject, form.modules(precision.name))
     quantised = _quantised(form, precision, work, more.pop("finetune_epochs"))
     return Manifest(
@@ -43,11 +42,9 @@ def described(
         format=form.name,
         precision=precision.name,
         file=ModelFile.of(work / form.file),
-        classes=spec.classes,
+        classes=task.data_spec.classes,
         input=graph.port.of(form.batch),
-        preprocessing=Preprocessing(
-            spec.fit, crop, spec.channels, spec.resolution[0], spec.resolution[1], spec.white_level
-        ),
+        preprocessing=Preprocessing.of(task.data_spec, task.backbone.preset.crop),
         outputs=tuple(port.of(form.batch) for port in graph.outputs),
         decision=task.decision,
         facts=task.facts() if left is None else left.facts,

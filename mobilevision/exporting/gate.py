@@ -381,7 +381,7 @@ def judge(task: Any, paired: Paired, compared: Compared, *, split: str, of: int,
         of: how many images the split has.
         max_drop: of the primary metric, in its own unit.
     """
-    is_int8 = compared.answer.manifest.precision == "int8"
+    is_int8 = compared.answer.precision == "int8"
     primary, sign = task.followed, 1.0 if task.followed_mode == "max" else -1.0
     metrics = paired.measured(first_only=bool(compared.not_finite))
     values = [{name: float(value) for name, value in metric.compute().items()} for metric in metrics]

@@ -1,9 +1,10 @@
-"""Some samples of a batch, however its tensors are nested."""
+"""Batches and samples whose tensors are nested: some of their rows, and the same as NumPy arrays."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -21,3 +22,11 @@ def take(value: Any, rows: Tensor | int | slice) -> Any:
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return type(value)(*(take(inner, rows) for inner in value))
     return type(value)(take(inner, rows) for inner in value) if isinstance(value, list | tuple) else value
+
+
+def arrays(value: Any) -> Any:
+    """The same with NumPy arrays on the CPU for tensors, in dicts too; bfloat16, which NumPy lacks, becomes float32."""
+    if isinstance(value, Tensor):
+        plain = value.detach().cpu()
+        return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
+    return {key: arrays(inner) for key, inner in value.items()} if isinstance(value, dict) else value

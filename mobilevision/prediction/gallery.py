@@ -191,19 +191,18 @@ def _row(model: Model, path: str, nearest: Sequence[tuple[str, float, str]]) -> 
 
 def _draw(model: Model, path: str, row: dict[str, Any]) -> Any:
     """The picture, then the nearest of the gallery; the first green from the similarity that val chose, else red."""
-    from mobilevision.prediction.preprocess import whole
     from mobilevision.visualization.draw_matches import Match, matches
 
     threshold = model.task.decision.get("threshold")
     found = [
         Match(
-            whole(each["file"], channels=model.channels, side=_SIDE),
+            model.preprocessing.whole(each["file"], side=_SIDE),
             f"{each['score']:.2f} {each['label']}",
             None if place or threshold is None else each["score"] >= threshold,
         )
         for place, each in enumerate(row["nearest"])
     ]
-    return matches(whole(path, channels=model.channels, side=_SIDE), Path(path).name, found)
+    return matches(model.preprocessing.whole(path, side=_SIDE), Path(path).name, found)
 
 
 def _keep(target: Path, rows: list[dict[str, Any]], skipped: Sequence[dict[str, str]], known: Gallery) -> None:

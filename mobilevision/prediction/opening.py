@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from mobilevision.deploy.manifest import is_artifact
 from mobilevision.errors import UserError
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
-
     from mobilevision.deploy.artifact import Artifact
     from mobilevision.deploy.manifest import Manifest
     from mobilevision.prediction.model import Model
 
-    Loaded: TypeAlias = Model | Artifact
-    Predictor: TypeAlias = Any
-    """One of them, for code that hands the one's prepared pictures and predictions back to the same one."""
 
-
-def open_model(folder: str | Path, *, which: Literal["best", "last"] = "best", device: str | None = None) -> Loaded:
+def open_model(
+    folder: str | Path, *, which: Literal["best", "last"] = "best", device: str | None = None
+) -> Model | Artifact:
     """What lies in a folder, ready to predict.
 
     Args:

@@ -19,7 +19,7 @@ from mobilevision.io.printable_text import visible
 from mobilevision.prediction.opening import open_model
 
 if TYPE_CHECKING:
-    from mobilevision.prediction.opening import Predictor
+    from mobilevision.deploy.predictor import Predictor
 
 _SHOWN = 5
 
@@ -130,7 +130,7 @@ def _chunk(
         try:
             read.append((path, name, model.prepare(os.fsdecode(path))))
         except UnreadablePictureError as error:
-            reason = str(error).partition(" Mend or remove")[0].removeprefix(f"{printable(path)}: ")
+            reason = str(error).removeprefix(f"{printable(path)}: ")
             skipped.append({"file": printable(path), "reason": reason})
     if not read:
         return

@@ -15,7 +15,7 @@ from mobilevision.errors import UserError
 from mobilevision.images.video import ENDINGS, Movie, MovieWriter, Shot, is_camera, is_movie
 
 if TYPE_CHECKING:
-    from mobilevision.prediction.opening import Predictor
+    from mobilevision.deploy.predictor import Predictor
 
 _SIDE = 1280  # longer side of a drawn movie at most
 _T = TypeVar("_T")

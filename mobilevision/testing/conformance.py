@@ -23,12 +23,9 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from mobilevision.config.compose import compose
-from mobilevision.deploy.answers import find_answer
 from mobilevision.deploy.formats import find_format
 from mobilevision.deploy.graph import Graph
-from mobilevision.deploy.manifest import Manifest, ModelFile
 from mobilevision.deploy.precision import FLOAT32
-from mobilevision.deploy.preprocessing import Preprocessing
 from mobilevision.engine.build import Built, build
 from mobilevision.engine.restore import load_run
 from mobilevision.errors import UserError
@@ -178,32 +175,12 @@ def exports(built: Built, batch: dict[str, Any]) -> None:
         path = Path(place) / form.file
         form.write(graph, path, FLOAT32)
         theirs = form.open(path, outputs=graph.names)(pixels)
-        answer = find_answer(_description(graph, path), "the exported task")
+    answer = task.configure_answer(graph.outputs)
     with torch.inference_mode():
         mine = {name: value.numpy() for name, value in zip(graph.names, graph(batch["image"]), strict=True)}
     pairs = [[{name: each[name][row] for name in mine} for each in (mine, theirs)] for row in range(len(pixels))]
     same, of = (sum(values) for values in zip(*(answer.agree(*pair) for pair in pairs), strict=True))
     assert same >= AGREE * of, f"task and file agree on {same / of:.3f} of: {answer.agreement}"
-
-
-def _description(graph: Graph, path: Path) -> Manifest:
-    """As much of a model.json as an answer needs."""
-    task = graph.task
-    spec = task.data_spec
-    return Manifest(
-        task="conformance",
-        answer=task.answers,
-        format="onnx",
-        precision="float32",
-        file=ModelFile.of(path),
-        classes=spec.classes,
-        input=graph.port,
-        preprocessing=Preprocessing(spec.fit, 1.0, spec.channels, *spec.resolution),
-        outputs=graph.outputs,
-        decision=task.decision,
-        facts=task.facts(),
-        about={},
-    )
 
 
 def _can_export() -> bool:

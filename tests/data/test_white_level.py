@@ -14,7 +14,6 @@ from mobilevision.data.formats import Auto
 from mobilevision.deploy.fields import Fields
 from mobilevision.deploy.preprocessing import Preprocessing
 from mobilevision.errors import UnreadablePictureError, UserError
-from mobilevision.prediction.preprocess import prepare
 from mobilevision.spec import DataSpec
 
 SIDE = 24
@@ -99,7 +98,7 @@ def test_a_run_and_an_exported_model_look_at_it_alike(tmp_path: Path) -> None:
     data = module(whole_set(tmp_path, 4095, np.uint16, "png"))
     path = tmp_path / "a/4.png"
     trained = pixels(data, "4.png")
-    predicted = prepare(path, spec=data.spec, crop=1.0).pixels[0].numpy()
+    predicted = Preprocessing.of(data.spec, 1.0).prepare(path).pixels[0]
     written = Preprocessing("crop", 1.0, 3, SIDE, SIDE, white_level=data.spec.white_level).to_dict()
     assert written["white_level"] == 4095.0
     exported = Preprocessing.read(Fields(written, "model.json")).prepare(path).pixels[0]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from mobilevision.data.files import FileRecords
+from mobilevision.data.view import View
 from mobilevision.deploy.fields import Fields
 from mobilevision.deploy.preprocessing import Preprocessing
 from mobilevision.errors import UnreadablePictureError, UserError
-from mobilevision.prediction.preprocess import prepare, whole
+from mobilevision.images.framing import Affine
 from mobilevision.spec import DataSpec
 
 
@@ -38,14 +41,21 @@ def dirty(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.mark.parametrize(("channels", "side"), [(3, (32, 32)), (1, (40, 24)), (4, (224, 300))])
 def test_it_is_what_evaluation_does(dirty: list[Path], fit: str, channels: int, side: tuple[int, int]) -> None:
     spec = DataSpec("class", ("a", "b"), channels, side, fit=fit)
-    pinned = Preprocessing(fit, 0.875, channels, *side)
-    for file in dirty:
-        ours, theirs = pinned.prepare(file), prepare(file, spec=spec, crop=0.875)
-        np.testing.assert_array_equal(ours.pixels, theirs.pixels.numpy(), err_msg=file.name)
-        assert ours.to_picture == theirs.to_picture
-        assert ours.shape == theirs.shape
-        assert ours.to_shown((64, 64)) == theirs.to_shown((64, 64))
-        np.testing.assert_array_equal(pinned.whole(file), whole(file, channels=channels))
+    pinned = Preprocessing.of(spec, 0.875)
+    assert pinned == Preprocessing(fit, 0.875, channels, *side)
+    records = FileRecords(paths=map(os.fsencode, dirty), targets=np.zeros(len(dirty), np.int64), channels=channels)
+    view = View(records, channels=channels, resolution=side, fit=fit, crop=0.875)
+    for index, file in enumerate(dirty):
+        ours, lies, (height, width) = pinned.prepare(file), view.frame(index), records.shape(index)
+        np.testing.assert_array_equal(ours.pixels, view.sample(index).pixels.transpose(2, 0, 1), err_msg=file.name)
+        assert ours.to_picture == lies.to_input.inverse
+        assert ours.shape == (height, width)
+        shown = lies.to_input.inverse.then(Affine(64 / width, 64 / height, 0.0, 0.0))
+        assert ours.to_shown((64, 64)) == shown
+        np.testing.assert_array_equal(pinned.whole(file), records.pixels(index, exact=True))
+        small = pinned.whole(file, side=16)
+        np.testing.assert_array_equal(small, records.pixels(index, size=small.shape[:2], exact=True))
+        assert max(small.shape[:2]) == min(16, max(height, width))
 
 
 def test_a_file_an_image_and_an_array_are_the_same(dirty: list[Path]) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from mobilevision.deploy.answers import ANSWERS, find_answer
+from mobilevision.deploy.answers import find_answer
 from mobilevision.deploy.graph import Graph
 from mobilevision.deploy.manifest import Manifest, ModelFile, Port
 from mobilevision.deploy.preprocessing import Preprocessing
@@ -80,7 +80,7 @@ def _near(one: Any, other: Any) -> bool:
 
 def test_boxes_agree_by_place_not_by_order() -> None:
     ports = tuple(Port(name, "float32", (None, 3)) for name in ("boxes", "scores", "labels"))
-    answer = ANSWERS["boxes"](manifest("boxes", ports, ("a", "b"), decision={"thresholds": [0.5, 0.2]}), "here")
+    answer = find_answer(manifest("boxes", ports, ("a", "b"), decision={"thresholds": [0.5, 0.2]}), "here")
     boxes = np.array([[0, 0, 10, 10], [20, 20, 40, 40], [0, 0, 0, 0]], np.float32)
     given = {"boxes": boxes, "scores": np.array([0.9, 0.3, 0.0]), "labels": np.array([0, 1, -1])}
     turned = {name: value[[1, 0, 2]] for name, value in given.items()}
@@ -96,7 +96,7 @@ def test_boxes_agree_by_place_not_by_order() -> None:
 
 def test_other_outputs_are_told_as_they_are() -> None:
     port = Port("heat", "float32", (None, 2))
-    answer = ANSWERS["numbers"](manifest("numbers", (port,), ()), "here")
+    answer = find_answer(manifest("numbers", (port,), ()), "here")
     row = {"heat": np.array([0.25, 1 / 3], np.float32), "count": np.array(3)}
     assert answer.describe(row) == {"heat": [0.25, 0.333333], "count": 3}
     assert answer.agree(row, row) == (1, 1)

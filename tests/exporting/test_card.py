@@ -182,7 +182,7 @@ def test_every_answer_has_its_words(answer: str) -> None:
 @pytest.mark.parametrize("answer", [name for name in ANSWERS if name != "numbers"])
 def test_each_output_is_explained(answer: str) -> None:
     more = ("logits",) if answer == "attributes" else ()
-    ports = tuple(Port(name, "float32", (None, 4)) for name in (*ANSWERS[answer].outputs, *more, "unheard_of"))
+    ports = tuple(Port(name, "float32", (None, 4)) for name in (*ANSWERS[answer].needs, *more, "unheard_of"))
     lines = [line for line in card(manifest(answer, ports=ports)).splitlines() if line.startswith("- `")]
     assert all("float32 [batch, 4]: " in line for line in lines[:-1])
     assert lines[-1] == "- `unheard_of`: float32 [batch, 4]"

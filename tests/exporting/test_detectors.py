@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from mobilevision.deploy.answers.boxes import Boxes
+from mobilevision.deploy.answers import find_answer
 from mobilevision.deploy.formats.onnx import Onnx
 from mobilevision.deploy.graph import Graph
 from mobilevision.deploy.manifest import Manifest, ModelFile
@@ -55,7 +55,7 @@ def test_every_head_finds_the_same(head: str, tmp_path: Path) -> None:
     graph = Graph(task, shape=(3, 96, 96))
     Onnx().write(graph, tmp_path / "model.onnx", FLOAT32)
     run = Onnx().open(tmp_path / "model.onnx", outputs=graph.names)
-    answer = Boxes(manifest(graph, tmp_path / "model.onnx"), "here")
+    answer = find_answer(manifest(graph, tmp_path / "model.onnx"), "here")
     for batch in (1, 3):
         images = graph.example(batch)
         with torch.inference_mode():

@@ -14,7 +14,6 @@ from PIL import Image
 import mobilevision
 from mobilevision.errors import UserError
 from mobilevision.prediction.model import Model
-from mobilevision.prediction.preprocess import preprocess, whole
 
 
 @pytest.fixture(scope="module")
@@ -79,10 +78,10 @@ def test_grey_alpha_and_turned_pictures_are_taken(model: Model, tmp_path: Path) 
     exif[0x0112] = 6
     turned = tmp_path / "turned.jpg"
     Image.fromarray(pixels).save(turned, exif=exif)
-    spec = model.task.data_spec
+    whole = model.preprocessing.whole
     with Image.open(turned) as image:
-        assert torch.equal(preprocess(turned, spec=spec, crop=0.875), preprocess(image, spec=spec, crop=0.875))
-        assert whole(turned, channels=3).shape == whole(image, channels=3).shape == (60, 30, 3)
+        assert torch.equal(model.preprocess(turned), model.preprocess(image))
+        assert whole(turned).shape == whole(image).shape == (60, 30, 3)
     for array in (pixels[..., 0], pixels[..., :1], np.dstack([pixels, pixels[..., :1]])):
         assert model.preprocess(array).shape == (3, 32, 32)
 
@@ -96,7 +95,7 @@ def test_what_is_no_picture_is_refused(model: Model, array: np.ndarray) -> None:
 def test_a_missing_file_and_a_missing_run_are_named(model: Model, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere\.jpg"):
         model.predict("nowhere.jpg")
-    with pytest.raises(UserError, match=r"no config\.yaml"):
+    with pytest.raises(UserError, match=r"not a run folder: it is empty"):
         mobilevision.load(tmp_path)
 
 

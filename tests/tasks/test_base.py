@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from mobilevision.backbones import mobilenet_v1
+from mobilevision.deploy.answers import Agreed, Answer
+from mobilevision.deploy.answers.base import Prediction
+from mobilevision.errors import UserError
 from mobilevision.heads import Head, LinearHead
 from mobilevision.losses import CrossEntropy
+from mobilevision.metrics import ClassificationMetrics, TaskMetric
 from mobilevision.optim import Cosine, OptimizerFactory
 from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
 from mobilevision.tasks.base import Task
 from mobilevision.tasks.classification import Classification
+from mobilevision.visualization import draw
 
 DATA = DataSpec(kind="class", classes=("cat", "dog", "owl"), channels=3, resolution=(64, 64), counts=(2, 2, 2))
 
@@ -32,10 +42,10 @@ class MapHead(Head):
         return logits
 
 
-def make(head_class: type[Head] = LinearHead) -> Task:
+def make(head_class: type[Head] = LinearHead, task_class: Any = Classification) -> Any:
     torch.manual_seed(0)
     backbone = mobilenet_v1(width=0.25)
-    return Classification(
+    return task_class(
         backbone=backbone,
         head=head_class(backbone=backbone.spec, data=DATA),
         loss=CrossEntropy(data=DATA),
@@ -103,3 +113,69 @@ def test_rows_and_drawings() -> None:
     assert sum(part["score"] for part in row["top5"]) == pytest.approx(1, abs=1e-4)
     image = pictures()[0].permute(1, 2, 0).numpy()
     assert task.draw(image, one, 1).size[1] > task.draw(image, one).size[1] - 1
+
+
+class Plain(Task):
+    """A task as a plugin may have it: it says nothing of rows and drawings."""
+
+    kind: ClassVar[str] = "class"
+    primary: ClassVar[str] = "top1"
+
+    def decode(self, outputs: Tensor) -> dict[str, Tensor]:
+        return {"scores": outputs.bfloat16(), "best": outputs.argmax(dim=1)}
+
+    def configure_metrics(self) -> TaskMetric:
+        return ClassificationMetrics(classes=DATA.classes)
+
+
+class Best(Answer):
+    """An answer as a plugin may bring it."""
+
+    name: ClassVar[str] = "best"
+
+    def describe(self, prediction: Prediction) -> dict[str, Any]:
+        assert isinstance(prediction["best"], np.ndarray)
+        return {"best": self.classes[int(prediction["best"])], "offset": self.decision.get("offset", 0)}
+
+    def draw(self, image: Any, prediction: Prediction, target: Any = None) -> Any:
+        return draw.captioned(image, prediction=self.describe(prediction)["best"], truth=str(target))
+
+    def agree(self, mine: Prediction, other: Prediction) -> Agreed:
+        return Agreed(float(mine["best"] == other["best"]), 1.0)
+
+
+class Own(Plain):
+    """It brings an answer of its own."""
+
+    def configure_answer(self, outputs: Any = None) -> Answer:
+        return Best(classes=self.data_spec.classes, decision=self.decision, facts=self.facts(), outputs=outputs)
+
+
+@torch.no_grad()
+def test_a_task_that_says_nothing_tells_its_numbers() -> None:
+    task = make(task_class=Plain).eval()
+    one = {name: value[0] for name, value in task.predict(pictures()).items()}
+    row = task.describe(one)
+    assert (set(row), len(row["scores"])) == ({"scores", "best"}, 3)
+    assert row["best"] == int(np.argmax(row["scores"]))
+    assert task.draw(np.zeros((40, 40, 3), np.uint8), one, torch.tensor(2)).size[1] > 40
+    assert (task.truth(torch.tensor(2)), task.outlines(one, None)) == ("2", {})
+
+
+@torch.no_grad()
+def test_a_task_may_bring_its_own_answer_which_knows_what_val_chose_last() -> None:
+    task = make(task_class=Own).eval()
+    one = {name: value[0] for name, value in task.predict(pictures()).items()}
+    assert task.describe(one) == {"best": DATA.classes[int(one["best"])], "offset": 0}
+    task.decision = {"offset": 3}
+    assert copy.deepcopy(task).describe(one)["offset"] == task.describe(one)["offset"] == 3
+    task.data_spec = replace(DATA, classes=("a", "b", "c"))
+    assert task.describe(one)["best"] in "abc"
+    assert task.draw(np.zeros((40, 40, 3), np.uint8), one).size[1] > 40
+
+
+def test_an_answer_that_nobody_knows_is_one_line() -> None:
+    task = make(task_class=Plain)
+    task.answers = "heatmaps"  # type: ignore[misc]
+    with pytest.raises(UserError, match=r"Plain: answer=heatmaps: there are classes, .*numbers$"):
+        task.truth(torch.tensor(0))

@@ -1,19 +1,15 @@
-"""What outputs mean, one small class a kind of answer."""
+"""What predictions mean, one small class a kind of answer; tasks and exported models use the same ones."""
 
 from __future__ import annotations
 
-from mobilevision.deploy.answers.attributes import Attributes
 from mobilevision.deploy.answers.base import Agreed, Answer
-from mobilevision.deploy.answers.boxes import Boxes
-from mobilevision.deploy.answers.classes import Classes
-from mobilevision.deploy.answers.embedding import Embedding
-from mobilevision.deploy.answers.numbers import Numbers
+from mobilevision.deploy.answers.boxes import Boxes, RawBoxes
 from mobilevision.deploy.answers.places import Places
-from mobilevision.deploy.answers.raw_boxes import RawBoxes
+from mobilevision.deploy.answers.whole_image import Attributes, Classes, Embedding, Numbers
 from mobilevision.deploy.manifest import Manifest
 from mobilevision.errors import UserError
 
-__all__ = ["ANSWERS", "Agreed", "Answer", "find_answer"]
+__all__ = ["ANSWERS", "Agreed", "Answer", "answer_named", "find_answer"]
 
 ANSWERS: dict[str, type[Answer]] = {
     each.name: each for each in (Classes, Attributes, Embedding, Places, Boxes, RawBoxes, Numbers)
@@ -21,12 +17,28 @@ ANSWERS: dict[str, type[Answer]] = {
 """By name, as tasks and model.json know them."""
 
 
+def answer_named(name: str, source: str) -> type[Answer]:
+    """The class of answers of this name.
+
+    Raises:
+        UserError: there is none; ``source`` is what the message calls whoever asks.
+    """
+    if name not in ANSWERS:
+        raise UserError(f"{source}: answer={name}: there are {', '.join(ANSWERS)}")
+    return ANSWERS[name]
+
+
 def find_answer(manifest: Manifest, where: str) -> Answer:
-    """What the outputs of a model mean.
+    """What the outputs of an exported model mean.
 
     Raises:
         UserError: nobody knows that answer, or the outputs are not such.
     """
-    if manifest.answer not in ANSWERS:
-        raise UserError(f"{where}/model.json: answer={manifest.answer}: there are {', '.join(ANSWERS)}")
-    return ANSWERS[manifest.answer](manifest, where)
+    return answer_named(manifest.answer, f"{where}/model.json")(
+        classes=manifest.classes,
+        decision=manifest.decision,
+        facts=manifest.facts,
+        precision=manifest.precision,
+        outputs=manifest.outputs,
+        source=f"{where}/model.json",
+    )

@@ -1,40 +1,45 @@
-"""The face of an answer: what a task makes of one picture's outputs, in NumPy."""
+"""The face of an answer: what a prediction means, in NumPy; of a task, and of the model exported from it."""
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.deploy.manifest import Manifest
+from mobilevision.deploy.manifest import Port
 from mobilevision.errors import UserError
 from mobilevision.images.framing import Affine
 from mobilevision.images.pixels import Pixels
 
 Prediction = Mapping[str, NDArray[Any]]
-"""One picture's outputs by name, without the batch."""
+"""One image's outputs by name, without the batch."""
 
 
 class Agreed(NamedTuple):
-    """How far two predictions for one picture say the same: so much of so much."""
+    """How far two predictions for one image say the same: so much of so much."""
 
     same: float
     of: float
 
 
 class Answer(ABC):
-    """What the outputs of an exported model mean.
+    """What predictions mean.
 
     Args:
-        manifest: of the exported model.
-        where: what messages call it.
+        classes: class names, in the order of the outputs.
+        decision: what val chose, such as thresholds; plain values.
+        facts: what else is needed, such as cells of Earth; plain values.
+        precision: of the exported model whose predictions these are.
+        outputs: of the exported model's graph; None for predictions that a task makes itself.
+        source: what messages call where the above was read.
 
     Attributes:
-        name: as model.json has it.
-        outputs: those that the graph must have, and whether each has a number a class.
+        name: as tasks and model.json have it.
+        needs: outputs that the graph must have, and whether each has a number a class.
         agreement: what :meth:`agree` counts, in words.
         beside: files that whoever runs the graph without us needs beside it, and the module that each is a copy of.
 
@@ -43,27 +48,44 @@ class Answer(ABC):
     """
 
     name: ClassVar[str]
-    outputs: ClassVar[Mapping[str, bool]] = {}
+    needs: ClassVar[Mapping[str, bool]] = {}
     agreement: str
     beside: ClassVar[Mapping[str, str]] = {}
 
-    def __init__(self, manifest: Manifest, where: str) -> None:
-        self.manifest, self.classes = manifest, manifest.classes
-        there = {port.name: port.shape for port in manifest.outputs}
-        for name, by_class in self.outputs.items():
-            if name not in there:
-                raise UserError(f"{where}/model.json: answer {self.name} needs the output {name}, which is missing")
-            if by_class and there[name][1:] != (len(self.classes),):
-                shape = list(there[name][1:])
-                raise UserError(f"{where}/model.json: {len(self.classes)} classes, but {name} has the shape {shape}")
+    def __init__(
+        self,
+        *,
+        classes: tuple[str, ...],
+        decision: Mapping[str, Any],
+        facts: Mapping[str, Any],
+        precision: str = "float32",
+        outputs: Sequence[Port] | None = None,
+        source: str = "model.json",
+    ) -> None:
+        self.classes, self.decision, self.precision = classes, decision, precision
+        shapes = {port.name: port.shape[1:] for port in outputs or ()}
+        for name, by_class in self.needs.items() if outputs is not None else ():
+            if name not in shapes:
+                raise UserError(f"{source}: answer {self.name} needs the output {name}, which is missing")
+            if by_class and shapes[name] != (len(classes),):
+                raise UserError(f"{source}: {len(classes)} classes, but {name} has the shape {list(shapes[name])}")
 
     @abstractmethod
     def describe(self, prediction: Prediction) -> dict[str, Any]:
-        """A row of plain values, the same as the task's."""
+        """A row of plain values for a table."""
 
     @abstractmethod
-    def draw(self, image: Pixels, prediction: Prediction) -> Any:
-        """The prediction on its picture, a PIL image."""
+    def draw(self, image: Pixels, prediction: Prediction, target: Any = None) -> Any:
+        """The prediction, and the ground truth where it is known, on the image.
+
+        Args:
+            image: uint8 [H, W, C].
+            prediction: boxes in it are in pixels of ``image`` (see :meth:`locate`).
+            target: the sample's target in arrays, or None; likewise.
+
+        Returns:
+            A PIL image.
+        """
 
     @abstractmethod
     def agree(self, mine: Prediction, other: Prediction) -> Agreed:
@@ -82,21 +104,23 @@ class Answer(ABC):
         del mine, other
         return None
 
-    def finish(self, outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def finish(self, outputs: Prediction) -> dict[str, NDArray[Any]]:
         """Predictions of a batch from what the graph gives: the same, but where it leaves something to do."""
         return dict(outputs)
 
-    def locate(self, prediction: Prediction, mapping: Affine) -> Prediction:
-        """The prediction with all places moved from the input's pixels by ``mapping``."""
-        del mapping
-        return prediction
+    def truth(self, target: Any) -> str:
+        """A sample's target in words, for a table."""
+        return json.dumps(target.tolist())
 
-    def shown(self, thresholds: str = "thresholds", fallback: float = 0.5) -> list[float]:
-        """What val chose, a number a class."""
-        chosen = self.manifest.decision.get(thresholds)
-        if isinstance(chosen, list) and len(chosen) == len(self.classes):
-            return [fallback if value is None else float(value) for value in chosen]
-        return [fallback] * len(self.classes)
+    def locate(self, values: Any, mapping: Affine) -> Any:
+        """A prediction, or a target, with all boxes moved from the input's pixels by ``mapping``; arrays or tensors."""
+        del mapping
+        return values
+
+    def outlines(self, prediction: Prediction, target: Any) -> dict[str, list[dict[str, Any]]]:
+        """Boxes that a tracker draws by itself, by layer (prediction, truth): rows of label, box and perhaps score."""
+        del prediction, target
+        return {}
 
 
 def shared_probability(one: NDArray[Any], two: NDArray[Any]) -> float:

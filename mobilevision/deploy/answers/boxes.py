@@ -1,60 +1,67 @@
-"""Boxes round objects."""
+"""Boxes round objects: of a graph that decodes them, and of one that leaves that to whoever runs it."""
 
 from __future__ import annotations
 
+from abc import ABC
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mobilevision.deploy.answers.base import Agreed, Answer, Prediction
-from mobilevision.deploy.manifest import Manifest
+from mobilevision.deploy.decode_raw_boxes import decode
+from mobilevision.deploy.fields import Fields
+from mobilevision.deploy.manifest import Port
 from mobilevision.images.framing import Affine
 from mobilevision.images.pixels import Pixels
 from mobilevision.ops.boxes import iou
 from mobilevision.visualization import draw_boxes
 
+_SHOWN_FROM = 0.5  # score from which a detection is shown where val has chosen none
 _SAME = 0.9
 _SAME_IN_INT8 = 0.5
 """IoU from which two boxes are one. Rounding makes a second stage start from another of several like proposals; then it
 is the same object as COCO means it, and the metric says how well its place is kept."""
 
 
-@final
-class Boxes(Answer):
+class _Detections(Answer, ABC):
     """``boxes`` float [D, 4] (left, top, right, bottom), ``scores`` [D], best first, ``labels`` [D].
 
-    Where there are fewer than D, score 0 and label -1.
+    Where there are fewer than D, score 0 and label -1. Targets are those of :data:`mobilevision.data.boxes.Target`.
     """
 
-    name: ClassVar[str] = "boxes"
-    outputs: ClassVar[Mapping[str, bool]] = {"boxes": False, "scores": False, "labels": False}
-
-    def __init__(self, manifest: Manifest, where: str) -> None:
-        super().__init__(manifest, where)
-        self.same = _SAME_IN_INT8 if manifest.precision == "int8" else _SAME
+    def __init__(self, **parts: Any) -> None:
+        super().__init__(**parts)
+        self.same = _SAME_IN_INT8 if self.precision == "int8" else _SAME
         self.agreement = f"shown detections that both have, of the same class and overlapping by {self.same} or more"
 
     def describe(self, prediction: Prediction) -> dict[str, Any]:
         """``found``, such as "2 cat, 1 dog", and ``detections`` from the threshold of their class on, best first."""
-        kept = self._kept(prediction)
         rows = [
             {"label": label, "score": round(score, 4), "box": [round(value, 1) for value in box]}
-            for label, score, box in kept
+            for label, score, box in self._kept(prediction)
         ]
-        counted = Counter(label for label, *_ in kept).most_common()
-        return {"found": ", ".join(f"{count} {label}" for label, count in counted) or "nothing", "detections": rows}
+        return {"found": _counted(str(row["label"]) for row in rows), "detections": rows}
 
-    def draw(self, image: Pixels, prediction: Prediction) -> Any:
-        """The detections on the picture."""
+    def draw(self, image: Pixels, prediction: Prediction, target: Any = None) -> Any:
+        """Truth, where known, and detections side by side; right ones green, wrong ones red, what was missed marked."""
         found = [draw_boxes.Shown(box, label, score) for label, score, box in self._kept(prediction)]
-        return draw_boxes.compared(image, prediction=found)
+        return draw_boxes.compared(image, prediction=found, truth=None if target is None else self._annotated(target))
 
-    def locate(self, prediction: Prediction, mapping: Affine) -> Prediction:
-        """Boxes moved by ``mapping``."""
-        return {**prediction, "boxes": mapping.boxes(prediction["boxes"])}
+    def truth(self, target: Any) -> str:
+        """The objects counted by class."""
+        return _counted(shown.label for shown in self._annotated(target))
+
+    def locate(self, values: Any, mapping: Affine) -> Any:
+        """Boxes moved by ``mapping``; everything else as it is."""
+        return {**values, "boxes": mapping.boxes(values["boxes"])}
+
+    def outlines(self, prediction: Prediction, target: Any) -> dict[str, list[dict[str, Any]]]:
+        """Layers ``prediction`` and ``truth``, in the pixels in which the boxes are given."""
+        truth = [{"label": shown.label, "box": list(shown.box)} for shown in self._annotated(target)]
+        return {"prediction": self.describe(prediction)["detections"], "truth": truth}
 
     def agree(self, mine: Prediction, other: Prediction) -> Agreed:
         """Detections matched by class and place, not by their order: ties of scores change that.
@@ -89,11 +96,91 @@ class Boxes(Answer):
 
     def _from(self, prediction: Prediction, share: float) -> NDArray[np.bool_]:
         labels = prediction["labels"]
-        least = np.array([*self.shown(), np.inf])[labels]  # label -1 takes the last
+        least = np.array([*self._thresholds(), np.inf])[labels]  # label -1 takes the last
         there: NDArray[np.bool_] = (labels >= 0) & (prediction["scores"] >= share * least)
         return there
 
     def _kept(self, prediction: Prediction) -> Sequence[tuple[str, float, list[float]]]:
+        """Label, score and box of the detections that reach the threshold of their class."""
         kept = self._from(prediction, 1.0)
         rows = zip(*(prediction[key][kept].tolist() for key in ("labels", "scores", "boxes")), strict=True)
         return [(self.classes[label], score, box) for label, score, box in rows]
+
+    def _thresholds(self) -> list[float]:
+        """The score of each class from which a detection is shown, as val chose it."""
+        chosen = self.decision.get("thresholds")
+        if isinstance(chosen, list) and len(chosen) == len(self.classes):
+            return [_SHOWN_FROM if value is None else float(value) for value in chosen]
+        return [_SHOWN_FROM] * len(self.classes)
+
+    def _annotated(self, target: Any) -> list[draw_boxes.Shown]:
+        rows = zip(*(target[key].tolist() for key in ("labels", "boxes", "crowd", "difficult")), strict=True)
+        return [
+            draw_boxes.Shown(box, self.classes[label], crowd=crowd, difficult=difficult)
+            for label, box, crowd, difficult in rows
+            if label >= 0
+        ]
+
+
+@final
+class Boxes(_Detections):
+    """Detections as the graph, or the task, gives them."""
+
+    name: ClassVar[str] = "boxes"
+    needs: ClassVar[Mapping[str, bool]] = {"boxes": False, "scores": False, "labels": False}
+
+
+@final
+class RawBoxes(_Detections):
+    """Detections from ``logits`` float [A, O] and ``deltas`` float [A, 4] of anchors.
+
+    Of ``facts``: all that :func:`mobilevision.deploy.decode_raw_boxes.decode` reads.
+    """
+
+    name: ClassVar[str] = "raw_boxes"
+    needs: ClassVar[Mapping[str, bool]] = {"logits": False, "deltas": False}
+    beside: ClassVar[Mapping[str, str]] = {"decode.py": "mobilevision.deploy.decode_raw_boxes"}
+
+    def __init__(
+        self, *, facts: Mapping[str, Any], outputs: Sequence[Port], source: str = "model.json", **parts: Any
+    ) -> None:
+        super().__init__(facts=facts, outputs=outputs, source=source, **parts)
+        shapes = {port.name: port.shape for port in outputs}
+        fields = Fields(facts, f"{source}: facts")
+        self.facts = _checked(fields, shapes["logits"], shapes["deltas"], len(self.classes))
+
+    def finish(self, outputs: Prediction) -> dict[str, NDArray[Any]]:
+        """``boxes``, ``scores`` and ``labels``."""
+        return decode(outputs["logits"], outputs["deltas"], self.facts)
+
+
+def _counted(labels: Iterable[str]) -> str:
+    """``2 cat, 1 dog``; ``nothing`` of no labels."""
+    return ", ".join(f"{count} {label}" for label, count in Counter(labels).most_common()) or "nothing"
+
+
+def _checked(facts: Fields, logits: tuple[int | None, ...], deltas: tuple[int | None, ...], known: int) -> Any:
+    """The facts, each of its type and as long as it has to be."""
+    anchors = facts.take("anchors", list)
+    if not all(isinstance(row, list) and len(row) == 4 and all(map(_is_number, row)) for row in anchors):
+        raise facts.wrong("anchors", "it has to be a list of [left, top, right, bottom]")
+    if logits[1:2] != (len(anchors),) or deltas[1:] != (len(anchors), 4):
+        raise facts.wrong("anchors", f"{len(anchors)} anchors for logits {list(logits)} and deltas {list(deltas)}")
+    for name, length in (("coding_weights", 4), ("clip", 2)):
+        row = facts.take(name, list)
+        if len(row) != length or not all(_is_number(each) and each > 0 for each in row):
+            raise facts.wrong(name, f"it has to be {length} numbers above 0")
+    outputs, background = logits[2] or 0, facts.take("background", int, least=0)
+    classes = facts.take("classes", int, least=1)
+    if classes != known or background >= outputs or classes > outputs - 1:
+        raise facts.wrong("classes", f"there are {known} classes, and {outputs} outputs with background {background}")
+    facts.take("detections", int, least=1)
+    for name in ("largest_log_scale", "score_threshold", "nms_iou"):
+        facts.take(name, float, least=0)
+    if facts.values.get("per_class", 0) is not None:
+        facts.take("per_class", int, least=1)
+    return facts.values
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
