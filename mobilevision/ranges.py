@@ -14,7 +14,7 @@ import math
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, Unpack, get_args, get_origin, get_type_hints
 
 from mobilevision.errors import UserError
 
@@ -181,6 +181,8 @@ def _ranged(described: Any) -> dict[str, Any]:
                 hints |= get_type_hints(one, globalns=names, include_extras=True)
             except NameError:
                 continue
+    for name in [name for name, hint in hints.items() if get_origin(hint) is Unpack]:
+        hints |= _ranged(get_args(hints.pop(name))[0])  # **options: Unpack[a TypedDict]
     return hints
 
 

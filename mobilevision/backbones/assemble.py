@@ -1,10 +1,10 @@
-"""From an architecture and a user's wishes to a backbone: the steps that every factory shares."""
+"""From an architecture and a user's settings to a backbone: the steps that every factory shares."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, TypedDict, Unpack, cast
 
 import timm
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from mobilevision.backbones.loading import fit, same_shapes
 from mobilevision.backbones.presets import Preset, named_preset, observed
 from mobilevision.backbones.weights import Source, read_weights
 from mobilevision.errors import UserError
-from mobilevision.ranges import Range
+from mobilevision.ranges import Range, ShareBelowOne
 
 WIDEST = 4
 Width = Annotated[float, Range(above=0, max=WIDEST)]
@@ -24,17 +24,17 @@ PADDINGS = {"same": "same", "symmetric": ""}  # ours -> timm's pad_type
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """The arguments that every factory takes.
+class BackboneSettings:
+    """What every factory takes beside what its architecture has of its own.
 
     Attributes:
-        weights: None, ``timm``, a timm ``model.tag``, a file, or a run folder.
+        weights: None, ``timm``, a timm ``model.tag``, a file, or a run folder of ours.
         preset: a preset's name or its values; None: the weights' own, else the architecture's.
-        activation: overrides the preset's.
+        activation: overrides the preset's, where the model takes one.
         padding: overrides the preset's; ``same`` or ``symmetric``.
-        channels: channels of a picture.
+        channels: channels of an image.
         drop_rate: dropout on the pooled vector.
-        drop_path: stochastic depth of residual blocks.
+        drop_path: stochastic depth of the residual blocks.
     """
 
     weights: str | None = None
@@ -42,8 +42,20 @@ class Wishes:
     activation: str | None = None
     padding: str | None = None
     channels: int = 3
-    drop_rate: float = 0.0
-    drop_path: float = 0.0
+    drop_rate: ShareBelowOne = 0.0
+    drop_path: ShareBelowOne = 0.0
+
+
+class BackboneOptions(TypedDict, total=False):
+    """The arguments of :class:`BackboneSettings`, which says what they mean."""
+
+    weights: str | None
+    preset: str | Mapping[str, Any] | None
+    activation: str | None
+    padding: str | None
+    channels: int
+    drop_rate: ShareBelowOne
+    drop_path: ShareBelowOne
 
 
 @dataclass(frozen=True)
@@ -69,15 +81,20 @@ class Architecture:
     widths: Iterable[float] = ()
 
 
-def assemble(architecture: Architecture, wishes: Wishes) -> Backbone:
+def assemble(architecture: Architecture, **options: Unpack[BackboneOptions]) -> Backbone:
     """Read the weights, settle the preset, build the model, load what fits.
+
+    Args:
+        architecture: what to build.
+        **options: :class:`BackboneSettings`.
 
     Raises:
         UserError: an argument that does not fit, or weights that can't be read or belong elsewhere.
     """
-    source = read_weights(wishes.weights, hub=architecture.hub) if wishes.weights else None
-    preset = _preset(architecture, wishes, source)
-    model = _build(architecture, preset, wishes)
+    settings = BackboneSettings(**options)
+    source = read_weights(settings.weights, hub=architecture.hub) if settings.weights else None
+    preset = _preset(architecture, settings, source)
+    model = _build(architecture, preset, settings)
     for layer in model.modules():
         if isinstance(layer, nn.BatchNorm2d) and preset.bn_eps is not None:
             layer.eps = preset.bn_eps
@@ -85,12 +102,12 @@ def assemble(architecture: Architecture, wishes: Wishes) -> Backbone:
     if source is not None:
         width = pooled_width(model)
         report, classifier = fit(model, source, width=width, widths=lambda state: _width(architecture, state))
-        report = replace(report, notes=report.notes + _guessed(source, wishes, preset))
+        report = replace(report, notes=report.notes + _guessed(source, settings, preset))
     return Backbone(
         name=architecture.name,
         model=model,
-        preset=preset.over(observed(model)).for_channels(wishes.channels),
-        channels=wishes.channels,
+        preset=preset.over(observed(model)).for_channels(settings.channels),
+        channels=settings.channels,
         classifier=classifier,
         report=report,
     )
@@ -108,24 +125,24 @@ def check_width(width: float, family: str, known: Iterable[float]) -> None:
         raise UserError(f"backbone.width={width:g}: {family} is built at widths up to {WIDEST}; published: {named}")
 
 
-def _preset(architecture: Architecture, wishes: Wishes, source: Source | None) -> Preset:
-    if wishes.padding is not None and wishes.padding not in PADDINGS:
-        raise UserError(f"backbone.padding={wishes.padding}: there are {' and '.join(PADDINGS)}")
-    if wishes.channels < 1:
-        raise UserError(f"data.channels={wishes.channels}: a picture has at least one channel")
+def _preset(architecture: Architecture, settings: BackboneSettings, source: Source | None) -> Preset:
+    if settings.padding is not None and settings.padding not in PADDINGS:
+        raise UserError(f"backbone.padding={settings.padding}: there are {' and '.join(PADDINGS)}")
+    if settings.channels < 1:
+        raise UserError(f"data.channels={settings.channels}: a picture has at least one channel")
     preset = architecture.default
-    if wishes.preset is not None:
-        preset = named_preset(wishes.preset).over(preset)
+    if settings.preset is not None:
+        preset = named_preset(settings.preset).over(preset)
     elif source is not None and source.preset is not None:
         preset = source.preset.over(preset)
-    padding = cast("Literal['same', 'symmetric'] | None", wishes.padding)
-    return replace(preset, activation=wishes.activation or preset.activation, padding=padding or preset.padding)
+    padding = cast("Literal['same', 'symmetric'] | None", settings.padding)
+    return replace(preset, activation=settings.activation or preset.activation, padding=padding or preset.padding)
 
 
-def _build(architecture: Architecture, preset: Preset, wishes: Wishes) -> nn.Module:
-    arguments: dict[str, Any] = {"num_classes": 0, "in_chans": wishes.channels}
-    arguments |= {"drop_rate": wishes.drop_rate} if wishes.drop_rate else {}
-    arguments |= {"drop_path_rate": wishes.drop_path} if wishes.drop_path else {}
+def _build(architecture: Architecture, preset: Preset, settings: BackboneSettings) -> nn.Module:
+    arguments: dict[str, Any] = {"num_classes": 0, "in_chans": settings.channels}
+    arguments |= {"drop_rate": settings.drop_rate} if settings.drop_rate else {}
+    arguments |= {"drop_path_rate": settings.drop_path} if settings.drop_path else {}
     if architecture.adjustable:
         return architecture.build(**arguments, **_style(preset, Preset()))
     model = architecture.build(**arguments)
@@ -151,8 +168,8 @@ def _width(architecture: Architecture, state: Mapping[str, Tensor]) -> float | N
     return next((width for width in architecture.widths if same_shapes(at_width(width), state)), None)
 
 
-def _guessed(source: Source, wishes: Wishes, preset: Preset) -> tuple[str, ...]:
-    if source.preset is not None or wishes.preset is not None:
+def _guessed(source: Source, settings: BackboneSettings, preset: Preset) -> tuple[str, ...]:
+    if source.preset is not None or settings.preset is not None:
         return ()
     return (
         f"nothing says how these weights want their pictures: taking mean {_short(preset.mean)}, std "

@@ -7,20 +7,19 @@ timm's blocks under timm's names, so that timm's ``mobilenetv1_100`` weights loa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Unpack
 
 from timm.models import generate_default_cfgs, register_model
 from timm.models._efficientnet_builder import decode_arch_def, resolve_act_layer, resolve_bn_args
 from timm.models.efficientnet import _create_effnet
 from torch import nn
 
-from mobilevision.backbones.assemble import Architecture, Wishes, assemble
+from mobilevision.backbones.assemble import Architecture, BackboneOptions, assemble
 from mobilevision.backbones.backbone import Backbone
 from mobilevision.backbones.presets import IMAGENET_MEAN, IMAGENET_STD, Preset
 from mobilevision.errors import UserError
-from mobilevision.ranges import Range, ShareBelowOne, check_ranges
+from mobilevision.ranges import Range, check_ranges
 
 CONVS = {"separable": "dsa", "full": "cn"}  # ours -> timm's block
 DEPTHS = {"standard": 6, "shallow": 1}  # blocks at 512 channels; shallow leaves out the five of stride 1
@@ -90,13 +89,7 @@ def mobilenet_v1(
     width: Width = 1.0,
     conv: str = "separable",
     depth: str = "standard",
-    weights: str | None = None,
-    preset: str | Mapping[str, Any] | None = None,
-    activation: str | None = None,
-    padding: str | None = None,
-    channels: int = 3,
-    drop_rate: ShareBelowOne = 0.0,
-    drop_path: ShareBelowOne = 0.0,
+    **options: Unpack[BackboneOptions],
 ) -> Backbone:
     """A MobileNet V1 of any width as a backbone.
 
@@ -104,13 +97,7 @@ def mobilenet_v1(
         width: factor on the channels of every layer, above 0 and up to 1.
         conv: ``separable`` or ``full``.
         depth: ``standard`` or ``shallow``.
-        weights: None, ``timm``, a timm ``model.tag``, a file, or a run folder of ours.
-        preset: a preset's name or its values; None: the weights' own, else the paper's ReLU on ImageNet's scaling.
-        activation: overrides the preset's.
-        padding: overrides the preset's; ``same`` or ``symmetric``.
-        channels: channels of a picture.
-        drop_rate: dropout on the pooled vector.
-        drop_path: stochastic depth, which only residual blocks have.
+        **options: :class:`~mobilevision.backbones.assemble.BackboneSettings`.
 
     Raises:
         UserError: an argument that does not fit, or weights that can't be read or belong elsewhere.
@@ -127,7 +114,7 @@ def mobilenet_v1(
         at_width=lambda other: partial(mobilevision_mobilenetv1, width=other, **form),
         widths=[n / 32 for n in range(1, 33)],
     )
-    return assemble(architecture, Wishes(weights, preset, activation, padding, channels, drop_rate, drop_path))
+    return assemble(architecture, **options)
 
 
 def _scaled(channels: int, width: float) -> int:

@@ -5,18 +5,17 @@ Howard et al., "Searching for MobileNetV3", arXiv 1905.02244, Tables 1 and 2. ti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Unpack
 
 from timm.models.mobilenetv3 import _gen_mobilenet_v3
 from torch import nn
 
-from mobilevision.backbones.assemble import Architecture, Width, Wishes, assemble, check_width, published
+from mobilevision.backbones.assemble import Architecture, BackboneOptions, Width, assemble, check_width, published
 from mobilevision.backbones.backbone import Backbone
 from mobilevision.backbones.presets import Preset
 from mobilevision.errors import UserError
-from mobilevision.ranges import ShareBelowOne, check_ranges
+from mobilevision.ranges import check_ranges
 
 WIDTHS = {"large": (0.75, 1.0), "small": (0.5, 0.75, 1.0)}  # published
 
@@ -26,26 +25,14 @@ def mobilenet_v3(
     *,
     size: str = "large",
     width: Width = 1.0,
-    weights: str | None = None,
-    preset: str | Mapping[str, Any] | None = None,
-    activation: str | None = None,
-    padding: str | None = None,
-    channels: int = 3,
-    drop_rate: ShareBelowOne = 0.0,
-    drop_path: ShareBelowOne = 0.0,
+    **options: Unpack[BackboneOptions],
 ) -> Backbone:
     """A MobileNet V3 as a backbone.
 
     Args:
         size: ``large`` or ``small``.
         width: factor on the channels, rounded to eights; the layer before the classifier keeps its size.
-        weights: None, ``timm``, a timm ``model.tag``, a file, or a run folder of ours.
-        preset: a preset's name or its values; None: the weights' own, else the architecture's.
-        activation: overrides the preset's where the architecture has hard swish.
-        padding: overrides the preset's; ``same`` or ``symmetric``.
-        channels: channels of a picture.
-        drop_rate: dropout on the pooled vector.
-        drop_path: stochastic depth of the residual blocks.
+        **options: :class:`~mobilevision.backbones.assemble.BackboneSettings`.
 
     Raises:
         UserError: an argument that does not fit, or weights that can't be read or belong elsewhere.
@@ -60,7 +47,7 @@ def mobilenet_v3(
         at_width=partial(_at, size=size),
         widths=WIDTHS[size],
     )
-    return assemble(architecture, Wishes(weights, preset, activation, padding, channels, drop_rate, drop_path))
+    return assemble(architecture, **options)
 
 
 def _at(width: float, size: str) -> partial[nn.Module]:

@@ -5,18 +5,17 @@ Qin et al., "MobileNetV4: Universal Models for the Mobile Ecosystem", arXiv 2404
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Unpack
 
 from timm.models.mobilenetv3 import _gen_mobilenet_v4
 from torch import nn
 
-from mobilevision.backbones.assemble import Architecture, Width, Wishes, assemble, check_width, published
+from mobilevision.backbones.assemble import Architecture, BackboneOptions, Width, assemble, check_width, published
 from mobilevision.backbones.backbone import Backbone
 from mobilevision.backbones.presets import Preset
 from mobilevision.errors import UserError
-from mobilevision.ranges import ShareBelowOne, check_ranges
+from mobilevision.ranges import check_ranges
 
 SIDES = {"conv_small": 224, "conv_medium": 256, "conv_large": 384, "hybrid_medium": 256, "hybrid_large": 384}
 """Variant -> the side of its input in the paper."""
@@ -29,26 +28,14 @@ def mobilenet_v4(
     *,
     variant: str = "conv_small",
     width: Width = 1.0,
-    weights: str | None = None,
-    preset: str | Mapping[str, Any] | None = None,
-    activation: str | None = None,
-    padding: str | None = None,
-    channels: int = 3,
-    drop_rate: ShareBelowOne = 0.0,
-    drop_path: ShareBelowOne = 0.0,
+    **options: Unpack[BackboneOptions],
 ) -> Backbone:
     """A MobileNet V4 as a backbone.
 
     Args:
         variant: ``conv_small``, ``conv_medium``, ``conv_large``, ``hybrid_medium`` or ``hybrid_large``.
         width: factor on the channels, rounded to eights; the layer before the classifier keeps its size.
-        weights: None, ``timm``, a timm ``model.tag``, a file, or a run folder of ours.
-        preset: a preset's name or its values; None: the weights' own, else the architecture's.
-        activation: overrides the preset's.
-        padding: overrides the preset's; ``same`` or ``symmetric``.
-        channels: channels of a picture.
-        drop_rate: dropout on the pooled vector.
-        drop_path: stochastic depth of the residual blocks.
+        **options: :class:`~mobilevision.backbones.assemble.BackboneSettings`.
 
     Raises:
         UserError: an argument that does not fit, or weights that can't be read or belong elsewhere.
@@ -64,7 +51,7 @@ def mobilenet_v4(
         at_width=partial(_at, variant=variant),
         widths=WIDTHS.get(variant, (1.0,)),
     )
-    return assemble(architecture, Wishes(weights, preset, activation, padding, channels, drop_rate, drop_path))
+    return assemble(architecture, **options)
 
 
 def _at(width: float, variant: str) -> partial[nn.Module]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 from inspect import signature
-from typing import Any
+from typing import Any, Unpack
 
 import timm
 from torch import nn
 
-from mobilevision.backbones.assemble import Architecture, Wishes, assemble
+from mobilevision.backbones.assemble import Architecture, BackboneOptions, assemble
 from mobilevision.backbones.backbone import Backbone
 from mobilevision.backbones.presets import pretraining
 from mobilevision.errors import UserError
-from mobilevision.ranges import ShareBelowOne, check_ranges
+from mobilevision.ranges import check_ranges
 
 _OF_FACTORY = set(signature(timm.create_model).parameters)  # they name weights and files, which timm unpickles
 
@@ -23,27 +23,15 @@ _OF_FACTORY = set(signature(timm.create_model).parameters)  # they name weights 
 def timm_backbone(
     *,
     name: str,
-    weights: str | None = None,
-    preset: str | Mapping[str, Any] | None = None,
-    activation: str | None = None,
-    padding: str | None = None,
-    channels: int = 3,
-    drop_rate: ShareBelowOne = 0.0,
-    drop_path: ShareBelowOne = 0.0,
     kwargs: Mapping[str, Any] | None = None,
+    **options: Unpack[BackboneOptions],
 ) -> Backbone:
     """Any timm model as a backbone.
 
     Args:
         name: of a timm model, with or without ``.tag``.
-        weights: None, ``timm``, a timm ``model.tag``, a file, or a run folder of ours.
-        preset: a preset's name or its values; None: the weights' own, else the architecture's.
-        activation: overrides the preset's, where the model takes one.
-        padding: overrides the preset's; ``same`` or ``symmetric``.
-        channels: channels of a picture.
-        drop_rate: dropout on the pooled vector.
-        drop_path: stochastic depth of the residual blocks.
         kwargs: further arguments of that model, e.g. ``{"img_size": 160}`` for a vision transformer.
+        **options: :class:`~mobilevision.backbones.assemble.BackboneSettings`.
 
     Raises:
         UserError: timm does not know the name, an argument the model does not take, or weights that don't fit.
@@ -69,4 +57,4 @@ def timm_backbone(
     architecture = Architecture(
         name=name, build=build, default=pretraining(noted.to_dict()), adjustable=False, hub=name
     )
-    return assemble(architecture, Wishes(weights, preset, activation, padding, channels, drop_rate, drop_path))
+    return assemble(architecture, **options)

@@ -55,15 +55,17 @@ def _of(found: Definition, depth: int = 0) -> Signature | None:
     for statement in found.node.body:
         if isinstance(statement, _Callable) and statement.name == "__init__":
             return _of_function(statement, found.module, skip=1)
-    if _is_dataclass(found.node):
-        return Signature(
-            {
-                statement.target.id: (statement.annotation, found.module)
-                for statement in found.node.body
-                if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
-            }
-        )
-    return _inherited(found, depth)
+    return Signature(_fields(found)) if _is_dataclass(found.node) else _inherited(found, depth)
+
+
+def _fields(found: Definition) -> dict[str, Argument]:
+    """What a class's body annotates."""
+    assert isinstance(found.node, ast.ClassDef)
+    return {
+        statement.target.id: (statement.annotation, found.module)
+        for statement in found.node.body
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
+    }
 
 
 def _inherited(found: Definition, depth: int) -> Signature | None:
@@ -83,7 +85,21 @@ def _inherited(found: Definition, depth: int) -> Signature | None:
 def _of_function(node: _Callable, module: Module, skip: int) -> Signature:
     given = node.args
     arguments = [*given.posonlyargs, *given.args][skip:] + given.kwonlyargs
-    return Signature({each.arg: (each.annotation, module) for each in arguments}, given.kwarg is not None)
+    stated = {each.arg: (each.annotation, module) for each in arguments}
+    match given.kwarg:
+        case ast.arg(annotation=ast.Subscript(value=ast.Name("Unpack"), slice=ast.Name(name))):
+            return Signature({**stated, **_of_typed_dict(lookup(module, name))})
+    return Signature(stated, given.kwarg is not None)
+
+
+def _of_typed_dict(found: Definition | Module | None) -> dict[str, Argument]:
+    """The keys of a ``TypedDict``, by which a function says what its ``**options: Unpack[...]`` are."""
+    if not isinstance(found, Definition) or not isinstance(found.node, ast.ClassDef):
+        return {}
+    keys: dict[str, Argument] = {}
+    for base in found.node.bases:
+        keys |= _of_typed_dict(lookup(found.module, base.id)) if isinstance(base, ast.Name) else {}
+    return keys | _fields(found)
 
 
 def _is_dataclass(node: ast.ClassDef) -> bool:

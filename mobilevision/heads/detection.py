@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, TypedDict
 
 from torch import Tensor
 
@@ -13,7 +13,23 @@ from mobilevision.heads.head import Head
 from mobilevision.ops.anchor_planning import Places
 from mobilevision.ops.candidates import DetectorOutputs
 from mobilevision.ops.postprocess import detections as best_detections
+from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Share, ShareBelowOne
 from mobilevision.spec import BackboneSpec, DataSpec, Features
+
+Shape = Annotated[Sequence[PositiveFloat], Items(2, 2)]
+"""Width and height, as fractions of the input."""
+Anchors = Annotated[Sequence[Annotated[Sequence[Shape], Items(min=1)]], Items(min=1)]
+"""The shapes of each map."""
+
+
+class DetectionOptions(TypedDict, total=False):
+    """Arguments of :class:`DetectionHead` that every detection head takes; it says what they mean."""
+
+    outputs: PositiveInt | None
+    score_threshold: ShareBelowOne
+    nms: Share
+    per_class: PositiveInt | None
+    detections: PositiveInt
 
 
 class DetectionHead(Head, ABC):
@@ -27,7 +43,7 @@ class DetectionHead(Head, ABC):
         score_threshold: only scores above it become detections.
         nms: of two boxes of one class that overlap by more than this (IoU), the better one stays.
         per_class: at most this many candidates of each class are compared with each other; None for all.
-        detections: at most this many detections a picture.
+        detections: at most this many detections of an image.
 
     Raises:
         UserError: fewer outputs than classes.

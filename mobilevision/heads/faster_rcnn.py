@@ -1,17 +1,271 @@
-"""Faster R-CNN whose second stage is the backbone's own last stage, as arXiv 1704.04861 counts it in Table 13."""
+"""Faster R-CNN: propose regions, look at each again (Ren et al., arXiv 1506.01497)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, ClassVar, final
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar, Unpack, final
 
+import numpy as np
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
 
 from mobilevision.errors import UserError
-from mobilevision.heads.two_stage import Anchors, TwoStageHead, calm
+from mobilevision.heads.detection import Anchors, DetectionHead, DetectionOptions
+from mobilevision.ops.anchor_planning import Places
+from mobilevision.ops.anchors import Sizes, anchor_sizes, box_levels, centred, grid_anchors
+from mobilevision.ops.candidates import Candidates, DetectorOutputs, Weights
+from mobilevision.ops.proposals import best_proposals, sampled_regions
 from mobilevision.ops.roi_align import roi_align
-from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, Share, ShareBelowOne, check_ranges
+from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, Share, check_ranges
 from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
+
+# The first stage: where something might be.
+
+WEIGHTS: Weights = (1.0, 1.0, 1.0, 1.0)
+
+
+@final
+class RegionProposals(nn.Module):
+    """A 3x3 convolution, then two scores (background, object) and a box for every anchor; the same layers on all maps.
+
+    Args:
+        channels: of the maps.
+        width: channels of the convolution.
+        strides: of the maps.
+        sizes: (width, height) of the anchors of each map as fractions of the input's sides; as many for every map.
+        resolution: (height, width) of the input in pixels.
+    """
+
+    shapes: Tensor
+
+    def __init__(
+        self, *, channels: int, width: int, strides: Sequence[int], sizes: Sizes, resolution: tuple[int, int]
+    ) -> None:
+        super().__init__()
+        self.strides, self.count = tuple(strides), len(sizes[0])
+        self.conv = nn.Conv2d(channels, width, 3, padding=1)
+        self.objectness = nn.Conv2d(width, 2 * self.count, 1)
+        self.deltas = nn.Conv2d(width, 4 * self.count, 1)
+        for layer in (self.conv, self.objectness, self.deltas):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        shapes = torch.stack([centred(each, resolution) for each in sizes])
+        self.register_buffer("shapes", shapes, persistent=False)
+
+    def forward(self, maps: Sequence[Tensor]) -> tuple[Candidates, list[int]]:
+        """Candidates of all maps, and how many each map gave.
+
+        Args:
+            maps: float [B, channels, h, w] each, in the order of the strides.
+        """
+        logits, deltas, anchors = [], [], []
+        for x, shapes, stride in zip(maps, self.shapes, self.strides, strict=True):
+            hidden = functional.relu(self.conv(x))
+            logits.append(_rows(self.objectness(hidden), 2))
+            deltas.append(_rows(self.deltas(hidden), 4))
+            anchors.append(grid_anchors(shapes, (x.shape[2], x.shape[3]), stride))
+        references = torch.cat(anchors).expand(maps[0].shape[0], -1, -1)
+        valid = torch.ones_like(references[..., 0], dtype=torch.bool)
+        first = Candidates(torch.cat(logits, dim=1), torch.cat(deltas, dim=1), references, valid, WEIGHTS)
+        return first, [len(each) for each in anchors]
+
+
+def proposal_anchors(
+    maps: int,
+    resolution: tuple[int, int],
+    *,
+    scales: Sequence[float],
+    ratios: Sequence[float],
+    anchors: Anchors | None,
+) -> Sizes:
+    """Sizes of the anchors of each map: the given ones, else every scale in every ratio.
+
+    Args:
+        maps: how many the head has.
+        resolution: (height, width) of the input in pixels.
+        scales: as in :func:`anchor_sizes`.
+        ratios: as in :func:`anchor_sizes`.
+        anchors: (width, height) of each map's, as fractions of the input's sides; these win.
+
+    Raises:
+        UserError: for another number of maps, not as many for each, or sizes that are none.
+    """
+    if anchors is None:
+        if not (scales and ratios) or min(*scales, *ratios) <= 0:
+            raise UserError(f"head.scales={list(scales)} head.ratios={list(ratios)}: give numbers above 0")
+        try:
+            return anchor_sizes(maps, resolution, scales=scales, ratios=ratios)
+        except ValueError as error:
+            raise UserError(f"head.scales: {error}") from None
+    if len(anchors) != maps or len({len(each) for each in anchors}) != 1 or not anchors[0]:
+        counts = [len(each) for each in anchors]
+        raise UserError(f"head.anchors: lists of {counts} anchors; give {maps} of them, each with as many")
+    if any(len(shape) != 2 or min(shape) <= 0 for each in anchors for shape in each):
+        raise UserError("head.anchors: give [width, height] pairs above 0")
+    return [[(float(width), float(height)) for width, height in each] for each in anchors]
+
+
+def _rows(x: Tensor, values: int) -> Tensor:
+    """[B, K * values, h, w] to [B, h * w * K, values]."""
+    return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, values)
+
+
+REGION_WEIGHTS: Weights = (10.0, 10.0, 5.0, 5.0)
+
+
+class TwoStageOptions(DetectionOptions, total=False):
+    """Arguments of :class:`TwoStageHead` that both heads take; it says what they mean."""
+
+    ratios: Annotated[Sequence[PositiveFloat], Items(min=1)]
+    anchors: Anchors | None
+    rpn_nms: Share
+    candidates: PositiveInt
+    proposals: PositiveInt
+    train_candidates: PositiveInt
+    train_proposals: PositiveInt
+    regions: PositiveInt
+    positives: Share
+
+
+class TwoStageHead(DetectionHead, ABC):
+    """What both stages have to agree on.
+
+    Every class has a box of its own. No gradient flows from the second stage into the proposed boxes.
+
+    Args:
+        backbone: as in :class:`Head`.
+        data: as in :class:`Head`; its resolution fixes the anchors.
+        channels: of the maps that regions are proposed from.
+        strides: of those maps.
+        scales: square roots of the anchors' areas over the input's shorter side, dealt out to the maps.
+        rpn_width: channels of the first stage's convolution; None for ``channels``.
+        ratios: width over height of the anchors.
+        anchors: (width, height) of the anchors of each map, as fractions of the input, in place of scales and ratios.
+        rpn_nms: of two proposals that overlap by more than this (IoU), the better one stays.
+        candidates: anchors of each map that are compared with each other.
+        proposals: of these, regions that are looked at again.
+        train_candidates: as ``candidates``, in training.
+        train_proposals: regions that training chooses from.
+        regions: of these and the true boxes, an image's sample that is looked at again in training.
+        positives: share of the sample that may show objects.
+        **options: of :class:`DetectionHead`, with 100 for ``per_class`` where it is not stated.
+
+    Raises:
+        UserError: scales or anchors for another number of maps.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: BackboneSpec,
+        data: DataSpec,
+        channels: int,
+        strides: Sequence[int],
+        scales: Sequence[float],
+        rpn_width: int | None = None,
+        ratios: Sequence[float] = (0.5, 1.0, 2.0),
+        anchors: Anchors | None = None,
+        rpn_nms: float = 0.7,
+        candidates: int = 1000,
+        proposals: int = 300,
+        train_candidates: int = 2000,
+        train_proposals: int = 1000,
+        regions: int = 64,
+        positives: float = 0.25,
+        **options: Unpack[DetectionOptions],
+    ) -> None:
+        options.setdefault("per_class", 100)
+        super().__init__(backbone=backbone, data=data, **options)
+        self.anchors = proposal_anchors(len(strides), data.resolution, scales=scales, ratios=ratios, anchors=anchors)
+        self.rpn = RegionProposals(
+            channels=channels,
+            width=rpn_width or channels,
+            strides=strides,
+            sizes=self.anchors,
+            resolution=data.resolution,
+        )
+        self.rpn_nms, self.candidates, self.proposals = rpn_nms, candidates, proposals
+        self.train_candidates, self.train_proposals = train_candidates, train_proposals
+        self.regions, self.positives = regions, positives
+
+    @property
+    def places(self) -> list[Places]:
+        """The corners of the cells of each map."""
+        height, width = self.data_spec.resolution
+        return [
+            Places(np.arange(0, width, stride) / width, np.arange(0, height, stride) / height)
+            for stride in self.rpn.strides
+        ]
+
+    @abstractmethod
+    def maps(self, features: Features) -> list[Tensor]:
+        """The maps that regions are proposed from, float [B, channels, h, w] each."""
+
+    @abstractmethod
+    def look(self, maps: list[Tensor], regions: Tensor) -> tuple[Tensor, Tensor]:
+        """Look at regions again.
+
+        Args:
+            maps: as :meth:`maps` gives them.
+            regions: float32 [B, R, 4], (left, top, right, bottom) in pixels of the input.
+
+        Returns:
+            Class scores [B * R, outputs] and a box for each class but background, [B * R, 4 * (outputs - 1)].
+        """
+
+    def forward(self, features: Features, target: Mapping[str, Tensor] | None = None) -> DetectorOutputs:
+        """Raw outputs of both stages.
+
+        Args:
+            features: maps at the strides that it needs.
+            target: the boxes of the batch; while training, regions are sampled among proposals and true boxes, without
+                them the best proposals are taken.
+        """
+        maps = self.maps(features)
+        first, levels = self.rpn(maps)
+        regions, valid = self._regions(first, levels, target)
+        logits, deltas = self.look(maps, regions)
+        batch, count = valid.shape
+        deltas = deltas.view(batch, count, self.outputs - 1, 4)
+        final = Candidates(
+            logits=logits.view(batch, count, self.outputs),
+            deltas=functional.pad(deltas, (0, 0, 1, 0)),  # background has no box
+            references=regions,
+            valid=valid,
+            weights=REGION_WEIGHTS,
+        )
+        return DetectorOutputs(final, first)
+
+    def _regions(
+        self, first: Candidates, levels: Sequence[int], target: Mapping[str, Tensor] | None
+    ) -> tuple[Tensor, Tensor]:
+        training = self.training
+        after = self.proposals
+        if training:
+            after = self.train_proposals if target is not None else self.regions
+        boxes, valid = best_proposals(
+            first,
+            levels,
+            resolution=self.data_spec.resolution,
+            before=self.train_candidates if training else self.candidates,
+            after=after,
+            iou=self.rpn_nms,
+        )
+        if not training or target is None:
+            return boxes, valid
+        return sampled_regions(boxes, valid, target, count=self.regions, positives=self.positives)
+
+
+def calm(classifier: nn.Linear, regressor: nn.Linear) -> None:
+    """Let the last layers begin near zero: all classes alike, every region as proposed."""
+    for layer, spread in ((classifier, 0.01), (regressor, 0.001)):
+        nn.init.normal_(layer.weight, std=spread)
+        nn.init.zeros_(layer.bias)
+
 
 STRIDE = 16
 SIDE = 7
@@ -20,29 +274,18 @@ SIDE = 7
 
 @final
 class FasterRCNNHead(TwoStageHead):
-    """Regions are proposed from the map of stride 16; the backbone's last stage at stride 1 runs on each, 7x7.
+    """The second stage is the backbone's own last stage, as arXiv 1704.04861 counts it in Table 13.
+
+    Regions are proposed from the map of stride 16; the backbone's last stage at stride 1 runs on each, 7x7.
 
     With MobileNet V1 1.0 and 91 outputs: 25.224 G mult-adds at 300 pixels, 30.494 G at 600, 6.066 M parameters.
 
     Args:
         backbone: as in :class:`Head`; it has to have a tail.
         data: as in :class:`Head`.
-        outputs: as in :class:`DetectionHead`.
-        score_threshold: as in :class:`DetectionHead`.
-        nms: as in :class:`DetectionHead`.
-        per_class: as in :class:`DetectionHead`.
-        detections: as in :class:`DetectionHead`.
-        rpn_width: as in :class:`TwoStageHead`.
         scales: as in :class:`TwoStageHead`.
-        ratios: as in :class:`TwoStageHead`.
-        anchors: as in :class:`TwoStageHead`.
-        rpn_nms: as in :class:`TwoStageHead`.
-        candidates: as in :class:`TwoStageHead`.
-        proposals: as in :class:`TwoStageHead`.
-        train_candidates: as in :class:`TwoStageHead`.
-        train_proposals: as in :class:`TwoStageHead`.
-        regions: as in :class:`TwoStageHead`.
-        positives: as in :class:`TwoStageHead`.
+        rpn_width: as in :class:`TwoStageHead`.
+        **options: :class:`TwoStageHead`'s.
 
     Raises:
         UserError: the backbone has no last stage that can run on regions; see also :class:`TwoStageHead`.
@@ -57,22 +300,9 @@ class FasterRCNNHead(TwoStageHead):
         *,
         backbone: BackboneSpec,
         data: DataSpec,
-        outputs: PositiveInt | None = None,
-        score_threshold: ShareBelowOne = 0.01,
-        nms: Share = 0.5,
-        per_class: PositiveInt | None = 100,
-        detections: PositiveInt = 100,
-        rpn_width: Annotated[int, Range(min=1, max=65_536)] | None = None,
         scales: Annotated[Sequence[PositiveFloat], Items(min=1)] = (0.1, 0.2, 0.4, 0.8),
-        ratios: Annotated[Sequence[PositiveFloat], Items(min=1)] = (0.5, 1.0, 2.0),
-        anchors: Anchors | None = None,
-        rpn_nms: Share = 0.7,
-        candidates: PositiveInt = 1000,
-        proposals: PositiveInt = 300,
-        train_candidates: PositiveInt = 2000,
-        train_proposals: PositiveInt = 1000,
-        regions: PositiveInt = 64,
-        positives: Share = 0.25,
+        rpn_width: Annotated[int, Range(min=1, max=65_536)] | None = None,
+        **options: Unpack[TwoStageOptions],
     ) -> None:
         if backbone.tail is None:
             why = "this backbone has no last stage to run on regions"
@@ -80,24 +310,11 @@ class FasterRCNNHead(TwoStageHead):
         super().__init__(
             backbone=backbone,
             data=data,
-            outputs=outputs,
-            score_threshold=score_threshold,
-            nms=nms,
-            per_class=per_class,
-            detections=detections,
             channels=backbone.strides[STRIDE],
-            rpn_width=rpn_width,
             strides=(STRIDE,),
             scales=scales,
-            ratios=ratios,
-            anchors=anchors,
-            rpn_nms=rpn_nms,
-            candidates=candidates,
-            proposals=proposals,
-            train_candidates=train_candidates,
-            train_proposals=train_proposals,
-            regions=regions,
-            positives=positives,
+            rpn_width=rpn_width,
+            **options,
         )
         self.classifier = nn.Linear(backbone.tail, self.outputs)
         self.regressor = nn.Linear(backbone.tail, 4 * (self.outputs - 1))
@@ -111,4 +328,81 @@ class FasterRCNNHead(TwoStageHead):
         """See :meth:`TwoStageHead.look`; the tail must have been handed over (:meth:`Head.take_tail`)."""
         assert self.tail is not None, "take_tail() first"
         x = self.tail(roi_align(maps, regions, (STRIDE,), side=SIDE)).mean(dim=(2, 3))
+        return self.classifier(x), self.regressor(x)
+
+
+@final
+class FasterRCNNFPNHead(TwoStageHead):
+    """A feature pyramid (Lin et al., arXiv 1612.03144), on any backbone.
+
+    Maps of several strides mixed from coarse to fine; each region is looked up in the one that suits its size.
+
+    The pyramid is torchvision's, with batch norm; it is narrower than usual, as suits a small backbone, and so are the
+    two fully connected layers that look at regions.
+
+    Args:
+        backbone: as in :class:`Head`.
+        data: as in :class:`Head`.
+        strides: of the backbone's maps; those that it has of them are taken, and one more of twice the last stride for
+            proposals.
+        width: channels of the pyramid and of the first stage.
+        hidden: outputs of the two fully connected layers.
+        canonical: side of the smallest box that is looked up at stride 16, over the input's shorter side (224 of 800 in
+            the paper); one twice as large is looked up at stride 32.
+        scales: as in :class:`TwoStageHead`.
+        **options: :class:`TwoStageHead`'s.
+
+    Raises:
+        UserError: the backbone has none of the strides; see also :class:`TwoStageHead`.
+    """
+
+    side: ClassVar[int | None] = 320
+
+    @check_ranges("head")
+    def __init__(
+        self,
+        *,
+        backbone: BackboneSpec,
+        data: DataSpec,
+        strides: Annotated[Sequence[PositiveInt], Items(min=1)] = (8, 16, 32),
+        width: Annotated[int, Range(min=1, max=65_536)] = 128,
+        hidden: Annotated[int, Range(min=1, max=65_536)] = 512,
+        canonical: PositiveFloat = 0.28,
+        scales: Annotated[Sequence[PositiveFloat], Items(min=1)] = (0.05, 0.08, 0.12, 0.18, 0.26, 0.38, 0.56, 0.8),
+        **options: Unpack[TwoStageOptions],
+    ) -> None:
+        taken = tuple(sorted(set(strides) & set(backbone.strides)))
+        if not taken:
+            have = ", ".join(map(str, backbone.strides)) or "none"
+            raise UserError(f"head.strides={list(strides)}: this backbone has maps of stride {have}")
+        super().__init__(
+            backbone=backbone,
+            data=data,
+            channels=width,
+            strides=(*taken, 2 * taken[-1]),
+            scales=scales,
+            **options,
+        )
+        self.needs = Needs(strides=taken)
+        self.canonical = canonical * min(data.resolution)
+        self.fpn = FeaturePyramidNetwork(
+            [backbone.strides[stride] for stride in taken], width, LastLevelMaxPool(), norm_layer=nn.BatchNorm2d
+        )
+        self.hidden = nn.Sequential(
+            nn.Flatten(), nn.Linear(width * SIDE**2, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()
+        )
+        self.classifier = nn.Linear(hidden, self.outputs)
+        self.regressor = nn.Linear(hidden, 4 * (self.outputs - 1))
+        calm(self.classifier, self.regressor)
+
+    def maps(self, features: Features) -> list[Tensor]:
+        """The pyramid's maps, finest first."""
+        pyramid = self.fpn(OrderedDict((str(stride), features.maps[stride]) for stride in self.needs.strides))
+        return list(pyramid.values())
+
+    def look(self, maps: list[Tensor], regions: Tensor) -> tuple[Tensor, Tensor]:
+        """See :meth:`TwoStageHead.look`; the map of twice the last stride serves proposals only."""
+        strides = self.needs.strides
+        levels = box_levels(regions, strides, canonical=self.canonical)
+        x = self.hidden(roi_align(maps[: len(strides)], regions, strides, levels=levels, side=SIDE))
         return self.classifier(x), self.regressor(x)

@@ -1,45 +1,323 @@
-"""SSD on a mobile backbone, as the MobileNet paper counts it (arXiv 1704.04861, Table 13; SSD: arXiv 1512.02325)."""
+"""SSD and SSDLite: boxes read off the maps of a backbone and of a few layers more (arXiv 1512.02325)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Literal, final
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Unpack, final
 
-from torch import nn
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
 
-from mobilevision.heads.single_shot import Activation, Anchors, ConvNorm, SingleShotHead, anchor_sizes, pyramid, reading
-from mobilevision.ops.anchors import RATIOS, SCALES
-from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, Share, ShareBelowOne, check_ranges
-from mobilevision.spec import BackboneSpec, DataSpec, Needs
+from mobilevision.errors import UserError
+from mobilevision.heads.detection import Anchors, DetectionHead, DetectionOptions
+from mobilevision.ops.anchor_planning import Places
+from mobilevision.ops.anchors import RATIOS, SCALES, Sizes, default_boxes, default_sizes
+from mobilevision.ops.box_coding import LARGEST, SSD_WEIGHTS
+from mobilevision.ops.candidates import Candidates, DetectorOutputs
+from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, check_ranges
+from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
+
+# Convolutions with batch norm, as detection heads stack them.
+
+Activation = Literal["relu", "relu6"]
+ACTIVATIONS = {"relu": nn.ReLU, "relu6": nn.ReLU6}
 
 
 @final
-class SSDHead(SingleShotHead):
-    """Two maps of the backbone and four more, each from a 1x1 and a 3x3 convolution; 1917 default boxes at 300 pixels.
+class ConvNorm(nn.Module):
+    """A convolution without bias, batch norm, and an activation.
+
+    A map of one place in a batch of one picture has no variance; there the running statistics serve in training, too.
+
+    Args:
+        inputs: channels that come in.
+        outputs: channels that go out.
+        kernel: its side; the padding keeps the map's side, divided by the stride and rounded up.
+        stride: of the convolution.
+        groups: of channels that do not see each other; ``inputs`` of them for a depthwise convolution.
+        activation: ``relu`` or ``relu6``.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int = 1, *, stride: int = 1, groups: int = 1, activation: Activation
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+        self.act = ACTIVATIONS[activation](inplace=True)
+        nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Float maps [B, inputs, H, W] to [B, outputs, ceil(H / stride), ceil(W / stride)]."""
+        x = self.conv(x)
+        norm = self.norm
+        if self.training and x.shape[0] * x.shape[2] * x.shape[3] == 1:
+            x = functional.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+        else:
+            x = norm(x)
+        result: Tensor = self.act(x)
+        return result
+
+
+# The default boxes that the options of a single-shot head describe.
+
+
+def anchor_sizes(
+    maps: int,
+    resolution: tuple[int, int],
+    *,
+    scales: Sequence[float],
+    ratios: Sequence[float],
+    reduced: bool,
+    clip: bool,
+    anchors: Anchors | None,
+) -> Sizes:
+    """Sizes for each map: the given ones, else by rule.
+
+    Args:
+        maps: how many the head has.
+        resolution: (height, width) of the input in pixels.
+        scales: as in :func:`default_sizes`.
+        ratios: as in :func:`default_sizes`.
+        reduced: as in :func:`default_sizes`.
+        clip: as in :func:`default_sizes`.
+        anchors: (width, height) of the boxes of each map, as fractions of the input's sides; these win.
+
+    Raises:
+        UserError: for another number of maps, or sizes that are none.
+    """
+    if anchors is None:
+        if not ratios or min([*scales, *ratios]) <= 0:
+            raise UserError(f"head.scales={list(scales)} head.ratios={list(ratios)}: give numbers above 0")
+        try:
+            return default_sizes(maps, resolution, scales=scales, ratios=ratios, reduced=reduced, clip=clip)
+        except ValueError as error:
+            raise UserError(f"head.scales: {error}") from None
+    if len(anchors) != maps:
+        raise UserError(f"head.anchors: {len(anchors)} lists for {maps} maps at {resolution[0]}x{resolution[1]} pixels")
+    for index, shapes in enumerate(anchors):
+        if not shapes or any(len(shape) != 2 or min(shape) <= 0 for shape in shapes):
+            raise UserError(f"head.anchors[{index}]={list(shapes)}: give [width, height] pairs above 0")
+    return [[(float(width), float(height)) for width, height in shapes] for shapes in anchors]
+
+
+PRIOR = 0.01
+"""Share of objects that an untrained head expects; anything near a half and the first steps are spent on background."""
+NARROWEST = 16
+
+
+@final
+@dataclass(frozen=True)
+class Pyramid:
+    """The maps that boxes are read off, from fine to coarse.
+
+    Attributes:
+        strides: those that come from the backbone.
+        channels: of every map.
+        grids: (rows, columns) of every map.
+    """
+
+    strides: tuple[int, ...]
+    channels: tuple[int, ...]
+    grids: tuple[tuple[int, int], ...]
+
+
+def pyramid(
+    backbone: BackboneSpec, resolution: tuple[int, int], *, strides: Sequence[int], extras: Sequence[int], width: float
+) -> Pyramid:
+    """Plan the maps: the backbone's, then extra ones of half the side each until there is one place only.
+
+    Args:
+        backbone: what it gives.
+        resolution: (height, width) of the input in pixels.
+        strides: of the backbone's maps.
+        extras: channels of the extra maps, at most.
+        width: factor on ``extras``.
+
+    Raises:
+        UserError: no strides, or one that the backbone does not have.
+    """
+    if not strides or not set(strides) <= set(backbone.strides):
+        have = ", ".join(map(str, backbone.strides)) or "none"
+        raise UserError(f"head.strides={list(strides)}: the backbone has maps at strides {have}")
+    wanted = tuple(sorted(set(strides)))
+    height, wide = resolution
+    channels = [backbone.strides[stride] for stride in wanted]
+    grids = [(math.ceil(height / stride), math.ceil(wide / stride)) for stride in wanted]
+    for more in extras:
+        rows, columns = grids[-1]
+        if rows == columns == 1:
+            break
+        channels.append(max(NARROWEST, int(more * width)))
+        grids.append((math.ceil(rows / 2), math.ceil(columns / 2)))
+    return Pyramid(wanted, tuple(channels), tuple(grids))
+
+
+class SingleShotOptions(DetectionOptions, total=False):
+    """Arguments of :class:`SingleShotHead` that both heads take; it says what they mean."""
+
+    strides: Annotated[Sequence[PositiveInt], Items(min=1)]
+    extras: Sequence[PositiveInt]
+    width: Annotated[float, Range(above=0, max=16)]
+    scales: Annotated[Sequence[PositiveFloat], Items(min=1)]
+    ratios: Annotated[Sequence[PositiveFloat], Items(min=1)]
+    clip: bool
+    anchors: Anchors | None
+
+
+class SingleShotHead(DetectionHead, ABC):
+    """A class predictor and a box predictor on each map of a pyramid; a constructor ends with :meth:`grow`.
 
     Args:
         backbone: as in :class:`Head`.
         data: as in :class:`Head`; its resolution fixes the default boxes.
+        reduced: three default boxes instead of all on the first map.
         strides: of the backbone's maps; with 8 among them, smaller objects are found.
         extras: channels of the further maps; those after a map of one place are not built.
         width: factor on ``extras``.
-        kernel: side of the predictors' convolutions; the paper's cost is that of 1, SSD's own is 3.
-        activation: of the extra layers.
         scales: of the default boxes, over the input's shorter side: of the first and the last map, or of each.
         ratios: width over height of the default boxes.
-        reduced: three default boxes instead of all on the first map.
         clip: no default box longer than the input.
-        anchors: (width, height) of the default boxes of each map, as fractions of the input, instead of what the
-            four options before describe.
-        outputs: as in :class:`DetectionHead`.
-        score_threshold: as in :class:`DetectionHead`.
-        nms: as in :class:`DetectionHead`.
-        per_class: as in :class:`DetectionHead`.
-        detections: as in :class:`DetectionHead`.
+        anchors: (width, height) of the default boxes of each map, as fractions of the input, instead of what
+            ``scales``, ``ratios``, ``reduced`` and ``clip`` describe.
+        **options: of :class:`DetectionHead`.
+
+    Attributes:
+        maps: the pyramid.
+        anchors: (width, height) of the default boxes at each place of each map, as fractions of the input.
+        references: float32 [A, 4], the default boxes as (left, top, right, bottom) in pixels of the input.
 
     Raises:
         UserError: strides that the backbone does not have; scales or anchors for another number of maps; too few
             outputs.
+    """
+
+    references: Tensor
+
+    def __init__(
+        self,
+        *,
+        backbone: BackboneSpec,
+        data: DataSpec,
+        reduced: bool,
+        strides: Sequence[int] = (16, 32),
+        extras: Sequence[int] = (512, 256, 256, 128),
+        width: float = 1.0,
+        scales: Sequence[float] = SCALES,
+        ratios: Sequence[float] = RATIOS,
+        clip: bool = True,
+        anchors: Anchors | None = None,
+        **options: Unpack[DetectionOptions],
+    ) -> None:
+        super().__init__(backbone=backbone, data=data, **options)
+        self.maps = pyramid(backbone, data.resolution, strides=strides, extras=extras, width=width)
+        self.needs = Needs(strides=self.maps.strides)
+        count = len(self.maps.grids)
+        self.anchors = anchor_sizes(
+            count, data.resolution, scales=scales, ratios=ratios, reduced=reduced, clip=clip, anchors=anchors
+        )
+
+    def grow(self, activation: Activation) -> None:
+        """Make the layers; called once, by the constructor."""
+        channels, counts = self.maps.channels, [len(sizes) for sizes in self.anchors]
+        chain = pairwise(channels[len(self.maps.strides) - 1 :])
+        self.extras = nn.ModuleList(self.extra(before, after, activation) for before, after in chain)
+        self.classifiers, self.regressors = nn.ModuleList(), nn.ModuleList()
+        for wide, count in zip(channels, counts, strict=True):
+            self.classifiers.append(self.predictor(wide, count * self.outputs, activation))
+            self.regressors.append(self.predictor(wide, count * 4, activation))
+        for predictor in self.classifiers:
+            expect_background(predictor, self.outputs)
+        boxes = default_boxes(self.maps.grids, self.anchors, self.data_spec.resolution)
+        self.register_buffer("references", boxes, persistent=False)
+
+    @property
+    def places(self) -> list[Places]:
+        """The middles of the cells of each map."""
+        return [Places((np.arange(w) + 0.5) / w, (np.arange(h) + 0.5) / h) for h, w in self.maps.grids]
+
+    @abstractmethod
+    def extra(self, inputs: int, outputs: int, activation: Activation) -> nn.Module:
+        """A layer from one map to the next, of half the side."""
+
+    @abstractmethod
+    def predictor(self, inputs: int, outputs: int, activation: Activation) -> nn.Module:
+        """A layer that reads values off a map; its last module is a convolution with bias."""
+
+    def forward(self, features: Features, target: Mapping[str, Tensor] | None = None) -> DetectorOutputs:
+        """Raw outputs; ``target`` is not looked at."""
+        maps = [features.maps[stride] for stride in self.maps.strides]
+        for extra in self.extras:
+            maps.append(extra(maps[-1]))
+        logits = torch.cat([_rows(layer(x), self.outputs) for layer, x in zip(self.classifiers, maps, strict=True)], 1)
+        deltas = torch.cat([_rows(layer(x), 4) for layer, x in zip(self.regressors, maps, strict=True)], 1)
+        references = self._references(maps).expand(logits.shape[0], -1, -1)
+        valid = torch.ones((1, 1), dtype=torch.bool, device=logits.device).expand(references.shape[:2])
+        return DetectorOutputs(Candidates(logits, deltas, references, valid, SSD_WEIGHTS))
+
+    def raw_facts(self, outputs: DetectorOutputs) -> dict[str, Any]:
+        """As in :class:`DetectionHead`; ``outputs`` are those of any picture."""
+        height, width = self.data_spec.resolution
+        anchors = outputs.final.references[0].cpu().numpy()
+        return {
+            "anchors": [[float(str(side)) for side in box] for box in anchors],  # the shortest that float32 reads back
+            **{"coding_weights": list(outputs.final.weights), "largest_log_scale": LARGEST, "clip": [width, height]},
+            **{"background": 0, "classes": len(self.data_spec.classes), "score_threshold": self.score_threshold},
+            **{"nms_iou": self.nms, "per_class": self.per_class, "detections": self.detections},
+        }
+
+    def _references(self, maps: Sequence[Tensor]) -> Tensor:
+        """The default boxes; others where a backbone rounds the sides of its maps down."""
+        grids = tuple((x.shape[2], x.shape[3]) for x in maps)
+        if grids == self.maps.grids:
+            return self.references
+        return default_boxes(grids, self.anchors, self.data_spec.resolution).to(self.references.device)
+
+
+def expect_background(predictor: nn.Module, outputs: int) -> None:
+    """Set the last biases of a class predictor so that all classes together begin at a probability of ``PRIOR``."""
+    *_, last = (layer for layer in predictor.modules() if isinstance(layer, nn.Conv2d))
+    assert last.bias is not None
+    with torch.no_grad():
+        last.bias.zero_()
+        last.bias[::outputs] = math.log((outputs - 1) * (1 - PRIOR) / PRIOR)
+
+
+def reading(inputs: int, outputs: int, kernel: int = 1) -> nn.Conv2d:
+    """The convolution that reads values off a map: small weights, no bias yet."""
+    layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+    nn.init.normal_(layer.weight, std=0.01)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
+
+
+def _rows(values: Tensor, each: int) -> Tensor:
+    """Predictions [B, boxes a place * each, H, W] as [B, H * W * boxes a place, each]."""
+    return values.permute(0, 2, 3, 1).reshape(values.shape[0], -1, each)
+
+
+@final
+class SSDHead(SingleShotHead):
+    """SSD as the MobileNet paper counts it (arXiv 1704.04861, Table 13).
+
+    Two maps of the backbone and four more, each from a 1x1 and a 3x3 convolution; 1917 default boxes at 300 pixels.
+
+    Args:
+        backbone: as in :class:`SingleShotHead`.
+        data: as in :class:`SingleShotHead`.
+        kernel: side of the predictors' convolutions; the paper's cost is that of 1, SSD's own is 3.
+        activation: of the extra layers.
+        reduced: as in :class:`SingleShotHead`.
+        **options: :class:`SingleShotHead`'s.
+
+    Raises:
+        UserError: as in :class:`SingleShotHead`.
     """
 
     side = 300
@@ -50,44 +328,14 @@ class SSDHead(SingleShotHead):
         *,
         backbone: BackboneSpec,
         data: DataSpec,
-        strides: Annotated[Sequence[PositiveInt], Items(min=1)] = (16, 32),
-        extras: Sequence[PositiveInt] = (512, 256, 256, 128),
-        width: Annotated[float, Range(above=0, max=16)] = 1.0,
         kernel: Literal[1, 3, 5, 7] = 1,
         activation: Activation = "relu",
-        scales: Annotated[Sequence[PositiveFloat], Items(min=1)] = SCALES,
-        ratios: Annotated[Sequence[PositiveFloat], Items(min=1)] = RATIOS,
         reduced: bool = True,
-        clip: bool = True,
-        anchors: Anchors | None = None,
-        outputs: PositiveInt | None = None,
-        score_threshold: ShareBelowOne = 0.01,
-        nms: Share = 0.5,
-        per_class: PositiveInt | None = 400,
-        detections: PositiveInt = 100,
+        **options: Unpack[SingleShotOptions],
     ) -> None:
-        super().__init__(
-            backbone=backbone,
-            data=data,
-            outputs=outputs,
-            score_threshold=score_threshold,
-            nms=nms,
-            per_class=per_class,
-            detections=detections,
-        )
+        super().__init__(backbone=backbone, data=data, reduced=reduced, **options)
         self.kernel = kernel
-        maps = pyramid(backbone, data.resolution, strides=strides, extras=extras, width=width)
-        self.needs = Needs(strides=maps.strides)
-        sizes = anchor_sizes(
-            len(maps.grids),
-            data.resolution,
-            scales=scales,
-            ratios=ratios,
-            reduced=reduced,
-            clip=clip,
-            anchors=anchors,
-        )
-        self.grow(maps, sizes, activation)
+        self.grow(activation)
 
     def extra(self, inputs: int, outputs: int, activation: Activation) -> nn.Module:
         """To half the channels to come, then to half the side."""
@@ -100,3 +348,51 @@ class SSDHead(SingleShotHead):
         """One convolution."""
         del activation
         return reading(inputs, outputs, self.kernel)
+
+
+@final
+class SSDLiteHead(SingleShotHead):
+    """SSD whose own layers are depthwise separable (MobileNet V2, arXiv 1801.04381, section 6.2).
+
+    A 3x3 depthwise convolution stands before every prediction and within every further map's layer.
+
+    Args:
+        backbone: as in :class:`SingleShotHead`.
+        data: as in :class:`SingleShotHead`.
+        activation: of the extra layers and within the predictors.
+        reduced: as in :class:`SingleShotHead`; torchvision's SSDLite has all default boxes on the first map, too.
+        **options: :class:`SingleShotHead`'s.
+
+    Raises:
+        UserError: as in :class:`SingleShotHead`.
+    """
+
+    side = 320
+
+    @check_ranges("head")
+    def __init__(
+        self,
+        *,
+        backbone: BackboneSpec,
+        data: DataSpec,
+        activation: Activation = "relu6",
+        reduced: bool = False,
+        **options: Unpack[SingleShotOptions],
+    ) -> None:
+        super().__init__(backbone=backbone, data=data, reduced=reduced, **options)
+        self.grow(activation)
+
+    def extra(self, inputs: int, outputs: int, activation: Activation) -> nn.Module:
+        """To half the channels to come, to half the side, to all channels."""
+        middle = outputs // 2
+        return nn.Sequential(
+            ConvNorm(inputs, middle, activation=activation),
+            ConvNorm(middle, middle, 3, stride=2, groups=middle, activation=activation),
+            ConvNorm(middle, outputs, activation=activation),
+        )
+
+    def predictor(self, inputs: int, outputs: int, activation: Activation) -> nn.Module:
+        """A depthwise and a pointwise convolution."""
+        return nn.Sequential(
+            ConvNorm(inputs, inputs, 3, groups=inputs, activation=activation), reading(inputs, outputs)
+        )

@@ -15,7 +15,7 @@ from mobilevision.backbones import Backbone, mobilenet_v1, mobilenet_v2, mobilen
 from mobilevision.cost import count
 from mobilevision.errors import UserError
 from mobilevision.heads import DetectionHead, SSDHead, SSDLiteHead
-from mobilevision.heads.single_shot import PRIOR, ConvNorm
+from mobilevision.heads.ssd import PRIOR, ConvNorm
 from mobilevision.losses import MultiBox
 from mobilevision.ops.candidates import DetectorOutputs
 from mobilevision.spec import BackboneSpec, DataSpec, Features
