@@ -1,10 +1,10 @@
-"""From an architecture and a user's settings to a backbone: the steps that every factory shares."""
+"""From an architecture and a user's wishes to a backbone: the steps that every factory shares."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, TypedDict, Unpack, cast
+from typing import Annotated, Any, Literal, TypedDict, cast
 
 import timm
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ PADDINGS = {"same": "same", "symmetric": ""}  # ours -> timm's pad_type
 
 
 @dataclass(frozen=True)
-class BackboneSettings:
+class Wishes:
     """What every factory takes beside what its architecture has of its own.
 
     Attributes:
@@ -46,8 +46,8 @@ class BackboneSettings:
     drop_path: ShareBelowOne = 0.0
 
 
-class BackboneOptions(TypedDict, total=False):
-    """The arguments of :class:`BackboneSettings`, which says what they mean."""
+class Options(TypedDict, total=False):
+    """The arguments of :class:`Wishes`, which says what they mean."""
 
     weights: str | None
     preset: str | Mapping[str, Any] | None
@@ -81,20 +81,15 @@ class Architecture:
     widths: Iterable[float] = ()
 
 
-def assemble(architecture: Architecture, **options: Unpack[BackboneOptions]) -> Backbone:
+def assemble(architecture: Architecture, wishes: Wishes) -> Backbone:
     """Read the weights, settle the preset, build the model, load what fits.
-
-    Args:
-        architecture: what to build.
-        **options: :class:`BackboneSettings`.
 
     Raises:
         UserError: an argument that does not fit, or weights that can't be read or belong elsewhere.
     """
-    settings = BackboneSettings(**options)
-    source = read_weights(settings.weights, hub=architecture.hub) if settings.weights else None
-    preset = _preset(architecture, settings, source)
-    model = _build(architecture, preset, settings)
+    source = read_weights(wishes.weights, hub=architecture.hub) if wishes.weights else None
+    preset = _preset(architecture, wishes, source)
+    model = _build(architecture, preset, wishes)
     for layer in model.modules():
         if isinstance(layer, nn.BatchNorm2d) and preset.bn_eps is not None:
             layer.eps = preset.bn_eps
@@ -102,12 +97,12 @@ def assemble(architecture: Architecture, **options: Unpack[BackboneOptions]) -> 
     if source is not None:
         width = pooled_width(model)
         report, classifier = fit(model, source, width=width, widths=lambda state: _width(architecture, state))
-        report = replace(report, notes=report.notes + _guessed(source, settings, preset))
+        report = replace(report, notes=report.notes + _guessed(source, wishes, preset))
     return Backbone(
         name=architecture.name,
         model=model,
-        preset=preset.over(observed(model)).for_channels(settings.channels),
-        channels=settings.channels,
+        preset=preset.over(observed(model)).for_channels(wishes.channels),
+        channels=wishes.channels,
         classifier=classifier,
         report=report,
     )
@@ -125,24 +120,24 @@ def check_width(width: float, family: str, known: Iterable[float]) -> None:
         raise UserError(f"backbone.width={width:g}: {family} is built at widths up to {WIDEST}; published: {named}")
 
 
-def _preset(architecture: Architecture, settings: BackboneSettings, source: Source | None) -> Preset:
-    if settings.padding is not None and settings.padding not in PADDINGS:
-        raise UserError(f"backbone.padding={settings.padding}: there are {' and '.join(PADDINGS)}")
-    if settings.channels < 1:
-        raise UserError(f"data.channels={settings.channels}: a picture has at least one channel")
+def _preset(architecture: Architecture, wishes: Wishes, source: Source | None) -> Preset:
+    if wishes.padding is not None and wishes.padding not in PADDINGS:
+        raise UserError(f"backbone.padding={wishes.padding}: there are {' and '.join(PADDINGS)}")
+    if wishes.channels < 1:
+        raise UserError(f"data.channels={wishes.channels}: a picture has at least one channel")
     preset = architecture.default
-    if settings.preset is not None:
-        preset = named_preset(settings.preset).over(preset)
+    if wishes.preset is not None:
+        preset = named_preset(wishes.preset).over(preset)
     elif source is not None and source.preset is not None:
         preset = source.preset.over(preset)
-    padding = cast("Literal['same', 'symmetric'] | None", settings.padding)
-    return replace(preset, activation=settings.activation or preset.activation, padding=padding or preset.padding)
+    padding = cast("Literal['same', 'symmetric'] | None", wishes.padding)
+    return replace(preset, activation=wishes.activation or preset.activation, padding=padding or preset.padding)
 
 
-def _build(architecture: Architecture, preset: Preset, settings: BackboneSettings) -> nn.Module:
-    arguments: dict[str, Any] = {"num_classes": 0, "in_chans": settings.channels}
-    arguments |= {"drop_rate": settings.drop_rate} if settings.drop_rate else {}
-    arguments |= {"drop_path_rate": settings.drop_path} if settings.drop_path else {}
+def _build(architecture: Architecture, preset: Preset, wishes: Wishes) -> nn.Module:
+    arguments: dict[str, Any] = {"num_classes": 0, "in_chans": wishes.channels}
+    arguments |= {"drop_rate": wishes.drop_rate} if wishes.drop_rate else {}
+    arguments |= {"drop_path_rate": wishes.drop_path} if wishes.drop_path else {}
     if architecture.adjustable:
         return architecture.build(**arguments, **_style(preset, Preset()))
     model = architecture.build(**arguments)
@@ -168,8 +163,8 @@ def _width(architecture: Architecture, state: Mapping[str, Tensor]) -> float | N
     return next((width for width in architecture.widths if same_shapes(at_width(width), state)), None)
 
 
-def _guessed(source: Source, settings: BackboneSettings, preset: Preset) -> tuple[str, ...]:
-    if source.preset is not None or settings.preset is not None:
+def _guessed(source: Source, wishes: Wishes, preset: Preset) -> tuple[str, ...]:
+    if source.preset is not None or wishes.preset is not None:
         return ()
     return (
         f"nothing says how these weights want their pictures: taking mean {_short(preset.mean)}, std "

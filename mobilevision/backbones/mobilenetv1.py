@@ -15,7 +15,7 @@ from timm.models._efficientnet_builder import decode_arch_def, resolve_act_layer
 from timm.models.efficientnet import _create_effnet
 from torch import nn
 
-from mobilevision.backbones.assemble import Architecture, BackboneOptions, assemble
+from mobilevision.backbones.assemble import Architecture, Options, Wishes, assemble
 from mobilevision.backbones.backbone import Backbone
 from mobilevision.backbones.presets import IMAGENET_MEAN, IMAGENET_STD, Preset
 from mobilevision.errors import UserError
@@ -89,7 +89,7 @@ def mobilenet_v1(
     width: Width = 1.0,
     conv: str = "separable",
     depth: str = "standard",
-    **options: Unpack[BackboneOptions],
+    **options: Unpack[Options],
 ) -> Backbone:
     """A MobileNet V1 of any width as a backbone.
 
@@ -97,7 +97,7 @@ def mobilenet_v1(
         width: factor on the channels of every layer, above 0 and up to 1.
         conv: ``separable`` or ``full``.
         depth: ``standard`` or ``shallow``.
-        **options: :class:`~mobilevision.backbones.assemble.BackboneSettings`.
+        **options: :class:`~mobilevision.backbones.assemble.Wishes`.
 
     Raises:
         UserError: an argument that does not fit, or weights that can't be read or belong elsewhere.
@@ -114,7 +114,7 @@ def mobilenet_v1(
         at_width=lambda other: partial(mobilevision_mobilenetv1, width=other, **form),
         widths=[n / 32 for n in range(1, 33)],
     )
-    return assemble(architecture, **options)
+    return assemble(architecture, Wishes(**options))
 
 
 def _scaled(channels: int, width: float) -> int:

@@ -12,7 +12,7 @@ from typing import Unpack
 from timm.models.efficientnet import _gen_mobilenet_v2
 from torch import nn
 
-from mobilevision.backbones.assemble import Architecture, BackboneOptions, Width, assemble, check_width, published
+from mobilevision.backbones.assemble import Architecture, Options, Width, Wishes, assemble, check_width, published
 from mobilevision.backbones.backbone import Backbone
 from mobilevision.backbones.presets import Preset
 from mobilevision.ranges import check_ranges
@@ -24,13 +24,13 @@ WIDTHS = (0.35, 0.5, 0.75, 1.0, 1.4)  # published
 def mobilenet_v2(
     *,
     width: Width = 1.0,
-    **options: Unpack[BackboneOptions],
+    **options: Unpack[Options],
 ) -> Backbone:
     """A MobileNet V2 as a backbone.
 
     Args:
         width: factor on the channels, rounded to eights; the last 1280 grow with widths above 1 and never shrink.
-        **options: :class:`~mobilevision.backbones.assemble.BackboneSettings`.
+        **options: :class:`~mobilevision.backbones.assemble.Wishes`.
 
     Raises:
         UserError: an argument that does not fit, or weights that can't be read or belong elsewhere.
@@ -43,7 +43,7 @@ def mobilenet_v2(
         at_width=_at,
         widths=WIDTHS,
     )
-    return assemble(architecture, **options)
+    return assemble(architecture, Wishes(**options))
 
 
 def _at(width: float) -> partial[nn.Module]:

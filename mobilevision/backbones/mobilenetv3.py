@@ -11,7 +11,7 @@ from typing import Unpack
 from timm.models.mobilenetv3 import _gen_mobilenet_v3
 from torch import nn
 
-from mobilevision.backbones.assemble import Architecture, BackboneOptions, Width, assemble, check_width, published
+from mobilevision.backbones.assemble import Architecture, Options, Width, Wishes, assemble, check_width, published
 from mobilevision.backbones.backbone import Backbone
 from mobilevision.backbones.presets import Preset
 from mobilevision.errors import UserError
@@ -25,14 +25,14 @@ def mobilenet_v3(
     *,
     size: str = "large",
     width: Width = 1.0,
-    **options: Unpack[BackboneOptions],
+    **options: Unpack[Options],
 ) -> Backbone:
     """A MobileNet V3 as a backbone.
 
     Args:
         size: ``large`` or ``small``.
         width: factor on the channels, rounded to eights; the layer before the classifier keeps its size.
-        **options: :class:`~mobilevision.backbones.assemble.BackboneSettings`.
+        **options: :class:`~mobilevision.backbones.assemble.Wishes`.
 
     Raises:
         UserError: an argument that does not fit, or weights that can't be read or belong elsewhere.
@@ -47,7 +47,7 @@ def mobilenet_v3(
         at_width=partial(_at, size=size),
         widths=WIDTHS[size],
     )
-    return assemble(architecture, **options)
+    return assemble(architecture, Wishes(**options))
 
 
 def _at(width: float, size: str) -> partial[nn.Module]:

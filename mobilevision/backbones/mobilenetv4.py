@@ -11,7 +11,7 @@ from typing import Unpack
 from timm.models.mobilenetv3 import _gen_mobilenet_v4
 from torch import nn
 
-from mobilevision.backbones.assemble import Architecture, BackboneOptions, Width, assemble, check_width, published
+from mobilevision.backbones.assemble import Architecture, Options, Width, Wishes, assemble, check_width, published
 from mobilevision.backbones.backbone import Backbone
 from mobilevision.backbones.presets import Preset
 from mobilevision.errors import UserError
@@ -28,14 +28,14 @@ def mobilenet_v4(
     *,
     variant: str = "conv_small",
     width: Width = 1.0,
-    **options: Unpack[BackboneOptions],
+    **options: Unpack[Options],
 ) -> Backbone:
     """A MobileNet V4 as a backbone.
 
     Args:
         variant: ``conv_small``, ``conv_medium``, ``conv_large``, ``hybrid_medium`` or ``hybrid_large``.
         width: factor on the channels, rounded to eights; the layer before the classifier keeps its size.
-        **options: :class:`~mobilevision.backbones.assemble.BackboneSettings`.
+        **options: :class:`~mobilevision.backbones.assemble.Wishes`.
 
     Raises:
         UserError: an argument that does not fit, or weights that can't be read or belong elsewhere.
@@ -51,7 +51,7 @@ def mobilenet_v4(
         at_width=partial(_at, variant=variant),
         widths=WIDTHS.get(variant, (1.0,)),
     )
-    return assemble(architecture, **options)
+    return assemble(architecture, Wishes(**options))
 
 
 def _at(width: float, variant: str) -> partial[nn.Module]:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from mobilevision.images.framing import CropBox
 from mobilevision.images.pixels import Pixels
 
+Box = CropBox  # plugins import it by this name
+
 
 class Records(ABC):
     """One split: the pictures and what is to be learnt of each.
