@@ -117,6 +117,7 @@ def _rows(x: Tensor, values: int) -> Tensor:
 REGION_WEIGHTS: Weights = (10.0, 10.0, 5.0, 5.0)
 
 
+@final
 class TwoStageOptions(DetectionOptions, total=False):
     """Arguments of :class:`TwoStageHead` that both heads take; it says what they mean."""
 

@@ -159,6 +159,7 @@ def pyramid(
     return Pyramid(wanted, tuple(channels), tuple(grids))
 
 
+@final
 class SingleShotOptions(DetectionOptions, total=False):
     """Arguments of :class:`SingleShotHead` that both heads take; it says what they mean."""
 
