@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mobilevision.cli import measuring_commands, sharing_commands
+from mobilevision.errors import UserError
 from mobilevision.io.error_lines import errors_as_lines
 from mobilevision.version import __version__
 
@@ -38,6 +38,39 @@ class OnError(str, Enum):  # noqa: UP042 - typer's choices
 
     refuse = "raise"
     skip = "skip"
+
+
+class Clock(str, Enum):  # noqa: UP042 - typer's choices
+    """What times are taken by."""
+
+    wall = "wall"
+    cpu = "cpu"
+
+
+class Precision(str, Enum):  # noqa: UP042 - typer's choices
+    """What a file's numbers are."""
+
+    float32 = "float32"
+    float16 = "float16"
+    int8 = "int8"
+
+
+_OUTPUTS = typer.Option(min=1, help="Class scores, a detector's with background; else the data's.")
+_CLOCK = typer.Option(help="What users wait, or the processor's own time.")
+
+
+class Input(str, Enum):  # noqa: UP042 - typer's choices
+    """What pixels are given as; 0 to 255 in either case."""
+
+    uint8 = "uint8"
+    float = "float"
+
+
+class Quantize(str, Enum):  # noqa: UP042 - typer's choices
+    """Smaller numbers than float32."""
+
+    int8 = "int8"
+    float16 = "float16"
 
 
 def main() -> None:
@@ -242,6 +275,201 @@ def cells(
     work(coordinates, out=out, cut=Cut(most, least, coarsest, finest, level), columns=columns, on_error=on_error.value)
 
 
+@app.command(short_help="How long models take on this machine, beside their mult-adds.")
+def benchmark(
+    models: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN|EXPORT|CONFIG", help='Folders, or overrides: "backbone.width=0.5 ...".'),
+    ],
+    threads: Annotated[str, typer.Option(help="Of the CPU; several as 1,2.")] = "1",
+    batch: Annotated[str, typer.Option(help="Pictures at once; several as 1,32.")] = "1",
+    device: Annotated[str | None, typer.Option(help="Such as cpu or cuda; else the CPU and a GPU.")] = None,
+    outputs: Annotated[int | None, _OUTPUTS] = None,
+    seconds: Annotated[float, typer.Option(min=0.01, help="About so long for each row.")] = 1.0,
+    clock: Annotated[Clock, _CLOCK] = Clock.wall,
+    fold: Annotated[bool, typer.Option(help="Fold batch norm, as exported models have it.")] = True,
+    channels_last: Annotated[bool, typer.Option(help="The memory layout that convolutions like best.")] = True,
+    out: Annotated[str | None, typer.Option(help="Folder for benchmark.csv and the chart.")] = None,
+) -> None:
+    """Measure models in turns: medians and quartiles, share of the machine's peak, how far mult-adds predict time.
+
+    Example: mobilevision benchmark RUN "backbone=mobilenet_v2 data.resolution=160" --threads 1,2 --batch 1,32
+
+    Example: mobilevision benchmark RUN RUN/exports/onnx
+
+    Example: mobilevision benchmark "backbone.width=0.25,0.5,1.0 data.resolution=128,224" --outputs 1000 --out times
+    """
+    from mobilevision.tools.benchmarking.command import benchmark as work
+
+    options: Any = {"threads": threads, "batch": batch, "device": device, "outputs": outputs, "seconds": seconds}
+    work(models, **options, clock=clock.value, fold=fold, channels_last=channels_last, out=out)
+
+
+@app.command(short_help="The models that fit a budget of size, mult-adds and time.")
+def plan(
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="OVERRIDE", help="As for a training; what they set is not searched.")
+    ] = None,
+    max_params: Annotated[str | None, typer.Option(metavar="2M", help="Parameters.")] = None,
+    max_mult_adds: Annotated[str | None, typer.Option(metavar="300M", help="Mult-adds of a picture.")] = None,
+    max_latency: Annotated[str | None, typer.Option(metavar="15ms", help="Time of a picture, here.")] = None,
+    max_size: Annotated[str | None, typer.Option(metavar="4MB", help="Of the exported file.")] = None,
+    precision: Annotated[Precision, typer.Option(help="Of the numbers in that file.")] = Precision.float32,
+    threads: Annotated[int, typer.Option(min=1, help="For --max-latency.")] = 1,
+    clock: Annotated[Clock, _CLOCK] = Clock.wall,
+    outputs: Annotated[int | None, _OUTPUTS] = None,
+    results: Annotated[str | None, typer.Option(help="Folder with runs, whose accuracy then counts.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--train", min=1, metavar="EPOCHS", help="Train; the best one so long.")
+    ] = None,
+    starters: Annotated[int, typer.Option(min=1, help="Models that --train begins with.")] = 8,
+    out: Annotated[str | None, typer.Option(help="Folder for plan.csv, the chart and trained runs.")] = None,
+) -> None:
+    """Find what fits: width, side, version and head are searched, all counted, and measured where time is bounded.
+
+    Example: mobilevision plan task=detection --max-params 2M --max-mult-adds 300M --max-latency 15ms --max-size 4MB
+
+    Example: mobilevision plan data=auto data.root=PICTURES backbone=mobilenet_v1 --max-mult-adds 100M --train 20
+
+    Lists narrow the search: backbone=mobilenet_v1,mobilenet_v2 backbone.width=0.25,0.35 data.resolution=96,128.
+    """
+    from mobilevision.tools.planning.command import Wish
+    from mobilevision.tools.planning.command import plan as work
+
+    bounds = {"params": max_params, "mult_adds": max_mult_adds, "latency": max_latency, "size": max_size}
+    wish = Wish(bounds=bounds, precision=precision.value, threads=threads, clock=clock.value, outputs=outputs)
+    work(overrides or [], wish, results=results, epochs=epochs, starters=starters, out=out)
+
+
+@app.command(short_help="A model as a file that anyone can use, compared with its checkpoint.")
+def export(
+    arguments: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN|OVERRIDE", help="The run folder; or weights as backbone.weights=..., and data."),
+    ],
+    format: Annotated[str, typer.Option(help="What the file is: onnx, openvino, executorch or litert.")] = "onnx",
+    quantize: Annotated[Quantize | None, typer.Option(help="Smaller numbers: a quarter or half of the file.")] = None,
+    keep_float: Annotated[str, typer.Option(help="Layers that int8 leaves alone, separated by commas.")] = "",
+    calibration_samples: Annotated[
+        int, typer.Option(min=1, help="Training pictures that int8 takes its ranges from.")
+    ] = 200,
+    finetune_epochs: Annotated[
+        int, typer.Option(min=0, help="Train on for so long before int8, with its rounding felt.")
+    ] = 0,
+    out: Annotated[str | None, typer.Option(help="Folder for the model; else exports/FORMAT in the run.")] = None,
+    input: Annotated[Input, typer.Option(help="Pixels as uint8, or as float for targets that need it.")] = Input.uint8,
+    gate_samples: Annotated[
+        int | None, typer.Option(min=0, help="Test pictures to compare on; else all. 0: do not compare.")
+    ] = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(min=0, help="Fall of the metric that is refused, if no chance: 0.005; int8 0.015."),
+    ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Leave a one-stage detector's decoding outside, with decode.py beside it.")
+    ] = False,
+    license: Annotated[str | None, typer.Option(help="For the card, such as apache-2.0.")] = None,
+    latency: Annotated[bool, typer.Option(help="Take the time of a picture here, for the card.")] = True,
+) -> None:
+    """Export a run's best model, and let file and checkpoint look at the same test pictures: both metrics, agreement.
+
+    A model that falls too far is refused, with exit code 1 and the classes that fall most.
+
+    Example: mobilevision export RUN --out cats
+
+    Example: mobilevision export RUN --quantize int8
+
+    Example: mobilevision export RUN --quantize int8 --keep-float backbone.model.conv_stem --finetune-epochs 3
+
+    Example: mobilevision export RUN --format executorch
+
+    Example: mobilevision export RUN --raw --out boxes
+
+    Example: mobilevision export RUN --input float --gate-samples 500
+
+    Example: mobilevision export backbone.weights=timm data=imagenet data.root=ILSVRC --out imagenet
+    """
+    from mobilevision.exporting.command import export as work
+
+    work(
+        _run_or_overrides(arguments),
+        format=format,
+        quantize=None if quantize is None else quantize.value,
+        keep_float=[name.strip() for name in keep_float.split(",") if name.strip()],
+        calibration_samples=calibration_samples,
+        finetune_epochs=finetune_epochs,
+        out=out,
+        input=input.value,
+        gate_samples=gate_samples,
+        max_drop=max_drop,
+        license=license,
+        raw=raw,
+        latency=latency,
+    )
+
+
+def _run_or_overrides(arguments: list[str]) -> str | list[str]:
+    """The one folder of a run, or overrides that name weights.
+
+    Raises:
+        UserError: a run, and more than that.
+    """
+    first = arguments[0]
+    if "=" in first and not Path(first).is_dir():
+        return arguments
+    if len(arguments) > 1:
+        raise UserError(f"{arguments[1]}: a run is exported as it is; only weights without a run take overrides")
+    return first
+
+
+@app.command(short_help="An exported model onto the Hugging Face hub.")
+def push(
+    folder: Annotated[str, typer.Argument(metavar="EXPORT", help="The folder of an exported model.")],
+    repo: Annotated[str, typer.Option(metavar="USER/NAME", help="The repository; made where it is missing.")],
+    private: Annotated[bool, typer.Option("--private", help="Let nobody else see one that is made.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would go.")] = False,
+) -> None:
+    """Put an exported model onto the Hugging Face hub: the model, model.json and the card, nothing else.
+
+    It takes a login (`hf auth login`, or HF_TOKEN). A model that the gate refused is not pushed.
+
+    Example: mobilevision push cats --repo me/cats --dry-run
+    """
+    from mobilevision.exporting.push import push as work
+
+    work(folder, repo, private=private, dry_run=dry_run)
+
+
+@app.command(short_help="A page that runs a model in the browser, also on a phone.")
+def demo(
+    model: Annotated[
+        str, typer.Argument(metavar="RUN|ARTIFACT", help="Folder of an exported model, or of a run, exported first.")
+    ],
+    out: Annotated[str | None, typer.Option(help="Write the page into this folder, for any web server.")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to serve at, else 127.0.0.1; 0.0.0.0 is every one of this machine.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port to serve at, else 8000; 0 takes a free one.")
+    ] = None,
+    examples: Annotated[str | None, typer.Option(help="Folder of pictures; the page offers the first eight.")] = None,
+    runtime: Annotated[
+        str | None, typer.Option(help="Folder with onnxruntime-web's files; else npm brings them, once.")
+    ] = None,
+) -> None:
+    """Show a model in the browser, where it runs on the device itself: pictures, live camera, no network needed.
+
+    Example: mobilevision demo cats
+
+    Example: mobilevision demo RUN --examples PICTURES --port 8080
+
+    Example: mobilevision demo cats --out page
+    """
+    from mobilevision.tools.demo.command import demo as work
+
+    work(model, out=out, host=host, port=port, runtime=runtime, examples=examples)
+
+
 @plugins_app.callback(invoke_without_command=True)
 def plugins(context: typer.Context) -> None:
     """List the plugins that are installed and what each adds.
@@ -266,8 +494,3 @@ def plugins_check(
     from mobilevision.cli.plugin_commands import check
 
     check(name, overrides or [])
-
-
-# After those that come first in the help.
-measuring_commands.add_to(app)
-sharing_commands.add_to(app)
