@@ -94,7 +94,7 @@ class RunFolder:
                 )
             why = "it has no config.yaml" if folder.path.exists() else "there is no such folder"
             if folder.path.is_dir() and not any(folder.path.iterdir()):
-                why = "it is empty"
+                why = "it has no config.yaml, it is empty"
             raise UserError(f"{path} is not a run folder: {why}")
         return folder
 

@@ -60,7 +60,7 @@ def refusal(*overrides: str) -> str:
         ("head.kinds=x", "needs a list"),
         ("trainer.max_time=5", "trainer.max_time=5: give days:hours:minutes:seconds, such as 00:00:10:00"),
         ("data.folds_final=true", "data.folds_final=true: trains a model after a cross-validation, which data.folds=5"),
-        ("probe.decays=[0.1,x]", "needs a number, not the text x in [0.1, 'x']"),
+        ("probe.decays=[0.1,x]", "needs a number, not the text x (at least 0) in [0.1, 'x']"),
         ("trainer.devices=[gpu]", "needs a whole number, not the text gpu"),
         ("data.format._target_=mobilevision.data.formats.Shape", "mobilevision.data.formats.Shape does not exist"),
         ("seed", "an override reads key=value"),

@@ -19,8 +19,8 @@ from mobilevision.engine.restore import load_run
 from mobilevision.errors import UserError
 from mobilevision.io.tensor_files import load_tensors, read_checkpoint
 from mobilevision.tools.costs.classes import of_run
-from mobilevision.tracking.checkpoint_files import AtomicCheckpointIO
-from mobilevision.tracking.run_folder import RunFolder, newest_readable
+from mobilevision.tracking.checkpoint_files import AtomicCheckpointIO, newest_readable
+from mobilevision.tracking.run_folder import RunFolder
 from mobilevision.training.distillation import _read
 
 Damage = Callable[[bytearray, int, random.Random], None]
