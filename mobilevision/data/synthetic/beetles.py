@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mobilevision.data.data_format import DataFormat
-from mobilevision.data.records import Records, Splits
-from mobilevision.data.synthetic.drawn import DrawnCount, DrawnSide, DrawnTrain
-from mobilevision.data.synthetic.shapes import backdrop, grain, regular
-from mobilevision.errors import UserError
-from mobilevision.images.decode import MODES, resample, to_mode
-from mobilevision.images.framing import CropBox
-from mobilevision.images.pixels import Pixels
+from mobilevision.data.synthetic.drawn import (
+    DrawnCount,
+    DrawnFormat,
+    DrawnRecords,
+    DrawnSide,
+    DrawnTrain,
+    Points,
+    backdrop,
+    grain,
+    regular,
+)
 from mobilevision.ranges import check_ranges
 
 # How one picture of the embedded beetles is drawn.
-
-Points = NDArray[np.float64]
 
 # Half the width of the body over half its length, how far the head reaches, and length of the antennae: a family shows
 # by its outline, from far away.
@@ -117,11 +117,8 @@ CLASSES = tuple(f"{mark}_{family}" for family, mark in SPECIES)
 GROUPS = {f"{mark}_{family}": family for family, mark in SPECIES}
 
 
-SPLITS = ("train", "val", "test")
-
-
 @final
-class Beetles(DataFormat):
+class Beetles(DrawnFormat):
     """Twelve species in three families, in random colours, turned at random, in the grass.
 
     A family shows by its outline. Species of a family differ in a small mark on the wing cases alone, whose area and
@@ -135,6 +132,8 @@ class Beetles(DataFormat):
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("class",)
+    name: ClassVar[str] = "beetles"
+    about = "beetles: drawn on the fly"
 
     @check_ranges("data.format")
     def __init__(
@@ -142,48 +141,27 @@ class Beetles(DataFormat):
     ) -> None:
         self.sizes, self.side = (train, val, test), side
 
-    def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
-        """See :class:`DataFormat`."""
-        if channels not in MODES:
-            raise UserError(f"data.channels={channels}: drawn beetles have 1 (grey), 3 (RGB) or 4 (RGBA)")
-        classes = CLASSES[: self.sizes[0]]  # a handful to overfit shows only as many
-        train, val, test = (
-            BeetleRecords(split=split, n=n, side=self.side, channels=channels, seed=seed, classes=len(classes))
-            for split, n in enumerate(self.sizes)
-        )
-        notes = [f"beetles: drawn on the fly, {self.side} px, seed {seed}"]
-        return Splits(train, val, test, classes, groups=dict(GROUPS), notes=notes)
+    def classes(self) -> tuple[str, ...]:
+        """A handful to overfit shows only as many classes as it has images."""
+        return CLASSES[: self.sizes[0]]
+
+    def records(self, n: int, *, split: int, **shared: Any) -> DrawnRecords:
+        """See :class:`DrawnFormat`."""
+        return BeetleRecords(n, len(self.classes()), split=split, **shared)
+
+    def groups(self) -> dict[str, str]:
+        """Species -> family."""
+        return dict(GROUPS)
 
 
 @final
-class BeetleRecords(Records):
-    """Drawn beetles; species take turns, so that every split is balanced.
+class BeetleRecords(DrawnRecords):
+    """Drawn beetles; species take turns, so that every split is balanced."""
 
-    Args:
-        split: 0 train, 1 val, 2 test; each has pictures of its own.
-        n: number of pictures.
-        side: side in pixels.
-        channels: 1, 3 or 4.
-        seed: another seed, another set.
-        classes: how many of the species occur.
-    """
-
-    def __init__(self, *, split: int, n: int, side: int, channels: int, seed: int, classes: int = len(CLASSES)) -> None:
-        self.split, self.side, self.channels, self.seed = split, side, channels, seed
+    def __init__(self, n: int, classes: int, **shared: Any) -> None:
+        super().__init__(**shared)
         self.targets = np.arange(n, dtype=np.int64) % classes
 
-    def name(self, index: int) -> str:
-        """``beetles/train/17``."""
-        return f"beetles/{SPLITS[self.split]}/{index}"
-
-    def shape(self, index: int) -> tuple[int, int]:
-        """The drawn side, both ways."""
-        return self.side, self.side
-
-    def pixels(
-        self, index: int, *, box: CropBox | None = None, size: tuple[int, int] | None = None, exact: bool = False
-    ) -> Pixels:
-        """See :class:`Records`."""
-        rng = np.random.default_rng((self.seed, self.split, index, 2))
-        image = draw(rng, int(self.targets[index]), self.side)
-        return resample(to_mode(image, self.channels), box, size)
+    def draw(self, index: int) -> Image.Image:
+        """See :class:`DrawnRecords`."""
+        return draw(self.rng(index, 2), int(self.targets[index]), self.side)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mobilevision.data.data_format import DataFormat
-from mobilevision.data.records import Records, Splits
-from mobilevision.data.synthetic.drawn import DrawnCount, DrawnSide, DrawnTrain
-from mobilevision.data.synthetic.shapes import Colour, Points, backdrop, grain, regular
-from mobilevision.errors import UserError
-from mobilevision.images.decode import MODES, resample, to_mode
-from mobilevision.images.framing import CropBox
-from mobilevision.images.pixels import Pixels
+from mobilevision.data.synthetic.drawn import (
+    Colour,
+    DrawnCount,
+    DrawnFormat,
+    DrawnRecords,
+    DrawnSide,
+    DrawnTrain,
+    Points,
+    backdrop,
+    grain,
+    regular,
+)
 from mobilevision.ranges import check_ranges
 
 # Which attributes a face of the embedded set has, and how it is drawn.
@@ -244,11 +247,8 @@ def _locks(rng: np.random.Generator, *, dark: bool, tone: Colour) -> Colour:
     return colour
 
 
-SPLITS = ("train", "val", "test")
-
-
 @final
-class DrawnFaces(DataFormat):
+class DrawnFaces(DrawnFormat):
     """Faces with fifteen attributes, some rare, some that go with others, in any colours, places and turns.
 
     Args:
@@ -259,6 +259,8 @@ class DrawnFaces(DataFormat):
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("attributes",)
+    name: ClassVar[str] = "faces"
+    about = f"faces: drawn on the fly, {len(ATTRIBUTES)} attributes"
 
     @check_ranges("data.format")
     def __init__(
@@ -266,46 +268,24 @@ class DrawnFaces(DataFormat):
     ) -> None:
         self.sizes, self.side = (train, val, test), side
 
-    def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
-        """See :class:`DataFormat`."""
-        if channels not in MODES:
-            raise UserError(f"data.channels={channels}: drawn faces have 1 (grey), 3 (RGB) or 4 (RGBA)")
-        train, val, test = (
-            FaceRecords(split=split, n=n, side=self.side, channels=channels, seed=seed)
-            for split, n in enumerate(self.sizes)
-        )
-        note = f"faces: drawn on the fly, {len(ATTRIBUTES)} attributes, {self.side} px, seed {seed}"
-        return Splits(train, val, test, ATTRIBUTES, notes=[note])
+    def classes(self) -> tuple[str, ...]:
+        """The attributes."""
+        return ATTRIBUTES
+
+    def records(self, n: int, *, split: int, **shared: Any) -> DrawnRecords:
+        """See :class:`DrawnFormat`."""
+        return FaceRecords(n, split=split, **shared)
 
 
 @final
-class FaceRecords(Records):
-    """Drawn faces.
+class FaceRecords(DrawnRecords):
+    """Drawn faces."""
 
-    Args:
-        split: 0 train, 1 val, 2 test; each has pictures of its own.
-        n: number of pictures.
-        side: side in pixels.
-        channels: 1, 3 or 4.
-        seed: another seed, another set.
-    """
+    def __init__(self, n: int, **shared: Any) -> None:
+        super().__init__(**shared)
+        self.targets = attributes(self.rng().random((n, len(ATTRIBUTES))))
 
-    def __init__(self, *, split: int, n: int, side: int, channels: int, seed: int) -> None:
-        self.split, self.side, self.channels, self.seed = split, side, channels, seed
-        self.targets = attributes(np.random.default_rng((seed, split)).random((n, len(ATTRIBUTES))))
-
-    def name(self, index: int) -> str:
-        """``faces/train/17``."""
-        return f"faces/{SPLITS[self.split]}/{index}"
-
-    def shape(self, index: int) -> tuple[int, int]:
-        """The drawn side, both ways."""
-        return self.side, self.side
-
-    def pixels(
-        self, index: int, *, box: CropBox | None = None, size: tuple[int, int] | None = None, exact: bool = False
-    ) -> Pixels:
-        """See :class:`Records`."""
-        rng = np.random.default_rng((self.seed, self.split, index, 1))
+    def draw(self, index: int) -> Image.Image:
+        """See :class:`DrawnRecords`."""
         has = dict(zip(ATTRIBUTES, (self.targets[index] > 0.5).tolist(), strict=True))
-        return resample(to_mode(draw(rng, has, self.side), self.channels), box, size)
+        return draw(self.rng(index, 1), has, self.side)

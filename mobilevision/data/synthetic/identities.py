@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, ClassVar, final
+from typing import Annotated, Any, ClassVar, final
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mobilevision.data.data_format import DataFormat
 from mobilevision.data.identities import IdentityTargets
-from mobilevision.data.records import Records, Splits
-from mobilevision.data.synthetic.drawn import DrawnCount, DrawnSide, DrawnTrain
-from mobilevision.data.synthetic.shapes import backdrop, grain
-from mobilevision.errors import UserError
-from mobilevision.images.decode import MODES, resample, to_mode
-from mobilevision.images.framing import CropBox
-from mobilevision.images.pixels import Pixels
+from mobilevision.data.synthetic.drawn import (
+    SPLITS,
+    DrawnCount,
+    DrawnFormat,
+    DrawnRecords,
+    DrawnSide,
+    DrawnTrain,
+    Points,
+    backdrop,
+    grain,
+)
 from mobilevision.ranges import Range, check_ranges
 
 # How one picture of the embedded identities is drawn: a face of given features, seen under given conditions.
 
-Colour = tuple[int, int, int]
-Points = NDArray[np.float64]
 ANGLES = np.linspace(0, 2 * np.pi, 28, endpoint=False)
 STYLES = 4
 
@@ -233,14 +232,13 @@ def _lit(image: Image.Image, how: View) -> Image.Image:
     return Image.fromarray(np.clip(lit, 0, 255).astype(np.uint8))
 
 
-SPLITS = ("train", "val", "test")
 WHO, HOW = 0, 1  # streams of random numbers: of an identity, of one of its pictures
 BLOCK = 4
 """Pictures of one identity that follow each other, so that a few samples in a row show two identities and more."""
 
 
 @final
-class DrawnIdentities(DataFormat):
+class DrawnIdentities(DrawnFormat):
     """Drawn faces. Proportions, colours and hair make an identity; pose, light, expression and ground vary.
 
     The identities of train, val and test are different ones.
@@ -254,6 +252,8 @@ class DrawnIdentities(DataFormat):
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("identity",)
+    name: ClassVar[str] = "faces"
+    about = "drawn faces"
 
     @check_ranges("data.format")
     def __init__(
@@ -267,60 +267,36 @@ class DrawnIdentities(DataFormat):
     ) -> None:
         self.sizes, self.pictures, self.side = (train, val, test), pictures, side
 
-    def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
-        """See :class:`DataFormat`."""
-        if channels not in MODES:
-            raise UserError(f"data.channels={channels}: drawn faces have 1 (grey), 3 (RGB) or 4 (RGBA)")
-        first = np.cumsum((0, *self.sizes))
-        train, val, test = (
-            DrawnRecords(
-                split=split, first=int(first[split]), identities=n, pictures=self.pictures, side=self.side,
-                channels=channels, seed=seed,
-            )
-            for split, n in enumerate(self.sizes)
-        )  # fmt: skip
-        classes = tuple(
-            f"{name}_{number:03d}" for name, n in zip(SPLITS, self.sizes, strict=True) for number in range(n)
-        )
-        return Splits(train, val, test, classes, notes=[f"drawn faces, {self.side} px, seed {seed}"])
+    def classes(self) -> tuple[str, ...]:
+        """A name for each identity."""
+        return tuple(f"{name}_{number:03d}" for name, n in zip(SPLITS, self.sizes, strict=True) for number in range(n))
+
+    def records(self, n: int, *, split: int, **shared: Any) -> DrawnRecords:
+        """See :class:`DrawnFormat`."""
+        return IdentityRecords(n, first=sum(self.sizes[:split]), images=self.pictures, split=split, **shared)
 
 
 @final
-class DrawnRecords(Records):
-    """Drawn pictures of one split's identities.
+class IdentityRecords(DrawnRecords):
+    """Drawn images of one split's identities.
 
     Args:
-        split: 0 train, 1 val, 2 test; each has identities of its own.
-        first: number of its first identity.
-        identities: how many.
-        pictures: of each.
-        side: side in pixels.
-        channels: 1, 3 or 4.
-        seed: another seed, another set.
+        n: identities.
+        first: number of the first of them.
+        images: of each.
+        **shared: of :class:`DrawnRecords`.
     """
 
-    def __init__(
-        self, *, split: int, first: int, identities: int, pictures: int, side: int, channels: int, seed: int
-    ) -> None:
-        self.split, self.side, self.channels, self.seed = split, side, channels, seed
-        number = np.arange(identities * pictures, dtype=np.int64)
-        rounds = [np.repeat(np.arange(identities), min(BLOCK, pictures - at)) for at in range(0, pictures, BLOCK)]
+    def __init__(self, n: int, *, first: int, images: int, **shared: Any) -> None:
+        super().__init__(**shared)
+        number = np.arange(n * images, dtype=np.int64)
+        rounds = [np.repeat(np.arange(n), min(BLOCK, images - at)) for at in range(0, images, BLOCK)]
         self._number = np.concatenate(rounds) if len(number) else number
         self.targets = IdentityTargets(self._number + first, number)
         self.groups = self.targets.identities
 
-    def name(self, index: int) -> str:
-        """``faces/train/17``."""
-        return f"faces/{SPLITS[self.split]}/{index}"
-
-    def shape(self, index: int) -> tuple[int, int]:
-        """The drawn side, both ways."""
-        return self.side, self.side
-
-    def pixels(
-        self, index: int, *, box: CropBox | None = None, size: tuple[int, int] | None = None, exact: bool = False
-    ) -> Pixels:
-        """See :class:`Records`."""
-        who = face(np.random.default_rng((self.seed, self.split, int(self._number[index]), WHO, 1)))
-        rng = np.random.default_rng((self.seed, self.split, index, HOW, 1))
-        return resample(to_mode(draw(rng, who, view(rng), self.side), self.channels), box, size)
+    def draw(self, index: int) -> Image.Image:
+        """See :class:`DrawnRecords`."""
+        who = face(self.rng(int(self._number[index]), WHO, 1))
+        rng = self.rng(index, HOW, 1)
+        return draw(rng, who, view(rng), self.side)

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import colorsys
 import math
-from pathlib import Path
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from mobilevision.data.coordinates import CoordinateTargets
-from mobilevision.data.data_format import DataFormat
-from mobilevision.data.records import Records, Splits
-from mobilevision.data.synthetic.drawn import DrawnCount, DrawnSide, DrawnTrain
+from mobilevision.data.synthetic.drawn import (
+    Colour,
+    DrawnCount,
+    DrawnFormat,
+    DrawnRecords,
+    DrawnSide,
+    DrawnTrain,
+    grain,
+    regular,
+)
 from mobilevision.data.synthetic.places_earth import TOWNS, Scene, by_the_sea, sample, scene
-from mobilevision.data.synthetic.shapes import Colour, grain, regular
-from mobilevision.errors import UserError
-from mobilevision.images.decode import MODES, resample, to_mode
-from mobilevision.images.framing import CropBox
-from mobilevision.images.pixels import Pixels
 from mobilevision.ranges import check_ranges
 
 # How a photo of the embedded places is drawn.
@@ -208,11 +209,8 @@ def _hue(hue: float, saturation: float, value: float) -> Colour:
     return red, green, blue
 
 
-SPLITS = ("train", "val", "test")
-
-
 @final
-class Places(DataFormat):
+class Places(DrawnFormat):
     """Scenes from all over the world, which show where they were taken as photos do: none by one thing alone.
 
     Args:
@@ -223,6 +221,8 @@ class Places(DataFormat):
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("coordinate",)
+    name: ClassVar[str] = "places"
+    about = f"places: drawn on the fly, {TOWNS} towns and the land between"
 
     @check_ranges("data.format")
     def __init__(
@@ -230,49 +230,22 @@ class Places(DataFormat):
     ) -> None:
         self.sizes, self.side = (train, val, test), side
 
-    def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
-        """See :class:`DataFormat`."""
-        if channels not in MODES:
-            raise UserError(f"data.channels={channels}: drawn places have 1 (grey), 3 (RGB) or 4 (RGBA)")
-        train, val, test = (
-            PlaceRecords(split=split, n=n, side=self.side, channels=channels, seed=seed)
-            for split, n in enumerate(self.sizes)
-        )
-        note = f"places: drawn on the fly, {TOWNS} towns and the land between, {self.side} px, seed {seed}"
-        return Splits(train, val, test, notes=[note])
+    def records(self, n: int, *, split: int, **shared: Any) -> DrawnRecords:
+        """See :class:`DrawnFormat`."""
+        return PlaceRecords(n, split=split, **shared)
 
 
 @final
-class PlaceRecords(Records):
-    """Drawn scenes.
+class PlaceRecords(DrawnRecords):
+    """Drawn scenes of one world: another seed gives other photos of it."""
 
-    Args:
-        split: 0 train, 1 val, 2 test; each has pictures of its own.
-        n: number of pictures.
-        side: side in pixels.
-        channels: 1, 3 or 4.
-        seed: another seed, other photos of the same world.
-    """
-
-    def __init__(self, *, split: int, n: int, side: int, channels: int, seed: int) -> None:
-        self.split, self.side, self.channels, self.seed = split, side, channels, seed
-        spots = sample(np.random.default_rng((seed, split)), n)
+    def __init__(self, n: int, **shared: Any) -> None:
+        super().__init__(**shared)
+        spots = sample(self.rng(), n)
         self.targets = CoordinateTargets(np.stack([spots.latitude, spots.longitude], axis=1))
         self.towns = spots.town
 
-    def name(self, index: int) -> str:
-        """``places/train/17``."""
-        return f"places/{SPLITS[self.split]}/{index}"
-
-    def shape(self, index: int) -> tuple[int, int]:
-        """The drawn side, both ways."""
-        return self.side, self.side
-
-    def pixels(
-        self, index: int, *, box: CropBox | None = None, size: tuple[int, int] | None = None, exact: bool = False
-    ) -> Pixels:
-        """See :class:`Records`."""
-        rng = np.random.default_rng((self.seed, self.split, index, 1))
+    def draw(self, index: int) -> Image.Image:
+        """See :class:`DrawnRecords`."""
         latitude, longitude = self.targets[index].tolist()
-        scene = draw(rng, latitude, longitude, int(self.towns[index]), self.side)
-        return resample(to_mode(scene, self.channels), box, size)
+        return draw(self.rng(index, 1), latitude, longitude, int(self.towns[index]), self.side)

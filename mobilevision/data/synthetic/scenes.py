@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import ClassVar, NamedTuple, final
+from typing import Any, ClassVar, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from mobilevision.data.boxes import BoxTargets, boxes_of
-from mobilevision.data.data_format import DataFormat
-from mobilevision.data.records import Records, Splits
-from mobilevision.data.synthetic.drawn import DrawnCount, DrawnSide, DrawnTrain
-from mobilevision.data.synthetic.shapes import Points, backdrop, grain, rays, regular
-from mobilevision.errors import UserError
-from mobilevision.images.decode import MODES, resample, to_mode
-from mobilevision.images.framing import CropBox
-from mobilevision.images.pixels import Pixels
+from mobilevision.data.synthetic.drawn import (
+    DrawnCount,
+    DrawnFormat,
+    DrawnRecords,
+    DrawnSide,
+    DrawnTrain,
+    Points,
+    backdrop,
+    grain,
+    rays,
+    regular,
+)
 from mobilevision.ranges import check_ranges
 
 # What stands in a picture of the embedded scenes, and how it is drawn.
@@ -160,12 +163,11 @@ FORMS: list[Points] = [
 ]
 
 
-SPLITS = ("train", "val", "test")
 PLACES, PAINT = 0, 1  # streams of random numbers of one picture
 
 
 @final
-class Scenes(DataFormat):
+class Scenes(DrawnFormat):
     """Pictures with up to six forms of six classes on cluttered ground, some pictures without any.
 
     Classes differ in form; colours say nothing. Sizes run from a fifth of the picture to seven tenths, forms are
@@ -179,6 +181,8 @@ class Scenes(DataFormat):
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("boxes",)
+    name: ClassVar[str] = "scenes"
+    about = "scenes: drawn on the fly"
 
     @check_ranges("data.format")
     def __init__(
@@ -186,55 +190,34 @@ class Scenes(DataFormat):
     ) -> None:
         self.sizes, self.side = (train, val, test), side
 
-    def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
-        """See :class:`DataFormat`."""
-        if channels not in MODES:
-            raise UserError(f"data.channels={channels}: drawn scenes have 1 (grey), 3 (RGB) or 4 (RGBA)")
-        classes = CLASSES[: self.sizes[0]]  # a handful to overfit shows only as many
-        train, val, test = (
-            SceneRecords(split=split, n=n, side=self.side, channels=channels, seed=seed, classes=len(classes))
-            for split, n in enumerate(self.sizes)
-        )
-        return Splits(train, val, test, classes, notes=[f"scenes: drawn on the fly, {self.side} px, seed {seed}"])
+    def classes(self) -> tuple[str, ...]:
+        """A handful to overfit shows only as many classes as it has images."""
+        return CLASSES[: self.sizes[0]]
+
+    def records(self, n: int, *, split: int, **shared: Any) -> DrawnRecords:
+        """See :class:`DrawnFormat`."""
+        return SceneRecords(n, len(self.classes()), split=split, **shared)
 
 
 @final
-class SceneRecords(Records):
-    """Drawn scenes.
+class SceneRecords(DrawnRecords):
+    """Drawn scenes; ``classes`` of the classes occur."""
 
-    Args:
-        split: 0 train, 1 val, 2 test; each has pictures of its own.
-        n: number of pictures.
-        side: longer side in pixels.
-        channels: 1, 3 or 4.
-        seed: another seed, another set.
-        classes: how many of the classes occur.
-    """
-
-    def __init__(self, *, split: int, n: int, side: int, channels: int, seed: int, classes: int = len(CLASSES)) -> None:
-        self.split, self.side, self.channels, self.seed, self.classes = split, side, channels, seed, classes
+    def __init__(self, n: int, classes: int, **shared: Any) -> None:
+        super().__init__(**shared)
+        self.classes = classes
         scenes = [self._scene(index) for index in range(n)]
         self.targets = BoxTargets.of([boxes_of(each.boxes, each.labels) for each in scenes])
         self._shapes = np.array([each.shape for each in scenes], dtype=np.int64).reshape(-1, 2)
-
-    def name(self, index: int) -> str:
-        """``scenes/train/17``."""
-        return f"scenes/{SPLITS[self.split]}/{index}"
 
     def shape(self, index: int) -> tuple[int, int]:
         """(height, width); the longer one is the drawn side."""
         height, width = self._shapes[index].tolist()
         return height, width
 
-    def pixels(
-        self, index: int, *, box: CropBox | None = None, size: tuple[int, int] | None = None, exact: bool = False
-    ) -> Pixels:
-        """See :class:`Records`."""
-        image = draw(self._rng(index, PAINT), self._scene(index))
-        return resample(to_mode(image, self.channels), box, size)
+    def draw(self, index: int) -> Image.Image:
+        """See :class:`DrawnRecords`."""
+        return draw(self.rng(index, PAINT), self._scene(index))
 
     def _scene(self, index: int) -> Scene:
-        return scene(self._rng(index, PLACES), index, side=self.side, classes=self.classes)
-
-    def _rng(self, index: int, stream: int) -> np.random.Generator:
-        return np.random.default_rng((self.seed, self.split, index, stream))
+        return scene(self.rng(index, PLACES), index, side=self.side, classes=self.classes)

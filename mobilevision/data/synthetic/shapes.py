@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mobilevision.data.data_format import DataFormat
-from mobilevision.data.records import Records, Splits
-from mobilevision.data.synthetic.drawn import DrawnCount, DrawnSide, DrawnTrain
-from mobilevision.errors import UserError
-from mobilevision.images.decode import MODES, resample, to_mode
-from mobilevision.images.framing import CropBox
-from mobilevision.images.pixels import Pixels
+from mobilevision.data.synthetic.drawn import (
+    Colour,
+    DrawnCount,
+    DrawnFormat,
+    DrawnRecords,
+    DrawnSide,
+    DrawnTrain,
+    Points,
+    backdrop,
+    grain,
+    rays,
+    regular,
+)
 from mobilevision.ranges import check_ranges
 
 # How one picture of the embedded shapes is drawn.
 
-Points = NDArray[np.float64]
-Colour = tuple[int, int, int]
 Part = tuple[Points, int]
 """A polygon [n, 2] around the origin within the unit circle, and the number of the colour that fills it."""
 
@@ -55,13 +57,6 @@ def _colours(rng: np.random.Generator) -> list[Colour]:
     return [(int(r), int(g), int(b)) for r, g, b in (colours if rng.random() < 0.5 else 255 - colours)]
 
 
-def backdrop(rng: np.random.Generator, ground: Colour, size: tuple[int, int]) -> Image.Image:
-    """A ground of ``size`` (width, height) that runs from one colour near ``ground`` to others."""
-    corners = np.asarray(ground) + rng.normal(0, 22, (2, 2, 3))
-    small = Image.fromarray(np.clip(corners, 0, 255).astype(np.uint8))
-    return small.resize(size, Image.Resampling.BILINEAR)
-
-
 def _clutter(rng: np.random.Generator, pen: ImageDraw.ImageDraw, canvas: int) -> None:
     colour = tuple(rng.integers(0, 256, 3).tolist())
     start = rng.uniform(0, canvas, 2)
@@ -70,27 +65,6 @@ def _clutter(rng: np.random.Generator, pen: ImageDraw.ImageDraw, canvas: int) ->
         pen.line([*start, *end], fill=colour, width=int(rng.integers(1, 4)))
     else:
         pen.polygon((start + rng.normal(0, canvas / 22, (3, 2))).ravel().tolist(), fill=colour)
-
-
-def grain(rng: np.random.Generator, image: Image.Image) -> Image.Image:
-    """The picture with the noise of a camera on it."""
-    pixels = np.asarray(image, dtype=np.float32)
-    noise = rng.standard_normal(pixels.shape, dtype=np.float32) * np.float32(rng.uniform(1, 8))
-    return Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8))
-
-
-def regular(corners: int, radius: float = 1.0, at: tuple[float, float] = (0.0, 0.0)) -> Points:
-    """Corners of a regular polygon around ``at``; with many, a disk."""
-    angles = np.arange(corners) * 2 * np.pi / corners
-    points: Points = np.stack([np.cos(angles), np.sin(angles)], axis=1) * radius + np.asarray(at)
-    return points
-
-
-def rays(corners: int, inner: float) -> Points:
-    """Corners of a star whose inner ones lie ``inner`` from the middle, the outer ones 1."""
-    points = regular(2 * corners)
-    points[1::2] *= inner
-    return points
 
 
 def _plus(rng: np.random.Generator) -> list[Part]:
@@ -155,11 +129,8 @@ CLASSES = (
 )
 
 
-SPLITS = ("train", "val", "test")
-
-
 @final
-class Shapes(DataFormat):
+class Shapes(DrawnFormat):
     """Ten classes that differ in form and in composition, in random colours, on cluttered ground.
 
     Colours say nothing about the class, so a histogram stays at chance (0.1), and the same two forms make several
@@ -173,6 +144,8 @@ class Shapes(DataFormat):
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("class",)
+    name: ClassVar[str] = "shapes"
+    about = "shapes: drawn on the fly"
 
     @check_ranges("data.format")
     def __init__(
@@ -180,47 +153,23 @@ class Shapes(DataFormat):
     ) -> None:
         self.sizes, self.side = (train, val, test), side
 
-    def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
-        """See :class:`DataFormat`."""
-        if channels not in MODES:
-            raise UserError(f"data.channels={channels}: drawn shapes have 1 (grey), 3 (RGB) or 4 (RGBA)")
-        classes = CLASSES[: self.sizes[0]]  # a handful to overfit shows only as many
-        train, val, test = (
-            ShapeRecords(split=split, n=n, side=self.side, channels=channels, seed=seed, classes=len(classes))
-            for split, n in enumerate(self.sizes)
-        )
-        return Splits(train, val, test, classes, notes=[f"shapes: drawn on the fly, {self.side} px, seed {seed}"])
+    def classes(self) -> tuple[str, ...]:
+        """A handful to overfit shows only as many classes as it has images."""
+        return CLASSES[: self.sizes[0]]
+
+    def records(self, n: int, *, split: int, **shared: Any) -> DrawnRecords:
+        """See :class:`DrawnFormat`."""
+        return ShapeRecords(n, len(self.classes()), split=split, **shared)
 
 
 @final
-class ShapeRecords(Records):
-    """Drawn pictures; classes take turns, so that every split is balanced.
+class ShapeRecords(DrawnRecords):
+    """Drawn shapes; classes take turns, so that every split is balanced."""
 
-    Args:
-        split: 0 train, 1 val, 2 test; each has pictures of its own.
-        n: number of pictures.
-        side: side in pixels.
-        channels: 1, 3 or 4.
-        seed: another seed, another set.
-        classes: how many of the classes occur.
-    """
-
-    def __init__(self, *, split: int, n: int, side: int, channels: int, seed: int, classes: int = len(CLASSES)) -> None:
-        self.split, self.side, self.channels, self.seed = split, side, channels, seed
+    def __init__(self, n: int, classes: int, **shared: Any) -> None:
+        super().__init__(**shared)
         self.targets = np.arange(n, dtype=np.int64) % classes
 
-    def name(self, index: int) -> str:
-        """``shapes/train/17``."""
-        return f"shapes/{SPLITS[self.split]}/{index}"
-
-    def shape(self, index: int) -> tuple[int, int]:
-        """The drawn side, both ways."""
-        return self.side, self.side
-
-    def pixels(
-        self, index: int, *, box: CropBox | None = None, size: tuple[int, int] | None = None, exact: bool = False
-    ) -> Pixels:
-        """See :class:`Records`."""
-        rng = np.random.default_rng((self.seed, self.split, index, 1))
-        image = draw(rng, int(self.targets[index]), self.side)
-        return resample(to_mode(image, self.channels), box, size)
+    def draw(self, index: int) -> Image.Image:
+        """See :class:`DrawnRecords`."""
+        return draw(self.rng(index, 1), int(self.targets[index]), self.side)
