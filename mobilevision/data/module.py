@@ -7,26 +7,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, final
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
 from mobilevision.data import attributes, checks, coordinates, identities
-from mobilevision.data.coordinates import CellOptions
+from mobilevision.data.boxes import BoxTargets, boxes_a_class
+from mobilevision.data.coordinates import CellOptions, CoordinateTargets
 from mobilevision.data.data_format import DataFormat
-from mobilevision.data.data_spec import state
 from mobilevision.data.folds import take_fold
 from mobilevision.data.groups import settle_groups
-from mobilevision.data.label_noise import spoil
+from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.loader import BatchSource, Loader
 from mobilevision.data.records import Records, Splits
 from mobilevision.data.sampling import order
 from mobilevision.data.skipped import SkipLog
-from mobilevision.data.splitting import complete
+from mobilevision.data.splitting import add_label_noise, complete
 from mobilevision.data.unlabelled import WithUnlabelled, find_unlabelled
 from mobilevision.data.view import Augmentation
 from mobilevision.data.white_level import settle_white_level
 from mobilevision.errors import UserError
+from mobilevision.geo.partition import Cells
 from mobilevision.images.framing import FITS
 from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, Seed, ShareBelowOne, Side, check_ranges
 from mobilevision.spec import DataSpec, Features
@@ -205,14 +207,14 @@ class DataModule(pl.LightningDataModule):
         cells = coordinates.settle(self.splits, self.cells) if self.kind == "coordinate" else None
         self._crop = crop
         settle_groups(self.splits, self.groups, self.kind)
-        spoil(self.splits, self.label_noise, self.seed, self.kind)
+        add_label_noise(self.splits, self.label_noise, self.seed, self.kind)
         if self.unlabelled is not None:
             self._others = find_unlabelled(self.unlabelled, self.channels)
             if white_level is not None:
                 self._others.scale(white_level)
             self.splits.notes.append(f"without labels: {len(self._others):,} pictures of {self.unlabelled}")
         resolution = _pair(self.resolution) if self.resolution is not None else default_resolution
-        self.spec = state(
+        self.spec = spec_of(
             self.splits,
             kind=self.kind,
             channels=self.channels,
@@ -312,3 +314,44 @@ def _pair(resolution: int | Sequence[int]) -> tuple[int, int]:
     if len(pair) != 2 or min(pair) < 1:
         raise UserError(f"data.resolution={resolution}: give a side or [height, width] in pixels")
     return pair[0], pair[1]
+
+
+def spec_of(
+    splits: Splits,
+    *,
+    kind: str,
+    channels: int,
+    resolution: tuple[int, int],
+    fit: str,
+    cells: Cells | None = None,
+    white_level: float | None = None,
+) -> DataSpec:
+    """The spec of some splits; what is counted is counted in train.
+
+    Args:
+        splits: what was read, complete and checked.
+        kind: what is learnt from.
+        channels: of a picture.
+        resolution: (height, width) of the model's input in pixels.
+        fit: how a picture comes to lie in it.
+        cells: for ``coordinate``, the cells of Earth.
+        white_level: what is white in pictures of more than 8 bits; None where the data has none.
+    """
+    counts: tuple[int, ...] = ()
+    known: tuple[int, ...] = ()
+    targets = None if splits.train is None else splits.train.targets
+    if targets is None:
+        pass
+    elif isinstance(targets, BoxTargets):
+        counts = boxes_a_class(targets, len(splits.classes))
+    elif isinstance(targets, IdentityTargets):
+        counts = identities.counted(targets, len(splits.classes))
+    elif isinstance(targets, CoordinateTargets):
+        counts = tuple(np.bincount(targets.cells, minlength=len(splits.classes)).tolist()) if cells else ()
+    elif kind == "class":
+        counts = tuple(np.bincount(targets, minlength=len(splits.classes)).tolist())
+    elif kind == "attributes":
+        known, counts = (tuple(each.tolist()) for each in attributes.counts(targets))
+    carried = None if cells is None else cells.to_dict()
+    groups = tuple(splits.groups[name] for name in splits.classes) if splits.groups else ()
+    return DataSpec(kind, splits.classes, channels, resolution, counts, fit, known, groups, carried, white_level)

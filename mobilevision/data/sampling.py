@@ -19,7 +19,7 @@ from mobilevision.errors import UserError
 Key = tuple[int, int]
 """(epoch, index): all that the random draws of one sample depend on, besides the seed."""
 
-ORDER, DRAW, MIX, SPLIT, SPOIL = range(5)
+ORDER, DRAW, MIX, SPLIT, LABEL_NOISE = range(5)
 
 
 def stream(purpose: int, *numbers: int) -> np.random.Generator:

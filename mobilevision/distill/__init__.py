@@ -1,15 +1,13 @@
 """Distillation: a small student learns to do what a teacher does (arXiv 1704.04861, sections 4.5 and 4.7)."""
 
-from mobilevision.distill.cached_outputs import KnownOutputs
-from mobilevision.distill.classes import order
+from mobilevision.distill.alignment import order
 from mobilevision.distill.detections import Detections
 from mobilevision.distill.distiller import Distiller
 from mobilevision.distill.embeddings import Embeddings
 from mobilevision.distill.features import FeatureMaps
-from mobilevision.distill.logits import Logits
 from mobilevision.distill.objective import Objective
-from mobilevision.distill.outputs import Outputs
-from mobilevision.distill.teacher import ModelTeacher, Seen, Teacher
+from mobilevision.distill.outputs import Logits, Outputs
+from mobilevision.distill.teacher import KnownOutputs, ModelTeacher, Seen, Teacher
 
 __all__ = [
     "Detections",

@@ -8,7 +8,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from mobilevision.distill.classes import aligned
+from mobilevision.distill.alignment import aligned
 from mobilevision.distill.objective import Objective
 from mobilevision.distill.teacher import Seen, Teacher
 from mobilevision.errors import UserError

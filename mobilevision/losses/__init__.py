@@ -1,10 +1,9 @@
 """Losses: objects of their own that a task is given; each returns its parts by name."""
 
 from mobilevision.losses.attributes import AttributeCrossEntropy
-from mobilevision.losses.bootstrap import Bootstrap
 from mobilevision.losses.cross_entropy import CrossEntropy
 from mobilevision.losses.loss import Loss
 from mobilevision.losses.multibox import MultiBox
-from mobilevision.losses.small_loss import SmallLoss
+from mobilevision.losses.noisy_labels import Bootstrap, SmallLoss
 
 __all__ = ["AttributeCrossEntropy", "Bootstrap", "CrossEntropy", "Loss", "MultiBox", "SmallLoss"]

@@ -3,7 +3,6 @@
 from mobilevision.metrics.attributes import AttributeMetrics
 from mobilevision.metrics.classification import ClassificationMetrics
 from mobilevision.metrics.detection import DetectionMetrics
-from mobilevision.metrics.meter import StageMeter
-from mobilevision.metrics.metric import TaskMetric
+from mobilevision.metrics.metric import StageMeter, TaskMetric
 
 __all__ = ["AttributeMetrics", "ClassificationMetrics", "DetectionMetrics", "StageMeter", "TaskMetric"]

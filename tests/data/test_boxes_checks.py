@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from mobilevision.data import DataModule
 from mobilevision.data.formats import Auto, BoxesCsv, CocoJson, VocXml
-from mobilevision.data.formats.annotations import image_checks as picture_checks
+from mobilevision.data.formats.annotations import splits as picture_checks
 from mobilevision.data.formats.annotations.image_sizes import picture_sizes
 from mobilevision.data.formats.annotations.raw import Collector, Raw
 from mobilevision.data.formats.annotations.splits import check_boxes

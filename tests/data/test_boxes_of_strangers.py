@@ -15,8 +15,8 @@ import pytest
 from mobilevision.data import DataModule
 from mobilevision.data.formats import Auto, BoxesCsv, CocoJson, VocXml, YoloTxt
 from mobilevision.data.formats.annotations import json_lists
-from mobilevision.data.formats.annotations.flags import flag
 from mobilevision.data.formats.annotations.image_lookup import PictureIndex, local
+from mobilevision.data.formats.annotations.raw import flag
 from mobilevision.errors import UserError
 
 from .box_files import HEIGHT, WIDTH, boxes, coco, contents, picture, read, said, voc

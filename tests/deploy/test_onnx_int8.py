@@ -12,8 +12,7 @@ from torch import nn
 
 from mobilevision.deploy.formats.onnx_int8.layers import besides, layers
 from mobilevision.deploy.formats.onnx_int8.ranges import Gram, Values, best, look, observe
-from mobilevision.deploy.formats.onnx_int8.rounding import REDUCED, WHOLE, rounded, steps
-from mobilevision.deploy.formats.onnx_int8.saturation import can_saturate, largest_weight
+from mobilevision.deploy.formats.onnx_int8.rounding import REDUCED, WHOLE, can_saturate, largest_weight, rounded, steps
 from mobilevision.deploy.formats.onnx_int8.writing import calibrate, quantise
 from mobilevision.deploy.precision import Precision
 from mobilevision.deploy.simulated_int8 import layer_names, simulated_int8

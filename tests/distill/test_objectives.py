@@ -22,7 +22,7 @@ from mobilevision.distill import (
     Seen,
     order,
 )
-from mobilevision.distill.boxes import reordered, rescaled
+from mobilevision.distill.alignment import reordered, rescaled
 from mobilevision.distill.teacher import resized
 from mobilevision.errors import UserError
 from mobilevision.ops.candidates import Candidates, DetectorOutputs

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from mobilevision.errors import UserError
 from mobilevision.losses import Bootstrap, CrossEntropy, SmallLoss
-from mobilevision.losses.progress import Progress
+from mobilevision.losses.noisy_labels import Progress
 from mobilevision.spec import DataSpec
 
 DATA = DataSpec(kind="class", classes=("a", "b", "c"), channels=3, resolution=(32, 32), counts=(4, 3, 3))

@@ -10,11 +10,10 @@ from typing import ClassVar, Literal, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.data.cropping import Cropped
 from mobilevision.data.data_format import DataFormat
 from mobilevision.data.formats.attribute_table import AttributeRows, chosen
 from mobilevision.data.formats.table_images import TablePictures
-from mobilevision.data.records import Problem, Records, Splits
+from mobilevision.data.records import Cropped, Problem, Records, Splits
 from mobilevision.errors import UserError
 from mobilevision.images.files import PICTURE_SUFFIXES
 from mobilevision.ranges import NonNegativeFloat, check_ranges

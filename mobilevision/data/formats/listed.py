@@ -10,10 +10,9 @@ from typing import Any, NamedTuple, final
 
 import numpy as np
 
-from mobilevision.data.cropping import Cropped
 from mobilevision.data.files import FileRecords
 from mobilevision.data.formats.scan import Listing
-from mobilevision.data.records import Problem, Records, Splits
+from mobilevision.data.records import Cropped, Problem, Records, Splits
 from mobilevision.errors import UserError
 from mobilevision.images.framing import CropBox
 

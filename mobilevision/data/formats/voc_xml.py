@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import ClassVar, final
 
 from mobilevision.data.data_format import DataFormat
-from mobilevision.data.formats.annotations.flags import flag
-from mobilevision.data.formats.annotations.raw import Collector
+from mobilevision.data.formats.annotations.raw import Collector, flag
 from mobilevision.data.formats.annotations.splits import make_splits
 from mobilevision.data.formats.annotations.units import checked
 from mobilevision.data.formats.annotations.voc import (

@@ -85,7 +85,7 @@ class Onnx(Format):
 
     def largest_weight(self, path: Path) -> int | None:
         """As in :class:`Format`."""
-        from mobilevision.deploy.formats.onnx_int8.saturation import largest_weight
+        from mobilevision.deploy.formats.onnx_int8.rounding import largest_weight
 
         return largest_weight(path)
 

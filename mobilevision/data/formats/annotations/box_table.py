@@ -9,9 +9,8 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, final
 
-from mobilevision.data.formats.annotations.flags import flag
 from mobilevision.data.formats.annotations.image_lookup import is_picture
-from mobilevision.data.formats.annotations.raw import Collector, Raw
+from mobilevision.data.formats.annotations.raw import Collector, Raw, flag
 from mobilevision.data.formats.table_rows import ALIASES, USUAL
 from mobilevision.data.formats.text import encoding_of, is_text
 from mobilevision.data.records import Problem

@@ -13,9 +13,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.data.formats.annotations.flags import flag
 from mobilevision.data.formats.annotations.json_lists import read_lists
-from mobilevision.data.formats.annotations.raw import Corners, Raw
+from mobilevision.data.formats.annotations.raw import Corners, Raw, flag
 from mobilevision.data.records import Problem
 from mobilevision.errors import UserError
 from mobilevision.images.decode import printable

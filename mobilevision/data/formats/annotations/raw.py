@@ -163,3 +163,17 @@ def place(file: str, line: int) -> str:
 def many(count: int, one: str) -> str:
     """``1 box``, ``2 boxes``."""
     return f"{count} {one}" + ("" if count == 1 else "es" if one.endswith("x") else "s")
+
+
+YES = ("1", "1.0", "true", "yes", "y", "t")
+NO = ("0", "0.0", "false", "no", "n", "f", "", "none", "null", "nan")
+
+
+def flag(value: Any) -> bool | None:
+    """Whether ``iscrowd``, ``difficult`` or the like says yes: 1, "0", "false", [0], null; None: neither yes nor no."""
+    while isinstance(value, list | tuple) and len(value) == 1:
+        value = value[0]
+    if value is None or value is True or value is False:
+        return bool(value)
+    text = str(value).strip().lower()
+    return True if text in YES else False if text in NO else None

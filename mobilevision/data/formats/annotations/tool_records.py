@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from mobilevision.data.formats.annotations.flags import flag
+from mobilevision.data.formats.annotations.raw import flag
 from mobilevision.errors import UserError
 from mobilevision.images.files import PICTURE_SUFFIXES
 from mobilevision.ops.boxes import xywh_to_xyxy
