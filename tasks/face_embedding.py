@@ -27,7 +27,7 @@ class FaceEmbedding(Task):
     """Learns to tell identities apart that it was never shown, faces or others; measured by verification.
 
     The loss of val and test, whose identities are not those of train, is that of all pairs in a batch
-    (:func:`mobilevision.losses.verification.verification`), whatever the loss of train.
+    (:func:`mobilevision.losses.embeddings.verification`), whatever the loss of train.
     """
 
     kind: ClassVar[str] = "identity"

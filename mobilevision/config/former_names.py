@@ -19,6 +19,8 @@ _MODULES = {
     "mobilevision.data.formats.base": "mobilevision.data.data_format",
     "mobilevision.data.decode": "mobilevision.images.decode",
     "mobilevision.data.geometry": "mobilevision.images.framing",
+    "mobilevision.losses.margin": "mobilevision.losses.embeddings",
+    "mobilevision.losses.triplet": "mobilevision.losses.embeddings",
 }
 
 

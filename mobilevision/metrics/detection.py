@@ -10,8 +10,7 @@ from torch import Tensor
 from torchmetrics.utilities.data import dim_zero_cat
 
 from mobilevision.metrics.coco import Accumulated, Engine, accumulate, summary
-from mobilevision.metrics.detection_errors import error_tables
-from mobilevision.metrics.detection_tables import curves, operating_points, per_class_rows, pr_rows
+from mobilevision.metrics.detection_tables import curves, error_tables, operating_points, per_class_rows, pr_rows
 from mobilevision.metrics.metric import TaskMetric
 from mobilevision.metrics.scenes import FOUND_COLUMNS, TRUTH_COLUMNS, Scenes, scenes
 

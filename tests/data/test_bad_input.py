@@ -14,7 +14,7 @@ from .conftest import Save
 from .test_formats import fill
 
 
-def add_label_noise(save: Save, tmp_path: Path) -> list[str]:
+def spoil(save: Save, tmp_path: Path) -> list[str]:
     """A set with three unreadable files, and their names."""
     fill(save, "train/a", "train/b", "val/a", "val/b", each=4)
     (tmp_path / "train/a/empty.jpg").write_bytes(b"")
@@ -33,7 +33,7 @@ def module(root: Path, run_dir: Path | None = None, **options: object) -> DataMo
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_raise_names_the_file(save: Save, tmp_path: Path, workers: int) -> None:
-    add_label_noise(save, tmp_path)
+    spoil(save, tmp_path)
     with pytest.raises(UserError, match=r"train/(a/empty|a/text|b/cut)\.jpg: .*data\.on_error=skip") as caught:
         list(module(tmp_path, workers=workers).train_dataloader())
     assert "\n" not in str(caught.value)
@@ -41,7 +41,7 @@ def test_raise_names_the_file(save: Save, tmp_path: Path, workers: int) -> None:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_skip_leaves_them_out_and_lists_them_once(save: Save, tmp_path: Path, workers: int) -> None:
-    bad = add_label_noise(save, tmp_path)
+    bad = spoil(save, tmp_path)
     data = module(tmp_path, tmp_path, workers=workers, on_error="skip")
     batches: list[Batch] = []
     for epoch in range(2):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mobilevision.data import BoxAugment
 from mobilevision.data.augment import mirrored
-from mobilevision.data.box_clipping import mirrored_boxes
+from mobilevision.data.box_augment import mirrored_boxes
 from mobilevision.data.boxes import Boxes, BoxTargets, boxes_of
 from mobilevision.data.files import FileRecords
 from mobilevision.data.loader import BatchSource

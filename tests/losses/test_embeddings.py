@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from mobilevision.errors import UserError
+from mobilevision.losses.embeddings import ArcFace, CosFace, MarginLoss, Triplet
 from mobilevision.losses.loss import Loss
-from mobilevision.losses.margin import ArcFace, CosFace, MarginLoss
-from mobilevision.losses.triplet import Triplet
 from mobilevision.spec import DataSpec
 
 SPEC = DataSpec("identity", ("a", "b", "c", "unseen"), 3, (16, 16), (4, 4, 4, 0))

@@ -1,22 +1,57 @@
-"""Losses over a list of identities with a margin between them: ArcFace and CosFace."""
+"""Losses of embeddings: ArcFace, CosFace, triplets, and the value by which runs with different ones are compared."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Annotated, Any, final
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Annotated, Any, Literal, final
 
 import torch
-from pytorch_metric_learning import losses, reducers
+from pytorch_metric_learning import distances, losses, miners, reducers
 from torch import Tensor, nn
 
 from mobilevision.errors import UserError
 from mobilevision.losses.class_weights import ClassWeights, weights_by_class
 from mobilevision.losses.loss import Loss
-from mobilevision.losses.verification import full_precision, verification
 from mobilevision.ranges import NonNegativeInt, PositiveFloat, Range, Share, check_ranges
 from mobilevision.spec import DataSpec
+
+PART = "verification"
+
+
+def verification(embeddings: Tensor, identities: Tensor) -> dict[str, Tensor]:
+    """How far embeddings of one identity lie apart, plus how near those of two lie, over all pairs of a batch.
+
+    The mean of 1 - cosine over the pairs that show the same, and of max(0, cosine) over those that do not. What is
+    trained on says nothing of identities outside train, and triplets depend on who is in the batch: so every loss of
+    embeddings gives this value in an evaluation, and runs with different losses can be compared by it.
+
+    Args:
+        embeddings: float [B, D], unit length.
+        identities: int64 [B]; -1 is unknown and makes no pair.
+
+    Returns:
+        ``{"verification": scalar}``, 0 without pairs.
+    """
+    cosine = embeddings.float() @ embeddings.float().T
+    known = (identities >= 0)[:, None] & (identities >= 0)[None]
+    one = torch.triu(torch.ones_like(known), diagonal=1) & known
+    same = identities[:, None] == identities[None]
+    return {PART: _mean(1 - cosine, one & same) + _mean(cosine.clamp(min=0), one & ~same)}
+
+
+def _mean(values: Tensor, chosen: Tensor) -> Tensor:
+    return (values * chosen).sum() / chosen.sum().clamp(min=1)
+
+
+@contextmanager
+def full_precision(embeddings: Tensor) -> Iterator[Tensor]:
+    """Float32, also under mixed precision: small angles vanish in 16 bits."""
+    with torch.autocast(embeddings.device.type, enabled=False):
+        yield embeddings.float()
+
 
 # The slope of the arc cosine is infinite at 1, where a picture that is learnt by heart comes to lie.
 _NEARLY_ONE = 1 - 1e-6
@@ -26,7 +61,7 @@ class MarginLoss(Loss, ABC):
     """A classifier of train's identities by angle, whose weights are a part of the loss and not of the model.
 
     With several processes the weights are the same in all. In an evaluation, whose identities it does not know, the
-    value is that of :func:`~mobilevision.losses.verification.verification`.
+    value is that of :func:`~mobilevision.losses.embeddings.verification`.
 
     Args:
         data: as in :class:`Loss`; identities without a training picture get no weights.
@@ -147,3 +182,50 @@ class _ArcFace(losses.ArcFaceLoss):  # type: ignore[misc]  # the library is not 
         """As the library's."""
         angles: Tensor = super().get_angles(cosine.clamp(-_NEARLY_ONE, _NEARLY_ONE))
         return angles
+
+
+MINING = ("semi_hard", "batch_hard", "all")
+
+
+@final
+class Triplet(Loss):
+    """Triplet loss on squared distances (FaceNet, arXiv 1503.03832, equation 2), over triplets found in the batch.
+
+    With several processes each finds its triplets among its own pictures; gradients are averaged. In an evaluation
+    the value is that of :func:`~mobilevision.losses.embeddings.verification`.
+
+    Args:
+        data: as in :class:`Loss`.
+        margin: by which the other identity has to be farther, in squared distance (0 to 4).
+        mining: ``batch_hard``: for each picture the farthest of its identity and the nearest of the others (arXiv
+            1703.07737); ``semi_hard``: all triplets whose other identity is farther, but by less than the margin
+            (FaceNet's); ``all``: all that violate the margin. The mean is taken over those that violate it.
+    """
+
+    @check_ranges("loss")
+    def __init__(
+        self,
+        *,
+        data: DataSpec,
+        margin: Annotated[float, Range(min=0, max=4)] = 0.2,
+        mining: Literal["semi_hard", "batch_hard", "all"] = "batch_hard",
+    ) -> None:
+        super().__init__(data=data)
+        if mining not in MINING:
+            raise UserError(f"loss.mining={mining}: must be one of {', '.join(MINING)}")
+        distance = distances.LpDistance(power=2)
+        self.loss = losses.TripletMarginLoss(margin=margin, distance=distance)
+        if mining == "batch_hard":
+            self.miner = miners.BatchHardMiner(distance=distance)
+        else:
+            kind = "semihard" if mining == "semi_hard" else "all"
+            self.miner = miners.TripletMarginMiner(margin=margin, type_of_triplets=kind, distance=distance)
+
+    def forward(self, outputs: Tensor, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """``outputs``: float embeddings [B, D]; ``batch["target"]``: int64 [B, 2], identity and picture."""
+        identities = batch["target"][:, 0]
+        if not self.training:
+            return verification(outputs, identities)
+        with full_precision(outputs) as embeddings:
+            loss: Tensor = self.loss(embeddings, identities, self.miner(embeddings, identities))
+            return {"triplet": loss}
