@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -107,6 +108,7 @@ class Task(Learner, ABC):
         self.distiller = None
         self.answered: Callable[[Batch], dict[str, Tensor]] | None = None
         self.decision = {}
+        self._other_outputs: Callable[[Batch], Any] | None = None
         self._made_answer: tuple[dict[str, Any], DataSpec, Answer] | None = None
         self.followed, self.followed_mode = self.primary, self.mode
         self.frozen = False
@@ -211,6 +213,21 @@ class Task(Learner, ABC):
         self.answered = answered
         self.meter("val").has_loss = self.meter("test").has_loss = False
 
+    @contextmanager
+    def measuring(self, outputs: Callable[[Batch], Any]) -> Iterator[None]:
+        """Let val and test measure raw outputs of another model, such as a teacher, while this lasts.
+
+        What val chose (``decision``: thresholds, temperatures) is this model's own, and is left out.
+
+        Args:
+            outputs: those of a batch.
+        """
+        decision, self.decision, self._other_outputs = self.decision, {}, outputs
+        try:
+            yield
+        finally:
+            self.decision, self._other_outputs = decision, None
+
     def follow(self, metric: str) -> None:
         """Choose by another metric than ``primary``: best.ckpt, early stopping, the probe and the gate of exports.
 
@@ -284,7 +301,7 @@ class Task(Learner, ABC):
             found = {name: value.to(self.device) for name, value in self.answered(batch).items()}
             self.meter(stage).update(None, found, batch["target"], samples=len(batch["index"]))
             return
-        outputs = self.outputs(batch)
+        outputs = (self._other_outputs or self.outputs)(batch)
         loss = torch.stack(list(self.loss(outputs, batch).values())).sum()
         self.meter(stage).update(loss, self.decode(outputs), batch["target"], samples=len(batch["index"]))
 

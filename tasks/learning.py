@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Self
 
 import pytorch_lightning as pl
 import torch
@@ -89,7 +89,7 @@ class Learner(pl.LightningModule, ABC):
             layer.requires_grad_(False)
         self.train(self.training)
 
-    def train(self, mode: bool = True) -> Learner:
+    def train(self, mode: bool = True) -> Self:
         """As every module's; a frozen backbone, or held statistics of pretrained layers, stay in evaluation mode."""
         super().train(mode)
         if self.frozen:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mobilevision.backbones import Backbone
     from mobilevision.cost import Cost
     from mobilevision.data import DataModule
+    from mobilevision.tasks.base import Task
     from mobilevision.tracking.run_folder import RunFolder
 
 # Keys of an option's yaml that say what it fits; they are for the checks, not for the class.
@@ -40,7 +41,7 @@ class Built:
         decisions: what was decided, and why.
     """
 
-    task: Any
+    task: Task
     data: DataModule
     cost: Cost
     cfg: DictConfig
@@ -208,7 +209,7 @@ def mixing(augment: Any) -> Any:
     return augment.mix if augment is not None and augment.mixes else None
 
 
-def measure(task: Any) -> Cost:
+def measure(task: Task) -> Cost:
     """Cost of one picture at the run's side, of what predicts: what only training has is not in it."""
     import torch
 
@@ -220,7 +221,7 @@ def measure(task: Any) -> Cost:
     return replace(found, parameters=sum(row.parameters for row in layers), layers=layers)
 
 
-def build_callbacks(cfg: DictConfig, task: Any, folder: RunFolder) -> list[Any]:
+def build_callbacks(cfg: DictConfig, task: Task, folder: RunFolder) -> list[Any]:
     """The enabled callbacks; one that asks for ``folder``, ``monitor``, ``mode`` or ``seed`` is given it."""
     from hydra.utils import get_method
 

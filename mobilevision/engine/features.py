@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from mobilevision.spec import Features
+
+if TYPE_CHECKING:
+    from mobilevision.data import DataModule
+    from mobilevision.tasks.base import Task
 
 
 class SplitFeatures(NamedTuple):
@@ -24,13 +28,13 @@ class SplitFeatures(NamedTuple):
     places: Tensor
 
 
-def cacheable(task: Any) -> bool:
+def cacheable(task: Task) -> bool:
     """Whether a task's features are small enough to be kept for every picture: the pooled ones are, maps are not."""
     return bool(task.head.needs.pooled and not task.head.needs.strides)
 
 
 @torch.no_grad()
-def split_features(task: Any, data: Any, split: Literal["train", "val"]) -> SplitFeatures:
+def split_features(task: Task, data: DataModule, split: Literal["train", "val"]) -> SplitFeatures:
     """Features of every sample of a split, from unaugmented pictures, in evaluation mode.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -12,6 +12,9 @@ from mobilevision.engine.build import build_backbone, build_task
 from mobilevision.errors import UserError
 from mobilevision.spec import DataSpec
 from mobilevision.tracking.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from mobilevision.tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Restored:
         folder: the run folder.
     """
 
-    task: Any
+    task: Task
     cfg: DictConfig
     folder: RunFolder
 

@@ -23,6 +23,7 @@ from mobilevision.spec import DataSpec
 if TYPE_CHECKING:
     from mobilevision.backbones import Backbone
     from mobilevision.data import Records
+    from mobilevision.tasks.base import Task
 
 
 @final
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 class Subject:
     """What is evaluated, on what: a task, samples and their records in its class order, the config that tells how."""
 
-    task: Any
+    task: Task
     spec: DataSpec
     samples: Samples
     records: Records

@@ -27,6 +27,7 @@ from mobilevision.metrics import TaskMetric
 if TYPE_CHECKING:
     from mobilevision.data import Records
     from mobilevision.deploy.manifest import Manifest
+    from mobilevision.tasks.base import Task
 
 
 # How long one picture takes on the machine that exported the model: an impression for the card, not a benchmark.
@@ -232,7 +233,7 @@ class Verdict:
 
 
 def gate(
-    task: Any,
+    task: Task,
     artifact: Artifact,
     source: BatchSource,
     *,
@@ -370,7 +371,7 @@ class Compared:
         return table[:, 0], table[:, 1]
 
 
-def judge(task: Any, paired: Paired, compared: Compared, *, split: str, of: int, max_drop: float) -> Verdict:
+def judge(task: Task, paired: Paired, compared: Compared, *, split: str, of: int, max_drop: float) -> Verdict:
     """Say whether the exported model may be used.
 
     Args:
@@ -444,7 +445,7 @@ def _lost(values: Sequence[dict[str, float]], primary: str) -> Iterator[str]:
         yield f"{', '.join(lost)} {'is' if len(lost) == 1 else 'are'} not a number for the exported model"
 
 
-def _metric(task: Any, records: Records) -> TaskMetric:
+def _metric(task: Task, records: Records) -> TaskMetric:
     metric: TaskMetric = task.configure_metrics()
     if isinstance(records.targets, IdentityTargets):
         metric.pairs = records.targets.pairs
@@ -460,5 +461,5 @@ def _batches(source: BatchSource, samples: int | None) -> Iterator[dict[str, Any
 
 
 @torch.inference_mode()
-def _said(task: Any, images: Tensor) -> dict[str, Tensor]:
+def _said(task: Task, images: Tensor) -> dict[str, Tensor]:
     return {name: value.cpu() for name, value in task.predict(images.to(task.device)).items()}

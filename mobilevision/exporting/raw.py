@@ -11,6 +11,7 @@ from mobilevision.errors import UserError
 
 if TYPE_CHECKING:
     from mobilevision.deploy.manifest import Manifest
+    from mobilevision.tasks.base import Task
 
 
 class Left(NamedTuple):
@@ -20,7 +21,7 @@ class Left(NamedTuple):
     facts: dict[str, Any]
 
 
-def decoding_left(task: Any) -> Left:
+def decoding_left(task: Task) -> Left:
     """What ``--raw`` takes out of a task's graph.
 
     Raises:

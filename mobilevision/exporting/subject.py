@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mobilevision.data.loader import BatchSource
     from mobilevision.data.skipped import SkipLog
     from mobilevision.evaluation.subject import Subject as Evaluated
+    from mobilevision.tasks.base import Task
 
 
 # Pretrained weights as what is exported: their own classifier, or their features, without a run.
@@ -119,7 +120,7 @@ class Subject:
         info: what the run noted of itself.
     """
 
-    task: Any
+    task: Task
     cfg: DictConfig
     home: Path | None
     source: BatchSource | None = None

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mobilevision.data import DataModule
+    from mobilevision.tasks.base import Task
     from mobilevision.tracking.run_folder import RunFolder
 
 _SHOWN_SIDE = 320  # longer side of a drawn picture: the model's view, but as sharp as the file is
 
 
-def write_pictures(task: Any, data: DataModule, folder: RunFolder, *, count: int = 16, limit: int = 5000) -> list[Path]:
+def write_pictures(
+    task: Task, data: DataModule, folder: RunFolder, *, count: int = 16, limit: int = 5000
+) -> list[Path]:
     """Write ``predictions/predictions.csv`` and ``count`` pictures: the worst by loss, and others drawn at random.
 
     Of classes also the most confused pairs, see :mod:`mobilevision.prediction.confused`.
@@ -53,7 +56,7 @@ def write_pictures(task: Any, data: DataModule, folder: RunFolder, *, count: int
     return [folder.predictions / name for name in files]
 
 
-def predictions(task: Any, source: BatchSource, *, batch: int, limit: int) -> Iterator[Sample]:
+def predictions(task: Task, source: BatchSource, *, batch: int, limit: int) -> Iterator[Sample]:
     """Predictions of a split, or of ``limit`` samples at equal distances; files that must be skipped are left out."""
     number, source.features = len(source), None  # pictures are to be drawn, even where features are cached
     rows = np.arange(number) if number <= limit else np.linspace(0, number - 1, limit).astype(np.int64)
@@ -85,7 +88,7 @@ def choose(samples: Sequence[Sample], count: int) -> dict[str, Sample]:
     return named | {f"typical_{place + 1:02d}.png": samples[int(row)] for place, row in enumerate(sorted(others))}
 
 
-def draw_pictures(task: Any, source: BatchSource, chosen: dict[str, Sample], folder: Path) -> list[str]:
+def draw_pictures(task: Task, source: BatchSource, chosen: dict[str, Sample], folder: Path) -> list[str]:
     """Draw the chosen samples into ``folder``, whose earlier pictures give way; returns the files' names."""
     plain = folder / "plain"  # the pictures without a line on them, for trackers that draw the outlines themselves
     plain.mkdir(parents=True, exist_ok=True)
@@ -102,7 +105,7 @@ def draw_pictures(task: Any, source: BatchSource, chosen: dict[str, Sample], fol
     return list(chosen)
 
 
-def drawn(task: Any, source: BatchSource, index: int) -> tuple[Any, np.ndarray[Any, np.dtype[np.uint8]], list[Any]]:
+def drawn(task: Task, source: BatchSource, index: int) -> tuple[Any, np.ndarray[Any, np.dtype[np.uint8]], list[Any]]:
     """A sample with its prediction and its truth on it; its pixels; and prediction and truth as they lie in these."""
     batch = source.__getitems__([(0, index)])
     prediction = take(task.predict(batch["image"].to(task.device)), 0)
@@ -132,7 +135,7 @@ def lies(source: BatchSource, index: int) -> Frame:
 
 
 @contextmanager
-def evaluating(task: Any) -> Iterator[None]:
+def evaluating(task: Task) -> Iterator[None]:
     """Evaluation mode and no gradients while this lasts."""
     training = task.training
     task.eval()

@@ -17,6 +17,7 @@ from mobilevision.tracking.tracker import SamplePicture
 
 if TYPE_CHECKING:
     from mobilevision.engine.build import Built
+    from mobilevision.tasks.base import Stage, Task
     from mobilevision.tracking.loggers import Tracker
     from mobilevision.tracking.run_folder import RunFolder
 
@@ -46,7 +47,7 @@ def write_results(
         results: ``<stage>/<metric>`` -> value; the stage is test, or val where the data has no test.
         teacher_comparison: rows of student and teacher, for a distilled run.
     """
-    stage = "test" if any(name.startswith("test/") for name in results) else "val"
+    stage: Stage = "test" if any(name.startswith("test/") for name in results) else "val"
     write_json(folder.metrics_json, dict(results))
     more = {"student_and_teacher": teacher_comparison} if teacher_comparison else {}
     keep_evaluation(built.task, folder, stage, more)
@@ -63,7 +64,7 @@ def write_results(
     summary.print_results(results, folder, tracker.closing(), judged=few_judged(built, stage))
 
 
-def few_judged(built: Built, stage: str) -> str:
+def few_judged(built: Built, stage: Stage) -> str:
     """What to say where a handful of images judged a model, and folds would judge by more; else nothing."""
     data, kind = built.data, built.task.data_spec.kind
     judges = getattr(data.splits, stage)
@@ -77,7 +78,7 @@ def few_judged(built: Built, stage: str) -> str:
     return f"{len(judges)} image{'s' * (len(judges) > 1)} of {stage}{each}{steadier}"
 
 
-def keep_evaluation(task: Any, folder: RunFolder, stage: str, more: Tables | None = None) -> None:
+def keep_evaluation(task: Task, folder: RunFolder, stage: Stage, more: Tables | None = None) -> None:
     """The task's tables as ``tables.json`` (table -> rows) and its charts as ``figures/<name>.png``."""
     write_json(folder.tables_json, {**(more or {}), **readable(task.tables(stage))})
     folder.figures.mkdir(exist_ok=True)
@@ -115,7 +116,7 @@ def most_confused(rows: list[dict[str, Any]], count: int = 20) -> list[dict[str,
 
 
 def track(
-    built: Built, folder: RunFolder, tracker: Tracker, results: Mapping[str, float], stage: str, more: Tables
+    built: Built, folder: RunFolder, tracker: Tracker, results: Mapping[str, float], stage: Stage, more: Tables
 ) -> None:
     """Tables, charts, sample pictures, final numbers with the costs, and the best checkpoint to the tracker."""
     for name, rows in {**more, **readable(built.task.tables(stage))}.items():

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -32,6 +32,9 @@ from mobilevision.errors import UserError
 from mobilevision.io.atomic_files import write_text
 from mobilevision.ops.rows import take
 from mobilevision.tracking.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from mobilevision.tasks.base import Task
 
 SAMPLES = 8
 STEPS = 60
@@ -191,7 +194,7 @@ def _can_export() -> bool:
     return True
 
 
-def _loss(task: Any, batch: dict[str, Any]) -> Tensor:
+def _loss(task: Task, batch: dict[str, Any]) -> Tensor:
     loss = torch.stack(list(task.loss(task.outputs(batch), batch).values())).sum()
     assert torch.isfinite(loss), f"the loss is {float(loss)}"
     return loss

@@ -270,6 +270,7 @@ def pool(
         with evaluating(task):
             for batch in batches:
                 meter.update(None, task.decode(task.outputs(batch)), batch["target"], samples=len(batch["index"]))
+    assert judge is not None
     assert meter is not None
     meter.tabulate()
     keep_evaluation(judge, place, "test", tables)

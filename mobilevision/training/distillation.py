@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mobilevision.data import Records
     from mobilevision.distill import Distiller, Objective, Seen, Teacher
     from mobilevision.engine.build import Built
+    from mobilevision.tasks.base import Task
 
 
 # A teacher's outputs on the disk: computed once, used by every epoch and every run that looks at the same pictures.
@@ -200,7 +201,7 @@ def make(cfg: DictConfig, built: Built, teacher: Teacher) -> Distiller:
     return distiller
 
 
-def look(task: Any, distiller: Distiller, batch: Any) -> Seen:
+def look(task: Task, distiller: Distiller, batch: Any) -> Seen:
     """What the student makes of a batch, in evaluation mode."""
     import torch
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from mobilevision.data import DataModule
+    from mobilevision.tasks.base import Task
 
 
 FOLDED_IMAGES = 5_000
@@ -29,7 +30,7 @@ FOLDED_PRODUCTS = 5e8
 """Images times features times classes that all folds together may have; with more, fewer of the folds are measured."""
 
 
-def probe(cfg: DictConfig, task: Any, data: DataModule, device: torch.device) -> dict[str, float]:
+def probe(cfg: DictConfig, task: Task, data: DataModule, device: torch.device) -> dict[str, float]:
     """Fit the task's head with L-BFGS on the features of the unaugmented images, and measure it.
 
     Cross-validation within train chooses the weight decay of the head's matrices, then all of train is fitted: on a
@@ -84,7 +85,7 @@ def probe(cfg: DictConfig, task: Any, data: DataModule, device: torch.device) ->
 
 
 @torch.no_grad()
-def measure(task: Any, val: SplitFeatures) -> dict[str, float]:
+def measure(task: Task, val: SplitFeatures) -> dict[str, float]:
     """What val measures of the head on cached features; what val decides, such as thresholds, is decided too."""
     features, batch = _to(val, next(task.head.parameters()).device)
     meter = task.meter("val")
@@ -123,7 +124,7 @@ def take(whole: SplitFeatures, rows: Tensor) -> SplitFeatures:
     return SplitFeatures(whole.features._replace(maps=maps, pooled=pooled), whole.target[rows], whole.places[rows])
 
 
-def fit_head(task: Any, train: SplitFeatures, *, decay: float, steps: int) -> None:
+def fit_head(task: Task, train: SplitFeatures, *, decay: float, steps: int) -> None:
     """Minimise the task's own loss plus ``decay / 2`` times the squared matrices of its head, on cached features."""
     device = next(task.head.parameters()).device
     features, batch = _to(train, device)
@@ -145,7 +146,7 @@ def fit_head(task: Any, train: SplitFeatures, *, decay: float, steps: int) -> No
 
 
 @torch.no_grad()
-def score(task: Any, part: SplitFeatures) -> float:
+def score(task: Task, part: SplitFeatures) -> float:
     """The metric that the run follows, on cached features."""
     device = next(task.head.parameters()).device
     features, batch = _to(part, device)

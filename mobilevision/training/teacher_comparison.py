@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, final
 
 import torch
@@ -103,28 +104,30 @@ def measure_teacher(cfg: DictConfig, trainer: Trainer, built: Built, folder: Run
     teacher = _looking(cfg, built, split)
     if teacher is None:
         return []
-    decision, agreement = task.decision, Agreement(task.emits, task.decode)
-    student, distiller = task.outputs, task.distiller
+    agreement, distiller = Agreement(task.emits, task.decode), task.distiller
 
-    def stand_in(batch: Mapping[str, Any]) -> Any:
-        task.decision = {}  # thresholds and temperatures are the student's
-        said = distiller.ask(teacher, batch).outputs
-        agreement.add(student(batch), said)
-        return said
+    def teachers(batch: dict[str, Any]) -> Any:
+        outputs = distiller.ask(teacher, batch).outputs
+        agreement.add(task.outputs(batch), outputs)
+        return outputs
 
-    task.outputs = stand_in
-    callbacks, loggers = trainer.callbacks, trainer.loggers  # type: ignore[attr-defined]
-    trainer.callbacks, trainer.loggers = [], []  # type: ignore[attr-defined]
-    try:
-        run = trainer.validate if split == "val" else trainer.test
-        measured = run(task, datamodule=built.data, verbose=False)
-    finally:
-        del task.outputs
-        task.decision = decision
-        trainer.callbacks, trainer.loggers = callbacks, loggers  # type: ignore[attr-defined]
+    measure = trainer.validate if split == "val" else trainer.test
+    with _unwatched(trainer), task.measuring(teachers):
+        measured = measure(task, datamodule=built.data, verbose=False)
     rows = [{"metric": name.partition("/")[2], "teacher": value} for part in measured for name, value in part.items()]
     share = agreement.value(lambda sums: trainer.strategy.reduce(sums.to(task.device), reduce_op="sum"))
     return rows + ([] if share is None else [{"metric": "agreement", "student": share, "teacher": None}])
+
+
+@contextmanager
+def _unwatched(trainer: Trainer) -> Iterator[None]:
+    """No callback and no tracker takes part while this lasts: what is measured is not the run's own."""
+    callbacks, loggers = trainer.callbacks, trainer.loggers  # type: ignore[attr-defined]
+    trainer.callbacks, trainer.loggers = [], []  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        trainer.callbacks, trainer.loggers = callbacks, loggers  # type: ignore[attr-defined]
 
 
 def compare_with_teacher(results: Mapping[str, float], rows: list[Row], built: Built) -> list[Row]:
@@ -162,6 +165,7 @@ def cost_of(teacher: Teacher) -> dict[str, int]:
 
 def _looking(cfg: DictConfig, built: Built, split: str) -> Teacher | None:
     """The teacher for another split than train: what is known by place is looked up anew, a cache asks its source."""
+    assert built.task.distiller is not None
     teacher: Teacher = built.task.distiller.teacher
     if teacher.looks:
         return teacher

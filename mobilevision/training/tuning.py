@@ -23,7 +23,9 @@ from mobilevision.tracking.run_folder import RunFolder
 if TYPE_CHECKING:
     from pytorch_lightning import Trainer
 
+    from mobilevision.data import DataModule
     from mobilevision.engine.build import Built
+    from mobilevision.tasks.base import Task
 
 
 # The learning-rate range test (Smith 2015, arXiv 1506.01186): raise the rate at every step, watch the loss.
@@ -74,7 +76,7 @@ class RangeTest:
         figure.savefig(path)
 
 
-def range_test(task: Any, data: Any, device: torch.device) -> RangeTest:
+def range_test(task: Task, data: DataModule, device: torch.device) -> RangeTest:
     """Train for some steps at a rising rate; the task is left as it was.
 
     Args:
@@ -103,7 +105,7 @@ def range_test(task: Any, data: Any, device: torch.device) -> RangeTest:
     return RangeTest([rates[index] for index in finite], [losses[index] for index in finite])
 
 
-def train_step(task: Any, optimizer: torch.optim.Optimizer, batch: dict[str, Any], device: torch.device) -> float:
+def train_step(task: Task, optimizer: torch.optim.Optimizer, batch: dict[str, Any], device: torch.device) -> float:
     """One plain step outside the trainer; gives the loss."""
     optimizer.zero_grad()
     moved = task.transfer_batch_to_device(batch, device, 0)
@@ -113,7 +115,7 @@ def train_step(task: Any, optimizer: torch.optim.Optimizer, batch: dict[str, Any
     return float(loss.detach())
 
 
-def endless_batches(data: Any) -> Iterator[dict[str, Any]]:
+def endless_batches(data: DataModule) -> Iterator[dict[str, Any]]:
     """Training batches, epoch after epoch."""
     loader = data.train_dataloader()
     epoch = 0
@@ -153,13 +155,13 @@ def device_of(trainer: Trainer) -> torch.device:
     return trainer.strategy.root_device
 
 
-def find_batch_size(task: Any, data: Any, device: torch.device) -> int:
+def find_batch_size(task: Task, data: DataModule, device: torch.device) -> int:
     """The largest power of two that fits into memory and leaves some steps an epoch; 2 at least, for batch norm.
 
     Memory is bounded before it is used: from two batch sizes the next one's need is extrapolated, since a process
     that takes too much memory on the CPU is killed, not told.
     """
-    most = max(len(data.splits.train) // STEPS_AN_EPOCH, 1)
+    most = max(len(data.splits.train or ()) // STEPS_AN_EPOCH, 1)
     before = copy.deepcopy(task.state_dict())  # batch norm takes in the pictures of the trial, which are noise
     measure = _memory_of_step(task, device)
     budget = MEMORY_SHARE * _free_memory(device)
@@ -178,7 +180,7 @@ def find_batch_size(task: Any, data: Any, device: torch.device) -> int:
     return size
 
 
-def _memory_of_step(task: Any, device: torch.device) -> Callable[[int], float]:
+def _memory_of_step(task: Task, device: torch.device) -> Callable[[int], float]:
     """A function that does one training step with random pictures and gives the bytes that this took."""
     spec = task.data_spec
     task.to(device).train()
@@ -197,7 +199,7 @@ def _memory_of_step(task: Any, device: torch.device) -> Callable[[int], float]:
     return measure
 
 
-def _forget(task: Any, device: torch.device) -> None:
+def _forget(task: Task, device: torch.device) -> None:
     task.to("cpu")
     if device.type == "cuda":
         torch.cuda.empty_cache()
