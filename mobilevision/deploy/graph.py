@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol, final
+from typing import Any, Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -13,25 +13,12 @@ from mobilevision.deploy.manifest import Port
 InputType = Literal["uint8", "float32"]
 
 
-class Deployable(Protocol):
-    """What a task shows to the graph: see :class:`mobilevision.tasks.base.Task`."""
-
-    def __call__(self, images: Tensor) -> Any:
-        """Raw outputs of pictures."""
-
-    def deploy(self, outputs: Any) -> dict[str, Tensor]:
-        """Predictions, in operations whose shapes depend on nothing but the batch."""
-
-    def raw(self, outputs: Any) -> dict[str, Tensor]:
-        """What decoding starts from."""
-
-
 @final
 class Graph(nn.Module):
     """A task as one function from a batch of pixels to named tensors: normalisation and decoding are in it.
 
     Args:
-        task: an ``nn.Module``, in evaluation mode, that is :class:`Deployable`.
+        task: a :class:`mobilevision.tasks.base.Task` in evaluation mode.
         shape: (channels, height, width) of the input.
         dtype: of the input; its values are 0 to 255 in any case.
         raw: leave decoding out.

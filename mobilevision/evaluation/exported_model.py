@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from mobilevision.data import Records
-    from mobilevision.deploy.artifact import Artifact
     from mobilevision.deploy.manifest import Manifest
 
 

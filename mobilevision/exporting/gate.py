@@ -23,6 +23,7 @@ from mobilevision.deploy.artifact import Artifact
 from mobilevision.evaluation.exported_model import pinned
 from mobilevision.exporting import emulated
 from mobilevision.metrics import TaskMetric
+from mobilevision.ops.rows import take
 
 if TYPE_CHECKING:
     from mobilevision.data import Records
@@ -44,8 +45,6 @@ def with_latency(manifest: Manifest, folder: Path) -> Manifest:
         manifest: already in the folder.
         folder: of the exported model.
     """
-    from mobilevision.deploy.artifact import Artifact
-
     model = Artifact(folder, threads=1)
     shape = (1, model.channels, *model.resolution)
     picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
@@ -162,7 +161,7 @@ class Paired:
             if low == high:
                 continue
             rows = torch.from_numpy(ordered[low:high] - self.starts[number])
-            first, second, target = (_rows(each, rows) for each in batch)
+            first, second, target = (take(each, rows) for each in batch)
             if isinstance(target, dict) and "image" in target:  # one picture drawn twice is two pictures
                 target = {**target, "image": torch.arange(low, high)}
             for metric, prediction in zip(metrics, (first, second)[:models], strict=True):
@@ -199,10 +198,6 @@ def agreement_chance(same: NDArray[np.float64], of: NDArray[np.float64], least: 
 def is_chance(share: float) -> bool:
     """Whether what is seen may be chance, where it is as probable as this."""
     return share >= _SURE
-
-
-def _rows(values: Any, rows: Tensor) -> Any:
-    return {name: value[rows] for name, value in values.items()} if isinstance(values, dict) else values[rows]
 
 
 LEAST = 0.97

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, final
 from rich.console import Console
 
 from mobilevision.errors import UserError
+from mobilevision.images.files import printable
 from mobilevision.io.printable_text import visible
-from mobilevision.prediction.predict import find, write
+from mobilevision.prediction.predict import find, find_some, predicted, refuse_file, write
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,11 +100,8 @@ def predict_in_gallery(
     """
     from mobilevision.prediction.model import load
 
-    files, target = list(find(inputs)), Path(out)
-    if not files:
-        raise UserError(f"no pictures in {', '.join(map(str, inputs))}: give picture files or folders with some")
-    if target.is_file():
-        raise UserError(f"--out {target}: a file of that name is there; name a folder")
+    files, target = find_some(inputs), Path(out)
+    refuse_file(target)
     model = load(run, which=which, device=device)
     skipped: list[dict[str, str]] = []
     known = read_gallery(model, gallery, batch_size=batch_size, skipped=skipped)
@@ -160,25 +158,14 @@ def _embedded(
     model: Model, files: Sequence[tuple[bytes, str]], batch_size: int, skipped: list[dict[str, str]]
 ) -> Iterator[tuple[str, str, Tensor]]:
     """File, name and embedding of every picture that can be read."""
-    from mobilevision.images.decode import UnreadablePictureError, printable
-
     for start in range(0, len(files), batch_size):
-        read = []
-        for path, name in files[start : start + batch_size]:
-            try:
-                read.append((os.fsdecode(path), name, model.prepare(os.fsdecode(path))))
-            except UnreadablePictureError as error:
-                skipped.append({"file": printable(path), "reason": str(error)})
-        predictions = model.raw([prepared.pixels for *_, prepared in read]) if read else []
-        for (file, name, _), prediction in zip(read, predictions, strict=True):
+        for file, name, _, prediction in predicted(model, files[start : start + batch_size], skipped):
             if "embedding" not in prediction:
                 raise UserError("--gallery: this run gives no embeddings to compare; train task=face_embedding")
             yield file, name, prediction["embedding"]
 
 
 def _row(model: Model, path: str, nearest: Sequence[tuple[str, float, str]]) -> dict[str, Any]:
-    from mobilevision.images.decode import printable
-
     name, score, _ = nearest[0] if nearest else (_UNKNOWN, -1.0, "")
     known = score >= model.task.decision.get("threshold", -1.0)
     return {

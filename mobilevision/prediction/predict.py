@@ -20,6 +20,7 @@ from mobilevision.prediction.opening import open_model
 
 if TYPE_CHECKING:
     from mobilevision.deploy.predictor import Predictor
+    from mobilevision.deploy.preprocessing import Prepared
 
 _SHOWN = 5
 
@@ -59,12 +60,9 @@ def predict(
         UserError: no pictures in the inputs, or none of them can be read.
     """
     movies = any(map(is_movie, inputs))
-    files = [] if movies else list(find(inputs))
-    if not files and not movies:
-        raise UserError(f"no pictures in {', '.join(map(str, inputs))}: give picture files or folders with some")
+    files = [] if movies else find_some(inputs)
     model, target = open_model(run, which=which, device=device), Path(out)
-    if target.is_file():
-        raise UserError(f"--out {target}: a file of that name is there; name a folder")
+    refuse_file(target)
     target.mkdir(parents=True, exist_ok=True)
     if movies:
         from mobilevision.prediction.video import predict_movies
@@ -77,7 +75,14 @@ def predict(
     console = Console(highlight=False)
     chunks = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]
     for chunk in track(chunks, f"{len(files)} pictures", console=console, disable=not console.is_terminal):
-        _chunk(model, chunk, target if pictures else None, rows, skipped)
+        for path, name, prepared, prediction in predicted(model, chunk, skipped):
+            row = {"file": printable(path), **model.describe(prediction, prepared)}
+            if pictures:
+                drawn = target / "pictures" / f"{name}.png"
+                drawn.parent.mkdir(parents=True, exist_ok=True)
+                model.draw(path, prediction, prepared).save(drawn)
+                row["picture"] = str(drawn.relative_to(target))
+            rows.append(row)
     if not rows:
         raise UserError(
             f"none of {len(files)} pictures can be read; the first: {skipped[0]['file']}: {skipped[0]['reason']}"
@@ -110,6 +115,23 @@ def find(inputs: Iterable[str | Path]) -> Iterator[tuple[bytes, str]]:
             yield path, name
 
 
+def find_some(inputs: Sequence[str | Path]) -> list[tuple[bytes, str]]:
+    """What :func:`find` finds.
+
+    Raises:
+        UserError: nothing, or an input that does not exist.
+    """
+    if not (files := list(find(inputs))):
+        raise UserError(f"no pictures in {', '.join(map(str, inputs))}: give picture files or folders with some")
+    return files
+
+
+def refuse_file(out: Path) -> None:
+    """Raise a UserError where a file has the name of the folder for the results."""
+    if out.is_file():
+        raise UserError(f"--out {out}: a file of that name is there; name a folder")
+
+
 def _free(name: str, taken: set[str]) -> str:
     """The name, or with a number behind it where another picture has it already (``a.jpg`` and ``a.png``)."""
     if name not in taken:
@@ -117,32 +139,26 @@ def _free(name: str, taken: set[str]) -> str:
     return next(other for number in range(2, 10**9) if (other := f"{name}_{number}") not in taken)
 
 
-def _chunk(
-    model: Predictor,
-    files: Sequence[tuple[bytes, str]],
-    out: Path | None,
-    rows: list[dict[str, Any]],
-    skipped: list[dict[str, str]],
-) -> None:
-    """Predict for some files; adds to ``rows`` and ``skipped``."""
+def predicted(
+    model: Predictor, files: Sequence[tuple[bytes, str]], skipped: list[dict[str, str]]
+) -> Iterator[tuple[str, str, Prepared, Any]]:
+    """File, name, prepared image and prediction of every image that can be read; the others are added to ``skipped``.
+
+    Args:
+        model: predicts.
+        files: as :func:`find` gives them; they go through the model at once.
+        skipped: gets a row a file that cannot be read.
+    """
     read = []
     for path, name in files:
         try:
-            read.append((path, name, model.prepare(os.fsdecode(path))))
+            read.append((os.fsdecode(path), name, model.prepare(os.fsdecode(path))))
         except UnreadablePictureError as error:
             reason = str(error).removeprefix(f"{printable(path)}: ")
             skipped.append({"file": printable(path), "reason": reason})
-    if not read:
-        return
-    predictions = model.raw([prepared.pixels for *_, prepared in read])
-    for (path, name, prepared), prediction in zip(read, predictions, strict=True):
-        row = {"file": printable(path), **model.describe(prediction, prepared)}
-        if out is not None:
-            drawn = out / "pictures" / f"{name}.png"
-            drawn.parent.mkdir(parents=True, exist_ok=True)
-            model.draw(os.fsdecode(path), prediction, prepared).save(drawn)
-            row["picture"] = str(drawn.relative_to(out))
-        rows.append(row)
+    predictions = model.raw([prepared.pixels for *_, prepared in read]) if read else []
+    for one, prediction in zip(read, predictions, strict=True):
+        yield *one, prediction
 
 
 def write(out: Path, rows: Sequence[dict[str, Any]], skipped: Sequence[dict[str, str]]) -> None:
@@ -155,10 +171,17 @@ def write(out: Path, rows: Sequence[dict[str, Any]], skipped: Sequence[dict[str,
         (out / "skipped.csv").unlink(missing_ok=True)
 
 
+def _in_short(row: dict[str, Any]) -> str:
+    """What our tasks say first, or all short values of a plugin's row."""
+    if said := [str(row[key]) for key in ("found", "label", "score") if key in row]:
+        return "  ".join(said)
+    own = {name: value for name, value in row.items() if name not in ("file", "picture")}
+    return "  ".join(f"{name} {value}" for name, value in own.items() if isinstance(value, str | int | float))
+
+
 def _say(rows: Sequence[dict[str, Any]], skipped: Sequence[dict[str, str]], out: Path, console: Console) -> None:
     for row in rows[:_SHOWN]:
-        said = "  ".join(str(row[key]) for key in ("found", "label", "score") if key in row)
-        console.print(visible(f"{row['file']}  {said}"), soft_wrap=True, markup=False)
+        console.print(visible(f"{row['file']}  {_in_short(row)}"), soft_wrap=True, markup=False)
     if len(rows) > _SHOWN:
         console.print(f"... and {len(rows) - _SHOWN} more")
     for entry in skipped[:_SHOWN]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from mobilevision.data.loader import BatchSource
-from mobilevision.images.framing import Affine, Frame, frame
+from mobilevision.images.framing import Affine, Frame
 from mobilevision.io.atomic_files import flat, write_csv, write_json
 from mobilevision.ops.rows import take
 from mobilevision.prediction.confused import Sample, draw_confused
@@ -68,7 +68,7 @@ def predictions(task: Task, source: BatchSource, *, batch: int, limit: int) -> I
         for place, index in enumerate(found["index"].tolist()):
             one = {"target": take(target, slice(place, place + 1))}
             loss = sum(task.loss(take(outputs, slice(place, place + 1)), one).values())
-            placed = task.locate(take(decoded, place), lies(source, index).to_input.inverse)
+            placed = task.locate(take(decoded, place), source.view.frame(index).to_input.inverse)
             yield Sample(index, float(loss), task.truth(take(target, place)), task.describe(placed))
 
 
@@ -120,18 +120,13 @@ def view(source: BatchSource, index: int) -> tuple[np.ndarray[Any, np.dtype[np.u
     Returns:
         The pixels, and the mapping from the model's input to them.
     """
-    here = lies(source, index)
+    here = source.view.frame(index)
     height, width = source.resolution if source.fit == "crop" else (here.box[3], here.box[2])
     longer = max(height, width)
     scale = min(_SHOWN_SIDE, max(longer, *here.box[2:])) / longer
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
     pixels = source.records.pixels(index, box=here.box, size=size, exact=True)
     return pixels, here.to_input.inverse.then(Frame(here.box, size).to_input)
-
-
-def lies(source: BatchSource, index: int) -> Frame:
-    """How a picture lies in the model's input when it is evaluated."""
-    return frame(source.records.shape(index), source.resolution, fit=source.fit, crop=source.crop)
 
 
 @contextmanager

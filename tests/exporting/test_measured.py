@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from mobilevision.errors import UserError
 from mobilevision.evaluation.evaluate import evaluate
@@ -93,6 +94,10 @@ def test_a_plugins_task_is_measured_where_it_is_installed(tmp_path: Path) -> Non
     done = ran("evaluate", "counts", "data=dots", *few)
     assert done.returncode == 0, done.stderr
     assert "mean_error" in done.stdout
+    Image.new("RGB", (40, 40)).save(tmp_path / "one.png")
+    for model in ("run", "counts"):
+        done = ran("predict", model, "one.png", "--out", f"predicted_{model}")
+        assert "one.png  count " in done.stdout, done.stdout + done.stderr
     left = ran("evaluate", "counts", "data=dots", there=False)
     assert left.returncode == 1
     assert "its task counting is not installed here" in left.stderr
