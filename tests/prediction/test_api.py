@@ -95,7 +95,7 @@ def test_what_is_no_picture_is_refused(model: Model, array: np.ndarray) -> None:
 def test_a_missing_file_and_a_missing_run_are_named(model: Model, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere\.jpg"):
         model.predict("nowhere.jpg")
-    with pytest.raises(UserError, match=r"not a run folder: it is empty"):
+    with pytest.raises(UserError, match=r"no config\.yaml"):
         mobilevision.load(tmp_path)
 
 
