@@ -58,7 +58,7 @@ def torchvisions() -> Callable[[Candidates], list[dict[str, Tensor]]]:
 
     def run(given: Candidates) -> list[dict[str, Tensor]]:
         outputs = {"bbox_regression": given.deltas, "cls_logits": given.logits}
-        return model.postprocess_detections(outputs, list(given.references), [(SIDE, SIDE)] * len(given.logits))
+        return model.postprocess_detections(outputs, list(given.anchors), [(SIDE, SIDE)] * len(given.logits))
 
     return run
 

@@ -14,7 +14,7 @@ from mobilevision.spec import Emits
 
 
 def rescaled(outputs: Any, across: float, down: float) -> Any:
-    """A detector's outputs with its reference boxes in other pixels; anything else as it is.
+    """A detector's outputs with its anchors in other pixels; anything else as it is.
 
     Args:
         outputs: raw outputs of any head.
@@ -25,8 +25,8 @@ def rescaled(outputs: Any, across: float, down: float) -> Any:
         return outputs
 
     def one(candidates: Candidates) -> Candidates:
-        factors = candidates.references.new_tensor([across, down, across, down])
-        return candidates._replace(references=candidates.references * factors)
+        factors = candidates.anchors.new_tensor([across, down, across, down])
+        return candidates._replace(anchors=candidates.anchors * factors)
 
     return DetectorOutputs(one(outputs.final), None if outputs.proposals is None else one(outputs.proposals))
 

@@ -15,7 +15,7 @@ from mobilevision.ops.candidates import Candidates, DetectorOutputs
 from mobilevision.ranges import NonNegativeFloat, Range, check_ranges
 from mobilevision.spec import Emits
 
-_NEAR = 0.02  # references may differ by this share of the input: rounding at other sides
+_NEAR = 0.02  # anchors may differ by this share of the input: rounding at other sides
 
 
 @final
@@ -48,14 +48,14 @@ class Detections(Objective):
 
     def prepare(self, student: Seen, teacher: Seen) -> None:
         """See :class:`Objective`."""
-        own, aim = candidates(student), candidates(teacher)
+        own, target = candidates(student), candidates(teacher)
         self.reaches_head = student.outputs.proposals is None
-        same = own.references.shape == aim.references.shape
+        same = own.anchors.shape == target.anchors.shape
         if same:
-            side = own.references.amax()
-            same = bool((own.references - aim.references).abs().amax() < _NEAR * side)
-        if not same or own.logits.shape[-1] > aim.logits.shape[-1]:
-            have, want = (each.references.shape[1] for each in (aim, own))
+            side = own.anchors.amax()
+            same = bool((own.anchors - target.anchors).abs().amax() < _NEAR * side)
+        if not same or own.logits.shape[-1] > target.logits.shape[-1]:
+            have, want = (each.anchors.shape[1] for each in (target, own))
             raise UserError(
                 f"distill=detections compares candidate by candidate, and the teacher's {have} boxes are not the"
                 f" student's {want}: use the teacher's head and its data.resolution, or distill=features"
@@ -63,17 +63,17 @@ class Detections(Objective):
 
     def forward(self, student: Seen, teacher: Seen) -> dict[str, Tensor]:
         """Of detectors' raw outputs."""
-        own, aim = candidates(student), candidates(teacher)
+        own, target = candidates(student), candidates(teacher)
         with torch.autocast(own.logits.device.type, enabled=False):
             outputs = own.logits.shape[-1]
-            truth = aim.logits[..., :outputs].float().softmax(dim=-1)
+            truth = target.logits[..., :outputs].float().softmax(dim=-1)
             sure = 1 - truth[..., 0] >= self.sure
             count = sure.sum().clamp(min=1)
             each = -(truth * own.logits.float().log_softmax(dim=-1)).sum(dim=-1)
             counted = sure | self._hard(each.detach(), sure)
-            factors = own.deltas.new_tensor(own.weights) / own.deltas.new_tensor(aim.weights)
+            factors = own.deltas.new_tensor(own.weights) / own.deltas.new_tensor(target.weights)
             distance = functional.smooth_l1_loss(
-                own.deltas[sure].float(), (aim.deltas * factors)[sure].float(), reduction="sum"
+                own.deltas[sure].float(), (target.deltas * factors)[sure].float(), reduction="sum"
             )
         return {"class": each[counted].sum() / count, "box": self.box_weight * distance / count}
 

@@ -33,15 +33,15 @@ class Embeddings(Objective):
 
     def prepare(self, student: Seen, teacher: Seen) -> None:
         """See :class:`Objective`."""
-        own, aim = self._vector(student), self._vector(teacher)
-        if own.shape[1] != aim.shape[1]:
-            self.projection = nn.Linear(own.shape[1], aim.shape[1])
+        own, target = self._vector(student), self._vector(teacher)
+        if own.shape[1] != target.shape[1]:
+            self.projection = nn.Linear(own.shape[1], target.shape[1])
 
     def forward(self, student: Seen, teacher: Seen) -> dict[str, Tensor]:
         """See :class:`Objective`."""
-        own, aim = self.projection(self._vector(student)), self._vector(teacher)
-        distance = squared(own, aim)
-        return {"embeddings": distance if self.reaches_head else distance / aim.shape[1]}
+        own, target = self.projection(self._vector(student)), self._vector(teacher)
+        distance = squared(own, target)
+        return {"embeddings": distance if self.reaches_head else distance / target.shape[1]}
 
     def _vector(self, seen: Seen) -> Tensor:
         vector = seen.outputs if self.reaches_head else seen.features.pooled if seen.features else None

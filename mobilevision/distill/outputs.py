@@ -39,16 +39,16 @@ class Outputs(Objective):
 def soft_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
     """Mean cross-entropy of softmax(student) against softmax(teacher), logits [B, K]."""
     known = teacher.isfinite().all(dim=1)
-    aim = torch.where(known[:, None], teacher.float(), 0.0).softmax(dim=1)
-    each = -(aim * student.float().log_softmax(dim=1)).sum(dim=1)
+    target = torch.where(known[:, None], teacher.float(), 0.0).softmax(dim=1)
+    each = -(target * student.float().log_softmax(dim=1)).sum(dim=1)
     return (each * known).sum() / known.sum().clamp(min=1)
 
 
 def attribute_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
     """Mean over attributes of the mean cross-entropies of sigmoid(student) against sigmoid(teacher), logits [B, A]."""
     known = teacher.isfinite()
-    aim = torch.where(known, teacher.float(), 0.0).sigmoid()
-    each = functional.binary_cross_entropy_with_logits(student.float(), aim, reduction="none")
+    target = torch.where(known, teacher.float(), 0.0).sigmoid()
+    each = functional.binary_cross_entropy_with_logits(student.float(), target, reduction="none")
     return known_mean(each, known)
 
 
@@ -84,20 +84,22 @@ class Logits(Objective):
     def forward(self, student: Seen, teacher: Seen) -> dict[str, Tensor]:
         """Of logits float [B, K]; a teacher's NaN is unknown."""
         known = teacher.outputs.isfinite()
-        aim = torch.where(known, teacher.outputs.float(), 0.0) / self.temperature
+        target = torch.where(known, teacher.outputs.float(), 0.0) / self.temperature
         own = student.outputs.float() / self.temperature
         if self.emits == "softmax":
             rows = known.all(dim=1)
-            each = functional.kl_div(own.log_softmax(1), aim.log_softmax(1), reduction="none", log_target=True).sum(1)
+            each = functional.kl_div(own.log_softmax(1), target.log_softmax(1), reduction="none", log_target=True).sum(
+                1
+            )
             mean = (each * rows).sum() / rows.sum().clamp(min=1)
         else:
-            mean = known_mean(_binary_divergence(own, aim), known)
+            mean = known_mean(_binary_divergence(own, target), known)
         return {"logits": mean * self.temperature**2}
 
 
-def _binary_divergence(own: Tensor, aim: Tensor) -> Tensor:
-    """Kullback-Leibler divergence of sigmoid(own) from sigmoid(aim), element by element."""
-    sure = aim.sigmoid()
-    yes = sure * (functional.logsigmoid(aim) - functional.logsigmoid(own))
-    no = (1 - sure) * (functional.logsigmoid(-aim) - functional.logsigmoid(-own))
+def _binary_divergence(own: Tensor, target: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of sigmoid(own) from sigmoid(target), element by element."""
+    sure = target.sigmoid()
+    yes = sure * (functional.logsigmoid(target) - functional.logsigmoid(own))
+    no = (1 - sure) * (functional.logsigmoid(-target) - functional.logsigmoid(-own))
     return yes + no

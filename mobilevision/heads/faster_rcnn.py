@@ -62,16 +62,16 @@ class RegionProposals(nn.Module):
         Args:
             maps: float [B, channels, h, w] each, in the order of the strides.
         """
-        logits, deltas, anchors = [], [], []
+        logits, deltas, by_map = [], [], []
         for x, shapes, stride in zip(maps, self.shapes, self.strides, strict=True):
             hidden = functional.relu(self.conv(x))
             logits.append(_rows(self.objectness(hidden), 2))
             deltas.append(_rows(self.deltas(hidden), 4))
-            anchors.append(grid_anchors(shapes, (x.shape[2], x.shape[3]), stride))
-        references = torch.cat(anchors).expand(maps[0].shape[0], -1, -1)
-        valid = torch.ones_like(references[..., 0], dtype=torch.bool)
-        first = Candidates(torch.cat(logits, dim=1), torch.cat(deltas, dim=1), references, valid, WEIGHTS)
-        return first, [len(each) for each in anchors]
+            by_map.append(grid_anchors(shapes, (x.shape[2], x.shape[3]), stride))
+        anchors = torch.cat(by_map).expand(maps[0].shape[0], -1, -1)
+        valid = torch.ones_like(anchors[..., 0], dtype=torch.bool)
+        first = Candidates(torch.cat(logits, dim=1), torch.cat(deltas, dim=1), anchors, valid, WEIGHTS)
+        return first, [len(each) for each in by_map]
 
 
 def proposal_anchors(
@@ -181,12 +181,14 @@ class TwoStageHead(DetectionHead, ABC):
     ) -> None:
         options.setdefault("per_class", 100)
         super().__init__(backbone=backbone, data=data, **options)
-        self.anchors = proposal_anchors(len(strides), data.resolution, scales=scales, ratios=ratios, anchors=anchors)
+        self.anchor_shapes = proposal_anchors(
+            len(strides), data.resolution, scales=scales, ratios=ratios, anchors=anchors
+        )
         self.rpn = RegionProposals(
             channels=channels,
             width=rpn_width or channels,
             strides=strides,
-            sizes=self.anchors,
+            sizes=self.anchor_shapes,
             resolution=data.resolution,
         )
         self.rpn_nms, self.candidates, self.proposals = rpn_nms, candidates, proposals
@@ -235,7 +237,7 @@ class TwoStageHead(DetectionHead, ABC):
         final = Candidates(
             logits=logits.view(batch, count, self.outputs),
             deltas=functional.pad(deltas, (0, 0, 1, 0)),  # background has no box
-            references=regions,
+            anchors=regions,
             valid=valid,
             weights=REGION_WEIGHTS,
         )

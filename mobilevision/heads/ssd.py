@@ -191,15 +191,15 @@ class SingleShotHead(DetectionHead, ABC):
 
     Attributes:
         maps: the pyramid.
-        anchors: (width, height) of the default boxes at each place of each map, as fractions of the input.
-        references: float32 [A, 4], the default boxes as (left, top, right, bottom) in pixels of the input.
+        anchor_shapes: (width, height) of the default boxes at each place of each map, as fractions of the input.
+        anchors: float32 [A, 4], the default boxes as (left, top, right, bottom) in pixels of the input.
 
     Raises:
         UserError: strides that the backbone does not have; scales or anchors for another number of maps; too few
             outputs.
     """
 
-    references: Tensor
+    anchors: Tensor
 
     def __init__(
         self,
@@ -220,13 +220,13 @@ class SingleShotHead(DetectionHead, ABC):
         self.maps = pyramid(backbone, data.resolution, strides=strides, extras=extras, width=width)
         self.needs = Needs(strides=self.maps.strides)
         count = len(self.maps.grids)
-        self.anchors = anchor_sizes(
+        self.anchor_shapes = anchor_sizes(
             count, data.resolution, scales=scales, ratios=ratios, reduced=reduced, clip=clip, anchors=anchors
         )
 
     def grow(self, activation: Activation) -> None:
         """Make the layers; called once, by the constructor."""
-        channels, counts = self.maps.channels, [len(sizes) for sizes in self.anchors]
+        channels, counts = self.maps.channels, [len(sizes) for sizes in self.anchor_shapes]
         chain = pairwise(channels[len(self.maps.strides) - 1 :])
         self.extras = nn.ModuleList(self.extra(before, after, activation) for before, after in chain)
         self.classifiers, self.regressors = nn.ModuleList(), nn.ModuleList()
@@ -235,8 +235,8 @@ class SingleShotHead(DetectionHead, ABC):
             self.regressors.append(self.predictor(wide, count * 4, activation))
         for predictor in self.classifiers:
             expect_background(predictor, self.outputs)
-        boxes = default_boxes(self.maps.grids, self.anchors, self.data_spec.resolution)
-        self.register_buffer("references", boxes, persistent=False)
+        boxes = default_boxes(self.maps.grids, self.anchor_shapes, self.data_spec.resolution)
+        self.register_buffer("anchors", boxes, persistent=False)
 
     @property
     def places(self) -> list[Places]:
@@ -258,14 +258,14 @@ class SingleShotHead(DetectionHead, ABC):
             maps.append(extra(maps[-1]))
         logits = torch.cat([_rows(layer(x), self.outputs) for layer, x in zip(self.classifiers, maps, strict=True)], 1)
         deltas = torch.cat([_rows(layer(x), 4) for layer, x in zip(self.regressors, maps, strict=True)], 1)
-        references = self._references(maps).expand(logits.shape[0], -1, -1)
-        valid = torch.ones((1, 1), dtype=torch.bool, device=logits.device).expand(references.shape[:2])
-        return DetectorOutputs(Candidates(logits, deltas, references, valid, SSD_WEIGHTS))
+        anchors = self._anchors(maps).expand(logits.shape[0], -1, -1)
+        valid = torch.ones((1, 1), dtype=torch.bool, device=logits.device).expand(anchors.shape[:2])
+        return DetectorOutputs(Candidates(logits, deltas, anchors, valid, SSD_WEIGHTS))
 
     def raw_facts(self, outputs: DetectorOutputs) -> dict[str, Any]:
         """As in :class:`DetectionHead`; ``outputs`` are those of any picture."""
         height, width = self.data_spec.resolution
-        anchors = outputs.final.references[0].cpu().numpy()
+        anchors = outputs.final.anchors[0].cpu().numpy()
         return {
             "anchors": [[float(str(side)) for side in box] for box in anchors],  # the shortest that float32 reads back
             **{"coding_weights": list(outputs.final.weights), "largest_log_scale": LARGEST, "clip": [width, height]},
@@ -273,12 +273,12 @@ class SingleShotHead(DetectionHead, ABC):
             **{"nms_iou": self.nms, "per_class": self.per_class, "detections": self.detections},
         }
 
-    def _references(self, maps: Sequence[Tensor]) -> Tensor:
+    def _anchors(self, maps: Sequence[Tensor]) -> Tensor:
         """The default boxes; others where a backbone rounds the sides of its maps down."""
         grids = tuple((x.shape[2], x.shape[3]) for x in maps)
         if grids == self.maps.grids:
-            return self.references
-        return default_boxes(grids, self.anchors, self.data_spec.resolution).to(self.references.device)
+            return self.anchors
+        return default_boxes(grids, self.anchor_shapes, self.data_spec.resolution).to(self.anchors.device)
 
 
 def expect_background(predictor: nn.Module, outputs: int) -> None:

@@ -23,8 +23,8 @@ from mobilevision.spec import DataSpec
 LEFT_OUT = -1
 
 
-class Assigned(NamedTuple):
-    """Aims of a batch of candidates.
+class Assignments(NamedTuple):
+    """What each candidate of a batch is assigned.
 
     Attributes:
         classes: int64 [B, A]; 0 is background, k + 1 is class k, ``LEFT_OUT`` counts neither way.
@@ -53,20 +53,18 @@ def assign(
     negative: float,
     force: bool,
     ties: bool = False,
-) -> Assigned:
+) -> Assignments:
     """Match candidates and boxes; options as in :func:`mobilevision.ops.matching.match`.
 
     Difficult boxes are learnt from like any other.
     """
     boxes, labels = target["boxes"], target["labels"]
-    references = candidates.references.detach()
-    found = match(
-        references, boxes, labels, target["crowd"], positive=positive, negative=negative, force=force, ties=ties
-    )
+    anchors = candidates.anchors.detach()
+    found = match(anchors, boxes, labels, target["crowd"], positive=positive, negative=negative, force=force, ties=ties)
     place = found.clamp(min=0)
     classes = torch.where(found >= 0, labels.gather(1, place) + 1, 0)
     classes = classes.masked_fill((found == IGNORED) | ~candidates.valid, LEFT_OUT)
-    return Assigned(classes, boxes.gather(1, place[:, :, None].expand(-1, -1, 4)))
+    return Assignments(classes, boxes.gather(1, place[:, :, None].expand(-1, -1, 4)))
 
 
 # Ways to weigh the classes of many candidates of which nearly all are background.
@@ -74,14 +72,16 @@ def assign(
 Samples = tuple[Tensor, Tensor]
 
 
-def mined(logits: Tensor, aims: Assigned, *, negatives: float, least: int, weight: Tensor | None = None) -> Tensor:
+def mined(
+    logits: Tensor, assignments: Assignments, *, negatives: float, least: int, weight: Tensor | None = None
+) -> Tensor:
     """Cross-entropy of the positives and, in each picture, of the background that is taken for objects most.
 
     Hard negative mining (SSD, arXiv 1512.02325, section 2.2).
 
     Args:
         logits: float [B, A, O].
-        aims: what they have to find.
+        assignments: what they have to find.
         negatives: how many for each positive of the same picture.
         least: how many in any picture, so that one without objects teaches, too.
         weight: float [O] by class, background first, or None.
@@ -89,20 +89,22 @@ def mined(logits: Tensor, aims: Assigned, *, negatives: float, least: int, weigh
     Returns:
         Their sum.
     """
-    losses = cross_entropies(logits, aims)
-    wanted = (negatives * aims.positive.sum(dim=1, keepdim=True)).clamp(min=least)
-    hardest = losses.masked_fill(~aims.background, -1.0).sort(dim=1, descending=True).values
+    losses = cross_entropies(logits, assignments)
+    wanted = (negatives * assignments.positive.sum(dim=1, keepdim=True)).clamp(min=least)
+    hardest = losses.masked_fill(~assignments.background, -1.0).sort(dim=1, descending=True).values
     ranks = torch.arange(hardest.shape[1], device=hardest.device)
-    objects = weighted(losses, aims, weight)[aims.positive]
+    objects = weighted(losses, assignments, weight)[assignments.positive]
     return objects.sum() + hardest[(ranks < wanted) & (hardest >= 0)].sum()
 
 
-def focal(logits: Tensor, aims: Assigned, *, alpha: float, gamma: float, weight: Tensor | None = None) -> Tensor:
+def focal(
+    logits: Tensor, assignments: Assignments, *, alpha: float, gamma: float, weight: Tensor | None = None
+) -> Tensor:
     """Cross-entropy of all, that of the easy ones turned down (focal loss, arXiv 1708.02002, with softmax).
 
     Args:
         logits: float [B, A, O].
-        aims: what they have to find.
+        assignments: what they have to find.
         alpha: weight of the positives; background weighs 1 - alpha.
         gamma: a candidate whose class has probability p weighs (1 - p) ** gamma.
         weight: float [O] by class, background first, or None.
@@ -110,35 +112,35 @@ def focal(logits: Tensor, aims: Assigned, *, alpha: float, gamma: float, weight:
     Returns:
         Their sum.
     """
-    losses = cross_entropies(logits, aims)
-    weights = torch.where(aims.positive, alpha, 1 - alpha)
+    losses = cross_entropies(logits, assignments)
+    weights = torch.where(assignments.positive, alpha, 1 - alpha)
     focused = weights * (1 - torch.exp(-losses)).clamp(min=1e-6) ** gamma * losses
-    return weighted(focused, aims, weight)[aims.classes >= 0].sum()
+    return weighted(focused, assignments, weight)[assignments.classes >= 0].sum()
 
 
-def weighted(losses: Tensor, aims: Assigned, weight: Tensor | None) -> Tensor:
+def weighted(losses: Tensor, assignments: Assignments, weight: Tensor | None) -> Tensor:
     """Losses [B, A], each times the weight of the class that is to be found."""
-    return losses if weight is None else losses * weight[aims.classes.clamp(min=0)]
+    return losses if weight is None else losses * weight[assignments.classes.clamp(min=0)]
 
 
-def cross_entropies(logits: Tensor, aims: Assigned) -> Tensor:
+def cross_entropies(logits: Tensor, assignments: Assignments) -> Tensor:
     """Float32 [B, A]; those that are left out count as background here."""
-    classes = aims.classes.clamp(min=0)
+    classes = assignments.classes.clamp(min=0)
     return functional.cross_entropy(logits.float().flatten(0, 1), classes.flatten(), reduction="none").view_as(classes)
 
 
-def sampled(aims: Assigned, *, most: int, positive: float) -> Assigned:
-    """Aims with all but a random few of each picture left out.
+def sampled(assignments: Assignments, *, most: int, positive: float) -> Assignments:
+    """Assignments with all but a random few of each picture left out.
 
     Args:
-        aims: of a batch.
+        assignments: of a batch.
         most: how many stay in each picture.
         positive: share of these that may be positives; background fills up.
     """
-    keys = torch.rand(aims.classes.shape, device=aims.classes.device)
-    objects = _some(aims.positive, keys, torch.full_like(aims.classes[:, :1], int(most * positive)), most)
-    background = _some(aims.background, keys, most - objects.sum(dim=1, keepdim=True), most)
-    return aims._replace(classes=aims.classes.masked_fill(~(objects | background), -1))
+    keys = torch.rand(assignments.classes.shape, device=assignments.classes.device)
+    objects = _some(assignments.positive, keys, torch.full_like(assignments.classes[:, :1], int(most * positive)), most)
+    background = _some(assignments.background, keys, most - objects.sum(dim=1, keepdim=True), most)
+    return assignments._replace(classes=assignments.classes.masked_fill(~(objects | background), -1))
 
 
 def _some(mask: Tensor, keys: Tensor, limit: Tensor, most: int) -> Tensor:
@@ -153,25 +155,25 @@ def _some(mask: Tensor, keys: Tensor, limit: Tensor, most: int) -> Tensor:
 BoxTerm = Literal["smooth_l1", "giou"]
 
 
-def box_term(candidates: Candidates, aims: Assigned, *, kind: BoxTerm, beta: float) -> Tensor:
+def box_term(candidates: Candidates, assignments: Assignments, *, kind: BoxTerm, beta: float) -> Tensor:
     """The sum over the positives; 0, with gradients, where there are none.
 
     Args:
-        candidates: offsets of one box for each reference, or of one for each of its classes: then that of the class to
+        candidates: offsets of one box for each anchor, or of one for each of its classes: then that of the class to
             be found counts.
-        aims: what they have to find.
+        assignments: what they have to find.
         kind: ``smooth_l1`` between offsets (arXiv 1504.08083), or ``giou`` between boxes (arXiv 1902.09630).
         beta: up to this difference of an offset, the loss is a square.
     """
-    positive = aims.positive
-    references, boxes = candidates.references.detach()[positive], aims.boxes[positive].float()
+    positive = assignments.positive
+    anchors, boxes = candidates.anchors.detach()[positive], assignments.boxes[positive].float()
     deltas = candidates.deltas[positive].float()
     if deltas.ndim == 3:
-        deltas = deltas[torch.arange(len(deltas), device=deltas.device), aims.classes[positive]]
+        deltas = deltas[torch.arange(len(deltas), device=deltas.device), assignments.classes[positive]]
     if kind == "giou":
-        found = decode(deltas, references, candidates.weights)
+        found = decode(deltas, anchors, candidates.weights)
         return generalized_box_iou_loss(found, boxes, reduction="sum")  # type: ignore[no-any-return]
-    offsets = encode(boxes, references, candidates.weights)
+    offsets = encode(boxes, anchors, candidates.weights)
     return functional.smooth_l1_loss(deltas, offsets, reduction="sum", beta=beta)
 
 
@@ -244,33 +246,35 @@ class MultiBox(Loss):
             return first | self._second_stage(outputs.final, batch["target"])
 
     def _one_stage(self, candidates: Candidates, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        aims = assign(candidates, target, positive=self.overlap, negative=self.overlap, force=True)
+        assignments = assign(candidates, target, positive=self.overlap, negative=self.overlap, force=True)
         logits = candidates.logits
         if self.classification == "focal":
-            classes = focal(logits, aims, alpha=self.alpha, gamma=self.gamma, weight=self.weight)
+            classes = focal(logits, assignments, alpha=self.alpha, gamma=self.gamma, weight=self.weight)
         else:
             classes = mined(
-                candidates.logits, aims, negatives=self.negatives, least=self.least_negatives, weight=self.weight
+                candidates.logits, assignments, negatives=self.negatives, least=self.least_negatives, weight=self.weight
             )
-        boxes = box_term(candidates, aims, kind=self.box, beta=SQUARE)
-        count = aims.positive.sum().clamp(min=1)
+        boxes = box_term(candidates, assignments, kind=self.box, beta=SQUARE)
+        count = assignments.positive.sum().clamp(min=1)
         return {"class": classes / count, "box": self.box_weight * boxes / count}
 
     def _first_stage(self, candidates: Candidates, target: dict[str, Tensor]) -> dict[str, Tensor]:
         objects = {**target, "labels": target["labels"].clamp(max=0)}  # of whatever class
-        aims = assign(candidates, objects, positive=0.7, negative=0.3, force=True, ties=True)
-        aims = sampled(aims, most=self.sampled, positive=0.5)
-        parts = self._over_all(candidates, aims)
+        assignments = assign(candidates, objects, positive=0.7, negative=0.3, force=True, ties=True)
+        assignments = sampled(assignments, most=self.sampled, positive=0.5)
+        parts = self._over_all(candidates, assignments)
         return {f"rpn_{name}": part for name, part in parts.items()}
 
     def _second_stage(self, candidates: Candidates, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        aims = assign(candidates, target, positive=0.5, negative=0.5, force=False)
-        return self._over_all(candidates, aims, self.weight)
+        assignments = assign(candidates, target, positive=0.5, negative=0.5, force=False)
+        return self._over_all(candidates, assignments, self.weight)
 
-    def _over_all(self, candidates: Candidates, aims: Assigned, weight: Tensor | None = None) -> dict[str, Tensor]:
+    def _over_all(
+        self, candidates: Candidates, assignments: Assignments, weight: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Both parts over the number of candidates that count."""
-        counted = aims.classes >= 0
+        counted = assignments.classes >= 0
         count = counted.sum().clamp(min=1)
-        classes = weighted(cross_entropies(candidates.logits, aims), aims, weight)[counted].sum()
-        boxes = box_term(candidates, aims, kind=self.box, beta=SQUARE_TWO_STAGE)
+        classes = weighted(cross_entropies(candidates.logits, assignments), assignments, weight)[counted].sum()
+        boxes = box_term(candidates, assignments, kind=self.box, beta=SQUARE_TWO_STAGE)
         return {"class": classes / count, "box": self.box_weight * boxes / count}

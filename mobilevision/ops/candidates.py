@@ -10,20 +10,20 @@ Weights = tuple[float, float, float, float]
 
 
 class Candidates(NamedTuple):
-    """A class and a box for each of many reference boxes; batch first.
+    """A class and a box for each of many anchors; batch first.
 
     Attributes:
         logits: float [B, A, O]; output 0 is background, output k + 1 is class k.
         deltas: float [B, A, 4], or [B, A, O, 4] where every class has a box of its own: (dx, dy, dw, dh) relative to
-            the reference, times ``weights`` (see :mod:`mobilevision.ops.box_coding`).
-        references: float [B, A, 4], anchors or proposals as (left, top, right, bottom) in pixels of the input.
+            the anchor, times ``weights`` (see :mod:`mobilevision.ops.box_coding`).
+        anchors: float [B, A, 4], anchors or proposals, as (left, top, right, bottom) in pixels of the input.
         valid: bool [B, A]; False for places that only fill up the batch.
         weights: factors on (dx, dy, dw, dh).
     """
 
     logits: Tensor
     deltas: Tensor
-    references: Tensor
+    anchors: Tensor
     valid: Tensor
     weights: Weights
 

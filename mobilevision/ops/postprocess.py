@@ -54,12 +54,12 @@ def fixed_detections(
 
 def _fixed_boxes(candidates: Candidates, places: Tensor, resolution: tuple[int, int]) -> Tensor:
     """Boxes of the candidates at ``places`` [B, classes, k], cut to the input: [B, classes, k, 4]."""
-    deltas, references = candidates.deltas, candidates.references
+    deltas, anchors = candidates.deltas, candidates.anchors
     if deltas.ndim == 3:
-        boxes = decode(deltas, references, candidates.weights)
+        boxes = decode(deltas, anchors, candidates.weights)
         boxes = boxes.gather(1, places.flatten(1)[..., None].expand(-1, -1, 4)).view(*places.shape, 4)
     else:
-        by_class = decode(deltas[:, :, 1 : places.shape[1] + 1], references[:, :, None], candidates.weights).transpose(
+        by_class = decode(deltas[:, :, 1 : places.shape[1] + 1], anchors[:, :, None], candidates.weights).transpose(
             1, 2
         )
         boxes = by_class.gather(2, places[..., None].expand(-1, -1, -1, 4))
@@ -154,9 +154,9 @@ def _best(
 
 def _boxes(source: _Source, anchors: Tensor, labels: Tensor, resolution: tuple[int, int]) -> Tensor:
     """Boxes of the candidates at some places, cut to the input."""
-    all_deltas, references = source.candidates.deltas[source.row].detach(), source.candidates.references[source.row]
+    all_deltas, all_anchors = source.candidates.deltas[source.row].detach(), source.candidates.anchors[source.row]
     deltas = all_deltas[anchors] if all_deltas.ndim == 2 else all_deltas[anchors, labels + 1]
-    return clip_tensor(decode(deltas, references[anchors].detach(), source.candidates.weights), resolution)
+    return clip_tensor(decode(deltas, all_anchors[anchors].detach(), source.candidates.weights), resolution)
 
 
 def _rank(labels: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ def best_proposals(
     places = torch.cat(kept, dim=1)
     scores = objectness.gather(1, places)
     corners = places[..., None].expand(-1, -1, 4)
-    boxes = decode(candidates.deltas.gather(1, corners), candidates.references.gather(1, corners), candidates.weights)
+    boxes = decode(candidates.deltas.gather(1, corners), candidates.anchors.gather(1, corners), candidates.weights)
     boxes = _cut(boxes, resolution)
     count = min(after, places.shape[1])
     if boxes.is_meta:

@@ -80,9 +80,9 @@ def plan_anchors(overrides: Sequence[str], *, boxes: int | None = None, out: str
     seen = training_boxes(data, crop=crop)
     if len(seen) > _BOXES:
         seen = seen[np.sort(rng.choice(len(seen), _BOXES, replace=False))]
-    proposed = _rounded(plan(seen, places, head.anchors, rng, count=boxes))
-    covered = coverage(seen, places, head.anchors), coverage(seen, places, proposed)
-    found = Plan(head.anchors, proposed, *covered)
+    proposed = _rounded(plan(seen, places, head.anchor_shapes, rng, count=boxes))
+    covered = coverage(seen, places, head.anchor_shapes), coverage(seen, places, proposed)
+    found = Plan(head.anchor_shapes, proposed, *covered)
     folder = Path(out) if out is not None else RunFolder.create("plan-anchors", None).path
     names = [f"{len(place.y)}x{len(place.x)}" for place in places]
     _write(found, names, seen, folder, overrides)

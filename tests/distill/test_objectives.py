@@ -137,7 +137,7 @@ def test_detections_count_where_the_teacher_is_sure() -> None:
 def test_a_detectors_outputs_are_moved_and_put_in_order() -> None:
     references = torch.tensor([[0.0, 0.0, 8.0, 4.0]])
     outputs = detector(torch.tensor([[[0.0, 1.0, 2.0, 3.0]]]), torch.zeros(1, 1, 4), references)
-    assert rescaled(outputs, 2.0, 3.0).final.references.tolist() == [[[0.0, 0.0, 16.0, 12.0]]]
+    assert rescaled(outputs, 2.0, 3.0).final.anchors.tolist() == [[[0.0, 0.0, 16.0, 12.0]]]
     assert reordered(outputs, torch.tensor([1, 0])).final.logits.tolist() == [[[0.0, 2.0, 1.0]]]
 
 

@@ -67,7 +67,7 @@ def test_the_rest_of_the_graph_is_in_the_facts(head: str, side: str) -> None:
     gaps = np.abs(mine[:, :, None] - theirs[:, None]).max(axis=-1)  # by place: scores that are nearly equal change it
     assert gaps.min(axis=1).max() < 1e-3
     assert gaps.min(axis=2).max() < 1e-3
-    assert np.array_equal(np.array(facts["anchors"], np.float32), task.head(task.extract(images)).final.references[0])
+    assert np.array_equal(np.array(facts["anchors"], np.float32), task.head(task.extract(images)).final.anchors[0])
 
 
 def test_the_file_beside_is_the_one_that_we_run(tmp_path: Path) -> None:

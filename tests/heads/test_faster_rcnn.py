@@ -97,12 +97,12 @@ def test_shapes_are_fixed(head: str) -> None:
         assert final.logits.shape == (2, wanted, 6)
         assert final.deltas.shape == (2, wanted, 6, 4)
         assert (final.deltas[:, :, 0] == 0).all()
-        assert final.references.shape == (2, wanted, 4)
+        assert final.anchors.shape == (2, wanted, 4)
         assert final.valid.shape == (2, wanted)
-        assert not final.references.requires_grad
+        assert not final.anchors.requires_grad
         assert first is not None
         assert first.logits.shape == (*first.valid.shape, 2)
-        assert first.deltas.shape == first.references.shape == (*first.valid.shape, 4)
+        assert first.deltas.shape == first.anchors.shape == (*first.valid.shape, 4)
     assert model.train()(pictures()).final.valid.shape == (2, 16)
     found = model.head.decode(model.eval()(pictures()))
     assert found["boxes"].shape == (2, 100, 4)
@@ -115,7 +115,7 @@ def test_evaluating_is_deterministic_and_a_batch_is_its_pictures(head: str) -> N
     with torch.no_grad():
         both, again, alone = model(pictures()), model(pictures()), model(pictures()[1:])
     assert torch.equal(both.final.logits, again.final.logits)
-    torch.testing.assert_close(both.final.references[1:], alone.final.references, rtol=1e-3, atol=1e-2)
+    torch.testing.assert_close(both.final.anchors[1:], alone.final.anchors, rtol=1e-3, atol=1e-2)
 
 
 BODIES: dict[str, Callable[[], Backbone]] = {
@@ -167,7 +167,7 @@ def test_mixed_precision(head: str) -> None:
         loss = total(model, outputs, target)
     loss.backward()
     assert torch.isfinite(loss)
-    assert outputs.final.references.dtype is torch.float32
+    assert outputs.final.anchors.dtype is torch.float32
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
         assert torch.isfinite(model.head.decode(model.eval()(pictures()))["scores"]).all()
 

@@ -61,7 +61,7 @@ def test_costs_what_the_paper_says(outputs: int, mult_adds: int, parameters: int
     head = SSDHead(backbone=body.spec, data=data(80), outputs=outputs)
     cost = count(Joined(body, head), torch.empty(1, 3, 300, 300, device="meta"))
     assert (cost.mult_adds, cost.parameters) == (mult_adds, parameters)
-    assert len(head.references) == 1917
+    assert len(head.anchors) == 1917
 
 
 def test_ssdlite_has_torchvisions_layers() -> None:
@@ -72,7 +72,7 @@ def test_ssdlite_has_torchvisions_layers() -> None:
     extras = [ssdlite._extra_block(*pair, nn.BatchNorm2d) for pair in pairwise(channels[1:])]
     expected = sum(weight.numel() for module in (theirs, *extras) for weight in module.parameters())
     assert sum(weight.numel() for weight in head.parameters()) == expected
-    assert len(head.references) == 3234  # torchvision's: 6 at each of 400 + 100 + 25 + 9 + 4 + 1 places
+    assert len(head.anchors) == 3234  # torchvision's: 6 at each of 400 + 100 + 25 + 9 + 4 + 1 places
 
 
 @pytest.mark.parametrize("kind", HEADS)
@@ -92,8 +92,8 @@ def test_any_backbone(kind: type[SSDHead], make: Any) -> None:
     model = Joined(body, kind(backbone=body.spec, data=data(3, 100, 140), width=0.25)).eval()
     with torch.no_grad():
         outputs = model.outputs(torch.zeros(1, 3, 100, 140)).final
-    assert outputs.logits.shape == (1, outputs.references.shape[1], 4)
-    assert outputs.deltas.shape == outputs.references.shape
+    assert outputs.logits.shape == (1, outputs.anchors.shape[1], 4)
+    assert outputs.deltas.shape == outputs.anchors.shape
     assert outputs.valid.all()
 
 
@@ -103,8 +103,8 @@ def test_any_side(kind: type[SSDHead], height: int, width: int) -> None:
     spec = data(4, height, width)
     head = kind(backbone=SPEC, data=spec)
     final = head(features(spec)).final
-    assert final.logits.shape[:2] == (2, len(head.references))
-    centres = (head.references[:, :2] + head.references[:, 2:]) / 2
+    assert final.logits.shape[:2] == (2, len(head.anchors))
+    centres = (head.anchors[:, :2] + head.anchors[:, 2:]) / 2
     assert (centres > 0).all()
     assert (centres < torch.tensor([width, height])).all()
 
@@ -119,9 +119,9 @@ def test_fewer_maps_on_small_sides_and_finer_ones_if_asked() -> None:
 def test_anchors_can_be_given() -> None:
     anchors = [[[0.1, 0.2]], [[0.5, 0.5], [1.0, 0.25]], [[0.9, 0.9]]]
     head = SSDHead(backbone=SPEC, data=data(4, 64), anchors=anchors)
-    sides = head.references[:, 2:] - head.references[:, :2]
+    sides = head.anchors[:, 2:] - head.anchors[:, :2]
     torch.testing.assert_close(sides[[0, 16]], torch.tensor([[6.4, 12.8], [32.0, 32.0]]))
-    assert head(features(data(4, 64))).final.logits.shape[1] == len(head.references) == 16 + 4 * 2 + 1
+    assert head(features(data(4, 64))).final.logits.shape[1] == len(head.anchors) == 16 + 4 * 2 + 1
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_predictions_stand_beside_their_default_boxes(kind: type[SSDHead]) -> No
     maps.maps[16][0, :, 1, 2] += 5.0
     changed = (head(maps).final.logits - before).abs().sum(dim=-1)[0]
     strongest = changed.argmax()
-    centre = (head.references[strongest, :2] + head.references[strongest, 2:]) / 2
+    centre = (head.anchors[strongest, :2] + head.anchors[strongest, 2:]) / 2
     near = 16 if kind is SSDLiteHead else 1  # its predictors look at neighbours
     assert (centre - torch.tensor([2.5 * 16, 1.5 * 16])).abs().max() <= near
 

@@ -13,7 +13,7 @@ from torchvision.models.detection.roi_heads import fastrcnn_loss
 from torchvision.ops import box_iou, generalized_box_iou_loss
 
 from mobilevision.losses import MultiBox
-from mobilevision.losses.multibox import Assigned, assign, focal, sampled
+from mobilevision.losses.multibox import Assignments, assign, focal, sampled
 from mobilevision.ops.anchors import default_boxes, default_sizes
 from mobilevision.ops.box_coding import SSD_WEIGHTS, decode, encode
 from mobilevision.ops.candidates import Candidates, DetectorOutputs
@@ -62,7 +62,7 @@ def theirs(given: Candidates, target: dict[str, Tensor]) -> dict[str, Tensor]:
     matcher = ssd.det_utils.SSDMatcher(0.5)
     matched = [matcher(box_iou(each["boxes"], REFERENCES)) for each in targets]
     outputs = {"bbox_regression": given.deltas, "cls_logits": given.logits}
-    result: dict[str, Tensor] = model.compute_loss(targets, outputs, list(given.references), matched)
+    result: dict[str, Tensor] = model.compute_loss(targets, outputs, list(given.anchors), matched)
     return result
 
 
@@ -79,7 +79,7 @@ def test_equals_torchvisions_ssd(seed: int) -> None:
 def test_second_stage_equals_torchvisions() -> None:
     given, target = candidates(2, own=True), truth(3, 2)
     aims = assign(given, target, positive=0.5, negative=0.5, force=False)
-    offsets = encode(aims.boxes, given.references, given.weights)
+    offsets = encode(aims.boxes, given.anchors, given.weights)
     expected = fastrcnn_loss(
         given.logits.flatten(0, 1), given.deltas.flatten(0, 1).flatten(1), list(aims.classes), list(offsets)
     )
@@ -93,11 +93,11 @@ def test_second_stage_equals_torchvisions() -> None:
 def test_first_stage_samples_as_many_as_it_may_half_of_them_objects() -> None:
     classes = torch.zeros(3, 400, dtype=torch.int64)
     classes[0, :300], classes[1, :10], classes[2] = 1, 1, -1
-    aims = sampled(Assigned(classes, torch.zeros(3, 400, 4)), most=256, positive=0.5)
+    aims = sampled(Assignments(classes, torch.zeros(3, 400, 4)), most=256, positive=0.5)
     assert aims.positive.sum(dim=1).tolist() == [128, 10, 0]
     assert aims.background.sum(dim=1).tolist() == [100, 246, 0]
     assert (aims.classes[classes == -1] == -1).all()
-    again = sampled(Assigned(classes, torch.zeros(3, 400, 4)), most=256, positive=0.5)
+    again = sampled(Assignments(classes, torch.zeros(3, 400, 4)), most=256, positive=0.5)
     assert not torch.equal(again.classes, aims.classes)
 
 
@@ -113,7 +113,7 @@ def test_first_stage_knows_only_objects() -> None:
 def test_giou_is_torchvisions_on_the_decoded_boxes() -> None:
     given, target = candidates(2), truth(3, 2)
     aims = assign(given, target, positive=0.5, negative=0.5, force=True)
-    found = decode(given.deltas, given.references, given.weights)[aims.positive]
+    found = decode(given.deltas, given.anchors, given.weights)[aims.positive]
     expected = generalized_box_iou_loss(found, aims.boxes[aims.positive], reduction="mean")
     torch.testing.assert_close(loss_of(given, target, box="giou")["box"], expected)
     torch.testing.assert_close(loss_of(given, target, box="giou", box_weight=2.0)["box"], 2 * expected)
@@ -128,7 +128,7 @@ def test_focal_without_focus_is_a_weighted_cross_entropy() -> None:
 
 
 def test_focal_turns_down_what_is_easy() -> None:
-    aims = Assigned(torch.tensor([[0]]), torch.zeros(1, 1, 4))
+    aims = Assignments(torch.tensor([[0]]), torch.zeros(1, 1, 4))
     logits = torch.tensor([[[math.log(9.0), 0.0]]])  # background at 0.9
     expected = 0.75 * 0.1**2 * -math.log(0.9)
     assert focal(logits, aims, alpha=0.25, gamma=2.0).item() == pytest.approx(expected, rel=1e-4)

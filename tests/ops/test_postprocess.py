@@ -39,7 +39,7 @@ def theirs(given: Candidates, **options: float) -> list[dict[str, Tensor]]:
     model.detections_per_img = options["most"]
     outputs = {"bbox_regression": given.deltas, "cls_logits": given.logits}
     shapes = [options["resolution"]] * len(given.logits)
-    result: list[dict[str, Tensor]] = model.postprocess_detections(outputs, list(given.references), shapes)
+    result: list[dict[str, Tensor]] = model.postprocess_detections(outputs, list(given.anchors), shapes)
     return result
 
 

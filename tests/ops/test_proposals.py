@@ -31,7 +31,7 @@ def test_equal_to_torchvisions(before: int, after: int) -> None:
     counts = ({"training": n, "testing": n} for n in (before, after))
     theirs = RegionProposalNetwork(nn.Identity(), nn.Identity(), 0.7, 0.3, 256, 0.5, *counts, 0.7).eval()
     objectness = given.logits[..., 1] - given.logits[..., 0]
-    decoded = decode(given.deltas, given.references, given.weights)
+    decoded = decode(given.deltas, given.anchors, given.weights)
     expected, _ = theirs.filter_proposals(decoded, objectness, [SIDE, SIDE], LEVELS)
     boxes, valid = best_proposals(given, LEVELS, resolution=SIDE, before=before, after=after, iou=0.7)
     assert boxes.shape[1] == min(after, sum(min(before, n) for n in LEVELS))
@@ -42,8 +42,8 @@ def test_equal_to_torchvisions(before: int, after: int) -> None:
 
 def test_odd_boxes_and_meta() -> None:
     given = candidates(3)
-    for references in (torch.full_like(given.references, 400), torch.full_like(given.references, float("nan"))):
-        odd = given._replace(references=references)
+    for references in (torch.full_like(given.anchors, 400), torch.full_like(given.anchors, float("nan"))):
+        odd = given._replace(anchors=references)
         _, valid = best_proposals(odd, LEVELS, resolution=SIDE, before=100, after=50, iou=0.7)
         assert not valid.any()
     flat = Candidates(*(value.to("meta") for value in given[:4]), given.weights)

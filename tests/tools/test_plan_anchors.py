@@ -36,7 +36,7 @@ def anchors_of(task: Any) -> torch.Tensor:
     height, width = task.data_spec.resolution
     with torch.no_grad():
         outputs = task.eval().outputs({"image": torch.zeros(1, 3, height, width, dtype=torch.uint8)})
-    return (outputs.proposals or outputs.final).references[0]
+    return (outputs.proposals or outputs.final).anchors[0]
 
 
 @pytest.mark.parametrize("head", ["ssd", "faster_rcnn", "faster_rcnn_fpn"])
@@ -45,7 +45,7 @@ def test_the_reach_is_that_of_the_heads_own_boxes(head: str) -> None:
     boxes = training_boxes(run.data)
     pixels = torch.from_numpy(boxes * (128, 96, 128, 96)).float()
     best = box_iou(pixels, anchors_of(run.task)).amax(dim=1)
-    found = coverage(boxes, run.task.head.places, run.task.head.anchors)
+    found = coverage(boxes, run.task.head.places, run.task.head.anchor_shapes)
     assert found.mean == pytest.approx(best.mean().item(), abs=2e-3)  # torchvision's anchors are whole pixels
     assert found.recall == pytest.approx((best >= 0.5).float().mean().item(), abs=0.02)
 
@@ -61,7 +61,7 @@ def test_more_is_reached_and_the_override_can_be_pasted(
     said = capsys.readouterr().out
     override = next(line for line in said.splitlines() if line.startswith("'head.anchors=")).strip("'")
     task = built(f"head={head}", override).task
-    assert np.allclose(np.concatenate(task.head.anchors), np.concatenate(found.after))
+    assert np.allclose(np.concatenate(task.head.anchor_shapes), np.concatenate(found.after))
     with Image.open(tmp_path / "anchors.png") as chart:
         assert chart.width > 600
 

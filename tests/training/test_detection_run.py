@@ -91,7 +91,7 @@ def test_predict_draws_and_lists(found: Path, wide: Path, tmp_path: Path) -> Non
 def test_another_side_rebuilds_what_depends_on_it(found: Path) -> None:
     measured = evaluate(found, ["data.resolution=48"])
     assert 0 <= measured["test/map"] <= 1
-    assert float(load_run(found, resolution=(48, 48)).task.head.references.max()) < 64
+    assert float(load_run(found, resolution=(48, 48)).task.head.anchors.max()) < 64
     with pytest.raises(UserError, match=r"data.resolution=\[96, 96\]: .* has layers for 64x64 only"):
         evaluate(found, ["data.resolution=96"])
 
