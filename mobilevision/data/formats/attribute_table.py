@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilevision.data.files import FileRecords
-from mobilevision.data.formats.table_file import as_text, cells
 from mobilevision.data.formats.table_images import TablePictures
 from mobilevision.data.formats.table_rows import SplitColumn, column_index
+from mobilevision.data.formats.text import as_text, cells
 from mobilevision.data.records import Problem, Records, Splits
 from mobilevision.errors import UserError
 

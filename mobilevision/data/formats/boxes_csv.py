@@ -14,7 +14,7 @@ from mobilevision.data.formats.annotations.image_lookup import annotation_files,
 from mobilevision.data.formats.annotations.raw import Raw, join
 from mobilevision.data.formats.annotations.splits import make_splits
 from mobilevision.data.formats.annotations.units import checked
-from mobilevision.data.formats.table_file import cells
+from mobilevision.data.formats.text import cells
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
 from mobilevision.ranges import Items, NonNegativeInt, check_ranges

@@ -12,9 +12,9 @@ import numpy as np
 
 from mobilevision.data.coordinates import CoordinateTargets
 from mobilevision.data.files import FileRecords
-from mobilevision.data.formats.table_file import cells
 from mobilevision.data.formats.table_images import TablePictures
 from mobilevision.data.formats.table_rows import SplitColumn, column_index
+from mobilevision.data.formats.text import cells
 from mobilevision.data.records import Problem, Records, Splits
 from mobilevision.errors import UserError
 from mobilevision.geo import columns as usual

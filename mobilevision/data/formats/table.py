@@ -16,9 +16,9 @@ from mobilevision.data.formats.attribute_table import AttributeColumns, read_att
 from mobilevision.data.formats.boxes_csv import BoxesCsv, several_boxes
 from mobilevision.data.formats.coordinate_table import CoordinateColumns, read_coordinates
 from mobilevision.data.formats.scan import entries, folders, in_class_order, pictures, split_folders, split_of
-from mobilevision.data.formats.table_file import as_text, cells
 from mobilevision.data.formats.table_images import TablePictures
 from mobilevision.data.formats.table_rows import Columns, Row, column_index, rows, single_labels
+from mobilevision.data.formats.text import as_text, cells
 from mobilevision.data.identities import adopt
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import final
 
 from mobilevision.data.formats.scan import Listing, pictures, split_of
-from mobilevision.data.formats.table_file import as_text
+from mobilevision.data.formats.text import as_text
 from mobilevision.images.files import PICTURE_SUFFIXES, printable
 
 _SAMPLE = 200  # rows that decide whether paths are taken as they stand

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, final
 
 from mobilevision.data.formats.scan import SPLIT_FOLDERS, split_of
-from mobilevision.data.formats.table_file import as_text, cells
+from mobilevision.data.formats.text import as_text, cells
 from mobilevision.data.records import Problem
 from mobilevision.errors import UserError
 from mobilevision.images.files import PICTURE_SUFFIXES
