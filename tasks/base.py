@@ -10,7 +10,7 @@ their :class:`~mobilevision.spec.Needs` and give each head the same :class:`~mob
 
 A batch is a dict:
 
-- ``image``: uint8 [B, C, H, W], 0..255, channels_last in memory; or ``features``, computed of such pictures before;
+- ``image``: uint8 [B, C, H, W], 0..255, channels_last in memory; or ``features``, computed of such images before;
 - ``target``: what the task's kind of data holds: for ``class`` int64 [B] (float [B, K] once mixed), for ``boxes`` a
   dict of padded tensors (:data:`mobilevision.data.boxes.Target`);
 - ``index``: int64 [B], the places in the data set.
@@ -50,14 +50,14 @@ class Task(Learner, ABC):
     """A backbone, a head and a loss that learn together.
 
     Args:
-        backbone: features of pictures.
+        backbone: features of images.
         head: raw outputs of features.
         loss: named parts of raw outputs and a batch.
         data: what is learnt: kind, classes, side.
         optimizer: makes the optimiser.
         scheduler: makes the schedule of the learning rate.
-        mix: mixes pictures while training, or None.
-        channels_last: memory layout of the pictures and the weights.
+        mix: mixes images while training, or None.
+        channels_last: memory layout of the images and the weights.
 
     Attributes:
         followed: the metric, without its stage, by which the run chooses.
@@ -201,7 +201,7 @@ class Task(Learner, ABC):
     # --- what it gets ------------------------------------------------------------------------------------------
 
     def predict(self, images: Tensor) -> dict[str, Tensor]:
-        """Decoded predictions of pictures [B, C, H, W]."""
+        """Decoded predictions of images [B, C, H, W]."""
         return self.decode(self(images))
 
     def measure_instead(self, answered: Callable[[Batch], dict[str, Tensor]]) -> None:

@@ -1,4 +1,4 @@
-"""One label a picture: the paper's ImageNet classifiers and everything fine-tuned from them (sections 3 and 4.1)."""
+"""One label an image: the paper's ImageNet classifiers and everything fine-tuned from them (sections 3 and 4.1)."""
 
 from __future__ import annotations
 

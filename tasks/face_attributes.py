@@ -1,4 +1,4 @@
-"""Many yes-or-no questions about a picture: the paper's face attributes (section 4.5), or any other labels."""
+"""Many yes-or-no questions about an image: the paper's face attributes (section 4.5), or any other labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whom or what a picture shows, by likeness: embeddings of unit length (arXiv 1704.04861, section 4.7; 1503.03832)."""
+"""Whom or what an image shows, by likeness: embeddings of unit length (arXiv 1704.04861, section 4.7; 1503.03832)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class FaceEmbedding(Task):
         self._take_pairs("test", self.trainer.test_dataloaders)
 
     def decide(self, metric: Any) -> dict[str, Any]:
-        """``threshold``: the cosine from which two pictures of val are best taken for the same."""
+        """``threshold``: the cosine from which two images of val are best taken for the same."""
         found = metric.threshold()
         return {} if found is None else {"threshold": found}
 

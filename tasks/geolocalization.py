@@ -1,4 +1,4 @@
-"""Where a picture was taken: PlaNet with a small body (arXiv 1602.05314; arXiv 1704.04861, section 4.4)."""
+"""Where an image was taken: PlaNet with a small body (arXiv 1602.05314; arXiv 1704.04861, section 4.4)."""
 
 from __future__ import annotations
 

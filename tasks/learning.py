@@ -28,13 +28,13 @@ class Learner(pl.LightningModule, ABC):
     """What :class:`mobilevision.tasks.base.Task` does while it learns.
 
     Attributes:
-        backbone: features of pictures.
+        backbone: features of images.
         head: raw outputs of features.
         loss: named parts of raw outputs and a batch.
         data_spec: what is learnt: kind, classes, side.
         optimizer_factory: makes the optimiser.
         schedule: makes the schedule of the learning rate.
-        mix: mixes pictures while training, or None.
+        mix: mixes images while training, or None.
         distiller: the teacher that training listens to, or None.
         decision: what val chose and predictions need, such as a threshold a class; plain values, kept in checkpoints.
         frozen: whether the backbone is held still.
@@ -58,7 +58,7 @@ class Learner(pl.LightningModule, ABC):
     epoch_loss: MeanMetric
 
     def extract(self, images: Tensor, more: Needs | None = None) -> Features:
-        """Features of pictures [B, C, H, W]; without gradients while the backbone is frozen.
+        """Features of images [B, C, H, W]; without gradients while the backbone is frozen.
 
         Args:
             images: uint8 or float 0..255.
@@ -70,11 +70,11 @@ class Learner(pl.LightningModule, ABC):
         return features
 
     def forward(self, images: Tensor) -> Any:
-        """Raw outputs of pictures [B, C, H, W], uint8 or float 0..255."""
+        """Raw outputs of images [B, C, H, W], uint8 or float 0..255."""
         return self.head(self.extract(images))
 
     def outputs(self, batch: Batch) -> Any:
-        """Raw outputs of a batch, from its pictures or from features computed of them before."""
+        """Raw outputs of a batch, from its images or from features computed of them before."""
         return self.head(batch["features"] if "features" in batch else self.extract(batch["image"]))
 
     def freeze_backbone(self, frozen: bool) -> None:

@@ -66,7 +66,7 @@ def _boxes(deltas: Array, facts: Mapping[str, Any]) -> Array:
 
 
 def _best(scores: Array, boxes: Array, facts: Mapping[str, Any]) -> tuple[list[int], list[int]]:
-    """Anchors and labels of one picture's detections, best first."""
+    """Anchors and labels of one image's detections, best first."""
     anchors, labels = (scores > facts["score_threshold"]).nonzero()
     order = np.argsort(-scores[anchors, labels], kind="stable")
     limit = len(order) if facts["per_class"] is None else facts["per_class"]

@@ -47,7 +47,7 @@ class Port:
         return {"name": self.name, "type": self.dtype, "shape": list(self.shape)}
 
     def of(self, batch: int | None) -> Port:
-        """The same for so many pictures at once."""
+        """The same for so many images at once."""
         return replace(self, shape=(batch, *self.shape[1:]))
 
     @classmethod
@@ -115,8 +115,8 @@ class Manifest:
         precision: a name of :class:`mobilevision.deploy.precision.Precision`.
         file: the graph's file.
         classes: class names, in the order of the outputs.
-        input: the picture; the range of its values is 0 to 255, whatever its type.
-        preprocessing: how a picture becomes the input.
+        input: the image; the range of its values is 0 to 255, whatever its type.
+        preprocessing: how an image becomes the input.
         outputs: by the names that the task's predictions have.
         decision: what val chose: thresholds and temperatures; temperatures are in the graph.
         facts: what else the answer needs, such as cells of Earth.

@@ -1,4 +1,4 @@
-"""How the numbers of an exported model are held: float32, float16, or int8 by what real pictures showed."""
+"""How the numbers of an exported model are held: float32, float16, or int8 by what real images showed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Precision:
     Attributes:
         name: ``float32``; ``float16``; or ``int8``, static ranges of the weights for each channel that goes out and of
             the activations for each tensor.
-        calibration: for ``int8``, uint8 [N, C, H, W]: pictures of training as the model takes them, whose activations
+        calibration: for ``int8``, uint8 [N, C, H, W]: images of training as the model takes them, whose activations
             give the ranges.
         keep: layers that stay in float32 although the rest does not, by their names in the task, such as
             ``head.classifiers.0``.

@@ -31,7 +31,7 @@ _PINNED = {"exif": "upright", "resize": "bilinear", "antialias": True, "resize_i
 
 
 def is_one(images: object) -> bool:
-    """Whether it is one picture, or a sequence of them.
+    """Whether it is one image, or a sequence of them.
 
     Raises:
         UserError: it is neither.
@@ -46,12 +46,12 @@ def is_one(images: object) -> bool:
 
 
 class Prepared(NamedTuple):
-    """A picture as the model takes it.
+    """An image as the model takes it.
 
     Attributes:
         pixels: uint8 [channels, height, width].
-        to_picture: from pixels of the input to pixels of the upright picture.
-        shape: (height, width) of the upright picture.
+        to_picture: from pixels of the input to pixels of the upright image.
+        shape: (height, width) of the upright image.
     """
 
     pixels: Pixels
@@ -59,14 +59,14 @@ class Prepared(NamedTuple):
     shape: tuple[int, int]
 
     def to_shown(self, shown: tuple[int, ...]) -> Affine:
-        """From pixels of the input to those of the whole picture resized to (height, width)."""
+        """From pixels of the input to those of the whole image resized to (height, width)."""
         return self.to_picture.then(Affine(shown[1] / self.shape[1], shown[0] / self.shape[0], 0.0, 0.0))
 
 
 @final
 @dataclass(frozen=True)
 class Preprocessing:
-    """What is done to a picture: upright after its EXIF note, a part of it resized as Pillow does it with BILINEAR.
+    """What is done to an image: upright after its EXIF note, a part of it resized as Pillow does it with BILINEAR.
 
     Attributes:
         fit: ``crop``, ``stretch`` or ``letterbox`` (:func:`mobilevision.images.framing.frame`).
@@ -74,7 +74,7 @@ class Preprocessing:
         channels: 1 (grey), 3 (RGB) or 4 (RGBA).
         height: of the input, in pixels.
         width: of the input, in pixels.
-        white_level: the value that becomes 255 in pictures of more than 8 bits; None where training had none.
+        white_level: the value that becomes 255 in images of more than 8 bits; None where training had none.
     """
 
     fit: str
@@ -127,11 +127,11 @@ class Preprocessing:
         return cls(fit, crop, channels, height, width, white)
 
     def prepare(self, image: ImageLike) -> Prepared:
-        """The picture as the model takes it, and where it came to lie.
+        """The image as the model takes it, and where it came to lie.
 
         Raises:
             UnreadablePictureError: the file cannot be read.
-            UserError: the array is no picture.
+            UserError: the array is no image.
         """
         try:
             upright = self._upright(image)
@@ -144,7 +144,7 @@ class Preprocessing:
         return Prepared(pixels, lies.to_input.inverse, shape)
 
     def whole(self, image: ImageLike, *, side: int = 640) -> Pixels:
-        """The whole picture upright, to be drawn on: uint8 [height, width, channels], longer side at most ``side``."""
+        """The whole image upright, to be drawn on: uint8 [height, width, channels], longer side at most ``side``."""
         upright = self._upright(image)
         scale = min(1.0, side / max(upright.size))
         size = max(1, round(upright.height * scale)), max(1, round(upright.width * scale))

@@ -1,4 +1,4 @@
-"""Where a picture comes to lie in a model's input when nothing is drawn at random: in training's val, and ever after.
+"""Where an image comes to lie in a model's input when nothing is drawn at random: in training's val, and ever after.
 
 Plain numbers, so that an exported model is fed alike without torch.
 """
@@ -47,10 +47,10 @@ class Affine(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """How a picture lies in the model's input: a part of it, resized, at a place; what stays free is grey.
+    """How an image lies in the model's input: a part of it, resized, at a place; what stays free is grey.
 
     Attributes:
-        box: the part, (x, y, width, height) in upright pixels of the picture.
+        box: the part, (x, y, width, height) in upright pixels of the image.
         size: (height, width) to which the part is resized.
         place: (top, left) of it in the input.
     """
@@ -61,17 +61,17 @@ class Frame(NamedTuple):
 
     @property
     def to_input(self) -> Affine:
-        """From pixels of the picture to pixels of the input."""
+        """From pixels of the image to pixels of the input."""
         x, y, width, height = self.box
         scale_x, scale_y = self.size[1] / width, self.size[0] / height
         return Affine(scale_x, scale_y, self.place[1] - x * scale_x, self.place[0] - y * scale_y)
 
 
 def frame(shape: tuple[int, int], resolution: tuple[int, int], *, fit: str, crop: float = 1.0) -> Frame:
-    """Where evaluation puts a picture.
+    """Where evaluation puts an image.
 
     Args:
-        shape: (height, width) of the picture in pixels.
+        shape: (height, width) of the image in pixels.
         resolution: (height, width) of the model's input in pixels.
         fit: ``crop`` the centre, ``stretch`` all of it, or ``letterbox`` all of it with its aspect kept.
         crop: for ``crop``, side of the box over the largest that fits, in (0, 1].
@@ -103,7 +103,7 @@ def centre_box(shape: tuple[int, int], resolution: tuple[int, int], crop: float)
     and without rounding.
 
     Args:
-        shape: (height, width) of the picture in pixels.
+        shape: (height, width) of the image in pixels.
         resolution: (height, width) of the model's input in pixels.
         crop: side of the box over the largest that fits, in (0, 1].
 

@@ -78,12 +78,12 @@ def draw_confused(
 
     Args:
         samples: predictions of a split.
-        folder: where the pictures go.
+        folder: where the images go.
         draw: draws the prediction of a sample, by its place in the split.
         name: the file of a sample.
 
     Returns:
-        The pictures' names.
+        The images' names.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for old in [*folder.glob("confused_*.png"), folder / TABLE]:

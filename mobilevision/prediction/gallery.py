@@ -1,4 +1,4 @@
-"""Whom or what do pictures show? The nearest identities of a gallery, as pictures, a CSV and JSON."""
+"""Whom or what do images show? The nearest identities of a gallery, as images, a CSV and JSON."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _UNKNOWN = "nobody known"
 @final
 @dataclass(frozen=True)
 class Gallery:
-    """Pictures of known identities.
+    """Images of known identities.
 
     Attributes:
-        files: one a picture.
+        files: one an image.
         identities: names, in the order of their numbers.
-        numbers: int64 [n], the identity of each picture.
+        numbers: int64 [n], the identity of each image.
         embeddings: float32 [n, D], unit length.
     """
 
@@ -43,12 +43,12 @@ class Gallery:
     embeddings: Tensor
 
     def nearest(self, embedding: Tensor, count: int, *, besides: str = "") -> list[tuple[str, float, str]]:
-        """The nearest identities, each by its most similar picture: name, cosine and that picture's file.
+        """The nearest identities, each by its most similar image: name, cosine and that image's file.
 
         Args:
             embedding: float32 [D], unit length.
             count: identities.
-            besides: a file that is not looked at: the very picture that is asked with.
+            besides: a file that is not looked at: the very image that is asked with.
         """
         import torch
 
@@ -75,28 +75,28 @@ def predict_in_gallery(
     device: str | None = None,
     count: int = _SHOWN,
 ) -> list[dict[str, Any]]:
-    """Find the nearest identities of a gallery for each picture, and write what came out into ``out``.
+    """Find the nearest identities of a gallery for each image, and write what came out into ``out``.
 
-    ``out`` gets ``predictions.csv``, ``predictions.json`` and, below ``pictures/``, each picture beside its nearest
-    matches. Pictures that cannot be read are named and left out, in the gallery too (``skipped.csv``).
+    ``out`` gets ``predictions.csv``, ``predictions.json`` and, below ``pictures/``, each image beside its nearest
+    matches. Images that cannot be read are named and left out, in the gallery too (``skipped.csv``).
 
     Args:
         run: the run folder, of a task that gives embeddings.
-        inputs: picture files and folders with pictures.
-        gallery: a folder with a folder for each identity; a picture that lies in it directly is one of its own.
+        inputs: image files and folders with images.
+        gallery: a folder with a folder for each identity; an image that lies in it directly is one of its own.
         out: folder for the results; made where it is missing.
         which: the best checkpoint, or the last.
-        batch_size: pictures that go through the model at once.
+        batch_size: images that go through the model at once.
         pictures: whether to draw.
         device: such as ``cpu`` or ``cuda``; None takes a GPU where there is one.
         count: nearest identities that are named.
 
     Returns:
-        A row a picture: ``file``, ``label`` (the nearest identity, or "nobody known" below the similarity that val
+        A row an image: ``file``, ``label`` (the nearest identity, or "nobody known" below the similarity that val
         chose), ``score`` (its cosine), ``nearest`` and ``picture``, the drawn one.
 
     Raises:
-        UserError: no pictures, an empty gallery, or a run without embeddings.
+        UserError: no images, an empty gallery, or a run without embeddings.
     """
     from mobilevision.prediction.model import load
 
@@ -124,16 +124,16 @@ def predict_in_gallery(
 def read_gallery(
     model: Model, folder: str | Path, *, batch_size: int = 32, skipped: list[dict[str, str]] | None = None
 ) -> Gallery:
-    """Embed the pictures of a gallery.
+    """Embed the images of a gallery.
 
     Args:
         model: of :func:`mobilevision.load`.
-        folder: a folder with a folder for each identity, or with a picture for each.
-        batch_size: pictures that go through the model at once.
-        skipped: where pictures that cannot be read are listed.
+        folder: a folder with a folder for each identity, or with an image for each.
+        batch_size: images that go through the model at once.
+        skipped: where images that cannot be read are listed.
 
     Raises:
-        UserError: no readable pictures there, or a model that gives no embeddings.
+        UserError: no readable images there, or a model that gives no embeddings.
     """
     import torch
 
@@ -157,7 +157,7 @@ def read_gallery(
 def _embedded(
     model: Model, files: Sequence[tuple[bytes, str]], batch_size: int, skipped: list[dict[str, str]]
 ) -> Iterator[tuple[str, str, Tensor]]:
-    """File, name and embedding of every picture that can be read."""
+    """File, name and embedding of every image that can be read."""
     for start in range(0, len(files), batch_size):
         for file, name, _, prediction in predicted(model, files[start : start + batch_size], skipped):
             if "embedding" not in prediction:
@@ -177,7 +177,7 @@ def _row(model: Model, path: str, nearest: Sequence[tuple[str, float, str]]) -> 
 
 
 def _draw(model: Model, path: str, row: dict[str, Any]) -> Any:
-    """The picture, then the nearest of the gallery; the first green from the similarity that val chose, else red."""
+    """The image, then the nearest of the gallery; the first green from the similarity that val chose, else red."""
     from mobilevision.visualization.draw_matches import Match, matches
 
     threshold = model.task.decision.get("threshold")

@@ -1,4 +1,4 @@
-"""Predictions for pictures and movies that a user has: drawn on them, as a CSV and as JSON."""
+"""Predictions for images and movies that a user has: drawn on them, as a CSV and as JSON."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ def predict(
 ) -> list[dict[str, Any]]:
     """Predict for files and folders, and write what came out into ``out``; of an exported model, without torch.
 
-    ``out`` gets ``predictions.csv``, ``predictions.json`` and, below ``pictures/``, each picture with its prediction on
-    it. A picture that cannot be read is named and left out (``skipped.csv``). Of movies, every frame is a picture, and
+    ``out`` gets ``predictions.csv``, ``predictions.json`` and, below ``pictures/``, each image with its prediction on
+    it. An image that cannot be read is named and left out (``skipped.csv``). Of movies, every frame is an image, and
     ``movies/`` gets them (:func:`mobilevision.prediction.video.predict_movies`).
 
     Args:
         run: the run folder, or that of an exported model.
-        inputs: picture files, and folders in which pictures are looked for, also further down; or movie files, and
+        inputs: image files, and folders in which images are looked for, also further down; or movie files, and
             cameras as ``camera:0``.
         out: folder for the results; made where it is missing.
         which: the best checkpoint, or the last.
-        batch_size: pictures that go through the model at once.
+        batch_size: images that go through the model at once.
         pictures: whether to draw.
         device: such as ``cpu`` or ``cuda``; None takes a GPU where there is one.
         seconds: how much of each movie; None for all of it.
 
     Returns:
-        A row a picture: ``file``, the task's own values, and ``picture``, the drawn one; or a row a frame.
+        A row an image: ``file``, the task's own values, and ``picture``, the drawn one; or a row a frame.
 
     Raises:
-        UserError: no pictures in the inputs, or none of them can be read.
+        UserError: no images in the inputs, or none of them can be read.
     """
     movies = any(map(is_movie, inputs))
     files = [] if movies else find_some(inputs)
@@ -93,9 +93,9 @@ def predict(
 
 
 def find(inputs: Iterable[str | Path]) -> Iterator[tuple[bytes, str]]:
-    """The picture files with the name that each gets below ``pictures/``, without its ending.
+    """The image files with the name that each gets below ``pictures/``, without its ending.
 
-    A file that is named itself is taken whatever its ending; of a folder, files with a picture's ending.
+    A file that is named itself is taken whatever its ending; of a folder, files with an image's ending.
 
     Raises:
         UserError: an input that does not exist.
@@ -133,7 +133,7 @@ def refuse_file(out: Path) -> None:
 
 
 def _free(name: str, taken: set[str]) -> str:
-    """The name, or with a number behind it where another picture has it already (``a.jpg`` and ``a.png``)."""
+    """The name, or with a number behind it where another image has it already (``a.jpg`` and ``a.png``)."""
     if name not in taken:
         return name
     return next(other for number in range(2, 10**9) if (other := f"{name}_{number}") not in taken)

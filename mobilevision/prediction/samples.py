@@ -1,4 +1,4 @@
-"""predictions/: every prediction of a split as a row, and the worst and some ordinary ones as pictures."""
+"""predictions/: every prediction of a split as a row, and the worst and some ordinary ones as images."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from mobilevision.tasks.base import Task
     from mobilevision.tracking.run_folder import RunFolder
 
-_SHOWN_SIDE = 320  # longer side of a drawn picture: the model's view, but as sharp as the file is
+_SHOWN_SIDE = 320  # longer side of a drawn image: the model's view, but as sharp as the file is
 
 
 def write_pictures(
     task: Task, data: DataModule, folder: RunFolder, *, count: int = 16, limit: int = 5000
 ) -> list[Path]:
-    """Write ``predictions/predictions.csv`` and ``count`` pictures: the worst by loss, and others drawn at random.
+    """Write ``predictions/predictions.csv`` and ``count`` images: the worst by loss, and others drawn at random.
 
     Of classes also the most confused pairs, see :mod:`mobilevision.prediction.confused`.
 
@@ -37,11 +37,11 @@ def write_pictures(
         task: a :class:`mobilevision.tasks.base.Task`; stays on its device, and in its mode when this returns.
         data: set up; test is taken, or val where there is no test.
         folder: the run's.
-        count: pictures; the worst are the first half.
+        count: images; the worst are the first half.
         limit: samples that are looked at; of a larger split, so many at equal distances.
 
     Returns:
-        The pictures' files.
+        The images' files.
     """
     split = "test" if data.splits.test is not None else "val"
     source = data.eval_dataloader(split).source
@@ -58,7 +58,7 @@ def write_pictures(
 
 def predictions(task: Task, source: BatchSource, *, batch: int, limit: int) -> Iterator[Sample]:
     """Predictions of a split, or of ``limit`` samples at equal distances; files that must be skipped are left out."""
-    number, source.features = len(source), None  # pictures are to be drawn, even where features are cached
+    number, source.features = len(source), None  # images are to be drawn, even where features are cached
     rows = np.arange(number) if number <= limit else np.linspace(0, number - 1, limit).astype(np.int64)
     for start in range(0, len(rows), batch):
         found = source.__getitems__([(0, int(index)) for index in rows[start : start + batch]])
@@ -73,13 +73,13 @@ def predictions(task: Task, source: BatchSource, *, batch: int, limit: int) -> I
 
 
 def choose(samples: Sequence[Sample], count: int) -> dict[str, Sample]:
-    """Names for the pictures to draw and their samples: the first half the worst, the rest from the others.
+    """Names for the images to draw and their samples: the first half the worst, the rest from the others.
 
-    No sample is called the worst where all have one loss, as under losses that only pairs of pictures have.
+    No sample is called the worst where all have one loss, as under losses that only pairs of images have.
 
     Args:
         samples: worst first.
-        count: pictures, or as many as there are samples.
+        count: images, or as many as there are samples.
     """
     alike = not samples or samples[0].loss == samples[-1].loss
     worst = 0 if alike else min(-(-count // 2), len(samples))
@@ -89,8 +89,8 @@ def choose(samples: Sequence[Sample], count: int) -> dict[str, Sample]:
 
 
 def draw_pictures(task: Task, source: BatchSource, chosen: dict[str, Sample], folder: Path) -> list[str]:
-    """Draw the chosen samples into ``folder``, whose earlier pictures give way; returns the files' names."""
-    plain = folder / "plain"  # the pictures without a line on them, for trackers that draw the outlines themselves
+    """Draw the chosen samples into ``folder``, whose earlier images give way; returns the files' names."""
+    plain = folder / "plain"  # the images without a line on them, for trackers that draw the outlines themselves
     plain.mkdir(parents=True, exist_ok=True)
     for old in [*folder.rglob("worst_*.png"), *folder.rglob("typical_*.png")]:
         old.unlink()

@@ -46,7 +46,7 @@ def predict_movies(
         A row a frame: ``file``, ``frame``, ``seconds``, and the task's own values.
 
     Raises:
-        UserError: PyAV is missing, pictures among the inputs, or a movie or camera that cannot be read.
+        UserError: PyAV is missing, images among the inputs, or a movie or camera that cannot be read.
     """
     if odd := [str(given) for given in inputs if not is_movie(given)]:
         raise UserError(f"{odd[0]} is no movie ({', '.join(sorted(ENDINGS))}): predict for movies and pictures apart")

@@ -69,7 +69,7 @@ class Format(ABC):
         runs_with: modules that running needs.
         precisions: names of the precisions that it can write (:class:`mobilevision.deploy.precision.Precision`).
         weight_steps: in int8, of a channel's largest weight: 127, or half of that where some kernels saturate.
-        batch: pictures that a file takes at once, where that is fixed; a runner takes any number even so.
+        batch: images that a file takes at once, where that is fixed; a runner takes any number even so.
         extra: what brings all of the modules, as ``pip install "mobilevision[EXTRA]"``.
         note: what else is to be known of installing them.
     """

@@ -1,4 +1,4 @@
-"""ExecuTorch: PyTorch's own runtime for phones, here with XNNPACK, for one picture at a time."""
+"""ExecuTorch: PyTorch's own runtime for phones, here with XNNPACK, for one image at a time."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class ExecuTorch(Format):
 
 @final
 class _Method(Runner):
-    """Takes the pictures of a batch one by one."""
+    """Takes the images of a batch one by one."""
 
     def __init__(self, program: Any, method: Any, outputs: tuple[str, ...]) -> None:
         self.program, self.method, self.outputs = program, method, outputs  # a method dies with its program

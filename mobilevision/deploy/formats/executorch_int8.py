@@ -1,4 +1,4 @@
-"""int8 for ExecuTorch: ranges from pictures, by torchao and the quantizer of XNNPACK."""
+"""int8 for ExecuTorch: ranges from images, by torchao and the quantizer of XNNPACK."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def quantized(model: nn.Module, graph: Graph, precision: Precision) -> nn.Module
     Args:
         model: the graph as it is exported.
         graph: the same, for its input.
-        precision: with pictures, and layers that are to stay in float32.
+        precision: with images, and layers that are to stay in float32.
     """
     assert precision.calibration is not None
     kept = {f"task.{name}" for name, _ in graph.task.named_modules() if precision.keeps(name)}

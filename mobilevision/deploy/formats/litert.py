@@ -1,4 +1,4 @@
-"""LiteRT, once TensorFlow Lite: a file for Android, iOS and small boards, for one picture at a time."""
+"""LiteRT, once TensorFlow Lite: a file for Android, iOS and small boards, for one image at a time."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class LiteRT(Format):
 
 @final
 class _Interpreted(Runner):
-    """Takes the pictures of a batch one by one. Not by the file's signature: quantising leaves a wrong one."""
+    """Takes the images of a batch one by one. Not by the file's signature: quantising leaves a wrong one."""
 
     def __init__(self, interpreter: Any, port: dict[str, Any], places: dict[str, int]) -> None:
         self.interpreter, self.input, self.places = interpreter, port["index"], places

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def converted(graph: Graph, path: Path) -> None:
-    """Write a graph for one picture.
+    """Write a graph for one image.
 
     Raises:
         UserError: the graph holds what LiteRT does not have.

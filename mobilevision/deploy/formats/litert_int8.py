@@ -1,4 +1,4 @@
-"""int8 for LiteRT: ranges from pictures, by AI Edge Quantizer."""
+"""int8 for LiteRT: ranges from images, by AI Edge Quantizer."""
 
 from __future__ import annotations
 

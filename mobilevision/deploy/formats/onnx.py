@@ -45,7 +45,7 @@ def halve(source: Path, target: Path) -> None:
     onnx.save(model, target)
 
 
-_MOST = 1024  # pictures of a batch
+_MOST = 1024  # images of a batch
 _TYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 _ERRORS = 3  # ONNX Runtime's log level from which it speaks
 
@@ -135,7 +135,7 @@ def _write_float(graph: Graph, path: Path) -> None:
     with _quiet():
         program = torch.onnx.export(
             graph,
-            (graph.example(),),  # of two pictures: of one, the batch would be taken for fixed
+            (graph.example(),),  # of two images: of one, the batch would be taken for fixed
             dynamo=True,
             dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=_MOST)},),
             input_names=[graph.input],

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mobilevision.deploy.precision import Precision
 
 
-# int8 for OpenVINO: ranges from pictures, by NNCF.
+# int8 for OpenVINO: ranges from images, by NNCF.
 
 
 def quantized(model: Any, source: Path, graph: Graph, precision: Precision, most: int) -> Any:
@@ -38,7 +38,7 @@ def quantized(model: Any, source: Path, graph: Graph, precision: Precision, most
         model: an ``openvino.Model``.
         source: the ONNX file that it was read from, whose names its operations bear.
         graph: what was written.
-        precision: with pictures, and layers that are to stay in float32.
+        precision: with images, and layers that are to stay in float32.
         most: steps of a channel's largest weight.
     """
     assert precision.calibration is not None

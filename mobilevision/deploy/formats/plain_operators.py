@@ -1,4 +1,4 @@
-"""A graph of one picture in operations that every runtime has: ours and torchvision's taken apart."""
+"""A graph of one image in operations that every runtime has: ours and torchvision's taken apart."""
 
 from __future__ import annotations
 

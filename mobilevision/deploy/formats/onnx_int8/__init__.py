@@ -1,1 +1,1 @@
-"""ONNX in int8: static ranges from real pictures, weights rounded so that the layers' outputs stay what they were."""
+"""ONNX in int8: static ranges from real images, weights rounded so that the layers' outputs stay what they were."""

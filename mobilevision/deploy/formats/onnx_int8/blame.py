@@ -15,7 +15,7 @@ from mobilevision.deploy.precision import Precision
 
 _PICTURES = 16
 _FEW = 3  # where hundreds of regions of each are looked at
-_LOOKED_AT = 64  # for ranges: an order of layers needs fewer pictures than their best ranges
+_LOOKED_AT = 64  # for ranges: an order of layers needs fewer images than their best ranges
 _CHOICES = ("NonMaxSuppression", "TopK")  # what comes after them jumps
 
 Found = dict[str, NDArray[Any]]
@@ -55,7 +55,7 @@ def noise(source: Path, precision: Precision, said: Callable[[str], None] | None
 
 @final
 class _Ends:
-    """The outputs of a model's last layers on some pictures, before anything is chosen by them.
+    """The outputs of a model's last layers on some images, before anything is chosen by them.
 
     Regions that a second stage looks at stay those of the model in float32: another choice among like ones would be
     taken for an error.

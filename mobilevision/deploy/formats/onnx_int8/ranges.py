@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from mobilevision.deploy.formats.onnx_int8.layers import Layer, attribute
 
-# What real pictures do inside a model: the values of tensors, and how the inputs of layers go together.
+# What real images do inside a model: the values of tensors, and how the inputs of layers go together.
 
 _BATCH = 8
-_VALUES = 200_000  # of a tensor, over all pictures
+_VALUES = 200_000  # of a tensor, over all images
 _PATCHES = 16_384  # of a layer, likewise
 
 Floats = NDArray[np.float32]
@@ -98,7 +98,7 @@ class Gram:
 
 
 def look(model: Any, names: Sequence[str], pixels: NDArray[np.uint8]) -> Iterator[tuple[dict[str, Floats], float]]:
-    """Run a model over pictures.
+    """Run a model over images.
 
     Args:
         model: ONNX, with one input of uint8 or float32.
@@ -106,7 +106,7 @@ def look(model: Any, names: Sequence[str], pixels: NDArray[np.uint8]) -> Iterato
         pixels: uint8 [N, C, H, W].
 
     Yields:
-        The tensors of a few pictures, and what share of all those are.
+        The tensors of a few images, and what share of all those are.
     """
     import onnxruntime
     from onnx import helper
@@ -129,7 +129,7 @@ def look(model: Any, names: Sequence[str], pixels: NDArray[np.uint8]) -> Iterato
 def observe(
     model: Any, found: Iterable[Layer], tensors: Iterable[str], pixels: NDArray[np.uint8]
 ) -> tuple[dict[str, Values], dict[str, Gram]]:
-    """Values of tensors, and the Gram matrix of each layer's input, over pictures.
+    """Values of tensors, and the Gram matrix of each layer's input, over images.
 
     Returns:
         By the tensor's name, and by the layer's.

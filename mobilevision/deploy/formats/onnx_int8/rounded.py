@@ -31,7 +31,7 @@ def rounded_graph(graph: Graph, precision: Precision, most: int) -> Graph:
 
     Args:
         graph: in float32.
-        precision: calibration pictures, and the layers to leave alone.
+        precision: calibration images, and the layers to leave alone.
         most: steps of a row's largest weight: those that the format's own tool will take.
     """
     from onnxruntime.quantization.quant_utils import load_model_with_shape_infer

@@ -22,7 +22,7 @@ REDUCED = 64
 two products of an activation (0 to 255) and a weight in 16 bits, and cut off what does not fit: 2 x 255 x 127 does not,
 2 x 255 x 64 does, whichever two weights a kernel puts together."""
 
-_DAMP = 0.01  # of the mean square of the inputs: what pictures did not show must not blow up
+_DAMP = 0.01  # of the mean square of the inputs: what images did not show must not blow up
 
 
 def steps(weight: NDArray[np.floating], most: int) -> Doubles:

@@ -28,7 +28,7 @@ def quantise(source: Path, target: Path, precision: Precision, most: int = REDUC
     Args:
         source: the graph in float32.
         target: the file to be written.
-        precision: calibration pictures, and the layers to leave alone.
+        precision: calibration images, and the layers to leave alone.
         most: steps of a channel's largest weight.
     """
     from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
