@@ -89,8 +89,38 @@ class Records(ABC):
         return Subset(self, rows)
 
 
+class RecordsAround(Records, ABC):
+    """Records whose samples are those of others."""
+
+    @abstractmethod
+    def source(self, index: int) -> tuple[Records, int]:
+        """The records that a sample comes from, and its index there."""
+
+    def name(self, index: int) -> str:
+        """The name there."""
+        records, place = self.source(index)
+        return records.name(place)
+
+    def shape(self, index: int) -> tuple[int, int]:
+        """(height, width) there."""
+        records, place = self.source(index)
+        return records.shape(place)
+
+    def pixels(
+        self, index: int, *, box: CropBox | None = None, size: tuple[int, int] | None = None, exact: bool = False
+    ) -> Pixels:
+        """The image there."""
+        records, place = self.source(index)
+        return records.pixels(place, box=box, size=size, exact=exact)
+
+    def content(self, index: int) -> bytes:
+        """The bytes there."""
+        records, place = self.source(index)
+        return records.content(place)
+
+
 @final
-class Subset(Records):
+class Subset(RecordsAround):
     """Some samples of other records."""
 
     def __init__(self, records: Records, rows: NDArray[np.int64]) -> None:
@@ -98,23 +128,9 @@ class Subset(Records):
         self.targets = records.targets[rows]
         self.groups = None if records.groups is None else records.groups[rows]
 
-    def name(self, index: int) -> str:
-        """As in the records underneath."""
-        return self.records.name(int(self.rows[index]))
-
-    def shape(self, index: int) -> tuple[int, int]:
-        """As in the records underneath."""
-        return self.records.shape(int(self.rows[index]))
-
-    def pixels(
-        self, index: int, *, box: CropBox | None = None, size: tuple[int, int] | None = None, exact: bool = False
-    ) -> Pixels:
-        """As in the records underneath."""
-        return self.records.pixels(int(self.rows[index]), box=box, size=size, exact=exact)
-
-    def content(self, index: int) -> bytes:
-        """As in the records underneath."""
-        return self.records.content(int(self.rows[index]))
+    def source(self, index: int) -> tuple[Records, int]:
+        """In the records underneath."""
+        return self.records, int(self.rows[index])
 
     def largest(self, index: int) -> tuple[str, float] | None:
         """As in the records underneath."""

@@ -13,14 +13,12 @@ from mobilevision.data.coordinates import CoordinateTargets
 from mobilevision.data.files import FileRecords
 from mobilevision.data.formats.scan import pictures
 from mobilevision.data.identities import UNKNOWN, IdentityTargets
-from mobilevision.data.records import Records
+from mobilevision.data.records import Records, RecordsAround
 from mobilevision.errors import UserError
-from mobilevision.images.framing import CropBox
-from mobilevision.images.pixels import Pixels
 
 
 @final
-class WithUnlabelled(Records):
+class WithUnlabelled(RecordsAround):
     """Labelled samples, then others, whose targets hold a place only.
 
     Args:
@@ -32,29 +30,8 @@ class WithUnlabelled(Records):
         self.labelled, self.others = labelled, others
         self.targets = joined(labelled.targets, len(others))
 
-    def name(self, index: int) -> str:
-        """As in the records underneath."""
-        records, place = self._at(index)
-        return records.name(place)
-
-    def shape(self, index: int) -> tuple[int, int]:
-        """As in the records underneath."""
-        records, place = self._at(index)
-        return records.shape(place)
-
-    def pixels(
-        self, index: int, *, box: CropBox | None = None, size: tuple[int, int] | None = None, exact: bool = False
-    ) -> Pixels:
-        """As in the records underneath."""
-        records, place = self._at(index)
-        return records.pixels(place, box=box, size=size, exact=exact)
-
-    def content(self, index: int) -> bytes:
-        """As in the records underneath."""
-        records, place = self._at(index)
-        return records.content(place)
-
-    def _at(self, index: int) -> tuple[Records, int]:
+    def source(self, index: int) -> tuple[Records, int]:
+        """Among the labelled ones, or behind them."""
         first = len(self.labelled)
         return (self.labelled, index) if index < first else (self.others, index - first)
 

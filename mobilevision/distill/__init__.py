@@ -1,12 +1,8 @@
 """Distillation: a small student learns to do what a teacher does (arXiv 1704.04861, sections 4.5 and 4.7)."""
 
 from mobilevision.distill.alignment import order
-from mobilevision.distill.detections import Detections
 from mobilevision.distill.distiller import Distiller
-from mobilevision.distill.embeddings import Embeddings
-from mobilevision.distill.features import FeatureMaps
-from mobilevision.distill.objective import Objective
-from mobilevision.distill.outputs import Logits, Outputs
+from mobilevision.distill.objectives import Detections, Embeddings, FeatureMaps, Logits, Objective, Outputs
 from mobilevision.distill.teacher import KnownOutputs, ModelTeacher, Seen, Teacher
 
 __all__ = [

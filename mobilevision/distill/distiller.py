@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mobilevision.distill.alignment import aligned
-from mobilevision.distill.objective import Objective
+from mobilevision.distill.objectives import Objective
 from mobilevision.distill.teacher import Seen, Teacher
 from mobilevision.errors import UserError
 from mobilevision.ops.rows import take

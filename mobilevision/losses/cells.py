@@ -12,7 +12,7 @@ from mobilevision.errors import UserError
 from mobilevision.geo.cells import Cells
 from mobilevision.geo.distance import EARTH, unit_vectors
 from mobilevision.geo.hierarchy import groups
-from mobilevision.losses.class_weights import ClassWeights, weights_by_class
+from mobilevision.losses.cross_entropy import ClassWeights, weights_by_class
 from mobilevision.losses.loss import Loss
 from mobilevision.ranges import NonNegativeFloat, Range, check_ranges
 from mobilevision.spec import DataSpec
@@ -30,7 +30,7 @@ class CellCrossEntropy(Loss):
         levels: coarser levels of S2 at which the probabilities, added up in their cells, have to be right, too.
         level_weight: what each of them counts beside the cells themselves.
         class_weights: ``none``, or ``balanced``: photos of cells with few of them weigh more (see
-            :func:`~mobilevision.losses.class_weights.balanced_weights`), at every level by their finest cell.
+            :func:`~mobilevision.losses.cross_entropy.balanced_weights`), at every level by their finest cell.
 
     Raises:
         UserError: data without cells, a level that S2 does not have, or a negative distance.

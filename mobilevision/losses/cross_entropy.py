@@ -1,16 +1,103 @@
-"""Cross-entropy over classes, with label smoothing and weights for unbalanced data."""
+"""Cross-entropy over classes, and what each class weighs in it where some are rare."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, final
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, final
 
+import torch
 from torch import Tensor
+from torch.nn import functional
 
-from mobilevision.losses.class_weights import ClassWeights, weighted_cross_entropy, weights_by_class
+from mobilevision.errors import UserError
 from mobilevision.losses.loss import Loss
 from mobilevision.ranges import ShareBelowOne, check_ranges
 from mobilevision.spec import DataSpec
+
+ClassWeights = Literal["none", "balanced"]
+CHOICES = ("none", "balanced")
+
+LARGEST_RATIO = 20.0
+"""Most that a sample of any class counts beside one of the largest class: one image must not be a batch."""
+
+
+def weights_by_class(choice: ClassWeights, counts: Sequence[int], key: str = "loss.class_weights") -> Tensor | None:
+    """Weights by class for a loss.
+
+    Args:
+        choice: ``none``, or ``balanced``: see :func:`balanced_weights`.
+        counts: training samples a class.
+        key: for the message.
+
+    Returns:
+        Float32 [K]; None where every sample counts the same.
+
+    Raises:
+        UserError: another choice.
+    """
+    if choice not in CHOICES:
+        raise UserError(f"{key}={choice}: must be one of {', '.join(CHOICES)}")
+    return balanced_weights(counts) if choice == "balanced" and any(counts) else None
+
+
+def balanced_weights(counts: Sequence[int], largest_ratio: float = LARGEST_RATIO) -> Tensor:
+    """Weights inverse to the number of samples, capped, with a mean of 1 over the training samples.
+
+    Without the cap every class counts the same. With it, a class with fewer samples than the largest one has over
+    ``largest_ratio`` counts less: the hundredth look at the same image teaches little that is new, the thought behind
+    the effective number of samples (Cui et al. 2019, arXiv 1901.05555). The mean of 1 keeps the meaning of a learning
+    rate.
+
+    Args:
+        counts: training samples of each of K classes.
+        largest_ratio: most that a sample weighs, in weights of the largest class.
+
+    Returns:
+        Float32 [K]; a class without training samples, of which nothing is known, weighs 1.
+    """
+    count = torch.tensor(counts, dtype=torch.float64)
+    present = count > 0
+    weights = (count.max() / count.clamp(min=1)).clamp(max=largest_ratio)
+    weights = weights * count.sum() / (weights * count).sum()
+    return torch.where(present, weights, 1.0).float()
+
+
+def weighted_cross_entropy(
+    logits: Tensor, target: Tensor, weight: Tensor | None = None, label_smoothing: float = 0.0
+) -> Tensor:
+    """Softmax cross-entropy of each sample, times the weight of its class.
+
+    Unlike the mean of :func:`torch.nn.functional.cross_entropy`, that of this one does not divide by the weights that
+    happen to be in a batch: batches of any make-up, and those of several processes, add up to the loss of all samples.
+
+    Args:
+        logits: float [B, K].
+        target: int64 [B], or float [B, K] once mixed: then each class of a sample counts by its own weight.
+        weight: float [K] by class, or None.
+        label_smoothing: share of the label spread evenly over all classes; it counts as its sample does.
+
+    Returns:
+        Float [B].
+    """
+    if weight is None:
+        return functional.cross_entropy(logits, target, label_smoothing=label_smoothing, reduction="none")
+    if not target.is_floating_point():
+        each = functional.cross_entropy(logits, target, label_smoothing=label_smoothing, reduction="none")
+        return each * weight[target]
+    weighted = target * weight
+    counts = sample_weights(target, weight).clamp(min=1e-12)
+    shares = (weighted / counts[:, None]).to(target.dtype)
+    return functional.cross_entropy(logits, shares, label_smoothing=label_smoothing, reduction="none") * counts
+
+
+def sample_weights(target: Tensor, weight: Tensor) -> Tensor:
+    """The weight of each sample, float [B], by its class, or by the shares of its classes.
+
+    Args:
+        target: int64 [B], or float [B, K].
+        weight: float [K].
+    """
+    return (target * weight).sum(dim=1) if target.is_floating_point() else weight[target]
 
 
 @final
@@ -21,7 +108,7 @@ class CrossEntropy(Loss):
         data: as in :class:`Loss`.
         label_smoothing: share of the probability spread evenly over all classes (the paper uses none).
         class_weights: ``none``, or ``balanced``: a rare class counts as much as a common one, within limits (see
-            :func:`~mobilevision.losses.class_weights.balanced_weights`), in evaluations, too.
+            :func:`~mobilevision.losses.cross_entropy.balanced_weights`), in evaluations, too.
     """
 
     weight: Tensor | None

@@ -13,7 +13,7 @@ from pytorch_metric_learning import distances, losses, miners, reducers
 from torch import Tensor, nn
 
 from mobilevision.errors import UserError
-from mobilevision.losses.class_weights import ClassWeights, weights_by_class
+from mobilevision.losses.cross_entropy import ClassWeights, weights_by_class
 from mobilevision.losses.loss import Loss
 from mobilevision.ranges import NonNegativeInt, PositiveFloat, Range, Share, check_ranges
 from mobilevision.spec import DataSpec
@@ -70,7 +70,7 @@ class MarginLoss(Loss, ABC):
         warmup: training steps in which the margin grows from 0; with all of it at once, little is learnt from random
             weights.
         class_weights: ``none``, or ``balanced``: identities with few pictures weigh more (see
-            :func:`~mobilevision.losses.class_weights.balanced_weights`).
+            :func:`~mobilevision.losses.cross_entropy.balanced_weights`).
     """
 
     loss: Any

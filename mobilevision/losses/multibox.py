@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import generalized_box_iou_loss
 
-from mobilevision.losses.class_weights import ClassWeights, weights_by_class
+from mobilevision.losses.cross_entropy import ClassWeights, weights_by_class
 from mobilevision.losses.loss import Loss
 from mobilevision.ops.box_coding import decode, encode
 from mobilevision.ops.candidates import Candidates, DetectorOutputs
@@ -205,7 +205,7 @@ class MultiBox(Loss):
         gamma: focal: how much the easy ones are turned down.
         sampled: two stages: anchors of a picture that the first is trained on, half of them positive at most.
         class_weights: ``none``, or ``balanced``: in ``class``, boxes of rare classes weigh more (see
-            :func:`~mobilevision.losses.class_weights.balanced_weights`), with a mean of 1 over train's boxes, and
+            :func:`~mobilevision.losses.cross_entropy.balanced_weights`), with a mean of 1 over train's boxes, and
             background weighs 1.
     """
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mobilevision.errors import UserError
-from mobilevision.losses.class_weights import (
+from mobilevision.losses.cross_entropy import (
     ClassWeights,
     sample_weights,
     weighted_cross_entropy,

@@ -12,7 +12,7 @@ from torch.nn import functional
 from mobilevision.errors import UserError
 from mobilevision.losses import Bootstrap, CrossEntropy, MultiBox, SmallLoss
 from mobilevision.losses.cells import CellCrossEntropy
-from mobilevision.losses.class_weights import LARGEST_RATIO, balanced_weights, weighted_cross_entropy, weights_by_class
+from mobilevision.losses.cross_entropy import LARGEST_RATIO, balanced_weights, weighted_cross_entropy, weights_by_class
 from mobilevision.losses.embeddings import ArcFace, CosFace
 from mobilevision.ops.box_coding import SSD_WEIGHTS
 from mobilevision.ops.candidates import Candidates, DetectorOutputs

@@ -1,0 +1,315 @@
+"""What a student is asked to imitate: outputs (arXiv 1704.04861, section 4.5), embeddings, feature maps, detections."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mobilevision.distill.teacher import Seen
+from mobilevision.errors import UserError
+from mobilevision.ops.candidates import Candidates, DetectorOutputs
+from mobilevision.ranges import Items, NonNegativeFloat, PositiveFloat, PositiveInt, Range, check_ranges
+from mobilevision.spec import Emits, Needs
+
+
+class Objective(nn.Module, ABC):
+    """How far a student is from its teacher.
+
+    Args:
+        emits: what the task's raw outputs are (:attr:`mobilevision.tasks.base.Task.emits`).
+    """
+
+    # Whether classes of both are compared one by one; whether the student's head learns from it, too.
+    by_class: ClassVar[bool] = True
+    reaches_head: bool = True
+    # Features that it compares, of both.
+    needs: Needs = Needs()
+
+    def __init__(self, *, emits: Emits | None) -> None:
+        super().__init__()
+        self.emits = emits
+
+    def prepare(self, student: Seen, teacher: Seen) -> None:
+        """Learn the shapes from what both make of one picture; layers that are needed in between are made here.
+
+        Raises:
+            UserError: shapes that cannot be compared.
+        """
+        if not isinstance(student.outputs, Tensor) or not isinstance(teacher.outputs, Tensor):
+            raise UserError("distill: this objective compares one vector a picture; for detectors take detections")
+        if student.outputs.shape[1:] != teacher.outputs.shape[1:]:
+            have, want = ([*each.outputs.shape[1:]] for each in (teacher, student))
+            raise UserError(f"distill: the teacher's outputs are {have} numbers a picture, the student's {want}")
+
+    @abstractmethod
+    def forward(self, student: Seen, teacher: Seen) -> dict[str, Tensor]:
+        """Scalar parts by name; ``teacher`` carries no gradient and has its classes in the student's order."""
+
+
+def squared(student: Tensor, teacher: Tensor) -> Tensor:
+    """Squared Euclidean distance of vectors [B, D], the mean over B."""
+    return (student.float() - teacher.float()).square().flatten(1).sum(dim=1).mean()
+
+
+@final
+class Outputs(Objective):
+    """Cross-entropy of the student's probabilities against the teacher's.
+
+    Of classes that exclude each other, over the softmax; of attributes, sigmoid by sigmoid, each over the samples of
+    which the teacher says anything, then averaged over attributes. Outputs that are neither are compared by their
+    squared distance.
+
+    Args:
+        emits: as in :class:`Objective`.
+    """
+
+    def forward(self, student: Seen, teacher: Seen) -> dict[str, Tensor]:
+        """Of logits float [B, K]; a teacher's NaN is unknown."""
+        if self.emits == "softmax":
+            return {"outputs": soft_cross_entropy(student.outputs, teacher.outputs)}
+        if self.emits == "sigmoid":
+            return {"outputs": attribute_cross_entropy(student.outputs, teacher.outputs)}
+        return {"outputs": squared(student.outputs, teacher.outputs)}
+
+
+def soft_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean cross-entropy of softmax(student) against softmax(teacher), logits [B, K]."""
+    known = teacher.isfinite().all(dim=1)
+    target = torch.where(known[:, None], teacher.float(), 0.0).softmax(dim=1)
+    each = -(target * student.float().log_softmax(dim=1)).sum(dim=1)
+    return (each * known).sum() / known.sum().clamp(min=1)
+
+
+def attribute_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean over attributes of the mean cross-entropies of sigmoid(student) against sigmoid(teacher), logits [B, A]."""
+    known = teacher.isfinite()
+    target = torch.where(known, teacher.float(), 0.0).sigmoid()
+    each = functional.binary_cross_entropy_with_logits(student.float(), target, reduction="none")
+    return known_mean(each, known)
+
+
+def known_mean(each: Tensor, known: Tensor) -> Tensor:
+    """Mean over columns of the means over the rows that are known; 0 where nothing is."""
+    number = known.sum(dim=0)
+    columns = (each * known).sum(dim=0) / number.clamp(min=1)
+    return columns.sum() / (number > 0).sum().clamp(min=1)
+
+
+@final
+class Logits(Objective):
+    """Kullback-Leibler divergence at a temperature, times its square (Hinton, Vinyals and Dean, arXiv 1503.02531).
+
+    Both logits are divided by the temperature, so that what the teacher thinks of the wrong classes weighs more; the
+    square keeps the gradient's size. Zero where both agree. Attributes are taken one by one and averaged.
+
+    Args:
+        emits: as in :class:`Objective`.
+        temperature: above 0; 1 has the gradient of plain cross-entropy.
+
+    Raises:
+        UserError: a temperature that is none, or outputs that are no logits.
+    """
+
+    @check_ranges("distill")
+    def __init__(self, *, emits: Emits | None, temperature: PositiveFloat = 4.0) -> None:
+        super().__init__(emits=emits)
+        if emits not in ("softmax", "sigmoid"):
+            raise UserError("distill=logits is for outputs that are logits; this task's are not: take distill=outputs")
+        self.temperature = temperature
+
+    def forward(self, student: Seen, teacher: Seen) -> dict[str, Tensor]:
+        """Of logits float [B, K]; a teacher's NaN is unknown."""
+        known = teacher.outputs.isfinite()
+        target = torch.where(known, teacher.outputs.float(), 0.0) / self.temperature
+        own = student.outputs.float() / self.temperature
+        if self.emits == "softmax":
+            rows = known.all(dim=1)
+            each = functional.kl_div(own.log_softmax(1), target.log_softmax(1), reduction="none", log_target=True).sum(
+                1
+            )
+            mean = (each * rows).sum() / rows.sum().clamp(min=1)
+        else:
+            mean = known_mean(_binary_divergence(own, target), known)
+        return {"logits": mean * self.temperature**2}
+
+
+def _binary_divergence(own: Tensor, target: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of sigmoid(own) from sigmoid(target), element by element."""
+    sure = target.sigmoid()
+    yes = sure * (functional.logsigmoid(target) - functional.logsigmoid(own))
+    no = (1 - sure) * (functional.logsigmoid(-target) - functional.logsigmoid(-own))
+    return yes + no
+
+
+@final
+class Embeddings(Objective):
+    """Squared distance of the embeddings (arXiv 1704.04861, section 4.7); of other tasks, of the pooled features.
+
+    Where the widths differ, a linear layer from the student's to the teacher's is learnt along; it is left behind when
+    the student is used. Embeddings have unit length, so theirs is a sum over numbers; of pooled features it is a mean.
+
+    Args:
+        emits: as in :class:`Objective`.
+    """
+
+    by_class = False
+
+    def __init__(self, *, emits: Emits | None) -> None:
+        super().__init__(emits=emits)
+        self.reaches_head = emits == "embedding"
+        self.needs = Needs() if self.reaches_head else Needs(pooled=True)
+        self.projection: nn.Module = nn.Identity()
+
+    def prepare(self, student: Seen, teacher: Seen) -> None:
+        """See :class:`Objective`."""
+        own, target = self._vector(student), self._vector(teacher)
+        if own.shape[1] != target.shape[1]:
+            self.projection = nn.Linear(own.shape[1], target.shape[1])
+
+    def forward(self, student: Seen, teacher: Seen) -> dict[str, Tensor]:
+        """See :class:`Objective`."""
+        own, target = self.projection(self._vector(student)), self._vector(teacher)
+        distance = squared(own, target)
+        return {"embeddings": distance if self.reaches_head else distance / target.shape[1]}
+
+    def _vector(self, seen: Seen) -> Tensor:
+        vector = seen.outputs if self.reaches_head else seen.features.pooled if seen.features else None
+        if not isinstance(vector, Tensor) or vector.ndim != 2:
+            raise UserError("distill=embeddings: teacher and student must both give a vector a picture")
+        return vector
+
+
+@final
+class FeatureMaps(Objective):
+    """Mean squared difference of feature maps at some strides: hint layers (FitNets, Romero et al., arXiv 1412.6550).
+
+    A 1x1 convolution takes the student's channels to the teacher's; it is learnt along and left behind when the
+    student is used. Where the two look at other sides, the teacher's map is averaged or stretched to the student's
+    places. A map's scale is the teacher's own: differences are measured in its standard deviations.
+
+    Args:
+        emits: as in :class:`Objective`.
+        strides: of the maps.
+
+    Raises:
+        UserError: no strides.
+    """
+
+    by_class = False
+    reaches_head = False
+
+    @check_ranges("distill")
+    def __init__(self, *, emits: Emits | None, strides: Annotated[Sequence[PositiveInt], Items(min=1)] = (16,)) -> None:
+        super().__init__(emits=emits)
+        self.needs = Needs(strides=tuple(sorted(set(strides))))
+        self.projections = nn.ModuleDict()
+
+    def prepare(self, student: Seen, teacher: Seen) -> None:
+        """See :class:`Objective`."""
+        if teacher.features is None or student.features is None:
+            raise UserError("distill=features: the teacher has outputs only; take a run or a timm model")
+        for stride in self.needs.strides:
+            own, aim = (seen.features.maps[stride].shape[1] for seen in (student, teacher) if seen.features)
+            self.projections[str(stride)] = nn.Conv2d(own, aim, 1)
+
+    def forward(self, student: Seen, teacher: Seen) -> dict[str, Tensor]:
+        """See :class:`Objective`."""
+        assert student.features is not None
+        assert teacher.features is not None
+        total = student.features.maps[self.needs.strides[0]].new_zeros(())
+        for stride, projection in zip(self.needs.strides, self.projections.values(), strict=True):
+            own, aim = projection(student.features.maps[stride]), teacher.features.maps[stride]
+            if own.shape[2:] != aim.shape[2:]:
+                aim = functional.interpolate(aim, own.shape[2:], mode="bilinear", antialias=True)
+            spread = aim.float().var().clamp(min=1e-6)
+            total = total + (own.float() - aim.float()).square().mean() / spread
+        return {"features": total / len(self.needs.strides)}
+
+
+_NEAR = 0.02  # anchors may differ by this share of the input: rounding at other sides
+
+
+@final
+class Detections(Objective):
+    """Candidate by candidate: cross-entropy of the class distributions, smooth L1 of the box offsets.
+
+    After Chen et al., "Learning efficient object detection models with knowledge distillation", NIPS 2017.
+
+    Candidates count where the teacher sees an object. Of the others, those from which the student is farthest count,
+    a few for each of the former, so that pictures without labels also teach what is background. Both parts are divided
+    by the number of sure candidates. Both detectors must start from the same boxes: the same kind of head at the same
+    side. Of two-stage detectors the first stage is compared; the second looks at regions of its own.
+
+    Args:
+        emits: as in :class:`Objective`.
+        sure: probability that there is an object from which the teacher counts as sure.
+        negatives: other candidates that count, for each sure one.
+        box_weight: factor on the box part.
+    """
+
+    @check_ranges("distill")
+    def __init__(
+        self,
+        *,
+        emits: Emits | None,
+        sure: Annotated[float, Range(above=0, below=1)] = 0.3,
+        negatives: NonNegativeFloat = 3.0,
+        box_weight: NonNegativeFloat = 1.0,
+    ) -> None:
+        super().__init__(emits=emits)
+        self.sure, self.negatives, self.box_weight = sure, negatives, box_weight
+
+    def prepare(self, student: Seen, teacher: Seen) -> None:
+        """See :class:`Objective`."""
+        own, target = candidates(student), candidates(teacher)
+        self.reaches_head = student.outputs.proposals is None
+        same = own.anchors.shape == target.anchors.shape
+        if same:
+            side = own.anchors.amax()
+            same = bool((own.anchors - target.anchors).abs().amax() < _NEAR * side)
+        if not same or own.logits.shape[-1] > target.logits.shape[-1]:
+            have, want = (each.anchors.shape[1] for each in (target, own))
+            raise UserError(
+                f"distill=detections compares candidate by candidate, and the teacher's {have} boxes are not the"
+                f" student's {want}: use the teacher's head and its data.resolution, or distill=features"
+            )
+
+    def forward(self, student: Seen, teacher: Seen) -> dict[str, Tensor]:
+        """Of detectors' raw outputs."""
+        own, target = candidates(student), candidates(teacher)
+        with torch.autocast(own.logits.device.type, enabled=False):
+            outputs = own.logits.shape[-1]
+            truth = target.logits[..., :outputs].float().softmax(dim=-1)
+            sure = 1 - truth[..., 0] >= self.sure
+            count = sure.sum().clamp(min=1)
+            each = -(truth * own.logits.float().log_softmax(dim=-1)).sum(dim=-1)
+            counted = sure | self._hard(each.detach(), sure)
+            factors = own.deltas.new_tensor(own.weights) / own.deltas.new_tensor(target.weights)
+            distance = functional.smooth_l1_loss(
+                own.deltas[sure].float(), (target.deltas * factors)[sure].float(), reduction="sum"
+            )
+        return {"class": each[counted].sum() / count, "box": self.box_weight * distance / count}
+
+    def _hard(self, each: Tensor, sure: Tensor) -> Tensor:
+        """Of the candidates that are not sure, those with the largest loss, at least one a picture on average."""
+        most = min(int(self.negatives * int(sure.sum())) + len(each), int((~sure).sum()))
+        values = each.masked_fill(sure, -1).flatten()
+        chosen = torch.zeros_like(values, dtype=torch.bool)
+        chosen[values.topk(most).indices] = True
+        return chosen.view_as(each)
+
+
+def candidates(seen: Seen) -> Candidates:
+    """What can be compared place by place: all candidates of one stage, the first of two.
+
+    Raises:
+        UserError: not a detector.
+    """
+    if not isinstance(seen.outputs, DetectorOutputs):
+        raise UserError("distill=detections: teacher and student must both be detectors")
+    return seen.outputs.final if seen.outputs.proposals is None else seen.outputs.proposals
