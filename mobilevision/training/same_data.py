@@ -34,14 +34,16 @@ PLACES = (
 """Keys that name a file or a folder, relative to where the command was typed; some name other things as well."""
 
 
-def make_absolute(cfg: DictConfig) -> None:
-    """State every place that exists in full, so that the run's config means the same from any folder."""
+def with_absolute_paths(cfg: DictConfig) -> DictConfig:
+    """A copy that states every path that exists in full, so that it means the same from any folder."""
+    cfg = cfg.copy()
     for key in PLACES:
         value = OmegaConf.select(cfg, key, default=None)
         if isinstance(value, str) and value != "timm":
             path = Path(value).expanduser()
             if not path.is_absolute() and path.exists():
                 OmegaConf.update(cfg, key, str(path.absolute()))
+    return cfg
 
 
 def fingerprint(data: DataModule) -> str:

@@ -35,7 +35,7 @@ from mobilevision.io.atomic_files import write_json, write_text
 from mobilevision.io.error_lines import VARIABLE, error_line
 from mobilevision.io.safe_yaml import read_yaml
 from mobilevision.tracking.run_folder import RunFolder
-from mobilevision.training.same_data import make_absolute
+from mobilevision.training.same_data import with_absolute_paths
 
 # What a sweep is going to do, kept in its folder: every run of it, in whatever process, finds its own place.
 
@@ -137,9 +137,7 @@ def finished(cfg: DictConfig, folder: RunFolder) -> dict[str, float] | None:
     """The metrics of a run that is there already; one that was broken off is set to go on."""
     if not folder.config.exists():
         return None
-    stated = cfg.copy()
-    make_absolute(stated)
-    if changed := differences(read_yaml(folder.config), stated):
+    if changed := differences(read_yaml(folder.config), with_absolute_paths(cfg)):
         raise UserError(
             f"{folder.path} holds a run of another configuration ({', '.join(changed[:3])}): "
             "name another run_dir, or move it away"

@@ -65,7 +65,7 @@ def train(cfg: DictConfig) -> dict[str, float]:
     from mobilevision.reports.results import write_results
     from mobilevision.training.distillation import distil
     from mobilevision.training.pretraining import pretrain
-    from mobilevision.training.same_data import moved_data_told, require_same
+    from mobilevision.training.same_data import moved_data_told, require_same, with_absolute_paths
     from mobilevision.training.teacher_comparison import compare_with_teacher, measure_teacher
     from mobilevision.training.teachers import train_teacher
     from mobilevision.training.tuning import tune
@@ -75,9 +75,10 @@ def train(cfg: DictConfig) -> dict[str, float]:
     with signals.heard():
         require_accelerator(str(cfg.trainer.accelerator))
         cfg = train_teacher(pretrain(cfg, train), train)
-        folder = find_folder(cfg)
+        folder, cfg = find_folder(cfg)
         ending = Ending(folder)
         with ending.told(), folder.held(), recording(folder.log):
+            cfg = with_absolute_paths(cfg)
             prepare_folder(cfg, folder)
             prepare_process(cfg)
             checkpoint = checkpoint_to_start_from(cfg, folder)
@@ -101,7 +102,7 @@ def train(cfg: DictConfig) -> dict[str, float]:
             if trainer.is_global_zero:
                 measured = cfg.trainer.max_time is not None and trainer.world_size == 1 and not fixed_by(cfg, built)
                 announce(cfg, built, folder, tracker, measured=measured)
-            tune(cfg, trainer, built, folder)
+            cfg = tune(cfg, trainer, built, folder)
             probed = probe_first(cfg, trainer, built)
             cfg = fit_into_time(cfg, trainer, built, folder, began)
             fit(trainer, built, checkpoint, probed, ending)
@@ -127,10 +128,10 @@ def require_accelerator(name: str) -> None:
         raise UserError(f"trainer.accelerator={name}: there is none here; there are auto, {', '.join(there)}")
 
 
-def find_folder(cfg: DictConfig) -> RunFolder:
-    """The folder of this run, the same in all its processes.
+def find_folder(cfg: DictConfig) -> tuple[RunFolder, DictConfig]:
+    """The folder of this run, the same in all its processes, and the config for it.
 
-    A run that is to go on, and of which nothing was trained yet, begins anew in its folder.
+    A run that is to go on, and of which nothing was trained yet, begins anew in its folder: then ``resume`` is null.
 
     Raises:
         UserError: no such run, a folder that holds another one, or one with parts that lie elsewhere.
@@ -139,18 +140,16 @@ def find_folder(cfg: DictConfig) -> RunFolder:
         folder = RunFolder.existing(cfg.resume)
         folder.check_parts()
         if not folder.nothing_trained:
-            return folder
+            return folder, cfg
+        cfg = cfg.copy()
         cfg.run_dir, cfg.resume = str(folder.path), None
     elif cfg.run_dir is not None:
         RunFolder(cfg.run_dir).check_parts()
-    return RunFolder(shared_folder(lambda: RunFolder.create(cfg.task.name, cfg.run_dir).path))
+    return RunFolder(shared_folder(lambda: RunFolder.create(cfg.task.name, cfg.run_dir).path)), cfg
 
 
 def prepare_folder(cfg: DictConfig, folder: RunFolder) -> None:
     """Remove what a kill left behind; a new run writes its config before anything else."""
-    from mobilevision.training.same_data import make_absolute
-
-    make_absolute(cfg)
     root = Path(cfg.data.root).resolve() if cfg.data.get("root") else None
     in_folders = cfg.task.kind in ("class", "identity")  # that may stand in the names of folders
     if cfg.run_dir is not None and root is not None and in_folders and folder.path.resolve().is_relative_to(root):

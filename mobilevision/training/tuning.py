@@ -131,12 +131,17 @@ STEPS_AN_EPOCH = 8
 """A batch so large that an epoch has fewer steps than this would not train."""
 
 
-def tune(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFolder) -> None:
-    """Run the finders that ``tune`` asks for; what they find is written into the run's config, for a resume."""
+def tune(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFolder) -> DictConfig:
+    """Run the finders that ``tune`` asks for.
+
+    Returns:
+        The config with what they found, which is also written into the run folder, for a resume.
+    """
     if cfg.resume is not None or not (cfg.tune.batch_size or cfg.tune.learning_rate):
-        return
+        return cfg
     if trainer.world_size > 1:
         raise UserError("tune.*: find batch size and learning rate on one device first, then give them to trainer=ddp")
+    cfg = cfg.copy()
     if cfg.tune.batch_size:
         cfg.data.batch_size = built.data.batch_size = find_batch_size(built.task, built.data, device_of(trainer))
         print(f"tune: data.batch_size={cfg.data.batch_size}", flush=True)
@@ -148,6 +153,7 @@ def tune(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFolder) -> 
         print(f"tune: {found}optimizer.lr={cfg.optimizer.lr:g} (curve: {folder.path}/learning_rate.png)", flush=True)
     cfg.tune.batch_size = cfg.tune.learning_rate = False
     write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
+    return cfg
 
 
 def device_of(trainer: Trainer) -> torch.device:
