@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
 
-from mobilevision.deploy.manifest import is_artifact
+from mobilevision.deploy.answers import find_answer
+from mobilevision.deploy.manifest import Manifest, is_artifact
 from mobilevision.errors import UserError
 from mobilevision.evaluation.config import take_split
-from mobilevision.evaluation.measurable import check_measurable
 from mobilevision.io.atomic_files import write_json
 from mobilevision.io.regular_files import check_own_part
 from mobilevision.tracking.run_folder import RunFolder
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from mobilevision.data.skipped import SkipLog
     from mobilevision.evaluation.subject import Subject
+
+_PINNED = ("data.resolution", "data.fit", "data.channels")
 
 
 def evaluate(target: str | Path | None, overrides: Sequence[str] = ()) -> dict[str, float]:
@@ -51,7 +53,7 @@ def evaluate(target: str | Path | None, overrides: Sequence[str] = ()) -> dict[s
     """
     split, changes = take_split(overrides)
     if target is not None and is_artifact(target):
-        check_measurable(target, changes)
+        _check_measurable(target, changes)  # before torch is imported
     from mobilevision.callbacks import Progress
     from mobilevision.config.auto_settings import without_training
     from mobilevision.data.skipped import SkipLog
@@ -71,6 +73,30 @@ def evaluate(target: str | Path | None, overrides: Sequence[str] = ()) -> dict[s
     if trainer.is_global_zero:
         _keep(subject, folder, target, metrics)
     return metrics
+
+
+def _check_measurable(folder: str | Path, overrides: Sequence[str]) -> None:
+    """Look at the folder and at the overrides of an evaluation.
+
+    Raises:
+        UserError: the folder is damaged, no data is named, or something is asked for that the file has fixed.
+    """
+    manifest = Manifest.read(folder)
+    find_answer(manifest, str(folder))
+    manifest.check(Path(folder))
+    keys = [each.lstrip("+").partition("=")[0] for each in overrides]
+    if fixed := [key for key in keys if key in _PINNED]:
+        height, width = manifest.preprocessing.height, manifest.preprocessing.width
+        raise UserError(
+            f"{fixed[0]}: an exported model has its own side ({height} x {width}), fit and channels; leave it out"
+        )
+    if "data" not in keys:
+        known = manifest.about.get("data") or {}
+        made = f" (it was trained on {known['name']})" if known.get("name") else ""
+        raise UserError(
+            f"{folder} does not keep where its pictures lay{made}: name them, as in"
+            f" `mobilevision evaluate {folder} data=auto data.root=PICTURES split=test`"
+        )
 
 
 def _subject(target: str | Path | None, changes: Sequence[str], split: str | None, skip: SkipLog) -> Subject:

@@ -25,7 +25,6 @@ from mobilevision.engine.build import build_data, instantiate
 from mobilevision.errors import UserError
 from mobilevision.evaluation.config import changed_config
 from mobilevision.evaluation.data import in_order_of, new_samples
-from mobilevision.evaluation.measurable import check_measurable
 from mobilevision.evaluation.subject import Subject
 from mobilevision.spec import DataSpec
 
@@ -74,9 +73,8 @@ def of_artifact(folder: str | Path, changes: Sequence[str], split: str | None, s
     """An exported model on data that the overrides name; arguments as in :func:`of_run`.
 
     Raises:
-        UserError: no data is named, the task is not installed, or the data does not fit.
+        UserError: the task is not installed, or the data does not fit.
     """
-    check_measurable(folder, changes)
     artifact = Artifact(folder)
     cfg, _ = changed_config(_config_of(artifact.manifest, str(folder)), changes, channels=artifact.channels)
     load_for(cfg)

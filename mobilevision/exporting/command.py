@@ -193,10 +193,9 @@ def export(
     """
     from mobilevision.deploy.artifact import Artifact
     from mobilevision.deploy.graph import Graph
-    from mobilevision.exporting.description import described
+    from mobilevision.exporting.description import decoding_left, described
     from mobilevision.exporting.gate import with_latency
     from mobilevision.exporting.judging import judged
-    from mobilevision.exporting.raw import decoding_left
     from mobilevision.exporting.subject import subject_of
 
     check_license(license)
@@ -264,7 +263,7 @@ def _finished(manifest: Manifest, verdict: Verdict | None, work: Path, target: P
         UserError: the gate refuses it; then it is complete, too.
     """
     from mobilevision.exporting.card import card
-    from mobilevision.exporting.raw import write_beside
+    from mobilevision.exporting.description import write_beside
     from mobilevision.exporting.summary import refused, say
 
     judged = replace(manifest, about={**manifest.about, "gate": None if verdict is None else verdict.facts})

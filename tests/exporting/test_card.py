@@ -14,9 +14,9 @@ from mobilevision.deploy.answers import ANSWERS
 from mobilevision.deploy.manifest import Manifest, ModelFile, Port
 from mobilevision.deploy.preprocessing import Preprocessing
 from mobilevision.errors import UserError
-from mobilevision.exporting.about import data_name, without_folders
 from mobilevision.exporting.card import PIPELINES, card
 from mobilevision.exporting.command import export
+from mobilevision.exporting.description import data_name, without_folders
 
 GATE = {
     **{"split": "test", "pictures": 79, "of": 79, "passed": True, "primary": "top1", "drop": 0.0, "max_drop": 0.005},

@@ -16,7 +16,7 @@ from mobilevision.deploy.graph import Graph
 from mobilevision.deploy.manifest import Manifest, ModelFile
 from mobilevision.deploy.preprocessing import Preprocessing
 from mobilevision.errors import UserError
-from mobilevision.exporting.raw import decoding_left, write_beside
+from mobilevision.exporting.description import decoding_left, write_beside
 from mobilevision.tools.demo.command import exported
 
 
