@@ -67,8 +67,9 @@ class Task(Learner, ABC):
     followed: str
     followed_mode: Literal["max", "min"]
 
-    # What it learns from (class, attributes, identity, coordinate, boxes); the metric, without its stage, by which
-    # best.ckpt is chosen where the run names no other (see :meth:`follow`); and whether more or less of it is better.
+    # What it learns from (class, attributes, identity, coordinate, boxes, or a word of one's own); the metric, without
+    # its stage, by which best.ckpt is chosen where the run names no other (see :meth:`follow`); and whether more or
+    # less of it is better.
     kind: ClassVar[str]
     primary: ClassVar[str]
     mode: ClassVar[Literal["max", "min"]] = "max"
@@ -79,7 +80,8 @@ class Task(Learner, ABC):
     # What the raw outputs are, for whoever compares them with another model's; None: nothing that has a name.
     emits: ClassVar[Emits | None] = None
 
-    # What predictions mean, here and of an exported model's outputs: a name of mobilevision.deploy.answers.
+    # What predictions mean, here and of an exported model's outputs: the name of an Answer of mobilevision.deploy.answers
+    # or of a plugin.
     answers: ClassVar[str] = "numbers"
 
     # The same for a graph that stops before decoding (see :meth:`raw`); None: decoding always is in the graph.

@@ -9,45 +9,14 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 
 from mobilevision.config.grammar import parse
-from mobilevision.config.groups import choose, groups, line_of, options
+from mobilevision.config.groups import choose, groups, line_of
 from mobilevision.config.keys import check_claims, check_files, check_missing, free_node, type_of
-from mobilevision.config.layout import Claim, Layout, file_of, leaves
+from mobilevision.config.kinds import check_kinds
+from mobilevision.config.layout import Claim, Layout, leaves
 from mobilevision.config.max_time import seconds_of
 from mobilevision.config.names import nearest_key
 from mobilevision.config.search_path import Source
 from mobilevision.errors import UserError
-
-# Whether the task, its head and its data learn from the same kind of target.
-
-
-def check_kinds(layout: Layout, found: Sequence[Source]) -> Iterator[str]:
-    """A line for every group whose option does not go with the task."""
-    task = layout.values.get("task")
-    kind = task.get("kind") if isinstance(task, dict) else None
-    if kind is None:
-        return
-    for group, node in layout.values.items():
-        kinds = node.get("kinds") if isinstance(node, dict) else None
-        if isinstance(kinds, list) and kind not in kinds:
-            fitting = [option for option in options(group, found) if kind in _kinds(f"{group}/{option}", found)]
-            fix = f"take {' or '.join(f'{group}={option}' for option in fitting)}" if fitting else "take another task"
-            yield (
-                f"{group}={layout.choices.get(group)} is for {' or '.join(map(str, kinds))}, "
-                f"task={layout.choices.get('task')} learns from {kind}: {fix}"
-            )
-
-
-def _kinds(name: str, found: Sequence[Source]) -> list[Any]:
-    """The kinds that an option states, or the option of the same group that it builds on."""
-    file = file_of(name, found)
-    if file is None:
-        return []
-    if isinstance(stated := file.body.get("kinds"), list):
-        return stated
-    group = name.rpartition("/")[0]
-    bases = [entry for entry in file.defaults if isinstance(entry, str) and entry != "_self_"]
-    return [kind for base in bases for kind in _kinds(f"{group}/{base}", found)]
-
 
 # What must hold between the values of several keys, each of which is in its range.
 

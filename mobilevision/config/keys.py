@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from mobilevision.config.auto_settings import AUTO, RULES
+from mobilevision.config.kinds import kinds_of_node
 from mobilevision.config.layout import FREE, Claim, Layout, read
 from mobilevision.config.max_time import FORM
 from mobilevision.config.names import did_you_mean, nearest_key
@@ -200,7 +201,8 @@ def _of_another_option(key: str, layout: Layout) -> str:
         return ""
     kind = layout.values.get("task", {}).get("kind")
     files = {path.stem: read(path).body for path in sorted(beside[0].path.parent.glob("*.yaml"))}
-    fitting = [name for name, body in files.items() if kind in body.get("kinds", [kind]) and _states(body, rest)]
+    fits = {name: kind in (kinds_of_node(group, body) or [kind]) for name, body in files.items()}
+    fitting = [name for name, body in files.items() if fits[name] and _states(body, rest)]
     if not fitting:
         return ""
     others = ", ".join(f"{group}={name}" for name in fitting[:4])

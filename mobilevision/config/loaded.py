@@ -16,7 +16,7 @@ from mobilevision.config.former_names import current_name
 from mobilevision.config.keys import check_claims, stated_type
 from mobilevision.config.layout import Claim, Layout, leaves, package_of
 from mobilevision.config.names import did_you_mean
-from mobilevision.config.plugins import targets
+from mobilevision.config.plugins import VARIABLE, targets
 from mobilevision.config.search_path import Source, files, installed
 from mobilevision.config.source_code import Definition, find
 from mobilevision.errors import UserError
@@ -158,6 +158,9 @@ def _known(target: Any, key: str, above: str, table: Targets) -> str:
         if same is not None:
             return same
     near = did_you_mean(target, there) if isinstance(target, str) and len(target) < 100 else ""
+    owner = target.partition(".")[0] if isinstance(target, str) else ""
+    if owner.isidentifier() and owner not in {each.partition(".")[0] for each in there}:
+        near = f"; if {_short(owner)} is a plugin, install it, or name its folder in {VARIABLE}"
     raise UserError(
         f"{key}={_short(target)}: a configuration that was loaded builds there only what the config groups of"
         f" mobilevision and of its plugins name{near}"

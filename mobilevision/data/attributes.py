@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,12 @@ class Counts(NamedTuple):
 def counts(targets: Attributes) -> Counts:
     """How often each attribute is known, and how often it is there."""
     return Counts((~np.isnan(targets)).sum(axis=0), (targets >= 0.5).sum(axis=0))  # NaN is no more than anything
+
+
+def is_table(targets: Any) -> bool:
+    """Whether targets can be a table of attributes: float rows of values from 0 to 1, or unknown."""
+    rows = isinstance(targets, np.ndarray) and targets.ndim == 2 and targets.dtype.kind == "f"
+    return rows and bool(((targets >= 0) & (targets <= 1) | np.isnan(targets)).all())
 
 
 def rarest(targets: Attributes) -> NDArray[np.int64]:

@@ -29,7 +29,8 @@ class Augment:
     """What is drawn at random for each training picture, and how two pictures of a batch are mixed.
 
     The crop is drawn before anything is decoded, so that only the part needed is. Changes of pixels come after the
-    resize, on the small picture.
+    resize, on the small picture. What has its place in the picture moves along
+    (:class:`mobilevision.data.targets.Targets`, and boxes); labels of the whole picture stay.
 
     Args:
         crop_scale: bounds of the crop's area over the picture's area (Inception's crop, arXiv:1409.4842); None takes
@@ -47,7 +48,7 @@ class Augment:
         UserError: bounds or probabilities that make no sense.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("class", "attributes", "identity", "coordinate")
+    kinds: ClassVar[tuple[str, ...] | None] = None  # targets move along, or stay as they are: see Targets
 
     @check_ranges("augment")
     def __init__(
@@ -73,6 +74,7 @@ class Augment:
             bilinear = v2.InterpolationMode.BILINEAR
             changes.append(v2.RandAugment(rand_augment_ops, rand_augment, interpolation=bilinear, fill=float(GREY)))
         self.coloured = bool(changes)
+        self.warps = bool(rand_augment)  # some of its operations turn, shear or shift the picture, and no target
         if erasing:
             changes.append(v2.RandomErasing(erasing, value=float(GREY)))
         self._changes = changes
@@ -82,8 +84,9 @@ class Augment:
         height, width = view.resolution
         box, flip = self.draw(rng, *view.records.shape(index), aspect=width / height)
         where = view.frame(index) if box is None else Frame(box, view.resolution)
+        target = view.placed(index, where, mirrored=flip, training=True)
         pixels = on_canvas(view.records.pixels(index, box=where.box, size=where.size), where, view.resolution)
-        return Sample(self.pixels(mirrored(pixels) if flip else pixels, rng))
+        return Sample(self.pixels(mirrored(pixels) if flip else pixels, rng), target)
 
     def draw(
         self, rng: np.random.Generator, height: int, width: int, aspect: float = 1.0

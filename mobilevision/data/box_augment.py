@@ -269,7 +269,7 @@ class BoxAugment:
         UserError: bounds or probabilities that make no sense.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("boxes",)
+    kinds: ClassVar[tuple[str, ...] | None] = ("boxes",)
     mixes: ClassVar[bool] = False
 
     @check_ranges("augment")

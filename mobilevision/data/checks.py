@@ -9,6 +9,7 @@ import numpy as np
 from mobilevision.data.boxes import BoxTargets, boxes_a_class
 from mobilevision.data.records import Problem, Splits
 from mobilevision.data.skipped import SkipLog
+from mobilevision.data.targets import are_classes
 from mobilevision.errors import UserError
 
 SHOWN = 8
@@ -43,7 +44,7 @@ def unseen_classes(splits: Splits) -> None:
 
     Only for targets that are class numbers. ``splits`` is changed in place.
     """
-    if splits.train is None or not len(splits.train) or splits.train.targets.ndim != 1:
+    if splits.train is None or not len(splits.train) or not are_classes(splits.train.targets):
         return
     seen = np.isin(np.arange(len(splits.classes)), splits.train.targets)
     if seen.all():

@@ -14,7 +14,9 @@ class DataFormat(ABC):
     """Reads a place into splits. One format a file; its own settings are keyword arguments of its constructor.
 
     Attributes:
-        kinds: what can be learnt from this format: class, attributes, identity, coordinate or boxes.
+        kinds: what can be learnt from this format: ``class``, ``attributes``, ``identity``, ``coordinate``, ``boxes``,
+            or a plugin's own word. Written as plain strings, since the check of a configuration reads them off the
+            source.
         expected: what should lie at ``data.root``, completing "it should be ..."; empty where no root is needed.
     """
 

@@ -8,11 +8,10 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.data.boxes import BoxTargets
-from mobilevision.data.coordinates import CoordinateTargets
 from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.records import Records, Splits
 from mobilevision.data.splitting import strata
+from mobilevision.data.targets import are_classes
 from mobilevision.errors import UnreadablePictureError, UserError
 
 Numbers = NDArray[np.int64]
@@ -107,14 +106,12 @@ def _strata(records: Records) -> Numbers:
     targets = records.targets
     if isinstance(targets, IdentityTargets):
         return np.zeros(len(records), dtype=np.int64)  # whole identities move
-    if isinstance(targets, BoxTargets | CoordinateTargets) or targets.ndim == 2:
-        return strata(targets)
-    return np.asarray(targets, dtype=np.int64)
+    return strata(targets)
 
 
 def _refuse_impossible(records: Records, groups: Numbers, folds: int, classes: tuple[str, ...]) -> None:
     targets, number = records.targets, len(np.unique(groups))
-    if isinstance(targets, BoxTargets | CoordinateTargets | IdentityTargets) or targets.ndim != 1:
+    if not are_classes(targets):
         if folds > number:
             works = f"the largest number that works is data.folds={number}"
             raise UserError(f"data.folds={folds}: there are {number} images, or groups of them: {works}")

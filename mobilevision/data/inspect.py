@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mobilevision.data.box_findings import BoxFindings, count_boxes, differ
 from mobilevision.data.boxes import Boxes
 from mobilevision.data.records import Problem, Records, Splits
+from mobilevision.data.targets import are_classes, equal
 from mobilevision.images.decode import HINT, UnreadablePictureError
 from mobilevision.images.pixels import Pixels
 from mobilevision.ops.imbalance import imbalance
@@ -190,7 +191,7 @@ def inspect(
     seen = []
     total = sum(len(records) for _, records in splits.items())
     for split, records in splits.items():
-        if records.targets.ndim == 1 and records.targets.dtype.kind == "i":
+        if are_classes(records.targets):
             findings.counts[split] = tuple(np.bincount(records.targets, minlength=len(splits.classes)).tolist())
         for index, found in enumerate(_look(records, threads)):
             if isinstance(found, UnreadablePictureError):
@@ -251,7 +252,7 @@ def _duplicates(
         first, second = (named[split].targets[index] for split, index in (places[a], places[b]))
         if isinstance(first, Boxes) and isinstance(second, Boxes):
             return differ(first, second, table[[a, b], 2:].astype(np.int64))
-        return not np.array_equal(first, second, equal_nan=np.asarray(first).dtype.kind == "f")
+        return not equal(first, second)
 
     found = []
     for a, b, bits in near_pairs(np.ascontiguousarray(table[:, 1]), within):

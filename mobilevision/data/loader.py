@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from mobilevision.data.boxes import Framed
 from mobilevision.data.records import Records
 from mobilevision.data.sampling import DRAW, EpochSampler, IdentitySampler, Key, stream
 from mobilevision.data.skipped import SkipLog
@@ -23,7 +22,8 @@ from mobilevision.spec import Features
 Batch = dict[str, Any]
 """image uint8 [B, C, H, W] in channels_last memory (or features: Features), target [B, ...], index int64 [B].
 
-The target of boxes is a dict of padded tensors, see :data:`mobilevision.data.boxes.Target`. Where pictures without
+The target of boxes is a dict of padded tensors, see :data:`mobilevision.data.boxes.Target`; that of a kind with
+:class:`mobilevision.data.targets.Targets` is what these make of it. Where pictures without
 labels are among them, ``labelled``, bool [B], says which samples have a target.
 """
 
@@ -89,7 +89,7 @@ class BatchSource(Dataset[Batch]):
         buffer = torch.empty((len(keys), *self.resolution, self.channels), dtype=torch.uint8)
         rows = buffer.numpy()
         kept: list[int] = []
-        targets: list[Framed | None] = []
+        targets: list[Any] = []
         for epoch, index in keys:
             try:
                 rows[len(kept)], target = self.sample(epoch, index)
@@ -138,7 +138,7 @@ class BatchSource(Dataset[Batch]):
         rows = indices if self._row_of is None else self._row_of[indices]
         return Features({s: m[rows] for s, m in maps.items()}, None if pooled is None else pooled[rows])
 
-    def _labels(self, indices: list[int], drawn: Sequence[Framed | None] = ()) -> dict[str, Any]:
+    def _labels(self, indices: list[int], drawn: Sequence[Any] = ()) -> dict[str, Any]:
         index = torch.tensor(indices)
         found = {"target": self.view.targets(indices, drawn), "index": index}
         if isinstance(self.records, WithUnlabelled):

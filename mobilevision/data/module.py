@@ -24,6 +24,7 @@ from mobilevision.data.records import Records, Splits
 from mobilevision.data.sampling import order
 from mobilevision.data.skipped import SkipLog
 from mobilevision.data.splitting import add_label_noise, complete
+from mobilevision.data.targets import Targets, mixable
 from mobilevision.data.unlabelled import WithUnlabelled, find_unlabelled
 from mobilevision.data.view import Augmentation
 from mobilevision.data.white_level import settle_white_level
@@ -61,18 +62,35 @@ def check_arguments(data: DataModule) -> None:
         )
     if data.per_identity < 1:
         raise UserError(f"data.per_identity={data.per_identity}: must be at least 1")
-    if data.augment and data.augment.mixes and data.kind in ("identity", "coordinate"):
-        what = "identities" if data.kind == "identity" else "places"
-        raise UserError(f"augment.mixup, augment.cutmix: two {what} in one picture are none; set both to 0")
     if data.fit not in FITS:
         raise UserError(f"data.fit={data.fit}: must be null or one of {', '.join(FITS)}")
-    if data.augment and data.kind not in data.augment.kinds:
+    if data.augment and data.augment.kinds is not None and data.kind not in data.augment.kinds:
         can = " or ".join(data.augment.kinds)
         raise UserError(f"augment is for {can}, but the task learns from {data.kind}: choose another augment")
     if data.augment and data.augment.coloured and data.channels not in (1, 3):
         raise UserError(
             f"data.channels={data.channels}: changes of colour (color_jitter, rand_augment, photometric) work"
             " on 1 or 3; switch them off"
+        )
+
+
+def check_augment(data: DataModule) -> None:
+    """Refuse changes of images that the targets that were read cannot follow.
+
+    Raises:
+        UserError: naming the key and the fix.
+    """
+    targets = None if data.splits.train is None else data.splits.train.targets
+    if data.augment is None or targets is None:
+        return
+    if data.augment.mixes and not mixable(targets):
+        why = f"targets of the kind {data.kind} do not mix"
+        if data.kind in ("identity", "coordinate"):
+            why = f"two {'identities' if data.kind == 'identity' else 'places'} in one picture are none"
+        raise UserError(f"augment.mixup, augment.cutmix: {why}; set both to 0")
+    if getattr(data.augment, "warps", False) and isinstance(targets, BoxTargets | Targets):
+        raise UserError(
+            f"augment.rand_augment turns and shears pictures, and {data.kind} would stay where they are: set it to 0"
         )
 
 
@@ -83,7 +101,7 @@ class DataModule(pl.LightningDataModule):
     Args:
         format: reads the place.
         root: the folder or file with the data; None where the format needs none.
-        kind: what the task learns from (class, attributes, identity, coordinate, boxes).
+        kind: what the task learns from: class, attributes, identity, coordinate, boxes, or a word of a plugin's.
         batch_size: samples a training batch and process.
         eval_batch_size: samples an evaluation batch; None takes ``batch_size``.
         workers: processes that decode; None takes half the processors, at most 8; 0 decodes in the main process.
@@ -199,6 +217,7 @@ class DataModule(pl.LightningDataModule):
             attributes.single_valued(self.splits)
         if self.kind == "identity":
             identities.settle(self.splits, per_identity=self.per_identity)
+        check_augment(self)
         checks.refuse_or_skip(self.splits.problems, self.on_error, self._skip)
         checks.enough(self.splits, self.root, self.kind)
         if self.kind == "identity":
@@ -233,6 +252,7 @@ class DataModule(pl.LightningDataModule):
         """
         self.batch_size, self.augment = batch_size, augment
         check_arguments(self)
+        check_augment(self)
 
     def train_dataloader(self) -> Loader:
         """Shuffled and augmented batches of train."""

@@ -27,7 +27,9 @@ class Records(ABC):
     Attributes:
         targets: int64 [n] for ``kind=class``, :class:`~mobilevision.data.boxes.BoxTargets` for ``boxes``; an array with
             the sample first for other kinds, such as float32 [n, A] for ``attributes``: 0 to 1, NaN where unknown;
-            :class:`~mobilevision.data.coordinates.CoordinateTargets` for ``coordinate``.
+            :class:`~mobilevision.data.coordinates.CoordinateTargets` for ``coordinate``. An array is a label of the
+            whole picture: a crop or a flip leaves it as it is. What has its place in the picture, such as keypoints or
+            a mask, is a :class:`~mobilevision.data.targets.Targets`, which says how it moves.
         groups: int64 [n], whom or what a sample shows; a group never comes to lie in two parts of a split. None where
             nobody knows.
     """

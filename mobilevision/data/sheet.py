@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw
 from mobilevision.data.boxes import Boxes
 from mobilevision.data.inspect import Findings, Place
 from mobilevision.data.records import Problem, Splits
+from mobilevision.data.targets import are_classes
 from mobilevision.images.decode import Picture, UnreadablePictureError
 from mobilevision.visualization.draw import INK, MUTED, PAPER, captioned, contact_sheet, font
 from mobilevision.visualization.draw_boxes import Shown, draw_boxes
@@ -42,7 +43,7 @@ def worst(splits: Splits, findings: Findings, *, pairs: int = 12) -> Image.Image
         label = ""
         if isinstance(target, Boxes):
             pixels = np.asarray(draw_boxes(pixels, _shown(target, splits.classes)))
-        elif target.ndim == 0 and splits.classes:
+        elif are_classes(records.targets) and splits.classes:
             label = splits.classes[int(target)]
         says = f"{place.split} {label} {os.path.basename(place.name)}"
         return captioned(pixels, prediction=says, correct=False if harmful else None)

@@ -13,6 +13,7 @@ from mobilevision.data.coordinates import CoordinateTargets
 from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.records import Records, Splits
 from mobilevision.data.sampling import LABEL_NOISE, SPLIT, stream
+from mobilevision.data.targets import are_classes
 from mobilevision.errors import UserError
 from mobilevision.geo.s2 import cell_ids
 
@@ -60,7 +61,8 @@ def cut(records: Records, fraction: float, seed: int, part: int) -> tuple[Record
 
     A class of one sample stays in the first part, any other gives at least one and keeps at least one. A picture with
     boxes goes by the rarest of its classes, see :func:`_rarest`, one with attributes by the rarest that it has, one
-    with a place by the region. Where samples have groups, whole groups are taken, whatever their classes.
+    with a place by the region; one with targets of any other kind at random. Where samples have groups, whole groups
+    are taken, whatever their classes.
 
     Args:
         records: what to split.
@@ -78,10 +80,10 @@ def cut(records: Records, fraction: float, seed: int, part: int) -> tuple[Record
         least = 2 if isinstance(targets, IdentityTargets) else 1  # one person cannot be told from others
         chosen[np.isin(records.groups, _some_groups(records.groups, fraction, rng, least))] = True
         return records.subset(rows[~chosen]), records.subset(rows[chosen])
-    if isinstance(targets, BoxTargets | CoordinateTargets) or targets.ndim == 2:
+    if isinstance(targets, BoxTargets | CoordinateTargets) or attributes.is_table(targets):
         chosen[_spread(strata(targets), fraction, rng)] = True
         return records.subset(rows[~chosen]), records.subset(rows[chosen])
-    classes = targets if targets.ndim == 1 and targets.dtype.kind == "i" else np.zeros(len(records), np.int64)
+    classes = strata(targets)
     order = rng.permutation(len(records))
     grouped = order[np.argsort(classes[order], kind="stable")]
     counts = np.unique(classes, return_counts=True)[1]
@@ -104,13 +106,15 @@ def _some_groups(groups: NDArray[np.int64], fraction: float, rng: np.random.Gene
 
 
 def strata(targets: Any) -> NDArray[np.int64]:
-    """A number for each sample, int64 [n], of what should have its share in both parts."""
+    """A number for each sample, int64 [n], of what should have its share in both parts; 0 where nothing is known."""
     if isinstance(targets, BoxTargets):
         return _rarest(targets)
+    if are_classes(targets):
+        return np.asarray(targets, dtype=np.int64)
     if isinstance(targets, CoordinateTargets):  # neighbours on the curve of S2's cells are neighbours on Earth
         regions = cell_ids(targets.places[:, 0], targets.places[:, 1], _REGION)
         return np.unique(regions, return_inverse=True)[1].astype(np.int64)
-    return attributes.rarest(targets)
+    return attributes.rarest(targets) if attributes.is_table(targets) else np.zeros(len(targets), dtype=np.int64)
 
 
 def _rarest(targets: BoxTargets) -> NDArray[np.int64]:
@@ -139,7 +143,10 @@ def _spread(strata: NDArray[np.int64], fraction: float, rng: np.random.Generator
 
 
 def _note(split: str, fraction: float, seed: int, records: Records) -> str:
-    how = "from all regions" if isinstance(records.targets, CoordinateTargets) else "class-balanced"
+    stratified = isinstance(records.targets, BoxTargets) or are_classes(records.targets)
+    how = "class-balanced" if stratified or attributes.is_table(records.targets) else "at random"
+    if isinstance(records.targets, CoordinateTargets):
+        how = "from all regions"
     if records.groups is not None:
         how = f"{len(np.unique(records.groups))} whole groups"
     return f"no {split}: {fraction * 100:g} % of train ({len(records)}), {how}, data.seed={seed}"

@@ -14,6 +14,7 @@ from mobilevision.data.files import FileRecords
 from mobilevision.data.formats.scan import pictures
 from mobilevision.data.identities import UNKNOWN, IdentityTargets
 from mobilevision.data.records import Records, RecordsAround
+from mobilevision.data.targets import Targets
 from mobilevision.errors import UserError
 
 
@@ -47,7 +48,7 @@ def joined(targets: Any, more: int) -> Any:
             np.concatenate([targets.pictures, np.arange(behind, behind + more)]),
             targets.pairs,
         )
-    if isinstance(targets, CoordinateTargets):
+    if isinstance(targets, CoordinateTargets | Targets):
         return targets.extended(more)
     return np.concatenate([targets, np.zeros((more, *targets.shape[1:]), dtype=targets.dtype)])
 

@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mobilevision.data.box_clipping import as_drawn, mirrored_boxes, shown
 from mobilevision.data.boxes import BoxTargets, Framed, collate
 from mobilevision.data.coordinates import CoordinateTargets
 from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.records import Records
+from mobilevision.data.targets import Placement, Targets
 from mobilevision.images.framing import Frame, frame
 from mobilevision.images.pixels import Pixels, on_canvas
 from mobilevision.ops.boxes import clip
@@ -23,11 +25,12 @@ class Sample(NamedTuple):
 
     Attributes:
         pixels: uint8 [height, width, channels].
-        target: the sample's boxes as they lie in ``pixels``; None where the records know the target by its number.
+        target: the sample's boxes, or what else has its place in ``pixels`` (:meth:`Targets.placed`); None where the
+            target is a label of the whole image, which the records know by its number.
     """
 
     pixels: Pixels
-    target: Framed | None = None
+    target: Any = None
 
 
 @final
@@ -46,7 +49,6 @@ class View:
         self, records: Records, *, channels: int, resolution: tuple[int, int], fit: str = "crop", crop: float = 1.0
     ) -> None:
         self.records, self.channels, self.resolution, self.fit, self.crop = records, channels, resolution, fit, crop
-        self.boxed = isinstance(records.targets, BoxTargets)
 
     def frame(self, index: int) -> Frame:
         """Where evaluation puts a picture.
@@ -63,23 +65,44 @@ class View:
             UnreadablePictureError: the picture cannot be read.
         """
         where = self.frame(index)
-        target = self._framed(index, where) if self.boxed else None  # before the pixels, while the file is open
+        target = self.placed(index, where)  # before the pixels, while the file is open
         part = self.records.pixels(index, box=where.box, size=where.size, exact=True)
         return Sample(on_canvas(part, where, self.resolution), target)
 
-    def targets(self, indices: Sequence[int], drawn: Sequence[Framed | None] = ()) -> Any:
-        """The target of a batch: int64 [B] (or what the records hold), or what identities, places or boxes make of it.
+    def placed(self, index: int, where: Frame, *, mirrored: bool = False, training: bool = False) -> Any:
+        """A sample's target where its image lies so in the input; None for a label of the whole image.
+
+        Args:
+            index: place in the split.
+            where: how the image lies in the input.
+            mirrored: whether left and right of the input are swapped after that.
+            training: whether an augmentation drew this: of boxes, only those whose centre is shown are left then.
+        """
+        targets = self.records.targets
+        if isinstance(targets, Targets):
+            shape = self.records.shape(index)
+            return targets.placed(index, Placement(where, mirrored, shape, self.resolution, training))
+        if not isinstance(targets, BoxTargets):
+            return None
+        if not training:
+            return self._framed(index, where)
+        left = shown(targets[index], where, self.records.shape(index))
+        return as_drawn(mirrored_boxes(left, self.resolution[1]) if mirrored else left, self.resolution)
+
+    def targets(self, indices: Sequence[int], drawn: Sequence[Any] = ()) -> Any:
+        """The target of a batch: int64 [B] (or what the records hold), or what their targets make of it.
 
         Args:
             indices: places in the split.
-            drawn: the samples' own targets; without them, boxes lie as in an evaluation.
+            drawn: the samples' own targets; without them, what has its place lies as in an evaluation.
         """
-        if isinstance(self.records.targets, IdentityTargets | CoordinateTargets):
-            return self.records.targets.tensor(indices)
-        if not self.boxed:
-            return torch.as_tensor(self.records.targets[list(indices)])
-        lying = drawn or [self._framed(index, self.frame(index)) for index in indices]
-        return collate([each for each in lying if each is not None], indices)
+        targets = self.records.targets
+        if isinstance(targets, IdentityTargets | CoordinateTargets):
+            return targets.tensor(indices)
+        if not isinstance(targets, BoxTargets | Targets):
+            return torch.as_tensor(targets[list(indices)])
+        lying = drawn or [self.placed(index, self.frame(index)) for index in indices]
+        return collate(lying, indices) if isinstance(targets, BoxTargets) else targets.collate(lying)
 
     def _framed(self, index: int, where: Frame) -> Framed:
         boxes = self.records.targets[index]
@@ -91,11 +114,14 @@ class Augmentation(Protocol):
     """Draws training samples; the same ``rng`` draws the same sample.
 
     Attributes:
-        kinds: what it can be used to learn from.
+        kinds: the only kinds of target that it can handle; None: every kind.
         coloured: whether it changes colours, which takes 1 or 3 channels.
+
+    One that has ``warps`` and sets it moves what is seen where targets do not follow; it is for labels of the whole
+    picture only.
     """
 
-    kinds: ClassVar[tuple[str, ...]]
+    kinds: ClassVar[tuple[str, ...] | None]
     coloured: bool
 
     @property

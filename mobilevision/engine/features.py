@@ -19,12 +19,12 @@ class SplitFeatures(NamedTuple):
 
     Attributes:
         features: tensors with all samples as their batch, on the CPU.
-        target: the targets of all samples.
+        target: the targets of all samples, a tensor or a dict of tensors.
         places: int64 [n], their places in the split; a picture that was left out as unreadable is missing.
     """
 
     features: Features
-    target: Tensor
+    target: Any
     places: Tensor
 
 
@@ -46,7 +46,7 @@ def split_features(task: Task, data: DataModule, split: Literal["train", "val"])
     task.eval()
     device = next(task.backbone.parameters()).device
     parts: list[Features] = []
-    targets: list[Tensor] = []
+    targets: list[Any] = []
     places: list[Tensor] = []
     for batch in data.eval_dataloader(split, shard=False):
         # A frozen backbone's features may be cached already.
@@ -57,7 +57,13 @@ def split_features(task: Task, data: DataModule, split: Literal["train", "val"])
     task.train(training)
     maps = {stride: torch.cat([part.maps[stride] for part in parts]) for stride in parts[0].maps}
     pooled = None if parts[0].pooled is None else torch.cat([p.pooled for p in parts if p.pooled is not None])
-    return SplitFeatures(Features(maps, pooled), torch.cat(targets), torch.cat(places))
+    return SplitFeatures(Features(maps, pooled), _joined(targets), torch.cat(places))
+
+
+def _joined(targets: list[Any]) -> Any:
+    if isinstance(targets[0], dict):
+        return {name: _joined([each[name] for each in targets]) for name in targets[0]}
+    return torch.cat(targets)
 
 
 def _cpu(tensor: Tensor | None) -> Tensor | None:

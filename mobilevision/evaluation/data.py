@@ -9,6 +9,7 @@ import numpy as np
 import pytorch_lightning as pl
 from torch import distributed
 
+from mobilevision.data.attributes import is_table
 from mobilevision.data.boxes import BoxTargets
 from mobilevision.data.checks import refuse_or_skip
 from mobilevision.data.coordinates import CoordinateTargets, located
@@ -17,6 +18,7 @@ from mobilevision.data.loader import BatchSource, Loader
 from mobilevision.data.module import check_arguments
 from mobilevision.data.sampling import EpochSampler
 from mobilevision.data.skipped import SkipLog
+from mobilevision.data.targets import are_classes
 from mobilevision.data.white_level import settle_white_level
 from mobilevision.errors import UserError
 from mobilevision.geo.partition import Cells
@@ -87,9 +89,8 @@ def in_order_of(samples: Samples, known: tuple[str, ...], cells: dict[str, Any] 
         return located(samples.records, Cells.from_dict(cells, source="the run"))
     if samples.classes == known or isinstance(targets, IdentityTargets):  # identities need not be known
         return samples.records
-    if not (boxes or targets.ndim == 1):
-        attributes = samples.classes and targets.shape[1:] == (len(samples.classes),)
-        return _attributes_of(samples, known) if attributes else samples.records
+    if not (boxes or are_classes(targets)):
+        return _other_kind(samples, known)
     number = {name: index for index, name in enumerate(known)}
     used = [samples.classes[index] for index in np.unique(targets.all.labels if boxes else targets)]
     if foreign := [name for name in used if name not in number]:
@@ -101,6 +102,20 @@ def in_order_of(samples: Samples, known: tuple[str, ...], cells: dict[str, Any] 
     mapped = samples.records.subset(np.arange(len(samples.records)))
     mapped.targets = targets.renumbered(numbers) if boxes else numbers[targets]
     return mapped
+
+
+def _other_kind(samples: Samples, known: tuple[str, ...]) -> Records:
+    """The records with targets that are neither classes nor boxes; attributes go by their names.
+
+    Raises:
+        UserError: of any other kind, names that are not the model's.
+    """
+    targets = samples.records.targets
+    if is_table(targets) and targets.shape[1:] == (len(samples.classes),):
+        return _attributes_of(samples, known)
+    if samples.classes:
+        raise UserError(f"the data has {_listed(samples.classes)}, the model {_listed(known)}: they should be the same")
+    return samples.records
 
 
 def _attributes_of(samples: Samples, known: tuple[str, ...]) -> Records:

@@ -30,6 +30,13 @@ class Affine(NamedTuple):
         mapped[..., 1::2] = boxes[..., 1::2] * self.scale_y + self.shift_y
         return mapped
 
+    def points(self, points: Any) -> Any:
+        """Map points (x, y), [..., 2], a NumPy array or a tensor of floats; the type stays."""
+        mapped = points + 0
+        mapped[..., 0] = points[..., 0] * self.scale_x + self.shift_x
+        mapped[..., 1] = points[..., 1] * self.scale_y + self.shift_y
+        return mapped
+
     def then(self, other: Affine) -> Affine:
         """This mapping, and ``other`` after it."""
         return Affine(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mobilevision.deploy.preprocessing import Prepared
 
 _SHOWN = 5
+_VALUES, _WIDTH = 12, 80  # of an answer on the console: values, and characters of each
 
 
 def predict(
@@ -171,17 +172,19 @@ def write(out: Path, rows: Sequence[dict[str, Any]], skipped: Sequence[dict[str,
         (out / "skipped.csv").unlink(missing_ok=True)
 
 
-def _in_short(row: dict[str, Any]) -> str:
-    """What our tasks say first, or all short values of a plugin's row."""
+def _answer(row: Mapping[str, Any]) -> str:
+    """What a model says of a picture, for a line of the console; of a task that has a word for none of it, all."""
     if said := [str(row[key]) for key in ("found", "label", "score") if key in row]:
         return "  ".join(said)
-    own = {name: value for name, value in row.items() if name not in ("file", "picture")}
-    return "  ".join(f"{name} {value}" for name, value in own.items() if isinstance(value, str | int | float))
+    values = {name: value for name, value in flat(dict(row)).items() if name not in ("file", "picture")}
+    said = [f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()]
+    said = [text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..." for text in said]
+    return "  ".join(said[:_VALUES]) + (f"  ... and {len(said) - _VALUES} more" if len(said) > _VALUES else "")
 
 
 def _say(rows: Sequence[dict[str, Any]], skipped: Sequence[dict[str, str]], out: Path, console: Console) -> None:
     for row in rows[:_SHOWN]:
-        console.print(visible(f"{row['file']}  {_in_short(row)}"), soft_wrap=True, markup=False)
+        console.print(visible(f"{row['file']}  {_answer(row)}"), soft_wrap=True, markup=False)
     if len(rows) > _SHOWN:
         console.print(f"... and {len(rows) - _SHOWN} more")
     for entry in skipped[:_SHOWN]:

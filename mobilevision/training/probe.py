@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
+from lightning_fabric.utilities.apply_func import move_data_to_device
 from torch import Tensor, nn
 
 from mobilevision.engine.features import SplitFeatures, cacheable, split_features
 from mobilevision.errors import UserError
+from mobilevision.ops.rows import take as take_rows
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -107,9 +109,9 @@ def parts(whole: SplitFeatures, folds: int) -> Iterator[tuple[SplitFeatures, Spl
         whole: what is to be cut.
         folds: how many; no more than there are samples.
     """
-    number = len(whole.target)
+    number = len(whole.places)
     order = torch.randperm(number, generator=torch.Generator().manual_seed(0))
-    if whole.target.ndim == 1:
+    if isinstance(whole.target, Tensor) and whole.target.ndim == 1:
         order = order[whole.target[order].argsort(stable=True)]
     turn = torch.empty(number, dtype=torch.int64)
     turn[order] = torch.arange(number) % folds
@@ -121,7 +123,8 @@ def take(whole: SplitFeatures, rows: Tensor) -> SplitFeatures:
     """Some samples, chosen by bool [n]."""
     maps = {stride: feature[rows] for stride, feature in whole.features.maps.items()}
     pooled = None if whole.features.pooled is None else whole.features.pooled[rows]
-    return SplitFeatures(whole.features._replace(maps=maps, pooled=pooled), whole.target[rows], whole.places[rows])
+    features = whole.features._replace(maps=maps, pooled=pooled)
+    return SplitFeatures(features, take_rows(whole.target, rows), whole.places[rows])
 
 
 def fit_head(task: Task, train: SplitFeatures, *, decay: float, steps: int) -> None:
@@ -155,7 +158,7 @@ def score(task: Task, part: SplitFeatures) -> float:
     return float(metric.compute()[task.followed])
 
 
-def _to(part: SplitFeatures, device: torch.device) -> tuple[Any, dict[str, Tensor]]:
+def _to(part: SplitFeatures, device: torch.device) -> tuple[Any, dict[str, Any]]:
     maps = {stride: feature.to(device) for stride, feature in part.features.maps.items()}
     pooled = None if part.features.pooled is None else part.features.pooled.to(device)
-    return part.features._replace(maps=maps, pooled=pooled), {"target": part.target.to(device)}
+    return part.features._replace(maps=maps, pooled=pooled), {"target": move_data_to_device(part.target, device)}

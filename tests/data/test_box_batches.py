@@ -174,7 +174,7 @@ def test_the_data_module_states_fit_and_boxes_a_class(three: list[Boxes]) -> Non
 
 @pytest.mark.parametrize(
     ("options", "says"),
-    [({"fit": "squeeze"}, "data.fit=squeeze.*letterbox"), ({"augment": Augment()}, "augment is for class")],
+    [({"fit": "squeeze"}, "data.fit=squeeze.*letterbox"), ({"augment": Augment(mixup=0.2)}, "kind boxes do not mix")],
 )
 def test_what_does_not_fit_is_named(three: list[Boxes], options: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError, match=says):

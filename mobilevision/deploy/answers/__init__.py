@@ -9,13 +9,19 @@ from mobilevision.deploy.answers.whole_image import Attributes, Classes, Embeddi
 from mobilevision.deploy.manifest import Manifest
 from mobilevision.errors import UserError
 
-__all__ = ["ANSWERS", "Agreed", "Answer", "answer_named", "find_answer"]
-
-ANSWERS: dict[str, type[Answer]] = {
-    each.name: each for each in (Classes, Attributes, Embedding, Places, Boxes, RawBoxes, Numbers)
-}
-"""By name, as tasks and model.json know them."""
-
+__all__ = [
+    "Agreed",
+    "Answer",
+    "Attributes",
+    "Boxes",
+    "Classes",
+    "Embedding",
+    "Numbers",
+    "Places",
+    "RawBoxes",
+    "answer_named",
+    "find_answer",
+]
 
 def answer_named(name: str, source: str) -> type[Answer]:
     """The class of answers of this name.
@@ -23,9 +29,10 @@ def answer_named(name: str, source: str) -> type[Answer]:
     Raises:
         UserError: there is none; ``source`` is what the message calls whoever asks.
     """
-    if name not in ANSWERS:
-        raise UserError(f"{source}: answer={name}: there are {', '.join(ANSWERS)}")
-    return ANSWERS[name]
+    if name not in Answer.by_name:
+        there = ", ".join(Answer.by_name)
+        raise UserError(f"{source}: answer={name}: there are {there}; if a plugin has it, install it or name its folder")
+    return Answer.by_name[name]
 
 
 def find_answer(manifest: Manifest, where: str) -> Answer:

@@ -38,7 +38,7 @@ class Answer(ABC):
         source: what messages call where the above was read.
 
     Attributes:
-        name: as tasks and model.json have it.
+        name: as tasks and model.json have it; a plugin's class is found by it once its module is imported.
         needs: outputs that the graph must have, and whether each has a number a class.
         agreement: what :meth:`agree` counts, in words.
         beside: files that whoever runs the graph without us needs beside it, and the module that each is a copy of.
@@ -47,10 +47,16 @@ class Answer(ABC):
         UserError: an output is missing, or is not as long as the list of classes.
     """
 
+    by_name: ClassVar[dict[str, type[Answer]]] = {}
     name: ClassVar[str]
     needs: ClassVar[Mapping[str, bool]] = {}
     agreement: str
     beside: ClassVar[Mapping[str, str]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if (name := cls.__dict__.get("name")) is not None:
+            Answer.by_name[name] = cls
 
     def __init__(
         self,
@@ -110,7 +116,7 @@ class Answer(ABC):
 
     def truth(self, target: Any) -> str:
         """A sample's target in words, for a table."""
-        return json.dumps(target.tolist())
+        return json.dumps(_plain(target))
 
     def locate(self, values: Any, mapping: Affine) -> Any:
         """A prediction, or a target, with all boxes moved from the input's pixels by ``mapping``; arrays or tensors."""
@@ -121,6 +127,12 @@ class Answer(ABC):
         """Boxes that a tracker draws by itself, by layer (prediction, truth): rows of label, box and perhaps score."""
         del prediction, target
         return {}
+
+
+def _plain(target: Any) -> Any:
+    if isinstance(target, Mapping):
+        return {str(name): _plain(value) for name, value in target.items()}
+    return target.tolist()
 
 
 def shared_probability(one: NDArray[Any], two: NDArray[Any]) -> float:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.config.compose import compose
 from mobilevision.config.groups import options
-from mobilevision.config.layout import file_of
+from mobilevision.config.kinds import kinds_of
 from mobilevision.config.search_path import sources
 from mobilevision.errors import UserError
 from mobilevision.tools.benchmarking.subjects import split
@@ -111,8 +111,7 @@ def _choices(settled: set[str], listed: Mapping[str, Sequence[str]], kind: str) 
 def heads_for(kind: str) -> list[str]:
     """The heads that learn from targets of a kind, plugins' too."""
     found = sources(None)
-    files = {name: file_of(f"head/{name}", found) for name in options("head", found)}
-    return [name for name, file in files.items() if file is not None and kind in file.body.get("kinds", ())]
+    return [name for name in options("head", found) if kind in (kinds_of("head", name, found) or ())]
 
 
 def _widths(cfg: DictConfig) -> list[str] | None:

@@ -1,0 +1,98 @@
+"""Whether the task, its head and its data learn from the same kind of target.
+
+An option states its kinds once: a head or a loss in its YAML (``kinds: [class]``), a data format or an augmentation in
+its class (``kinds = ("class",)``), which is read off the source.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mobilevision.config.groups import options
+from mobilevision.config.layout import Layout, file_of, option_layout
+from mobilevision.config.search_path import Source
+from mobilevision.config.source_code import Definition, find, lookup
+from mobilevision.errors import UserError
+
+_STATED_BY_CLASS = ("data", "augment")
+_SHOWN = 8  # options that an error lists
+
+
+def check_kinds(layout: Layout, found: Sequence[Source]) -> Iterator[str]:
+    """A line for every group whose option does not go with the task."""
+    task = layout.values.get("task")
+    kind = task.get("kind") if isinstance(task, dict) else None
+    if kind is None:
+        return
+    for group, node in layout.values.items():
+        kinds = kinds_of_node(group, node) if isinstance(node, dict) else None
+        if kinds is not None and kind not in kinds:
+            yield (
+                f"{group}={layout.choices.get(group)} is for {' or '.join(map(str, kinds))}, "
+                f"task={layout.choices.get('task')} learns from {kind}: {_fix(group, node, kinds, str(kind), found)}"
+            )
+
+
+def _fix(group: str, node: Any, kinds: Sequence[Any], kind: str, found: Sequence[Source]) -> str:
+    """What to take instead: another option of the group, or a task that learns from what this one is for."""
+    fitting = [f"{group}={name}" for name in options(group, found) if kind in (kinds_of(group, name, found) or [kind])]
+    if len(fitting) > _SHOWN:
+        fitting = [*fitting[:_SHOWN], f"another {group} of --help"]
+    tasks = [f"task={name}" for name in options("task", found) if _learns_from(name, found) in kinds]
+    if fitting or tasks:
+        return f"take {' or '.join([*fitting, *tasks])}"
+    where = f"{_class_of(node).rpartition('.')[2]}.kinds" if group in _STATED_BY_CLASS else f"{group}.kinds"
+    return f"no {group} is for {kind}; one of your own says so in {where}"
+
+
+def kinds_of(group: str, option: str, found: Sequence[Source]) -> list[Any] | None:
+    """The kinds of target that an option is for; None where it does not say, and so is for all."""
+    values = option_layout(group, option, found).values.get(group)
+    return kinds_of_node(group, values) if isinstance(values, dict) else None
+
+
+def kinds_of_node(group: str, node: dict[str, Any]) -> list[Any] | None:
+    """The same of a group's keys."""
+    if isinstance(stated := node.get("kinds"), list):
+        return stated
+    return _of_class(_class_of(node)) if group in _STATED_BY_CLASS else None
+
+
+def _class_of(node: dict[str, Any]) -> str:
+    """The class that knows the kinds: of data its format, else the option's own."""
+    part = node.get("format")
+    return str((part if isinstance(part, dict) else node).get("_target_", ""))
+
+
+def _of_class(target: str) -> list[Any] | None:
+    found = find(target)
+    for _ in range(10):  # bases followed before giving up
+        if not isinstance(found, Definition) or not isinstance(found.node, ast.ClassDef):
+            return None
+        for statement in found.node.body:
+            names = statement.targets if isinstance(statement, ast.Assign) else []
+            names = [statement.target] if isinstance(statement, ast.AnnAssign) else names
+            if any(isinstance(name, ast.Name) and name.id == "kinds" for name in names):
+                return _written(statement.value)  # type: ignore[attr-defined]
+        base = next(iter(found.node.bases), None)
+        found = lookup(found.module, base.id) if isinstance(base, ast.Name) else None
+    return None
+
+
+def _written(value: ast.expr | None) -> list[Any] | None:
+    try:
+        read = None if value is None else ast.literal_eval(value)
+    except ValueError:  # put together while the module runs; the data module checks it then
+        return None
+    return list(read) if isinstance(read, tuple | list) else None
+
+
+def _learns_from(task: str, found: Sequence[Source]) -> Any:
+    try:
+        file = file_of(f"task/{task}", found)
+    except UserError:
+        return None
+    node = file.body.get("task") if file is not None else None
+    return node.get("kind") if isinstance(node, dict) else None
