@@ -80,8 +80,7 @@ class Task(Learner, ABC):
     # What the raw outputs are, for whoever compares them with another model's; None: nothing that has a name.
     emits: ClassVar[Emits | None] = None
 
-    # What predictions mean, here and of an exported model's outputs: the name of an Answer of mobilevision.deploy.answers
-    # or of a plugin.
+    # What predictions mean, here and of an exported model's outputs: the name of an Answer, ours or a plugin's.
     answers: ClassVar[str] = "numbers"
 
     # The same for a graph that stops before decoding (see :meth:`raw`); None: decoding always is in the graph.

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mobilevision.data.box_clipping import as_drawn, mirrored_boxes, shown
-from mobilevision.data.boxes import BoxTargets, Framed, collate
+from mobilevision.data.boxes import BoxTargets, Framed, as_drawn, collate, mirrored_boxes, shown
 from mobilevision.data.coordinates import CoordinateTargets
 from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.records import Records

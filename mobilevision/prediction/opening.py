@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from mobilevision.config.plugins import load
 from mobilevision.deploy.manifest import is_artifact
 from mobilevision.errors import UserError
 
@@ -28,15 +29,19 @@ def open_model(
         UserError: neither is there, or it cannot be used.
     """
     if not is_artifact(folder):
-        from mobilevision.prediction.model import load
+        from mobilevision.prediction import model
 
-        return load(folder, which=which, device=device)
+        return model.load(folder, which=which, device=device)
     if device not in (None, "cpu"):
         raise UserError(f"--device {device}: {folder} is an exported model, which runs on the CPU")
     if which != "best":
         raise UserError(f"--which {which}: {folder} is an exported model, which has no checkpoints to choose from")
+    from mobilevision.deploy.answers import ANSWERS
     from mobilevision.deploy.artifact import Artifact
+    from mobilevision.deploy.manifest import Manifest
 
+    if Manifest.read(folder).answer not in ANSWERS:
+        load()
     found = Artifact(folder)
     caution(found.manifest, folder)
     return found

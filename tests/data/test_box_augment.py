@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from mobilevision.data import BoxAugment
 from mobilevision.data.augment import mirrored
-from mobilevision.data.box_augment import mirrored_boxes
-from mobilevision.data.boxes import Boxes, BoxTargets, boxes_of
+from mobilevision.data.boxes import Boxes, BoxTargets, boxes_of, mirrored_boxes
 from mobilevision.data.files import FileRecords
 from mobilevision.data.loader import BatchSource
 from mobilevision.data.records import Records

@@ -10,6 +10,7 @@ from mobilevision.deploy.manifest import Manifest
 from mobilevision.errors import UserError
 
 __all__ = [
+    "ANSWERS",
     "Agreed",
     "Answer",
     "Attributes",
@@ -23,16 +24,20 @@ __all__ = [
     "find_answer",
 ]
 
+ANSWERS = Answer.by_name
+"""By name, as tasks and model.json know them; those of plugins join when their modules are imported."""
+
+
 def answer_named(name: str, source: str) -> type[Answer]:
     """The class of answers of this name.
 
     Raises:
         UserError: there is none; ``source`` is what the message calls whoever asks.
     """
-    if name not in Answer.by_name:
-        there = ", ".join(Answer.by_name)
-        raise UserError(f"{source}: answer={name}: there are {there}; if a plugin has it, install it or name its folder")
-    return Answer.by_name[name]
+    if name not in ANSWERS:
+        there = ", ".join(ANSWERS)
+        raise UserError(f"{source}: answer={name}: there are {there}; a plugin that has it has to be installed")
+    return ANSWERS[name]
 
 
 def find_answer(manifest: Manifest, where: str) -> Answer:

@@ -55,8 +55,13 @@ class Answer(ABC):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if (name := cls.__dict__.get("name")) is not None:
-            Answer.by_name[name] = cls
+        name = cls.__dict__.get("name")
+        if name is None:
+            return
+        other = Answer.by_name.setdefault(name, cls)
+        if (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise TypeError(f"{cls.__module__}: an answer called {name} is in {other.__module__} already: rename it")
+        Answer.by_name[name] = cls
 
     def __init__(
         self,
