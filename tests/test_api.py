@@ -72,7 +72,7 @@ def test_asking_for_nothing_imports_nothing_heavy() -> None:
 def test_a_mistake_is_told_before_anything_is_trained() -> None:
     from mobilevision.errors import UserError
 
-    with pytest.raises(UserError, match="did you mean trainer.max_epochs"):
+    with pytest.raises(UserError, match=r"did you mean trainer\.max_epochs"):
         mobilevision.train(["trainer.max_epoch=1"])
 
 
