@@ -17,7 +17,6 @@ from mobilevision.config.source_code import Definition, find, lookup
 from mobilevision.errors import UserError
 
 _STATED_BY_CLASS = ("data", "augment")
-_SHOWN = 8  # options that an error lists
 
 
 def check_kinds(layout: Layout, found: Sequence[Source]) -> Iterator[str]:
@@ -38,8 +37,6 @@ def check_kinds(layout: Layout, found: Sequence[Source]) -> Iterator[str]:
 def _fix(group: str, node: Any, kinds: Sequence[Any], kind: str, found: Sequence[Source]) -> str:
     """What to take instead: another option of the group, or a task that learns from what this one is for."""
     fitting = [f"{group}={name}" for name in options(group, found) if kind in (kinds_of(group, name, found) or [kind])]
-    if len(fitting) > _SHOWN:
-        fitting = [*fitting[:_SHOWN], f"another {group} of --help"]
     tasks = [f"task={name}" for name in options("task", found) if _learns_from(name, found) in kinds]
     if fitting or tasks:
         return f"take {' or '.join([*fitting, *tasks])}"
