@@ -126,6 +126,7 @@ def command(plugin: Path, *words: str, path: str | None = None, code: int = 0) -
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow  # a dozen processes
 @pytest.mark.parametrize(("task", "answer"), [("keypoints", "left eye ["), ("vector", "vector [")])
 def test_a_new_kind_goes_from_training_to_an_exported_models_answer(plugin: Path, task: str, answer: str) -> None:
     command(plugin, "train", f"task={task}", f"run_dir={task}", *SMALL, *QUICK)
