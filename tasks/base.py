@@ -205,7 +205,7 @@ class Task(Learner, ABC):
         """Decoded predictions of images [B, C, H, W]."""
         return self.decode(self(images))
 
-    def measure_instead(self, answered: Callable[[Batch], dict[str, Tensor]]) -> None:
+    def evaluate_predictions_of(self, answered: Callable[[Batch], dict[str, Tensor]]) -> None:
         """Let val and test measure what another gives for a batch, such as an exported model; it has no loss.
 
         Args:

@@ -50,7 +50,7 @@ class StopSignals:
         self.wait = False
 
     @contextmanager
-    def heard(self) -> Iterator[None]:
+    def caught(self) -> Iterator[None]:
         """Listen as long as this lasts."""
         before = {number: signal.getsignal(number) for number in _SIGNALS}
         self.listen()

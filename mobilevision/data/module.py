@@ -275,7 +275,7 @@ class DataModule(pl.LightningDataModule):
         """
         return self._loader(split, shard=shard)
 
-    def taught(self) -> Loader:
+    def train_and_unlabelled_dataloader(self) -> Loader:
         """Train and the pictures without labels, in order and without augmentation; all of it in every process."""
         return self._loader("train", shard=False, more=True)
 

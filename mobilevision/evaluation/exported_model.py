@@ -91,7 +91,7 @@ def of_artifact(folder: str | Path, changes: Sequence[str], split: str | None, s
         pixels = pinned(artifact, records, batch["index"].tolist())
         return {name: torch.from_numpy(value) for name, value in artifact.outputs(pixels).items()}
 
-    task.measure_instead(answered)
+    task.evaluate_predictions_of(answered)
     form = f"measured through {artifact.manifest.format}, {artifact.manifest.precision}; a file has no loss"
     return Subject(task, spec, replace(samples, notes=(*samples.notes, form)), records, cfg)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from mobilevision.deploy.manifest import Manifest
 from mobilevision.errors import UserError
-from mobilevision.exporting.gate_words import compared, counted, intended, is_baseline, limited, moved
+from mobilevision.exporting.card_text import compared, counted, intended, is_baseline, limited, moved
 from mobilevision.io.printable_text import visible
 
 # What stands in front of a model card for programs: YAML as model hubs read it.

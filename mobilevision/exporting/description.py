@@ -71,7 +71,7 @@ def described(
 def _quantised(form: Format, precision: Precision, work: Path, finetune_epochs: int) -> dict[str, Any]:
     if precision.calibration is None:
         return {}
-    from mobilevision.deploy.formats.onnx_int8.rounding import can_saturate
+    from mobilevision.deploy.formats.onnx_int8.gptq import can_saturate
 
     pictures, kept = len(precision.calibration), list(precision.keep)
     found = {"calibration_pictures": pictures, "float_layers": kept, "finetune_epochs": finetune_epochs}

@@ -1,7 +1,7 @@
 """An exported model on a processor without VNNI, which QEMU's user-mode emulation stands in for where it is installed.
 
 int8 kernels of such processors add in 16 bits what others add in 32 (see
-:data:`mobilevision.deploy.formats.onnx_int8.rounding.REDUCED`), so that one file may give two answers.
+:data:`mobilevision.deploy.formats.onnx_int8.gptq.REDUCED`), so that one file may give two answers.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mobilevision.errors import UserError
-from mobilevision.exporting.gate_words import compared
+from mobilevision.exporting.card_text import compared
 
 if TYPE_CHECKING:
     from mobilevision.deploy.manifest import Manifest

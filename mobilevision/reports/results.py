@@ -25,7 +25,7 @@ Tables = Mapping[str, list[dict[str, Any]]]
 
 _log = logging.getLogger(__name__)
 _PICTURES = 16
-FEW_JUDGES = 20
+MIN_TEST_IMAGES = 20
 """Images of test (or val) below which a metric moves by points with each of them."""
 FOLDS = 5
 _WIDEST = 200  # classes of a confusion matrix that is kept as a table
@@ -61,15 +61,15 @@ def write_results(
         _log.warning("report.html could not be written: %s", error, exc_info=True)
     if teacher_comparison:
         summary.print_teacher_comparison(teacher_comparison)
-    summary.print_results(results, folder, tracker.closing(), judged=few_judged(built, stage))
+    summary.print_results(results, folder, tracker.closing(), judged=small_test_set_warning(built, stage))
 
 
-def few_judged(built: Built, stage: Stage) -> str:
+def small_test_set_warning(built: Built, stage: Stage) -> str:
     """What to say where a handful of images judged a model, and folds would judge by more; else nothing."""
     data, kind = built.data, built.task.data_spec.kind
     judges = getattr(data.splits, stage)
     drawn = not data.format.expected  # on the fly, as many as are asked for
-    if judges is None or len(judges) >= FEW_JUDGES or data.folds or data.splits.train is None or drawn:
+    if judges is None or len(judges) >= MIN_TEST_IMAGES or data.folds or data.splits.train is None or drawn:
         return ""
     each = f", each of which is {100 / len(judges):.0f} points" if kind == "class" else ""
     counts = built.task.data_spec.counts if kind == "class" else ()

@@ -162,7 +162,7 @@ class RunFolder:
             path.unlink(missing_ok=True)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Keep other runs out of this folder while one is being trained in it; the lock ends with the process.
 
         Raises:

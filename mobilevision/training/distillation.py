@@ -76,7 +76,7 @@ def key_of(cfg: DictConfig, built: Built, teacher: Teacher) -> dict[str, str]:
     drawn = {"format": OmegaConf.to_container(cfg.data.format, resolve=True), "seed": cfg.data.seed}
     return {
         "teacher": teacher.digest(),
-        "data": digest(built.data.taught().source.records, json.dumps(drawn, sort_keys=True)),
+        "data": digest(built.data.train_and_unlabelled_dataloader().source.records, json.dumps(drawn, sort_keys=True)),
         "crop": json.dumps(how, sort_keys=True),
     }
 
@@ -104,7 +104,7 @@ def compute(built: Built, teacher: Teacher) -> Tensor:
     """
     from mobilevision.spec import Needs
 
-    loader = built.data.taught()
+    loader = built.data.train_and_unlabelled_dataloader()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     rows: Tensor | None = None
     for batch in loader:
@@ -166,7 +166,7 @@ def distil(cfg: DictConfig, built: Built) -> None:
             )
         return
     task = built.task
-    teacher = find_teacher(cfg, built.data.taught().source.records, emits=task.emits)
+    teacher = find_teacher(cfg, built.data.train_and_unlabelled_dataloader().source.records, emits=task.emits)
     check(cfg, built, teacher)
     if cfg.distill.cache:
         teacher = cached(cfg, built, teacher)

@@ -24,7 +24,7 @@ def one_device(cfg: DictConfig) -> bool:
     return cfg.trainer.devices in (1, "1") and "LOCAL_RANK" not in os.environ
 
 
-def named(values: dict[str, Any], group: str, **shaping: Any) -> DictConfig:
+def prerequisite_config(values: dict[str, Any], group: str, **shaping: Any) -> DictConfig:
     """The config of a run in ``outputs/<group>``, in a folder that is named by what it is.
 
     Args:
@@ -41,11 +41,11 @@ def named(values: dict[str, Any], group: str, **shaping: Any) -> DictConfig:
     return cfg
 
 
-def trained(cfg: DictConfig, train: Train, *, who: str, begins: str, then: str) -> RunFolder:
+def train_or_reuse(cfg: DictConfig, train: Train, *, who: str, begins: str, then: str) -> RunFolder:
     """Train it, unless that is done; one that was broken off goes on.
 
     Args:
-        cfg: of the first run, by :func:`named`.
+        cfg: of the first run, by :func:`prerequisite_config`.
         train: trains by a config.
         who: what it is to the other run, for the console.
         begins: what is said when it is trained now.

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.config.compose import compose
 from mobilevision.errors import UserError
-from mobilevision.training.prerequisite_runs import Train, named, one_device, trained
+from mobilevision.training.prerequisite_runs import Train, one_device, prerequisite_config, train_or_reuse
 
 _KEPT = ("resolution", "batch_size", "eval_batch_size", "workers", "channels", "fit", "seed", "cells")
 """Keys of the data that the first stage has as this run does."""
@@ -43,7 +43,7 @@ def pretrain(cfg: DictConfig, train: Train) -> DictConfig:
             " backbone.weights=RUN pretrain.root=null"
         )
     begins = f"on {cfg.pretrain.root} first,"
-    folder = trained(first_stage(cfg), train, who="pretraining", begins=begins, then="from its weights")
+    folder = train_or_reuse(first_stage(cfg), train, who="pretraining", begins=begins, then="from its weights")
     settled = cfg.copy()
     OmegaConf.update(settled, "backbone.weights", str(folder.path))
     return settled
@@ -62,4 +62,4 @@ def first_stage(cfg: DictConfig) -> DictConfig:
     values |= {"data": data, "loss": loss, "distill": None, "resume": None}
     values["trainer"]["max_epochs"] = cfg.pretrain.epochs or values["trainer"]["max_epochs"]
     values["pretrain"]["root"] = None
-    return named(values, "pretrained")
+    return prerequisite_config(values, "pretrained")

@@ -1,4 +1,4 @@
-"""The end of a sweep: what came out of every run, as a table and figures."""
+"""Sweeps (``-m``): checked as a whole before the first run, run one by one, and summed up in a table and figures."""
 
 from __future__ import annotations
 

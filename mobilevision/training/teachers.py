@@ -14,7 +14,7 @@ from torch import Tensor
 from mobilevision.data.formats.table_rows import USUAL
 from mobilevision.errors import UserError
 from mobilevision.tracking.run_folder import RunFolder
-from mobilevision.training.prerequisite_runs import Train, named, one_device, trained
+from mobilevision.training.prerequisite_runs import Train, one_device, prerequisite_config, train_or_reuse
 
 if TYPE_CHECKING:
     from mobilevision.data import Records
@@ -260,7 +260,7 @@ def train_teacher(cfg: DictConfig, train: Train) -> DictConfig:
     if not one_device(cfg):
         raise UserError("distill.teacher=auto trains on one device: train the teacher first and name its run")
     begins = f"width {wide:g}, trained first"
-    folder = trained(teacher_config(cfg), train, who="teacher", begins=begins, then="the student")
+    folder = train_or_reuse(teacher_config(cfg), train, who="teacher", begins=begins, then="the student")
     settled = cfg.copy()
     OmegaConf.update(settled, "distill.teacher", str(folder.path))
     return settled
@@ -273,4 +273,4 @@ def teacher_config(cfg: DictConfig) -> DictConfig:
     values |= {"distill": None, "resume": None}
     values["backbone"]["width"] = wide
     values["data"]["unlabelled"] = None
-    return named(values, "teachers", trainer={key: values["trainer"][key] for key in _OF_LENGTH})
+    return prerequisite_config(values, "teachers", trainer={key: values["trainer"][key] for key in _OF_LENGTH})

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from mobilevision.callbacks import StopSignals
     from mobilevision.engine.build import Built
     from mobilevision.tracking.loggers import Tracker
-    from mobilevision.tracking.run_folder import RunFolder
 
 _LOST = ("connection closed by peer", "connection reset by peer", "broken pipe", "remote process", "was aborted")
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
@@ -72,24 +71,24 @@ def train(cfg: DictConfig) -> dict[str, float]:
 
     began = time.perf_counter()
     signals = StopSignals()
-    with signals.heard():
+    with signals.caught():
         require_accelerator(str(cfg.trainer.accelerator))
         cfg = train_teacher(pretrain(cfg, train), train)
         folder, cfg = find_folder(cfg)
         ending = Ending(folder)
-        with ending.told(), folder.held(), recording(folder.log):
+        with ending.reported(), folder.locked(), recording(folder.log):
             cfg = with_absolute_paths(cfg)
             prepare_folder(cfg, folder)
             prepare_process(cfg)
             checkpoint = checkpoint_to_start_from(cfg, folder)
             asked = cfg.backbone
             with moved_data_told(cfg, folder):
-                built = build(with_weights_at_hand(cfg, checkpoint), run_dir=folder.path)
+                built = build(with_checkpoint_as_weights(cfg, checkpoint), run_dir=folder.path)
             cfg = built.cfg.copy()
             OmegaConf.update(cfg, "backbone", asked, merge=False)
             if cfg.resume is not None:
                 require_same(cfg, built.data, folder)
-                take_over(cfg, folder)
+                save_resumed_config(cfg, folder)
             elif built.decisions and is_first_process():
                 # So that a resume, or the same run again, decides nothing anew.
                 write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
@@ -207,7 +206,7 @@ def checkpoint_to_start_from(cfg: DictConfig, folder: RunFolder) -> Path | None:
     return path
 
 
-def with_weights_at_hand(cfg: DictConfig, checkpoint: Path | None) -> DictConfig:
+def with_checkpoint_as_weights(cfg: DictConfig, checkpoint: Path | None) -> DictConfig:
     """A config for building a run that goes on: its checkpoint stands in for pretrained weights that are not here.
 
     They may have been moved or deleted since, or come from a hub; the checkpoint has all tensors anyway.
@@ -223,7 +222,7 @@ def with_weights_at_hand(cfg: DictConfig, checkpoint: Path | None) -> DictConfig
     return changed
 
 
-def take_over(cfg: DictConfig, folder: RunFolder) -> None:
+def save_resumed_config(cfg: DictConfig, folder: RunFolder) -> None:
     """Keep what a resume changed as the run's config, so that the next resume need not say it again."""
     before = OmegaConf.to_yaml(OmegaConf.create(offline(read_yaml(folder.config))))
     now = OmegaConf.to_yaml(OmegaConf.merge(cfg, {"resume": None}), resolve=True)
@@ -470,7 +469,7 @@ class Ending:
         self.trained = False
 
     @contextmanager
-    def told(self) -> Iterator[None]:
+    def reported(self) -> Iterator[None]:
         """Turn what stops or breaks the run inside into one line.
 
         Raises:

@@ -1,4 +1,4 @@
-"""What fits a budget, as a picture. Pure functions."""
+"""Charts of costs: layers, accuracy against cost, time against mult-adds, models within a budget. Pure functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A chart of a data set's boxes and of the default boxes that are to reach them. Pure functions."""
+"""Charts of detection: precision and recall, errors, and a data set's boxes with the anchors that reach them."""
 
 from __future__ import annotations
 

@@ -289,7 +289,7 @@ def test_pictures_without_a_place_join_training(save: Save, tmp_path: Path) -> N
         save(f"more/{number}.jpg", seed=90 + number)
     data = module(Csv(), table(save, tmp_path), unlabelled=str(tmp_path / "more"))
     data.setup_data()
-    batches = list(data.taught())
+    batches = list(data.train_and_unlabelled_dataloader())
     cells = np.concatenate([batch["target"]["cell"].numpy() for batch in batches])
     assert cells[-3:].tolist() == [-1, -1, -1]
     assert np.isnan(batches[-1]["target"]["coordinate"].numpy()).any()

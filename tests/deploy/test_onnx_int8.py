@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
+from mobilevision.deploy.formats.onnx_int8.gptq import REDUCED, WHOLE, can_saturate, largest_weight, rounded, steps
 from mobilevision.deploy.formats.onnx_int8.layers import besides, layers
 from mobilevision.deploy.formats.onnx_int8.ranges import Gram, Values, best, look, observe
-from mobilevision.deploy.formats.onnx_int8.rounding import REDUCED, WHOLE, can_saturate, largest_weight, rounded, steps
 from mobilevision.deploy.formats.onnx_int8.writing import calibrate, quantise
 from mobilevision.deploy.precision import Precision
 from mobilevision.deploy.simulated_int8 import layer_names, simulated_int8
@@ -246,7 +246,7 @@ def test_a_module_stands_for_its_layers() -> None:
 
 def test_the_layer_that_hurts_most_comes_first(path: Path, pixels: np.ndarray, tmp_path: Path) -> None:
     """A layer whose rows have one weight that dwarfs all others has no steps left for those."""
-    from mobilevision.deploy.formats.onnx_int8.blame import noise
+    from mobilevision.deploy.formats.onnx_int8.layer_sensitivity import noise
 
     model = onnx.load(path)
     for constant in model.graph.initializer:

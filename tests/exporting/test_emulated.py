@@ -70,7 +70,7 @@ def test_sums_as_large_as_can_be_are_right_in_7_bits_and_wrong_in_8(qemu: list[s
     """A layer whose weights are all alike, on white images: every pair of products is the largest that there is."""
     import torch
 
-    from mobilevision.deploy.formats.onnx_int8.rounding import REDUCED, WHOLE
+    from mobilevision.deploy.formats.onnx_int8.gptq import REDUCED, WHOLE
     from mobilevision.deploy.formats.onnx_int8.writing import quantise
     from mobilevision.deploy.precision import Precision
 

@@ -13,8 +13,8 @@ import torch
 from mobilevision.deploy.answers import find_answer
 from mobilevision.deploy.manifest import Manifest, ModelFile, Port
 from mobilevision.deploy.preprocessing import Preprocessing
+from mobilevision.exporting.card_text import compared as sentences
 from mobilevision.exporting.gate import Compared, Paired, Verdict, agreement_chance, is_chance, judge
-from mobilevision.exporting.gate_words import compared as sentences
 from mobilevision.exporting.summary import refused
 from mobilevision.metrics import ClassificationMetrics
 

@@ -144,8 +144,8 @@ def test_weights_are_rounded_for_other_formats_too(trained: Path) -> None:
 
     import torch
 
-    from mobilevision.deploy.formats.onnx_int8.rounded import rounded_graph
-    from mobilevision.deploy.formats.onnx_int8.rounding import WHOLE, steps
+    from mobilevision.deploy.formats.onnx_int8.gptq import WHOLE, steps
+    from mobilevision.deploy.formats.onnx_int8.prerounded_graph import rounded_graph
     from mobilevision.deploy.graph import Graph
     from mobilevision.deploy.precision import Precision
     from mobilevision.deploy.simulated_int8 import layer_names

@@ -55,8 +55,8 @@ def test_rounded_weights_of_a_real_model_leave_a_tenth_of_the_noise(
     import torch
     from PIL import Image
 
-    from mobilevision.deploy.formats.onnx_int8.rounded import rounded_graph
-    from mobilevision.deploy.formats.onnx_int8.rounding import WHOLE, steps
+    from mobilevision.deploy.formats.onnx_int8.gptq import WHOLE, steps
+    from mobilevision.deploy.formats.onnx_int8.prerounded_graph import rounded_graph
     from mobilevision.deploy.graph import Graph
     from mobilevision.deploy.precision import Precision
     from mobilevision.deploy.simulated_int8 import layer_names

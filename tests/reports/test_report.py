@@ -21,7 +21,7 @@ from mobilevision.engine.info import read_info, update_info
 from mobilevision.engine.recording import recording
 from mobilevision.reports import summary
 from mobilevision.reports.page import charts, ticks, write_report
-from mobilevision.reports.results import few_judged, most_confused, readable
+from mobilevision.reports.results import most_confused, readable, small_test_set_warning
 from mobilevision.tracking.run_folder import RunFolder
 from mobilevision.training.resuming import compose_resume
 from mobilevision.training.train import train
@@ -232,7 +232,7 @@ def test_drawn_images_and_folds_have_no_word_of_few(coloured: Path) -> None:
         (["data=folder", f"data.root={coloured}", "data.folds=null"], 1),
     ):
         built = build(compose([*few, *given]))
-        assert bool(few_judged(built, "test")) == counted
+        assert bool(small_test_set_warning(built, "test")) == counted
 
 
 def test_folds_are_named_as_many_as_work(tmp_path: Path) -> None:
@@ -245,4 +245,4 @@ def test_folds_are_named_as_many_as_work(tmp_path: Path) -> None:
     built = build(compose(["data.resolution=32", "backbone.width=0.25", "data.workers=0", *words]))
     rarest = min(built.task.data_spec.counts)
     assert 1 < rarest < 5
-    assert f"; data.folds={rarest} judges" in few_judged(built, "test")
+    assert f"; data.folds={rarest} judges" in small_test_set_warning(built, "test")

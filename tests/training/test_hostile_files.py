@@ -227,7 +227,7 @@ def test_a_run_behind_a_link_goes_on_and_its_trackers_links_stay(finished_run: P
     (tmp_path / "run" / "wandb" / "run-1").mkdir(parents=True)
     (tmp_path / "run" / "wandb" / "latest-run").symlink_to("run-1")
     RunFolder(tmp_path / "run").check_parts()
-    with RunFolder(tmp_path / "run").held():
+    with RunFolder(tmp_path / "run").locked():
         pass
 
 

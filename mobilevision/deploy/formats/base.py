@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
 
-from mobilevision.deploy.formats.onnx_int8.rounding import WHOLE
+from mobilevision.deploy.formats.onnx_int8.gptq import WHOLE
 from mobilevision.errors import UserError
 
 if TYPE_CHECKING:

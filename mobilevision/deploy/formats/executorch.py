@@ -97,7 +97,7 @@ def _lowered(graph: Graph, precision: Precision) -> bytes:
     from mobilevision.deploy.formats.plain_operators import laid_out, plain
 
     if precision.name == "int8":
-        from mobilevision.deploy.formats.onnx_int8.rounded import rounded_graph
+        from mobilevision.deploy.formats.onnx_int8.prerounded_graph import rounded_graph
 
         graph = rounded_graph(graph, precision, ExecuTorch.weight_steps)
     model: Any = laid_out(graph)

@@ -45,7 +45,7 @@ class LiteRT(Format):
             from mobilevision.deploy.formats.litert_graph import converted
 
             if precision.name == "int8":
-                from mobilevision.deploy.formats.onnx_int8.rounded import rounded_graph
+                from mobilevision.deploy.formats.onnx_int8.prerounded_graph import rounded_graph
 
                 graph = rounded_graph(graph, precision, self.weight_steps)
             converted(graph, path)

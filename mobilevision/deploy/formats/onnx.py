@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilevision.deploy.formats.base import Format, Runner
-from mobilevision.deploy.formats.onnx_int8.rounding import REDUCED
+from mobilevision.deploy.formats.onnx_int8.gptq import REDUCED
 from mobilevision.errors import UserError
 
 if TYPE_CHECKING:
@@ -79,13 +79,13 @@ class Onnx(Format):
 
     def noise(self, path: Path, precision: Precision) -> dict[str, float]:
         """As in :class:`Format`."""
-        from mobilevision.deploy.formats.onnx_int8.blame import noise
+        from mobilevision.deploy.formats.onnx_int8.layer_sensitivity import noise
 
         return noise(_whole(path), precision)
 
     def largest_weight(self, path: Path) -> int | None:
         """As in :class:`Format`."""
-        from mobilevision.deploy.formats.onnx_int8.rounding import largest_weight
+        from mobilevision.deploy.formats.onnx_int8.gptq import largest_weight
 
         return largest_weight(path)
 

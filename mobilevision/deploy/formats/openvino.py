@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mobilevision.deploy.formats.base import Format, Runner, silent
 from mobilevision.deploy.formats.onnx import Onnx
-from mobilevision.deploy.formats.onnx_int8.rounding import REDUCED
+from mobilevision.deploy.formats.onnx_int8.gptq import REDUCED
 from mobilevision.errors import UserError
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class OpenVino(Format):
         with tempfile.TemporaryDirectory(dir=path.parent) as work:
             source = Path(work) / Onnx.file
             if precision.name == "int8":
-                from mobilevision.deploy.formats.onnx_int8.rounded import rounded_graph
+                from mobilevision.deploy.formats.onnx_int8.prerounded_graph import rounded_graph
 
                 graph = rounded_graph(graph, precision, self.weight_steps)
             Onnx().write(graph, source, FLOAT32)

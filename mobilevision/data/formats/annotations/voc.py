@@ -1,4 +1,4 @@
-"""Which xml belongs to which picture and split, in any layout of Pascal VOC."""
+"""Pascal VOC: one xml file read, and which xml belongs to which image and split in any layout."""
 
 from __future__ import annotations
 

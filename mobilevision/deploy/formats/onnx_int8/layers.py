@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 LINEAR = ("Conv", "Gemm", "MatMul")
 REMOVED = ("Clip", "Relu")
 """Activations that become part of the range of what comes before."""
-BESIDE = (*REMOVED, "LeakyRelu", "Add")
+WEIGHTLESS_OPERATORS = (*REMOVED, "LeakyRelu", "Add")
 """What integers can do between two layers."""
 
 _PREFIX, _SUFFIX = "task.", ".weight"
@@ -71,13 +71,13 @@ def layers(model: Any) -> list[Layer]:
     ]
 
 
-def besides(model: Any) -> Iterator[Any]:
+def weightless_nodes(model: Any) -> Iterator[Any]:
     """The nodes between layers that are computed in integers, too: activations, and sums of maps."""
     constants = {each.name for each in model.graph.initializer}
     ranks = {each.name: len(each.type.tensor_type.shape.dim) for each in model.graph.value_info}
     for node in model.graph.node:
         sums = [each for each in node.input if each not in constants and ranks.get(each) == 4]
-        if node.op_type in BESIDE and len(sums) == (2 if node.op_type == "Add" else 1):
+        if node.op_type in WEIGHTLESS_OPERATORS and len(sums) == (2 if node.op_type == "Add" else 1):
             yield node
 
 

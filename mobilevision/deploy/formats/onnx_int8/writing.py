@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.deploy.formats.onnx_int8.layers import BESIDE, LINEAR, Layer, besides, layers
+from mobilevision.deploy.formats.onnx_int8.gptq import REDUCED, rounded, steps
+from mobilevision.deploy.formats.onnx_int8.layers import LINEAR, WEIGHTLESS_OPERATORS, Layer, layers, weightless_nodes
 from mobilevision.deploy.formats.onnx_int8.ranges import Gram, best, observe
-from mobilevision.deploy.formats.onnx_int8.rounding import REDUCED, rounded, steps
 from mobilevision.deploy.precision import Precision
 
 Bounds = tuple[float, float]
@@ -22,7 +22,7 @@ def quantise(source: Path, target: Path, precision: Precision, most: int = REDUC
     """Write a float32 graph again in int8, for ONNX Runtime: QDQ, uint8 activations, int8 weights a channel.
 
     Weights are in 7 bits, so that no kernel of a processor without VNNI saturates
-    (:data:`mobilevision.deploy.formats.onnx_int8.rounding.REDUCED`). uint8 weights round 128, which are computed
+    (:data:`mobilevision.deploy.formats.onnx_int8.gptq.REDUCED`). uint8 weights round 128, which are computed
     exactly everywhere, too, take 1.6 times as long where there is VNNI.
 
     Args:
@@ -37,7 +37,7 @@ def quantise(source: Path, target: Path, precision: Precision, most: int = REDUC
     model = load_model_with_shape_infer(source)
     every = layers(model)
     chosen = [layer for layer in every if not precision.keeps(layer.name)]
-    beside = list(besides(model))
+    beside = list(weightless_nodes(model))
     ranges, grams = calibrate(model, chosen, beside, precision.calibration)
     overrides = round_weights(model, chosen, grams, most)
     kept = [layer for layer in every if layer not in chosen]
@@ -136,7 +136,7 @@ def with_integers(
         tensors_range=TensorsData(CalibrationMethod.MinMax, known),
         nodes_to_quantize=names,
         nodes_to_exclude=[],
-        op_types_to_quantize=[*LINEAR, *BESIDE],
+        op_types_to_quantize=[*LINEAR, *WEIGHTLESS_OPERATORS],
         extra_options={
             # A matrix product can give float32 from integers: scores need no rounding.
             "OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"],

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mobilevision.deploy.formats.onnx import Onnx
+from mobilevision.deploy.formats.onnx_int8.gptq import rounded
 from mobilevision.deploy.formats.onnx_int8.layers import layers
 from mobilevision.deploy.formats.onnx_int8.ranges import observe
-from mobilevision.deploy.formats.onnx_int8.rounding import rounded
 from mobilevision.deploy.precision import FLOAT32
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.deploy.formats.onnx_int8.layers import REMOVED, Layer, besides, layers
+from mobilevision.deploy.formats.onnx_int8.layers import REMOVED, Layer, layers, weightless_nodes
 from mobilevision.deploy.formats.onnx_int8.writing import calibrate, round_weights, with_integers
 from mobilevision.deploy.precision import Precision
 
@@ -38,7 +38,7 @@ def noise(source: Path, precision: Precision, said: Callable[[str], None] | None
     pixels = precision.calibration[:: max(1, len(precision.calibration) // _LOOKED_AT)]
     plain = load_model_with_shape_infer(source)
     chosen = [layer for layer in layers(plain) if not precision.keeps(layer.name)]
-    beside = list(besides(plain))
+    beside = list(weightless_nodes(plain))
     ranges, grams = calibrate(plain, chosen, beside, pixels)
     run = _Ends(plain, pixels)
     found = {}
@@ -48,7 +48,7 @@ def noise(source: Path, precision: Precision, said: Callable[[str], None] | None
         model = _copy(plain)
         alone = next(each for each in layers(model) if each.name == layer.name)
         overrides = round_weights(model, [alone], grams)
-        own = [node for node in besides(model) if node.input[0] == alone.result and node.op_type in REMOVED]
+        own = [node for node in weightless_nodes(model) if node.input[0] == alone.result and node.op_type in REMOVED]
         found[layer.name] = run.error(with_integers(model, [alone], own, ranges, overrides).model)
     return dict(sorted(found.items(), key=lambda pair: -pair[1]))
 
