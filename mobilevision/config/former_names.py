@@ -57,7 +57,8 @@ class _FormerNames(MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         name = current_name(fullname)
-        if name == fullname or (fullname == "tasks" and _is_foreign(PathFinder.find_spec(fullname))):
+        top = fullname.partition(".")[0]
+        if name == fullname or (top == "tasks" and _is_foreign()):
             return None
         try:
             module = importlib.import_module(name)
@@ -82,6 +83,8 @@ class _Known(Loader):
         module.__spec__ = self.spec  # which the import system has just overwritten
 
 
-def _is_foreign(spec: ModuleSpec | None) -> bool:
+def _is_foreign() -> bool:
+    """Whether somebody else's ``tasks`` stands in front of ours."""
     ours = Path(__file__).resolve().parents[2] / "tasks"  # of a checkout; a wheel has none
+    spec = PathFinder.find_spec("tasks")
     return spec is not None and (spec.origin is None or Path(spec.origin).resolve().parent != ours)

@@ -13,7 +13,7 @@ from mobilevision.config.kinds import kinds_of_node
 from mobilevision.config.layout import FREE, Claim, Layout, read
 from mobilevision.config.max_time import FORM
 from mobilevision.config.names import did_you_mean, nearest_key
-from mobilevision.config.source_code import Definition, Module, defined_in_source, find, lookup
+from mobilevision.config.source_code import Definition, Module, defined_in_source, find, lookup, why_missing
 from mobilevision.config.types import ANYTHING, Type, of_annotation, of_value
 
 # The arguments of what a ``_target_`` names, from its source.
@@ -165,7 +165,7 @@ def _problems(key: str, value: Any, layout: Layout) -> Iterator[tuple[str, str]]
     elif key in DESCRIBED and isinstance(value, dict):
         yield from _described(key, value)
     elif key.endswith("._target_") and not exists(value):
-        yield key, f"{value} does not exist"
+        yield key, why_missing(str(value))
 
 
 def _described(key: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -308,14 +308,14 @@ def check_files(layout: Layout) -> Iterator[str]:
         target = _signature(key, layout)
         if "_target_" in node and target is None and not exists(node["_target_"]):
             file, inside = layout.places[f"{key}._target_"]
-            yield f"{file.at(inside)}: {node['_target_']} does not exist"
+            yield f"{file.at(inside)}: {why_missing(str(node['_target_']))}"
         if target is None or target.more or "_target_" not in node:
             continue
         known = {*HYDRA, *_arguments(key, layout)}
         for name in node:
             if name not in known:
                 file, inside = layout.places[f"{key}.{name}"]
-                wrong = did_you_mean(str(name), target.arguments)
+                wrong = did_you_mean(str(name), sorted(known - set(HYDRA)))
                 yield f"{file.at(inside)}: {node['_target_']} takes no argument {name}{wrong}"
     for key in layout.dotted():
         value = layout.get(key)

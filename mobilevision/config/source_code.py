@@ -130,6 +130,20 @@ def load(name: str) -> Module | None:
         return None
 
 
+def why_missing(target: str) -> str:
+    """Why :func:`find` finds nothing under a name: a file of Python that does not parse, or nothing there at all."""
+    parts = current_name(target).split(".")
+    for length in range(len(parts) - 1, 0, -1):
+        if (path := _file(".".join(parts[:length]))) is not None:
+            try:
+                ast.parse(path.read_bytes())
+            except (SyntaxError, ValueError) as error:
+                line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+                return f"{target}: {path}{line}: {getattr(error, 'msg', error)}"
+            break
+    return f"{target} does not exist"
+
+
 def _file(name: str) -> Path | None:
     top, *below = name.split(".")
     if not all(part.isidentifier() for part in [top, *below]):

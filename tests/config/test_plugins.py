@@ -166,6 +166,26 @@ def test_names_of_earlier_versions_go_on_working(
     assert compose(["task=older"]).task["_target_"] == "mobilevision.tasks.classification.Classification"
 
 
+@pytest.mark.parametrize("name", ["tasks.py", "tasks/__init__.py"])
+def test_a_users_own_tasks_stays_what_it_is(tmp_path: Path, write: Write, name: str) -> None:
+    own = {name: "whose = 'mine'\n", **({"tasks/base.py": "whose = 'mine'\n"} if "/" in name else {})}
+    what = "tasks.base" if "/" in name else "tasks"
+    code = (
+        "from mobilevision.config.former_names import import_by_former_names; import_by_former_names();"
+        f" import {what}; print({what}.whose)"
+    )
+    said = command([sys.executable, "-c", code], write(tmp_path, own), PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    assert said == "mine\n"
+
+
+def test_a_plugins_broken_file_is_named_with_its_line(
+    tmp_path: Path, write: Write, folders: Callable[..., None]
+) -> None:
+    folders(write(tmp_path / "mine", {**PARTS, "bare_head.py": HEAD.replace("(Head):", "(Head)")}))
+    with pytest.raises(UserError, match=r"bare\.yaml:1: bare_head\.Bare: .*bare_head\.py:\d+: expected ':'"):
+        compose(["head=bare"])
+
+
 def command(program: Sequence[str | Path], folder: Path, **variables: str) -> str:
     """Run a command in a folder, nothing of the checkout on the way; gives what it printed."""
     kept = {key: value for key, value in os.environ.items() if key not in {"PYTHONPATH", "MOBILEVISION_PATH"}}
