@@ -35,7 +35,7 @@ def answer_named(name: str, source: str) -> type[Answer]:
         UserError: there is none; ``source`` is what the message calls whoever asks.
     """
     if name not in ANSWERS:
-        there = ", ".join(ANSWERS)
+        there = ", ".join(sorted(ANSWERS))
         raise UserError(f"{source}: answer={name}: there are {there}; a plugin that has it has to be installed")
     return ANSWERS[name]
 
