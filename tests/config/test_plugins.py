@@ -181,9 +181,11 @@ def test_a_users_own_tasks_stays_what_it_is(tmp_path: Path, write: Write, name: 
 def test_a_plugins_broken_file_is_named_with_its_line(
     tmp_path: Path, write: Write, folders: Callable[..., None]
 ) -> None:
-    folders(write(tmp_path / "mine", {**PARTS, "bare_head.py": HEAD.replace("(Head):", "(Head)")}))
-    with pytest.raises(UserError, match=r"bare\.yaml:1: bare_head\.Bare: .*bare_head\.py:\d+: expected ':'"):
-        compose(["head=bare"])
+    option = "_target_: unparsed_head.Bare\nkinds: [class]\n"
+    files = {"unparsed_head.py": HEAD.replace("(Head):", "(Head)"), "conf/head/unparsed.yaml": option}
+    folders(write(tmp_path / "mine", files))
+    with pytest.raises(UserError, match=r"yaml:1: unparsed_head\.Bare: .*unparsed_head\.py:\d+: expected ':'"):
+        compose(["head=unparsed"])
 
 
 def command(program: Sequence[str | Path], folder: Path, **variables: str) -> str:
