@@ -134,16 +134,13 @@ class Beetles(DrawnFormat):
     kinds: ClassVar[tuple[str, ...]] = ("class",)
     name: ClassVar[str] = "beetles"
     about = "beetles: drawn on the fly"
+    names: ClassVar[tuple[str, ...]] = CLASSES
 
     @check_ranges("data.format")
     def __init__(
         self, *, train: DrawnTrain = 3000, val: DrawnCount = 480, test: DrawnCount = 960, side: DrawnSide = 96
     ) -> None:
         self.sizes, self.side = (train, val, test), side
-
-    def classes(self) -> tuple[str, ...]:
-        """A handful to overfit shows only as many classes as it has images."""
-        return CLASSES[: self.sizes[0]]
 
     def records(self, n: int, *, split: int, **shared: Any) -> DrawnRecords:
         """See :class:`DrawnFormat`."""

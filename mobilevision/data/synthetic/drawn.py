@@ -38,12 +38,14 @@ class DrawnFormat(DataFormat, ABC):
     Attributes:
         name: of the set, as its samples and messages say it.
         about: what it is, for the console.
+        names: of the classes, in the order of the targets.
         sizes: images (or identities) of train, val and test.
         side: longer side of the drawn images in pixels.
     """
 
     name: ClassVar[str]
     about: str
+    names: ClassVar[tuple[str, ...]] = ()
     sizes: tuple[int, int, int]
     side: int
 
@@ -61,8 +63,8 @@ class DrawnFormat(DataFormat, ABC):
         """One split of ``n``; the other arguments are those of :class:`DrawnRecords`."""
 
     def classes(self) -> tuple[str, ...]:
-        """Class names in the order of the targets."""
-        return ()
+        """Class names in the order of the targets; a handful to overfit shows only as many as it has images."""
+        return self.names[: self.sizes[0]]
 
     def groups(self) -> dict[str, str]:
         """Class -> a coarser class."""

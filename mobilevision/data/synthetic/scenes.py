@@ -183,16 +183,13 @@ class Scenes(DrawnFormat):
     kinds: ClassVar[tuple[str, ...]] = ("boxes",)
     name: ClassVar[str] = "scenes"
     about = "scenes: drawn on the fly"
+    names: ClassVar[tuple[str, ...]] = CLASSES
 
     @check_ranges("data.format")
     def __init__(
         self, *, train: DrawnTrain = 2400, val: DrawnCount = 300, test: DrawnCount = 500, side: DrawnSide = 144
     ) -> None:
         self.sizes, self.side = (train, val, test), side
-
-    def classes(self) -> tuple[str, ...]:
-        """A handful to overfit shows only as many classes as it has images."""
-        return CLASSES[: self.sizes[0]]
 
     def records(self, n: int, *, split: int, **shared: Any) -> DrawnRecords:
         """See :class:`DrawnFormat`."""

@@ -146,16 +146,13 @@ class Shapes(DrawnFormat):
     kinds: ClassVar[tuple[str, ...]] = ("class",)
     name: ClassVar[str] = "shapes"
     about = "shapes: drawn on the fly"
+    names: ClassVar[tuple[str, ...]] = CLASSES
 
     @check_ranges("data.format")
     def __init__(
         self, *, train: DrawnTrain = 4000, val: DrawnCount = 500, test: DrawnCount = 1000, side: DrawnSide = 64
     ) -> None:
         self.sizes, self.side = (train, val, test), side
-
-    def classes(self) -> tuple[str, ...]:
-        """A handful to overfit shows only as many classes as it has images."""
-        return CLASSES[: self.sizes[0]]
 
     def records(self, n: int, *, split: int, **shared: Any) -> DrawnRecords:
         """See :class:`DrawnFormat`."""
