@@ -65,11 +65,11 @@ def _again(run: str | Path) -> tuple[DictConfig, Built]:
     cfg, task = restored.cfg, restored.task
     augment = instantiate(cfg.augment, drop=("kinds",)) if cfg.get("augment") else None
     data, spec = build_data(cfg), task.data_spec
-    data.train_with(batch_size=cfg.data.batch_size, augment=augment)
     try:
         data.setup_data(default_resolution=spec.resolution, crop=task.backbone.preset.crop)
     except UserError as error:
         raise UserError(f"{error} (--finetune-epochs learns from the run's own data)") from error
+    data.train_with(batch_size=cfg.data.batch_size, augment=augment)
     factory = task.optimizer_factory
     factory.lr = RATE * factory.lr
     task.mix = mixing(augment)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from mobilevision.deploy.formats.onnx_int8.gptq import REDUCED, WHOLE, can_saturate, largest_weight, rounded, steps
-from mobilevision.deploy.formats.onnx_int8.layers import besides, layers
+from mobilevision.deploy.formats.onnx_int8.layers import layers, weightless_nodes
 from mobilevision.deploy.formats.onnx_int8.ranges import Gram, Values, best, look, observe
 from mobilevision.deploy.formats.onnx_int8.writing import calibrate, quantise
 from mobilevision.deploy.precision import Precision
@@ -146,7 +146,7 @@ def test_a_range_holds_zero() -> None:
 def test_layers_have_the_names_of_the_modules(path: Path) -> None:
     found = layers(onnx.load(path))
     assert [layer.name for layer in found] == ["stem", "depthwise", "pointwise", "grouped", "linear"]
-    assert sorted(node.op_type for node in besides(shaped(path))) == ["Add", "Clip", "LeakyRelu", "Relu"]
+    assert sorted(node.op_type for node in weightless_nodes(shaped(path))) == ["Add", "Clip", "LeakyRelu", "Relu"]
 
 
 def shaped(path: Path) -> Any:
@@ -265,7 +265,7 @@ def test_the_layer_that_hurts_most_comes_first(path: Path, pixels: np.ndarray, t
 
 def test_ranges_are_known_for_all_that_becomes_integers(path: Path, pixels: np.ndarray) -> None:
     model = shaped(path)
-    ranges, grams = calibrate(model, layers(model), list(besides(model)), pixels)
+    ranges, grams = calibrate(model, layers(model), list(weightless_nodes(model)), pixels)
     assert len(grams) == 5
     assert all(low <= 0 <= high for low, high in ranges.values())
 

@@ -102,7 +102,7 @@ def test_other_outputs_are_told_as_they_are() -> None:
     assert answer.agree(row, row) == (1, 1)
     assert answer.agree(row, {**row, "count": np.array(4)}) == (0, 1)
     with pytest.raises(
-        UserError, match=r"there are attributes, boxes, classes, embedding, .*numbers, .*places, raw_boxes"
+        UserError, match=r"there are attributes, .*boxes, classes, embedding, .*numbers, .*places, raw_boxes"
     ):
         find_answer(manifest("maps", (port,), ()), "here")
 

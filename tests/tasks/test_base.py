@@ -177,5 +177,5 @@ def test_a_task_may_bring_its_own_answer_which_knows_what_val_chose_last() -> No
 def test_an_answer_that_nobody_knows_is_one_line() -> None:
     task = make(task_class=Plain)
     task.answers = "heatmaps"  # type: ignore[misc]
-    with pytest.raises(UserError, match=r"Plain: answer=heatmaps: there are classes, .*numbers$"):
+    with pytest.raises(UserError, match=r"Plain: answer=heatmaps: there are attributes, .*classes, .*numbers, "):
         task.truth(torch.tensor(0))
