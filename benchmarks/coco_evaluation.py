@@ -3,7 +3,7 @@
     python benchmarks/coco_evaluation.py                   # about two minutes
     python benchmarks/coco_evaluation.py --images 5000     # as many as COCO's val: several minutes and 3 GB
 
-Drawn truth (7 boxes a picture on average, some crowd regions) and detections near it, the same for all contenders, each
+Drawn truth (7 boxes an image on average, some crowd regions) and detections near it, the same for all contenders, each
 run in a process of its own, the contenders taking turns, one thread. pycocotools is fed as its demo does it, ``COCO``,
 ``loadRes``, ``COCOeval``, but from lists in memory instead of json files; ours takes the batches of a task. The numbers
 must be equal. The ratio is of medians over runs, in CPU time.
@@ -34,7 +34,7 @@ NAMES = [
 
 
 def scenes(images: int, detections: int, classes: int) -> list[dict[str, Any]]:
-    """Truth and detections of each picture; boxes are float64 [n, 4], (left, top, right, bottom) in pixels."""
+    """Truth and detections of each image; boxes are float64 [n, 4], (left, top, right, bottom) in pixels."""
     random = np.random.default_rng(0)
     made = []
     for _ in range(images):

@@ -1,7 +1,7 @@
 """What a data worker costs: ours against Pillow with torchvision's v1 transforms, on the same crops of the same files.
 
-    python benchmarks/data_worker.py                     # photo-like pictures, drawn
-    python benchmarks/data_worker.py --root PICTURES     # your JPEGs, brought to ImageNet's usual 500 x 375
+    python benchmarks/data_worker.py                     # photo-like images, drawn
+    python benchmarks/data_worker.py --root IMAGES     # your JPEGs, brought to ImageNet's usual 500 x 375
 
 One thread and processor time; the two ways take turns, and the medians of their times are compared. Both read the
 files, decode, crop, resize to 224, mirror, and give a batch; the usual way as float32, ours as uint8 (the model
@@ -35,7 +35,7 @@ NORMALIZE = transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def drawn(seed: int, longer: int) -> Image.Image:
-    """A picture with the spectrum of photographs: amplitudes fall with the frequency."""
+    """An image with the spectrum of photographs: amplitudes fall with the frequency."""
     rng = np.random.default_rng(seed)
     height, width = longer * 3 // 4, longer
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]) + 1 / width
@@ -45,20 +45,20 @@ def drawn(seed: int, longer: int) -> Image.Image:
     return Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8).transpose(1, 2, 0).copy())
 
 
-def pictures(root: Path | None, count: int, longer: int) -> list[Image.Image]:
-    """``count`` pictures whose longer side is ``longer`` pixels."""
+def images(root: Path | None, count: int, longer: int) -> list[Image.Image]:
+    """``count`` images whose longer side is ``longer`` pixels."""
     if root is None:
         return [drawn(seed, longer) for seed in range(count)]
     found = sorted(root.rglob("*.jpg"))
     opened = [Image.open(path).convert("RGB") for path in found[:: max(1, len(found) // count)][:count]]
-    return [enlarged(picture, longer) for picture in opened]
+    return [enlarged(image, longer) for image in opened]
 
 
-def enlarged(picture: Image.Image, longer: int) -> Image.Image:
-    """The picture with a longer side of ``longer`` pixels."""
-    width, height = picture.size
+def enlarged(image: Image.Image, longer: int) -> Image.Image:
+    """The image with a longer side of ``longer`` pixels."""
+    width, height = image.size
     factor = longer / max(width, height)
-    return picture.resize((round(width * factor), round(height * factor)), Image.Resampling.LANCZOS)
+    return image.resize((round(width * factor), round(height * factor)), Image.Resampling.LANCZOS)
 
 
 def usual(source: BatchSource, keys: list[tuple[int, int]]) -> object:
@@ -69,11 +69,11 @@ def usual(source: BatchSource, keys: list[tuple[int, int]]) -> object:
         assert isinstance(records, FileRecords)
         assert source.augment is not None
         with open(records.path(index), "rb") as stream_:
-            picture = Image.open(stream_).convert("RGB")
-        (x, y, w, h), flip = crop(source, epoch, index, picture.height, picture.width)
-        picture = functional.resized_crop(picture, y, x, h, w, [SIDE, SIDE])
-        picture = functional.hflip(picture) if flip else picture
-        samples.append((NORMALIZE(functional.to_tensor(picture)), int(records.targets[index])))
+            image = Image.open(stream_).convert("RGB")
+        (x, y, w, h), flip = crop(source, epoch, index, image.height, image.width)
+        image = functional.resized_crop(image, y, x, h, w, [SIDE, SIDE])
+        image = functional.hflip(image) if flip else image
+        samples.append((NORMALIZE(functional.to_tensor(image)), int(records.targets[index])))
     return default_collate(samples)
 
 
@@ -116,9 +116,9 @@ def psnr(first: Pixels, second: Pixels) -> float:
 def main() -> None:
     """Make the files, measure, print one line of result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", type=Path, help="folder with JPEGs; without it pictures are drawn")
-    parser.add_argument("--count", type=int, default=64, help="pictures")
-    parser.add_argument("--longer", type=int, default=500, help="longer side of the pictures, pixels")
+    parser.add_argument("--root", type=Path, help="folder with JPEGs; without it images are drawn")
+    parser.add_argument("--count", type=int, default=64, help="images")
+    parser.add_argument("--longer", type=int, default=500, help="longer side of the images, pixels")
     parser.add_argument("--quality", type=int, default=94, help="JPEG quality; ImageNet's files have about 110 kB")
     parser.add_argument("--repeats", type=int, default=15, help="rounds after the one to warm up")
     parser.add_argument("--scale", type=float, default=0.08, help="smallest area of the crop")
@@ -126,9 +126,9 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         files = []
-        for number, picture in enumerate(pictures(arguments.root, arguments.count, arguments.longer)):
+        for number, image in enumerate(images(arguments.root, arguments.count, arguments.longer)):
             files.append(Path(folder, f"{number}.jpg"))
-            picture.save(files[-1], quality=arguments.quality)
+            image.save(files[-1], quality=arguments.quality)
         count = len(files)
         records = FileRecords(paths=map(bytes, files), targets=np.zeros(count, np.int64), channels=3)
         augment = Augment(crop_scale=(arguments.scale, 1.0))
@@ -144,7 +144,7 @@ def main() -> None:
             f"{platform.processor() or platform.machine()}, torch {torch.__version__}, {count} files of {size:.0f} kB"
         )
         for name, seconds in spent.items():
-            print(f"{name:>6}: {count / seconds:7.0f} pictures/s a core ({1000 * seconds / count:.2f} ms)")
+            print(f"{name:>6}: {count / seconds:7.0f} images/s a core ({1000 * seconds / count:.2f} ms)")
         loss = f"{fidelity(source, count):.0f} dB against the exact path"
         print(f" ratio: {spent['usual'] / spent['ours']:.2f} ({loss})")
 

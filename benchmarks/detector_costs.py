@@ -52,7 +52,7 @@ ROWS = [
 
 
 def cost_of(row: Row) -> Cost:
-    """Count a row for one picture; in the widest case background stands for an output without a class."""
+    """Count a row for one image; in the widest case background stands for an output without a class."""
     classes = tuple(map(str, range(row.outputs - 1)))
     with torch.device("meta"):
         body = row.make(**row.body)

@@ -40,7 +40,7 @@ def draw(labels: Sequence[Row], teacher: Sequence[Row], file: Path) -> None:
             across, up = [row.mult_adds for row in chosen], [row.value for row in chosen]
             face = "white" if who == "labels" else f"C{colour}"
             axes.plot(across, up, f"C{colour}{look}", mfc=face, label=f"{side} px, {who}")
-    axes.set(xscale="log", xlabel="mult-adds a picture", ylabel="mean AP of the test")
+    axes.set(xscale="log", xlabel="mult-adds an image", ylabel="mean AP of the test")
     axes.xaxis.set_major_formatter(EngFormatter())
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)

@@ -1,9 +1,9 @@
-"""One picture through a classifier: exported models against eager torch and a plain export.
+"""One image through a classifier: exported models against eager torch and a plain export.
 
     python benchmarks/exported_model.py                 # MobileNet V1 1.0 at 224, two minutes
     python benchmarks/exported_model.py --model mobilenetv2_100 --side 160
 
-timm's model as it comes takes float32 pictures that somebody has normalised before; so does the plain export of it, by
+timm's model as it comes takes float32 images that somebody has normalised before; so does the plain export of it, by
 ``torch.onnx.export``. Ours take uint8 pixels and give probabilities. All are in one process on one thread, take turns,
 and are quoted as ratios of medians of CPU time. Weights are random: nothing here depends on what they are.
 """
@@ -36,16 +36,16 @@ class Session(Timed):
 
     Args:
         run: takes ``pictures``.
-        pictures: what goes in.
+        images: what goes in.
     """
 
     def __init__(self, run: Any, pictures: Any) -> None:
         self.mult_adds, self.device, self.threads = 0, "cpu", 1
-        self._run, self._pictures = run, pictures
+        self._run, self._images = run, pictures
 
     def run(self) -> None:
         """One batch."""
-        self._run(self._pictures)
+        self._run(self._images)
 
 
 def task(name: str, side: int) -> Any:

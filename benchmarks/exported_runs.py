@@ -2,7 +2,7 @@
 
     python benchmarks/exported_runs.py RUN [RUN ...] [--out exports]
 
-Each run is exported three times, gated on its own test pictures; then the checkpoint in eager torch as it was trained
+Each run is exported three times, gated on its own test images; then the checkpoint in eager torch as it was trained
 (batch norm not folded, channels_last, raw outputs without decoding) and the files (from pixels to finished answers)
 take turns on one thread. Prints a row a run; ratios are of medians of CPU time, the checkpoint's over the file's. A
 model that the gate refuses is marked with a star.

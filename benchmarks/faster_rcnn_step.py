@@ -2,8 +2,8 @@
 
     python benchmarks/faster_rcnn_step.py             # about six minutes
 
-MobileNet V1 1.0 with ReLU6 whose last stage runs on 64 regions a picture, 80 classes, twelve anchors a place, eight
-boxes a picture, SGD in float32. torchvision's ``FasterRCNN`` gets timm's body and pictures as a list of floats, ours
+MobileNet V1 1.0 with ReLU6 whose last stage runs on 64 regions an image, 80 classes, twelve anchors a place, eight
+boxes an image, SGD in float32. torchvision's ``FasterRCNN`` gets timm's body and images as a list of floats, ours
 uint8 pixels. Each run is in a process of its own, the contenders taking turns; two more are ours with torch's own
 allocator, contiguous tensors and copying ReLU6, and that with torchvision's ``roi_align``, which show what each is
 worth. Ratios of medians; CPU time is the figure to trust on a busy machine.
@@ -76,9 +76,9 @@ def our_step(batch: int, name: str) -> Callable[[], None]:
     head.take_tail(body.split_tail())
     body.keep(head.needs)
     model, criterion = nn.ModuleList([body, head]).train(), MultiBox(data=data)
-    pictures = torch.randint(0, 256, (batch, 3, SIDE, SIDE), dtype=torch.uint8)
+    images = torch.randint(0, 256, (batch, 3, SIDE, SIDE), dtype=torch.uint8)
     if name == "ours":
-        model, pictures = (thing.to(memory_format=torch.channels_last) for thing in (model, pictures))
+        model, images = (thing.to(memory_format=torch.channels_last) for thing in (model, images))
     else:
         for module in model.modules():
             if isinstance(getattr(module, "act", None), ReLU6):
@@ -89,7 +89,7 @@ def our_step(batch: int, name: str) -> Callable[[], None]:
     target = {"boxes": boxes, "labels": labels, "crowd": torch.zeros_like(labels, dtype=torch.bool)}
 
     def loss() -> Any:
-        return sum(criterion(head(body(pictures, head.needs), target), {"target": target}).values())
+        return sum(criterion(head(body(images, head.needs), target), {"target": target}).values())
 
     return training(model, loss)
 
@@ -127,10 +127,10 @@ def torchvisions_step(batch: int) -> Callable[[], None]:
         rpn_post_nms_top_n_train=1000,
         box_batch_size_per_image=REGIONS,
     ).train()
-    pictures = [torch.rand(3, SIDE, SIDE) for _ in range(batch)]
+    images = [torch.rand(3, SIDE, SIDE) for _ in range(batch)]
     corners, labels = targets(batch)
     annotations = [{"boxes": box, "labels": label + 1} for box, label in zip(corners, labels, strict=True)]
-    return training(model, lambda: sum(model(pictures, annotations).values()))
+    return training(model, lambda: sum(model(images, annotations).values()))
 
 
 def training(model: Any, loss: Callable[[], Any]) -> Callable[[], None]:
@@ -168,7 +168,7 @@ def main() -> None:
     for _ in range(options.rounds):
         for name in CONTENDERS:
             runs[name].append(measure(name, options))
-    print(f"batch {options.batch}, side {SIDE}, {REGIONS} regions a picture, one thread, {options.rounds} runs each\n")
+    print(f"batch {options.batch}, side {SIDE}, {REGIONS} regions an image, one thread, {options.rounds} runs each\n")
     print("| | CPU ms a step | ms a step | img/s | CPU ratio | clock ratio |\n|---|---|---|---|---|---|")
     base: dict[str, float] = {}
     for name, title in CONTENDERS.items():

@@ -4,7 +4,7 @@
 
 Not a matter of speed: both write the same operators. The recipe is ``quant_pre_process``, then ``quantize_static`` in
 QDQ with int8 weights a channel and uint8 activations, calibrated by least and largest values, on the same 200 training
-pictures of the run. Prints, over its test pictures, the share on which a file names the checkpoint's class, top-1, and
+images of the run. Prints, over its test images, the share on which a file names the checkpoint's class, top-1, and
 the noise: the squared error of probabilities as a share of their variance.
 """
 
@@ -26,12 +26,12 @@ from mobilevision.deploy.graph import Graph
 from mobilevision.deploy.precision import FLOAT32, Precision
 from mobilevision.exporting.subject import calibration_of, subject_of
 
-PICTURES = 200
+IMAGES = 200
 
 
 @final
-class Pictures(CalibrationDataReader):  # type: ignore[misc]
-    """Hands calibration pictures to ONNX Runtime, eight at once."""
+class PredictionImages(CalibrationDataReader):  # type: ignore[misc]
+    """Hands calibration images to ONNX Runtime, eight at once."""
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
         self.batches = iter([pixels[start : start + 8] for start in range(0, len(pixels), 8)])
@@ -45,7 +45,7 @@ class Pictures(CalibrationDataReader):  # type: ignore[misc]
 def files(run: str, folder: Path) -> tuple[dict[str, Path], Any]:
     """The three files of a run, and what it is measured on."""
     subject = subject_of(run, gated=True)
-    spec, form, pixels = subject.task.data_spec, find_format("onnx"), calibration_of(run, PICTURES)
+    spec, form, pixels = subject.task.data_spec, find_format("onnx"), calibration_of(run, IMAGES)
     graph = Graph(subject.task, shape=(spec.channels, *spec.resolution))
     paths = {name: folder / f"{name}.onnx" for name in ("float32", "prepared", "recipe", "ours")}
     form.write(graph, paths["float32"], FLOAT32)
@@ -54,7 +54,7 @@ def files(run: str, folder: Path) -> tuple[dict[str, Path], Any]:
     quantize_static(
         paths.pop("prepared"),
         paths["recipe"],
-        Pictures(pixels),
+        PredictionImages(pixels),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
         weight_type=QuantType.QInt8,

@@ -4,7 +4,7 @@
 
 Embedded shapes of 48 pixels, 2000 to train on, 0, 20 and 40 % of the labels made wrong (test stays clean), MobileNet V1
 0.25, mirror images as the only augmentation, so that there is something to learn by heart. The last epoch's weights are
-tested: whoever has wrong labels has no clean val to choose an epoch by. Pictures are drawn once and kept; one thread.
+tested: whoever has wrong labels has no clean val to choose an epoch by. Images are drawn once and kept; one thread.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ OPTIONS = {
 }
 
 
-class Pictures(NamedTuple):
+class PredictionImages(NamedTuple):
     """A split in memory: uint8 [n, 3, 48, 48] and int64 [n]."""
 
     images: Tensor
@@ -47,13 +47,15 @@ def parts(noise: float, *words: str) -> Built:
     return build(compose([*fixed, *drawn, f"data.label_noise={noise:g}", *words]))
 
 
-def drawn(built: Built, split: str) -> Pictures:
+def drawn(built: Built, split: str) -> PredictionImages:
     """All of a split."""
     batches = list(built.data.eval_dataloader(split))
-    return Pictures(torch.cat([batch["image"] for batch in batches]), torch.cat([batch["target"] for batch in batches]))
+    return PredictionImages(
+        torch.cat([batch["image"] for batch in batches]), torch.cat([batch["target"] for batch in batches])
+    )
 
 
-def train(built: Built, given: Pictures, epochs: int) -> None:
+def train(built: Built, given: PredictionImages, epochs: int) -> None:
     """Train with the config's own optimiser, schedule and loss."""
     task, number = built.task.train(), len(given.labels)
     optimizer = task.optimizer_factory(backbone=task.backbone.model, head=task.head)
@@ -73,7 +75,7 @@ def train(built: Built, given: Pictures, epochs: int) -> None:
 
 
 @torch.inference_mode()
-def top1(built: Built, test: Pictures) -> float:
+def top1(built: Built, test: PredictionImages) -> float:
     """Share of the test that is right."""
     task = built.task.eval()
     right = sum(

@@ -3,7 +3,7 @@
     python benchmarks/postprocess.py                  # about a minute
 
 SSD 300's 1917 default boxes and 80 classes, both with the same thresholds, and their detections are compared before
-anything is timed. Three loads: scores like a trained detector's (a few objects a picture, some doubt around them), like
+anything is timed. Three loads: scores like a trained detector's (a few objects an image, some doubt around them), like
 a half-trained one's, and random ones, where every class passes almost everywhere. One thread, the two taking turns,
 CPU time, medians.
 """
@@ -90,9 +90,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     theirs = torchvisions()
-    print(
-        f"batch {options.batch}, {CLASSES} classes, one thread, medians of {options.rounds} turns, CPU ms a picture\n"
-    )
+    print(f"batch {options.batch}, {CLASSES} classes, one thread, medians of {options.rounds} turns, CPU ms an image\n")
     print("| scores | above the threshold | detections | torchvision | ours | ratio |\n|---|---|---|---|---|---|")
     for name, load in LOADS.items():
         given = candidates(options.batch, *load)

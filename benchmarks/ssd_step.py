@@ -3,7 +3,7 @@
     python benchmarks/ssd_step.py                     # about four minutes
 
 MobileNet V1 1.0 with ReLU6, 80 classes, six default boxes at every place of six maps, 1x1 predictors, eight boxes a
-picture, SGD in float32. torchvision's gets timm's body as it comes and pictures as a list of floats, ours uint8
+image, SGD in float32. torchvision's gets timm's body as it comes and images as a list of floats, ours uint8
 pixels. Each run is in a process of its own, the contenders taking turns; one more is ours with torch's own allocator,
 contiguous tensors and copying ReLU6, which shows what is due to the head and the loss alone. Ratios of medians; CPU
 time is the figure to trust on a busy machine.
@@ -69,9 +69,9 @@ def our_step(batch: int, fast: bool) -> Callable[[], None]:
     body = mobilenet_v1(activation="relu6")
     head = SSDHead(backbone=body.spec, data=data, reduced=False, activation="relu6")
     model, criterion = nn.ModuleList([body, head]).train(), MultiBox(data=data)
-    pictures = torch.randint(0, 256, (batch, 3, SIDE, SIDE), dtype=torch.uint8)
+    images = torch.randint(0, 256, (batch, 3, SIDE, SIDE), dtype=torch.uint8)
     if fast:
-        model, pictures = (thing.to(memory_format=torch.channels_last) for thing in (model, pictures))
+        model, images = (thing.to(memory_format=torch.channels_last) for thing in (model, images))
     else:
         for module in model.modules():
             if isinstance(getattr(module, "act", None), ReLU6):
@@ -80,7 +80,7 @@ def our_step(batch: int, fast: bool) -> Callable[[], None]:
     target = {"boxes": boxes, "labels": labels, "crowd": torch.zeros_like(labels, dtype=torch.bool)}
 
     def loss() -> Any:
-        return sum(criterion(head(body(pictures, head.needs), target), {"target": target}).values())
+        return sum(criterion(head(body(images, head.needs), target), {"target": target}).values())
 
     return training(model, loss)
 
@@ -118,10 +118,10 @@ def torchvisions_step(batch: int) -> Callable[[], None]:
     model = SSD(body, boxes, (SIDE, SIDE), CLASSES + 1).train()
     for heads, each in ((model.head.classification_head, CLASSES + 1), (model.head.regression_head, 4)):
         heads.module_list = nn.ModuleList(nn.Conv2d(wide, 6 * each, 1) for wide in body.out_channels)
-    pictures = [torch.rand(3, SIDE, SIDE) for _ in range(batch)]
+    images = [torch.rand(3, SIDE, SIDE) for _ in range(batch)]
     corners, labels = targets(batch)
     annotations = [{"boxes": box, "labels": label + 1} for box, label in zip(corners, labels, strict=True)]
-    return training(model, lambda: sum(model(pictures, annotations).values()))
+    return training(model, lambda: sum(model(images, annotations).values()))
 
 
 def training(model: Any, loss: Callable[[], Any]) -> Callable[[], None]:

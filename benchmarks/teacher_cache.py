@@ -26,9 +26,9 @@ from mobilevision.training.distillation import cached, make
 SIDE = 96
 
 
-def student(pictures: int, *overrides: str) -> tuple[Any, Any]:
+def student(images: int, *overrides: str) -> tuple[Any, Any]:
     """Config and parts of a small classifier of the shapes."""
-    words = [f"data.resolution={SIDE}", f"data.format.train={pictures}", "data.format.val=8", "data.format.test=8"]
+    words = [f"data.resolution={SIDE}", f"data.format.train={images}", "data.format.val=8", "data.format.test=8"]
     cfg = compose([*words, "data.workers=0", "augment=none", *overrides])
     return cfg, build(cfg)
 
@@ -64,12 +64,12 @@ def main() -> None:
     )
     times: dict[str, list[float]] = {"looks": [], "cached": []}
     with tempfile.TemporaryDirectory() as folder:
-        cfg, looking = student(options.pictures, "backbone.width=0.25", "distill=outputs", "distill.teacher=none")
+        cfg, looking = student(options.images, "backbone.width=0.25", "distill=outputs", "distill.teacher=none")
         cfg.distill.cache_folder = str(Path(folder))
         start = time.process_time()
         known = cached(cfg, looking, teacher)
         filling = time.process_time() - start
-        _, reading = student(options.pictures, "backbone.width=0.25")
+        _, reading = student(options.images, "backbone.width=0.25")
         pairs = {"looks": (looking, teacher), "cached": (reading, known)}
         for built, who in pairs.values():
             built.task.train()
@@ -79,7 +79,7 @@ def main() -> None:
             for name, (built, _) in pairs.items():
                 times[name].append(epoch(built, optimizers[name]))
     looks, kept = (statistics.median(times[name]) for name in ("looks", "cached"))
-    print(f"python {platform.python_version()}, torch {torch.__version__}, {options.pictures} pictures at side {SIDE}")
+    print(f"python {platform.python_version()}, torch {torch.__version__}, {options.images} images at side {SIDE}")
     print(f"an epoch: {looks:.2f} s with the teacher, {kept:.2f} s with its cache, filled once in {filling:.2f} s")
     print(f"ratio {looks / kept:.2f}; the cache pays from epoch {max(1, round(filling / (looks - kept) + 0.5))} on")
 

@@ -43,17 +43,17 @@ def worker(parts: set[str], batch: int, side: int, steps: int, threads: int) -> 
 
 
 def timm_step(batch: int, side: int) -> Callable[[], None]:
-    """Plain timm: contiguous, float pictures."""
+    """Plain timm: contiguous, float images."""
     import timm
     import torch
 
     model = timm.create_model("mobilenetv1_100").train()
-    pictures = torch.randn(batch, 3, side, side)
-    return training(model, pictures, torch.randint(0, 1000, (batch,)))
+    images = torch.randn(batch, 3, side, side)
+    return training(model, images, torch.randint(0, 1000, (batch,)))
 
 
 def our_step(parts: set[str], batch: int, side: int) -> Callable[[], None]:
-    """A backbone of ours under a linear layer: uint8 pictures as the loaders give them."""
+    """A backbone of ours under a linear layer: uint8 images as the loaders give them."""
     import torch
     from torch import Tensor, nn
 
@@ -71,24 +71,24 @@ def our_step(parts: set[str], batch: int, side: int) -> Callable[[], None]:
             return self.last(self.body(images, Needs(pooled=True)).pooled)
 
     model = Classifier().train()
-    pictures = torch.randint(0, 256, (batch, 3, side, side), dtype=torch.uint8)
+    images = torch.randint(0, 256, (batch, 3, side, side), dtype=torch.uint8)
     if OURS[1] in parts:
-        model, pictures = (thing.to(memory_format=torch.channels_last) for thing in (model, pictures))
+        model, images = (thing.to(memory_format=torch.channels_last) for thing in (model, images))
     if OURS[2] not in parts:
         for module in model.modules():
             if isinstance(getattr(module, "act", None), ReLU6):
                 module.act = nn.ReLU6(inplace=True)
-    return training(model, pictures, torch.randint(0, 1000, (batch,)))
+    return training(model, images, torch.randint(0, 1000, (batch,)))
 
 
-def training(model, pictures, targets) -> Callable[[], None]:  # noqa: ANN001 - torch is imported in the workers only
+def training(model, images, targets) -> Callable[[], None]:  # noqa: ANN001 - torch is imported in the workers only
     """Forward, backward and an SGD step."""
     import torch
 
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
 
     def step() -> None:
-        torch.nn.functional.cross_entropy(model(pictures), targets).backward()
+        torch.nn.functional.cross_entropy(model(images), targets).backward()
         optimizer.step()
         optimizer.zero_grad()
 

@@ -56,7 +56,7 @@ _STANDS_IN = {
 
 
 def load(run: str | Path, *, which: Literal["best", "last"] = "best", device: str | None = None) -> Model | Artifact:
-    """Load a trained or an exported model: ``mobilevision.load("outputs/.../RUN").predict("picture.jpg")``.
+    """Load a trained or an exported model: ``mobilevision.load("outputs/.../RUN").predict("image.jpg")``.
 
     Args:
         run: the run folder, or that of an exported model, which needs no torch.

@@ -17,5 +17,5 @@ class StoppedError(UserError):
     """Somebody stopped a training; the message says how it goes on."""
 
 
-class UnreadablePictureError(UserError):
-    """A picture file that cannot be decoded; the message names it."""
+class UnreadableImageError(UserError):
+    """An image file that cannot be decoded; the message names it."""

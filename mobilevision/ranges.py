@@ -122,7 +122,7 @@ NonNegativeInt = Annotated[int, Range(min=0)]
 AnyInt = Annotated[int, Range()]
 """Any whole number, negative ones too."""
 Side = Annotated[int, Range(min=1, max=16_384)]
-"""Side of a picture in pixels."""
+"""Side of an image in pixels."""
 Seed = Annotated[int, Range(min=0, max=4_294_967_295)]
 """Of random numbers: NumPy takes 32 bits."""
 

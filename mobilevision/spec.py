@@ -14,7 +14,7 @@ from torch import Tensor
 
 Emits = Literal["softmax", "sigmoid", "embedding", "detections"]
 """What a task's raw outputs are: logits [B, K] of classes that exclude each other, logits [B, K] of yes-or-no
-questions, a vector [B, D] that stands for the picture, or a detector's candidates."""
+questions, a vector [B, D] that stands for the image, or a detector's candidates."""
 
 
 LARGEST = 16_384  # side of an input, in pixels, that a checkpoint may state
@@ -27,16 +27,16 @@ class DataSpec:
     Attributes:
         kind: what is learnt from: ``class``, ``attributes``, ``identity``, ``coordinate`` or ``boxes``.
         classes: the class names, in the order of the model's outputs.
-        channels: channels of a picture, 1 to any number.
+        channels: channels of an image, 1 to any number.
         resolution: (height, width) of the model's input in pixels.
         counts: training samples a class, in the order of ``classes``; empty where that says nothing.
-        fit: how a picture comes to lie in the input: ``crop`` (its centre, as classifiers look at it), ``stretch`` (all
+        fit: how an image comes to lie in the input: ``crop`` (its centre, as classifiers look at it), ``stretch`` (all
             of it, whatever its aspect) or ``letterbox`` (all of it, grey at two sides).
         known: for ``attributes``, training samples whose value is known, an attribute; ``counts`` of them have it.
         groups: the coarser class of each class, such as its species; empty where there is none.
         cells: for ``coordinate``, the cells of Earth in the order of ``classes``, which are their tokens: plain values,
             as :meth:`mobilevision.geo.partition.Cells.to_dict` gives them.
-        white_level: the value that becomes 255 in pictures of more than 8 bits; None where the data had none.
+        white_level: the value that becomes 255 in images of more than 8 bits; None where the data had none.
     """
 
     kind: str
@@ -129,7 +129,7 @@ class Features(NamedTuple):
 
 
 class Mix(Protocol):
-    """Mixes the pictures of a batch and their targets, as mixup and cutmix do."""
+    """Mixes the images of a batch and their targets, as mixup and cutmix do."""
 
     def __call__(self, images: Tensor, targets: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
         """Images [B, C, H, W] and targets int64 [B] in; mixed images and float targets [B, num_classes] out."""

@@ -69,7 +69,7 @@ class FaceEmbedding(Task):
         records = self._measured().get(stage)
         if records is not None and isinstance(metric, VerificationMetrics):
             rows = [
-                (*(_pixels(records, picture) for picture in (first, second)), _words(cosine, same), same)
+                (*(_pixels(records, image) for image in (first, second)), _words(cosine, same), same)
                 for first, second, cosine, same in metric.hardest(_PAIRS)
             ]
             if rows:
@@ -95,6 +95,6 @@ def _words(cosine: float, same: bool) -> str:
     return f"{'one identity' if same else 'two identities'}, similarity {cosine:.2f}"
 
 
-def _pixels(records: Records, picture: int) -> Any:
-    index = int(np.flatnonzero(records.targets.pictures == picture)[0])
+def _pixels(records: Records, image: int) -> Any:
+    index = int(np.flatnonzero(records.targets.images == image)[0])
     return records.pixels(index, size=(_SIDE, _SIDE))

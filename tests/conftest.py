@@ -30,7 +30,7 @@ def _shared(folder: str, variable: str) -> Path:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real pictures, or skip."""
+    """The folder of real images, or skip."""
     return _shared("data", "MOBILEVISION_TEST_DATA")
 
 
@@ -59,7 +59,7 @@ def write() -> Write:
 
 @pytest.fixture(scope="session")
 def coloured(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures of three colours, with train, val and test; one class has a name that HTML must escape."""
+    """Images of three colours, with train, val and test; one class has a name that HTML must escape."""
     root, rng = tmp_path_factory.mktemp("coloured"), np.random.default_rng(0)
     for split, count in (("train", 8), ("val", 4), ("test", 5)):
         for channel, name in enumerate(("red", "green", "blue & <b>")):

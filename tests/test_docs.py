@@ -207,8 +207,8 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, text in blocks(ROOT / "CONTRIBUTING.md", language):
             assert not (folder / name).exists(), f"{name} is there already"
             (folder / name).write_text(text, encoding="utf-8")
-    pictures = np.random.default_rng(0).integers(0, 256, (24, 40, 40, 3), dtype=np.uint8)
-    arrays = {f"{split}_images": pictures for split in ("train", "val", "test")}
+    images = np.random.default_rng(0).integers(0, 256, (24, 40, 40, 3), dtype=np.uint8)
+    arrays = {f"{split}_images": images for split in ("train", "val", "test")}
     arrays |= {f"{split}_labels": np.arange(24) % 2 for split in ("train", "val", "test")}
     np.savez(folder / "pictures.npz", classes=np.array(["a", "b"]), **arrays)
     return folder

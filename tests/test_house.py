@@ -96,7 +96,7 @@ def test_nothing_of_one_machine_is_tracked() -> None:
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
-            continue  # a picture
+            continue  # an image
         for number, line in enumerate(text.splitlines(), 1):
             if MACHINE.search(line) or HOSTS.search(line):
                 found.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()[:100]}")

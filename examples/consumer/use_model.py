@@ -1,6 +1,6 @@
 """Use an ONNX model that `mobilevision export` made: onnxruntime, NumPy and Pillow are all it takes.
 
-python use_model.py FOLDER PICTURE [PICTURE ...]
+python use_model.py FOLDER IMAGE [PICTURE ...]
 """
 
 import json
@@ -17,7 +17,7 @@ Array = np.ndarray[Any, Any]
 
 
 def read_input(path: str, how: dict[str, Any]) -> tuple[Array, Callable[[Array], Array]]:
-    """A picture as the model takes it, uint8 [C, H, W], and the mapping of a box in it to the picture's own pixels."""
+    """A image as the model takes it, uint8 [C, H, W], and the mapping of a box in it to the image's own pixels."""
     image = ImageOps.exif_transpose(Image.open(path)).convert(how["colours"])
     high, wide = how["height"], how["width"]
     left, top, right, bottom = 0.0, 0.0, float(image.width), float(image.height)
@@ -35,16 +35,16 @@ def read_input(path: str, how: dict[str, Any]) -> tuple[Array, Callable[[Array],
     canvas = np.full((high, wide, how["channels"]), how["fill"], np.uint8)
     canvas[place[0] : place[0] + size[0], place[1] : place[1] + size[1]] = pixels.reshape(*size, -1)
 
-    def to_picture(box: Array) -> Array:
+    def to_image(box: Array) -> Array:
         x, y = (right - left) / size[1], (bottom - top) / size[0]
         shift = np.array([place[1], place[0], place[1], place[0]])
         return (box - shift) * [x, y, x, y] + [left, top, left, top]
 
-    return canvas.transpose(2, 0, 1), to_picture
+    return canvas.transpose(2, 0, 1), to_image
 
 
-def answer(about: dict[str, Any], outputs: dict[str, Array], to_picture: Callable[[Array], Array]) -> str:
-    """What the outputs of one picture mean, in words."""
+def answer(about: dict[str, Any], outputs: dict[str, Array], to_image: Callable[[Array], Array]) -> str:
+    """What the outputs of one image mean, in words."""
     names, thresholds = about["classes"], about["decision"].get("thresholds") or [0.5] * len(about["classes"])
     if about["answer"] == "classes":
         best = np.argsort(-outputs["probabilities"], kind="stable")[:3]
@@ -57,7 +57,7 @@ def answer(about: dict[str, Any], outputs: dict[str, Array], to_picture: Callabl
         return "{:.4f} {:.4f}".format(*outputs["coordinate"])
     if about["answer"] in ("boxes", "raw_boxes"):
         found = zip(outputs["labels"], outputs["scores"], outputs["boxes"], strict=True)
-        shown = [(names[k], s, to_picture(box)) for k, s, box in found if k >= 0 and s >= thresholds[k]]
+        shown = [(names[k], s, to_image(box)) for k, s, box in found if k >= 0 and s >= thresholds[k]]
         return (
             "; ".join(f"{name} {score:.3f} at {np.round(box, 1).tolist()}" for name, score, box in shown) or "nothing"
         )
@@ -78,8 +78,8 @@ def finished(folder: str, about: dict[str, Any], outputs: dict[str, Array]) -> d
     return found
 
 
-def main(folder: str, *pictures: str) -> None:
-    """Print what the model in a folder says of pictures."""
+def main(folder: str, *images: str) -> None:
+    """Print what the model in a folder says of images."""
     about = json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))
     if about["format"] != "onnx":
         sys.exit(
@@ -87,18 +87,16 @@ def main(folder: str, *pictures: str) -> None:
         )
     session = onnxruntime.InferenceSession(Path(folder) / about["file"]["name"], providers=["CPUExecutionProvider"])
     names = [output["name"] for output in about["outputs"]]
-    for picture in pictures:
+    for image in images:
         try:
-            pixels, to_picture = read_input(picture, about["preprocessing"])
+            pixels, to_image = read_input(image, about["preprocessing"])
         except OSError as error:
-            sys.exit(
-                f"{picture}: cannot be read: {error.strerror or 'not a picture that Pillow knows, or a damaged one'}"
-            )
+            sys.exit(f"{image}: cannot be read: {error.strerror or 'not an image that Pillow knows, or a damaged one'}")
         image = pixels[None].astype(about["input"]["type"])
         found = session.run(names, {about["input"]["name"]: image})
         whole = finished(folder, about, dict(zip(names, found, strict=True)))
         outputs = {name: value[0] for name, value in whole.items()}
-        print(f"{picture}: {answer(about, outputs, to_picture)}")
+        print(f"{image}: {answer(about, outputs, to_image)}")
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ def _preset(architecture: Architecture, wishes: Wishes, source: Source | None) -
     if wishes.padding is not None and wishes.padding not in PADDINGS:
         raise UserError(f"backbone.padding={wishes.padding}: there are {' and '.join(PADDINGS)}")
     if wishes.channels < 1:
-        raise UserError(f"data.channels={wishes.channels}: a picture has at least one channel")
+        raise UserError(f"data.channels={wishes.channels}: an image has at least one channel")
     preset = architecture.default
     if wishes.preset is not None:
         preset = named_preset(wishes.preset).over(preset)
@@ -167,7 +167,7 @@ def _guessed(source: Source, wishes: Wishes, preset: Preset) -> tuple[str, ...]:
     if source.preset is not None or wishes.preset is not None:
         return ()
     return (
-        f"nothing says how these weights want their pictures: taking mean {_short(preset.mean)}, std "
+        f"nothing says how these weights want their images: taking mean {_short(preset.mean)}, std "
         f"{_short(preset.std)}, activation {preset.activation or 'as built'}, padding {preset.padding or 'as built'}; "
         "if that is wrong, set backbone.preset",
     )

@@ -1,4 +1,4 @@
-"""One face for every backbone: pictures in, feature maps by stride and a pooled vector out."""
+"""One face for every backbone: images in, feature maps by stride and a pooled vector out."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Backbone(nn.Module):
         name: what to call it, e.g. ``mobilenet_v1_0.5``.
         model: a timm model with ``num_classes=0``, under timm's own key names.
         preset: what the weights expect, everything resolved; ``mean`` and ``std`` of ``channels`` entries.
-        channels: channels of a picture.
+        channels: channels of an image.
         classifier: the last layer that came with the weights, for a head of as many classes to take.
         report: what came of loading the weights, None without any.
     """
@@ -138,7 +138,7 @@ class Backbone(nn.Module):
         self.register_buffer("std", torch.tensor(preset.std) * 255, persistent=False)
 
     def forward(self, images: Tensor, needs: Needs) -> Features:
-        """Features of pictures; only what ``needs`` asks for is computed.
+        """Features of images; only what ``needs`` asks for is computed.
 
         Args:
             images: [batch, channels, height, width], uint8 or float, 0..255.

@@ -1,4 +1,4 @@
-"""How weights want their pictures and their layers: activation, padding, epsilon, normalisation, side.
+"""How weights want their images and their layers: activation, padding, epsilon, normalisation, side.
 
 Weights trained with one padding or activation lose points, or everything, under another, and no test on a small set
 sees it. So each published file has its preset here, found by the file's name; timm's weights carry theirs; and what a
@@ -87,7 +87,7 @@ class Preset:
         )
 
     def for_channels(self, channels: int) -> Preset:
-        """The same for pictures of ``channels`` channels: one takes the average, more go round again."""
+        """The same for images of ``channels`` channels: one takes the average, more go round again."""
         if channels == len(self.mean):
             return self
         if channels == 1:

@@ -4,7 +4,7 @@ from mobilevision.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from mobilevision.callbacks.ema import EMA
 from mobilevision.callbacks.freeze import Freeze
 from mobilevision.callbacks.history import History
-from mobilevision.callbacks.images import Pictures
+from mobilevision.callbacks.images import PredictionImages
 from mobilevision.callbacks.progress import Progress
 from mobilevision.callbacks.randomness import Randomness
 from mobilevision.callbacks.start import MeasuredStart
@@ -19,7 +19,7 @@ __all__ = [
     "History",
     "LastCheckpoint",
     "MeasuredStart",
-    "Pictures",
+    "PredictionImages",
     "Progress",
     "Randomness",
     "SafeStop",

@@ -14,8 +14,8 @@ from mobilevision.engine.features import cacheable, split_features
 class Freeze(Callback):
     """Freezes the backbone before ``epochs``; its features can then be computed once and reused.
 
-    Cached features are those of the unaugmented pictures. A resumed run computes them again. Feature maps, which
-    detectors look at, are not cached: there the pictures go through the frozen backbone, augmented, at every epoch.
+    Cached features are those of the unaugmented images. A resumed run computes them again. Feature maps, which
+    detectors look at, are not cached: there the images go through the frozen backbone, augmented, at every epoch.
 
     Args:
         epochs: epochs to hold it; the run's length or more makes it a probe.

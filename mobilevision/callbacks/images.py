@@ -1,4 +1,4 @@
-"""predictions/: pictures with truth and prediction, after the test."""
+"""predictions/: images with truth and prediction, after the test."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mobilevision.tracking.run_folder import RunFolder
 
 
 @final
-class Pictures(Callback):
+class PredictionImages(Callback):
     """Draws the worst and some ordinary predictions of the test.
 
     Args:
         folder: the run's.
-        count: pictures.
+        count: images.
     """
 
     limit = 5000
@@ -39,10 +39,10 @@ class Pictures(Callback):
 
     def _draw(self, trainer: pl.Trainer, pl_module: Any, batches: float) -> None:
         """Draw, in one process."""
-        from mobilevision.prediction.samples import write_pictures
+        from mobilevision.prediction.samples import write_images
 
         if trainer.is_global_zero and self.count:
             data = trainer.datamodule  # type: ignore[attr-defined]
             # No more than the trainer looked at: trainer=debug looks at two batches.
             tested = batches * (data.eval_batch_size or data.batch_size) * trainer.world_size
-            write_pictures(pl_module, data, self.folder, count=self.count, limit=min(int(tested), self.limit))
+            write_images(pl_module, data, self.folder, count=self.count, limit=min(int(tested), self.limit))

@@ -153,22 +153,22 @@ def compare(
 @app.command()
 def predict(
     run: Annotated[str, typer.Argument(help="The run folder, or that of an exported model.")],
-    inputs: Annotated[list[str], typer.Argument(help="Pictures and folders with some; or movies, camera:0.")],
-    out: Annotated[str, typer.Option(help="Folder for predictions.csv, predictions.json and the drawn pictures.")],
+    inputs: Annotated[list[str], typer.Argument(help="Images and folders with some; or movies, camera:0.")],
+    out: Annotated[str, typer.Option(help="Folder for predictions.csv, predictions.json and the drawn images.")],
     which: Annotated[Which, typer.Option(help="The best checkpoint, or the last.")] = Which.best,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures that go through the model at once.")] = 32,
-    pictures: Annotated[bool, typer.Option(help="Draw each prediction on its picture.")] = True,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images that go through the model at once.")] = 32,
+    pictures: Annotated[bool, typer.Option(help="Draw each prediction on its image.")] = True,
     device: Annotated[str | None, typer.Option(help="Such as cpu or cuda; a GPU is taken where there is one.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0, help="How much of a movie or a camera.")] = None,
     gallery: Annotated[str | None, typer.Option(help="Folder of identities to find the nearest of.")] = None,
 ) -> None:
-    """Predict for pictures, movies or a camera: drawn on them, as CSV and as JSON.
+    """Predict for images, movies or a camera: drawn on them, as CSV and as JSON.
 
-    Example: mobilevision predict RUN holiday.jpg PICTURES --out predictions
+    Example: mobilevision predict RUN holiday.jpg IMAGES --out predictions
 
     Example: mobilevision predict RUN camera:0 --seconds 30 --out predictions
 
-    Example: mobilevision predict RUN PICTURES --gallery PEOPLE --out predictions
+    Example: mobilevision predict RUN IMAGES --gallery PEOPLE --out predictions
     """
     from mobilevision.prediction.gallery import predict_in_gallery
     from mobilevision.prediction.predict import predict as work
@@ -225,7 +225,7 @@ def check_data(
     overrides: Annotated[list[str] | None, typer.Argument(help="As for a training.")] = None,
     out: Annotated[str | None, typer.Option(help="Folder for the lists of what was found.")] = None,
 ) -> int:
-    """Look at every picture of a data set: bad files, duplicates across splits, class balance, sizes.
+    """Look at every image of a data set: bad files, duplicates across splits, class balance, sizes.
 
     Example: mobilevision check-data data=folder data.root=PICTURES
     """
@@ -282,7 +282,7 @@ def benchmark(
         typer.Argument(metavar="RUN|EXPORT|CONFIG", help='Folders, or overrides: "backbone.width=0.5 ...".'),
     ],
     threads: Annotated[str, typer.Option(help="Of the CPU; several as 1,2.")] = "1",
-    batch: Annotated[str, typer.Option(help="Pictures at once; several as 1,32.")] = "1",
+    batch: Annotated[str, typer.Option(help="Images at once; several as 1,32.")] = "1",
     device: Annotated[str | None, typer.Option(help="Such as cpu or cuda; else the CPU and a GPU.")] = None,
     outputs: Annotated[int | None, _OUTPUTS] = None,
     seconds: Annotated[float, typer.Option(min=0.01, help="About so long for each row.")] = 1.0,
@@ -311,8 +311,8 @@ def plan(
         list[str] | None, typer.Argument(metavar="OVERRIDE", help="As for a training; what they set is not searched.")
     ] = None,
     max_params: Annotated[str | None, typer.Option(metavar="2M", help="Parameters.")] = None,
-    max_mult_adds: Annotated[str | None, typer.Option(metavar="300M", help="Mult-adds of a picture.")] = None,
-    max_latency: Annotated[str | None, typer.Option(metavar="15ms", help="Time of a picture, here.")] = None,
+    max_mult_adds: Annotated[str | None, typer.Option(metavar="300M", help="Mult-adds of an image.")] = None,
+    max_latency: Annotated[str | None, typer.Option(metavar="15ms", help="Time of an image, here.")] = None,
     max_size: Annotated[str | None, typer.Option(metavar="4MB", help="Of the exported file.")] = None,
     precision: Annotated[Precision, typer.Option(help="Of the numbers in that file.")] = Precision.float32,
     threads: Annotated[int, typer.Option(min=1, help="For --max-latency.")] = 1,
@@ -351,7 +351,7 @@ def export(
     quantize: Annotated[Quantize | None, typer.Option(help="Smaller numbers: a quarter or half of the file.")] = None,
     keep_float: Annotated[str, typer.Option(help="Layers that int8 leaves alone, separated by commas.")] = "",
     calibration_samples: Annotated[
-        int, typer.Option(min=1, help="Training pictures that int8 takes its ranges from.")
+        int, typer.Option(min=1, help="Training images that int8 takes its ranges from.")
     ] = 200,
     finetune_epochs: Annotated[
         int, typer.Option(min=0, help="Train on for so long before int8, with its rounding felt.")
@@ -359,7 +359,7 @@ def export(
     out: Annotated[str | None, typer.Option(help="Folder for the model; else exports/FORMAT in the run.")] = None,
     input: Annotated[Input, typer.Option(help="Pixels as uint8, or as float for targets that need it.")] = Input.uint8,
     gate_samples: Annotated[
-        int | None, typer.Option(min=0, help="Test pictures to compare on; else all. 0: do not compare.")
+        int | None, typer.Option(min=0, help="Test images to compare on; else all. 0: do not compare.")
     ] = None,
     max_drop: Annotated[
         float | None,
@@ -369,9 +369,9 @@ def export(
         bool, typer.Option("--raw", help="Leave a one-stage detector's decoding outside, with decode.py beside it.")
     ] = False,
     license: Annotated[str | None, typer.Option(help="For the card, such as apache-2.0.")] = None,
-    latency: Annotated[bool, typer.Option(help="Take the time of a picture here, for the card.")] = True,
+    latency: Annotated[bool, typer.Option(help="Take the time of an image here, for the card.")] = True,
 ) -> None:
-    """Export a run's best model, and let file and checkpoint look at the same test pictures: both metrics, agreement.
+    """Export a run's best model, and let file and checkpoint look at the same test images: both metrics, agreement.
 
     A model that falls too far is refused, with exit code 1 and the classes that fall most.
 
@@ -452,16 +452,16 @@ def demo(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port to serve at, else 8000; 0 takes a free one.")
     ] = None,
-    examples: Annotated[str | None, typer.Option(help="Folder of pictures; the page offers the first eight.")] = None,
+    examples: Annotated[str | None, typer.Option(help="Folder of images; the page offers the first eight.")] = None,
     runtime: Annotated[
         str | None, typer.Option(help="Folder with onnxruntime-web's files; else npm brings them, once.")
     ] = None,
 ) -> None:
-    """Show a model in the browser, where it runs on the device itself: pictures, live camera, no network needed.
+    """Show a model in the browser, where it runs on the device itself: images, live camera, no network needed.
 
     Example: mobilevision demo cats
 
-    Example: mobilevision demo RUN --examples PICTURES --port 8080
+    Example: mobilevision demo RUN --examples IMAGES --port 8080
 
     Example: mobilevision demo cats --out page
     """

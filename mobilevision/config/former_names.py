@@ -13,6 +13,8 @@ from typing import Any, final
 
 _MODULES = {
     "tasks": "mobilevision.tasks",
+    "mobilevision.runs.callbacks.Pictures": "mobilevision.callbacks.PredictionImages",
+    "mobilevision.callbacks.Pictures": "mobilevision.callbacks.PredictionImages",
     "mobilevision.runs.callbacks": "mobilevision.callbacks",
     "mobilevision.runs.loggers": "mobilevision.tracking.loggers",
     "mobilevision.ops.draw": "mobilevision.visualization.draw",

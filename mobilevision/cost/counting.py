@@ -24,12 +24,12 @@ def count(model: nn.Module, image: Tensor, *others: Any) -> Cost:
     """Count one forward pass ``model(image, *others)`` in evaluation mode.
 
     Nothing is computed where ``image`` is on the meta device, ``torch.empty(1, 3, 224, 224, device="meta")``: the
-    model, wherever it is, is run on shapes alone. A model whose control flow reads values needs a real picture; all
+    model, wherever it is, is run on shapes alone. A model whose control flow reads values needs a real image; all
     its activations are then in memory together.
 
     Args:
         model: any module; it is left as it was.
-        image: the input, [1, channels, height, width] for the cost of one picture.
+        image: the input, [1, channels, height, width] for the cost of one image.
         *others: further arguments, as they are.
     """
     trace = Trace([image, *tensors(others)])

@@ -86,7 +86,7 @@ class Cost:
 
     Attributes:
         parameters: every trainable or frozen parameter, shared ones once.
-        mult_adds: of one forward pass over the input that was given, all its pictures together.
+        mult_adds: of one forward pass over the input that was given, all its images together.
         layers: the modules that have parameters or compute, in the order in which they first finish.
         activations: memory of what lies between the layers, at its peak.
     """

@@ -2,7 +2,7 @@
 
 Counted as a runtime that plans its memory needs it: a tensor lives from the operation that makes it to the last one
 that reads it; a view is no tensor of its own; an element-wise operation, and batch norm, write into an input that
-nobody reads afterwards; what nobody reads is not made. The picture is an activation too, weights are not. What an
+nobody reads afterwards; what nobody reads is not made. The image is an activation too, weights are not. What an
 operation needs for itself while it runs (an unfolded image, say) is not in it.
 """
 

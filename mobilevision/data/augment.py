@@ -1,4 +1,4 @@
-"""Random changes of training pictures, each a function of (seed, epoch, index) alone."""
+"""Random changes of training images, each a function of (seed, epoch, index) alone."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ CropRatio = Annotated[Sequence[PositiveFloat], Items(2, 2, ascending=True)]
 
 @final
 class Augment:
-    """What is drawn at random for each training picture, and how two pictures of a batch are mixed.
+    """What is drawn at random for each training image, and how two images of a batch are mixed.
 
     The crop is drawn before anything is decoded, so that only the part needed is. Changes of pixels come after the
-    resize, on the small picture. What has its place in the picture moves along
-    (:class:`mobilevision.data.targets.Targets`, and boxes); labels of the whole picture stay.
+    resize, on the small image. What has its place in the image moves along
+    (:class:`mobilevision.data.targets.Targets`, and boxes); labels of the whole image stay.
 
     Args:
-        crop_scale: bounds of the crop's area over the picture's area (Inception's crop, arXiv:1409.4842); None takes
+        crop_scale: bounds of the crop's area over the image's area (Inception's crop, arXiv:1409.4842); None takes
             the centre as evaluation does.
         crop_ratio: bounds of the crop's width over height, relative to the model's input.
         flip: probability of a mirror image.
         color_jitter: brightness, contrast and saturation vary by up to this share; 0 for none.
         rand_augment: magnitude of RandAugment (arXiv:1909.13719), 0 to 30; 0 for none.
-        rand_augment_ops: how many of its operations a picture gets.
+        rand_augment_ops: how many of its operations an image gets.
         erasing: probability that a rectangle is greyed out (arXiv:1708.04896).
         mixup: alpha of mixup (arXiv:1710.09412); 0 for none.
         cutmix: alpha of CutMix (arXiv:1905.04899); 0 for none. With both, each batch takes one of them.
@@ -74,7 +74,7 @@ class Augment:
             bilinear = v2.InterpolationMode.BILINEAR
             changes.append(v2.RandAugment(rand_augment_ops, rand_augment, interpolation=bilinear, fill=float(GREY)))
         self.coloured = bool(changes)
-        self.warps = bool(rand_augment)  # some of its operations turn, shear or shift the picture, and no target
+        self.warps = bool(rand_augment)  # some of its operations turn, shear or shift the image, and no target
         if erasing:
             changes.append(v2.RandomErasing(erasing, value=float(GREY)))
         self._changes = changes
@@ -91,12 +91,12 @@ class Augment:
     def draw(
         self, rng: np.random.Generator, height: int, width: int, aspect: float = 1.0
     ) -> tuple[CropBox | None, bool]:
-        """Draw a crop of a picture of ``height`` x ``width`` pixels and whether to flip it.
+        """Draw a crop of an image of ``height`` x ``width`` pixels and whether to flip it.
 
         Args:
             rng: where the randomness comes from.
-            height: of the picture, pixels.
-            width: of the picture, pixels.
+            height: of the image, pixels.
+            width: of the image, pixels.
             aspect: width over height of the model's input.
 
         Returns:
@@ -105,7 +105,7 @@ class Augment:
         flip = bool(rng.random() < self.flip)
         if self.crop_scale is None:
             return None, flip
-        # On a large picture the crop lies on the grid of JPEG blocks, so that a decoder can shrink by 8 exactly.
+        # On a large image the crop lies on the grid of JPEG blocks, so that a decoder can shrink by 8 exactly.
         step = 8 if min(height, width) >= LARGE else 1
         low, high = (math.log(bound * aspect) for bound in self.crop_ratio)
         for _ in range(10):
@@ -119,19 +119,19 @@ class Augment:
         return (float((width - w) // 2), float((height - h) // 2), float(max(w, 1)), float(max(h, 1))), flip
 
     def pixels(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
-        """Change a resized picture, uint8 [h, w, channels]; gives it back as it is when nothing is switched on."""
+        """Change a resized image, uint8 [h, w, channels]; gives it back as it is when nothing is switched on."""
         if not self._changes:
             return pixels
-        picture = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+        image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
         with _seeded(int(rng.integers(2**63))):
             for change in self._changes:
-                picture = change(picture)
-        return picture.permute(1, 2, 0).numpy()
+                image = change(image)
+        return image.permute(1, 2, 0).numpy()
 
     def mix(
         self, images: Tensor, targets: Tensor, num_classes: int, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Mix the pictures of a batch, on the device they are on.
+        """Mix the images of a batch, on the device they are on.
 
         Args:
             images: uint8 or float [B, C, H, W], values 0 to 255.

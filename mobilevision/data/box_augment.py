@@ -1,4 +1,4 @@
-"""Random changes of training pictures with boxes, as SSD's authors (and those of YOLOv4) make them."""
+"""Random changes of training images with boxes, as SSD's authors (and those of YOLOv4) make them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mobilevision.data.augment import CropRatio, CropScale, mirrored
 from mobilevision.data.boxes import Boxes, as_drawn, concatenate, mirrored_boxes, seen, shown
 from mobilevision.data.photometric import Photometric
 from mobilevision.data.view import Sample, View
-from mobilevision.images.decode import UnreadablePictureError
+from mobilevision.images.decode import UnreadableImageError
 from mobilevision.images.framing import CropBox, Frame, fitted
 from mobilevision.images.pixels import Pixels, on_canvas
 from mobilevision.ops.boxes import iou
@@ -25,7 +25,7 @@ from mobilevision.ranges import Items, NonNegativeFloat, Range, Share, check_ran
 
 @final
 class Scene(NamedTuple):
-    """A picture as it is shown.
+    """An image as it is shown.
 
     Attributes:
         pixels: uint8 [height, width, channels].
@@ -126,7 +126,7 @@ def _best_overlap(parts: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDA
 
 
 def covering(rng: np.random.Generator, shape: tuple[int, int], resolution: tuple[int, int]) -> CropBox:
-    """The largest part of a picture that has the aspect of ``resolution``, at a random place, in whole pixels."""
+    """The largest part of an image that has the aspect of ``resolution``, at a random place, in whole pixels."""
     scale = min(shape[0] / resolution[0], shape[1] / resolution[1])
     height, width = max(1, round(resolution[0] * scale)), max(1, round(resolution[1] * scale))
     down, right = int(rng.integers(shape[0] - height + 1)), int(rng.integers(shape[1] - width + 1))
@@ -134,14 +134,14 @@ def covering(rng: np.random.Generator, shape: tuple[int, int], resolution: tuple
 
 
 def window_frame(window: CropBox, shape: tuple[int, int], resolution: tuple[int, int], *, keep_aspect: bool) -> Frame:
-    """Where a window that may reach beyond the picture puts what it shows of it.
+    """Where a window that may reach beyond the image puts what it shows of it.
 
     The window is widened to whole pixels, and to a grid of 2, 4 or 8 where it is that many times larger than the
     input, so that a decoder can shrink by this exactly.
 
     Args:
-        window: (x, y, width, height) in pixels of the picture, with some of the picture in it.
-        shape: (height, width) of the picture.
+        window: (x, y, width, height) in pixels of the image, with some of the image in it.
+        shape: (height, width) of the image.
         resolution: (height, width) of the input that the window fills.
         keep_aspect: leave two sides of the input grey instead of stretching the window.
     """
@@ -169,31 +169,31 @@ def _on_grid(window: CropBox, resolution: tuple[int, int]) -> tuple[int, int, in
     return edges[0] * step, edges[1] * step, edges[2] * step, edges[3] * step
 
 
-MIDDLE = 0.3, 0.7  # where the four pictures of a mosaic meet, as shares of the input's sides
+MIDDLE = 0.3, 0.7  # where the four images of a mosaic meet, as shares of the input's sides
 
 
 @final
 class BoxAugment:
-    """What is drawn at random for each training picture with boxes (SSD, arXiv:1512.02325, sections 2.2 and 3.6).
+    """What is drawn at random for each training image with boxes (SSD, arXiv:1512.02325, sections 2.2 and 3.6).
 
-    All is drawn before anything is decoded, so that of each picture one part is decoded and resized once; colours are
+    All is drawn before anything is decoded, so that of each image one part is decoded and resized once; colours are
     changed on the small result. A box whose centre is not shown is gone, as in SSD; every other one is cut to what is
     shown of it. A crowd region stays as long as anything of it is shown, so that it never becomes background.
 
     Args:
         iou_crop: probability of a crop that overlaps a box by one of ``overlaps``.
-        overlaps: least overlaps to draw from (intersection over union of crop and box); 1.0 leaves the picture whole.
-        crop_scale: bounds of the crop's sides over the picture's.
+        overlaps: least overlaps to draw from (intersection over union of crop and box); 1.0 leaves the image whole.
+        crop_scale: bounds of the crop's sides over the image's.
         crop_ratio: bounds of the crop's width over its height.
-        zoom_out: probability that the picture is laid on a larger grey ground.
-        zoom_out_most: the ground's sides are up to this many times the picture's.
+        zoom_out: probability that the image is laid on a larger grey ground.
+        zoom_out_most: the ground's sides are up to this many times the image's.
         photometric: probability of each of a change of brightness, contrast, saturation, hue and channel order.
         brightness: see :class:`~mobilevision.data.photometric.Photometric`, as the next three.
         contrast: largest change.
         saturation: largest change.
         hue: largest change.
         flip: probability of a mirror image.
-        mosaic: probability that four pictures share the input (YOLOv4, arXiv:2004.10934, section 3.4).
+        mosaic: probability that four images share the input (YOLOv4, arXiv:2004.10934, section 3.4).
         min_visible: a box of which a smaller share is shown becomes a region to ignore, like a crowd; 0 for none.
         min_side: likewise a box whose shorter side is smaller, in pixels of the input.
 
@@ -243,7 +243,7 @@ class BoxAugment:
     def mix(
         self, images: Tensor, targets: Tensor, num_classes: int, generator: torch.Generator | None = None
     ) -> NoReturn:
-        """Pictures with boxes are not mixed in the batch.
+        """Images with boxes are not mixed in the batch.
 
         Raises:
             NotImplementedError: always.
@@ -251,7 +251,7 @@ class BoxAugment:
         raise NotImplementedError
 
     def _alone(self, view: View, index: int, rng: np.random.Generator) -> Scene:
-        """One picture; where neither a crop nor a larger ground is drawn, it lies as in an evaluation."""
+        """One image; where neither a crop nor a larger ground is drawn, it lies as in an evaluation."""
         shape = view.records.shape(index)
         where = view.frame(index)
         window = zoomed_out(rng, where.box, self.zoom_out_most) if rng.random() < self.zoom_out else where.box
@@ -261,14 +261,14 @@ class BoxAugment:
         return self._scene(view, index, rng, where, view.resolution)
 
     def _mosaic(self, view: View, index: int, rng: np.random.Generator) -> Scene:
-        """The picture and three others, each filling its tile, round a point near the middle."""
+        """The image and three others, each filling its tile, round a point near the middle."""
         row, column = (max(1, round(side * rng.uniform(*MIDDLE))) for side in view.resolution)
         height, width = view.resolution
         corners = [(0, 0), (0, column), (row, 0), (row, column)]
         sizes = [(row, column), (row, width - column), (height - row, column), (height - row, width - column)]
-        pictures = [index, *rng.integers(len(view.records), size=3).tolist()]
+        images = [index, *rng.integers(len(view.records), size=3).tolist()]
         tiles = [
-            self._tile(view, pictures[which], rng, sizes[place], instead=index if which else None)
+            self._tile(view, images[which], rng, sizes[place], instead=index if which else None)
             for place, which in enumerate(rng.permutation(4))
         ]
         return joined(tiles, corners, view.resolution)
@@ -276,12 +276,12 @@ class BoxAugment:
     def _tile(
         self, view: View, index: int, rng: np.random.Generator, size: tuple[int, int], *, instead: int | None
     ) -> Scene:
-        """A picture that fills a tile of ``size`` (height, width), its aspect kept but for an IoU crop's."""
+        """An image that fills a tile of ``size`` (height, width), its aspect kept but for an IoU crop's."""
         try:
             shape = view.records.shape(index)
             window = self._cropped(view, index, rng, covering(rng, shape, size))
             return self._scene(view, index, rng, window_frame(window, shape, size, keep_aspect=False), size)
-        except UnreadablePictureError:
+        except UnreadableImageError:
             if instead is None:
                 raise
             # The partner is reported when its own turn comes; here it must not be taken for the sample's fault.
@@ -298,7 +298,7 @@ class BoxAugment:
         return part or window
 
     def _scene(self, view: View, index: int, rng: np.random.Generator, where: Frame, size: tuple[int, int]) -> Scene:
-        """What ``where`` shows of a picture, in changed colours, on grey of ``size``, perhaps mirrored."""
+        """What ``where`` shows of an image, in changed colours, on grey of ``size``, perhaps mirrored."""
         shape, boxes = view.records.shape(index), view.records.targets[index]
         part = self.photometric(view.records.pixels(index, box=where.box, size=where.size), rng)
         pixels = on_canvas(part, where, size)

@@ -1,4 +1,4 @@
-"""What a look through data with boxes counts: boxes a class, their sizes, crowds, pictures without any."""
+"""What a look through data with boxes counts: boxes a class, their sizes, crowds, images without any."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from mobilevision.data.boxes import Boxes, BoxTargets, boxes_a_class, concatenat
 from mobilevision.data.records import Splits
 from mobilevision.ops.boxes import area, iou
 
-SMALL = 1 / 100  # of the picture's area
+SMALL = 1 / 100  # of the image's area
 TINY = 8  # pixels of the model's input, the shorter side
 ALIKE = 0.5  # overlap from which two boxes are taken for the same
 
 
 @dataclass
 class BoxFindings:
-    """What was counted, over the readable pictures.
+    """What was counted, over the readable images.
 
     Attributes:
-        counts: split -> boxes a class without crowds, of all pictures.
-        empty: split -> pictures without any box.
+        counts: split -> boxes a class without crowds, of all images.
+        empty: split -> images without any box.
         boxes: boxes in all.
         crowd: those that are regions with many objects.
         difficult: those that an evaluation leaves out.
-        shares: tenth, median and nine tenth of a box's area over its picture's; None without boxes.
-        small: boxes below a hundredth of their picture's area.
+        shares: tenth, median and nine tenth of a box's area over its image's; None without boxes.
+        small: boxes below a hundredth of their image's area.
         tiny: boxes whose shorter side has less than 8 pixels in the stretched input; None where that is not known.
-        most: the largest number of boxes in one picture, and the picture's name.
+        most: the largest number of boxes in one image, and the image's name.
     """
 
     counts: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -51,7 +51,7 @@ def count_boxes(
 
     Args:
         splits: the samples.
-        places: split and number of each readable picture.
+        places: split and number of each readable image.
         shapes: int64 [n, 2], (height, width) of each.
         resolution: (height, width) of the model's input; (0, 0) where it is not known.
     """
@@ -60,9 +60,9 @@ def count_boxes(
         return None
     found = BoxFindings({name: boxes_a_class(each.targets, len(splits.classes)) for name, each in boxed.items()})
     found.empty = {name: int((np.diff(each.targets.offsets) == 0).sum()) for name, each in boxed.items()}
-    pictures: list[Boxes] = [boxed[split].targets[index] for split, index in places]
-    numbers = [len(each) for each in pictures]
-    together = concatenate(pictures)
+    images: list[Boxes] = [boxed[split].targets[index] for split, index in places]
+    numbers = [len(each) for each in images]
+    together = concatenate(images)
     found.boxes, found.crowd, found.difficult = len(together), int(together.crowd.sum()), int(together.difficult.sum())
     if len(together):
         split, index = places[int(np.argmax(numbers))]
@@ -81,12 +81,12 @@ def _measure(found: BoxFindings, boxes: Boxes, shapes: NDArray[np.int64], resolu
 
 
 def differ(first: Boxes, second: Boxes, shapes: NDArray[np.int64]) -> bool:
-    """Whether two pictures of the same have different boxes.
+    """Whether two images of the same have different boxes.
 
-    Every box must have one of its class in the other picture that overlaps it by half, sizes of pictures apart.
+    Every box must have one of its class in the other image that overlaps it by half, sizes of images apart.
 
     Args:
-        first: boxes of one picture.
+        first: boxes of one image.
         second: boxes of the other.
         shapes: int64 [2, 2], (height, width) of both.
     """

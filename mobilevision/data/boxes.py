@@ -1,4 +1,4 @@
-"""Boxes of many pictures as flat arrays, and of some pictures as one padded batch."""
+"""Boxes of many images as flat arrays, and of some images as one padded batch."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from mobilevision.spec import DataSpec
 
 Target = dict[str, torch.Tensor]
-"""The boxes of a batch, padded to the picture with the most (M of them, at least 1).
+"""The boxes of a batch, padded to the image with the most (M of them, at least 1).
 
 - ``boxes``: float32 [B, M, 4], (left, top, right, bottom) in pixels of the model's input; 0 where there is none
 - ``labels``: int64 [B, M], class numbers; -1 where there is no box
 - ``crowd``: bool [B, M], a region with many objects of the class: neither to be found nor wrong to be found
 - ``difficult``: bool [B, M], learnt from, but left out of the evaluation
-- ``original``: float64 [B, M, 4], the same boxes in upright pixels of the picture itself, as annotated
-- ``area``: float64 [B, M], area in the picture, of the object's outline where the data knows it
-- ``frame``: float64 [B, 4], the :class:`~mobilevision.images.framing.Affine` from picture to input
-- ``size``: int64 [B, 2], (height, width) of the picture
+- ``original``: float64 [B, M, 4], the same boxes in upright pixels of the image itself, as annotated
+- ``area``: float64 [B, M], area in the image, of the object's outline where the data knows it
+- ``frame``: float64 [B, 4], the :class:`~mobilevision.images.framing.Affine` from image to input
+- ``size``: int64 [B, 2], (height, width) of the image
 - ``image``: int64 [B], place in the data set
 """
 
@@ -36,10 +36,10 @@ Target = dict[str, torch.Tensor]
 @final
 @dataclass(frozen=True)
 class Boxes:
-    """The boxes of one picture; all arrays have the box first.
+    """The boxes of one image; all arrays have the box first.
 
     Attributes:
-        boxes: float64 [n, 4], (left, top, right, bottom) in upright pixels of the picture.
+        boxes: float64 [n, 4], (left, top, right, bottom) in upright pixels of the image.
         labels: int64 [n], class numbers.
         crowd: bool [n].
         difficult: bool [n].
@@ -65,7 +65,7 @@ class BoxTargets:
     """The boxes of every sample of a split, in flat arrays that worker processes share.
 
     Args:
-        counts: int64 [n], boxes of each sample; 0 for a picture without any.
+        counts: int64 [n], boxes of each sample; 0 for an image without any.
         boxes: the boxes of all samples, in their order.
     """
 
@@ -76,10 +76,10 @@ class BoxTargets:
         self.all = boxes
 
     @classmethod
-    def of(cls, pictures: Sequence[Boxes]) -> BoxTargets:
-        """The boxes of some pictures."""
-        counts = np.array([len(each) for each in pictures], dtype=np.int64)
-        return cls(counts, concatenate(pictures))
+    def of(cls, images: Sequence[Boxes]) -> BoxTargets:
+        """The boxes of some images."""
+        counts = np.array([len(each) for each in images], dtype=np.int64)
+        return cls(counts, concatenate(images))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -174,8 +174,8 @@ class Framed:
     Attributes:
         inputs: float64 [n, 4], the boxes in pixels of the input, none reaching beyond it.
         boxes: the same boxes as annotated.
-        frame: from picture to input.
-        shape: (height, width) of the picture.
+        frame: from image to input.
+        shape: (height, width) of the image.
     """
 
     inputs: NDArray[np.float64]
@@ -188,7 +188,7 @@ def collate(samples: Sequence[Framed], indices: Sequence[int]) -> Target:
     """The target of a batch.
 
     Args:
-        samples: one a picture.
+        samples: one an image.
         indices: places in the data set.
     """
     most = max([1, *(len(sample.inputs) for sample in samples)])
@@ -219,15 +219,15 @@ LEAST = 1 / 64  # pixels of the input: a side as float32 keeps it apart from 0, 
 
 
 def seen(boxes: Boxes, part: CropBox, shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The boxes that a part of a picture shows: those with their centre in it, and crowds of which it shows anything.
+    """The boxes that a part of an image shows: those with their centre in it, and crowds of which it shows anything.
 
     Args:
-        boxes: of the picture.
+        boxes: of the image.
         part: (x, y, width, height) in its pixels.
-        shape: (height, width) of the picture.
+        shape: (height, width) of the image.
 
     Returns:
-        int64 [k], which boxes; float64 [k, 4], what is seen of each, in pixels of the picture.
+        int64 [k], which boxes; float64 [k, 4], what is seen of each, in pixels of the image.
     """
     inside = clip(boxes.boxes, shape)
     low = np.array(part[:2])
@@ -246,9 +246,9 @@ def shown(
     """The boxes in pixels of the input, cut to what is shown of them, none without area.
 
     Args:
-        boxes: of the picture.
-        where: how the picture lies in the input.
-        shape: (height, width) of the picture.
+        boxes: of the image.
+        where: how the image lies in the input.
+        shape: (height, width) of the image.
         min_visible: a box of which a smaller share is shown is to be ignored, as a crowd is.
         min_side: likewise one whose shorter side is smaller, in pixels of the input.
     """
@@ -261,7 +261,7 @@ def shown(
 
 
 def widened(inputs: NDArray[np.float64], where: Frame) -> NDArray[np.float64]:
-    """Boxes with sides of at least 1/64 of a pixel, within the place that the picture has in the input."""
+    """Boxes with sides of at least 1/64 of a pixel, within the place that the image has in the input."""
     low = np.array([where.place[1], where.place[0]], dtype=np.float64)
     high = low + where.size[::-1]
     left_top = np.clip(inputs[:, :2], low, high - LEAST)
@@ -269,13 +269,13 @@ def widened(inputs: NDArray[np.float64], where: Frame) -> NDArray[np.float64]:
 
 
 def mirrored_boxes(boxes: Boxes, width: int) -> Boxes:
-    """Boxes of a picture of ``width`` pixels whose left and right were swapped."""
+    """Boxes of an image of ``width`` pixels whose left and right were swapped."""
     left, top, right, bottom = boxes.boxes.T
     return replace(boxes, boxes=np.stack([width - right, top, width - left, bottom], axis=1))
 
 
 def as_drawn(boxes: Boxes, resolution: tuple[int, int]) -> Framed:
-    """The target of an augmented sample, which counts as a picture of its own.
+    """The target of an augmented sample, which counts as an image of its own.
 
     Args:
         boxes: in pixels of the input.

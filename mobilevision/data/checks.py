@@ -54,8 +54,8 @@ def unseen_classes(splits: Splits) -> None:
         known = seen[records.targets]
         for unknown in np.unique(records.targets[~known]):
             count = int((records.targets == unknown).sum())
-            what = f"class {splits.classes[unknown]!r} ({count} pictures) has none in train"
-            splits.problems.append(Problem(name, what, "add training pictures of it or remove it"))
+            what = f"class {splits.classes[unknown]!r} ({count} images) has none in train"
+            splits.problems.append(Problem(name, what, "add training images of it or remove it"))
         kept = records.subset(np.flatnonzero(known))
         kept.targets = numbers[kept.targets]
         setattr(splits, name, kept)
@@ -63,7 +63,7 @@ def unseen_classes(splits: Splits) -> None:
 
 
 def classes_without_boxes(splits: Splits) -> None:
-    """Note the classes that no training picture shows; they stay, so that numbers and outputs are those of the set."""
+    """Note the classes that no training image shows; they stay, so that numbers and outputs are those of the set."""
     if splits.train is None or not isinstance(splits.train.targets, BoxTargets):
         return
     counts = boxes_a_class(splits.train.targets, len(splits.classes))
@@ -76,22 +76,22 @@ def enough(splits: Splits, root: object, kind: str) -> None:
     """Check that there is something to learn or to judge by.
 
     Raises:
-        UserError: no pictures, fewer than two classes, or a train without a box.
+        UserError: no images, fewer than two classes, or a train without a box.
     """
     if not any(len(records) for _, records in splits.items()):
         if not splits.problems:
-            raise UserError(f"data.root={root}: no pictures found")
-        lines = [f"data.root={root}: no picture can be used; {len(splits.problems)} problem(s), the first:"]
+            raise UserError(f"data.root={root}: no images found")
+        lines = [f"data.root={root}: no image can be used; {len(splits.problems)} problem(s), the first:"]
         raise UserError("\n".join([*lines, *(f"  {problem}" for problem in splits.problems[:FIRST])]))
     if len(splits.classes) < 2 and kind == "class":
         raise UserError(
             f"data.root={root}: found {len(splits.classes)} class ({', '.join(splits.classes)}); at least two are"
-            " needed, as folders root/CLASS/picture or a CSV with columns path,label"
+            " needed, as folders root/CLASS/image or a CSV with columns path,label"
         )
     if kind == "boxes" and splits.train is not None and isinstance(splits.train.targets, BoxTargets):
         boxes = splits.train.targets.all
         if not len(boxes):
-            raise UserError(f"data.root={root}: none of the {len(splits.train)} training pictures has a box")
+            raise UserError(f"data.root={root}: none of the {len(splits.train)} training images has a box")
         if boxes.crowd.all():
             raise UserError(
                 f"data.root={root}: nothing can be learnt: all {len(boxes)} training boxes are marked as crowds"

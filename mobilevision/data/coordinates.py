@@ -1,4 +1,4 @@
-"""Where each picture was taken: targets of ``kind=coordinate``, and the cells of Earth that a model chooses among."""
+"""Where each image was taken: targets of ``kind=coordinate``, and the cells of Earth that a model chooses among."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mobilevision.ranges import PositiveInt, Range, check
 
 Degrees = NDArray[np.float64]
 NOWHERE = -1
-"""Cell of a picture that lies in none."""
+"""Cell of an image that lies in none."""
 
 
 @final

@@ -30,7 +30,7 @@ class DataFormat(ABC):
         Args:
             root: the folder or file of ``data.root``.
             kind: one of ``kinds``; what the task learns from.
-            channels: channels of a picture.
+            channels: channels of an image.
             seed: for whatever is decided at random.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Records whose pictures are files; a million paths are two arrays."""
+"""Records whose images are files; a million paths are two arrays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from mobilevision.data.records import Records
 from mobilevision.errors import UserError
-from mobilevision.images.decode import MODES, Picture, printable, read_file
+from mobilevision.images.decode import MODES, EncodedImage, printable, read_file
 from mobilevision.images.framing import CropBox
 from mobilevision.images.pixels import Pixels
 
@@ -38,7 +38,7 @@ class PackedPaths:
 
 @final
 class FileRecords(Records):
-    """Pictures in files.
+    """Images in files.
 
     Args:
         paths: one a sample, absolute or relative to ``root``.
@@ -47,19 +47,19 @@ class FileRecords(Records):
         root: the folder that relative paths start from.
 
     Raises:
-        UserError: a number of channels that picture files cannot give.
+        UserError: a number of channels that image files cannot give.
     """
 
     def __init__(
         self, *, paths: Iterable[bytes], targets: Any, channels: int, root: str | os.PathLike[str] = ""
     ) -> None:
         if channels not in MODES:
-            raise UserError(f"data.channels={channels}: picture files give 1 (grey), 3 (RGB) or 4 (RGBA)")
+            raise UserError(f"data.channels={channels}: image files give 1 (grey), 3 (RGB) or 4 (RGBA)")
         self.paths, self.targets, self.channels = PackedPaths(paths), targets, channels
         self._root = os.fsencode(root)
         self._white_level: float | None = None
-        # The size of a picture is asked for just before its pixels: keep the one that is open.
-        self._open: tuple[int, Picture] | None = None
+        # The size of an image is asked for just before its pixels: keep the one that is open.
+        self._open: tuple[int, EncodedImage] | None = None
 
     def path(self, index: int) -> bytes:
         """The file, as the operating system names it."""
@@ -71,23 +71,23 @@ class FileRecords(Records):
 
     def shape(self, index: int) -> tuple[int, int]:
         """See :class:`Records`."""
-        return self._picture(index).shape
+        return self._image(index).shape
 
     def pixels(
         self, index: int, *, box: CropBox | None = None, size: tuple[int, int] | None = None, exact: bool = False
     ) -> Pixels:
         """See :class:`Records`."""
-        picture = self._picture(index)
+        image = self._image(index)
         self._open = None
-        return picture.pixels(self.channels, box=box, size=size, exact=exact, white_level=self._white_level)
+        return image.pixels(self.channels, box=box, size=size, exact=exact, white_level=self._white_level)
 
     def largest(self, index: int) -> tuple[str, float] | None:
         """See :class:`Records`."""
         if self.paths[index].lower().endswith((b".jpg", b".jpeg")):
             return None
-        picture = self._picture(index)
+        image = self._image(index)
         self._open = None
-        return picture.largest()
+        return image.largest()
 
     def scale(self, white_level: float) -> None:
         """See :class:`Records`."""
@@ -97,8 +97,8 @@ class FileRecords(Records):
         """The file's bytes."""
         return read_file(self.path(index))
 
-    def _picture(self, index: int) -> Picture:
-        opened = self._open  # read once: another thread may open another picture meanwhile
+    def _image(self, index: int) -> EncodedImage:
+        opened = self._open  # read once: another thread may open another image meanwhile
         if opened is None or opened[0] != index:
-            self._open = opened = (index, Picture(self.content(index), self.name(index)))
+            self._open = opened = (index, EncodedImage(self.content(index), self.name(index)))
         return opened[1]

@@ -12,7 +12,7 @@ from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.records import Records, Splits
 from mobilevision.data.splitting import strata
 from mobilevision.data.targets import are_classes
-from mobilevision.errors import UnreadablePictureError, UserError
+from mobilevision.errors import UnreadableImageError, UserError
 
 Numbers = NDArray[np.int64]
 
@@ -96,7 +96,7 @@ def groups_of(records: Records) -> Numbers:
     for index, group in enumerate(own.tolist()):
         try:
             seen = hashlib.blake2b(records.content(index), digest_size=16).digest()
-        except (UnreadablePictureError, OSError):
+        except (UnreadableImageError, OSError):
             continue  # an unreadable file is told where it is read to be learnt from
         same[root(group)] = root(first.setdefault(seen, group))
     return np.array([root(group) for group in own.tolist()], dtype=np.int64)

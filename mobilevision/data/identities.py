@@ -1,4 +1,4 @@
-"""Whom or what each picture shows: targets of ``kind=identity``, and what must hold between the splits.
+"""Whom or what each image shows: targets of ``kind=identity``, and what must hold between the splits.
 
 A model of identities is judged on identities that it never saw. So a part is cut off train by identity
 (:attr:`Records.groups` does that), and what train knows is refused in val and test.
@@ -20,7 +20,7 @@ from mobilevision.ops.pairs import Pairs
 
 Numbers = NDArray[np.int64]
 UNKNOWN = -1
-"""Identity of a picture of which only pairs are known."""
+"""Identity of an image of which only pairs are known."""
 _SHOWN = 6
 
 
@@ -30,14 +30,14 @@ class IdentityTargets:
 
     Args:
         identities: int64 [n], numbers of ``Splits.classes``; -1 where nobody knows.
-        pictures: int64 [n], a number of its own for each picture, which stays its own in a subset.
-        pairs: the pairs of pictures, by those numbers, that an evaluation compares; None compares all with all.
+        images: int64 [n], a number of its own for each image, which stays its own in a subset.
+        pairs: the pairs of images, by those numbers, that an evaluation compares; None compares all with all.
     """
 
     ndim = 2  # no class a sample: whoever asks arrays for their dimensions asks this too
 
-    def __init__(self, identities: Numbers, pictures: Numbers, pairs: Pairs | None = None) -> None:
-        self.identities, self.pictures, self.pairs = identities, pictures, pairs
+    def __init__(self, identities: Numbers, images: Numbers, pairs: Pairs | None = None) -> None:
+        self.identities, self.images, self.pairs = identities, images, pairs
 
     def __len__(self) -> int:
         return len(self.identities)
@@ -47,17 +47,17 @@ class IdentityTargets:
         if isinstance(index, int | np.integer):
             return self.identities[index]
         rows = np.asarray(index)
-        return IdentityTargets(self.identities[rows], self.pictures[rows], self.pairs)
+        return IdentityTargets(self.identities[rows], self.images[rows], self.pairs)
 
     def tensor(self, indices: Sequence[int]) -> Tensor:
-        """The target of a batch, int64 [B, 2]: identity and picture number."""
+        """The target of a batch, int64 [B, 2]: identity and image number."""
         rows = np.asarray(indices)
-        return torch.from_numpy(np.stack([self.identities[rows], self.pictures[rows]], axis=1))
+        return torch.from_numpy(np.stack([self.identities[rows], self.images[rows]], axis=1))
 
     def renumbered(self, numbers: Numbers) -> IdentityTargets:
         """The same with identity ``numbers[i]`` instead of ``i``; unknown ones stay unknown."""
         known = np.where(self.identities >= 0, numbers[self.identities], UNKNOWN) if len(numbers) else self.identities
-        return IdentityTargets(known, self.pictures, self.pairs)
+        return IdentityTargets(known, self.images, self.pairs)
 
 
 def adopt(splits: Splits) -> Splits:
@@ -79,7 +79,7 @@ def settle(splits: Splits, *, per_identity: int) -> None:
     Args:
         splits: after they were completed; changed in place. What train knows is taken out of val and test, as
             problems.
-        per_identity: pictures of an identity in a training batch. With two and more, identities of one picture leave
+        per_identity: images of an identity in a training batch. With two and more, identities of one image leave
             train, with a note: they have nothing to be like.
     """
     if splits.train is not None:
@@ -96,11 +96,11 @@ def comparable(splits: Splits) -> None:
     """Check that there is somebody to tell from others, to learn and to judge by.
 
     Raises:
-        UserError: fewer than two identities in a split, or none with two pictures in val or test.
+        UserError: fewer than two identities in a split, or none with two images in val or test.
     """
     if splits.train is not None and len(np.unique(splits.train.targets.identities)) < 2:
         raise UserError(
-            "data.root: fewer than two identities in train have two pictures, so there is nothing to tell apart; it"
+            "data.root: fewer than two identities in train have two images, so there is nothing to tell apart; it"
             " should be a folder for each identity, or a CSV path,identity"
         )
     for name, records in splits.items():
@@ -108,7 +108,7 @@ def comparable(splits: Splits) -> None:
         counts = np.unique(targets.identities, return_counts=True)[1]
         if name != "train" and targets.pairs is None and (len(counts) < 2 or counts.max() < 2):
             raise UserError(
-                f"{name} shows {len(counts)} identities with at most {max(counts, default=0)} pictures each: to"
+                f"{name} shows {len(counts)} identities with at most {max(counts, default=0)} images each: to"
                 f" compare, two and two are needed; another data.{name}_fraction or data.seed, or a list of pairs"
             )
 
@@ -119,7 +119,7 @@ def _apart(splits: Splits, name: str) -> None:
         return
     known = np.isin(records.targets.identities, splits.train.targets.identities)
     for number, count in zip(*np.unique(records.targets.identities[known], return_counts=True), strict=True):
-        what = f"{splits.classes[number]!r} ({count} pictures) is in train too"
+        what = f"{splits.classes[number]!r} ({count} images) is in train too"
         splits.problems.append(Problem(name, what, "an identity belongs to one split: data.format.split=identity"))
     if known.any():
         setattr(splits, name, records.subset(np.flatnonzero(~known)))
@@ -132,7 +132,7 @@ def _without_singles(splits: Splits) -> None:
     alone = np.flatnonzero(counts == 1)
     if len(alone):
         names = listed([splits.classes[number] for number in alone])
-        splits.notes.append(f"train: {len(alone)} identities with one picture are left out, no two to compare: {names}")
+        splits.notes.append(f"train: {len(alone)} identities with one image are left out, no two to compare: {names}")
         splits.train = splits.train.subset(np.flatnonzero(counts[identities] > 1))
 
 
@@ -156,11 +156,11 @@ def _describe(splits: Splits, name: str, records: Records) -> None:
     targets: IdentityTargets = records.targets
     numbers, counts = np.unique(targets.identities[targets.identities >= 0], return_counts=True)
     compared = f", judged by {len(targets.pairs):,} listed pairs" if targets.pairs is not None else ""
-    splits.notes.append(f"{name}: {len(numbers):,} identities, {len(records):,} pictures{compared}")
+    splits.notes.append(f"{name}: {len(numbers):,} identities, {len(records):,} images{compared}")
     alone = numbers[counts == 1]
     if len(alone) and name != "train" and targets.pairs is None:
         names = listed([splits.classes[number] for number in alone])
-        splits.notes.append(f"{name}: {len(alone)} identities have one picture, so only differ from others: {names}")
+        splits.notes.append(f"{name}: {len(alone)} identities have one image, so only differ from others: {names}")
 
 
 def listed(names: Sequence[str]) -> str:

@@ -15,11 +15,11 @@ from mobilevision.data.box_findings import BoxFindings, count_boxes, differ
 from mobilevision.data.boxes import Boxes
 from mobilevision.data.records import Problem, Records, Splits
 from mobilevision.data.targets import are_classes, equal
-from mobilevision.images.decode import HINT, UnreadablePictureError
+from mobilevision.images.decode import HINT, UnreadableImageError
 from mobilevision.images.pixels import Pixels
 from mobilevision.ops.imbalance import imbalance
 
-# Finding pictures that are the same, to the byte or nearly.
+# Finding images that are the same, to the byte or nearly.
 
 SIDE = 9
 """Side of the thumbnail behind a perceptual hash: eight differences in each of eight rows."""
@@ -31,7 +31,7 @@ def digest(content: bytes) -> int:
 
 
 def perceptual(thumbnail: Pixels) -> int:
-    """64 bits that hardly change when a picture is resized, recompressed or brightened.
+    """64 bits that hardly change when an image is resized, recompressed or brightened.
 
     Each bit says whether the brightness rises from one of 9 x 8 cells to its right neighbour ("difference hash").
 
@@ -46,7 +46,7 @@ def near_pairs(hashes: NDArray[np.uint64], within: int, block: int = 1024) -> It
     """Pairs whose hashes differ in at most ``within`` bits.
 
     Two hashes that differ in at most three of their bits agree in one of four 16-bit quarters at least; so only hashes
-    that share a quarter are compared, which keeps a million pictures within reach. Above three bits, every pair is
+    that share a quarter are compared, which keeps a million images within reach. Above three bits, every pair is
     compared, in blocks.
 
     Args:
@@ -134,9 +134,9 @@ class Findings:
     Attributes:
         counts: split -> samples a class, in the order of ``classes``; empty where targets are no classes.
         classes: the class names.
-        bad: unreadable pictures, and the problems found while reading.
+        bad: unreadable images, and the problems found while reading.
         duplicates: pairs, exact ones first, those across splits before the others.
-        sizes: of all readable pictures; None without any.
+        sizes: of all readable images; None without any.
         boxes: what was counted of boxes; None where the data has none to learn from.
         looked_at: number of samples.
     """
@@ -177,11 +177,11 @@ def inspect(
     threads: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> Findings:
-    """Decode every picture and compare all with all.
+    """Decode every image and compare all with all.
 
     Args:
         splits: as :meth:`DataModule.setup_data` leaves them.
-        resolution: (height, width) of the model's input, to count smaller pictures.
+        resolution: (height, width) of the model's input, to count smaller images.
         within: bits of the perceptual hash in which near duplicates may differ.
         threads: decoding threads.
         progress: called with (samples done, samples in all).
@@ -194,7 +194,7 @@ def inspect(
         if are_classes(records.targets):
             findings.counts[split] = tuple(np.bincount(records.targets, minlength=len(splits.classes)).tolist())
         for index, found in enumerate(_look(records, threads)):
-            if isinstance(found, UnreadablePictureError):
+            if isinstance(found, UnreadableImageError):
                 name = records.name(index)
                 findings.bad.append(
                     Problem(name, str(found).removeprefix(f"{name}: ").removesuffix(f". {HINT}"), "mend or remove it")
@@ -213,13 +213,13 @@ def inspect(
     return findings
 
 
-def _look(records: Records, threads: int) -> Iterator[_Seen | UnreadablePictureError]:
-    def look(index: int) -> _Seen | UnreadablePictureError:
+def _look(records: Records, threads: int) -> Iterator[_Seen | UnreadableImageError]:
+    def look(index: int) -> _Seen | UnreadableImageError:
         try:
             height, width = records.shape(index)
             pixels = records.pixels(index, size=(SIDE - 1, SIDE), exact=True)
             return _Seen(digest(records.content(index)), perceptual(pixels), height, width)
-        except UnreadablePictureError as error:
+        except UnreadableImageError as error:
             return error
 
     with ThreadPoolExecutor(threads) as pool:
@@ -244,7 +244,7 @@ def _duplicates(
         return Place(split, index, named[split].name(index))
 
     def alike(a: int, b: int) -> bool:
-        # Plain pictures have similar hashes without being copies of each other: look again, a little closer.
+        # Plain images have similar hashes without being copies of each other: look again, a little closer.
         first, second = (named[split].pixels(index, size=CLOSER) for split, index in (places[a], places[b]))
         return bool(np.abs(first.astype(int) - second).mean() < ALIKE)
 

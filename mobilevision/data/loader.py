@@ -16,14 +16,14 @@ from mobilevision.data.skipped import SkipLog
 from mobilevision.data.unlabelled import WithUnlabelled
 from mobilevision.data.view import Augmentation, Sample, View
 from mobilevision.errors import UserError
-from mobilevision.images.decode import UnreadablePictureError
+from mobilevision.images.decode import UnreadableImageError
 from mobilevision.spec import Features
 
 Batch = dict[str, Any]
 """image uint8 [B, C, H, W] in channels_last memory (or features: Features), target [B, ...], index int64 [B].
 
 The target of boxes is a dict of padded tensors, see :data:`mobilevision.data.boxes.Target`; that of a kind with
-:class:`mobilevision.data.targets.Targets` is what these make of it. Where pictures without
+:class:`mobilevision.data.targets.Targets` is what these make of it. Where images without
 labels are among them, ``labelled``, bool [B], says which samples have a target.
 """
 
@@ -34,13 +34,13 @@ class BatchSource(Dataset[Batch]):
 
     Args:
         records: the split.
-        channels: channels of a picture.
+        channels: channels of an image.
         resolution: (height, width) of the model's input in pixels.
         crop: share of the shorter side that evaluation looks at, for ``fit=crop``.
-        fit: how a picture comes to lie in the input, see :func:`mobilevision.images.framing.frame`.
+        fit: how an image comes to lie in the input, see :func:`mobilevision.images.framing.frame`.
         seed: seed of the augmentation.
         augment: the augmentation, or None for the exact evaluation path.
-        skip: where to write unreadable pictures that are left out of their batch; None raises.
+        skip: where to write unreadable images that are left out of their batch; None raises.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class BatchSource(Dataset[Batch]):
         """The batch of these (epoch, index) keys.
 
         Raises:
-            UserError: an unreadable picture. A worker process gives it as ``{"error": ...}`` instead, because torch
+            UserError: an unreadable image. A worker process gives it as ``{"error": ...}`` instead, because torch
                 would bury the line under the worker's traceback.
         """
         try:
@@ -95,12 +95,12 @@ class BatchSource(Dataset[Batch]):
                 rows[len(kept)], target = self.sample(epoch, index)
                 kept.append(index)
                 targets.append(target)
-            except UnreadablePictureError as error:
+            except UnreadableImageError as error:
                 if self.skip is None:
                     raise
                 self.skip.add(self.records.name(index), str(error))
         if not kept:
-            raise UserError(f"every picture of a batch is unreadable, the last one {self.records.name(indices[-1])}")
+            raise UserError(f"every image of a batch is unreadable, the last one {self.records.name(indices[-1])}")
         return {"image": buffer[: len(kept)].permute(0, 3, 1, 2), **self._labels(kept, targets)}
 
     def sample(self, epoch: int, index: int) -> Sample:
@@ -110,11 +110,11 @@ class BatchSource(Dataset[Batch]):
         return self.augment.sample(self.view, index, stream(DRAW, self.seed, epoch, index))
 
     def serve(self, features: Features, until_epoch: int, index: Tensor | None) -> None:
-        """Give features instead of pictures before ``until_epoch``.
+        """Give features instead of images before ``until_epoch``.
 
         Args:
             features: sample first.
-            until_epoch: the first epoch that gets pictures again.
+            until_epoch: the first epoch that gets images again.
             index: int64, the sample of each row; None where row i is sample i.
         """
         self.features, self.until_epoch = features, until_epoch
@@ -129,7 +129,7 @@ class BatchSource(Dataset[Batch]):
     def _cached_batch(self, indices: list[int]) -> Batch:
         kept = [index for index in indices if self._row_of is None or self._row_of[index] >= 0]
         if not kept:
-            raise UserError(f"every picture of a batch is unreadable, {self.records.name(indices[-1])} among them")
+            raise UserError(f"every image of a batch is unreadable, {self.records.name(indices[-1])} among them")
         return {"features": self._rows(kept), **self._labels(kept)}
 
     def _rows(self, indices: list[int]) -> Features:

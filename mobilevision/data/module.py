@@ -48,7 +48,7 @@ def check_arguments(data: DataModule) -> None:
         raise UserError(f"data format {type(data.format).__name__} gives {can}, but the task learns from {data.kind}")
     if data.root is not None and not data.format.expected:
         raise UserError(
-            f"data.root={data.root}: {type(data.format).__name__} draws its pictures and reads no files, so that"
+            f"data.root={data.root}: {type(data.format).__name__} draws its images and reads no files, so that"
             " nothing in that place would be looked at: add data=auto (or another format), or leave data.root out"
         )
     if data.batch_size < 1:
@@ -58,7 +58,7 @@ def check_arguments(data: DataModule) -> None:
         raise UserError(f"data.folds={data.folds}: {why}")
     if data.unlabelled is not None and data.kind == "identity" and data.per_identity > 1:
         raise UserError(
-            "data.unlabelled: pictures of nobody fit into no balanced batch of identities: data.per_identity=1"
+            "data.unlabelled: images of nobody fit into no balanced batch of identities: data.per_identity=1"
         )
     if data.per_identity < 1:
         raise UserError(f"data.per_identity={data.per_identity}: must be at least 1")
@@ -86,11 +86,11 @@ def check_augment(data: DataModule) -> None:
     if data.augment.mixes and not mixable(targets):
         why = f"targets of the kind {data.kind} do not mix"
         if data.kind in ("identity", "coordinate"):
-            why = f"two {'identities' if data.kind == 'identity' else 'places'} in one picture are none"
+            why = f"two {'identities' if data.kind == 'identity' else 'places'} in one image are none"
         raise UserError(f"augment.mixup, augment.cutmix: {why}; set both to 0")
     if getattr(data.augment, "warps", False) and isinstance(targets, BoxTargets | Targets):
         raise UserError(
-            f"augment.rand_augment turns and shears pictures, and {data.kind} would stay where they are: set it to 0"
+            f"augment.rand_augment turns and shears images, and {data.kind} would stay where they are: set it to 0"
         )
 
 
@@ -106,9 +106,9 @@ class DataModule(pl.LightningDataModule):
         eval_batch_size: samples an evaluation batch; None takes ``batch_size``.
         workers: processes that decode; None takes half the processors, at most 8; 0 decodes in the main process.
         resolution: side, or [height, width], of the model's input in pixels; None: what weights or head expect.
-        fit: how a picture comes to lie in the input: ``crop``, ``stretch`` or ``letterbox``; None stretches pictures
+        fit: how an image comes to lie in the input: ``crop``, ``stretch`` or ``letterbox``; None stretches images
             with boxes, so that all boxes are seen, and crops others.
-        channels: channels of a picture.
+        channels: channels of an image.
         val_fraction: share of train that becomes val where the data has none.
         test_fraction: share that becomes test where the data has no split at all.
         folds: above 1, for cross-validation: train is cut into so many parts, of which one becomes test; None, 0 and 1
@@ -120,14 +120,14 @@ class DataModule(pl.LightningDataModule):
         pin_memory: page-locked batches; None where there is a GPU.
         prefetch: batches that each worker prepares ahead.
         cells: for ``kind=coordinate``, how Earth is cut into cells; None takes the defaults.
-        per_identity: for ``kind=identity``, pictures of each identity in a training batch; 1 only shuffles.
-        unlabelled: a folder of pictures without labels, which join the training batches; only a teacher makes use of
+        per_identity: for ``kind=identity``, images of each identity in a training batch; 1 only shuffles.
+        unlabelled: a folder of images without labels, which join the training batches; only a teacher makes use of
             them.
         label_noise: share of the training samples that get a wrong class, for experiments; val and test get none.
         groups: a CSV or YAML file with the group of each class (breed to species); None: what the data itself says.
-        white_level: the value that becomes 255 in pictures of more than 8 bits, the same for all of them; None: the
+        white_level: the value that becomes 255 in images of more than 8 bits, the same for all of them; None: the
             lowest of :data:`mobilevision.data.white_level.LEVELS` that the data does not go beyond.
-        augment: the augmentation of training pictures; None for none.
+        augment: the augmentation of training images; None for none.
 
     Attributes:
         spec: what the data knows of itself, after :meth:`setup_data`.
@@ -231,7 +231,7 @@ class DataModule(pl.LightningDataModule):
             self._others = find_unlabelled(self.unlabelled, self.channels)
             if white_level is not None:
                 self._others.scale(white_level)
-            self.splits.notes.append(f"without labels: {len(self._others):,} pictures of {self.unlabelled}")
+            self.splits.notes.append(f"without labels: {len(self._others):,} images of {self.unlabelled}")
         resolution = _pair(self.resolution) if self.resolution is not None else default_resolution
         self.spec = spec_of(
             self.splits,
@@ -276,19 +276,19 @@ class DataModule(pl.LightningDataModule):
         return self._loader(split, shard=shard)
 
     def train_and_unlabelled_dataloader(self) -> Loader:
-        """Train and the pictures without labels, in order and without augmentation; all of it in every process."""
+        """Train and the images without labels, in order and without augmentation; all of it in every process."""
         return self._loader("train", shard=False, more=True)
 
     def cache_features(
         self, features: dict[str, Features], until_epoch: int, index: dict[str, Tensor] | None = None
     ) -> None:
-        """Serve features instead of pictures in the epochs before ``until_epoch``.
+        """Serve features instead of images in the epochs before ``until_epoch``.
 
         Args:
             features: for each split (train, val), its features, sample first.
             index: for each split, the sample that each row belongs to, int64; None where row i is sample i. Samples
                 without a row are left out.
-            until_epoch: the first epoch that gets pictures again.
+            until_epoch: the first epoch that gets images again.
         """
         self._features, self._until_epoch, self._rows = features, until_epoch, index or {}
 
@@ -351,11 +351,11 @@ def spec_of(
     Args:
         splits: what was read, complete and checked.
         kind: what is learnt from.
-        channels: of a picture.
+        channels: of an image.
         resolution: (height, width) of the model's input in pixels.
-        fit: how a picture comes to lie in it.
+        fit: how an image comes to lie in it.
         cells: for ``coordinate``, the cells of Earth.
-        white_level: what is white in pictures of more than 8 bits; None where the data has none.
+        white_level: what is white in images of more than 8 bits; None where the data has none.
     """
     counts: tuple[int, ...] = ()
     known: tuple[int, ...] = ()

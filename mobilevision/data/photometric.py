@@ -33,7 +33,7 @@ class Photometric:
     Args:
         probability: of each of the five.
         brightness: the factor lies within 1 -+ this.
-        contrast: likewise, around the mean of the picture.
+        contrast: likewise, around the mean of the image.
         saturation: likewise, around each pixel's grey.
         hue: largest turn either way, as a share of the full circle.
 
@@ -60,7 +60,7 @@ class Photometric:
         self.brightness, self.contrast, self.saturation, self.hue = brightness, contrast, saturation, hue
 
     def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
-        """A changed copy of a picture, uint8 [height, width, 1, 3 or 4]; alpha stays as it is."""
+        """A changed copy of an image, uint8 [height, width, 1, 3 or 4]; alpha stays as it is."""
         if not self.probability:
             return pixels
         return applied(self.draw(rng, means(pixels)), pixels)
@@ -70,7 +70,7 @@ class Photometric:
 
         Args:
             rng: where the randomness comes from.
-            mean: float64 [3], of the picture's channels; contrast changes around its grey.
+            mean: float64 [3], of the image's channels; contrast changes around its grey.
         """
         matrix = IDENTITY
         chosen, amount = rng.random(5) < self.probability, rng.uniform(-1, 1, 4)
@@ -89,7 +89,7 @@ class Photometric:
 
 
 def contrasted(matrix: Matrix, factor: float, mean: NDArray[np.float64]) -> Matrix:
-    """``matrix``, and then ``factor`` times the distance from the picture's mean grey."""
+    """``matrix``, and then ``factor`` times the distance from the image's mean grey."""
     grey = LUMA @ (matrix[:, :3] @ mean + matrix[:, 3])
     result: Matrix = matrix * factor
     result[:, 3] += (1 - factor) * grey
@@ -109,7 +109,7 @@ def turned(share: float) -> NDArray[np.float64]:
 
 
 def means(pixels: Pixels) -> NDArray[np.float64]:
-    """Mean of each colour channel, float64 [3]; a grey picture has three equal ones."""
+    """Mean of each colour channel, float64 [3]; a grey image has three equal ones."""
     channels = min(pixels.shape[2], 3) if pixels.shape[2] >= 3 else 1
     mean = np.array([_mean(pixels[:, :, channel]) for channel in range(channels)])
     return np.resize(mean, 3)
@@ -121,7 +121,7 @@ def _mean(plane: NDArray[np.uint8]) -> float:
 
 
 def applied(matrix: Matrix, pixels: Pixels) -> Pixels:
-    """The changed picture, rounded and clipped to 0 ... 255."""
+    """The changed image, rounded and clipped to 0 ... 255."""
     if matrix is IDENTITY:
         return pixels
     if pixels.shape[2] == 1:

@@ -11,7 +11,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.images.decode import UnreadablePictureError
+from mobilevision.images.decode import UnreadableImageError
 from mobilevision.images.framing import CropBox
 from mobilevision.images.pixels import Pixels
 
@@ -19,7 +19,7 @@ Box = CropBox  # plugins import it by this name
 
 
 class Records(ABC):
-    """One split: the pictures and what is to be learnt of each.
+    """One split: the images and what is to be learnt of each.
 
     Only flat arrays live here, never a Python list with an entry a sample: every worker process would come to own a
     copy of such a list, because counting references writes to its pages.
@@ -28,7 +28,7 @@ class Records(ABC):
         targets: int64 [n] for ``kind=class``, :class:`~mobilevision.data.boxes.BoxTargets` for ``boxes``; an array with
             the sample first for other kinds, such as float32 [n, A] for ``attributes``: 0 to 1, NaN where unknown;
             :class:`~mobilevision.data.coordinates.CoordinateTargets` for ``coordinate``. An array is a label of the
-            whole picture: a crop or a flip leaves it as it is. What has its place in the picture, such as keypoints or
+            whole image: a crop or a flip leaves it as it is. What has its place in the image, such as keypoints or
             a mask, is a :class:`~mobilevision.data.targets.Targets`, which says how it moves.
         groups: int64 [n], whom or what a sample shows; a group never comes to lie in two parts of a split. None where
             nobody knows.
@@ -49,24 +49,24 @@ class Records(ABC):
         """(height, width) in upright pixels, that is after the EXIF rotation.
 
         Raises:
-            UnreadablePictureError: the picture cannot be read.
+            UnreadableImageError: the image cannot be read.
         """
 
     @abstractmethod
     def pixels(
         self, index: int, *, box: CropBox | None = None, size: tuple[int, int] | None = None, exact: bool = False
     ) -> Pixels:
-        """The picture, or the part in ``box``, resized to ``size`` with antialiased bilinear weights.
+        """The image, or the part in ``box``, resized to ``size`` with antialiased bilinear weights.
 
         Args:
             index: the sample.
             box: part to take, (x, y, w, h) in upright pixels; None takes all.
             size: (height, width) of the result; None keeps the size of the part, to whole pixels.
-            exact: go through Pillow's ``resize(size, BILINEAR, box=box)`` on the fully decoded picture, which is what
+            exact: go through Pillow's ``resize(size, BILINEAR, box=box)`` on the fully decoded image, which is what
                 a consumer of an exported model repeats. Otherwise a decode of only the part needed may be taken.
 
         Raises:
-            UnreadablePictureError: the picture cannot be read.
+            UnreadableImageError: the image cannot be read.
         """
 
     def content(self, index: int) -> bytes:
@@ -74,16 +74,16 @@ class Records(ABC):
         return self.pixels(index).tobytes()
 
     def largest(self, index: int) -> tuple[str, float] | None:
-        """Of a picture with more than 8 bits: ``F`` (floats) or ``I`` (whole numbers), and its largest value.
+        """Of an image with more than 8 bits: ``F`` (floats) or ``I`` (whole numbers), and its largest value.
 
         Raises:
-            UnreadablePictureError: the picture cannot be read.
+            UnreadableImageError: the image cannot be read.
         """
         del index
         return None
 
     def scale(self, white_level: float) -> None:
-        """Take this value for white in every picture of more than 8 bits; records without any take no notice."""
+        """Take this value for white in every image of more than 8 bits; records without any take no notice."""
         del white_level
 
     def subset(self, rows: NDArray[np.int64]) -> Records:
@@ -151,14 +151,14 @@ class Problem:
         where: the file, ``file:line`` or folder.
         what: what is wrong there.
         fix: what to do about it.
-        picture: the picture file concerned, where there is one to show.
+        image: the image file concerned, where there is one to show.
         box: the box concerned, (left, top, right, bottom) in pixels, as it was found.
     """
 
     where: str
     what: str
     fix: str
-    picture: str | None = None
+    image: str | None = None
     box: tuple[float, float, float, float] | None = None
 
     def __str__(self) -> str:
@@ -199,11 +199,11 @@ class Splits:
 
 @final
 class Cropped(Records):
-    """Other records, of each picture only the part in its box, to whole pixels.
+    """Other records, of each image only the part in its box, to whole pixels.
 
     Args:
-        records: the pictures.
-        boxes: float [n, 4], (x, y, width, height) in upright pixels; what lies outside the picture is cut off.
+        records: the images.
+        boxes: float [n, 4], (x, y, width, height) in upright pixels; what lies outside the image is cut off.
     """
 
     def __init__(self, records: Records, boxes: NDArray[np.float64]) -> None:
@@ -241,8 +241,8 @@ class Cropped(Records):
         left, top = max(math.floor(x), 0), max(math.floor(y), 0)
         right, bottom = min(math.ceil(x + width), wide), min(math.ceil(y + height), high)
         if right <= left or bottom <= top:
-            raise UnreadablePictureError(
+            raise UnreadableImageError(
                 f"{self.name(index)}: the box to cut out ({x:g}, {y:g}, {width:g} x {height:g}) lies outside"
-                f" the {wide} x {high} pixels of the picture"
+                f" the {wide} x {high} pixels of the image"
             )
         return float(left), float(top), float(right - left), float(bottom - top)

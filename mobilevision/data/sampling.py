@@ -99,20 +99,20 @@ class EpochSampler(Sampler[list[Key]]):
         return np.resize(order, self._share() * self.world)[self.rank :: self.world]
 
 
-# Training batches of some identities with some pictures of each: a function of seed and epoch, like all orders.
+# Training batches of some identities with some images of each: a function of seed and epoch, like all orders.
 
 AGAIN = 1_000_003
-"""Added to a key's epoch where a batch has to show a picture twice, so that its augmentation is another one."""
+"""Added to a key's epoch where a batch has to show an image twice, so that its augmentation is another one."""
 
 Numbers = NDArray[np.int64]
 
 
 @final
 class IdentitySampler(Sampler[list[Key]]):
-    """Batches of P identities with K pictures each, for one of several processes.
+    """Batches of P identities with K images each, for one of several processes.
 
-    Every identity is drawn equally often, whatever its number of pictures; its pictures come in turn. An epoch has as
-    many batches as plain shuffling would give. Within a batch an identity occurs once; one with fewer than K pictures
+    Every identity is drawn equally often, whatever its number of images; its images come in turn. An epoch has as
+    many batches as plain shuffling would give. Within a batch an identity occurs once; one with fewer than K images
     shows some again, augmented anew. The processes draw from one order: what they see in a step differs, as long as
     there are identities enough.
 
@@ -137,11 +137,11 @@ class IdentitySampler(Sampler[list[Key]]):
         if batch_size < 2 * per_identity:
             raise UserError(
                 f"data.batch_size={batch_size}: a batch needs two identities with data.per_identity={per_identity}"
-                f" pictures each, so at least {2 * per_identity}"
+                f" images each, so at least {2 * per_identity}"
             )
         order = np.argsort(identities, kind="stable")
         self.names, counts = np.unique(identities, return_counts=True)
-        self._pictures = np.split(order, np.cumsum(counts)[:-1])
+        self._images = np.split(order, np.cumsum(counts)[:-1])
         self.per_identity, self.seed, self.rank, self.world = per_identity, seed, rank, world
         self.identities = min(batch_size // per_identity, len(self.names))
         self._batches = max(1, len(identities) // (self.identities * per_identity * world))
@@ -182,12 +182,12 @@ class IdentitySampler(Sampler[list[Key]]):
         return np.concatenate(rounds)[:needed]
 
     def _keys(self, epoch: int, identity: int, turn: int, orders: dict[int, Numbers]) -> Iterator[Key]:
-        pictures = self._pictures[identity]
+        images = self._images[identity]
         if identity not in orders:
-            orders[identity] = stream(ORDER, self.seed, epoch, identity + 1).permutation(pictures)
+            orders[identity] = stream(ORDER, self.seed, epoch, identity + 1).permutation(images)
         for place in range(self.per_identity):
-            again = AGAIN * (place // len(pictures))
-            yield epoch + again, int(orders[identity][(turn * self.per_identity + place) % len(pictures)])
+            again = AGAIN * (place // len(images))
+            yield epoch + again, int(orders[identity][(turn * self.per_identity + place) % len(images)])
 
 
 def order(
@@ -206,7 +206,7 @@ def order(
         records: the split.
         batch_size: samples a batch and process.
         shuffle: whether for training.
-        per_identity: of identities in training, pictures of each in a batch; 1 only shuffles.
+        per_identity: of identities in training, images of each in a batch; 1 only shuffles.
         drop_last: in training, leave an incomplete last batch out.
         seed: of the order.
         shard: whether each of several processes gets its own part, or all get everything.

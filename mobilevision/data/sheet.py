@@ -1,4 +1,4 @@
-"""A sheet of the pictures with the worst boxes, each box drawn where it was said to be, also outside the picture."""
+"""A sheet of the images with the worst boxes, each box drawn where it was said to be, also outside the image."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from mobilevision.data.boxes import Boxes
 from mobilevision.data.inspect import Findings, Place
 from mobilevision.data.records import Problem, Splits
 from mobilevision.data.targets import are_classes
-from mobilevision.images.decode import Picture, UnreadablePictureError
+from mobilevision.images.decode import EncodedImage, UnreadableImageError
 from mobilevision.visualization.draw import INK, MUTED, PAPER, captioned, contact_sheet, font
 from mobilevision.visualization.draw_boxes import Shown, draw_boxes
 
-# A picture of the worst that a look through the data found.
+# An image of the worst that a look through the data found.
 
 
 def worst(splits: Splits, findings: Findings, *, pairs: int = 12) -> Image.Image | None:
@@ -59,51 +59,51 @@ def _shown(boxes: Boxes, classes: tuple[str, ...]) -> list[Shown]:
 
 
 SIDE, LINES = 340, 3
-BEYOND = 0.5  # of the picture's sides: how much room a box outside gets; one still further out is cut there
+BEYOND = 0.5  # of the image's sides: how much room a box outside gets; one still further out is cut there
 _RED = "#ff4f5e"
 RING = 14  # pixels: a box smaller than this gets a ring, else nobody would find it
 
 
 def problem_sheet(problems: Sequence[Problem], *, most: int = 24) -> Image.Image | None:
-    """Pictures with what is wrong in them, as many kinds of problem as possible.
+    """Images with what is wrong in them, as many kinds of problem as possible.
 
     Args:
-        problems: those without a picture are left out.
-        most: pictures on the sheet.
+        problems: those without an image are left out.
+        most: images on the sheet.
 
     Returns:
-        The sheet, or None where no problem has a picture that can be read.
+        The sheet, or None where no problem has an image that can be read.
     """
     cells: list[Image.Image] = []
-    for group in _by_kind([each for each in problems if each.picture is not None]):
+    for group in _by_kind([each for each in problems if each.image is not None]):
         if len(cells) == most:
             break
         try:
             cells.append(_cell(group))
-        except UnreadablePictureError:
+        except UnreadableImageError:
             continue
     return contact_sheet(cells, columns=4, side=SIDE) if cells else None
 
 
 def _by_kind(problems: Sequence[Problem]) -> list[list[Problem]]:
-    """Problems that share picture and kind together; the kinds take turns."""
+    """Problems that share image and kind together; the kinds take turns."""
     kinds: dict[str, dict[str, list[Problem]]] = defaultdict(lambda: defaultdict(list))
     for problem in problems:
-        kinds[re.sub(r"[\d.,'()-]+|'.*'", "", problem.what)][problem.picture or ""].append(problem)
+        kinds[re.sub(r"[\d.,'()-]+|'.*'", "", problem.what)][problem.image or ""].append(problem)
     turns = zip_longest(*(groups.values() for groups in kinds.values()))
     return [group for group in chain.from_iterable(turns) if group]
 
 
 def _cell(problems: Sequence[Problem]) -> Image.Image:
-    """One picture with its bad boxes over what is wrong with the first of them."""
-    assert problems[0].picture is not None
-    picture = Picture.read(os.fsencode(problems[0].picture))
-    height, width = picture.shape
+    """One image with its bad boxes over what is wrong with the first of them."""
+    assert problems[0].image is not None
+    image = EncodedImage.read(os.fsencode(problems[0].image))
+    height, width = image.shape
     boxes = [_ordered(each.box) for each in problems if each.box is not None and all(map(math.isfinite, each.box))]
     left, top, right, bottom = _canvas(boxes, height, width)
     scale = SIDE / max(right - left, bottom - top)
     size = max(1, round(height * scale)), max(1, round(width * scale))
-    shown = Image.fromarray(picture.pixels(3, box=None, size=size, exact=True))
+    shown = Image.fromarray(image.pixels(3, box=None, size=size, exact=True))
     canvas = Image.new("RGB", (round((right - left) * scale) + 1, round((bottom - top) * scale) + 1), PAPER)
     canvas.paste(shown, (round(-left * scale), round(-top * scale)))
     for box in boxes:
@@ -118,7 +118,7 @@ def _ordered(box: tuple[float, float, float, float]) -> tuple[float, float, floa
 
 
 def _canvas(boxes: Sequence[tuple[float, ...]], height: int, width: int) -> tuple[float, float, float, float]:
-    """The picture and its boxes, with a margin round those that reach beyond it."""
+    """The image and its boxes, with a margin round those that reach beyond it."""
     edges = np.array([(0, 0, width, height), *boxes], dtype=np.float64)
     size = np.array([width, height])
     low = np.maximum(edges[:, :2].min(axis=0), -size * BEYOND)
@@ -140,13 +140,13 @@ def _outline(canvas: Image.Image, edges: Sequence[float]) -> None:
     draw.rectangle((left, top, right, bottom), outline=_RED, width=2)
 
 
-def _over_text(picture: Image.Image, problems: Sequence[Problem]) -> Image.Image:
+def _over_text(image: Image.Image, problems: Sequence[Problem]) -> Image.Image:
     face, line = font(12), 16
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     rows = [os.path.basename(problems[0].where) + more, *textwrap.wrap(problems[0].what, 50)[:LINES]]
-    sheet = Image.new("RGB", (SIDE, picture.height + line * (LINES + 1) + 6), PAPER)
-    sheet.paste(picture, ((SIDE - picture.width) // 2, 0))
+    sheet = Image.new("RGB", (SIDE, image.height + line * (LINES + 1) + 6), PAPER)
+    sheet.paste(image, ((SIDE - image.width) // 2, 0))
     draw = ImageDraw.Draw(sheet)
     for number, row in enumerate(rows):
-        draw.text((6, picture.height + 4 + line * number), row, MUTED if number else INK, face)
+        draw.text((6, image.height + 4 + line * number), row, MUTED if number else INK, face)
     return sheet

@@ -59,7 +59,7 @@ def complete(splits: Splits, *, val_fraction: float, test_fraction: float, seed:
 def cut(records: Records, fraction: float, seed: int, part: int) -> tuple[Records, Records]:
     """Split in two, taking ``fraction`` of every class (to the nearest sample) where targets are classes.
 
-    A class of one sample stays in the first part, any other gives at least one and keeps at least one. A picture with
+    A class of one sample stays in the first part, any other gives at least one and keeps at least one. An image with
     boxes goes by the rarest of its classes, see :func:`_rarest`, one with attributes by the rarest that it has, one
     with a place by the region; one with targets of any other kind at random. Where samples have groups, whole groups
     are taken, whatever their classes.
@@ -118,12 +118,12 @@ def strata(targets: Any) -> NDArray[np.int64]:
 
 
 def _rarest(targets: BoxTargets) -> NDArray[np.int64]:
-    """For each picture the class that fewest boxes have; a number beyond all classes where it has no box."""
+    """For each image the class that fewest boxes have; a number beyond all classes where it has no box."""
     labels = targets.all.labels
     rank = np.argsort(np.argsort(np.bincount(labels, minlength=1), kind="stable"))
     rarest = np.full(len(targets), len(rank), dtype=np.int64)
-    picture = np.repeat(np.arange(len(targets)), np.diff(targets.offsets))
-    np.minimum.at(rarest, picture, rank[labels])
+    image = np.repeat(np.arange(len(targets)), np.diff(targets.offsets))
+    np.minimum.at(rarest, image, rank[labels])
     return rarest
 
 

@@ -1,4 +1,4 @@
-"""Pictures without labels beside those of train: a teacher has something to say of them."""
+"""Images without labels beside those of train: a teacher has something to say of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from mobilevision.data.boxes import BoxTargets
 from mobilevision.data.coordinates import CoordinateTargets
 from mobilevision.data.files import FileRecords
-from mobilevision.data.formats.scan import pictures
+from mobilevision.data.formats.scan import images
 from mobilevision.data.identities import UNKNOWN, IdentityTargets
 from mobilevision.data.records import Records, RecordsAround
 from mobilevision.data.targets import Targets
@@ -24,7 +24,7 @@ class WithUnlabelled(RecordsAround):
 
     Args:
         labelled: the split.
-        others: pictures without labels.
+        others: images without labels.
     """
 
     def __init__(self, labelled: Records, others: Records) -> None:
@@ -42,10 +42,10 @@ def joined(targets: Any, more: int) -> Any:
     if isinstance(targets, BoxTargets):
         return BoxTargets(np.concatenate([np.diff(targets.offsets), np.zeros(more, np.int64)]), targets.all)
     if isinstance(targets, IdentityTargets):
-        behind = int(targets.pictures.max(initial=-1)) + 1
+        behind = int(targets.images.max(initial=-1)) + 1
         return IdentityTargets(
             np.concatenate([targets.identities, np.full(more, UNKNOWN)]),
-            np.concatenate([targets.pictures, np.arange(behind, behind + more)]),
+            np.concatenate([targets.images, np.arange(behind, behind + more)]),
             targets.pairs,
         )
     if isinstance(targets, CoordinateTargets | Targets):
@@ -54,15 +54,15 @@ def joined(targets: Any, more: int) -> Any:
 
 
 def find_unlabelled(folder: str, channels: int) -> Records:
-    """Every picture in a folder and in those below it.
+    """Every image in a folder and in those below it.
 
     Raises:
-        UserError: no such folder, or no picture in it.
+        UserError: no such folder, or no image in it.
     """
     place = Path(folder).expanduser()
     if not place.is_dir():
         raise UserError(f"data.unlabelled={folder}: there is no such folder")
-    paths = list(pictures(os.fsencode(place), b""))
+    paths = list(images(os.fsencode(place), b""))
     if not paths:
-        raise UserError(f"data.unlabelled={folder}: no pictures in it or below it")
+        raise UserError(f"data.unlabelled={folder}: no images in it or below it")
     return FileRecords(paths=paths, targets=np.zeros(len(paths), np.int64), channels=channels, root=place)

@@ -38,7 +38,7 @@ class View:
 
     Args:
         records: the split.
-        channels: channels of a picture.
+        channels: channels of an image.
         resolution: (height, width) of the model's input in pixels.
         fit: see :func:`mobilevision.images.framing.frame`.
         crop: for ``fit=crop``, share of the shorter side that is looked at.
@@ -50,18 +50,18 @@ class View:
         self.records, self.channels, self.resolution, self.fit, self.crop = records, channels, resolution, fit, crop
 
     def frame(self, index: int) -> Frame:
-        """Where evaluation puts a picture.
+        """Where evaluation puts an image.
 
         Raises:
-            UnreadablePictureError: the picture cannot be read.
+            UnreadableImageError: the image cannot be read.
         """
         return frame(self.records.shape(index), self.resolution, fit=self.fit, crop=self.crop)
 
     def sample(self, index: int) -> Sample:
-        """A picture as every evaluation looks at it, to the bit; all its boxes stay, also those outside a crop.
+        """An image as every evaluation looks at it, to the bit; all its boxes stay, also those outside a crop.
 
         Raises:
-            UnreadablePictureError: the picture cannot be read.
+            UnreadableImageError: the image cannot be read.
         """
         where = self.frame(index)
         target = self.placed(index, where)  # before the pixels, while the file is open
@@ -117,7 +117,7 @@ class Augmentation(Protocol):
         coloured: whether it changes colours, which takes 1 or 3 channels.
 
     One that has ``warps`` and sets it moves what is seen where targets do not follow; it is for labels of the whole
-    picture only.
+    image only.
     """
 
     kinds: ClassVar[tuple[str, ...] | None]
@@ -136,10 +136,10 @@ class Augmentation(Protocol):
             rng: where all randomness comes from.
 
         Raises:
-            UnreadablePictureError: the picture ``index`` cannot be read, and no other.
+            UnreadableImageError: the image ``index`` cannot be read, and no other.
         """
 
     def mix(
         self, images: Tensor, targets: Tensor, num_classes: int, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Mix the pictures of a batch and their classes; see :class:`mobilevision.spec.Mix`."""
+        """Mix the images of a batch and their classes; see :class:`mobilevision.spec.Mix`."""

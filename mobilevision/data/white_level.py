@@ -1,16 +1,16 @@
-"""One scale for all pictures of a data set that have more than 8 bits: which value is white."""
+"""One scale for all images of a data set that have more than 8 bits: which value is white."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from mobilevision.data.records import Splits
-from mobilevision.errors import UnreadablePictureError, UserError
+from mobilevision.errors import UnreadableImageError, UserError
 
 LEVELS = (1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0)
-"""What is white in pictures of floats from 0 to 1, and of 8, 10, 12, 14 and 16 bits."""
+"""What is white in images of floats from 0 to 1, and of 8, 10, 12, 14 and 16 bits."""
 
-_SAMPLE = 100  # pictures of a split that are looked at
+_SAMPLE = 100  # images of a split that are looked at
 _ABOVE = 1.2  # floats that go a little above 1, as after sharpening, still mean 1
 
 
@@ -18,11 +18,11 @@ def settle_white_level(splits: Splits, given: float | None) -> float | None:
     """Choose the white level of a data set and tell its records.
 
     Args:
-        splits: what was read; of the first split, some pictures at equal distances are looked at.
-        given: ``data.white_level``; None chooses the lowest of ``LEVELS`` that no picture goes beyond.
+        splits: what was read; of the first split, some images at equal distances are looked at.
+        given: ``data.white_level``; None chooses the lowest of ``LEVELS`` that no image goes beyond.
 
     Returns:
-        The level, None where no picture has more than 8 bits.
+        The level, None where no image has more than 8 bits.
 
     Raises:
         UserError: floats and whole numbers side by side.
@@ -34,7 +34,7 @@ def settle_white_level(splits: Splits, given: float | None) -> float | None:
         for index in np.unique(np.linspace(0, len(records) - 1, _SAMPLE).astype(int)) if records is not None else ():
             try:
                 found = records.largest(int(index)) if records is not None else None
-            except UnreadablePictureError:
+            except UnreadableImageError:
                 continue  # said where it is read
             if found is not None:
                 seen[found[0]] = max(seen.get(found[0], 0.0), found[1])
@@ -42,14 +42,14 @@ def settle_white_level(splits: Splits, given: float | None) -> float | None:
             return None
         if len(seen) > 1:
             raise UserError(
-                f"some pictures hold floats (up to {seen['F']:g}), others whole numbers of more than 8 bits (up to"
+                f"some images hold floats (up to {seen['F']:g}), others whole numbers of more than 8 bits (up to"
                 f" {seen['I']:g}): no one scale fits both; convert them to one kind"
             )
         (kind, top), *_ = seen.items()
         reach = top / _ABOVE if kind == "F" and top <= _ABOVE else top
         level = next((each for each in LEVELS if reach <= each), top)
         splits.notes.append(
-            f"pictures of more than 8 bits with values up to {top:g}: {level:g} is white in all of them"
+            f"images of more than 8 bits with values up to {top:g}: {level:g} is white in all of them"
             " (data.white_level=NUMBER says otherwise)"
         )
     for _, each in splits.items():

@@ -93,7 +93,7 @@ class Predictor(ABC):
 
     def describe(self, prediction: Any, prepared: Prepared | None = None) -> dict[str, Any]:
         """A prediction of :meth:`raw` as a row of plain values; boxes are the image's where it is told of which."""
-        placed = prediction if prepared is None else self._presenter.locate(prediction, prepared.to_picture)
+        placed = prediction if prepared is None else self._presenter.locate(prediction, prepared.to_image)
         return self._presenter.describe(placed)
 
     def draw(self, image: ImageLike, prediction: Any, prepared: Prepared, *, side: int = 640) -> Image.Image:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from mobilevision.deploy.fields import Fields
-from mobilevision.errors import UnreadablePictureError, UserError
+from mobilevision.errors import UnreadableImageError, UserError
 from mobilevision.images.files import printable
 from mobilevision.images.framing import FITS, Affine, frame
 from mobilevision.images.pixels import GREY, MODES, Pixels, check_size, on_canvas, resample, to_mode, why_unreadable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ImageLike = str | Path | Image.Image | NDArray[Any]
 """A file, a Pillow image, or uint8 pixels [height, width] or [height, width, channels], RGB."""
 
-_MANY = "a picture file, a Pillow image, uint8 pixels [height, width, channels], or a sequence of them"
+_MANY = "an image file, a Pillow image, uint8 pixels [height, width, channels], or a sequence of them"
 _PINNED = {"exif": "upright", "resize": "bilinear", "antialias": True, "resize_in": "uint8", "fill": GREY}
 
 
@@ -50,17 +50,17 @@ class Prepared(NamedTuple):
 
     Attributes:
         pixels: uint8 [channels, height, width].
-        to_picture: from pixels of the input to pixels of the upright image.
+        to_image: from pixels of the input to pixels of the upright image.
         shape: (height, width) of the upright image.
     """
 
     pixels: Pixels
-    to_picture: Affine
+    to_image: Affine
     shape: tuple[int, int]
 
     def to_shown(self, shown: tuple[int, ...]) -> Affine:
         """From pixels of the input to those of the whole image resized to (height, width)."""
-        return self.to_picture.then(Affine(shown[1] / self.shape[1], shown[0] / self.shape[0], 0.0, 0.0))
+        return self.to_image.then(Affine(shown[1] / self.shape[1], shown[0] / self.shape[0], 0.0, 0.0))
 
 
 @final
@@ -130,7 +130,7 @@ class Preprocessing:
         """The image as the model takes it, and where it came to lie.
 
         Raises:
-            UnreadablePictureError: the file cannot be read.
+            UnreadableImageError: the file cannot be read.
             UserError: the array is no image.
         """
         try:
@@ -139,7 +139,7 @@ class Preprocessing:
             lies = frame(shape, resolution, fit=self.fit, crop=self.crop)
             filled = on_canvas(resample(upright, lies.box, lies.size), lies, resolution)
         except OSError as error:  # cut off; Pillow reads no further than it must
-            raise UnreadablePictureError(f"{_name(image)}: {error}") from None
+            raise UnreadableImageError(f"{_name(image)}: {error}") from None
         pixels = np.ascontiguousarray(filled.transpose(2, 0, 1))
         return Prepared(pixels, lies.to_input.inverse, shape)
 
@@ -152,7 +152,7 @@ class Preprocessing:
 
     def _upright(self, image: ImageLike) -> Image.Image:
         if self.channels not in MODES:
-            raise UserError(f"a model of {self.channels} channels takes no picture files: pictures have 1, 3 or 4")
+            raise UserError(f"a model of {self.channels} channels takes no image files: images have 1, 3 or 4")
         if isinstance(image, str | os.PathLike):
             return _opened(image, self.channels, self.white_level)
         if isinstance(image, Image.Image):
@@ -160,7 +160,7 @@ class Preprocessing:
         pixels = np.asarray(image)
         if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in MODES):
             raise UserError(
-                f"a picture is uint8 [height, width] or [height, width, 1, 3 or 4], not {pixels.dtype} {pixels.shape}"
+                f"an image is uint8 [height, width] or [height, width, 1, 3 or 4], not {pixels.dtype} {pixels.shape}"
             )
         plain = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
         return to_mode(Image.fromarray(np.ascontiguousarray(plain)), self.channels)
@@ -171,14 +171,14 @@ def _opened(path: str | os.PathLike[str], channels: int, white_level: float | No
         with open_regular(path) as file:
             data = file.read()
     except OSError as error:
-        raise UnreadablePictureError(f"{printable(Path(path))}: {error.strerror}") from None
+        raise UnreadableImageError(f"{printable(Path(path))}: {error.strerror}") from None
     try:
         image = Image.open(BytesIO(data))
         check_size(image.height, image.width)
         return to_mode(ImageOps.exif_transpose(image), channels, white_level)
     except Exception as error:
-        raise UnreadablePictureError(f"{printable(Path(path))}: {why_unreadable(data, error)}") from None
+        raise UnreadableImageError(f"{printable(Path(path))}: {why_unreadable(data, error)}") from None
 
 
 def _name(image: ImageLike) -> str:
-    return printable(Path(image)) if isinstance(image, str | os.PathLike) else "picture"
+    return printable(Path(image)) if isinstance(image, str | os.PathLike) else "image"

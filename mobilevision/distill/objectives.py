@@ -35,16 +35,16 @@ class Objective(nn.Module, ABC):
         self.emits = emits
 
     def prepare(self, student: Seen, teacher: Seen) -> None:
-        """Learn the shapes from what both make of one picture; layers that are needed in between are made here.
+        """Learn the shapes from what both make of one image; layers that are needed in between are made here.
 
         Raises:
             UserError: shapes that cannot be compared.
         """
         if not isinstance(student.outputs, Tensor) or not isinstance(teacher.outputs, Tensor):
-            raise UserError("distill: this objective compares one vector a picture; for detectors take detections")
+            raise UserError("distill: this objective compares one vector an image; for detectors take detections")
         if student.outputs.shape[1:] != teacher.outputs.shape[1:]:
             have, want = ([*each.outputs.shape[1:]] for each in (teacher, student))
-            raise UserError(f"distill: the teacher's outputs are {have} numbers a picture, the student's {want}")
+            raise UserError(f"distill: the teacher's outputs are {have} numbers an image, the student's {want}")
 
     @abstractmethod
     def forward(self, student: Seen, teacher: Seen) -> dict[str, Tensor]:
@@ -180,7 +180,7 @@ class Embeddings(Objective):
     def _vector(self, seen: Seen) -> Tensor:
         vector = seen.outputs if self.reaches_head else seen.features.pooled if seen.features else None
         if not isinstance(vector, Tensor) or vector.ndim != 2:
-            raise UserError("distill=embeddings: teacher and student must both give a vector a picture")
+            raise UserError("distill=embeddings: teacher and student must both give a vector an image")
         return vector
 
 
@@ -241,7 +241,7 @@ class Detections(Objective):
     After Chen et al., "Learning efficient object detection models with knowledge distillation", NIPS 2017.
 
     Candidates count where the teacher sees an object. Of the others, those from which the student is farthest count,
-    a few for each of the former, so that pictures without labels also teach what is background. Both parts are divided
+    a few for each of the former, so that images without labels also teach what is background. Both parts are divided
     by the number of sure candidates. Both detectors must start from the same boxes: the same kind of head at the same
     side. Of two-stage detectors the first stage is compared; the second looks at regions of its own.
 
@@ -296,7 +296,7 @@ class Detections(Objective):
         return {"class": each[counted].sum() / count, "box": self.box_weight * distance / count}
 
     def _hard(self, each: Tensor, sure: Tensor) -> Tensor:
-        """Of the candidates that are not sure, those with the largest loss, at least one a picture on average."""
+        """Of the candidates that are not sure, those with the largest loss, at least one an image on average."""
         most = min(int(self.negatives * int(sure.sum())) + len(each), int((~sure).sum()))
         values = each.masked_fill(sure, -1).flatten()
         chosen = torch.zeros_like(values, dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""Who teaches: a frozen model that looks at the student's own pictures, as it is used to seeing them."""
+"""Who teaches: a frozen model that looks at the student's own images, as it is used to seeing them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Teacher(ABC):
     Attributes:
         name: for people.
         classes: in the order of its outputs; empty where they have no names.
-        looks: whether it looks at pictures; otherwise it knows its outputs by the samples' places in train.
+        looks: whether it looks at images; otherwise it knows its outputs by the samples' places in train.
     """
 
     name: str
@@ -63,10 +63,10 @@ class Teacher(ABC):
 
 @final
 class Joined(nn.Module):
-    """Backbone and head of a model, from pictures to raw outputs.
+    """Backbone and head of a model, from images to raw outputs.
 
     Args:
-        backbone: pictures and :class:`~mobilevision.spec.Needs` in, features out; normalises by itself.
+        backbone: images and :class:`~mobilevision.spec.Needs` in, features out; normalises by itself.
         head: features in, raw outputs out; has ``needs``.
     """
 
@@ -75,7 +75,7 @@ class Joined(nn.Module):
         self.backbone, self.head = backbone, head
 
     def see(self, images: Tensor, more: Needs) -> Seen:
-        """Raw outputs of pictures [B, C, H, W], and the features that the head needs and more."""
+        """Raw outputs of images [B, C, H, W], and the features that the head needs and more."""
         own: Any = self.head.needs
         features: Features = self.backbone(images, own | more)
         return Seen(self.head(features), features)
@@ -133,7 +133,7 @@ class ModelTeacher(Teacher):
 
 
 def resized(images: Tensor, resolution: tuple[int, int]) -> Tensor:
-    """Pictures [B, C, H, W] at another size: float with antialiased bilinear weights, or as they are where it fits."""
+    """Images [B, C, H, W] at another size: float with antialiased bilinear weights, or as they are where it fits."""
     if tuple(images.shape[2:]) == tuple(resolution):
         return images
     return functional.interpolate(images.float(), resolution, mode="bilinear", antialias=True)

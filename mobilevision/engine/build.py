@@ -133,7 +133,7 @@ def _enabled(cfg: DictConfig) -> list[str]:
 
 
 def build_backbone(cfg: DictConfig) -> Backbone:
-    """The backbone for pictures of ``data.channels``, with its pretrained weights."""
+    """The backbone for images of ``data.channels``, with its pretrained weights."""
     backbone: Backbone = instantiate(cfg.backbone, channels=cfg.data.channels)
     return backbone
 
@@ -210,7 +210,7 @@ def mixing(augment: Any) -> Any:
 
 
 def measure(task: Task) -> Cost:
-    """Cost of one picture at the run's side, of what predicts: what only training has is not in it."""
+    """Cost of one image at the run's side, of what predicts: what only training has is not in it."""
     import torch
 
     from mobilevision.cost import count

@@ -20,7 +20,7 @@ class SplitFeatures(NamedTuple):
     Attributes:
         features: tensors with all samples as their batch, on the CPU.
         target: the targets of all samples, a tensor or a dict of tensors.
-        places: int64 [n], their places in the split; a picture that was left out as unreadable is missing.
+        places: int64 [n], their places in the split; an image that was left out as unreadable is missing.
     """
 
     features: Features
@@ -29,13 +29,13 @@ class SplitFeatures(NamedTuple):
 
 
 def cacheable(task: Task) -> bool:
-    """Whether a task's features are small enough to be kept for every picture: the pooled ones are, maps are not."""
+    """Whether a task's features are small enough to be kept for every image: the pooled ones are, maps are not."""
     return bool(task.head.needs.pooled and not task.head.needs.strides)
 
 
 @torch.no_grad()
 def split_features(task: Task, data: DataModule, split: Literal["train", "val"]) -> SplitFeatures:
-    """Features of every sample of a split, from unaugmented pictures, in evaluation mode.
+    """Features of every sample of a split, from unaugmented images, in evaluation mode.
 
     Args:
         task: a :class:`mobilevision.tasks.base.Task`.

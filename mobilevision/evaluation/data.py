@@ -50,7 +50,7 @@ def own_samples(data: DataModule, spec: DataSpec, crop: float, split: str | None
 def new_samples(data: DataModule, split: str | None, skip: SkipLog | None) -> Samples:
     """Samples of data that nothing was trained on: its test, or its val, or all of it where it has no split.
 
-    Nothing is cut off for a validation, and no training pictures are needed.
+    Nothing is cut off for a validation, and no training images are needed.
 
     Raises:
         UserError: no such split, or problems in the data under ``on_error=raise``.
@@ -147,7 +147,7 @@ class EvaluationData(pl.LightningDataModule):
         crop: share of the shorter side that is looked at.
         batch_size: samples a batch and process.
         workers: processes that decode.
-        skip: where unreadable pictures are listed; None raises.
+        skip: where unreadable images are listed; None raises.
     """
 
     def __init__(

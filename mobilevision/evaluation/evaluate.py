@@ -94,7 +94,7 @@ def _check_measurable(folder: str | Path, overrides: Sequence[str]) -> None:
         known = manifest.about.get("data") or {}
         made = f" (it was trained on {known['name']})" if known.get("name") else ""
         raise UserError(
-            f"{folder} does not keep where its pictures lay{made}: name them, as in"
+            f"{folder} does not keep where its images lay{made}: name them, as in"
             f" `mobilevision evaluate {folder} data=auto data.root=PICTURES split=test`"
         )
 

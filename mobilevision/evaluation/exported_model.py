@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mobilevision.deploy.manifest import Manifest
 
 
-# The pictures of a data set by an exported model's own way: from their files, as its model.json says.
+# The images of a data set by an exported model's own way: from their files, as its model.json says.
 
 
 def pinned(artifact: Artifact, records: Records, places: Sequence[int]) -> NDArray[np.uint8]:

@@ -45,7 +45,7 @@ def of_run(target: str | Path, changes: Sequence[str], split: str | None, skip: 
         target: the run folder.
         changes: overrides on the data and the trainer.
         split: which part of the data; None takes test, else val.
-        skip: where bad pictures are listed, under ``data.on_error=skip``.
+        skip: where bad images are listed, under ``data.on_error=skip``.
 
     Raises:
         UserError: no such run, data that cannot be read, or classes that the run does not know.

@@ -81,7 +81,7 @@ _MEANINGS = {
         "probabilities": "of each attribute, calibrated on val",
         "present": "whether the attribute is there, by the thresholds that val chose, else 0.5",
     },
-    "embedding": {"embedding": "of unit length; the cosine of two says how alike the pictures are"},
+    "embedding": {"embedding": "of unit length; the cosine of two says how alike the images are"},
     "places": {
         "probabilities": "of each cell of Earth, in the order of `classes`; their sum is 1",
         "cells": "places of the most probable cells in that order, most probable first",
@@ -165,7 +165,7 @@ def _knows(manifest: Manifest) -> str:
         lines.append("What the weights learnt from, they do not say.")
     samples = data.get("samples") or {}
     if samples:
-        lines.append("Pictures: " + ", ".join(f"{count:,} {name}" for name, count in samples.items()) + ".")
+        lines.append("Images: " + ", ".join(f"{count:,} {name}" for name, count in samples.items()) + ".")
     if manifest.classes and manifest.answer not in ("embedding", "places"):
         more = f" and {len(manifest.classes) - _SHOWN} more" if len(manifest.classes) > _SHOWN else ""
         names = ", ".join(f"`{_plain(name)}`" for name in manifest.classes[:_SHOWN])
@@ -183,18 +183,16 @@ def _gate(gate: Mapping[str, Any] | None) -> str:
     said = "passed" if gate["passed"] else "FAILED: do not use it"
     lines = [
         "## How well it does",
-        f"Both models on the same {_seen(gate)} pictures of {gate['split']}, from the files on. Gate: {said}.",
+        f"Both models on the same {_seen(gate)} images of {gate['split']}, from the files on. Gate: {said}.",
         "\n".join(rows),
         f"Agreement {_number(gate['agreement'])} ({gate['agreement_of']}; at least {gate['least_agreement']}). "
         f"{moved(gate)} It may get worse by at most {gate['max_drop']:g}, or by what may be chance.",
         *compared(gate),
     ]
     if any(_number(value) == _NONE for side in ("checkpoint", "artifact") for value in gate[side].values()):
-        lines.append(f"`{_NONE}`: there are too few pictures, or pairs of them, to say.")
+        lines.append(f"`{_NONE}`: there are too few images, or pairs of them, to say.")
     if any(map(is_baseline, gate["checkpoint"])):
-        lines.append(
-            "Baseline: what one and the same answer for every picture reaches, at best; no merit of the model."
-        )
+        lines.append("Baseline: what one and the same answer for every image reaches, at best; no merit of the model.")
     if gate["worst_classes"]:
         worst = ", ".join(f"`{_plain(row['class'])}` {-row['drop']:+.4f}" for row in gate["worst_classes"])
         lines.append(f"Classes that fall most: {worst}.")
@@ -209,9 +207,9 @@ def _gate(gate: Mapping[str, Any] | None) -> str:
 
 
 def _seen(gate: Mapping[str, Any]) -> str:
-    """How many pictures, and of how many where that was a part of them."""
-    pictures, of = gate["pictures"], gate.get("of")
-    return f"{pictures:,}" if of in (None, pictures) else f"{pictures:,} of {of:,}"
+    """How many images, and of how many where that was a part of them."""
+    images, of = gate["pictures"], gate.get("of")
+    return f"{images:,}" if of in (None, images) else f"{images:,} of {of:,}"
 
 
 def _input(manifest: Manifest) -> str:
@@ -224,7 +222,7 @@ def _input(manifest: Manifest) -> str:
     }[look.fit]
     return (
         f"## Input\n\n`{manifest.input.name}`: {manifest.input.dtype} [{shape}], values 0 to 255; the graph"
-        f" normalises them.\n\nTurn the picture upright (EXIF), convert it to {look.to_dict()['colours']},"
+        f" normalises them.\n\nTurn the image upright (EXIF), convert it to {look.to_dict()['colours']},"
         f" take {how}, and resize it as Pillow does with BILINEAR (antialiased)."
     )
 
@@ -251,14 +249,14 @@ def _decision(manifest: Manifest) -> str:
 def _cost(manifest: Manifest) -> str:
     cost, time = manifest.about["cost"], manifest.about.get("latency")
     lines = [
-        f"## Cost\n\n{cost['parameters']:,} parameters, {cost['mult_adds']:,} mult-adds a picture,"
+        f"## Cost\n\n{cost['parameters']:,} parameters, {cost['mult_adds']:,} mult-adds an image,"
         f" {manifest.size / 1e6:.2f} MB in {manifest.precision}."
     ]
     if smaller := manifest.about.get("quantised"):
         epochs = smaller.get("finetune_epochs")
         kept = ", ".join(f"`{_plain(name)}`" for name in smaller.get("float_layers") or ())
         lines.append(
-            f"Ranges of int8 come from {smaller['calibration_pictures']:,} pictures of training."
+            f"Ranges of int8 come from {smaller['calibration_pictures']:,} images of training."
             + _saturation(smaller)
             + (f" Left in float32: {kept}." if kept else "")
             + (f" Trained on for {counted(epochs, 'epoch')} with the rounding felt." if epochs else "")
@@ -266,7 +264,7 @@ def _cost(manifest: Manifest) -> str:
     if time:
         first, third = time["quartiles"]
         lines.append(
-            f"One picture takes {time['milliseconds']:.2f} ms (median of {time['runs']}; half lie between {first:.2f}"
+            f"One image takes {time['milliseconds']:.2f} ms (median of {time['runs']}; half lie between {first:.2f}"
             f" and {third:.2f}) on one thread of {_plain(time['processor'])}, through {manifest.format}."
         )
     return "\n\n".join(lines)
@@ -288,13 +286,13 @@ def _use(manifest: Manifest) -> str:
     return f"""## Use
 
 ```bash
-mobilevision predict FOLDER PICTURES --out found
+mobilevision predict FOLDER IMAGES --out found
 ```
 
 ```python
 import mobilevision
 
-print(mobilevision.load("FOLDER").predict("picture.jpg"))
+print(mobilevision.load("FOLDER").predict("image.jpg"))
 ```
 
 Without mobilevision, {files} and `model.json` are enough."""

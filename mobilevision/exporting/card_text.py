@@ -8,30 +8,30 @@ from typing import Any
 
 _SEEN = 0.00005  # less is no difference in four decimals
 _USES = {
-    "classes": "It names the class of a picture that shows one of its classes.",
-    "attributes": "It says which of its attributes a picture shows, each by itself.",
-    "embedding": "It gives a vector a picture; the cosine of two says how alike they are. It finds what it was never"
+    "classes": "It names the class of an image that shows one of its classes.",
+    "attributes": "It says which of its attributes an image shows, each by itself.",
+    "embedding": "It gives a vector an image; the cosine of two says how alike they are. It finds what it was never"
     " shown again, such as other people or things.",
-    "places": "It guesses where on Earth a picture was taken.",
-    "boxes": "It finds the objects of its classes in a picture, a box and a score each.",
+    "places": "It guesses where on Earth an image was taken.",
+    "boxes": "It finds the objects of its classes in an image, a box and a score each.",
     "numbers": "It gives numbers whose meaning its task knows.",
 }
 _LIMITS = {
-    "classes": "It says one of its classes of any picture, also of one that shows none of them.",
-    "attributes": "What it says of a picture is what those who labelled its training data would have said, no more.",
-    "embedding": "Likeness is no proof of identity: set the threshold on your own pictures, and do not let it alone"
+    "classes": "It says one of its classes of any image, also of one that shows none of them.",
+    "attributes": "What it says of an image is what those who labelled its training data would have said, no more.",
+    "embedding": "Likeness is no proof of identity: set the threshold on your own images, and do not let it alone"
     " decide about people.",
     "places": "Places with few photos in its training data are guessed worst, and it always answers.",
     "boxes": "Small and covered objects are missed first; what looks like one of its classes may be taken for it.",
     "numbers": "Nothing is known of it but its measurements.",
 }
 _JUDGED = {
-    "run": "It was judged on pictures like those of its training only; it may do worse on other cameras, places or"
-    " people. Measure it on your own pictures first.",
-    "weights": "It was judged on the pictures named above only; it may do worse on other cameras, places or people."
-    " Measure it on your own pictures first.",
+    "run": "It was judged on images like those of its training only; it may do worse on other cameras, places or"
+    " people. Measure it on your own images first.",
+    "weights": "It was judged on the images named above only; it may do worse on other cameras, places or people."
+    " Measure it on your own images first.",
 }
-_UNJUDGED = "Nobody measured this file yet: do that on your own pictures first."
+_UNJUDGED = "Nobody measured this file yet: do that on your own images first."
 
 
 def intended(answer: str) -> str:
@@ -95,7 +95,7 @@ def _elsewhere(found: Mapping[str, Any]) -> str:
 
 
 def is_baseline(metric: str) -> bool:
-    """Whether a number is not the model's, but what a guess reaches that looks at no picture."""
+    """Whether a number is not the model's, but what a guess reaches that looks at no image."""
     return metric.startswith("prior_")
 
 

@@ -44,7 +44,7 @@ def input_type(name: str) -> InputType:
 
 
 def check_numbers(**numbers: int | None) -> None:
-    """See that numbers of pictures and epochs are some; None leaves one open.
+    """See that numbers of images and epochs are some; None leaves one open.
 
     Raises:
         UserError: too small a number.
@@ -55,7 +55,7 @@ def check_numbers(**numbers: int | None) -> None:
 
 
 def check_comparable(run: str | Path | Sequence[str], samples: int | None, max_drop: float | None) -> None:
-    """See that there are pictures to compare on, where somebody says how to compare.
+    """See that there are images to compare on, where somebody says how to compare.
 
     Raises:
         UserError: weights without data, with an option of the gate.
@@ -66,7 +66,7 @@ def check_comparable(run: str | Path | Sequence[str], samples: int | None, max_d
         return
     given = f"--gate-samples {samples}" if samples else f"--max-drop {max_drop:g}" if max_drop is not None else None
     if given is not None:
-        raise UserError(f"{given}: weights bring no pictures to compare on: add data=auto data.root=PICTURES")
+        raise UserError(f"{given}: weights bring no images to compare on: add data=auto data.root=PICTURES")
 
 
 # Where an exported model goes: nothing else is overwritten, and what breaks off leaves nothing that looks finished.
@@ -162,27 +162,27 @@ def export(
     latency: bool = True,
     license: str | None = None,
 ) -> Artifact:
-    """Export a run's best model, or pretrained weights, and compare file and checkpoint on the same test pictures.
+    """Export a run's best model, or pretrained weights, and compare file and checkpoint on the same test images.
 
     The folder gets the model's file, ``model.json`` and ``README.md``. Where the gate refuses the model, it is called
     ``OUT.failed``, so that nothing takes it for a good one.
 
     Args:
-        run: the run folder, whose own test pictures are looked at; or overrides that name weights and perhaps data,
+        run: the run folder, whose own test images are looked at; or overrides that name weights and perhaps data,
             ``["backbone.weights=timm", "data=imagenet", "data.root=ILSVRC"]``. Without data nothing is compared.
         format: a name of :data:`mobilevision.deploy.formats.FORMATS`.
-        quantize: None for float32; ``int8``, whose ranges come from training pictures; or ``float16``.
+        quantize: None for float32; ``int8``, whose ranges come from training images; or ``float16``.
         keep_float: a layer, or layers, that stay in float32 under ``int8``, such as ``head.classifiers.0``.
-        calibration_samples: training pictures that ``int8`` takes its ranges from, at equal distances.
+        calibration_samples: training images that ``int8`` takes its ranges from, at equal distances.
         finetune_epochs: go on training for so long before ``int8``, with the rounding felt; the run stays as it is.
         out: the folder; None is ``exports/<format>[-<quantize>][-raw]`` in the run folder. An earlier export is
             replaced.
         input: type of the pixels that go in; 0 to 255 in either case.
-        gate_samples: pictures that the gate looks at, at equal distances; None takes all, 0 leaves the gate out.
+        gate_samples: images that the gate looks at, at equal distances; None takes all, 0 leaves the gate out.
         max_drop: how far the task's primary metric may fall, where that is no chance; None is 0.005, of int8 0.015.
         raw: leave decoding outside, for targets without non-maximum suppression: a one-stage detector's ``logits`` and
             ``deltas``, and ``decode.py`` beside them.
-        latency: take the time of a picture on this machine, for the card.
+        latency: take the time of an image on this machine, for the card.
         license: under which it may be used, as hubs call it, such as ``apache-2.0``; None is not known.
 
     Returns:

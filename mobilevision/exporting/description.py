@@ -73,8 +73,8 @@ def _quantised(form: Format, precision: Precision, work: Path, finetune_epochs: 
         return {}
     from mobilevision.deploy.formats.onnx_int8.gptq import can_saturate
 
-    pictures, kept = len(precision.calibration), list(precision.keep)
-    found = {"calibration_pictures": pictures, "float_layers": kept, "finetune_epochs": finetune_epochs}
+    images, kept = len(precision.calibration), list(precision.keep)
+    found = {"calibration_pictures": images, "float_layers": kept, "finetune_epochs": finetune_epochs}
     if (largest := form.largest_weight(work / form.file)) is not None:  # what the file holds, not what it should
         found |= {"largest_weight": largest, "can_saturate": can_saturate(largest)}
     return {"quantised": found}
@@ -186,7 +186,7 @@ def data_name(cfg: DictConfig, notes: Sequence[str] = ()) -> str:
         return f"{name} ({last})" if name else last
     if target.startswith(_OURS):  # those that need no place draw
         words = _CAPITAL.sub(" ", name).lower()
-        return f"drawn pictures ({words.removeprefix('drawn ')})"
+        return f"drawn images ({words.removeprefix('drawn ')})"
     return name
 
 

@@ -1,4 +1,4 @@
-"""The gate: an exported model and its checkpoint on the same pictures, each by its own way from the files on."""
+"""The gate: an exported model and its checkpoint on the same images, each by its own way from the files on."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mobilevision.tasks.base import Task
 
 
-# How long one picture takes on the machine that exported the model: an impression for the card, not a benchmark.
+# How long one image takes on the machine that exported the model: an impression for the card, not a benchmark.
 
 _SECONDS = 1.0
 _MOST = 50
@@ -39,7 +39,7 @@ _WARM = 3
 
 
 def with_latency(manifest: Manifest, folder: Path) -> Manifest:
-    """The description with ``latency``: median and quartiles in milliseconds of one picture on one thread.
+    """The description with ``latency``: median and quartiles in milliseconds of one image on one thread.
 
     Args:
         manifest: already in the folder.
@@ -47,12 +47,12 @@ def with_latency(manifest: Manifest, folder: Path) -> Manifest:
     """
     model = Artifact(folder, threads=1)
     shape = (1, model.channels, *model.resolution)
-    picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     started = time.perf_counter()
     times: list[float] = []
     while len(times) < _MOST + _WARM and (len(times) < _WARM + 2 or time.perf_counter() - started < _SECONDS):
         before = time.perf_counter()
-        model.outputs(picture)
+        model.outputs(image)
         times.append(1e3 * (time.perf_counter() - before))
     first, median, third = statistics.quantiles(times[_WARM:], n=4, method="inclusive")
     found = {
@@ -103,7 +103,7 @@ def worst(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted((row for row in rows if row["drop"] > 0), key=lambda row: -row["drop"])[:_SHOWN]
 
 
-# Two models on the same pictures: what each said, what each is worth, and whether the difference is chance.
+# Two models on the same images: what each said, what each is worth, and whether the difference is chance.
 
 _RESAMPLES = 200
 _AGREEMENT_RESAMPLES = 1000  # of sums alone, which cost nothing
@@ -116,8 +116,8 @@ class Paired:
 
     Args:
         metric: makes a fresh metric.
-        repeats: whether a sample may be measured twice at once; pairs of pictures compare each with each, and a
-            picture with itself would be a pair too many.
+        repeats: whether a sample may be measured twice at once; pairs of images compare each with each, and a
+            image with itself would be a pair too many.
     """
 
     def __init__(self, metric: Callable[[], TaskMetric], *, repeats: bool = True) -> None:
@@ -135,7 +135,7 @@ class Paired:
         return self._measure(np.arange(self.starts[-1]), 1 if first_only else 2)
 
     def chance(self, difference: Callable[[TaskMetric, TaskMetric], float], *, seed: int = 0) -> float:
-        """How often resampled pictures show no positive difference: a one-sided paired bootstrap.
+        """How often resampled images show no positive difference: a one-sided paired bootstrap.
 
         Where samples must not repeat, random halves are taken instead, whose spread is that of the whole.
 
@@ -162,7 +162,7 @@ class Paired:
                 continue
             rows = torch.from_numpy(ordered[low:high] - self.starts[number])
             first, second, target = (take(each, rows) for each in batch)
-            if isinstance(target, dict) and "image" in target:  # one picture drawn twice is two pictures
+            if isinstance(target, dict) and "image" in target:  # one image drawn twice is two images
                 target = {**target, "image": torch.arange(low, high)}
             for metric, prediction in zip(metrics, (first, second)[:models], strict=True):
                 metric.update(prediction, target)
@@ -242,7 +242,7 @@ def gate(
     Args:
         task: the checkpoint's model, in evaluation mode.
         artifact: what was exported from it.
-        source: the pictures, as the checkpoint's evaluation sees them.
+        source: the images, as the checkpoint's evaluation sees them.
         split: its name.
         samples: at most so many of them, at equal distances; None for all.
         max_drop: of the metric that the run follows, in its own unit.

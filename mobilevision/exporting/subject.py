@@ -1,4 +1,4 @@
-"""What is exported: a run's best model or pretrained weights, and the pictures to compare it on."""
+"""What is exported: a run's best model or pretrained weights, and the images to compare it on."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def subject_of_weights(overrides: Sequence[str], *, gated: bool) -> Subject:
     skip = SkipLog(None)
     with quiet():
         found = of_weights(overrides, None, skip)
-    pictures = pictures_of(found, skip) if gated else None
-    return Subject(found.task.eval(), found.cfg, None, pictures, found.samples.split)
+    images = images_of(found, skip) if gated else None
+    return Subject(found.task.eval(), found.cfg, None, images, found.samples.split)
 
 
-def training_pictures(overrides: Sequence[str], skip: SkipLog) -> Evaluated:
+def training_images(overrides: Sequence[str], skip: SkipLog) -> Evaluated:
     """The data's train, or what it has.
 
     Raises:
@@ -58,7 +58,7 @@ def training_pictures(overrides: Sequence[str], skip: SkipLog) -> Evaluated:
 
     if not names_data(overrides):
         raise UserError(
-            "--quantize int8 takes its ranges from pictures, and weights bring none: add data=auto data.root=PICTURES"
+            "--quantize int8 takes its ranges from images, and weights bring none: add data=auto data.root=PICTURES"
         )
     with quiet():
         try:
@@ -115,7 +115,7 @@ class Subject:
         task: on the CPU, in evaluation mode.
         cfg: its config.
         home: its run's folder; None of pretrained weights.
-        source: the pictures to compare on; None where nothing is to be compared.
+        source: the images to compare on; None where nothing is to be compared.
         split: their name.
         info: what the run noted of itself.
     """
@@ -157,12 +157,12 @@ def subject_of(run: str | Path | Sequence[str], *, gated: bool) -> Subject:
     except UserError as error:
         load_run(run)  # what is wrong with the run itself is said as it is
         raise UserError(f"{error} (the gate compares on the run's own data; --gate-samples 0 leaves it out)") from error
-    pictures = pictures_of(found, skip)
-    return Subject(found.task, found.cfg, folder.path, pictures, found.samples.split, read_info(folder))
+    images = images_of(found, skip)
+    return Subject(found.task, found.cfg, folder.path, images, found.samples.split, read_info(folder))
 
 
 def calibration_of(run: str | Path | Sequence[str], samples: int) -> NDArray[np.uint8]:
-    """Pictures that the model trained on, at equal distances, as it takes them: uint8 [N, C, H, W].
+    """Images that the model trained on, at equal distances, as it takes them: uint8 [N, C, H, W].
 
     Raises:
         UserError: the run's data is not there any more, or weights come without data.
@@ -173,19 +173,19 @@ def calibration_of(run: str | Path | Sequence[str], samples: int) -> NDArray[np.
 
     skip = SkipLog(None)
     if not isinstance(run, str | Path):
-        found = training_pictures(run, skip)
+        found = training_images(run, skip)
     else:
         try:
             with quiet():
                 found = of_run(run, (), "train", skip)
         except UserError as error:
-            raise UserError(f"{error} (int8 takes its ranges from the run's training pictures)") from error
+            raise UserError(f"{error} (int8 takes its ranges from the run's training images)") from error
     places = np.unique(np.linspace(0, len(found.records) - 1, samples).astype(int))
-    batch = pictures_of(found, skip).__getitems__([(0, int(each)) for each in places])
+    batch = images_of(found, skip).__getitems__([(0, int(each)) for each in places])
     return np.ascontiguousarray(batch["image"].numpy())
 
 
-def pictures_of(found: Evaluated, skip: SkipLog) -> BatchSource:
+def images_of(found: Evaluated, skip: SkipLog) -> BatchSource:
     """What an evaluation shows to the model."""
     from mobilevision.data.loader import BatchSource
 

@@ -1,4 +1,4 @@
-"""What can be said of places without looking at pictures: the bar that any model has to pass."""
+"""What can be said of places without looking at images: the bar that any model has to pass."""
 
 from __future__ import annotations
 

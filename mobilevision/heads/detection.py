@@ -91,13 +91,13 @@ class DetectionHead(Head, ABC):
         """What whoever decodes :meth:`raw` has to know (:mod:`mobilevision.deploy.decode_raw_boxes`).
 
         Returns:
-            Plain values; None of a head whose boxes do not start from the same anchors in every picture.
+            Plain values; None of a head whose boxes do not start from the same anchors in every image.
         """
         del outputs
         return None
 
     def decode(self, outputs: DetectorOutputs) -> dict[str, Tensor]:
-        """Detections, D of them for every picture, best first.
+        """Detections, D of them for every image, best first.
 
         Returns:
             ``boxes`` float32 [B, D, 4], (left, top, right, bottom) in pixels of the input; ``scores`` float32 [B, D], 0

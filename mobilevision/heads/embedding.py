@@ -1,4 +1,4 @@
-"""A point on the unit sphere for each picture, near to those of the same identity (FaceNet, arXiv 1503.03832)."""
+"""A point on the unit sphere for each image, near to those of the same identity (FaceNet, arXiv 1503.03832)."""
 
 from __future__ import annotations
 

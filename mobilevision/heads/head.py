@@ -27,7 +27,7 @@ class Head(nn.Module, ABC):
     """Side of the input, in pixels, that it is made for where nobody says another; None leaves it to the weights."""
 
     dimensions: int | None = None
-    """Length of the vector that it gives of a picture, where that is what it gives."""
+    """Length of the vector that it gives of an image, where that is what it gives."""
 
     tail: nn.Module | None
     """The backbone's last stage, where ``needs.tail`` asked for it."""

@@ -33,7 +33,7 @@ ACTIVATIONS = {"relu": nn.ReLU, "relu6": nn.ReLU6}
 class ConvNorm(nn.Module):
     """A convolution without bias, batch norm, and an activation.
 
-    A map of one place in a batch of one picture has no variance; there the running statistics serve in training, too.
+    A map of one place in a batch of one image has no variance; there the running statistics serve in training, too.
 
     Args:
         inputs: channels that come in.
@@ -263,7 +263,7 @@ class SingleShotHead(DetectionHead, ABC):
         return DetectorOutputs(Candidates(logits, deltas, anchors, valid, SSD_WEIGHTS))
 
     def raw_facts(self, outputs: DetectorOutputs) -> dict[str, Any]:
-        """As in :class:`DetectionHead`; ``outputs`` are those of any picture."""
+        """As in :class:`DetectionHead`; ``outputs`` are those of any image."""
         height, width = self.data_spec.resolution
         anchors = outputs.final.anchors[0].cpu().numpy()
         return {

@@ -1,4 +1,4 @@
-"""From the bytes of a picture file to upright uint8 pixels: all of it, or the part that is needed."""
+"""From the bytes of an image file to upright uint8 pixels: all of it, or the part that is needed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from mobilevision.errors import UnreadablePictureError
+from mobilevision.errors import UnreadableImageError
 from mobilevision.images import jpeg
 from mobilevision.images.files import printable
 from mobilevision.images.framing import CropBox
@@ -20,8 +20,8 @@ __all__ = [
     "HINT",
     "MODES",
     "SIDEWAYS",
-    "Picture",
-    "UnreadablePictureError",
+    "EncodedImage",
+    "UnreadableImageError",
     "printable",
     "read_file",
     "resample",
@@ -34,8 +34,8 @@ HINT = "Mend or remove the file, or leave such files out with data.on_error=skip
 
 
 @final
-class Picture:
-    """An opened picture file: its size is known, nothing is decoded yet.
+class EncodedImage:
+    """An opened image file: its size is known, nothing is decoded yet.
 
     Args:
         data: the file's bytes.
@@ -45,7 +45,7 @@ class Picture:
         shape: (height, width) upright, after the EXIF rotation.
 
     Raises:
-        UnreadablePictureError: not a picture.
+        UnreadableImageError: not an image.
     """
 
     def __init__(self, data: bytes, name: str) -> None:
@@ -65,16 +65,16 @@ class Picture:
         self.shape = (image.width, image.height) if sideways else (image.height, image.width)
 
     @classmethod
-    def read(cls, path: str | bytes | Path) -> Picture:
-        """Open the picture in a file.
+    def read(cls, path: str | bytes | Path) -> EncodedImage:
+        """Open the image in a file.
 
         Raises:
-            UnreadablePictureError: no such file, or not a picture.
+            UnreadableImageError: no such file, or not an image.
         """
         return cls(read_file(path), printable(path))
 
     def largest(self) -> tuple[str, float] | None:
-        """Of a picture with more than 8 bits: ``F`` (floats) or ``I`` (whole numbers), and its largest value."""
+        """Of an image with more than 8 bits: ``F`` (floats) or ``I`` (whole numbers), and its largest value."""
         if self._header is not None:
             return None
         try:
@@ -111,15 +111,15 @@ def read_file(path: bytes | str | Path) -> bytes:
     """The bytes of a file.
 
     Raises:
-        UnreadablePictureError: it cannot be read.
+        UnreadableImageError: it cannot be read.
     """
     try:
         with open_regular(path) as file:
             return file.read()
     except OSError as error:
-        raise UnreadablePictureError(f"{printable(path)}: {error.strerror}. {HINT}") from None
+        raise UnreadableImageError(f"{printable(path)}: {error.strerror}. {HINT}") from None
 
 
-def unreadable(name: str, data: bytes, error: Exception) -> UnreadablePictureError:
-    """The one line for a picture that cannot be decoded."""
-    return UnreadablePictureError(f"{name}: {why_unreadable(data, error)}. {HINT}")
+def unreadable(name: str, data: bytes, error: Exception) -> UnreadableImageError:
+    """The one line for an image that cannot be decoded."""
+    return UnreadableImageError(f"{name}: {why_unreadable(data, error)}. {HINT}")

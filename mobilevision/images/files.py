@@ -1,4 +1,4 @@
-"""Finding picture files, quickly and in an order that no file system changes; what is left out is counted."""
+"""Finding image files, quickly and in an order that no file system changes; what is left out is counted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mobilevision.images.heif import HEIF_SUFFIXES, reads_heif
 from mobilevision.io.printable_text import visible
 from mobilevision.io.regular_files import open_regular
 
-PICTURE_SUFFIXES = tuple(
+IMAGE_SUFFIXES = tuple(
     f".{kind}".encode()
     for kind in (
         *("jpg", "jpeg", "jpe", "jfif", "jfi", "jif", "mpo", "png", "apng", "webp", "bmp", "dib", "gif", "tif", "tiff"),
@@ -35,7 +35,7 @@ _FIXES: dict[str, str] = {
     **dict.fromkeys((".dcm", ".dicom"), "DICOM: convert them to PNG or TIFF"),
     **dict.fromkeys((".svg", ".eps", ".pdf"), "drawings, not pixels: convert them to PNG"),
 }
-"""Pictures that Pillow does not read, by suffix, with what to do about them."""
+"""Images that Pillow does not read, by suffix, with what to do about them."""
 
 _OTHER_WORDS = (
     ".txt .csv .tsv .json .jsonl .xml .yaml .yml .md .rst .html .htm .css .js .py .ipynb .sh .log .cfg .ini .toml"
@@ -71,7 +71,7 @@ class LeftOut:
         self._links: list[str] = []
 
     def file(self, name: bytes, kind: str | None = None) -> None:
-        """A file that is no picture; ``kind`` says which type its bytes are, None: its suffix does."""
+        """A file that is no image; ``kind`` says which type its bytes are, None: its suffix does."""
         suffix = kind or os.path.splitext(os.fsdecode(name))[1].lower() or "no suffix"
         self._types[suffix] += 1
         self._example.setdefault(suffix, printable(name))
@@ -85,13 +85,13 @@ class LeftOut:
         self._links.append(printable(path))
 
     def fixes(self) -> list[str]:
-        """A line for each type of picture that cannot be read: how many there are, and what to do."""
+        """A line for each type of image that cannot be read: how many there are, and what to do."""
         counted: Counter[str] = Counter()
         for suffix, count in self._types.items():
             if suffix in _FIXES:
                 counted[_FIXES[suffix]] += count
         named = {_FIXES[suffix]: name for suffix, name in reversed(self._example.items()) if suffix in _FIXES}
-        return [f"{count:,} pictures cannot be read ({named[fix]} ...), {fix}" for fix, count in counted.items()]
+        return [f"{count:,} images cannot be read ({named[fix]} ...), {fix}" for fix, count in counted.items()]
 
     def lines(self) -> list[str]:
         """All that was left out, for the console."""
@@ -100,7 +100,7 @@ class LeftOut:
         if others:
             named = ", ".join(f"{count:,} {suffix} ({self._example[suffix]})" for suffix, count in others[:_SHOWN])
             more = f" and {len(others) - _SHOWN} more types" if len(others) > _SHOWN else ""
-            lines.append(f"left out, no pictures: {named}{more}")
+            lines.append(f"left out, no images: {named}{more}")
         if self._system:
             named = ", ".join(f"{name} {count:,}" for name, count in self._system.most_common(_SHOWN))
             more = f" and {len(self._system) - _SHOWN} more" if len(self._system) > _SHOWN else ""
@@ -132,23 +132,23 @@ def entries(folder: bytes, left: LeftOut | None = None) -> list[os.DirEntry[byte
         for entry in everything:
             if _leads_up(entry, folder):
                 left.link(entry.path)
-            if _of_system(entry) and (_is_folder(entry) or entry.name.lower().endswith(PICTURE_SUFFIXES)):
+            if _of_system(entry) and (_is_folder(entry) or entry.name.lower().endswith(IMAGE_SUFFIXES)):
                 left.system(entry.name + (b"/" if _is_folder(entry) else b""))
     return kept
 
 
-def is_picture(entry: os.DirEntry[bytes], left: LeftOut | None = None) -> bool:
-    """Whether a file is a picture: by its suffix, where that says nothing by its first bytes."""
-    if entry.name.lower().endswith(PICTURE_SUFFIXES):
-        return not _is_folder(entry)  # a link to nothing, or a pipe: a picture that cannot be read, and is listed
+def is_image(entry: os.DirEntry[bytes], left: LeftOut | None = None) -> bool:
+    """Whether a file is an image: by its suffix, where that says nothing by its first bytes."""
+    if entry.name.lower().endswith(IMAGE_SUFFIXES):
+        return not _is_folder(entry)  # a link to nothing, or a pipe: an image that cannot be read, and is listed
     kind = _kind(entry)
     if kind is not None and left is not None and _is_file(entry):
         left.file(entry.name, kind or None)
     return kind is None
 
 
-def pictures(folder: bytes, prefix: bytes, left: LeftOut | None = None) -> Iterator[bytes]:
-    """Paths, relative to what ``prefix`` is, of the picture files in a folder and in those below it.
+def images(folder: bytes, prefix: bytes, left: LeftOut | None = None) -> Iterator[bytes]:
+    """Paths, relative to what ``prefix`` is, of the image files in a folder and in those below it.
 
     Args:
         folder: where to look.
@@ -174,12 +174,12 @@ def _below(folder: bytes, prefix: bytes, left: LeftOut | None, above: tuple[tupl
                     left.link(path)
                 continue
             yield from _below(entry.path, path, left, (*above, here))
-        elif is_picture(entry, left):
+        elif is_image(entry, left):
             yield path
 
 
 def _kind(entry: os.DirEntry[bytes]) -> str | None:
-    """None for a file whose bytes are a picture that Pillow reads, else its type as a suffix, or "" for its own."""
+    """None for a file whose bytes are an image that Pillow reads, else its type as a suffix, or "" for its own."""
     suffix = os.path.splitext(os.fsdecode(entry.name))[1].lower()
     if suffix in HEIF_SUFFIXES and reads_heif():
         return None
@@ -190,14 +190,14 @@ def _kind(entry: os.DirEntry[bytes]) -> str | None:
             head = file.read(32)
     except OSError:
         return ""
-    found = picture_type(head)
+    found = image_type(head)
     if found == ".heic":
         return None if reads_heif() else ".heic"
     return found if found == ".jxl" else ("" if found is None else None)
 
 
-def picture_type(head: bytes) -> str | None:
-    """The usual suffix of the type of picture that a file begins with (32 bytes are enough); None for no picture."""
+def image_type(head: bytes) -> str | None:
+    """The usual suffix of the type of image that a file begins with (32 bytes are enough); None for no image."""
     for magic, suffix in _MAGIC:
         if head.startswith(magic):
             return suffix

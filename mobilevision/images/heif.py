@@ -1,4 +1,4 @@
-"""HEIC and HEIF, a phone's pictures: read where pi-heif (the extra ``heic``) or pillow-heif is installed."""
+"""HEIC and HEIF, a phone's images: read where pi-heif (the extra ``heic``) or pillow-heif is installed."""
 
 from __future__ import annotations
 

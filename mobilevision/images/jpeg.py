@@ -101,9 +101,9 @@ def decode_part(data: bytes, header: JpegHeader, channels: int, box: CropBox, si
         pixels = simplejpeg.decode_jpeg(data, COLOURS[channels], min_height=least[0], min_width=least[1])
     except ValueError:
         return None
-    # The batch dimension goes first: added to the permuted picture, its stride would hide the channels_last layout.
-    picture = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)
-    part = picture[:, :, y : y + height, x : x + width].contiguous(memory_format=torch.channels_last)
+    # The batch dimension goes first: added to the permuted image, its stride would hide the channels_last layout.
+    image = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)
+    part = image[:, :, y : y + height, x : x + width].contiguous(memory_format=torch.channels_last)
     if part.shape[2:] != size:
         part = interpolate(part, size, mode="bilinear", antialias=True)
     result: Pixels = part[0].permute(1, 2, 0).numpy()

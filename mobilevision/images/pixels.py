@@ -1,4 +1,4 @@
-"""From a decoded picture to a model's pixels, by Pillow and NumPy alone: training and consumers share it."""
+"""From a decoded image to a model's pixels, by Pillow and NumPy alone: training and consumers share it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from mobilevision.images.files import picture_type
+from mobilevision.images.files import image_type
 from mobilevision.images.framing import CropBox, Frame
 from mobilevision.images.heif import reads_heif, register_heif
 
@@ -15,23 +15,23 @@ register_heif()
 Pixels = NDArray[np.uint8]
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-"""Pillow's mode for each number of channels that a picture file can give."""
+"""Pillow's mode for each number of channels that an image file can give."""
 
 MOST_PIXELS = 178_956_970
-"""Pixels of the largest picture that is decoded, some 13,377 x 13,377: 512 MiB as RGB; also Pillow's own limit."""
+"""Pixels of the largest image that is decoded, some 13,377 x 13,377: 512 MiB as RGB; also Pillow's own limit."""
 
 GREY = 127
-"""What a picture does not fill of an input."""
+"""What an image does not fill of an input."""
 
 
 WHITE_LEVELS = {"F": 1.0, "I": 65535.0}
-"""What is white in pictures of more than 8 bits where nobody says: of floats, and of whole numbers."""
+"""What is white in images of more than 8 bits where nobody says: of floats, and of whole numbers."""
 
-_BEYOND = 1.5  # of the white level: a picture that goes beyond it was not made on that scale
+_BEYOND = 1.5  # of the white level: an image that goes beyond it was not made on that scale
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether a picture has one channel of more than 8 bits, which one scale has to bring to 8."""
+    """Whether an image has one channel of more than 8 bits, which one scale has to bring to 8."""
     return image.mode.startswith(("I", "F"))
 
 
@@ -41,8 +41,8 @@ def to_mode(image: Image.Image, channels: int, white_level: float | None = None)
     Args:
         image: as decoded.
         channels: 1, 3 or 4.
-        white_level: the value that becomes 255 where there are more than 8 bits; the same for all pictures of a data
-            set, never chosen by the picture. None: :data:`WHITE_LEVELS`.
+        white_level: the value that becomes 255 where there are more than 8 bits; the same for all images of a data
+            set, never chosen by the image. None: :data:`WHITE_LEVELS`.
 
     Raises:
         ValueError: values far beyond the white level.
@@ -57,7 +57,7 @@ def to_mode(image: Image.Image, channels: int, white_level: float | None = None)
 
 
 def check_size(height: int, width: int) -> None:
-    """Refuse a picture that takes more memory than a picture should.
+    """Refuse an image that takes more memory than an image should.
 
     Raises:
         ValueError: more than :data:`MOST_PIXELS`.
@@ -73,14 +73,14 @@ def why_unreadable(data: bytes, error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombError):
         return f"more than the {MOST_PIXELS:,} pixels that are decoded: shrink it"
     if isinstance(error, UnidentifiedImageError):
-        if picture_type(data[:32]) == ".heic" and not reads_heif():
+        if image_type(data[:32]) == ".heic" and not reads_heif():
             return 'HEIC, whatever its name says: pip install "mobilevision[heic]" reads it'
-        return f"not a picture (its first bytes are {data[:12]!r})"
+        return f"not an image (its first bytes are {data[:12]!r})"
     return str(error) or type(error).__name__
 
 
 def resample(image: Image.Image, box: CropBox | None, size: tuple[int, int] | None) -> Pixels:
-    """Part ``box`` (x, y, w, h, floats) of the picture at ``size`` (height, width), uint8 [h, w, channels]."""
+    """Part ``box`` (x, y, w, h, floats) of the image at ``size`` (height, width), uint8 [h, w, channels]."""
     if box is None:
         box = (0.0, 0.0, float(image.width), float(image.height))
     x, y, width, height = box
@@ -99,7 +99,7 @@ def on_canvas(pixels: Pixels, frame: Frame, resolution: tuple[int, int]) -> Pixe
     """The model's input, uint8 [height, width, channels]; the pixels themselves where they fill it.
 
     Args:
-        pixels: the part of the picture at ``frame.size``.
+        pixels: the part of the image at ``frame.size``.
         frame: where it lies.
         resolution: (height, width) of the input.
     """

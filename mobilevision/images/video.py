@@ -101,7 +101,7 @@ class Movie:
 
 @final
 class MovieWriter:
-    """A movie file (H.264, or MPEG-4 where PyAV lacks that), begun by its first picture.
+    """A movie file (H.264, or MPEG-4 where PyAV lacks that), begun by its first image.
 
     Args:
         path: the file; its folder is made.
@@ -113,14 +113,14 @@ class MovieWriter:
         self._container: Any = None
         self._last = -1
 
-    def add(self, picture: Image.Image, seconds: float) -> None:
-        """One more picture, shown from ``seconds`` on; in the size of the first, cut or with black at two sides."""
+    def add(self, image: Image.Image, seconds: float) -> None:
+        """One more image, shown from ``seconds`` on; in the size of the first, cut or with black at two sides."""
         import av
 
         if self._container is None:
-            self._begin(picture)
+            self._begin(image)
         sheet = Image.new("RGB", (self._stream.width, self._stream.height))
-        sheet.paste(picture, (0, 0))
+        sheet.paste(image, (0, 0))
         frame = av.VideoFrame.from_ndarray(np.asarray(sheet), format="rgb24")
         self._last = max(self._last + 1, round(seconds * _TICKS))
         frame.pts, frame.time_base = self._last, Fraction(1, _TICKS)
@@ -133,14 +133,14 @@ class MovieWriter:
             self._container.close()
             self._container = None
 
-    def _begin(self, picture: Image.Image) -> None:
+    def _begin(self, image: Image.Image) -> None:
         import av
 
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._container = av.open(str(self.path), "w")
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
         self._stream: Any = self._container.add_stream(codec, rate=Fraction(self.rate).limit_denominator(1001))
-        self._stream.width, self._stream.height = (side + side % 2 for side in picture.size)  # even, as the codec asks
+        self._stream.width, self._stream.height = (side + side % 2 for side in image.size)  # even, as the codec asks
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = Fraction(1, _TICKS)
         self._stream.codec_context.options = {"crf": "20", "preset": "veryfast"} if codec == "libx264" else {"q": "4"}

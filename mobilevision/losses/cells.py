@@ -20,12 +20,12 @@ from mobilevision.spec import DataSpec
 
 @final
 class CellCrossEntropy(Loss):
-    """Softmax cross-entropy over cells; pictures in no cell are left out.
+    """Softmax cross-entropy over cells; images in no cell are left out.
 
     Args:
         data: as in :class:`Loss`; with cells.
-        smoothing_km: above 0, the aim is not the picture's cell alone: each cell has its share, which falls by e with
-            every so many kilometres that its photo centre lies further from the picture (haversine smoothing, Haas et
+        smoothing_km: above 0, the aim is not the image's cell alone: each cell has its share, which falls by e with
+            every so many kilometres that its photo centre lies further from the image (haversine smoothing, Haas et
             al. 2023, arXiv 2307.05845, where it is 75).
         levels: coarser levels of S2 at which the probabilities, added up in their cells, have to be right, too.
         level_weight: what each of them counts beside the cells themselves.

@@ -53,7 +53,7 @@ def full_precision(embeddings: Tensor) -> Iterator[Tensor]:
         yield embeddings.float()
 
 
-# The slope of the arc cosine is infinite at 1, where a picture that is learnt by heart comes to lie.
+# The slope of the arc cosine is infinite at 1, where an image that is learnt by heart comes to lie.
 _NEARLY_ONE = 1 - 1e-6
 
 
@@ -64,12 +64,12 @@ class MarginLoss(Loss, ABC):
     value is that of :func:`~mobilevision.losses.embeddings.verification`.
 
     Args:
-        data: as in :class:`Loss`; identities without a training picture get no weights.
+        data: as in :class:`Loss`; identities without a training image get no weights.
         margin: between identities.
         scale: factor on the cosines before the softmax.
         warmup: training steps in which the margin grows from 0; with all of it at once, little is learnt from random
             weights.
-        class_weights: ``none``, or ``balanced``: identities with few pictures weigh more (see
+        class_weights: ``none``, or ``balanced``: identities with few images weigh more (see
             :func:`~mobilevision.losses.cross_entropy.balanced_weights`).
     """
 
@@ -96,7 +96,7 @@ class MarginLoss(Loss, ABC):
         nn.init.normal_(self.loss.W, std=0.01)
 
     def forward(self, outputs: Tensor, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """``outputs``: float embeddings [B, D]; ``batch["target"]``: int64 [B, 2], identity and picture."""
+        """``outputs``: float embeddings [B, D]; ``batch["target"]``: int64 [B, 2], identity and image."""
         identities = batch["target"][:, 0]
         if not self.training:
             return verification(outputs, identities)
@@ -191,13 +191,13 @@ MINING = ("semi_hard", "batch_hard", "all")
 class Triplet(Loss):
     """Triplet loss on squared distances (FaceNet, arXiv 1503.03832, equation 2), over triplets found in the batch.
 
-    With several processes each finds its triplets among its own pictures; gradients are averaged. In an evaluation
+    With several processes each finds its triplets among its own images; gradients are averaged. In an evaluation
     the value is that of :func:`~mobilevision.losses.embeddings.verification`.
 
     Args:
         data: as in :class:`Loss`.
         margin: by which the other identity has to be farther, in squared distance (0 to 4).
-        mining: ``batch_hard``: for each picture the farthest of its identity and the nearest of the others (arXiv
+        mining: ``batch_hard``: for each image the farthest of its identity and the nearest of the others (arXiv
             1703.07737); ``semi_hard``: all triplets whose other identity is farther, but by less than the margin
             (FaceNet's); ``all``: all that violate the margin. The mean is taken over those that violate it.
     """
@@ -222,7 +222,7 @@ class Triplet(Loss):
             self.miner = miners.TripletMarginMiner(margin=margin, type_of_triplets=kind, distance=distance)
 
     def forward(self, outputs: Tensor, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """``outputs``: float embeddings [B, D]; ``batch["target"]``: int64 [B, 2], identity and picture."""
+        """``outputs``: float embeddings [B, D]; ``batch["target"]``: int64 [B, 2], identity and image."""
         identities = batch["target"][:, 0]
         if not self.training:
             return verification(outputs, identities)

@@ -75,15 +75,15 @@ Samples = tuple[Tensor, Tensor]
 def mined(
     logits: Tensor, assignments: Assignments, *, negatives: float, least: int, weight: Tensor | None = None
 ) -> Tensor:
-    """Cross-entropy of the positives and, in each picture, of the background that is taken for objects most.
+    """Cross-entropy of the positives and, in each image, of the background that is taken for objects most.
 
     Hard negative mining (SSD, arXiv 1512.02325, section 2.2).
 
     Args:
         logits: float [B, A, O].
         assignments: what they have to find.
-        negatives: how many for each positive of the same picture.
-        least: how many in any picture, so that one without objects teaches, too.
+        negatives: how many for each positive of the same image.
+        least: how many in any image, so that one without objects teaches, too.
         weight: float [O] by class, background first, or None.
 
     Returns:
@@ -130,11 +130,11 @@ def cross_entropies(logits: Tensor, assignments: Assignments) -> Tensor:
 
 
 def sampled(assignments: Assignments, *, most: int, positive: float) -> Assignments:
-    """Assignments with all but a random few of each picture left out.
+    """Assignments with all but a random few of each image left out.
 
     Args:
         assignments: of a batch.
-        most: how many stay in each picture.
+        most: how many stay in each image.
         positive: share of these that may be positives; background fills up.
     """
     keys = torch.rand(assignments.classes.shape, device=assignments.classes.device)
@@ -199,11 +199,11 @@ class MultiBox(Loss):
         box: ``smooth_l1`` between offsets, or ``giou`` between boxes.
         box_weight: factor on the box parts.
         overlap: IoU from which a candidate is positive, else it is background; of one stage only.
-        negatives: mining: negatives for each positive of a picture.
-        least_negatives: mining: negatives of a picture at least, so that pictures without objects teach, too.
+        negatives: mining: negatives for each positive of an image.
+        least_negatives: mining: negatives of an image at least, so that images without objects teach, too.
         alpha: focal: weight of the positives; background weighs 1 - alpha.
         gamma: focal: how much the easy ones are turned down.
-        sampled: two stages: anchors of a picture that the first is trained on, half of them positive at most.
+        sampled: two stages: anchors of an image that the first is trained on, half of them positive at most.
         class_weights: ``none``, or ``balanced``: in ``class``, boxes of rare classes weigh more (see
             :func:`~mobilevision.losses.cross_entropy.balanced_weights`), with a mean of 1 over train's boxes, and
             background weighs 1.

@@ -1,7 +1,7 @@
-"""Which found box is which true box, for all pictures and classes at once.
+"""Which found box is which true box, for all images and classes at once.
 
-COCO's evaluation goes through pictures, classes, detections and true boxes in four nested loops. Here the loop is over
-ranks only: the surest detections of all pictures and classes choose first, then the second surest, and so on.
+COCO's evaluation goes through images, classes, detections and true boxes in four nested loops. Here the loop is over
+ranks only: the surest detections of all images and classes choose first, then the second surest, and so on.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Pairs(NamedTuple):
 
 
 def pairs(found: Found, truth: Truth) -> Pairs:
-    """Pairs of the same picture and class."""
+    """Pairs of the same image and class."""
     detection, box = pairs_of(found.group, truth.group)
     crowd = truth.crowd[box]
     return Pairs(detection, box, iou(found.boxes[detection], truth.boxes[box], crowd=crowd))

@@ -44,7 +44,7 @@ class Annotations:
 
     def __init__(self, scenes: Scenes) -> None:
         self._scenes = scenes
-        self.pictures = list(range(scenes.pictures))
+        self.images = list(range(scenes.images))
         self.classes = list(range(scenes.classes))
         self.overlaps = _matrices(scenes, pairs(scenes.found, scenes.truth))
 
@@ -70,11 +70,11 @@ class Annotations:
             yield {"id": number, "image_id": image, "category_id": label, "area": size, "score": score}
 
     def _place(self, group: NDArray[np.int64]) -> tuple[list[int], list[int]]:
-        return self._scenes.picture(group).tolist(), self._scenes.label(group).tolist()
+        return self._scenes.image(group).tolist(), self._scenes.label(group).tolist()
 
 
 def _matrices(scenes: Scenes, candidates: Pairs) -> dict[tuple[int, int], NDArray[np.float64]]:
-    """(picture, class) -> overlaps [detections, true boxes], where there are both."""
+    """(image, class) -> overlaps [detections, true boxes], where there are both."""
     group = scenes.truth.group[candidates.truth]
     starts = np.flatnonzero(np.diff(group, prepend=-1))
     if not len(starts):
@@ -82,7 +82,7 @@ def _matrices(scenes: Scenes, candidates: Pairs) -> dict[tuple[int, int], NDArra
     first = candidates.truth[starts]
     boxes = np.searchsorted(scenes.truth.group, group[starts], side="right") - first
     blocks = np.split(candidates.overlap, starts[1:])
-    places = zip(scenes.picture(group[starts]).tolist(), scenes.label(group[starts]).tolist(), strict=True)
+    places = zip(scenes.image(group[starts]).tolist(), scenes.label(group[starts]).tolist(), strict=True)
     return {place: block.reshape(-1, width) for place, block, width in zip(places, blocks, boxes.tolist(), strict=True)}
 
 
@@ -96,7 +96,7 @@ def accumulate(scenes: Scenes, *, engine: Engine = "auto") -> Accumulated:
     Raises:
         UserError: ``faster`` is asked for and not installed.
     """
-    if scenes.pictures == 0:
+    if scenes.images == 0:
         none = -np.ones((10, 101, scenes.classes, len(_AREAS), len(_MOST)))
         return Accumulated(none, none[:, 0])
     evaluation = _evaluation(Annotations(scenes), engine)
@@ -132,7 +132,7 @@ def _pycocotools(annotations: Annotations) -> Any:
             return annotations.overlaps.get((imgId, catId), [])
 
     evaluation = Evaluation(None, None, "bbox")
-    evaluation.params.imgIds, evaluation.params.catIds = annotations.pictures, annotations.classes
+    evaluation.params.imgIds, evaluation.params.catIds = annotations.images, annotations.classes
     return evaluation
 
 
@@ -155,7 +155,7 @@ def _faster(annotations: Annotations) -> Any:
 
     evaluation = Evaluation(None, None, "bbox", print_function=lambda *_: None)
     evaluation._nonempty_iou_pairs = annotations.overlaps.keys()
-    evaluation.params.imgIds, evaluation.params.catIds = annotations.pictures, annotations.classes
+    evaluation.params.imgIds, evaluation.params.catIds = annotations.images, annotations.classes
     return evaluation
 
 

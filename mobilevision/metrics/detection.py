@@ -20,13 +20,13 @@ class DetectionMetrics(TaskMetric):
     """What is measured of a detector, with the numbers of COCO's own evaluation.
 
     ``map_50`` (average precision at an overlap of one half), ``map`` (mean over overlaps 0.5 to 0.95) and ``map_75``;
-    ``map_small``, ``map_medium``, ``map_large`` (objects of less than 32 x 32 pixels of the picture, more than 96 x 96,
-    and between); ``mar_1``, ``mar_10``, ``mar_100`` (recall with so many detections a class and picture) and recall by
+    ``map_small``, ``map_medium``, ``map_large`` (objects of less than 32 x 32 pixels of the image, more than 96 x 96,
+    and between); ``mar_1``, ``mar_10``, ``mar_100`` (recall with so many detections a class and image) and recall by
     size. Classes that do not occur in the truth are left out of every mean, and so is a size of which there is no true
     box: its number is missing. The truth is the same in every epoch, so the names are, too.
 
     Crowd regions are neither to be found nor wrong to be found, and so are difficult boxes (as in Pascal VOC).
-    Everything is measured in pixels of the pictures themselves, boxes clipped to them.
+    Everything is measured in pixels of the images themselves, boxes clipped to them.
 
     Args:
         classes: the class names in the order of the labels.
@@ -55,7 +55,7 @@ class DetectionMetrics(TaskMetric):
                 numbers that are not finite are left out.
             target: ``original`` float64 [B, M, 4], ``area`` float64 [B, M], ``labels`` int64 [B, M] (-1 where there is
                 no box), ``crowd`` and ``difficult`` bool [B, M], ``frame`` float64 [B, 4] (scale x, scale y, shift x,
-                shift y from picture to input), ``size`` int64 [B, 2] (height, width), ``image`` int64 [B].
+                shift y from image to input), ``size`` int64 [B, 2] (height, width), ``image`` int64 [B].
         """
         self._evaluated.clear()
         # Some accelerators have no float64, and the evaluation is the CPU's: a copy a batch, and no more memory there.
@@ -67,20 +67,20 @@ class DetectionMetrics(TaskMetric):
 
     def _truth_rows(self, target: Mapping[str, Tensor]) -> Tensor:
         """``TRUTH_COLUMNS``, float64 [m, 9]."""
-        picture, place = torch.nonzero(target["labels"] >= 0, as_tuple=True)
-        columns = [target[name][picture, place].double() for name in ("labels", "crowd", "difficult", "area")]
-        boxes = target["original"][picture, place].double()
-        return torch.cat([torch.stack([target["image"][picture].double(), *columns], dim=1), boxes], dim=1)
+        image, place = torch.nonzero(target["labels"] >= 0, as_tuple=True)
+        columns = [target[name][image, place].double() for name in ("labels", "crowd", "difficult", "area")]
+        boxes = target["original"][image, place].double()
+        return torch.cat([torch.stack([target["image"][image].double(), *columns], dim=1), boxes], dim=1)
 
     def _found_rows(self, prediction: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:
         """``FOUND_COLUMNS``, float64 [n, 7]."""
         labels, scores, boxes = (prediction[name] for name in ("labels", "scores", "boxes"))
         usable = (labels >= 0) & (labels < len(self.classes)) & scores.isfinite() & boxes.isfinite().all(dim=-1)
-        picture, place = torch.nonzero(usable, as_tuple=True)
-        frame, size = target["frame"][picture].double(), target["size"][picture].double()
-        corners = (boxes[picture, place].double().view(-1, 2, 2) - frame[:, None, 2:]) / frame[:, None, :2]
+        image, place = torch.nonzero(usable, as_tuple=True)
+        frame, size = target["frame"][image].double(), target["size"][image].double()
+        corners = (boxes[image, place].double().view(-1, 2, 2) - frame[:, None, 2:]) / frame[:, None, :2]
         corners = torch.minimum(corners.clamp(min=0), size.flip(1)[:, None])
-        columns = [target["image"][picture].double(), labels[picture, place].double(), scores[picture, place].double()]
+        columns = [target["image"][image].double(), labels[image, place].double(), scores[image, place].double()]
         return torch.cat([torch.stack(columns, dim=1), corners.flatten(1)], dim=1)
 
     def compute(self) -> dict[str, Tensor]:

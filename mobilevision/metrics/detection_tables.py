@@ -218,9 +218,9 @@ def _nearest(scenes: Scenes, rows: NDArray[np.int64]) -> tuple[Any, Any, Any, An
     """For some detections: the largest overlap with a true box of their class, that box, and both of other classes."""
     found, truth = scenes.found, scenes.truth
     counted = np.flatnonzero(~truth.ignored)
-    by_picture = counted[np.argsort(scenes.picture(truth.group[counted]), kind="stable")]
-    first, second = pairs_of(scenes.picture(found.group[rows]), scenes.picture(truth.group[by_picture]))
-    box = by_picture[second]
+    by_image = counted[np.argsort(scenes.image(truth.group[counted]), kind="stable")]
+    first, second = pairs_of(scenes.image(found.group[rows]), scenes.image(truth.group[by_image]))
+    box = by_image[second]
     amount = iou(found.boxes[rows[first]], truth.boxes[box])
     same = found.group[rows[first]] == truth.group[box]
     return (

@@ -27,10 +27,10 @@ Numbers = NDArray[Any]
 class GeolocationMetrics(TaskMetric):
     """What is measured of places.
 
-    ``within_1km`` to ``within_2500km``: share of pictures whose answer lies so near to the truth; ``mean_within``: the
+    ``within_1km`` to ``within_2500km``: share of images whose answer lies so near to the truth; ``mean_within``: the
     mean of the five, which tells models apart on the scale of a city as well as of the world; ``median_km``.
     ``prior_within_...``: what the best constant guess reaches, the cell with most training photos within the radius.
-    ``cell_top1`` and ``cell_top5``: share whose cell is the most probable one, or among five; pictures in no cell are
+    ``cell_top1`` and ``cell_top5``: share whose cell is the most probable one, or among five; images in no cell are
     missed. Distances are float64, whatever the model computes in.
 
     Args:
@@ -61,7 +61,7 @@ class GeolocationMetrics(TaskMetric):
             getattr(self, name).append(values.detach().cpu().to(_STATES[name]))
 
     def compute(self) -> dict[str, Tensor]:
-        """Scalars by name, float64; without a picture shares are 0 and the distance is NaN."""
+        """Scalars by name, float64; without an image shares are 0 and the distance is NaN."""
         truth, distance = self._all("truth"), self.distances()
         shares = {radius: float((distance <= radius).mean()) if len(distance) else 0.0 for radius in RADII}
         cell, five = self._all("cell"), self._all("cells")
@@ -83,8 +83,8 @@ class GeolocationMetrics(TaskMetric):
 
         Returns:
             ``radii``: a row a radius: model, prior, chance (a cell at random), right_cell (the right cell always
-            found). ``per_region``: belts of 30 and sectors of 45 degrees; ``per_cell``: cells of test pictures, those
-            with most of them first. ``answers``: truth and answer of some pictures, for a map.
+            found). ``per_region``: belts of 30 and sectors of 45 degrees; ``per_cell``: cells of test images, those
+            with most of them first. ``answers``: truth and answer of some images, for a map.
         """
         truth, answer, distance, cell = (
             self._all("truth"),
@@ -124,7 +124,7 @@ class GeolocationMetrics(TaskMetric):
         return found
 
     def _grouped(self, title: str, labels: Numbers, distance: Numbers) -> list[dict[str, Any]]:
-        """A row a label, those of most pictures first."""
+        """A row a label, those of most images first."""
         names, of, counts = np.unique(labels, return_inverse=True, return_counts=True)
         rows = []
         for place in np.argsort(-counts, kind="stable"):

@@ -1,4 +1,4 @@
-"""True and found boxes of many pictures as flat arrays, in the order in which COCO's evaluation takes them."""
+"""True and found boxes of many images as flat arrays, in the order in which COCO's evaluation takes them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-MOST = 100  # found boxes of a class in a picture that count, the surest first
+MOST = 100  # found boxes of a class in an image that count, the surest first
 TRUTH_COLUMNS = ("image", "label", "crowd", "difficult", "area", "left", "top", "right", "bottom")
 FOUND_COLUMNS = ("image", "label", "score", "left", "top", "right", "bottom")
 
@@ -16,11 +16,11 @@ FOUND_COLUMNS = ("image", "label", "score", "left", "top", "right", "bottom")
 @final
 @dataclass(frozen=True)
 class Truth:
-    """True boxes, sorted by class, then picture; as annotated within one.
+    """True boxes, sorted by class, then image; as annotated within one.
 
     Attributes:
-        group: int64 [m], class times the number of pictures, plus the picture's place.
-        boxes: float64 [m, 4], (left, top, right, bottom) in pixels of the picture.
+        group: int64 [m], class times the number of images, plus the image's place.
+        boxes: float64 [m, 4], (left, top, right, bottom) in pixels of the image.
         area: float64 [m], of the object's outline where that is known.
         crowd: bool [m], a region of many: how much of a found box it covers counts as the overlap.
         ignored: bool [m], crowd and difficult ones: as good as absent, but no mistake to find, however often.
@@ -36,11 +36,11 @@ class Truth:
 @final
 @dataclass(frozen=True)
 class Found:
-    """Detections, sorted by class, then picture, then score from the highest.
+    """Detections, sorted by class, then image, then score from the highest.
 
     Attributes:
         group: int64 [n], as in :class:`Truth`.
-        boxes: float64 [n, 4], (left, top, right, bottom) in pixels of the picture.
+        boxes: float64 [n, 4], (left, top, right, bottom) in pixels of the image.
         scores: float64 [n].
     """
 
@@ -55,24 +55,24 @@ class Scenes:
     """All that is evaluated together.
 
     Attributes:
-        pictures: how many, those without any box included.
+        images: how many, those without any box included.
         classes: how many.
         truth: what is there.
         found: what the detector says.
     """
 
-    pictures: int
+    images: int
     classes: int
     truth: Truth
     found: Found
 
     def label(self, group: NDArray[np.int64]) -> NDArray[np.int64]:
         """The class of a group, int64."""
-        return group // max(self.pictures, 1)
+        return group // max(self.images, 1)
 
-    def picture(self, group: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The place of a group's picture, int64."""
-        return group % max(self.pictures, 1)
+    def image(self, group: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The place of a group's image, int64."""
+        return group % max(self.images, 1)
 
     @property
     def boxes_of_class(self) -> NDArray[np.int64]:
@@ -86,16 +86,16 @@ def scenes(
     """Sort and group boxes that came in any order.
 
     Args:
-        images: int64 [N], the numbers of all pictures, those without any box included.
+        images: int64 [N], the numbers of all images, those without any box included.
         truth: float64 [m, 9], columns as ``TRUTH_COLUMNS``.
         found: float64 [n, 7], columns as ``FOUND_COLUMNS``; equal scores keep their order.
         classes: how many there are.
     """
-    pictures = np.unique(images)
-    count = len(pictures)
+    numbers = np.unique(images)
+    count = len(numbers)
 
     def group(rows: NDArray[np.float64]) -> NDArray[np.int64]:
-        return rows[:, 1].astype(np.int64) * count + np.searchsorted(pictures, rows[:, 0].astype(np.int64))
+        return rows[:, 1].astype(np.int64) * count + np.searchsorted(numbers, rows[:, 0].astype(np.int64))
 
     true_group, found_group = group(truth), group(found)
     order = np.argsort(true_group, kind="stable")

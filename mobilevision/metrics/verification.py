@@ -108,7 +108,7 @@ _BINS = 40
 
 
 class _Compared(NamedTuple):
-    """The pairs as places among the pictures, and their cosines."""
+    """The pairs as places among the images, and their cosines."""
 
     pairs: Pairs
     similarity: NDArray[np.float64]
@@ -121,16 +121,16 @@ class VerificationMetrics(TaskMetric):
     ``auc``: area under the ROC curve of the pairs' cosines. ``accuracy``: LFW's, over ten folds, each at the threshold
     of the other nine; where the two sorts of pairs differ in number, the mean of both sorts' shares. ``val_at_far_*``:
     the share of the same accepted at that false accept rate, as FaceNet defines it (arXiv 1503.03832, section 4).
-    ``rank_1``: the share of pictures, among those with another of their identity, whose nearest picture is of it. What
+    ``rank_1``: the share of images, among those with another of their identity, whose nearest image is of it. What
     cannot be said is NaN: rates that need more pairs than there are, ``rank_1`` where nobody knows the identities.
 
-    The pairs are those of ``pairs``; else all pairs of the pictures, or ``most`` of them drawn by a fixed seed. What is
+    The pairs are those of ``pairs``; else all pairs of the images, or ``most`` of them drawn by a fixed seed. What is
     computed does not depend on the order of batches, nor on how many processes saw them.
 
     Args:
-        pairs: the pairs to compare, by picture number; those whose pictures were not measured are left out.
-        most: pairs of pictures, where none are listed.
-        queries: pictures, at most, whose nearest is looked for; at equal distances.
+        pairs: the pairs to compare, by image number; those whose images were not measured are left out.
+        most: pairs of images, where none are listed.
+        queries: images, at most, whose nearest is looked for; at equal distances.
     """
 
     embeddings: list[Tensor]
@@ -143,14 +143,14 @@ class VerificationMetrics(TaskMetric):
         self.add_state("targets", [], dist_reduce_fx="cat")
 
     def update(self, prediction: Mapping[str, Tensor], target: Tensor) -> None:
-        """``prediction["embedding"]``: float [B, D], unit length; ``target``: int64 [B, 2], identity and picture."""
+        """``prediction["embedding"]``: float [B, D], unit length; ``target``: int64 [B, 2], identity and image."""
         self.embeddings.append(prediction["embedding"].detach().float())
         self.targets.append(target.detach())
 
     def compute(self) -> dict[str, Tensor]:
         """Scalars by name, float64."""
-        vectors, identities, pictures = self._gathered()
-        pairs, similarity = self._compared(vectors, identities, pictures)
+        vectors, identities, images = self._gathered()
+        pairs, similarity = self._compared(vectors, identities, images)
         found = curve(similarity, pairs.same)
         values = {"auc": area(found), "accuracy": fold_accuracy(similarity, pairs.same, pairs.fold)[0]}
         others = int((~pairs.same).sum())
@@ -159,9 +159,9 @@ class VerificationMetrics(TaskMetric):
         return {name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
 
     def threshold(self) -> float | None:
-        """The cosine from which two pictures are best taken for the same; None without pairs of both sorts."""
-        vectors, identities, pictures = self._gathered()
-        pairs, similarity = self._compared(vectors, identities, pictures)
+        """The cosine from which two images are best taken for the same; None without pairs of both sorts."""
+        vectors, identities, images = self._gathered()
+        pairs, similarity = self._compared(vectors, identities, images)
         best = best_threshold(curve(similarity, pairs.same))
         return None if np.isnan(best) else best
 
@@ -173,8 +173,8 @@ class VerificationMetrics(TaskMetric):
             accept rate, validation rate and threshold along the curve; ``similarities``: from, and the shares of the
             pairs of the same and of others in each bin of cosine.
         """
-        vectors, identities, pictures = self._gathered()
-        pairs, similarity = self._compared(vectors, identities, pictures)
+        vectors, identities, images = self._gathered()
+        pairs, similarity = self._compared(vectors, identities, images)
         found = curve(similarity, pairs.same)
         each = fold_accuracy(similarity, pairs.same, pairs.fold)[1]
         return {
@@ -188,30 +188,30 @@ class VerificationMetrics(TaskMetric):
         """The most similar pairs of two identities and the least similar of one, ``count`` of each sort.
 
         Returns:
-            Rows of two picture numbers, cosine, and whether both show the same; the worst first.
+            Rows of two image numbers, cosine, and whether both show the same; the worst first.
         """
-        vectors, identities, pictures = self._gathered()
-        pairs, similarity = self._compared(vectors, identities, pictures)
+        vectors, identities, images = self._gathered()
+        pairs, similarity = self._compared(vectors, identities, images)
         rows: list[tuple[int, int, float, bool]] = []
         for alike, sign in ((False, -1), (True, 1)):
             chosen = np.flatnonzero(pairs.same == alike)
             for row in chosen[np.argsort(sign * similarity[chosen], kind="stable")[:count]]:
-                both = int(pictures[pairs.first[row]]), int(pictures[pairs.second[row]])
+                both = int(images[pairs.first[row]]), int(images[pairs.second[row]])
                 rows.append((*both, float(similarity[row]), alike))
         return rows
 
     def _gathered(self) -> tuple[Tensor, Numbers, Numbers]:
-        """Embeddings [n, D], identities and picture numbers, by number: the same in whatever order they came."""
+        """Embeddings [n, D], identities and image numbers, by number: the same in whatever order they came."""
         if len(self.targets) == 0:
             return torch.zeros(0, 1), np.zeros(0, np.int64), np.zeros(0, np.int64)
         vectors, targets = (dim_zero_cat(state).cpu() for state in (self.embeddings, self.targets))
         order = torch.sort(targets[:, 1], stable=True).indices
-        identities, pictures = targets[order].numpy().T
-        return vectors[order], identities, pictures
+        identities, images = targets[order].numpy().T
+        return vectors[order], identities, images
 
-    def _compared(self, vectors: Tensor, identities: Numbers, pictures: Numbers) -> _Compared:
+    def _compared(self, vectors: Tensor, identities: Numbers, images: Numbers) -> _Compared:
         listed = self.pairs is not None
-        pairs = self.pairs.among(pictures) if self.pairs is not None else pairs_of(identities, most=self.most)
+        pairs = self.pairs.among(images) if self.pairs is not None else pairs_of(identities, most=self.most)
         if not listed and (identities < 0).any():
             keep = (identities[pairs.first] >= 0) & (identities[pairs.second] >= 0)
             pairs = Pairs(pairs.first[keep], pairs.second[keep], pairs.same[keep], pairs.fold[keep])
@@ -232,7 +232,7 @@ class VerificationMetrics(TaskMetric):
         for start in range(0, len(rows), 1024):
             part = rows[start : start + 1024]
             cosine = vectors[part] @ vectors.T
-            cosine[torch.arange(len(part)), torch.from_numpy(part)] = -2.0  # a picture is not its own neighbour
+            cosine[torch.arange(len(part)), torch.from_numpy(part)] = -2.0  # an image is not its own neighbour
             right += int((identities[cosine.argmax(dim=1).numpy()] == identities[part]).sum())
         return right / len(rows)
 

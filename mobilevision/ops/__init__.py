@@ -1,1 +1,1 @@
-"""Pure functions: tensors, arrays and pictures in, the same out."""
+"""Pure functions: tensors, arrays and images in, the same out."""

@@ -44,7 +44,7 @@ def match(
         int64 [B, A]: the place of the matched box among the M, else ``BACKGROUND`` or ``IGNORED``. Equal to
         torchvision's ``SSDMatcher`` with ``force``; with ``ties`` to its ``Matcher(allow_low_quality_matches=True)``.
     """
-    rows = max(1, PAIRS // max(1, anchors.shape[1] * boxes.shape[1]))  # pictures compared at once
+    rows = max(1, PAIRS // max(1, anchors.shape[1] * boxes.shape[1]))  # images compared at once
     found = []
     for start in range(0, len(anchors), rows):
         part = slice(start, start + rows)

@@ -1,4 +1,4 @@
-"""Pairs of pictures that are compared: listed ones, all there are, or some of them drawn at random."""
+"""Pairs of images that are compared: listed ones, all there are, or some of them drawn at random."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Numbers = NDArray[np.int64]
 @final
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of pictures and whether both show the same.
+    """Pairs of images and whether both show the same.
 
     Attributes:
-        first: int64 [n], pictures by number.
+        first: int64 [n], images by number.
         second: int64 [n].
         same: bool [n].
         fold: int64 [n], 0 to 9: the part of the ten that a pair belongs to.
@@ -33,14 +33,14 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.same)
 
-    def among(self, pictures: Numbers) -> Pairs:
-        """The pairs of which both pictures are there, as places in ``pictures`` (int64 [m], each number once)."""
-        order = np.argsort(pictures, kind="stable")
-        places = [np.searchsorted(pictures, side, sorter=order) for side in (self.first, self.second)]
+    def among(self, images: Numbers) -> Pairs:
+        """The pairs of which both images are there, as places in ``images`` (int64 [m], each number once)."""
+        order = np.argsort(images, kind="stable")
+        places = [np.searchsorted(images, side, sorter=order) for side in (self.first, self.second)]
         first, second = (order[np.minimum(place, len(order) - 1)] if len(order) else place * 0 for place in places)
         there = np.zeros(len(self), dtype=bool)
         if len(order):
-            there = (pictures[first] == self.first) & (pictures[second] == self.second)
+            there = (images[first] == self.first) & (images[second] == self.second)
         return Pairs(first[there], second[there], self.same[there], self.fold[there])
 
 
@@ -54,7 +54,7 @@ def folds(same: NDArray[np.bool_], seed: int = 0) -> Numbers:
 
 
 def pairs_of(identities: Numbers, *, most: int, seed: int = 0) -> Pairs:
-    """Pairs of pictures whose identities are known.
+    """Pairs of images whose identities are known.
 
     All of them where they are no more than ``most``; else half as many pairs at most that show the same, and half as
     many that do not, drawn at random. The rates that are measured do not depend on the ratio of the two.

@@ -88,7 +88,7 @@ def detections(
         score_threshold: only scores above it become detections.
         iou: boxes of one class that overlap a better one by more than this are dropped.
         per_class: at most this many of each class go into suppression; None for all.
-        most: detections of a picture, D.
+        most: detections of an image, D.
         classes: how many of the outputs after background mean something; None for all.
 
     Returns:
@@ -122,7 +122,7 @@ def detections(
 
 
 class _Source(NamedTuple):
-    """One picture of a batch: its scores [A, classes], and the place and class of those above the threshold."""
+    """One image of a batch: its scores [A, classes], and the place and class of those above the threshold."""
 
     candidates: Candidates
     row: int
@@ -134,7 +134,7 @@ class _Source(NamedTuple):
 def _best(
     source: _Source, resolution: tuple[int, int], iou: float, per_class: int | None, most: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Boxes, scores and labels of one picture's detections, best first."""
+    """Boxes, scores and labels of one image's detections, best first."""
     passing = source.scores[source.anchors, source.labels]
     take = min(len(passing), FIRST * most)
     while True:

@@ -72,7 +72,7 @@ def sampled_regions(
         proposals: [B, N, 4], (left, top, right, bottom) in pixels of the input.
         valid: bool [B, N].
         target: ``boxes`` [B, M, 4], ``labels`` and ``crowd`` [B, M] of the batch; more is not looked at.
-        count: regions a picture, R; fewer where there are not so many proposals and boxes.
+        count: regions an image, R; fewer where there are not so many proposals and boxes.
         positives: at most this share of them shows an object, as long as there is enough background.
 
     Returns:
@@ -109,15 +109,15 @@ def _cut(boxes: Tensor, resolution: tuple[int, int]) -> Tensor:
 
 
 def _survivors(boxes: Tensor, scores: Tensor, sizes: Sequence[int], iou: float) -> Tensor:
-    """Bool [B, n]: boxes with sides that no better one of their level and picture covers."""
+    """Bool [B, n]: boxes with sides that no better one of their level and image covers."""
     sides = boxes[..., 2:] - boxes[..., :2]
     real = (sides >= SMALLEST).all(dim=-1)
     scores = scores.masked_fill(~real, -torch.inf)  # last in line, they remove nothing
     found = torch.zeros_like(real)
     for start, size in zip(_starts(sizes), sizes, strict=True):
-        for picture in range(len(boxes)):
+        for image in range(len(boxes)):
             part = slice(start, start + size)
-            found[picture, start + nms(boxes[picture, part], scores[picture, part], iou)] = True
+            found[image, start + nms(boxes[image, part], scores[image, part], iou)] = True
     return found & real
 
 

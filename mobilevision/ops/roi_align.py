@@ -32,7 +32,7 @@ def roi_align(
         side: bins a direction.
 
     Returns:
-        Float [B * R, C, side, side], region after region of the first picture, then of the second.
+        Float [B * R, C, side, side], region after region of the first image, then of the second.
     """
     count = boxes.shape[0] * boxes.shape[1]
     if boxes.is_meta:
@@ -47,8 +47,8 @@ def _by_torchvision(maps: Sequence[Tensor], boxes: Tensor, strides: Sequence[int
     """All boxes on every map, then the right one of them: shapes depend on no values, as exporting needs it."""
     kind = maps[0].dtype
     exact = torch.promote_types(kind, torch.float32)  # half precision has no half pixels beyond 1024
-    picture = torch.arange(boxes.shape[0], device=boxes.device, dtype=exact)[:, None, None]
-    rows = torch.cat([picture.expand(-1, boxes.shape[1], 1), boxes.to(exact)], dim=2).flatten(0, 1)
+    image = torch.arange(boxes.shape[0], device=boxes.device, dtype=exact)[:, None, None]
+    rows = torch.cat([image.expand(-1, boxes.shape[1], 1), boxes.to(exact)], dim=2).flatten(0, 1)
     found: Tensor = torchvision_roi_align(maps[0].to(exact), rows, side, 1 / strides[0], SAMPLES)
     for level in range(1, len(maps)):
         other = torchvision_roi_align(maps[level].to(exact), rows, side, 1 / strides[level], SAMPLES)
@@ -139,11 +139,11 @@ def roi_align_by_matrices(
     sampling_ratio: int = SAMPLES,
     aligned: bool = False,
 ) -> Tensor:
-    """What ``torchvision::roi_align`` gives, for a batch of one picture.
+    """What ``torchvision::roi_align`` gives, for a batch of one image.
 
     Args:
         features: float [1, C, h, w].
-        boxes: float [R, 5]: the picture's place, which is 0, and (left, top, right, bottom) in pixels of the input.
+        boxes: float [R, 5]: the image's place, which is 0, and (left, top, right, bottom) in pixels of the input.
         scale: places of the map to a pixel of the input.
         pooled_height: bins downwards.
         pooled_width: bins to the right.

@@ -116,7 +116,7 @@ def predict_in_gallery(
         rows.append(row)
     if not rows:
         first = skipped[-1]
-        raise UserError(f"none of {len(files)} pictures can be read; the last: {first['file']}: {first['reason']}")
+        raise UserError(f"none of {len(files)} images can be read; the last: {first['file']}: {first['reason']}")
     _keep(target, rows, skipped, known)
     return rows
 
@@ -139,7 +139,7 @@ def read_gallery(
 
     base = Path(folder)
     if not base.is_dir():
-        raise UserError(f"--gallery {folder}: should be a folder with a folder of pictures for each identity")
+        raise UserError(f"--gallery {folder}: should be a folder with a folder of images for each identity")
     files, embeddings, owners = [], [], []
     for path, _, embedding in _embedded(model, list(find([base])), batch_size, [] if skipped is None else skipped):
         inside = Path(os.path.relpath(path, base)).parts
@@ -147,7 +147,7 @@ def read_gallery(
         embeddings.append(embedding)
         owners.append(inside[0] if len(inside) > 1 else Path(path).stem)
     if not files:
-        raise UserError(f"--gallery {folder}: no readable pictures in it")
+        raise UserError(f"--gallery {folder}: no readable images in it")
     identities = sorted(set(owners))
     place = {name: number for number, name in enumerate(identities)}
     numbers = torch.tensor([place[owner] for owner in owners])
@@ -197,8 +197,8 @@ def _keep(target: Path, rows: list[dict[str, Any]], skipped: Sequence[dict[str, 
     target.mkdir(parents=True, exist_ok=True)
     write(target, rows, skipped)
     if skipped:
-        console.print(f"{len(skipped)} pictures skipped, all in {target / 'skipped.csv'}", soft_wrap=True, markup=False)
-    console.print(f"gallery: {len(known.identities)} identities, {len(known.files)} pictures")
+        console.print(f"{len(skipped)} images skipped, all in {target / 'skipped.csv'}", soft_wrap=True, markup=False)
+    console.print(f"gallery: {len(known.identities)} identities, {len(known.files)} images")
     for row in rows[:_SHOWN]:
         line = visible(f"{row['file']}  {row['label']} {row['score']:.3f}")
         console.print(line, soft_wrap=True, markup=False)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.console import Console
 from rich.progress import track
 
-from mobilevision.errors import UnreadablePictureError, UserError
-from mobilevision.images.files import pictures as pictures_below
+from mobilevision.errors import UnreadableImageError, UserError
+from mobilevision.images.files import images as images_below
 from mobilevision.images.files import printable
 from mobilevision.images.video import is_movie
 from mobilevision.io.atomic_files import flat, write_csv, write_json
@@ -75,7 +75,7 @@ def predict(
     skipped: list[dict[str, str]] = []
     console = Console(highlight=False)
     chunks = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]
-    for chunk in track(chunks, f"{len(files)} pictures", console=console, disable=not console.is_terminal):
+    for chunk in track(chunks, f"{len(files)} images", console=console, disable=not console.is_terminal):
         for path, name, prepared, prediction in predicted(model, chunk, skipped):
             row = {"file": printable(path), **model.describe(prediction, prepared)}
             if pictures:
@@ -86,7 +86,7 @@ def predict(
             rows.append(row)
     if not rows:
         raise UserError(
-            f"none of {len(files)} pictures can be read; the first: {skipped[0]['file']}: {skipped[0]['reason']}"
+            f"none of {len(files)} images can be read; the first: {skipped[0]['file']}: {skipped[0]['reason']}"
         )
     write(target, rows, skipped)
     _say(rows, skipped, target, console)
@@ -105,7 +105,7 @@ def find(inputs: Iterable[str | Path]) -> Iterator[tuple[bytes, str]]:
     for given in map(Path, inputs):
         if given.is_dir():
             base = os.fsencode(given)
-            below = [(os.path.join(base, path), printable(path)) for path in sorted(pictures_below(base, b""))]
+            below = [(os.path.join(base, path), printable(path)) for path in sorted(images_below(base, b""))]
         elif given.exists():
             below = [(os.fsencode(given), printable(given.name))]
         else:
@@ -123,7 +123,7 @@ def find_some(inputs: Sequence[str | Path]) -> list[tuple[bytes, str]]:
         UserError: nothing, or an input that does not exist.
     """
     if not (files := list(find(inputs))):
-        raise UserError(f"no pictures in {', '.join(map(str, inputs))}: give picture files or folders with some")
+        raise UserError(f"no images in {', '.join(map(str, inputs))}: give image files or folders with some")
     return files
 
 
@@ -154,7 +154,7 @@ def predicted(
     for path, name in files:
         try:
             read.append((os.fsdecode(path), name, model.prepare(os.fsdecode(path))))
-        except UnreadablePictureError as error:
+        except UnreadableImageError as error:
             reason = str(error).removeprefix(f"{printable(path)}: ")
             skipped.append({"file": printable(path), "reason": reason})
     predictions = model.raw([prepared.pixels for *_, prepared in read]) if read else []
@@ -173,7 +173,7 @@ def write(out: Path, rows: Sequence[dict[str, Any]], skipped: Sequence[dict[str,
 
 
 def _answer(row: Mapping[str, Any]) -> str:
-    """What a model says of a picture, for a line of the console; of a task that has a word for none of it, all."""
+    """What a model says of an image, for a line of the console; of a task that has a word for none of it, all."""
     if said := [str(row[key]) for key in ("found", "label", "score") if key in row]:
         return "  ".join(said)
     values = {name: value for name, value in flat(dict(row)).items() if name not in ("file", "picture")}
@@ -191,5 +191,5 @@ def _say(rows: Sequence[dict[str, Any]], skipped: Sequence[dict[str, str]], out:
         line = visible(f"skipped {entry['file']}: {entry['reason']}")
         console.print(line, soft_wrap=True, markup=False, style="yellow")
     if skipped:
-        console.print(f"{len(skipped)} of {len(rows) + len(skipped)} pictures skipped, all in {out / 'skipped.csv'}")
+        console.print(f"{len(skipped)} of {len(rows) + len(skipped)} images skipped, all in {out / 'skipped.csv'}")
     console.print(f"{len(rows)} predictions in {out}", soft_wrap=True, markup=False)

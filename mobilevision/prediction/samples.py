@@ -14,7 +14,7 @@ from mobilevision.images.framing import Affine, Frame
 from mobilevision.io.atomic_files import flat, write_csv, write_json
 from mobilevision.ops.rows import take
 from mobilevision.prediction.confused import Sample, draw_confused
-from mobilevision.visualization.draw import to_picture
+from mobilevision.visualization.draw import to_image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 _SHOWN_SIDE = 320  # longer side of a drawn image: the model's view, but as sharp as the file is
 
 
-def write_pictures(
-    task: Task, data: DataModule, folder: RunFolder, *, count: int = 16, limit: int = 5000
-) -> list[Path]:
+def write_images(task: Task, data: DataModule, folder: RunFolder, *, count: int = 16, limit: int = 5000) -> list[Path]:
     """Write ``predictions/predictions.csv`` and ``count`` images: the worst by loss, and others drawn at random.
 
     Of classes also the most confused pairs, see :mod:`mobilevision.prediction.confused`.
@@ -48,7 +46,7 @@ def write_pictures(
     with evaluating(task):
         samples = sorted(predictions(task, source, batch=data.batch_size, limit=limit), key=lambda s: -s.loss)
         chosen = choose(samples, count)
-        files = draw_pictures(task, source, chosen, folder.predictions)
+        files = draw_images(task, source, chosen, folder.predictions)
         files += draw_confused(
             samples, folder.predictions, lambda index: drawn(task, source, index)[0], source.records.name
         )
@@ -88,7 +86,7 @@ def choose(samples: Sequence[Sample], count: int) -> dict[str, Sample]:
     return named | {f"typical_{place + 1:02d}.png": samples[int(row)] for place, row in enumerate(sorted(others))}
 
 
-def draw_pictures(task: Task, source: BatchSource, chosen: dict[str, Sample], folder: Path) -> list[str]:
+def draw_images(task: Task, source: BatchSource, chosen: dict[str, Sample], folder: Path) -> list[str]:
     """Draw the chosen samples into ``folder``, whose earlier images give way; returns the files' names."""
     plain = folder / "plain"  # the images without a line on them, for trackers that draw the outlines themselves
     plain.mkdir(parents=True, exist_ok=True)
@@ -96,11 +94,11 @@ def draw_pictures(task: Task, source: BatchSource, chosen: dict[str, Sample], fo
         old.unlink()
     outlined: dict[str, Any] = {}
     for name, sample in chosen.items():
-        picture, pixels, placed = drawn(task, source, sample.index)
-        picture.save(folder / name, optimize=True)
+        image, pixels, placed = drawn(task, source, sample.index)
+        image.save(folder / name, optimize=True)
         if layers := task.outlines(*placed):
             outlined[name] = layers
-            to_picture(pixels, at_least=0).save(plain / name, optimize=True)
+            to_image(pixels, at_least=0).save(plain / name, optimize=True)
     write_json(plain / "outlines.json", outlined)
     return list(chosen)
 

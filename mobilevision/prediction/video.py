@@ -49,7 +49,7 @@ def predict_movies(
         UserError: PyAV is missing, images among the inputs, or a movie or camera that cannot be read.
     """
     if odd := [str(given) for given in inputs if not is_movie(given)]:
-        raise UserError(f"{odd[0]} is no movie ({', '.join(sorted(ENDINGS))}): predict for movies and pictures apart")
+        raise UserError(f"{odd[0]} is no movie ({', '.join(sorted(ENDINGS))}): predict for movies and images apart")
     rows: list[dict[str, Any]] = []
     names: list[str] = []
     for given in inputs:

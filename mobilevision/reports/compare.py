@@ -1,4 +1,4 @@
-"""Finished runs beside each other: a table, accuracy against cost as pictures, and a page to explore."""
+"""Finished runs beside each other: a table, accuracy against cost as images, and a page to explore."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Row:
         width: of the backbone; None where it has none.
         side: (height, width) of the input in pixels.
         parameters: of the whole model.
-        mult_adds: of one picture.
+        mult_adds: of one image.
         metric: name of the task's primary metric, with its split.
         value: of it.
         best: ``max`` or ``min``: which of two values is better.
@@ -168,7 +168,7 @@ def front(rows: list[Row], cost: str) -> list[Row]:
 
 # What a comparison leaves: compare.csv, compare.html, and figures 4 and 5 of arXiv 1704.04861 as PNG and SVG.
 
-COSTS = {"mult_adds": "mult-adds a picture", "parameters": "parameters"}
+COSTS = {"mult_adds": "mult-adds an image", "parameters": "parameters"}
 
 
 def compare(places: Sequence[str], out: str) -> None:

@@ -185,7 +185,7 @@ def collect(folder: RunFolder) -> dict[str, Any]:
         "figures": {path.stem: _embed(path) for path in sorted(folder.figures.glob("*.png"))},
         "captions": _CAPTIONS,
         "over": ", pooled over all folds" if folds else "",
-        "pictures": _pictures(folder.predictions),
+        "pictures": _images(folder.predictions),
         "problems": problems[:_SHOWN_PROBLEMS],
         "more_problems": max(0, len(problems) - _SHOWN_PROBLEMS),
         "config": folder.config.read_text(encoding="utf-8") if folder.config.is_file() else "",
@@ -236,7 +236,7 @@ def _tiles(
         found.append((f"val {primary}", f"{best[1]:.3f}", f"best, epoch {best[0]}"))
     if "parameters" in info:
         found.append(("parameters", short(info["parameters"]), f"{4 * info['parameters'] / 1e6:.1f} MB as float32"))
-        found.append(("mult-adds", short(info["mult_adds"]), "a picture"))
+        found.append(("mult-adds", short(info["mult_adds"]), "an image"))
     if samples := info.get("samples"):
         detail = ", ".join(f"{count:,} {name}" for name, count in samples.items())
         found.append(("pictures", f"{sum(samples.values()):,}", detail))
@@ -271,7 +271,7 @@ def _resumed(log: Path) -> bool:
         return sum(line.startswith("--- ") for line in file) > 1
 
 
-def _pictures(folder: Path) -> dict[str, list[dict[str, Any]]]:
+def _images(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """The drawn predictions by the first part of their names, worst before typical."""
     path = folder / "predictions.csv"
     if not path.is_file():
@@ -294,19 +294,19 @@ def _rows(table: Path) -> list[dict[str, Any]]:
 
 
 def _is_wide(path: Path) -> bool:
-    """Whether two panels lie side by side in a picture."""
-    with Image.open(path) as picture:
-        return picture.width > 1.5 * picture.height
+    """Whether two panels lie side by side in an image."""
+    with Image.open(path) as image:
+        return image.width > 1.5 * image.height
 
 
 def _embed(path: Path, *, side: int | None = None) -> str:
-    """A picture as a ``data:`` address: a chart as it is, a photo of at most ``side`` pixels as JPEG."""
+    """An image as a ``data:`` address: a chart as it is, a photo of at most ``side`` pixels as JPEG."""
     if side is None:
         return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
     buffer = io.BytesIO()
-    with Image.open(path) as picture:
-        picture.thumbnail((side * (1 + _is_wide(path)), side * 2), Image.Resampling.LANCZOS)
-        picture.convert("RGB").save(buffer, format="JPEG", quality=88)
+    with Image.open(path) as image:
+        image.thumbnail((side * (1 + _is_wide(path)), side * 2), Image.Resampling.LANCZOS)
+        image.convert("RGB").save(buffer, format="JPEG", quality=88)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
@@ -328,7 +328,7 @@ def _json(path: Path) -> dict[str, Any]:
 def write_report(folder: RunFolder) -> Path:
     """Make ``report.html`` from what lies in the run folder; a missing part is left out.
 
-    Pictures, charts, style and script are inside the page: nothing is fetched, and the file can be sent as it is.
+    Images, charts, style and script are inside the page: nothing is fetched, and the file can be sent as it is.
 
     Args:
         folder: the run's.

@@ -13,7 +13,7 @@ from mobilevision.engine.info import update_info
 from mobilevision.io.atomic_files import write_json
 from mobilevision.io.printable_text import is_name, uncells
 from mobilevision.reports import summary
-from mobilevision.tracking.tracker import SamplePicture
+from mobilevision.tracking.tracker import SampleImage
 
 if TYPE_CHECKING:
     from mobilevision.engine.build import Built
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Tables = Mapping[str, list[dict[str, Any]]]
 
 _log = logging.getLogger(__name__)
-_PICTURES = 16
+_IMAGES = 16
 MIN_TEST_IMAGES = 20
 """Images of test (or val) below which a metric moves by points with each of them."""
 FOLDS = 5
@@ -82,8 +82,8 @@ def keep_evaluation(task: Task, folder: RunFolder, stage: Stage, more: Tables | 
     """The task's tables as ``tables.json`` (table -> rows) and its charts as ``figures/<name>.png``."""
     write_json(folder.tables_json, {**(more or {}), **readable(task.tables(stage))})
     folder.figures.mkdir(exist_ok=True)
-    for name, picture in task.figures(stage).items():
-        picture.save(folder.figures / f"{name}.png")
+    for name, image in task.figures(stage).items():
+        image.save(folder.figures / f"{name}.png")
 
 
 def readable(tables: Mapping[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
@@ -118,24 +118,24 @@ def most_confused(rows: list[dict[str, Any]], count: int = 20) -> list[dict[str,
 def track(
     built: Built, folder: RunFolder, tracker: Tracker, results: Mapping[str, float], stage: Stage, more: Tables
 ) -> None:
-    """Tables, charts, sample pictures, final numbers with the costs, and the best checkpoint to the tracker."""
+    """Tables, charts, sample images, final numbers with the costs, and the best checkpoint to the tracker."""
     for name, rows in {**more, **readable(built.task.tables(stage))}.items():
         tracker.table(f"{stage}/{name}", rows)
-    for name, picture in built.task.figures(stage).items():
-        tracker.figure(f"{stage}/{name}_chart", picture)
+    for name, image in built.task.figures(stage).items():
+        tracker.figure(f"{stage}/{name}_chart", image)
     tracker.samples(f"{stage}/predictions", samples(folder))
     costs = {"cost/parameters": built.cost.parameters, "cost/mult_adds": built.cost.mult_adds}
     tracker.summary({**results, **costs})
     tracker.model(folder.best, {**results, **costs})
 
 
-def samples(folder: RunFolder) -> list[SamplePicture]:
-    """The run's drawn pictures with a caption each; where a task outlines things, also plain with the outlines."""
+def samples(folder: RunFolder) -> list[SampleImage]:
+    """The run's drawn images with a caption each; where a task outlines things, also plain with the outlines."""
     path = folder.predictions / "predictions.csv"
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        drawn = [row for row in map(uncells, csv.DictReader(file)) if is_name(row["picture"])][:_PICTURES]
+        drawn = [row for row in map(uncells, csv.DictReader(file)) if is_name(row["picture"])][:_IMAGES]
     plain = folder.predictions / "plain"
     outlined = json.loads((plain / "outlines.json").read_text(encoding="utf-8"))
     found = []
@@ -143,5 +143,5 @@ def samples(folder: RunFolder) -> list[SamplePicture]:
         name, said = row["picture"], row.get("found") or f"{row.get('label', '')} {row.get('score', '')}"
         shown = plain / name if name in outlined else None
         caption = f"{said}, truth {row['truth']}"
-        found.append(SamplePicture(folder.predictions / name, caption, shown, outlined.get(name)))
+        found.append(SampleImage(folder.predictions / name, caption, shown, outlined.get(name)))
     return found

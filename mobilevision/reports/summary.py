@@ -30,7 +30,7 @@ def print_start(info: Mapping[str, Any], lines: Sequence[str] = (), *, console: 
     rows = [
         ("task", info["task"]),
         ("backbone", f"{info['backbone']}{width} · side {side(info['resolution'])}"),
-        ("cost", f"{info['parameters']:,} parameters · {info['mult_adds']:,} mult-adds a picture"),
+        ("cost", f"{info['parameters']:,} parameters · {info['mult_adds']:,} mult-adds an image"),
         ("weights", "\n".join(info["weights"]).removeprefix("weights: ") or "random"),
         ("classes", _some(info["classes"])),
         ("data", " · ".join(f"{name} {count:,}" for name, count in info["samples"].items())),
@@ -68,7 +68,7 @@ def print_results(
     rows.append(("run folder", str(folder.path)))
     rows += [("report", str(folder.report))] if folder.report.exists() else []
     rows += [
-        ("next", f"mobilevision predict {run} PICTURES --out predictions"),
+        ("next", f"mobilevision predict {run} IMAGES --out predictions"),
         ("", f"mobilevision evaluate {run}"),
         ("", f"mobilevision train resume={run} trainer.max_epochs=N"),
         *[("tracking" if index == 0 else "", line) for index, line in enumerate(lines)],
@@ -141,7 +141,7 @@ def number(value: float | None) -> str:
 
 
 def side(resolution: Sequence[int]) -> str:
-    """``224``, or ``192x256`` (height x width) where a picture is no square."""
+    """``224``, or ``192x256`` (height x width) where an image is no square."""
     height, width = resolution
     return f"{height}" if height == width else f"{height}x{width}"
 

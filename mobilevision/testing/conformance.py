@@ -108,10 +108,10 @@ def one_step(built: Built, batch: dict[str, Any]) -> None:
 
 @torch.no_grad()
 def works_on_features(built: Built, batch: dict[str, Any]) -> None:
-    """Features handed to the head give what the pictures give."""
+    """Features handed to the head give what the images give."""
     task = built.task.eval()
     features = task.extract(batch["image"])
-    _same(task.decode(task.head(features)), task.predict(batch["image"]), "from features and from pictures")
+    _same(task.decode(task.head(features)), task.predict(batch["image"]), "from features and from images")
 
 
 def overfits(built: Built, batch: dict[str, Any]) -> None:

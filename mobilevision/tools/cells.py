@@ -230,8 +230,8 @@ def cells(
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     write_text(target, json.dumps(made.to_dict()) + "\n")
-    picture = target.with_suffix(".png")
-    _draw(made, picture)
+    image = target.with_suffix(".png")
+    _draw(made, image)
     _say(f"{len(places.latitude):,} coordinates in {coordinates}, columns {places.names[0]} and {places.names[1]}")
     for line in (*places.notes, said):
         _say(line)
@@ -241,7 +241,7 @@ def cells(
         _say("one cell leaves a model nothing to choose: lower --most, or raise --coarsest")
     if not coast.installed():
         _say(coast.ABSENT)
-    _say(f"cells in {target}, drawn in {picture}")
+    _say(f"cells in {target}, drawn in {image}")
     return made
 
 

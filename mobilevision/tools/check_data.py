@@ -26,11 +26,11 @@ _UNBALANCED = 3.0  # samples of the most frequent class over those of the rarest
 
 
 def check_data(overrides: Sequence[str], *, out: str | Path | None = None) -> int:
-    """Decode every picture of a data set and print what is wrong with it.
+    """Decode every image of a data set and print what is wrong with it.
 
     Bad files, exact and near duplicates, within splits and across them, class balance and sizes; of boxes how many a
     class, how small, and the bad ones. All of it is written as ``problems.csv``, ``duplicates.csv`` and
-    ``duplicates.png``, and pictures with bad boxes are drawn on ``problems.png``.
+    ``duplicates.png``, and images with bad boxes are drawn on ``problems.png``.
 
     Args:
         overrides: as for a training, ``["data=folder", "data.root=PICTURES"]``.
@@ -110,7 +110,7 @@ def _print(findings: Findings, data: DataModule, console: Console) -> None:
         console.print(visible(line), style=style, soft_wrap=True, markup=False)
 
     counts = " · ".join(f"{name} {len(records):,}" for name, records in data.splits.items())
-    say(f"{findings.looked_at:,} pictures: {counts}")
+    say(f"{findings.looked_at:,} images: {counts}")
     for note in data.splits.notes:
         say(f"  {note}")
     if findings.sizes is not None:
@@ -126,7 +126,7 @@ def _print(findings: Findings, data: DataModule, console: Console) -> None:
         labels = f", with different {'labels' if findings.boxes is None else 'boxes'}" if pair.labels else ""
         say(f"  {pair.first.split} {pair.first.name} = {pair.second.split} {pair.second.name}{labels}", "yellow")
     if findings.leaks:
-        say("  a score on pictures that were trained on is too good: remove them from one of the splits")
+        say("  a score on images that were trained on is too good: remove them from one of the splits")
     say(f"bad: {len(findings.bad)}")
     for problem in findings.bad[:_SHOWN]:
         say(f"  {str(problem).replace(f' {HINT}', '')}", "red")
@@ -140,7 +140,7 @@ def _print_classes(findings: Findings, say: Callable[..., None]) -> None:
     rare, common = order[0], order[-1]
     say(
         f"classes: {len(counts)}, from {counts[rare]:,} ({findings.classes[rare]}) to {counts[common]:,} "
-        f"({findings.classes[common]}) training pictures"
+        f"({findings.classes[common]}) training images"
     )
     if findings.imbalance > _UNBALANCED:
         say(f"  unbalanced by {findings.imbalance:.1f}: loss.class_weights=balanced weighs the classes", "yellow")
@@ -149,13 +149,13 @@ def _print_classes(findings: Findings, say: Callable[..., None]) -> None:
 def _print_boxes(boxes: BoxFindings, classes: Sequence[str], say: Callable[..., None]) -> None:
     empty = " · ".join(f"{split} {count:,}" for split, count in boxes.empty.items())
     say(f"boxes: {boxes.boxes:,}, of them {boxes.crowd:,} crowds and {boxes.difficult:,} difficult")
-    say(f"  pictures without boxes: {empty}")
+    say(f"  images without boxes: {empty}")
     if boxes.shares is not None:
         low, middle, high = (f"{share:.2g}" for share in boxes.shares)
-        say(f"  area over the picture's: a tenth are below {low}, half below {middle}, a tenth above {high}")
+        say(f"  area over the image's: a tenth are below {low}, half below {middle}, a tenth above {high}")
         tiny = "" if boxes.tiny is None else f", {boxes.tiny:,} have a side below 8 pixels of the model's input"
-        say(f"  small: {boxes.small:,} ({boxes.small / boxes.boxes:.0%}) are below a hundredth of their picture{tiny}")
-        say(f"  most in a picture: {boxes.most[0]:,} ({boxes.most[1]})")
+        say(f"  small: {boxes.small:,} ({boxes.small / boxes.boxes:.0%}) are below a hundredth of their image{tiny}")
+        say(f"  most in an image: {boxes.most[0]:,} ({boxes.most[1]})")
     for split, counts in boxes.counts.items():
         order = sorted(range(len(counts)), key=lambda index: -counts[index])
         named = " · ".join(f"{classes[index]} {counts[index]:,}" for index in order[:_NAMED])

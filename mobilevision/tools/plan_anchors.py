@@ -20,7 +20,7 @@ from mobilevision.tracking.run_folder import RunFolder
 if TYPE_CHECKING:
     from mobilevision.data import DataModule
 
-_PICTURES = 20_000  # looked at, at equal distances, of a larger split
+_IMAGES = 20_000  # looked at, at equal distances, of a larger split
 _BOXES = 20_000
 
 
@@ -109,7 +109,7 @@ def training_boxes(data: DataModule, *, crop: float = 1.0) -> NDArray[np.float64
     if records is None or not isinstance(records.targets, BoxTargets):
         raise UserError(f"data.root={data.root}: no training boxes to plan for")
     height, width = spec.resolution
-    boxes, _ = boxes_in_input(records, spec, crop=crop, images=_PICTURES)
+    boxes, _ = boxes_in_input(records, spec, crop=crop, images=_IMAGES)
     seen: NDArray[np.float64] = boxes / (width, height, width, height)
     if not len(seen):
         raise UserError(f"data.root={data.root}: no training boxes to plan for")

@@ -18,7 +18,7 @@ from mobilevision.tracking.wandb import WandbTracker, choose_mode
 
 __all__ = ["Tracker", "csv_logger", "no_logger", "tensorboard_logger", "wandb_logger"]
 
-_OF_PEOPLE = ("attributes", "identity")  # kinds of data whose pictures are faces
+_OF_PEOPLE = ("attributes", "identity")  # kinds of data whose images are faces
 
 
 def wandb_logger(
@@ -43,7 +43,7 @@ def wandb_logger(
         entity: W&B user or team; None is the user's default.
         name: the run's name; None takes the run folder's.
         tags: W&B tags.
-        pictures: whether sample pictures are sent; None sends them unless they are of people's faces.
+        pictures: whether sample images are sent; None sends them unless they are of people's faces.
         artifacts: whether the best checkpoint is sent as a model artifact when online.
 
     Raises:

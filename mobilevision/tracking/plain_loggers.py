@@ -13,7 +13,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from mobilevision.errors import UserError
 from mobilevision.io.regular_files import append_to
-from mobilevision.tracking.tracker import Rows, SamplePicture, Tracker
+from mobilevision.tracking.tracker import Rows, SampleImage, Tracker
 
 
 @final
@@ -68,12 +68,12 @@ class CsvTracker(Tracker):
 
 @final
 class TensorBoardTracker(Tracker):
-    """Writes scalars, tables, charts and pictures for TensorBoard into ``<run_dir>/tensorboard``.
+    """Writes scalars, tables, charts and images for TensorBoard into ``<run_dir>/tensorboard``.
 
     Args:
         run_dir: the run's folder.
         config: the composed configuration, kept as text.
-        pictures: whether sample pictures are written.
+        images: whether sample images are written.
 
     Raises:
         UserError: TensorBoard is not installed.
@@ -89,7 +89,7 @@ class TensorBoardTracker(Tracker):
         except ImportError as error:
             raise UserError("logger=tensorboard needs TensorBoard: pip install 'mobilevision[tensorboard]'") from error
         self.folder = run_dir / "tensorboard"
-        self._pictures = pictures
+        self._images = pictures
         self._writer: Any = SummaryWriter(str(self.folder))
         self._writer.add_text("config", "\n".join(f"    {key}: {value}" for key, value in config.items()))
 
@@ -110,15 +110,15 @@ class TensorBoardTracker(Tracker):
         lines += [" | ".join(_cell(row.get(name, "")) for name in head) for row in rows]
         self._writer.add_text(key, "\n".join(lines))
 
-    def figure(self, key: str, picture: Image.Image) -> None:
-        """Write the chart as a picture."""
-        self._writer.add_image(key, np.asarray(picture.convert("RGB")), dataformats="HWC")
+    def figure(self, key: str, image: Image.Image) -> None:
+        """Write the chart as an image."""
+        self._writer.add_image(key, np.asarray(image.convert("RGB")), dataformats="HWC")
 
-    def samples(self, key: str, pictures: Sequence[SamplePicture]) -> None:
-        """Write the pictures, if they may be kept."""
-        for index, sample in enumerate(pictures if self._pictures else ()):
-            with Image.open(sample.path) as picture:
-                self.figure(f"{key}/{index:03d}", picture)
+    def samples(self, key: str, pictures: Sequence[SampleImage]) -> None:
+        """Write the images, if they may be kept."""
+        for index, sample in enumerate(pictures if self._images else ()):
+            with Image.open(sample.path) as image:
+                self.figure(f"{key}/{index:03d}", image)
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """Write final numbers as text."""

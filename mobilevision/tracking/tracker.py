@@ -13,13 +13,13 @@ from pytorch_lightning.loggers import Logger
 Rows = Sequence[Mapping[str, Any]]
 
 
-class SamplePicture(NamedTuple):
-    """A picture of the data with a prediction.
+class SampleImage(NamedTuple):
+    """An image of the data with a prediction.
 
     Attributes:
-        path: the picture with the prediction drawn on it.
+        path: the image with the prediction drawn on it.
         caption: the prediction and the truth in words.
-        plain: the picture with nothing drawn on it, where there are outlines.
+        plain: the image with nothing drawn on it, where there are outlines.
         outlines: for trackers that draw boxes themselves, on ``plain``: layer (prediction, truth) -> rows of label, box
             (left, top, right, bottom in pixels) and perhaps score.
     """
@@ -31,7 +31,7 @@ class SamplePicture(NamedTuple):
 
 
 class Tracker(Logger, ABC):
-    """A Lightning logger that also takes tables, pictures, final numbers and the model.
+    """A Lightning logger that also takes tables, images, final numbers and the model.
 
     Every method may be called at any time on any process and never raises for a reason that lies with the tracker:
     a training does not die of its logbook. What a tracker has no place for, it leaves to the run folder, which holds
@@ -44,11 +44,11 @@ class Tracker(Logger, ABC):
     def table(self, key: str, rows: Rows) -> None:
         """Keep a table: one mapping a row, all with the first row's keys."""
 
-    def figure(self, key: str, picture: Image.Image) -> None:
+    def figure(self, key: str, image: Image.Image) -> None:
         """Keep a chart."""
 
-    def samples(self, key: str, pictures: Sequence[SamplePicture]) -> None:
-        """Keep pictures of the data with predictions on them."""
+    def samples(self, key: str, pictures: Sequence[SampleImage]) -> None:
+        """Keep images of the data with predictions on them."""
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """Keep final numbers: test metrics, parameters, mult-adds."""

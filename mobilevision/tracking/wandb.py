@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from PIL import Image
 
 from mobilevision.errors import UserError
-from mobilevision.tracking.tracker import Rows, SamplePicture, Tracker
+from mobilevision.tracking.tracker import Rows, SampleImage, Tracker
 
 # Whether this user can log in to W&B, and in which mode a run therefore goes.
 
@@ -79,7 +79,7 @@ def start(keys: Mapping[str, Any], mode: Mode) -> Any:
     """
     import wandb
 
-    # Said of pictures that are not all of one size, which nobody can do anything about.
+    # Said of images that are not all of one size, which nobody can do anything about.
     logging.getLogger().addFilter(_harmless)
     settings = wandb.Settings(console="off", init_timeout=_SECONDS, x_disable_stats=True, quiet=True, silent=True)
     # Only a server knows whether a run is there to be resumed; offline, sync joins what has one id.
@@ -136,7 +136,7 @@ class WandbTracker(Tracker):
         entity: W&B user or team; None is the user's default.
         name: the run's name; None takes the run folder's.
         tags: W&B tags.
-        pictures: whether sample pictures may be sent.
+        images: whether sample images may be sent.
         artifacts: whether the best checkpoint is sent as a model artifact (online only).
     """
 
@@ -156,7 +156,7 @@ class WandbTracker(Tracker):
         super().__init__()
         self.folder = run_dir / "wandb"
         self.id = kept_id(self.folder)
-        self._project, self._pictures, self._artifacts = project, pictures, artifacts
+        self._project, self._images, self._artifacts = project, pictures, artifacts
         self._keys: dict[str, Any] = {
             "dir": str(run_dir),
             "id": self.id,
@@ -226,18 +226,18 @@ class WandbTracker(Tracker):
         if rows:
             self._safely(send)
 
-    def figure(self, key: str, picture: Image.Image) -> None:
+    def figure(self, key: str, image: Image.Image) -> None:
         """Send a chart."""
 
         def send(run: Any) -> None:
             from wandb import Image as WandbImage
 
-            run.log({key: WandbImage(picture)})
+            run.log({key: WandbImage(image)})
 
         self._safely(send)
 
-    def samples(self, key: str, pictures: Sequence[SamplePicture]) -> None:
-        """Send sample pictures with their captions, if pictures may be sent."""
+    def samples(self, key: str, pictures: Sequence[SampleImage]) -> None:
+        """Send sample images with their captions, if images may be sent."""
 
         def send(run: Any) -> None:
             from wandb import Image as WandbImage
@@ -251,7 +251,7 @@ class WandbTracker(Tracker):
                 }
             )
 
-        if pictures and self._pictures:
+        if pictures and self._images:
             self._safely(send)
 
     def summary(self, values: Mapping[str, Any]) -> None:
@@ -279,7 +279,7 @@ class WandbTracker(Tracker):
         if self.mode == "offline":
             return [f"W&B: offline, kept in {self.folder}; nothing is sent"]
         sent = "config, command, host name, git commit, curves, tables, charts"
-        sent += ", sample pictures" if self._pictures else " (no pictures: logger.pictures=true sends them)"
+        sent += ", sample images" if self._images else " (no images: logger.pictures=true sends them)"
         sent += ", the best checkpoint" if self._artifacts else ""
         return [f"W&B: {self._run.url}", f"     sends {sent}; logger.mode=offline sends nothing"]
 

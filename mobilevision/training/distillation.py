@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from mobilevision.tasks.base import Task
 
 
-# A teacher's outputs on the disk: computed once, used by every epoch and every run that looks at the same pictures.
+# A teacher's outputs on the disk: computed once, used by every epoch and every run that looks at the same images.
 
 _CHANGES = ("flip", "color_jitter", "rand_augment", "erasing", "mixup", "cutmix")
 
 
 def cached(cfg: DictConfig, built: Built, teacher: Teacher) -> Teacher:
-    """The teacher's outputs of train and of the unlabelled pictures, read from the disk or computed and kept there.
+    """The teacher's outputs of train and of the unlabelled images, read from the disk or computed and kept there.
 
-    They are those of the unaugmented pictures, so the student must see these: ``augment=none``. What they were computed
-    of is kept with them: the teacher's weights, the pictures (names, sizes and times of their files), and how these are
+    They are those of the unaugmented images, so the student must see these: ``augment=none``. What they were computed
+    of is kept with them: the teacher's weights, the images (names, sizes and times of their files), and how these are
     cut. In the default folder each such combination has a file of its own. In ``distill.cache_folder`` there is one
     file, which is refused when anything is not as it was.
 
     Raises:
-        UserError: augmented pictures, a teacher of which vectors cannot be kept, or a cache of something else.
+        UserError: augmented images, a teacher of which vectors cannot be kept, or a cache of something else.
     """
     from mobilevision.distill import KnownOutputs
 
@@ -46,7 +46,7 @@ def cached(cfg: DictConfig, built: Built, teacher: Teacher) -> Teacher:
         return teacher
     if not unaugmented(cfg.get("augment")):
         raise UserError(
-            "distill.cache=true keeps the outputs of the pictures as they are, and augmentation changes them at every"
+            "distill.cache=true keeps the outputs of the images as they are, and augmentation changes them at every"
             " epoch: augment=none, or distill.cache=false"
         )
     key = key_of(cfg, built, teacher)
@@ -55,14 +55,14 @@ def cached(cfg: DictConfig, built: Built, teacher: Teacher) -> Teacher:
     if outputs is None:
         outputs = compute(built, teacher)
         _write(path, key, outputs)
-        print(f"teacher: outputs of {len(outputs):,} pictures kept in {path}", flush=True)
+        print(f"teacher: outputs of {len(outputs):,} images kept in {path}", flush=True)
     else:
-        print(f"teacher: outputs of {len(outputs):,} pictures from {path}", flush=True)
+        print(f"teacher: outputs of {len(outputs):,} images from {path}", flush=True)
     return KnownOutputs(rows=outputs, classes=teacher.classes, name=teacher.name)
 
 
 def unaugmented(augment: Any) -> bool:
-    """Whether training sees the pictures as an evaluation does."""
+    """Whether training sees the images as an evaluation does."""
     if augment is None:
         return True
     return augment.get("crop_scale", 0) is None and not any(augment.get(key) for key in _CHANGES)
@@ -82,7 +82,7 @@ def key_of(cfg: DictConfig, built: Built, teacher: Teacher) -> dict[str, str]:
 
 
 def digest(records: Records, more: str) -> str:
-    """A short text that differs where a picture was added, taken away, moved or written anew."""
+    """A short text that differs where an image was added, taken away, moved or written anew."""
     found = hashlib.sha256(more.encode())
     for index in range(len(records)):
         name = records.name(index)
@@ -97,7 +97,7 @@ def digest(records: Records, more: str) -> str:
 
 @torch.no_grad()
 def compute(built: Built, teacher: Teacher) -> Tensor:
-    """Raw outputs float32 [n, K] of every picture in order; NaN for those that had to be left out.
+    """Raw outputs float32 [n, K] of every image in order; NaN for those that had to be left out.
 
     Raises:
         UserError: outputs that are no vectors.
@@ -161,7 +161,7 @@ def distil(cfg: DictConfig, built: Built) -> None:
     if cfg.get("distill") is None:
         if unlabelled is not None:
             raise UserError(
-                f"data.unlabelled={unlabelled}: pictures without labels teach nothing by themselves: add"
+                f"data.unlabelled={unlabelled}: images without labels teach nothing by themselves: add"
                 " distill=outputs distill.teacher=RUN, or leave them out"
             )
         return
@@ -181,7 +181,7 @@ def said(cfg: DictConfig) -> str:
 
 
 def make(cfg: DictConfig, built: Built, teacher: Teacher) -> Distiller:
-    """The distiller of a task under a teacher; both look at one empty picture first, which shows their shapes."""
+    """The distiller of a task under a teacher; both look at one empty image first, which shows their shapes."""
     from mobilevision.distill import Distiller, order
 
     task = built.task
@@ -224,18 +224,18 @@ def check(cfg: DictConfig, built: Built, teacher: Teacher) -> None:
     """
     if cfg.freeze.epochs and cfg.freeze.cache:
         raise UserError(
-            "freeze.cache=true gives features without pictures, and a teacher needs these: freeze.cache=false"
+            "freeze.cache=true gives features without images, and a teacher needs these: freeze.cache=false"
         )
     augment = built.data.augment
     if augment is None:
         return
     if augment.mixes and (not teacher.looks or cfg.distill.cache):
         raise UserError(
-            "augment.mixup, augment.cutmix: outputs that were computed before are not those of mixed pictures:"
+            "augment.mixup, augment.cutmix: outputs that were computed before are not those of mixed images:"
             " set both to 0, or let the teacher look (a run, distill.cache=false)"
         )
     mosaic = bool(cfg.augment.get("mosaic", 0))
     if cfg.data.get("unlabelled") is not None and (augment.mixes or mosaic):
         raise UserError(
-            "data.unlabelled: augment.mixup, cutmix and mosaic mix labelled pictures with others: set them to 0"
+            "data.unlabelled: augment.mixup, cutmix and mosaic mix labelled images with others: set them to 0"
         )

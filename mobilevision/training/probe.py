@@ -1,7 +1,7 @@
 """Fit the head on frozen features before anything else is trained.
 
 Fine-tuning from a random head first tears pretrained features apart and then mends them; from a fitted head it need
-not (Kumar et al. 2022, arXiv 2202.10054: linear probing, then fine-tuning). On a few hundred pictures that is worth
+not (Kumar et al. 2022, arXiv 2202.10054: linear probing, then fine-tuning). On a few hundred images that is worth
 points, and costs seconds: the features are computed once. What the fitted head reaches is epoch 0 of the run.
 """
 

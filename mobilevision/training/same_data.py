@@ -76,7 +76,7 @@ def require_same(cfg: DictConfig, data: DataModule, folder: RunFolder) -> None:
     now = {name: len(records) for name, records in data.splits.items()}
     counts = "" if info.get("samples") == now else f" ({_said(info.get('samples') or {})} then, {_said(now)} now)"
     raise UserError(
-        f"data.root={cfg.data.root}: not the data that this run was begun with{counts}: its pictures, their labels or"
+        f"data.root={cfg.data.root}: not the data that this run was begun with{counts}: its images, their labels or"
         " their splits differ; say where that data lies now with data.root=, or start a new run on this one"
     )
 

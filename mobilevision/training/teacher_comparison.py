@@ -32,7 +32,7 @@ _SURE, _OVERLAP = 0.5, 0.5
 class Agreement:
     """Counts over batches.
 
-    Of classes, pictures of which both name the same; of attributes, answers that are the same; of embeddings, the mean
+    Of classes, images of which both name the same; of attributes, answers that are the same; of embeddings, the mean
     cosine; of detectors, those of the teacher's detections (score from 0.5) that the student has, too (class the same,
     IoU from 0.5, any score from half of that).
 
@@ -152,7 +152,7 @@ def compare_with_teacher(results: Mapping[str, float], rows: list[Row], built: B
 
 
 def cost_of(teacher: Teacher) -> dict[str, int]:
-    """Parameters and mult-adds a picture; nothing for a table of outputs."""
+    """Parameters and mult-adds an image; nothing for a table of outputs."""
     from mobilevision.cost import count
     from mobilevision.distill import ModelTeacher
 
@@ -173,5 +173,5 @@ def _looking(cfg: DictConfig, built: Built, split: str) -> Teacher | None:
 
     try:
         return find_teacher(cfg, getattr(built.data.splits, split), emits=built.task.emits)
-    except UserError:  # a table of the training pictures only
+    except UserError:  # a table of the training images only
         return None

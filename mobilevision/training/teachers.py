@@ -30,7 +30,7 @@ _SMALLEST = 1e-6  # a probability of 0 has no logit
 def of_table(path: Path, records: Records, *, emits: Any) -> Teacher:
     """The teacher that a table holds.
 
-    A picture is found by the end of its path, as much of it as the table states. Pictures that are not in the table
+    An image is found by the end of its path, as much of it as the table states. Images that are not in the table
     are not taught by it. Numbers between 0 and 1 are probabilities where the task's outputs are logits.
 
     Args:
@@ -39,7 +39,7 @@ def of_table(path: Path, records: Records, *, emits: Any) -> Teacher:
         emits: what the student's outputs are.
 
     Raises:
-        UserError: a table that cannot be read, or in which no picture is found.
+        UserError: a table that cannot be read, or in which no image is found.
     """
     from mobilevision.distill import KnownOutputs
 
@@ -53,14 +53,14 @@ def of_table(path: Path, records: Records, *, emits: Any) -> Teacher:
     found = [_find(records.name(index), places, unsure) for index in range(len(records))]
     if not any(place is not None for place in found):
         raise UserError(
-            f"distill.teacher={path}: none of the data's pictures is in the table; it states {next(iter(rows))},"
+            f"distill.teacher={path}: none of the data's images is in the table; it states {next(iter(rows))},"
             f" the data {records.name(0)}"
         )
     values = torch.tensor(list(rows.values()), dtype=torch.float32)
     values = torch.cat([logits(values, emits), torch.full((1, len(classes)), torch.nan)])
     order = torch.tensor([len(rows) if place is None else place for place in found])
     missing = sum(place is None for place in found)
-    name = f"{path} ({missing:,} of {len(found):,} pictures are not in it)" if missing else str(path)
+    name = f"{path} ({missing:,} of {len(found):,} images are not in it)" if missing else str(path)
     return KnownOutputs(rows=values[order], classes=classes, name=name)
 
 
@@ -181,7 +181,7 @@ def of_run(path: Path, cfg: DictConfig, *, which: Any = "best") -> Teacher:
         )
     if spec.channels != cfg.data.channels:
         raise UserError(
-            f"distill.teacher={path}: it looks at pictures of {spec.channels} channels, the student at"
+            f"distill.teacher={path}: it looks at images of {spec.channels} channels, the student at"
             f" {cfg.data.channels}: set data.channels={spec.channels}"
         )
     task = restored.task
@@ -238,7 +238,7 @@ def _timm_name(given: str) -> str | None:
 def train_teacher(cfg: DictConfig, train: Train) -> DictConfig:
     """With ``distill.teacher=auto``, train that teacher, or find it trained, and name it instead.
 
-    It is a run of its own in ``outputs/teachers``: the student's config without distillation and unlabelled pictures,
+    It is a run of its own in ``outputs/teachers``: the student's config without distillation and unlabelled images,
     with a backbone of ``distill.auto_width``. One that was broken off goes on; one that is done is used again.
 
     Args:

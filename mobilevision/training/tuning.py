@@ -59,7 +59,7 @@ class RangeTest:
         return float(f"{self.rates[best] / MARGIN:.0e}") if self.losses[best] < FELL * self.losses[0] else None
 
     def draw(self, path: Path) -> None:
-        """The curve as a picture, with the suggestion marked where there is one."""
+        """The curve as an image, with the suggestion marked where there is one."""
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
@@ -168,7 +168,7 @@ def find_batch_size(task: Task, data: DataModule, device: torch.device) -> int:
     that takes too much memory on the CPU is killed, not told.
     """
     most = max(len(data.splits.train or ()) // STEPS_AN_EPOCH, 1)
-    before = copy.deepcopy(task.state_dict())  # batch norm takes in the pictures of the trial, which are noise
+    before = copy.deepcopy(task.state_dict())  # batch norm takes in the images of the trial, which are noise
     measure = _memory_of_step(task, device)
     budget = MEMORY_SHARE * _free_memory(device)
     size, used = 2, measure(2)
@@ -187,7 +187,7 @@ def find_batch_size(task: Task, data: DataModule, device: torch.device) -> int:
 
 
 def _memory_of_step(task: Task, device: torch.device) -> Callable[[int], float]:
-    """A function that does one training step with random pictures and gives the bytes that this took."""
+    """A function that does one training step with random images and gives the bytes that this took."""
     spec = task.data_spec
     task.to(device).train()
     before = _taken(device)

@@ -1,4 +1,4 @@
-"""Charts of a classifier's results as pictures: confusion matrix and reliability diagram. Pure functions."""
+"""Charts of a classifier's results as images: confusion matrix and reliability diagram. Pure functions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def confusion_matrix(counts: ArrayLike, classes: Sequence[str]) -> Image.Image:
     if size <= _COUNTED:
         _write_counts(axes, table, shares)
     figure.colorbar(axes.images[0], ax=axes, fraction=0.04, pad=0.03, label="share of the true class")
-    return picture(figure)
+    return image(figure)
 
 
 def reliability_diagram(counts: ArrayLike, confidence: ArrayLike, accuracy: ArrayLike) -> Image.Image:
@@ -75,7 +75,7 @@ def reliability_diagram(counts: ArrayLike, confidence: ArrayLike, accuracy: Arra
     axes.legend(loc="upper left", fontsize=8, frameon=False)
     below.bar(middle, share, width * 0.92, color=_GREY)
     below.set(xlim=(0, 1), xlabel="confidence", ylabel="share")
-    return picture(figure)
+    return image(figure)
 
 
 def blank(width: float, height: float, rows: tuple[float, ...] = (1,), columns: int = 1) -> tuple[Any, Any]:
@@ -90,7 +90,7 @@ def blank(width: float, height: float, rows: tuple[float, ...] = (1,), columns: 
 
 
 def _write_counts(axes: Any, table: Any, shares: Any) -> None:
-    """The number of pictures in every cell that is not empty, in the ink that can be read on its colour."""
+    """The number of images in every cell that is not empty, in the ink that can be read on its colour."""
     for row, column in np.argwhere(table > 0):
         ink = "white" if shares[row, column] > 0.55 else "#1d2733"
         axes.text(column, row, f"{table[row, column]:g}", ha="center", va="center", color=ink, fontsize=8)
@@ -101,7 +101,7 @@ def short(name: str) -> str:
     return name if len(name) <= 18 else name[:17] + "…"
 
 
-def picture(figure: Any) -> Image.Image:
+def image(figure: Any) -> Image.Image:
     """The figure as RGB."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", facecolor="white")

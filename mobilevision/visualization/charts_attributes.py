@@ -1,4 +1,4 @@
-"""Charts of many attributes as pictures: precision against base rate, and calibration. Pure functions."""
+"""Charts of many attributes as images: precision against base rate, and calibration. Pure functions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mobilevision.visualization.charts import blank, picture
+from mobilevision.visualization.charts import blank, image
 
 BLUE, AMBER, GREY = "#2f6fde", "#e08a1e", "#8a929c"
 _SHOWN = 60  # more attributes than this have no room for their names
@@ -29,7 +29,7 @@ def average_precisions(rows: Sequence[Mapping[str, Any]]) -> Image.Image:
     axes.set_yticks(places, [str(row["attribute"])[:24] for row in told], fontsize=8)
     axes.set(xlim=(0, 1), ylim=(-0.6, max(len(told), 1) - 0.4), xlabel="average precision")
     figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
-    return picture(figure)
+    return image(figure)
 
 
 def reliability(rows: Sequence[Mapping[str, Any]]) -> Image.Image:
@@ -55,4 +55,4 @@ def reliability(rows: Sequence[Mapping[str, Any]]) -> Image.Image:
         axes.scatter(said[filled], true[filled], s=area, color=colour, alpha=0.6, linewidths=0)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="probability said", ylabel="share that is so")
     axes.legend(loc="upper left", fontsize=8, frameon=False)
-    return picture(figure)
+    return image(figure)

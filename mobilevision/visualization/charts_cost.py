@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mobilevision.visualization.charts import blank, picture
+from mobilevision.visualization.charts import blank, image
 
 # Charts of what a model costs, layer by layer. Pure functions.
 
@@ -40,7 +40,7 @@ def layers(rows: Sequence[Mapping[str, Any]], *, title: str = "") -> Image.Image
         axes.set_xticks([])
     alive = np.array([row["memory"] for row in rows], dtype=np.float64) / 1e6
     memory.fill_between(places, alive, step="mid", color=_GREY, alpha=0.5, linewidth=0)
-    memory.set(ylabel="MB of activations alive", ylim=(0, None), xlabel="layers, from the picture to the outputs")
+    memory.set(ylabel="MB of activations alive", ylim=(0, None), xlabel="layers, from the image to the outputs")
     if len(rows):
         peak = int(alive.argmax())
         text = f"  {rows[peak].get('name', '')}: {alive[peak]:.2f} MB  "
@@ -52,7 +52,7 @@ def layers(rows: Sequence[Mapping[str, Any]], *, title: str = "") -> Image.Image
     if kinds:
         figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     figure.suptitle(title, fontsize=11)
-    return picture(figure)
+    return image(figure)
 
 
 def _colours(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -150,8 +150,8 @@ class Timing:
     """A model and how long it took.
 
     Attributes:
-        mult_adds: of one picture.
-        seconds: of one picture.
+        mult_adds: of one image.
+        seconds: of one image.
         group: what is coloured alike, such as the architecture.
         name: what to call it.
         label: written beside it.
@@ -195,7 +195,7 @@ def fit(points: Sequence[Timing]) -> Line | None:
 
 
 def mult_adds_against_time(panels: Mapping[str, Sequence[Timing]], *, title: str = "") -> Image.Image:
-    """Draw milliseconds a picture over mult-adds, both logarithmic, with the line through all.
+    """Draw milliseconds an image over mult-adds, both logarithmic, with the line through all.
 
     Args:
         panels: setting, such as ``1 thread, batch 1`` -> its models; a panel each.
@@ -213,7 +213,7 @@ def mult_adds_against_time(panels: Mapping[str, Sequence[Timing]], *, title: str
     handles, labels = flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     figure.suptitle(title, fontsize=10)
-    return picture(figure)
+    return image(figure)
 
 
 def _panel(axes: Any, setting: str, points: Sequence[Timing], groups: Sequence[str]) -> None:
@@ -233,7 +233,7 @@ def _panel(axes: Any, setting: str, points: Sequence[Timing], groups: Sequence[s
             axes.annotate(
                 point.label or point.name, place_, (4, 3), textcoords="offset points", fontsize=6, color="#3a434d"
             )
-    axes.set(xscale="log", yscale="log", xlabel="million mult-adds a picture", ylabel="milliseconds a picture")
+    axes.set(xscale="log", yscale="log", xlabel="million mult-adds an image", ylabel="milliseconds an image")
     axes.set_title(said, fontsize=9)
     axes.grid(alpha=0.25, which="both")
     plain_ticks(axes)
@@ -259,7 +259,7 @@ class Place:
     """A model.
 
     Attributes:
-        mult_adds: of one picture.
+        mult_adds: of one image.
         params: parameters.
         group: what is coloured alike.
         name: written beside it where it is recommended.
@@ -303,12 +303,12 @@ def budget_chart(
     for bound, draw in ((mult_adds, axes.axvline), (params, axes.axhline)):
         if bound is not None:
             draw(bound / 1e6, color="#b3261e", lw=1, ls="--")
-    axes.set(xscale="log", yscale="log", xlabel="million mult-adds a picture", ylabel="million parameters")
+    axes.set(xscale="log", yscale="log", xlabel="million mult-adds an image", ylabel="million parameters")
     plain_ticks(axes)
     axes.grid(alpha=0.25, which="both")
     axes.set_title(title, fontsize=9)
     figure.legend(loc="outside lower center", ncols=4, fontsize=8, frameon=False)
-    return picture(figure)
+    return image(figure)
 
 
 def _at(places: Sequence[Place]) -> tuple[list[float], list[float]]:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mobilevision.visualization.charts import blank, picture, short
+from mobilevision.visualization.charts import blank, image, short
 
-# Charts of a detector's results as pictures: precision over recall, and what its mistakes are. Pure functions.
+# Charts of a detector's results as images: precision over recall, and what its mistakes are. Pure functions.
 
 _RIGHT, _WRONG = "#1f8a4c", "#c62f3b"
 _FAINT, _INK = "#c5ccd4", "#39424e"
@@ -67,7 +67,7 @@ def _together(ranked: Sequence[Mapping[str, Any]], lines: Mapping[str, Sequence[
     axes.set_title(title)
     if ranked:
         axes.legend(loc="lower left", fontsize=8, framealpha=0.85, edgecolor="none")
-    return picture(figure)
+    return image(figure)
 
 
 def _apart(ranked: Sequence[Mapping[str, Any]], lines: Mapping[str, Sequence[tuple[float, float]]]) -> Image.Image:
@@ -89,7 +89,7 @@ def _apart(ranked: Sequence[Mapping[str, Any]], lines: Mapping[str, Sequence[tup
         f"the {_PANELS} best and the {_PANELS} worst",
         fontsize=11,
     )
-    return picture(figure)
+    return image(figure)
 
 
 def errors(kinds: Sequence[Mapping[str, Any]], classes: Sequence[Mapping[str, Any]] = ()) -> Image.Image:
@@ -104,7 +104,7 @@ def errors(kinds: Sequence[Mapping[str, Any]], classes: Sequence[Mapping[str, An
     if len(rows) < 2:
         figure, axes = blank(6.0, 2.6)
         _bars(axes, kinds)
-        return picture(figure)
+        return image(figure)
     figure, (axes, below) = blank(6.4, 3.3 + 0.27 * len(rows), rows=(2.0, 0.5 + 0.27 * len(rows)))
     _bars(axes, kinds)
     start = [0] * len(rows)
@@ -117,7 +117,7 @@ def errors(kinds: Sequence[Mapping[str, Any]], classes: Sequence[Mapping[str, An
     below.set_title("classes with the most mistakes" if len(classes) > len(rows) else "by class", fontsize=9)
     below.legend(ncols=6, fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.08), columnspacing=1)
     _plain(below)
-    return picture(figure)
+    return image(figure)
 
 
 def _bars(axes: Any, kinds: Sequence[Mapping[str, Any]]) -> None:
@@ -201,4 +201,4 @@ def anchors(
         axes.set(xlim=(0, 1.05), ylim=(0, 1.05), xlabel="width of the input", ylabel="height", title=title)
         axes.set_aspect("equal")
     np.atleast_1d(panels)[-1].legend(title="map", loc="lower right", fontsize=8)
-    return picture(figure)
+    return image(figure)

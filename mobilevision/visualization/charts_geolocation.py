@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from mobilevision.visualization import world_map
-from mobilevision.visualization.charts import blank, picture
+from mobilevision.visualization.charts import blank, image
 
-# World maps of cells, of predictions beside the truth, and of where a model thinks a picture was taken.
+# World maps of cells, of predictions beside the truth, and of where a model thinks an image was taken.
 
 Floats = NDArray[np.float64]
 _EDGES = 4_000  # more cells than this are drawn without their outlines, which would hide the colours
@@ -30,13 +30,13 @@ def cell_map(latitude: Floats, longitude: Floats, density: ArrayLike, *, title: 
     figure, axes = world_map.base(title, window=_window(latitude, longitude), bar=True)
     edges = len(latitude) <= _EDGES
     world_map.areas(axes, latitude, longitude, density, label="photos per km²", logarithmic=True, edges=edges)
-    return picture(figure)
+    return image(figure)
 
 
 def prediction_map(
     truth: tuple[ArrayLike, ArrayLike], answer: tuple[ArrayLike, ArrayLike], *, title: str = ""
 ) -> Image.Image:
-    """Draw where pictures were taken, where a model puts them, and the way between as part of a great circle.
+    """Draw where images were taken, where a model puts them, and the way between as part of a great circle.
 
     Args:
         truth: latitudes and longitudes, [N] degrees both.
@@ -48,7 +48,7 @@ def prediction_map(
     world_map.points(axes, *truth, colour=world_map.TRUTH, label="truth", s=22)
     world_map.points(axes, *answer, colour=world_map.ANSWER, label="prediction", s=22, marker="X")
     _legend(axes)
-    return picture(figure)
+    return image(figure)
 
 
 def probability_map(
@@ -86,7 +86,7 @@ def probability_map(
             world_map.points(axes, [place[0]], [place[1]], colour=colour, label=label, s=110, marker=marker)
     if truth is not None or answer is not None:
         _legend(axes)
-    return picture(figure)
+    return image(figure)
 
 
 def _window(latitude: Floats, longitude: Floats) -> world_map.Window:
@@ -101,7 +101,7 @@ _SERIES = (("right_cell", "#8a929c"), ("model", "#2f6fde"), ("prior", "#e08a1e")
 
 
 def shares(rows: Sequence[Mapping[str, Any]]) -> Image.Image:
-    """Draw the share of pictures found within each radius, by the model and by those who see no pictures.
+    """Draw the share of images found within each radius, by the model and by those who see no images.
 
     Args:
         rows: ``radius_km``, and the shares ``model``, ``prior``, ``chance`` and ``right_cell``, 0 to 1.
@@ -114,4 +114,4 @@ def shares(rows: Sequence[Mapping[str, Any]]) -> Image.Image:
     axes.set_xticks(range(len(rows)), [f"{row['radius_km']:,} km" for row in rows])
     axes.set(ylim=(0, 1), ylabel="share found within")
     axes.legend(fontsize=8, frameon=False, loc="upper left")
-    return picture(figure)
+    return image(figure)

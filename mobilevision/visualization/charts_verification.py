@@ -1,4 +1,4 @@
-"""Charts of a verification as pictures: the ROC curve over rare mistakes, the similarities of both sorts of pairs."""
+"""Charts of a verification as images: the ROC curve over rare mistakes, the similarities of both sorts of pairs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image
 
-from mobilevision.visualization.charts import blank, picture
+from mobilevision.visualization.charts import blank, image
 
 _BLUE, _AMBER, _GREY = "#2f6fde", "#e08a1e", "#8a929c"
 
@@ -29,7 +29,7 @@ def roc(rows: Sequence[Mapping[str, float]], *, auc: float | None = None) -> Ima
     axes.set_title("ROC curve" + (f", area {auc:.3f}" if auc is not None else ""))
     axes.grid(alpha=0.25)
     axes.legend(loc="lower right", fontsize=8, frameon=False)
-    return picture(figure)
+    return image(figure)
 
 
 def similarities(rows: Sequence[Mapping[str, float]], *, threshold: float | None = None) -> Image.Image:
@@ -49,4 +49,4 @@ def similarities(rows: Sequence[Mapping[str, float]], *, threshold: float | None
         axes.axvline(threshold, color=_GREY, linestyle="--", linewidth=1, label=f"threshold {threshold:.2f}")
     axes.set(xlabel="cosine similarity", ylabel="share of the pairs")
     axes.legend(fontsize=8, frameon=False)
-    return picture(figure)
+    return image(figure)

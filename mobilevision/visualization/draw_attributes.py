@@ -1,4 +1,4 @@
-"""A picture with a list of attributes beside it, each coloured by whether it is right. Pure functions, Pillow only."""
+"""An image with a list of attributes beside it, each coloured by whether it is right. Pure functions, Pillow only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mobilevision.visualization.draw import BAD, GOOD, NEUTRAL, cut, font, to_picture
+from mobilevision.visualization.draw import BAD, GOOD, NEUTRAL, cut, font, to_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +34,7 @@ class Entry(NamedTuple):
 
 
 def listed(pixels: NDArray[np.uint8], entries: Sequence[Entry]) -> Image.Image:
-    """A picture with its attributes on its right.
+    """An image with its attributes on its right.
 
     Shown is what the model says, green where that is right and red where it is wrong, grey where nobody knows; then, in
     amber, what it misses. Longer lists are cut and the rest counted.
@@ -43,7 +43,7 @@ def listed(pixels: NDArray[np.uint8], entries: Sequence[Entry]) -> Image.Image:
         pixels: uint8 [height, width, channels].
         entries: an entry an attribute, in any order.
     """
-    photo = to_picture(pixels, at_least=224)
+    photo = to_image(pixels, at_least=224)
     lines = _lines(entries)
     size = 15
     height = max(photo.height, 12 + (size + 8) * len(lines))

@@ -1,4 +1,4 @@
-"""Boxes on pictures, with captions that can be read; truth and predictions side by side. Pure functions."""
+"""Boxes on images, with captions that can be read; truth and predictions side by side. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mobilevision.ops.boxes import iou
-from mobilevision.visualization.draw import BAD, GOOD, INK, PAPER, cut, font, to_picture
+from mobilevision.visualization.draw import BAD, GOOD, INK, PAPER, cut, font, to_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-# Which of the boxes on one picture are right, wrong and missed, for people to look at.
+# Which of the boxes on one image are right, wrong and missed, for people to look at.
 
 Mark = Literal["neutral", "correct", "wrong", "missed", "ignored"]
 
 
 class Shown(NamedTuple):
-    """A box on a picture.
+    """A box on an image.
 
     Attributes:
-        box: (left, top, right, bottom) in pixels of the picture.
+        box: (left, top, right, bottom) in pixels of the image.
         label: the class.
         score: how sure the model is, 0 to 1; None for a true box.
         crowd: a region of many: neither to be found nor wrong to be found.
@@ -103,7 +103,7 @@ _PALETTE = (
     "#3d7ea6",
 )
 _GAP = 6
-_READABLE = 320  # the longer side below which captions would hide the picture
+_READABLE = 320  # the longer side below which captions would hide the image
 
 
 class _Spot(NamedTuple):
@@ -124,29 +124,29 @@ class _Spot(NamedTuple):
 def draw_boxes(
     pixels: NDArray[np.uint8], shown: Sequence[Shown], *, at_least: int = _READABLE, at_most: int = 640
 ) -> Image.Image:
-    """A picture with boxes on it, each with its label and score.
+    """An image with boxes on it, each with its label and score.
 
     Right ones are green, wrong ones red, missed ones orange and dashed, ignored ones grey and dashed; a neutral one
-    has a colour of its label. Captions stay on the picture and do not cover one another: where there is no room, the
+    has a colour of its label. Captions stay on the image and do not cover one another: where there is no room, the
     less sure box goes without.
 
     Args:
         pixels: uint8 [height, width, channels] or [height, width].
         shown: boxes in pixels of ``pixels``; parts that lie outside are cut off.
-        at_least: a picture with a smaller longer side is scaled up, and its boxes with it.
-        at_most: a picture with a larger one is scaled down.
+        at_least: an image with a smaller longer side is scaled up, and its boxes with it.
+        at_most: an image with a larger one is scaled down.
     """
-    picture = to_picture(pixels, at_least=at_least, at_most=at_most)
-    scale = picture.width / pixels.shape[1], picture.height / pixels.shape[0]
-    draw = ImageDraw.Draw(picture)
-    line = max(2, max(picture.size) // 220)
+    image = to_image(pixels, at_least=at_least, at_most=at_most)
+    scale = image.width / pixels.shape[1], image.height / pixels.shape[0]
+    draw = ImageDraw.Draw(image)
+    line = max(2, max(image.size) // 220)
     # What matters most last, so that it lies on top; its caption first, so that it has the best place.
     ordered = sorted(shown, key=lambda box: (box.mark == "missed", 1.0 if box.score is None else box.score))
-    placed = [(box, _spot(box.box, scale, picture.size)) for box in ordered]
+    placed = [(box, _spot(box.box, scale, image.size)) for box in ordered]
     for box, spot in placed:
         _outline(draw, spot, _colours(box)[0], line, dashed=box.mark in _DASHED)
-    _captions(draw, placed[::-1], picture.size)
-    return picture
+    _captions(draw, placed[::-1], image.size)
+    return image
 
 
 def compared(
@@ -162,7 +162,7 @@ def compared(
         pixels: uint8 [height, width, channels].
         prediction: detections in pixels of ``pixels``, only those that are to be shown.
         truth: true boxes likewise; None where they are not known.
-        at_most: the longer side of each of the two pictures.
+        at_most: the longer side of each of the two images.
     """
     if truth is None:
         return draw_boxes(pixels, prediction, at_most=max(at_most, 640))

@@ -1,4 +1,4 @@
-"""Pictures that were compared, side by side: what was found for one, and pairs that were mistaken. Pillow only."""
+"""Images that were compared, side by side: what was found for one, and pairs that were mistaken. Pillow only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _GAP, _GROUND = 8, "#f3f4f6"
 @final
 @dataclass(frozen=True)
 class Match:
-    """A picture that was found: uint8 [height, width, channels], what to write under it, and whether it is right."""
+    """An image that was found: uint8 [height, width, channels], what to write under it, and whether it is right."""
 
     pixels: Any
     caption: str
@@ -26,7 +26,7 @@ class Match:
 
 
 def matches(image: Any, caption: str, found: Sequence[Match]) -> Image.Image:
-    """The picture that was asked with, then what was found for it, best first.
+    """The image that was asked with, then what was found for it, best first.
 
     Args:
         image: uint8 [height, width, channels].
@@ -39,10 +39,10 @@ def matches(image: Any, caption: str, found: Sequence[Match]) -> Image.Image:
 
 
 def pairs(rows: Sequence[tuple[Any, Any, str, bool]], *, columns: int = 4) -> Image.Image:
-    """Pairs of pictures, each as one cell.
+    """Pairs of images, each as one cell.
 
     Args:
-        rows: the two pictures, what to write under them, and whether that is right.
+        rows: the two images, what to write under them, and whether that is right.
         columns: pairs in a row.
 
     Raises:
@@ -52,8 +52,8 @@ def pairs(rows: Sequence[tuple[Any, Any, str, bool]], *, columns: int = 4) -> Im
     for first, second, caption, correct in rows:
         both = Image.new("RGB", (2 * _SIDE, _SIDE))
         for place, pixels in enumerate((first, second)):
-            picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels[..., :3]).convert("RGB")
-            both.paste(picture.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC), (place * _SIDE, 0))
+            image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels[..., :3]).convert("RGB")
+            both.paste(image.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC), (place * _SIDE, 0))
         cells.append(captioned(np.asarray(both), prediction=caption, correct=correct))
     if not cells:
         raise ValueError("a sheet needs at least one pair")
@@ -67,7 +67,7 @@ def pairs(rows: Sequence[tuple[Any, Any, str, bool]], *, columns: int = 4) -> Im
 
 
 def beside(left: Image.Image, right: Image.Image, title: str) -> Image.Image:
-    """Two pictures at one height under a line of text.
+    """Two images at one height under a line of text.
 
     Args:
         left: the first; its height is that of both.

@@ -1,4 +1,4 @@
-"""A picture beside a small map of where it was taken, or may have been. Pure functions, Pillow only."""
+"""An image beside a small map of where it was taken, or may have been. Pure functions, Pillow only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mobilevision.visualization import coast
-from mobilevision.visualization.draw import BAD, GOOD, INK, MUTED, NEUTRAL, PAPER, cut, font, to_picture
+from mobilevision.visualization.draw import BAD, GOOD, INK, MUTED, NEUTRAL, PAPER, cut, font, to_image
 from mobilevision.visualization.map_outlines import copies, great_circle, shapes
 from mobilevision.visualization.world_map import LAND, SEA, SHORE, WORLD, Window
 
@@ -43,7 +43,7 @@ def located(
     distance: float | None = None,
     window: Window = WORLD,
 ) -> Image.Image:
-    """A picture with a map on its right: probabilities, the answer (red), the truth (green) and the way between them.
+    """An image with a map on its right: probabilities, the answer (red), the truth (green) and the way between them.
 
     Args:
         pixels: uint8 [height, width, channels].
@@ -54,7 +54,7 @@ def located(
         distance: km between answer and truth.
         window: the part of Earth to show.
     """
-    photo = to_picture(pixels, at_least=224)
+    photo = to_image(pixels, at_least=224)
     chart = _map(answer, candidates, areas, truth, window)
     lines = _lines(answer, candidates, truth, distance)
     height = max(photo.height, chart.height + _LINE * len(lines) + 8)
@@ -117,7 +117,7 @@ def _map(
 
 @lru_cache(maxsize=8)
 def _ground(window: Window) -> Image.Image:
-    """Land and water, drawn once for all pictures."""
+    """Land and water, drawn once for all images."""
     flat = 1.0 if window == WORLD else max(float(np.cos(np.radians((window.north + window.south) / 2))), 0.1)
     height = min(_WIDTH, round(_WIDTH * (window.north - window.south) / (window.width * flat)))
     chart = Image.new("RGB", (_WIDTH, height), SEA)

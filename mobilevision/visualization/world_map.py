@@ -61,7 +61,7 @@ def base(title: str = "", *, window: Window = WORLD, bar: bool = False, width: f
         title: above it.
         window: what it shows.
         bar: leave room for a colour bar.
-        width: of the picture in inches, at 110 pixels an inch.
+        width: of the image in inches, at 110 pixels an inch.
     """
     middle = np.radians((window.north + window.south) / 2)
     stretch = 1 / max(np.cos(middle), 0.1) if window != WORLD else 1.0

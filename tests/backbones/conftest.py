@@ -1,4 +1,4 @@
-"""A network of a few thousand weights, and pictures to give it."""
+"""A network of a few thousand weights, and images to give it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from mobilevision.backbones import mobilenet_v1
 
 
 @pytest.fixture
-def pictures() -> Tensor:
-    """Two random pictures, uint8 [2, 3, 64, 64], channels innermost as the loaders give them."""
+def images() -> Tensor:
+    """Two random images, uint8 [2, 3, 64, 64], channels innermost as the loaders give them."""
     torch.manual_seed(0)
     return torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
 

@@ -49,7 +49,7 @@ def test_a_backward_that_needs_the_lost_input_is_refused() -> None:
         z.sum().backward()
 
 
-def test_the_same_step_as_torchs(pictures: Tensor) -> None:
+def test_the_same_step_as_torchs(images: Tensor) -> None:
     bodies = []
     for layer in (ReLU6, nn.ReLU6):
         torch.manual_seed(0)
@@ -57,7 +57,7 @@ def test_the_same_step_as_torchs(pictures: Tensor) -> None:
         for module in body.model.modules():
             if isinstance(getattr(module, "act", None), ReLU6):
                 module.act = layer(inplace=True)
-        body(pictures, Needs((16,), pooled=True)).pooled.square().sum().backward()
+        body(images, Needs((16,), pooled=True)).pooled.square().sum().backward()
         bodies.append(body)
     for (name, one), other in zip(bodies[0].named_parameters(), bodies[1].parameters(), strict=True):
         torch.testing.assert_close(one.grad, other.grad, msg=name)

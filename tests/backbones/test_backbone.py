@@ -31,10 +31,10 @@ def body(request: pytest.FixtureRequest) -> Backbone:
 
 
 @torch.no_grad()
-def test_it_gives_what_it_promises(body: Backbone, pictures: Tensor) -> None:
+def test_it_gives_what_it_promises(body: Backbone, images: Tensor) -> None:
     strides = tuple(body.spec.strides)
     assert {8, 16, 32} <= set(strides)
-    maps, pooled = body(pictures, Needs(strides, pooled=True))
+    maps, pooled = body(images, Needs(strides, pooled=True))
     assert pooled is not None
     assert pooled.shape == (2, body.spec.width)
     for stride, channels in body.spec.strides.items():
@@ -42,9 +42,9 @@ def test_it_gives_what_it_promises(body: Backbone, pictures: Tensor) -> None:
 
 
 @torch.no_grad()
-def test_maps_and_vector_are_the_same_alone_and_together(body: Backbone, pictures: Tensor) -> None:
-    both = body(pictures, Needs((32, 16), pooled=True))
-    maps, vector = body(pictures, Needs((16, 32))), body(pictures, Needs(pooled=True))
+def test_maps_and_vector_are_the_same_alone_and_together(body: Backbone, images: Tensor) -> None:
+    both = body(images, Needs((32, 16), pooled=True))
+    maps, vector = body(images, Needs((16, 32))), body(images, Needs(pooled=True))
     assert vector.maps == {}
     assert maps.pooled is None
     assert list(both.maps) == [32, 16]
@@ -53,12 +53,12 @@ def test_maps_and_vector_are_the_same_alone_and_together(body: Backbone, picture
         torch.testing.assert_close(both.maps[stride], maps.maps[stride])
 
 
-def test_unasked_layers_are_not_run(pictures: Tensor) -> None:
+def test_unasked_layers_are_not_run(images: Tensor) -> None:
     body = mobilenet_v1(width=0.25).eval()
     ran: list[str] = []
     for name, module in body.model.named_modules():
         module.register_forward_hook(lambda *_, name=name: ran.append(name))
-    body(pictures, Needs((8,)))
+    body(images, Needs((8,)))
     assert "blocks.2" in ran
     assert not {"blocks.3", "blocks.4", "global_pool"} & set(ran)
 
@@ -70,12 +70,12 @@ def test_a_stride_it_lacks_is_named() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
-def test_normalising(pictures: Tensor, dtype: torch.dtype, layout: torch.memory_format) -> None:
+def test_normalising(images: Tensor, dtype: torch.dtype, layout: torch.memory_format) -> None:
     body = mobilenet_v1(width=0.25, preset={"mean": [0.5, 0.4, 0.3], "std": [0.1, 0.2, 0.3]})
-    given = pictures.to(dtype).contiguous(memory_format=layout)
+    given = images.to(dtype).contiguous(memory_format=layout)
     before = given.clone()
     mean, std = torch.tensor([0.5, 0.4, 0.3]), torch.tensor([0.1, 0.2, 0.3])
-    expected = (pictures / 255 - mean[:, None, None]) / std[:, None, None]
+    expected = (images / 255 - mean[:, None, None]) / std[:, None, None]
     normalised = body.normalize(given)
     torch.testing.assert_close(normalised, expected, rtol=1e-5, atol=1e-5, check_stride=False)
     assert normalised.is_contiguous(memory_format=layout)
@@ -85,9 +85,9 @@ def test_normalising(pictures: Tensor, dtype: torch.dtype, layout: torch.memory_
 @pytest.mark.parametrize("channels", [1, 2, 4])
 def test_other_channels(channels: int) -> None:
     body = mobilenet_v1(width=0.25, channels=channels).eval()
-    pictures = torch.randint(0, 256, (2, channels, 32, 32), dtype=torch.uint8)
+    images = torch.randint(0, 256, (2, channels, 32, 32), dtype=torch.uint8)
     assert len(body.preset.mean) == len(body.preset.std) == channels
-    assert body(pictures, Needs(pooled=True)).pooled.shape == (2, 256)
+    assert body(images, Needs(pooled=True)).pooled.shape == (2, 256)
 
 
 def test_normalisation_is_no_weight() -> None:
@@ -100,17 +100,17 @@ def test_vision_transformers_give_their_vector() -> None:
     assert body(torch.zeros(1, 3, 64, 64), Needs((16,))).maps[16].shape == (1, 192, 4, 4)
 
 
-def test_dropout_only_while_training(pictures: Tensor) -> None:
+def test_dropout_only_while_training(images: Tensor) -> None:
     body = mobilenet_v1(width=0.25, drop_rate=0.5)
     needs = Needs(pooled=True)
-    assert (body(pictures, needs).pooled == 0).float().mean() > 0.4
+    assert (body(images, needs).pooled == 0).float().mean() > 0.4
     body.eval()
-    assert torch.equal(body(pictures, needs).pooled, body(pictures, needs).pooled)
+    assert torch.equal(body(images, needs).pooled, body(images, needs).pooled)
 
 
-def test_copies_and_half_precision(pictures: Tensor) -> None:
+def test_copies_and_half_precision(images: Tensor) -> None:
     body = copy.deepcopy(mobilenet_v1(width=0.25)).eval().to(torch.bfloat16)
-    assert body(pictures, Needs(pooled=True)).pooled.dtype is torch.bfloat16
+    assert body(images, Needs(pooled=True)).pooled.dtype is torch.bfloat16
 
 
 class _Served(nn.Module):
@@ -122,10 +122,10 @@ class _Served(nn.Module):
         return self.body(images, Needs(pooled=True)).pooled
 
 
-def test_exports_with_its_normalisation(pictures: Tensor) -> None:
+def test_exports_with_its_normalisation(images: Tensor) -> None:
     model = _Served().eval()
-    program = torch.export.export(model, (pictures,))
-    torch.testing.assert_close(program.module()(pictures), model(pictures))
+    program = torch.export.export(model, (images,))
+    torch.testing.assert_close(program.module()(images), model(images))
     assert "_ClampInPlace" not in program.graph_module.code
 
 

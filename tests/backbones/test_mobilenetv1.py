@@ -14,7 +14,7 @@ from mobilevision.errors import UserError
 from mobilevision.spec import Needs
 
 
-def test_timm_weights_give_timm_logits(tmp_path: Path, pictures: Tensor) -> None:
+def test_timm_weights_give_timm_logits(tmp_path: Path, images: Tensor) -> None:
     torch.manual_seed(0)
     theirs = timm.create_model("mobilenetv1_100").eval()
     torch.save(theirs.state_dict(), tmp_path / "weights.pth")
@@ -23,9 +23,9 @@ def test_timm_weights_give_timm_logits(tmp_path: Path, pictures: Tensor) -> None
     assert ours.report.complete
     assert ours.classifier is not None
     with torch.no_grad():
-        pooled = ours(pictures, Needs(pooled=True)).pooled
+        pooled = ours(images, Needs(pooled=True)).pooled
         logits = pooled @ ours.classifier.weight.T + ours.classifier.bias
-        expected = theirs(ours.normalize(pictures))
+        expected = theirs(ours.normalize(images))
     torch.testing.assert_close(logits, expected)
 
 
@@ -55,10 +55,10 @@ def test_the_papers_activation_and_the_papers_layers() -> None:
     assert body.preset.activation == "relu"
 
 
-def test_registered_in_timm(pictures: Tensor) -> None:
+def test_registered_in_timm(images: Tensor) -> None:
     assert timm.is_model("mobilevision_mobilenetv1")
     levels = timm.create_model("mobilevision_mobilenetv1", width=0.5, features_only=True)
-    assert [level.shape[1] for level in levels(pictures.float())] == [32, 64, 128, 256, 512]
+    assert [level.shape[1] for level in levels(images.float())] == [32, 64, 128, 256, 512]
     whole = timm.create_model("mobilevision_mobilenetv1", width=0.25, num_classes=5, in_chans=1)
     assert whole(torch.zeros(2, 1, 32, 32)).shape == (2, 5)
 

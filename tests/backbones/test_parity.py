@@ -97,14 +97,14 @@ def photos(data: Path, side: int) -> Tensor:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 @torch.no_grad()
 def test_logits_are_those_of_timm_built_by_hand(file: Published, shared_weights: Path, shared_data: Path) -> None:
-    pictures = photos(shared_data, file.side)
-    expected = file.by_hand(shared_weights)(file.scale(pictures))
+    images = photos(shared_data, file.side)
+    expected = file.by_hand(shared_weights)(file.scale(images))
     body = file.ours(shared_weights)
     assert body.report is not None
     assert body.report.complete
     assert body.classifier is not None
     assert body.preset.side == file.side
-    pooled = body(pictures, Needs(pooled=True)).pooled
+    pooled = body(images, Needs(pooled=True)).pooled
     logits = pooled @ body.classifier.weight.T + body.classifier.bias
     assert expected.std() > 0.5
     torch.testing.assert_close(logits, expected, rtol=1e-5, atol=2e-5)
@@ -114,8 +114,8 @@ def test_logits_are_those_of_timm_built_by_hand(file: Published, shared_weights:
 @torch.no_grad()
 def test_a_wrong_setting_is_seen_in_the_logits(wrong: dict[str, str], shared_weights: Path, shared_data: Path) -> None:
     file = FILES[2]
-    pictures = photos(shared_data, file.side)
+    images = photos(shared_data, file.side)
     path = str(shared_weights / f"{file.stem}.safetensors")
     right, other = (mobilenet_v1(width=0.5, weights=path, **kw).eval() for kw in ({}, wrong))  # type: ignore[arg-type]
     needs = Needs(pooled=True)
-    assert (right(pictures, needs).pooled - other(pictures, needs).pooled).abs().max() > 0.05
+    assert (right(images, needs).pooled - other(images, needs).pooled).abs().max() > 0.05

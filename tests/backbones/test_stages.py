@@ -38,7 +38,7 @@ def idle(modules: list[nn.Module], outputs: list[Tensor]) -> list[str]:
 
 
 @pytest.mark.parametrize("make", WITH_TAIL.values(), ids=WITH_TAIL.keys())
-def test_a_tail_keeps_the_side_of_regions(make: Make, pictures: Tensor) -> None:
+def test_a_tail_keeps_the_side_of_regions(make: Make, images: Tensor) -> None:
     body = make()
     before, widest = body.spec, body.model.state_dict()
     tail = body.split_tail()
@@ -47,7 +47,7 @@ def test_a_tail_keeps_the_side_of_regions(make: Make, pictures: Tensor) -> None:
     assert (body.spec.width, body.spec.tail) == (before.width, None)
     regions = tail(torch.randn(3, before.strides[16], 7, 7))
     assert regions.shape == (3, before.tail, 7, 7)
-    maps = body(pictures, Needs((8, 16))).maps
+    maps = body(images, Needs((8, 16))).maps
     assert not idle([body, tail], [*maps.values(), regions])
     assert {f"model.{key}" for key in widest} >= set(body.state_dict())
 
@@ -73,34 +73,34 @@ def test_no_tail_names_the_fix(make: Make) -> None:
 
 
 @pytest.mark.parametrize("make", ALL.values(), ids=ALL.keys())
-def test_no_weight_is_idle(make: Make, pictures: Tensor) -> None:
+def test_no_weight_is_idle(make: Make, images: Tensor) -> None:
     body = make()
     needs = Needs(tuple(stride for stride in (16, 8) if stride in body.spec.strides))
     torch.manual_seed(1)
-    expected = body.eval()(pictures, needs).maps
+    expected = body.eval()(images, needs).maps
     names = list(body.state_dict())
     body.keep(needs)
-    maps = body(pictures, needs).maps
+    maps = body(images, needs).maps
     assert all(torch.equal(maps[stride], expected[stride]) for stride in needs.strides)
     assert not idle([body], list(maps.values()))
     assert [name for name in names if name in body.state_dict()] == list(body.state_dict())
     with pytest.raises(UserError, match="no pooled vector"):
-        body(pictures, Needs(pooled=True))
+        body(images, Needs(pooled=True))
 
 
 @pytest.mark.parametrize("name", ["v1", "v2", "v3", "v4", "resnet18"])
-def test_all_maps_without_the_vector_leave_no_idle_weight(name: str, pictures: Tensor) -> None:
+def test_all_maps_without_the_vector_leave_no_idle_weight(name: str, images: Tensor) -> None:
     body = ALL[name]()
     body.keep(Needs((8, 16, 32)))
-    assert not idle([body], list(body(pictures, Needs((8, 16, 32))).maps.values()))
+    assert not idle([body], list(body(images, Needs((8, 16, 32))).maps.values()))
 
 
-def test_the_vector_needs_all(pictures: Tensor) -> None:
+def test_the_vector_needs_all(images: Tensor) -> None:
     body = mobilenet_v2(width=0.35)
     names = list(body.state_dict())
     body.keep(Needs((16,), pooled=True))
     assert list(body.state_dict()) == names
-    assert not idle([body], [body(pictures, Needs((16,), pooled=True)).pooled])
+    assert not idle([body], [body(images, Needs((16,), pooled=True)).pooled])
 
 
 def test_a_missing_stride_is_named() -> None:

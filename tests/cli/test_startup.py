@@ -56,7 +56,7 @@ def start(program: str, *arguments: str) -> tuple[str, int, list[str]]:
         (["train.py", "--cfg", "job", "--package", "trainer", "trainer.kwargs.min_epochs=2"], "min_epochs: 2"),
         (["train.py", "-sc", "install=bash"], "complete"),
         (["train.py", "--hydra-help"], "Hydra"),
-        (["mobilevision", "train", "--help"], "Train a model on pictures"),
+        (["mobilevision", "train", "--help"], "Train a model on images"),
         (["mobilevision", "--help"], "mobilevision COMMAND --help"),
         (["mobilevision"], "mobilevision COMMAND --help"),
         (["mobilevision", "evaluate", "--help"], "Example: mobilevision evaluate RUN"),

@@ -191,16 +191,16 @@ def test_a_pipe_is_no_config(table: Targets, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One picture."""
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One image."""
     file = tmp_path_factory.mktemp("pictures") / "a.png"
     Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(file)
     return file
 
 
 COMMANDS = {
-    "predict": "predict RUN PICTURE --out out",
-    "predict in a gallery": "predict RUN PICTURE --gallery GALLERY --out out",
+    "predict": "predict RUN IMAGE --out out",
+    "predict in a gallery": "predict RUN IMAGE --gallery GALLERY --out out",
     "evaluate": "evaluate RUN",
     "export": "export RUN --gate-samples 0 --out out",
     "demo": "demo RUN --out out",
@@ -213,9 +213,9 @@ COMMANDS = {
 }
 
 
-def words(command: str, run: Path, picture: Path) -> list[str]:
+def words(command: str, run: Path, image: Path) -> list[str]:
     """The command line."""
-    names = {"RUN": str(run), "PICTURE": str(picture), "GALLERY": str(picture.parent)}
+    names = {"RUN": str(run), "PICTURE": str(image), "GALLERY": str(image.parent)}
     line = command
     for name, stands in names.items():
         line = line.replace(name, stands)
@@ -226,7 +226,7 @@ def words(command: str, run: Path, picture: Path) -> list[str]:
 @pytest.mark.parametrize("attack", ["a shell where a width stands", "the environment"])
 def test_no_command_runs_what_a_run_folder_names(
     config: dict[str, Any],
-    picture: Path,
+    image: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -235,7 +235,7 @@ def test_no_command_runs_what_a_run_folder_names(
 ) -> None:
     run = put(config, tmp_path / "run", *TARGETS[attack])
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["mobilevision", *words(command, run, picture)])
+    monkeypatch.setattr(sys, "argv", ["mobilevision", *words(command, run, image)])
     with pytest.raises(SystemExit) as ended:
         main()
     said = capsys.readouterr().err

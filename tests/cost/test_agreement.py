@@ -23,10 +23,10 @@ TORCHVISION += ["squeezenet1_0", "vgg16", "vit_b_16"]
 def test_torch_counts_as_many(name: str) -> None:
     with torch.device("meta"):
         model = timm.create_model(name).eval()
-        picture = torch.empty(1, 3, 224, 224)
+        image = torch.empty(1, 3, 224, 224)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(picture)
-    assert count(model, picture).mult_adds == counter.get_total_flops() / 2
+        model(image)
+    assert count(model, image).mult_adds == counter.get_total_flops() / 2
 
 
 @pytest.mark.parametrize("name", TORCHVISION)
@@ -48,9 +48,9 @@ def test_torchvision_publishes_the_same(name: str) -> None:
 def test_fvcore_counts_as_many_in_convolutions_and_linear_layers(name: str) -> None:
     fvcore = pytest.importorskip("fvcore.nn")
     logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
-    model, picture = timm.create_model(name).eval(), torch.zeros(1, 3, 64, 64)
-    theirs = fvcore.FlopCountAnalysis(model, picture).by_operator()
-    assert count(model, picture.to("meta")).mult_adds == theirs["conv"] + theirs["linear"]
+    model, image = timm.create_model(name).eval(), torch.zeros(1, 3, 64, 64)
+    theirs = fvcore.FlopCountAnalysis(model, image).by_operator()
+    assert count(model, image.to("meta")).mult_adds == theirs["conv"] + theirs["linear"]
 
 
 def test_kinds() -> None:

@@ -128,8 +128,8 @@ def test_a_real_model_is_left_as_it_was() -> None:
     model = Classifier(mobilenet_v1(width=0.25), 3).train()
     model.body.model.bn1.eval()  # type: ignore[union-attr]
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    picture = torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8)
-    assert count(model, picture) == count(model, picture.to("meta"))
+    image = torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8)
+    assert count(model, image) == count(model, image.to("meta"))
     assert model.training
     assert not model.body.model.bn1.training  # type: ignore[union-attr]
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())

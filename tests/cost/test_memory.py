@@ -23,7 +23,7 @@ def test_batch_norm_and_activation_write_into_what_they_read() -> None:
     assert count(model, meta(1, 3, 10, 10)).activations == Activations(4400, 2200, 1100, "0")
 
 
-def test_a_picture_of_bytes_stays_one_in_every_precision() -> None:
+def test_a_image_of_bytes_stays_one_in_every_precision() -> None:
     class Normalised(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -93,7 +93,7 @@ def test_peaks_of_mobilenets() -> None:
     assert count(two, meta(1, 3, 224, 224)).activations.float32 == (112 * 112 * 96 + 56 * 56 * 96) * 4
 
 
-def test_a_real_picture_needs_what_a_shape_needs() -> None:
+def test_a_real_image_needs_what_a_shape_needs() -> None:
     model = Residual()
     assert count(model, torch.rand(1, 4, 5, 5)) == count(model, meta(1, 4, 5, 5))
 

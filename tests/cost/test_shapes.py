@@ -45,8 +45,8 @@ def test_as_torch_says(func: Any, args: tuple[Any, ...]) -> None:
 
 
 def test_an_operation_in_place_gives_what_it_took() -> None:
-    picture = A.to("meta")
-    assert known(ATEN.relu_.default, (picture,), {}) is picture
+    image = A.to("meta")
+    assert known(ATEN.relu_.default, (image,), {}) is image
 
 
 @pytest.mark.parametrize(

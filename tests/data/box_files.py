@@ -19,8 +19,8 @@ Rows = Sequence[Mapping[str, Any]]
 WIDTH, HEIGHT = 64, 48
 
 
-def picture(path: Path, width: int = WIDTH, height: int = HEIGHT, **options: Any) -> Path:
-    """A plain picture of 64 x 48 pixels."""
+def image(path: Path, width: int = WIDTH, height: int = HEIGHT, **options: Any) -> Path:
+    """A plain image of 64 x 48 pixels."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (width, height), "grey").save(path, **options)
     return path
@@ -32,7 +32,7 @@ def read(form: DataFormat, root: Path) -> Splits:
 
 
 def boxes(records: Records | None, index: int) -> Boxes:
-    """The boxes of one picture."""
+    """The boxes of one image."""
     assert records is not None
     found = records.targets[index]
     assert isinstance(found, Boxes)
@@ -40,7 +40,7 @@ def boxes(records: Records | None, index: int) -> Boxes:
 
 
 def contents(splits: Splits) -> dict[str, dict[str, list[tuple[str, list[float]]]]]:
-    """split -> picture name -> (class, box) of each box."""
+    """split -> image name -> (class, box) of each box."""
     found: dict[str, dict[str, list[tuple[str, list[float]]]]] = {}
     for split, records in splits.items():
         for i in range(len(records)):

@@ -1,4 +1,4 @@
-"""Small pictures and a data module over them."""
+"""Small images and a data module over them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Save = Callable[..., Path]
 
 
 def photo(seed: int, height: int = 48, width: int = 64) -> Image.Image:
-    """A smooth picture with some detail, so that JPEG and resizing behave as on a photo."""
+    """A smooth image with some detail, so that JPEG and resizing behave as on a photo."""
     rng = np.random.default_rng(seed)
     coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
     return coarse.resize((width, height), Image.Resampling.BICUBIC)
@@ -25,7 +25,7 @@ def photo(seed: int, height: int = 48, width: int = 64) -> Image.Image:
 
 @pytest.fixture
 def save(tmp_path: Path) -> Save:
-    """Save a picture under tmp_path: save("train/cat/1.jpg", seed=1)."""
+    """Save an image under tmp_path: save("train/cat/1.jpg", seed=1)."""
 
     def _save(name: str, *, seed: int = 0, image: Image.Image | None = None, **options: Any) -> Path:
         path = tmp_path / name

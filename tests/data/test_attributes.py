@@ -18,7 +18,7 @@ ROWS = {f"{number:06}.jpg": ("1 -1 1", "-1 1 -1", "-1 -1 1")[number % 3] for num
 
 
 def celeba(save: Save, root: Path, *, rows: dict[str, str] | None = None, count: int | None = None) -> Path:
-    """CelebA's files with a dozen pictures: 8 of four people to train, 4 of two others as val."""
+    """CelebA's files with a dozen images: 8 of four people to train, 4 of two others as val."""
     rows = ROWS if rows is None else rows
     for number, name in enumerate(ROWS):
         save(f"img_align_celeba/{name}", seed=number, image=None)
@@ -71,7 +71,7 @@ def test_only_the_attributes_asked_for_in_that_order(save: Save, tmp_path: Path)
         ({"000003.jpg": "1 -1 1 1"}, None, "list_attr_celeba.txt:6: 4 values for 3 columns"),
         ({"000003.jpg": "1 maybe 1"}, None, "list_attr_celeba.txt:6: Hat is 'maybe'"),
         ({"lost.jpg": "1 1 1"}, None, "lost.jpg has no split in list_eval_partition"),
-        ({}, 13, "list_attr_celeba.txt:1: the first line promises 13 pictures, 12 rows follow"),
+        ({}, 13, "list_attr_celeba.txt:1: the first line promises 13 images, 12 rows follow"),
         ({"000003.jpg": "1 0 1"}, None, "'Hat' holds -1 as well as values from 0 up"),
     ],
 )
@@ -126,13 +126,13 @@ def table(root: Path, text: str) -> Path:
     return path
 
 
-def pictures(save: Save, *names: str) -> None:
+def images(save: Save, *names: str) -> None:
     for number, name in enumerate(names):
         save(name, seed=number)
 
 
 def test_a_csv_with_words_probabilities_and_gaps(save: Save, tmp_path: Path) -> None:
-    pictures(save, "a.jpg", "b.jpg", "c.jpg")
+    images(save, "a.jpg", "b.jpg", "c.jpg")
     rows = "path,split,Smiling,Hat\na.jpg,train,TRUE,0.7\nb.jpg,train,no,\nc.jpg,dev,1,0\n"
     data = module(Csv(), table(tmp_path, rows))
     assert data.setup_data().known == (2, 1)
@@ -146,7 +146,7 @@ def test_a_csv_with_words_probabilities_and_gaps(save: Save, tmp_path: Path) -> 
 
 def test_a_csv_keeps_groups_together(save: Save, tmp_path: Path) -> None:
     names = [f"{person}/{number}.jpg" for person in "abcde" for number in range(3)]
-    pictures(save, *names)
+    images(save, *names)
     rows = "path,who,x\n" + "".join(f"{name},{name[0]},{i % 2}\n" for i, name in enumerate(names))
     for format in (Csv(group="who"), Csv(group="folder", attributes=["x"])):
         data = module(format, table(tmp_path, rows), val_fraction=0.3, test_fraction=0.2)
@@ -171,12 +171,12 @@ def test_a_csv_keeps_groups_together(save: Save, tmp_path: Path) -> None:
     ],
 )
 def test_bad_tables_are_named(save: Save, tmp_path: Path, rows: str, message: str) -> None:
-    pictures(save, "a.jpg")
+    images(save, "a.jpg")
     assert message in refusal(Csv(), table(tmp_path, rows))
 
 
 def test_tables_with_different_attributes_are_refused(save: Save, tmp_path: Path) -> None:
-    pictures(save, "a.jpg", "b.jpg")
+    images(save, "a.jpg", "b.jpg")
     (tmp_path / "train.csv").write_text("path,x\na.jpg,1\n")
     (tmp_path / "val.csv").write_text("path,y\nb.jpg,1\n")
     assert "its attributes are y, those of the first table x" in refusal(Csv(), tmp_path)
@@ -193,7 +193,7 @@ def test_auto_finds_both(save: Save, tmp_path: Path) -> None:
 
 def test_a_cut_gives_rare_attributes_to_both_parts(save: Save, tmp_path: Path) -> None:
     names = [f"{number}.jpg" for number in range(40)]
-    pictures(save, *names)
+    images(save, *names)
     rows = "path,rare,usual\n" + "".join(f"{n},{int(i % 10 == 0)},{int(i % 2)}\n" for i, n in enumerate(names))
     data = module(Csv(), table(tmp_path, rows), val_fraction=0.25, test_fraction=0.25)
     data.setup_data()

@@ -16,7 +16,7 @@ SIDES = st.integers(1, 2000)
 
 
 @given(height=SIDES, width=SIDES, seed=st.integers(0, 2**32), aspect=st.sampled_from([0.5, 1.0, 16 / 9]))
-def test_a_crop_lies_within_the_picture_in_whole_pixels(height: int, width: int, seed: int, aspect: float) -> None:
+def test_a_crop_lies_within_the_image_in_whole_pixels(height: int, width: int, seed: int, aspect: float) -> None:
     box, _ = Augment(crop_scale=[0.08, 1.0]).draw(np.random.default_rng(seed), height, width, aspect)
     assert box is not None
     x, y, w, h = box
@@ -86,7 +86,7 @@ def test_changes_of_pixels_follow_the_generator(options: dict[str, float], chann
     assert changed(1).dtype == np.uint8
     assert np.array_equal(changed(1), changed(1))
     assert any(not np.array_equal(changed(seed), changed(1)) for seed in range(2, 8))
-    assert np.array_equal(pixels, before), "the picture handed over stays as it is"
+    assert np.array_equal(pixels, before), "the image handed over stays as it is"
 
 
 @pytest.mark.parametrize(("mixup", "cutmix"), [(0.2, 0.0), (0.0, 1.0), (0.2, 1.0)])

@@ -18,7 +18,7 @@ def spoil(save: Save, tmp_path: Path) -> list[str]:
     """A set with three unreadable files, and their names."""
     fill(save, "train/a", "train/b", "val/a", "val/b", each=4)
     (tmp_path / "train/a/empty.jpg").write_bytes(b"")
-    (tmp_path / "train/a/text.jpg").write_text("no picture")
+    (tmp_path / "train/a/text.jpg").write_text("no image")
     whole = save("train/b/cut.jpg", seed=99).read_bytes()
     (tmp_path / "train/b/cut.jpg").write_bytes(whole[: len(whole) // 2])
     return ["empty.jpg", "text.jpg", "cut.jpg"]
@@ -59,14 +59,14 @@ def test_a_batch_of_nothing_but_bad_files_is_an_error(save: Save, tmp_path: Path
     fill(save, "train/a", "train/b", "val/a", "val/b")
     for path in (tmp_path / "train").rglob("*.jpg"):
         path.write_bytes(b"")
-    with pytest.raises(UserError, match="every picture of a batch is unreadable"):
+    with pytest.raises(UserError, match="every image of a batch is unreadable"):
         next(iter(module(tmp_path, on_error="skip").train_dataloader()))
 
 
 def test_an_empty_class_folder(save: Save, tmp_path: Path) -> None:
     fill(save, "train/a", "train/b", "val/a", "val/b")
     (tmp_path / "train" / "empty").mkdir()
-    with pytest.raises(UserError, match=r"train/empty/: class folder without pictures \(fill it or delete it\)"):
+    with pytest.raises(UserError, match=r"train/empty/: class folder without images \(fill it or delete it\)"):
         module(tmp_path)
     assert module(tmp_path, tmp_path, on_error="skip").spec.classes == ("a", "b")
     assert "train/empty/" in SkipLog(tmp_path / "skipped.csv").read()
@@ -74,7 +74,7 @@ def test_an_empty_class_folder(save: Save, tmp_path: Path) -> None:
 
 def test_a_class_that_train_lacks(save: Save, tmp_path: Path) -> None:
     fill(save, "train/a", "train/c", "val/a", "val/b", "val/c")
-    with pytest.raises(UserError, match=r"val: class 'b' \(2 pictures\) has none in train"):
+    with pytest.raises(UserError, match=r"val: class 'b' \(2 images\) has none in train"):
         module(tmp_path)
     data = module(tmp_path, on_error="skip")
     assert data.spec.classes == ("a", "c")

@@ -1,4 +1,4 @@
-"""Augmented pictures with boxes: nothing outside, nothing lost but by the rule, pixels and boxes together."""
+"""Augmented images with boxes: nothing outside, nothing lost but by the rule, pixels and boxes together."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ FITS = st.sampled_from(["stretch", "letterbox"])
 
 
 class Spied(Records):
-    """A picture whose boxes are painted one after another in colours of their own; it notes what is asked for."""
+    """An image whose boxes are painted one after another in colours of their own; it notes what is asked for."""
 
-    def __init__(self, pictures: list[Boxes], shape: tuple[int, int]) -> None:
-        self.targets, self.size, self.asked = BoxTargets.of(pictures), shape, list[tuple[int, CropBox]]()
+    def __init__(self, images: list[Boxes], shape: tuple[int, int]) -> None:
+        self.targets, self.size, self.asked = BoxTargets.of(images), shape, list[tuple[int, CropBox]]()
 
     def name(self, index: int) -> str:
         return f"spied/{index}"
@@ -69,7 +69,7 @@ def colour(label: int) -> tuple[int, int, int]:
 
 
 def some_boxes(scene: tuple[int, int, int, int]) -> tuple[tuple[int, int], Boxes]:
-    """A picture of some size with random whole-pixel boxes, a fifth of them crowds; the label is the number."""
+    """An image of some size with random whole-pixel boxes, a fifth of them crowds; the label is the number."""
     height, width, count, seed = scene
     rng = np.random.default_rng(seed)
     left, top = rng.integers(0, width, count), rng.integers(0, height, count)
@@ -90,7 +90,7 @@ def target(sample: Sample) -> Boxes:
 
 
 def expected(records: Spied) -> set[int]:
-    """The boxes that stay by the rule, given what was asked of the picture."""
+    """The boxes that stay by the rule, given what was asked of the image."""
     ((index, (x, y, width, height)),) = records.asked
     boxes = records.targets[index]
     left, top, right, bottom = boxes.boxes.T
@@ -123,11 +123,11 @@ def test_only_boxes_whose_centres_left_are_gone_and_none_leaves_the_input(
 @given(scene=SCENES, seed=st.integers(0, 2**32), fit=FITS, mosaic=st.sampled_from([0.0, 1.0]))
 def test_a_box_lies_where_its_pixels_are(scene: tuple[int, int, int, int], seed: int, fit: str, mosaic: float) -> None:
     height, width, _, number = scene
-    pictures = []
-    for place in range(5):  # one box a picture, so that none hides another
+    images = []
+    for place in range(5):  # one box an image, so that none hides another
         shape, one = some_boxes((height, width, 1, number + place))
-        pictures.append(boxes_of(one.boxes, [place]))
-    sample = drawn(Spied(pictures, shape), seed, fit=fit, mosaic=mosaic)
+        images.append(boxes_of(one.boxes, [place]))
+    sample = drawn(Spied(images, shape), seed, fit=fit, mosaic=mosaic)
     painted = np.zeros((5, 96, 128), dtype=bool)
     for label in range(5):
         painted[label] = (sample.pixels == colour(label)).all(-1)
@@ -149,7 +149,7 @@ def _within(corners: np.ndarray, margin: float) -> tuple[slice, slice]:
 
 @settings(max_examples=50, deadline=None)
 @given(scene=SCENES, seed=st.integers(0, 2**32))
-def test_a_mosaic_shows_four_pictures_with_their_boxes(scene: tuple[int, int, int, int], seed: int) -> None:
+def test_a_mosaic_shows_four_images_with_their_boxes(scene: tuple[int, int, int, int], seed: int) -> None:
     shape, _ = some_boxes(scene)
     whole = [boxes_of([[0, 0, shape[1], shape[0]]], [place]) for place in range(6)]
     records = Spied(whole, shape)
@@ -182,7 +182,7 @@ def test_mirrored_twice_is_as_before(scene: tuple[int, int, int, int]) -> None:
     assert np.array_equal(mirrored(mirrored(pixels)), pixels)
 
 
-def test_grey_lies_around_a_picture_that_was_zoomed_out() -> None:
+def test_grey_lies_around_a_image_that_was_zoomed_out() -> None:
     records = Spied([boxes_of([[0, 0, 100, 80]], [7])], (80, 100))
     for seed in range(20):
         sample = drawn(records, seed, zoom_out=1.0, iou_crop=0.0)
@@ -214,7 +214,7 @@ def test_the_same_numbers_draw_the_same_sample() -> None:
 
 @pytest.mark.parametrize("mosaic", [0.0, 1.0])
 @pytest.mark.parametrize("kind", ["none", "pixels", "thousand"])
-def test_extreme_pictures_make_sound_batches(kind: str, mosaic: float) -> None:
+def test_extreme_images_make_sound_batches(kind: str, mosaic: float) -> None:
     rng = np.random.default_rng(0)
     corner = rng.integers(0, [640, 480], (1000, 2))
     size = rng.integers(1, 60, (1000, 2)) if kind == "thousand" else np.ones((1000, 2), int)
@@ -250,7 +250,7 @@ def test_an_unreadable_partner_of_a_mosaic_blames_nobody_else(save: Save, tmp_pa
     names = [f"{i}.png" for i in range(3)]
     for name in names:
         save(name)
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(b"no image")
     boxes = BoxTargets.of([boxes_of([[5, 5, 30, 30]], [0])] * 4)
     paths = [name.encode() for name in [*names, "broken.png"]]
     records = FileRecords(paths=paths, targets=boxes, channels=3, root=tmp_path)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Batches of pictures with boxes: where boxes come to lie, padding, splits and what is said of the classes."""
+"""Batches of images with boxes: where boxes come to lie, padding, splits and what is said of the classes."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from .conftest import Save
 RED = (255, 0, 0)
 
 
-def painted(pictures: list[Boxes], height: int = 40, width: int = 80) -> ArrayRecords:
-    """Black pictures on which the boxes are red."""
-    pixels = np.zeros((len(pictures), height, width, 3), dtype=np.uint8)
-    for picture, boxes in zip(pixels, pictures, strict=True):
+def painted(images: list[Boxes], height: int = 40, width: int = 80) -> ArrayRecords:
+    """Black images on which the boxes are red."""
+    pixels = np.zeros((len(images), height, width, 3), dtype=np.uint8)
+    for image, boxes in zip(pixels, images, strict=True):
         for left, top, right, bottom in boxes.boxes.astype(int):
-            picture[top:bottom, left:right] = RED
-    return ArrayRecords(pictures=pixels, targets=BoxTargets.of(pictures), channels=3, label="painted")
+            image[top:bottom, left:right] = RED
+    return ArrayRecords(images=pixels, targets=BoxTargets.of(images), channels=3, label="painted")
 
 
 def module(splits: Splits, **options: Any) -> DataModule:
@@ -52,7 +52,7 @@ def module(splits: Splits, **options: Any) -> DataModule:
 
 @pytest.fixture
 def three() -> list[Boxes]:
-    """Pictures with two boxes, none, and a crowd."""
+    """Images with two boxes, none, and a crowd."""
     return [
         boxes_of([[12, 12, 32, 20], [40, 20, 80, 40]], [1, 0]),
         boxes_of([], []),
@@ -64,7 +64,7 @@ def source(records: Records, fit: str, resolution: tuple[int, int] = (20, 20)) -
     return BatchSource(records, channels=3, resolution=resolution, crop=1.0, fit=fit)
 
 
-def test_a_batch_is_padded_to_the_picture_with_the_most_boxes(three: list[Boxes]) -> None:
+def test_a_batch_is_padded_to_the_image_with_the_most_boxes(three: list[Boxes]) -> None:
     batch = source(painted(three), "stretch").__getitems__([(0, 0), (0, 1), (0, 2)])
     target = batch["target"]
     assert batch["image"].shape == (3, 3, 20, 20)
@@ -93,7 +93,7 @@ def test_a_batch_is_padded_to_the_picture_with_the_most_boxes(three: list[Boxes]
     }
 
 
-def test_pictures_without_boxes_still_have_a_place_for_one(three: list[Boxes]) -> None:
+def test_images_without_boxes_still_have_a_place_for_one(three: list[Boxes]) -> None:
     target = source(painted(three), "stretch").__getitems__([(0, 1)])["target"]
     assert target["boxes"].shape == (1, 1, 4)
     assert target["labels"].tolist() == [[-1]]
@@ -183,26 +183,26 @@ def test_what_does_not_fit_is_named(three: list[Boxes], options: dict[str, Any],
 
 def test_a_train_without_boxes_is_refused(three: list[Boxes]) -> None:
     splits = Splits(train=painted(three[1:2]), classes=("a",))
-    with pytest.raises(UserError, match="none of the 1 training pictures has a box"):
+    with pytest.raises(UserError, match="none of the 1 training images has a box"):
         checks.enough(splits, "here", "boxes")
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5])
 def test_a_part_has_its_share_of_every_class(fraction: float) -> None:
     rng = np.random.default_rng(0)
-    pictures = [boxes_of([[0, 0, 5, 5]] * 3, [0, rng.integers(0, 4), 0]) for _ in range(160)]
-    pictures += [boxes_of([], [])] * 40 + [boxes_of([[0, 0, 5, 5]], [4])]
-    records = painted(pictures, 8, 8)
+    images = [boxes_of([[0, 0, 5, 5]] * 3, [0, rng.integers(0, 4), 0]) for _ in range(160)]
+    images += [boxes_of([], [])] * 40 + [boxes_of([[0, 0, 5, 5]], [4])]
+    records = painted(images, 8, 8)
     rest, part = cut(records, fraction, seed=1, part=0)
     assert len(part) == round(201 * fraction)
     again = cut(records, fraction, seed=1, part=0)[1]
     assert np.array_equal(part.targets.offsets, again.targets.offsets)
-    assert 4 in rest.targets.all.labels, "the only picture of a class stays in train"
+    assert 4 in rest.targets.all.labels, "the only image of a class stays in train"
     for label in range(1, 4):
         share = (part.targets.all.labels == label).sum() / (records.targets.all.labels == label).sum()
         assert abs(share - fraction) < 0.05
     assert abs((np.diff(part.targets.offsets) == 0).sum() - 40 * fraction) <= 1
-    assert len(cut(painted(pictures[:1], 8, 8), 0.5, seed=0, part=0)[1]) == 0
+    assert len(cut(painted(images[:1], 8, 8), 0.5, seed=0, part=0)[1]) == 0
 
 
 @pytest.mark.parametrize("augment", [None, BoxAugment(), BoxAugment(iou_crop=0.0, zoom_out=0.0)])

@@ -20,9 +20,9 @@ from .conftest import Save, photo
 RED = np.array([255, 79, 94])
 
 
-def filed(save: Save, pictures: dict[str, Boxes], **options: object) -> Records:
-    paths = [bytes(save(name, seed=number, **options)) for number, name in enumerate(pictures)]
-    targets = BoxTargets.of(list(pictures.values()))
+def filed(save: Save, images: dict[str, Boxes], **options: object) -> Records:
+    paths = [bytes(save(name, seed=number, **options)) for number, name in enumerate(images)]
+    targets = BoxTargets.of(list(images.values()))
     return FileRecords(paths=paths, targets=targets, channels=3)
 
 
@@ -102,7 +102,7 @@ def test_every_bad_box_can_be_seen(save: Save, box: tuple[float, float, float, f
     assert (np.abs(np.asarray(sheet).astype(int) - RED).sum(-1) < 60).sum() > 10
 
 
-def test_kinds_of_problems_take_turns_and_pictures_are_drawn_once(save: Save, tmp_path: Path) -> None:
+def test_kinds_of_problems_take_turns_and_images_are_drawn_once(save: Save, tmp_path: Path) -> None:
     one, two = str(save("1.png")), str(save("2.png", seed=1))
     many = [Problem(f"a.csv:{i}", f"box ({i}, 1) has no area", "mend", one, (1, 1, 1, 9)) for i in range(9)]
     other = Problem("a.csv:99", "box (nan, 1) is not finite", "mend", two, (float("nan"), 1, 2, 3))
@@ -110,6 +110,6 @@ def test_kinds_of_problems_take_turns_and_pictures_are_drawn_once(save: Save, tm
     textual = Problem("a.csv:4", "no such class", "mend")
     sheet = problem_sheet([*many, other, gone, textual])
     assert sheet is not None
-    assert sheet.width == 2 * (340 + 8) + 8, "one picture a kind, the unreadable one left out"
+    assert sheet.width == 2 * (340 + 8) + 8, "one image a kind, the unreadable one left out"
     assert problem_sheet([gone, textual]) is None
     assert problem_sheet([]) is None

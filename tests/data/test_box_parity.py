@@ -30,7 +30,7 @@ DRAWS = 1200
 
 
 def theirs() -> dict[str, object]:
-    """A blank picture with boxes as torchvision takes them."""
+    """A blank image with boxes as torchvision takes them."""
     boxes = tv_tensors.BoundingBoxes(  # type: ignore[call-arg]
         torch.tensor(CORNERS), format="XYXY", canvas_size=(HEIGHT, WIDTH)
     )
@@ -94,14 +94,14 @@ def test_boxes_that_reach_the_model_have_the_sizes_that_torchvision_gives() -> N
 
 
 def sides_of(boxes: list[np.ndarray]) -> np.ndarray:
-    """Width and height of all boxes of all pictures."""
+    """Width and height of all boxes of all images."""
     together = np.concatenate(boxes)
     sides: np.ndarray = together[:, 2:] - together[:, :2]
     return sides
 
 
 def close(matrix: np.ndarray, pixels: np.ndarray, wanted: torch.Tensor, most: float, mean: float) -> None:
-    """The changed picture differs from torchvision's by at most these levels."""
+    """The changed image differs from torchvision's by at most these levels."""
     got = colours.applied(matrix, pixels).astype(int)
     difference = np.abs(got - wanted.permute(1, 2, 0).numpy().astype(int))
     assert difference.max() <= most
@@ -109,28 +109,28 @@ def close(matrix: np.ndarray, pixels: np.ndarray, wanted: torch.Tensor, most: fl
 
 
 @pytest.fixture
-def picture() -> np.ndarray:
+def image() -> np.ndarray:
     return (np.asarray(photo(3, 60, 80)) * 0.6 + 40).astype(np.uint8)
 
 
 @pytest.mark.parametrize("factor", [0.875, 1.125])
-def test_brightness(picture: np.ndarray, factor: float) -> None:
-    wanted = functional.adjust_brightness(torch.from_numpy(picture).permute(2, 0, 1), factor)
-    close(colours.IDENTITY * factor, picture, wanted, 1, 0.6)
+def test_brightness(image: np.ndarray, factor: float) -> None:
+    wanted = functional.adjust_brightness(torch.from_numpy(image).permute(2, 0, 1), factor)
+    close(colours.IDENTITY * factor, image, wanted, 1, 0.6)
 
 
 @pytest.mark.parametrize("factor", [0.5, 1.3])
-def test_contrast(picture: np.ndarray, factor: float) -> None:
-    wanted = functional.adjust_contrast(torch.from_numpy(picture).permute(2, 0, 1), factor)
-    mean = picture.reshape(-1, 3).mean(0)
-    assert np.abs(colours.means(picture) - mean).max() < 3
-    close(colours.contrasted(colours.IDENTITY, factor, mean), picture, wanted, 2, 1.2)
+def test_contrast(image: np.ndarray, factor: float) -> None:
+    wanted = functional.adjust_contrast(torch.from_numpy(image).permute(2, 0, 1), factor)
+    mean = image.reshape(-1, 3).mean(0)
+    assert np.abs(colours.means(image) - mean).max() < 3
+    close(colours.contrasted(colours.IDENTITY, factor, mean), image, wanted, 2, 1.2)
 
 
 @pytest.mark.parametrize("factor", [0.5, 1.4])
-def test_saturation(picture: np.ndarray, factor: float) -> None:
-    wanted = functional.adjust_saturation(torch.from_numpy(picture).permute(2, 0, 1), factor)
-    close(colours.saturated(factor) @ colours.IDENTITY, picture, wanted, 2, 1.0)
+def test_saturation(image: np.ndarray, factor: float) -> None:
+    wanted = functional.adjust_saturation(torch.from_numpy(image).permute(2, 0, 1), factor)
+    close(colours.saturated(factor) @ colours.IDENTITY, image, wanted, 2, 1.0)
 
 
 @pytest.mark.parametrize("share", [-0.05, 0.02, 0.05])
@@ -146,15 +146,15 @@ def test_hue_turns_as_far_on_the_whole_and_leaves_brightness_and_grey_alone(shar
     assert np.allclose(colours.turned(share) @ np.full(3, 90.0), 90.0, atol=0.1)
 
 
-def test_colours_scatter_as_torchvisions_do(picture: np.ndarray) -> None:
+def test_colours_scatter_as_torchvisions_do(image: np.ndarray) -> None:
     rng, change = np.random.default_rng(0), Photometric()
-    ours = np.array([change(picture, rng).reshape(-1, 3).mean(0) for _ in range(600)])
+    ours = np.array([change(image, rng).reshape(-1, 3).mean(0) for _ in range(600)])
     torch.manual_seed(0)
-    transform, tensor = v2.RandomPhotometricDistort(), torch.from_numpy(picture).permute(2, 0, 1)
+    transform, tensor = v2.RandomPhotometricDistort(), torch.from_numpy(image).permute(2, 0, 1)
     other = np.array([transform(tensor).float().mean((1, 2)).numpy() for _ in range(600)])
     assert np.abs(ours.mean(0) - other.mean(0)).max() < 2.5
     assert np.abs(ours.std(0) - other.std(0)).max() < 2.5
-    same = np.mean([np.array_equal(change(picture, rng), picture) for _ in range(600)])
+    same = np.mean([np.array_equal(change(image, rng), image) for _ in range(600)])
     assert abs(same - 0.5**5 * (1 + 1 / 6)) < 0.03
 
 

@@ -1,4 +1,4 @@
-"""What holds for every box format: sizes, rotated pictures, pictures in two splits, skipping, and speed by design."""
+"""What holds for every box format: sizes, rotated images, images in two splits, skipping, and speed by design."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from PIL import Image, ImageOps
 
 from mobilevision.data import DataModule
 from mobilevision.data.formats import Auto, BoxesCsv, CocoJson, VocXml
-from mobilevision.data.formats.annotations import splits as picture_checks
-from mobilevision.data.formats.annotations.image_sizes import picture_sizes
+from mobilevision.data.formats.annotations import splits as image_checks
+from mobilevision.data.formats.annotations.image_sizes import image_sizes
 from mobilevision.data.formats.annotations.raw import Collector, Raw
 from mobilevision.data.formats.annotations.splits import check_boxes
 from mobilevision.data.records import Problem
 from mobilevision.data.skipped import SkipLog
 from mobilevision.errors import UserError
 
-from .box_files import HEIGHT, WIDTH, boxes, coco, contents, picture, read, said, voc
+from .box_files import HEIGHT, WIDTH, boxes, coco, contents, image, read, said, voc
 
 
 def raw(corners: list[list[float]], labels: list[int] | None = None) -> Raw:
     collector = Collector(("cat", "dog"))
-    collector.picture(b"1.jpg", ("t.csv", 1), (HEIGHT, WIDTH))
+    collector.image(b"1.jpg", ("t.csv", 1), (HEIGHT, WIDTH))
     for line, box in enumerate(corners):
         collector.box(0, box, labels[line] if labels else 0, ("t.csv", line + 2))
     return collector.done()
@@ -39,10 +39,10 @@ def test_rounding_beyond_the_edge_is_clipped_and_counted(over: float) -> None:
     assert checked.corners.tolist() == [[0, 2, 20, HEIGHT]]
     assert checked.area.tolist() == [20 * (HEIGHT - 2)]
     assert not problems
-    assert notes == (["1 box reached up to a pixel beyond the picture, as rounding does: clipped"] if over else [])
+    assert notes == (["1 box reached up to a pixel beyond the image, as rounding does: clipped"] if over else [])
 
 
-def test_boxes_after_the_check_lie_in_the_picture_and_have_an_area() -> None:
+def test_boxes_after_the_check_lie_in_the_image_and_have_an_area() -> None:
     rng = np.random.default_rng(0)
     wild = rng.uniform(-100, 150, (3000, 4))
     wild[rng.random((3000, 4)) < 0.02] = np.nan
@@ -79,7 +79,7 @@ def test_only_equal_boxes_of_one_class_and_kind_are_repeats() -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("ending", ["jpg", "png"])
-def test_boxes_on_a_picture_that_exif_turns(orientation: int, ending: str, tmp_path: Path) -> None:
+def test_boxes_on_a_image_that_exif_turns(orientation: int, ending: str, tmp_path: Path) -> None:
     """The box is drawn on the stored pixels; wherever the reader puts it, it must lie on what was drawn."""
     image = Image.new("RGB", (WIDTH, HEIGHT))
     image.paste((255, 255, 255), (8, 16, 24, 40))
@@ -110,49 +110,49 @@ def test_boxes_on_a_picture_that_exif_turns(orientation: int, ending: str, tmp_p
 def test_sizes_from_headers_are_those_of_the_loader(tmp_path: Path) -> None:
     paths = []
     for i, (ending, options) in enumerate([("jpg", {}), ("jpg", {"progressive": True}), ("png", {}), ("webp", {})]):
-        paths.append(os.fsencode(picture(tmp_path / f"{i}.{ending}", 20 + i, 30, **options)))
+        paths.append(os.fsencode(image(tmp_path / f"{i}.{ending}", 20 + i, 30, **options)))
     (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8 nothing")
-    found = picture_sizes([*paths, os.fsencode(tmp_path / "bad.jpg"), os.fsencode(tmp_path / "gone.jpg")])
+    found = image_sizes([*paths, os.fsencode(tmp_path / "bad.jpg"), os.fsencode(tmp_path / "gone.jpg")])
     assert found.tolist() == [*([30, 20 + i, 1] for i in range(4)), [0, 0, 0], [0, 0, 0]]
-    assert picture_sizes(paths * 100).tolist() == found[:4].tolist() * 100
-    assert picture_sizes([]).shape == (0, 3)
+    assert image_sizes(paths * 100).tolist() == found[:4].tolist() * 100
+    assert image_sizes([]).shape == (0, 3)
 
 
-def test_a_picture_of_another_size_is_found_among_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_image_of_another_size_is_found_among_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = [f"{i}.jpg" for i in range(9)]
     coco(tmp_path / "a.json", names, [{"image_id": i + 1, "category_id": 3, "bbox": [0, 0, 9, 9]} for i in range(9)])
     for i, name in enumerate(names):
-        picture(tmp_path / name, WIDTH * (2 if i in (0, 3) else 1))
-    monkeypatch.setattr(picture_checks, "LOOKED_AT", 2)  # the first and the last: one is wrong, so all are looked at
+        image(tmp_path / name, WIDTH * (2 if i in (0, 3) else 1))
+    monkeypatch.setattr(image_checks, "LOOKED_AT", 2)  # the first and the last: one is wrong, so all are looked at
     splits = read(CocoJson(), tmp_path)
     assert said(splits) == [
         f"a.json: image {i + 1}: annotated as 64 x 48 pixels, but {tmp_path / names[i]} has 128 x 48"
-        " (take the picture that was annotated, or annotate this one)"
+        " (take the image that was annotated, or annotate this one)"
         for i in (0, 3)
     ]
     assert len(splits.train or ()) == 7
 
 
-def test_a_picture_in_two_splits_or_twice_in_one(tmp_path: Path) -> None:
+def test_a_image_in_two_splits_or_twice_in_one(tmp_path: Path) -> None:
     head, row = "filename,class,xmin,ymin,xmax,ymax\n", "{},cat,1,2,9,9\n"
     (tmp_path / "train.csv").write_text(head + row.format("1.jpg") + row.format("./2.jpg") + row.format("2.jpg"))
     (tmp_path / "val.csv").write_text(head + row.format("3.jpg") + row.format("1.jpg"))
     for i in (1, 2, 3):
-        picture(tmp_path / f"{i}.jpg")
+        image(tmp_path / f"{i}.jpg")
     splits = read(BoxesCsv(), tmp_path)
     assert {split: list(found) for split, found in contents(splits).items()} == {
         "train": ["1.jpg", "2.jpg"],
         "val": ["3.jpg"],
     }
     assert said(splits) == [
-        "train.csv:4: the picture 2.jpg stands in train.csv:3 already (keep it in one place)",
-        "val.csv:3: the picture 1.jpg stands in train.csv:2 already (keep it in one place)",
+        "train.csv:4: the image 2.jpg stands in train.csv:3 already (keep it in one place)",
+        "val.csv:3: the image 1.jpg stands in train.csv:2 already (keep it in one place)",
     ]
 
 
 def test_raise_names_the_boxes_and_skip_leaves_only_them_out(tmp_path: Path) -> None:
     for i in range(6):
-        picture(tmp_path / f"{i}.jpg")
+        image(tmp_path / f"{i}.jpg")
         voc(tmp_path / f"{i}.xml", "cat 1 2 30 30", *(["cat 5 5 5 9", "cat 40 2 99 9"] if i == 3 else []))
     given = {"kind": "boxes", "root": str(tmp_path), "workers": 0, "resolution": 32, "batch_size": 2}
     with pytest.raises(UserError, match=r"2 problem\(s\) in the data:\n  3\.xml:4: box \(5, 5, 5, 9\) has no area"):
@@ -168,14 +168,14 @@ def test_raise_names_the_boxes_and_skip_leaves_only_them_out(tmp_path: Path) -> 
 
 
 def test_nothing_but_bad_boxes_is_said_at_once(tmp_path: Path) -> None:
-    picture(tmp_path / "1.jpg")
+    image(tmp_path / "1.jpg")
     voc(tmp_path / "1.xml", "cat 5 5 5 9")
     with pytest.raises(UserError, match=r"no usable box in it; the first of 1 problem: 1\.xml:3: box \(5, 5, 5, 9\)"):
         read(VocXml(), tmp_path)
 
 
 def test_evaluation_data_alone_keeps_its_classes(tmp_path: Path) -> None:
-    picture(tmp_path / "test" / "1.jpg")
+    image(tmp_path / "test" / "1.jpg")
     voc(tmp_path / "test" / "1.xml", "dog 5 5 9 9", "10 1 1 5 5", "9 1 1 5 6")
     splits = read(VocXml(), tmp_path)
     assert splits.train is None

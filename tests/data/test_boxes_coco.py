@@ -9,7 +9,7 @@ import pytest
 from mobilevision.data.formats import Auto, Coco, CocoJson
 from mobilevision.errors import UserError
 
-from .box_files import boxes, coco, contents, picture, read, said
+from .box_files import boxes, coco, contents, image, read, said
 
 CAT = {"image_id": 1, "category_id": 3, "bbox": [1, 2, 10, 20]}
 DOG = {"image_id": 2, "category_id": 7, "bbox": [4, 5, 6, 7]}
@@ -21,7 +21,7 @@ def official(root: Path) -> None:
         coco(root / f"annotations/instances_{split}.json", ["1.jpg", "2.jpg"], [CAT, DOG])
         coco(root / f"annotations/person_keypoints_{split}.json", ["1.jpg", "2.jpg"], [CAT])
         for name in ("1.jpg", "2.jpg"):
-            picture(root / split / name)
+            image(root / split / name)
 
 
 def official_with_images(root: Path) -> None:
@@ -35,7 +35,7 @@ def exported(root: Path) -> None:
     for split in ("train", "valid"):
         coco(root / split / "_annotations.coco.json", ["1.jpg", "2.jpg"], [CAT, DOG])
         for name in ("1.jpg", "2.jpg"):
-            picture(root / split / name)
+            image(root / split / name)
 
 
 def paths_of_another_machine(root: Path) -> None:
@@ -43,7 +43,7 @@ def paths_of_another_machine(root: Path) -> None:
         names = [f"C:\\photos\\{split}\\{i}.jpg" for i in (1, 2)]
         coco(root / f"{split}.json", names, [CAT, DOG])
         for name in ("1.jpg", "2.jpg"):
-            picture(root / "images" / split / name)
+            image(root / "images" / split / name)
 
 
 @pytest.mark.parametrize("layout", [official, official_with_images, exported, paths_of_another_machine])
@@ -62,26 +62,24 @@ def test_one_json_is_one_split(where: str, tmp_path: Path) -> None:
     root = tmp_path / "labels"
     file = coco(root / "export.json", ["1.jpg", "2.jpg"], [CAT, DOG])
     for name in ("1.jpg", "2.jpg"):
-        picture(root / where / name)
+        image(root / where / name)
     for place in (root, file):
         splits = read(CocoJson(), place)
         assert contents(splits) == {"train": READ}
         assert splits.whole
 
 
-def test_files_and_pictures_named_by_hand(tmp_path: Path) -> None:
+def test_files_and_images_named_by_hand(tmp_path: Path) -> None:
     coco(tmp_path / "a.json", ["1.jpg", "2.jpg"], [CAT, DOG])
     coco(tmp_path / "b.json", ["3.jpg", "4.jpg"], [CAT, DOG])
     with pytest.raises(UserError, match=r"train may be any of a\.json, b\.json: choose with data\.format\.train=FILE"):
         read(CocoJson(), tmp_path)
-    with pytest.raises(
-        UserError, match=r"none of its pictures is found \(1\.jpg, for one.*data\.format\.images=FOLDER"
-    ):
+    with pytest.raises(UserError, match=r"none of its images is found \(1\.jpg, for one.*data\.format\.images=FOLDER"):
         read(CocoJson(train="a.json", test="b.json"), tmp_path)
     with pytest.raises(UserError, match=r"data\.format\.train=c\.json: no such file"):
         read(CocoJson(train="c.json"), tmp_path)
     for i in range(1, 5):
-        picture(tmp_path / "photos of mine" / f"{i}.jpg")
+        image(tmp_path / "photos of mine" / f"{i}.jpg")
     for images in ("photos of mine", str(tmp_path / "photos of mine")):
         splits = read(CocoJson(train="a.json", test="b.json", images=images), tmp_path)
         assert list(contents(splits)) == ["train", "test"]
@@ -93,7 +91,7 @@ def test_classes_are_all_of_the_file_whatever_their_ids(tmp_path: Path) -> None:
         categories = [{"id": i, "name": name} for i, name in zip(ids, ("cat", "dog", "owl"), strict=True)]
         rows = [{"image_id": 1, "category_id": ids[2], "bbox": [0, 0, 9, 9]}]
         coco(tmp_path / split / "a.json", ["1.jpg"], rows, names if split == "train" else categories)
-        picture(tmp_path / split / "1.jpg")
+        image(tmp_path / split / "1.jpg")
     splits = read(CocoJson(), tmp_path)
     assert splits.classes == ("cat", "dog", "owl")
     assert contents(splits) == {split: {"1.jpg": [("owl", [0, 0, 9, 9])]} for split in ("train", "val")}
@@ -106,7 +104,7 @@ def test_an_exporters_category_above_all_is_no_class(tmp_path: Path) -> None:
         {"id": 2, "name": "dog", "supercategory": "pets"},
     ]
     coco(tmp_path / "a.json", ["1.jpg"], [{**CAT, "category_id": 2}], categories)
-    picture(tmp_path / "1.jpg")
+    image(tmp_path / "1.jpg")
     assert read(CocoJson(), tmp_path).classes == ("cat", "dog")
 
 
@@ -114,13 +112,13 @@ def test_crowds_areas_and_negatives(tmp_path: Path) -> None:
     rows = [{**CAT, "iscrowd": 1, "area": 55.5}, {**CAT, "bbox": [0, 0, 3, 4]}]
     coco(tmp_path / "a.json", ["1.jpg", "empty.jpg"], rows)
     for name in ("1.jpg", "empty.jpg"):
-        picture(tmp_path / name)
+        image(tmp_path / name)
     splits = read(CocoJson(), tmp_path)
     first = boxes(splits.train, 0)
     assert first.crowd.tolist() == [True, False]
     assert first.area.tolist() == [55.5, 12]
     assert len(boxes(splits.train, 1)) == 0
-    assert splits.notes[-1] == "train: 2 pictures, 2 boxes, 1 of them crowd, 1 picture without any"
+    assert splits.notes[-1] == "train: 2 images, 2 boxes, 1 of them crowd, 1 image without any"
 
 
 def test_what_is_wrong_is_named_by_file_and_annotation(tmp_path: Path) -> None:
@@ -141,15 +139,15 @@ def test_what_is_wrong_is_named_by_file_and_annotation(tmp_path: Path) -> None:
     ]
     coco(tmp_path / "a.json", ["1.jpg", "2.jpg", "gone.jpg"], rows)
     for name in ("1.jpg", "2.jpg"):
-        picture(tmp_path / name)
+        image(tmp_path / name)
     splits = read(CocoJson(), tmp_path)
     by_id = {problem.where.removeprefix("a.json: annotation "): problem for problem in splits.problems}
     says = {where: f"{problem.what} ({problem.fix})" for where, problem in by_id.items()}
     assert says == {
         "102": "box (5, 5, 5, 14) has no area (draw it anew or remove it)",
         "103": "box (9, 9, 5, 5) has its corners swapped, or a negative size (write left < right and top < bottom)",
-        "104": "box (70, 5, 79, 14) lies outside the picture of 64 x 48 pixels (mend its numbers or remove it)",
-        "105": "box (60, 40, 70, 44) reaches 6 pixels beyond the picture of 64 x 48 pixels"
+        "104": "box (70, 5, 79, 14) lies outside the image of 64 x 48 pixels (mend its numbers or remove it)",
+        "105": "box (60, 40, 70, 44) reaches 6 pixels beyond the image of 64 x 48 pixels"
         " (mend its numbers; skipping clips it)",
         "106": "bbox is [nan, 5, 9, 9], not four finite numbers x, y, width, height (mend or remove it)",
         "107": "bbox is [1, 2, 3], not four finite numbers x, y, width, height (mend or remove it)",
@@ -157,12 +155,12 @@ def test_what_is_wrong_is_named_by_file_and_annotation(tmp_path: Path) -> None:
         "109": "no category has the id 4 (add it or mend the id)",
         "110": "no image has the id 99 (add the image or remove it)",
         "111": "box (1, 2, 11, 22) of class 'cat' repeats a.json: annotation 101 (keep one of them)",
-        "a.json: image 3": f"no picture {tmp_path / 'gone.jpg'}, of 1 box (mend the name or remove the annotation)",
+        "a.json: image 3": f"no image {tmp_path / 'gone.jpg'}, of 1 box (mend the name or remove the annotation)",
     }
     assert by_id["105"].box == (60, 40, 70, 44)
     assert by_id["109"].box == (1, 2, 11, 22)
     assert by_id["106"].box is None
-    assert all(by_id[each].picture == str(tmp_path / "1.jpg") for each in ("102", "105", "108", "109", "111"))
+    assert all(by_id[each].image == str(tmp_path / "1.jpg") for each in ("102", "105", "108", "109", "111"))
     left = contents(splits)["train"]
     assert left == {
         "1.jpg": [("cat", [1, 2, 11, 22]), ("cat", [60, 40, 64, 44])],
@@ -192,7 +190,7 @@ def test_a_json_that_cannot_be_read(text: str, says: str, tmp_path: Path) -> Non
 
 def test_a_json_of_something_else_is_not_taken(tmp_path: Path) -> None:
     (tmp_path / "package.json").write_text('{"name": "x"}')
-    picture(tmp_path / "1.jpg")
+    image(tmp_path / "1.jpg")
     assert not CocoJson().claims(tmp_path)
     with pytest.raises(UserError, match=r"no json of COCO's format in it; it should be a folder with annotations/"):
         read(CocoJson(), tmp_path)
@@ -208,7 +206,7 @@ def named_set(root: Path) -> None:
     path.write_text(json.dumps(document))
     for split, names in (("train2017", "12"), ("val2017", "34")):
         for name in names:
-            picture(root / split / f"{name}.jpg")
+            image(root / split / f"{name}.jpg")
 
 
 def test_coco_plain_and_by_a_list_of_ids(tmp_path: Path) -> None:
@@ -237,7 +235,7 @@ def test_coco_says_what_to_put_where(tmp_path: Path) -> None:
     ):
         read(Coco(), tmp_path)
     named_set(tmp_path)
-    for text, says in (("99\n", "lists 0 of the 4 pictures"), ("1\n2\n3\n4\n", "lists 4 of the 4")):
+    for text, says in (("99\n", "lists 0 of the 4 images"), ("1\n2\n3\n4\n", "lists 4 of the 4")):
         (tmp_path / "ids.txt").write_text(text)
         with pytest.raises(UserError, match=says):
             read(Coco(minival=str(tmp_path / "ids.txt")), tmp_path)

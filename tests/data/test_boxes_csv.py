@@ -7,16 +7,16 @@ import pytest
 from mobilevision.data.formats import Auto, BoxesCsv, Csv
 from mobilevision.errors import UserError
 
-from .box_files import boxes, contents, picture, read
+from .box_files import boxes, contents, image, read
 
 READ = {"1.jpg": [("cat", [1, 2, 11, 22]), ("dog", [4, 5, 10, 12])], "2.jpg": [("cat", [0, 0, 9, 9])]}
 HEAD = "filename,width,height,class,xmin,ymin,xmax,ymax\n"
 ROWS = "1.jpg,64,48,cat,1,2,11,22\n1.jpg,64,48,dog,4,5,10,12\n2.jpg,64,48,cat,0,0,9,9\n"
 
 
-def table(root: Path, text: str, name: str = "boxes.csv", pictures: tuple[str, ...] = ("1.jpg", "2.jpg")) -> Path:
-    for each in pictures:
-        picture(root / each)
+def table(root: Path, text: str, name: str = "boxes.csv", images: tuple[str, ...] = ("1.jpg", "2.jpg")) -> Path:
+    for each in images:
+        image(root / each)
     (root / name).write_text(text)
     return root / name
 
@@ -51,7 +51,7 @@ def test_columns_named_by_hand(tmp_path: Path) -> None:
     table(tmp_path, "what,who,a,b,c,d\ncat,1.jpg,1,2,11,22\ndog,1.jpg,4,5,10,12\ncat,2.jpg,0,0,9,9\n")
     with pytest.raises(UserError, match=r"boxes\.csv: no columns for the boxes; it has what, who, a, b, c, d: name "):
         read(BoxesCsv(), tmp_path)
-    with pytest.raises(UserError, match=r"no columns for the pictures.*data\.format\.path=COLUMN"):
+    with pytest.raises(UserError, match=r"no columns for the images.*data\.format\.path=COLUMN"):
         read(BoxesCsv(box=["a", "b", "c", "d"]), tmp_path)
     with pytest.raises(UserError, match=r"data\.format\.path names the column whom, but it has what, who"):
         read(BoxesCsv(box=["a", "b", "c", "d"], path="whom"), tmp_path)
@@ -68,7 +68,7 @@ def test_tables_of_their_own_and_one_of_all_rows(tmp_path: Path) -> None:
     for name, text in (("train_labels", "".join(lines[:2])), ("test_labels", lines[2]), ("all_labels", ROWS)):
         (root / f"{name}.csv").write_text(HEAD + text)
     for name in ("1.jpg", "2.jpg"):
-        picture(tmp_path / "JPEGImages" / name)
+        image(tmp_path / "JPEGImages" / name)
     for form in (BoxesCsv(), BoxesCsv(images=str(tmp_path / "JPEGImages")), BoxesCsv(images="../JPEGImages"), Auto()):
         splits = read(form, root)
         assert contents(splits) == {"train": {"1.jpg": READ["1.jpg"]}, "test": {"2.jpg": READ["2.jpg"]}}
@@ -100,7 +100,7 @@ def test_fractions_names_without_endings_and_crowds(tmp_path: Path) -> None:
     splits = read(BoxesCsv(), tmp_path)
     assert contents(splits) == {"train": {"1.jpg": [("cat", [16, 24, 32, 48])], "2.jpg": [("cat", [0, 0, 64, 48])]}}
     assert boxes(splits.train, 1).crowd.tolist() == [True]
-    assert "the boxes are in fractions of the pictures" in splits.notes
+    assert "the boxes are in fractions of the images" in splits.notes
 
 
 def test_negatives_and_a_table_without_classes(tmp_path: Path) -> None:
@@ -144,12 +144,12 @@ def test_what_is_wrong_is_named_by_file_and_line(tmp_path: Path) -> None:
         6: "the box is 'a', '5', '10', '9', not four numbers",
         7: "a box without a class",
         8: "the box is '', '', '', '', not four numbers",
-        9: "3 cells where 8 are needed, or no picture named",
-        10: "8 cells where 8 are needed, or no picture named",
-        11: "box (-5, 2, 3, 4) reaches 5 pixels beyond the picture of 64 x 48 pixels",
-        12: "box (-5, 2, -3, 4) lies outside the picture of 64 x 48 pixels",
+        9: "3 cells where 8 are needed, or no image named",
+        10: "8 cells where 8 are needed, or no image named",
+        11: "box (-5, 2, 3, 4) reaches 5 pixels beyond the image of 64 x 48 pixels",
+        12: "box (-5, 2, -3, 4) lies outside the image of 64 x 48 pixels",
         13: "box (1, 2, 11, 22) of class 'cat' repeats boxes.csv:2",
-        14: f"no picture {tmp_path / 'gone.jpg'}, of 1 box",
+        14: f"no image {tmp_path / 'gone.jpg'}, of 1 box",
         15: f"annotated as 128 x 96 pixels, but {tmp_path / '2.jpg'} has 64 x 48",
     }
     assert contents(splits) == {"train": {"1.jpg": [("cat", [1, 2, 11, 22]), ("cat", [0, 2, 3, 4])]}}

@@ -15,11 +15,11 @@ import pytest
 from mobilevision.data import DataModule
 from mobilevision.data.formats import Auto, BoxesCsv, CocoJson, VocXml, YoloTxt
 from mobilevision.data.formats.annotations import json_lists
-from mobilevision.data.formats.annotations.image_lookup import PictureIndex, local
+from mobilevision.data.formats.annotations.image_lookup import ImageIndex, local
 from mobilevision.data.formats.annotations.raw import flag
 from mobilevision.errors import UserError
 
-from .box_files import HEIGHT, WIDTH, boxes, coco, contents, picture, read, said, voc
+from .box_files import HEIGHT, WIDTH, boxes, coco, contents, image, read, said, voc
 
 CAT = {"image_id": 1, "category_id": 3, "bbox": [1, 2, 10, 20]}
 DOG = {"image_id": 2, "category_id": 7, "bbox": [4, 5, 6, 7]}
@@ -29,7 +29,7 @@ HEAD = "filename,class,xmin,ymin,xmax,ymax\n"
 
 def two(root: Path) -> None:
     for name in ("1.jpg", "2.jpg"):
-        picture(root / name)
+        image(root / name)
 
 
 @pytest.mark.parametrize("value", [0, 0.0, "0", "false", "False", [0], False, None, "", "no"])
@@ -64,7 +64,7 @@ def test_a_set_of_crowds_alone_stops(tmp_path: Path) -> None:
 
 
 def spread(n: int = 24) -> list[list[float]]:
-    """Boxes all over pictures of 640 x 480 pixels, (left, top, right, bottom)."""
+    """Boxes all over images of 640 x 480 pixels, (left, top, right, bottom)."""
     rng = np.random.default_rng(0)
     start = rng.uniform(0, 0.7, (n, 2))
     corners = np.concatenate([start, start + rng.uniform(0.1, 0.3, (n, 2))], axis=1)
@@ -79,7 +79,7 @@ def scaled(box: list[float], side: float) -> list[float]:
 @pytest.mark.parametrize("kind", ["coco", "voc", "csv", "yolo"])
 def test_units_are_recognised_for_the_whole_set(kind: str, unit: str, side: int, tmp_path: Path) -> None:
     for i in range(4):
-        picture(tmp_path / f"{i}.jpg", 640, 480)
+        image(tmp_path / f"{i}.jpg", 640, 480)
     rows = [(i % 4, scaled(box, side) if side else box) for i, box in enumerate(spread())]
     if kind == "coco":
         given = [{"image_id": i + 1, "category_id": 3, "bbox": [a, b, c - a, d - b]} for i, (a, b, c, d) in rows]
@@ -104,11 +104,11 @@ def test_units_are_recognised_for_the_whole_set(kind: str, unit: str, side: int,
         np.testing.assert_allclose(one, other, atol=1e-6)
     usual = "fractions" if kind == "yolo" else "pixels"
     notes = [note for note in splits.notes if note.startswith("the boxes are in")]
-    said_ = "the boxes are in pixels" if unit == "pixels" else f"the boxes are in {unit} of the pictures"
+    said_ = "the boxes are in pixels" if unit == "pixels" else f"the boxes are in {unit} of the images"
     assert notes == ([] if unit == usual else [said_])
 
 
-def test_small_boxes_of_one_picture_do_not_make_fractions(tmp_path: Path) -> None:
+def test_small_boxes_of_one_image_do_not_make_fractions(tmp_path: Path) -> None:
     rows = [{**CAT, "bbox": [0, 0, 1, 1]}, DOG]
     coco(tmp_path / "a.json", ["1.jpg", "2.jpg"], rows)
     two(tmp_path)
@@ -126,7 +126,7 @@ def test_units_that_a_user_names_are_taken(tmp_path: Path) -> None:
 
 
 def test_several_boxes_of_one_object(tmp_path: Path) -> None:
-    picture(tmp_path / "1.jpg")
+    image(tmp_path / "1.jpg")
     path = voc(tmp_path / "1.xml", "cat 1 2 11 22")
     second = "<bndbox><xmin>30</xmin><ymin>3</ymin><xmax>40</xmax><ymax>9</ymax></bndbox></object>"
     path.write_text(path.read_text().replace("</object>", second))
@@ -144,8 +144,8 @@ def test_several_boxes_of_one_object(tmp_path: Path) -> None:
     ],
 )
 def test_an_xml_in_the_encoding_that_it_declares(encoding: str, declared: str, tmp_path: Path) -> None:
-    picture(tmp_path / "1.jpg")
-    picture(tmp_path / "2.jpg")
+    image(tmp_path / "1.jpg")
+    image(tmp_path / "2.jpg")
     voc(tmp_path / "2.xml", "cat 1 2 11 22")
     path = voc(tmp_path / "1.xml", "犬 1 2 11 22")
     path.write_bytes(f'<?xml version="1.0" encoding="{declared}"?>{path.read_text()}'.encode(encoding))
@@ -323,7 +323,7 @@ def test_a_data_yaml_in_the_only_folder_of_the_root_is_seen(tmp_path: Path) -> N
 )
 def test_paths_of_another_machine_match_by_their_longest_end(name: str, tmp_path: Path) -> None:
     for folder in ("a", "b"):
-        picture(tmp_path / "images" / folder / "0.jpg")
+        image(tmp_path / "images" / folder / "0.jpg")
     coco(tmp_path / "a.json", [name.format("a"), name.format("b")], [CAT, DOG])
     splits = read(Auto(), tmp_path)
     assert splits.train is not None
@@ -331,28 +331,28 @@ def test_paths_of_another_machine_match_by_their_longest_end(name: str, tmp_path
     assert {path: labels.tolist() for path, labels in names.items()} == {"images/a/0.jpg": [0], "images/b/0.jpg": [1]}
 
 
-def test_a_name_that_may_be_two_pictures_is_an_error(tmp_path: Path) -> None:
+def test_a_name_that_may_be_two_images_is_an_error(tmp_path: Path) -> None:
     for folder in ("a", "b"):
-        picture(tmp_path / "photos" / folder / "0.jpg")
+        image(tmp_path / "photos" / folder / "0.jpg")
     coco(tmp_path / "a.json", ["/mnt/0.jpg"], [CAT])
     with pytest.raises(UserError, match=r"/mnt/0\.jpg may be .*photos/a/0\.jpg or .*photos/b/0\.jpg"):
         read(Auto(), tmp_path)
 
 
-def test_a_missing_picture_is_not_taken_from_another_folder(tmp_path: Path) -> None:
+def test_a_missing_image_is_not_taken_from_another_folder(tmp_path: Path) -> None:
     for i in range(5):
-        picture(tmp_path / f"images/{i}.jpg")
-    picture(tmp_path / "other/gone.jpg")
+        image(tmp_path / f"images/{i}.jpg")
+    image(tmp_path / "other/gone.jpg")
     coco(tmp_path / "a.json", [*(f"{i}.jpg" for i in range(5)), "gone.jpg"], [CAT, DOG])
     splits = read(Auto(), tmp_path)
     assert len(splits.train or ()) == 5
-    assert "no picture" in said(splits)[0]
+    assert "no image" in said(splits)[0]
 
 
 def test_addresses_and_tails() -> None:
     assert local(b"file:C:/a%20b/1.jpg") == b"C:/a b/1.jpg" or local(b"file:/a%20b/1.jpg") == b"/a b/1.jpg"
     assert local(b"/data/local-files/?d=set/1.jpg") == b"set/1.jpg"
-    index = PictureIndex([b"a/1.jpg", b"b/1.jpg", b"b/2.png"])
+    index = ImageIndex([b"a/1.jpg", b"b/1.jpg", b"b/2.png"])
     assert index.find(b"x/B/1.JPG") == [b"b/1.jpg"]
     assert index.find(b"1.jpg") == [b"a/1.jpg", b"b/1.jpg"]
     assert index.find(b"2") == [b"b/2.png"]
@@ -363,7 +363,7 @@ def test_addresses_and_tails() -> None:
 def test_one_broken_json_of_many_stops_no_other(tmp_path: Path) -> None:
     shape = {"label": "cat", "points": [[1, 2], [11, 22]], "shape_type": "rectangle"}
     for i in range(3):
-        picture(tmp_path / f"{i}.jpg")
+        image(tmp_path / f"{i}.jpg")
         content = {
             "version": "5",
             "shapes": [shape],

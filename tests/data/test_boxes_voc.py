@@ -11,16 +11,16 @@ import pytest
 from mobilevision.data.formats import Auto, Voc, VocXml
 from mobilevision.errors import UserError
 
-from .box_files import boxes, contents, picture, read, said, voc
+from .box_files import boxes, contents, image, read, said, voc
 
 READ = {"1.jpg": [("cat", [1, 2, 11, 22])], "2.jpg": [("dog", [4, 5, 10, 12]), ("cat", [1, 1, 5, 5])]}
 
 
-def two(pictures: Path, xmls: Path) -> None:
+def two(images: Path, xmls: Path) -> None:
     voc(xmls / "1.xml", "cat 1 2 11 22")
     voc(xmls / "2.xml", "dog 4 5 10 12", "cat 1 1 5 5")
     for name in ("1.jpg", "2.jpg"):
-        picture(pictures / name)
+        image(images / name)
 
 
 def devkit(root: Path, year: int = 2007, **lists: str) -> None:
@@ -32,10 +32,10 @@ def devkit(root: Path, year: int = 2007, **lists: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pictures", "xmls"), [("JPEGImages", "Annotations"), ("images", "annotations"), ("", ""), ("", "xmls")]
+    ("images", "xmls"), [("JPEGImages", "Annotations"), ("images", "annotations"), ("", ""), ("", "xmls")]
 )
-def test_layouts_without_splits(pictures: str, xmls: str, tmp_path: Path) -> None:
-    two(tmp_path / pictures, tmp_path / xmls)
+def test_layouts_without_splits(images: str, xmls: str, tmp_path: Path) -> None:
+    two(tmp_path / images, tmp_path / xmls)
     for form in (VocXml(), Auto()):
         splits = read(form, tmp_path)
         assert contents(splits) == {"train": READ}
@@ -46,12 +46,12 @@ def test_layouts_without_splits(pictures: str, xmls: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("pictures", "xmls"),
+    ("images", "xmls"),
     [("{}", "{}"), ("{}/JPEGImages", "{}/Annotations"), ("images/{}", "annotations/{}")],
 )
-def test_layouts_with_splits(pictures: str, xmls: str, tmp_path: Path) -> None:
+def test_layouts_with_splits(images: str, xmls: str, tmp_path: Path) -> None:
     for split in ("train", "valid", "test"):
-        two(tmp_path / pictures.format(split), tmp_path / xmls.format(split))
+        two(tmp_path / images.format(split), tmp_path / xmls.format(split))
     assert contents(read(VocXml(), tmp_path)) == {"train": READ, "val": READ, "test": READ}
 
 
@@ -70,7 +70,7 @@ def test_trainval_where_train_or_val_lacks(tmp_path: Path) -> None:
     assert contents(read(VocXml(), tmp_path)) == {"train": READ}
 
 
-def test_a_listed_picture_without_xml(tmp_path: Path) -> None:
+def test_a_listed_image_without_xml(tmp_path: Path) -> None:
     devkit(tmp_path, trainval="1\n2\n9\n")
     splits = read(VocXml(), tmp_path)
     assert contents(splits) == {"train": READ}
@@ -78,12 +78,12 @@ def test_a_listed_picture_without_xml(tmp_path: Path) -> None:
     assert said(splits) == [f"{where}: no xml 9.xml (add the annotation or remove the line)"]
 
 
-def test_pictures_elsewhere_and_names_that_differ(tmp_path: Path) -> None:
+def test_images_elsewhere_and_names_that_differ(tmp_path: Path) -> None:
     voc(tmp_path / "set" / "0001.xml", "cat 1 2 11 22", filename="C:\\photos\\holiday.png")
-    picture(tmp_path / "photos" / "holiday.png")
+    image(tmp_path / "photos" / "holiday.png")
     for images in (str(tmp_path / "photos"), "../photos"):
         assert contents(read(VocXml(images=images), tmp_path / "set")) == {"train": {"holiday.png": READ["1.jpg"]}}
-    with pytest.raises(UserError, match=r"no usable box in it; the first of 1 problem: 0001\.xml: no picture"):
+    with pytest.raises(UserError, match=r"no usable box in it; the first of 1 problem: 0001\.xml: no image"):
         read(VocXml(), tmp_path / "set")
     with pytest.raises(UserError, match=r"data\.format\.images=gone: no such folder"):
         read(VocXml(images="gone"), tmp_path / "set")
@@ -95,7 +95,7 @@ def test_coordinates_as_they_stand_or_as_voc_defined_them(tmp_path: Path) -> Non
 
 
 def test_difficult_objects_parts_and_sizes_of_nought(tmp_path: Path) -> None:
-    picture(tmp_path / "1.jpg")
+    image(tmp_path / "1.jpg")
     box = "<bndbox><ymax>22</ymax><xmin>1.5</xmin><ymin>2</ymin><xmax>11</xmax></bndbox>"
     part = "<part><name>head</name><bndbox><xmin>3</xmin><ymin>3</ymin><xmax>4</xmax><ymax>4</ymax></bndbox></part>"
     (tmp_path / "1.xml").write_text(
@@ -105,7 +105,7 @@ def test_difficult_objects_parts_and_sizes_of_nought(tmp_path: Path) -> None:
     splits = read(VocXml(), tmp_path)
     assert contents(splits) == {"train": {"1.jpg": [("cat", [1.5, 2, 11, 22])]}}
     assert boxes(splits.train, 0).difficult.tolist() == [True]
-    assert splits.notes[-1] == "train: 1 picture, 1 box, 1 of them difficult"
+    assert splits.notes[-1] == "train: 1 image, 1 box, 1 of them difficult"
 
 
 def test_what_is_wrong_is_named_by_file_and_line(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_what_is_wrong_is_named_by_file_and_line(tmp_path: Path) -> None:
     (tmp_path / "empty.xml").write_text("")
     (tmp_path / "other.xml").write_text("<?xml version='1.0'?>\n<html></html>")
     for name in ("3", "negative", "alone", "broken", "empty", "other"):
-        picture(tmp_path / f"{name}.jpg")
+        image(tmp_path / f"{name}.jpg")
     splits = read(VocXml(), tmp_path)
     found = {problem.where.removeprefix(str(tmp_path) + "/"): problem for problem in splits.problems}
     assert {where: problem.what for where, problem in found.items()} == {
@@ -127,18 +127,18 @@ def test_what_is_wrong_is_named_by_file_and_line(tmp_path: Path) -> None:
         "3.xml:5": "box (nan, 1, 5, 5) is not of finite numbers",
         "3.xml:6": "bndbox is a, 1, 5, 5, not four numbers",
         "3.xml:7": "the object 'cat' has no xmax, ymax",
-        "3.xml:8": "box (2, 2, 90, 9) reaches 26 pixels beyond the picture of 64 x 48 pixels",
-        "3.xml:9": "box (80, 2, 90, 9) lies outside the picture of 64 x 48 pixels",
+        "3.xml:8": "box (2, 2, 90, 9) reaches 26 pixels beyond the image of 64 x 48 pixels",
+        "3.xml:9": "box (80, 2, 90, 9) lies outside the image of 64 x 48 pixels",
         "3.xml:11": "box (1, 2, 11, 22) of class 'dog' repeats 3.xml:10",
-        "gone.xml": "no picture gone.jpg",
-        "alone.jpg": "no xml alone.xml belongs to this picture",
+        "gone.xml": "no image gone.jpg",
+        "alone.jpg": "no xml alone.xml belongs to this image",
         "broken.xml:3": "broken xml: mismatched tag",
         "empty.xml:1": "broken xml: empty file",
         "other.xml:2": "begins with <html>, not with <annotation>",
     }
     assert found["3.xml:4"].box == (20, 5, 10, 9)
-    assert found["3.xml:4"].picture == str(tmp_path / "3.jpg")
-    assert found["alone.jpg"].picture == str(tmp_path / "alone.jpg")
+    assert found["3.xml:4"].image == str(tmp_path / "3.jpg")
+    assert found["alone.jpg"].image == str(tmp_path / "alone.jpg")
     left = contents(splits)["train"]
     assert left["3.jpg"] == [("cat", [2, 2, 64, 9]), ("dog", [1, 2, 11, 22])]
     assert left["negative.jpg"] == []
@@ -146,7 +146,7 @@ def test_what_is_wrong_is_named_by_file_and_line(tmp_path: Path) -> None:
 
 
 def test_a_place_without_xml(tmp_path: Path) -> None:
-    picture(tmp_path / "1.jpg")
+    image(tmp_path / "1.jpg")
     (tmp_path / "layout.xml").write_text("<svg></svg>")
     assert not VocXml().claims(tmp_path)
     os.remove(tmp_path / "layout.xml")

@@ -8,7 +8,7 @@ import pytest
 from mobilevision.data.formats import Auto, YoloTxt
 from mobilevision.errors import UserError
 
-from .box_files import contents, picture, read, said
+from .box_files import contents, image, read, said
 
 # Of 64 x 48 pixels: (16, 12, 32, 36) and (0, 0, 64, 48).
 ROW, WHOLE = "1 0.375 0.5 0.25 0.5", "0 0.5 0.5 1 1"
@@ -20,16 +20,16 @@ def label(path: Path, *rows: str) -> None:
     path.write_text("\n".join(rows) + "\n")
 
 
-def two(pictures: Path, labels: Path) -> None:
+def two(images: Path, labels: Path) -> None:
     label(labels / "1.txt", ROW)
     label(labels / "2.txt", WHOLE, "", ROW)
     for name in ("1.jpg", "2.jpg"):
-        picture(pictures / name)
+        image(images / name)
 
 
-@pytest.mark.parametrize(("pictures", "labels"), [("images", "labels"), ("", ""), ("obj", "obj"), ("", "labels")])
-def test_layouts_without_splits(pictures: str, labels: str, tmp_path: Path) -> None:
-    two(tmp_path / pictures, tmp_path / labels)
+@pytest.mark.parametrize(("images", "labels"), [("images", "labels"), ("", ""), ("obj", "obj"), ("", "labels")])
+def test_layouts_without_splits(images: str, labels: str, tmp_path: Path) -> None:
+    two(tmp_path / images, tmp_path / labels)
     (tmp_path / labels / "classes.txt").write_text("cat\ndog\n\n")
     for form in (YoloTxt(), Auto()):
         splits = read(form, tmp_path)
@@ -40,11 +40,11 @@ def test_layouts_without_splits(pictures: str, labels: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("pictures", "labels"), [("images/{}", "labels/{}"), ("{}/images", "{}/labels"), ("{}", "{}"), ("{}", "labels/{}")]
+    ("images", "labels"), [("images/{}", "labels/{}"), ("{}/images", "{}/labels"), ("{}", "{}"), ("{}", "labels/{}")]
 )
-def test_layouts_with_splits(pictures: str, labels: str, tmp_path: Path) -> None:
+def test_layouts_with_splits(images: str, labels: str, tmp_path: Path) -> None:
     for split in ("train", "valid"):
-        two(tmp_path / pictures.format(split), tmp_path / labels.format(split))
+        two(tmp_path / images.format(split), tmp_path / labels.format(split))
     (tmp_path / "obj.names").write_text("cat\ndog")
     splits = read(Auto(), tmp_path)
     assert contents(splits) == {"train": READ, "val": READ}
@@ -75,7 +75,7 @@ def test_a_data_yaml(text: str, tmp_path: Path) -> None:
     assert len(missing) == ("images/test" in text)
 
 
-def test_lists_beside_the_pictures(tmp_path: Path) -> None:
+def test_lists_beside_the_images(tmp_path: Path) -> None:
     two(tmp_path / "obj_train_data", tmp_path / "obj_train_data")
     (tmp_path / "obj.names").write_text("cat\ndog\n")
     (tmp_path / "train.txt").write_text("obj_train_data/1.jpg\n")
@@ -84,30 +84,30 @@ def test_lists_beside_the_pictures(tmp_path: Path) -> None:
     assert contents(splits) == {"train": {"1.jpg": READ["1.jpg"]}, "val": {"2.jpg": READ["2.jpg"]}}
 
 
-def test_the_same_pictures_for_train_and_val_are_no_val(tmp_path: Path) -> None:
+def test_the_same_images_for_train_and_val_are_no_val(tmp_path: Path) -> None:
     two(tmp_path / "images", tmp_path / "labels")
     (tmp_path / "data.yaml").write_text("train: images\nval: images\nnames: [cat, dog]\n")
     splits = read(YoloTxt(), tmp_path)
     assert splits.val is None
-    assert "data.yaml names the same pictures for train and val: val is not used" in splits.notes
+    assert "data.yaml names the same images for train and val: val is not used" in splits.notes
     assert not splits.problems
 
 
 def test_no_label_is_a_negative_and_no_names_are_numbers(tmp_path: Path) -> None:
     two(tmp_path / "images", tmp_path / "labels")
-    picture(tmp_path / "images" / "none.png")
-    picture(tmp_path / "images" / "empty.jpg")
+    image(tmp_path / "images" / "none.png")
+    image(tmp_path / "images" / "empty.jpg")
     label(tmp_path / "labels" / "empty.txt")
     splits = read(YoloTxt(), tmp_path)
     found = contents(splits)["train"]
     assert found["none.png"] == found["empty.jpg"] == []
     assert splits.classes == ("0", "1")
-    assert "1 picture without a label file: taken as without objects" in splits.notes
+    assert "1 image without a label file: taken as without objects" in splits.notes
     assert any("classes go by their numbers" in note for note in splits.notes)
 
 
 def test_polygons_and_keypoints(tmp_path: Path) -> None:
-    picture(tmp_path / "images" / "1.jpg")
+    image(tmp_path / "images" / "1.jpg")
     label(tmp_path / "labels" / "1.txt", "0 0.25 0.5 0.5 0.25 0.375 1.0")
     (tmp_path / "classes.txt").write_text("cat\n")
     assert contents(read(YoloTxt(), tmp_path)) == {"train": {"1.jpg": [("cat", [16, 12, 32, 48])]}}
@@ -125,8 +125,8 @@ def test_what_is_wrong_is_named_by_file_and_line(tmp_path: Path) -> None:
     label(tmp_path / "labels/gone.txt", ROW)
     label(tmp_path / "labels/damaged.txt", ROW)
     for name in ("bad", "pixels"):
-        picture(tmp_path / f"images/{name}.jpg")
-    (tmp_path / "images/damaged.jpg").write_text("no picture")
+        image(tmp_path / f"images/{name}.jpg")
+    (tmp_path / "images/damaged.jpg").write_text("no image")
     (tmp_path / "classes.txt").write_text("cat\ndog\n")
     splits = read(YoloTxt(), tmp_path)
     found = {problem.where.removeprefix(str(tmp_path) + "/"): problem for problem in splits.problems}
@@ -138,17 +138,17 @@ def test_what_is_wrong_is_named_by_file_and_line(tmp_path: Path) -> None:
         "labels/bad.txt:5": "4 numbers instead of class, x, y, width, height or class and polygon",
         "labels/bad.txt:6": "'0.5' is no class number",
         "labels/bad.txt:7": "box (nan, 21.6, nan, 26.4) is not of finite numbers",
-        "labels/bad.txt:8": "box (44.8, 21.6, 70.4, 26.4) reaches 6.4 pixels beyond the picture of 64 x 48 pixels",
-        "labels/bad.txt:9": "box (80, 21.6, 86.4, 26.4) lies outside the picture of 64 x 48 pixels",
+        "labels/bad.txt:8": "box (44.8, 21.6, 70.4, 26.4) reaches 6.4 pixels beyond the image of 64 x 48 pixels",
+        "labels/bad.txt:9": "box (80, 21.6, 86.4, 26.4) lies outside the image of 64 x 48 pixels",
         "labels/bad.txt:11": "box (16, 12, 32, 36) of class 'dog' repeats labels/bad.txt:10",
         "labels/bad.txt:12": "6 numbers instead of class, x, y, width, height or class and polygon: the sixth may be a"
         " confidence, which truth does not have",
-        "labels/pixels.txt:1": "coordinates in pixels, not in fractions of the picture (0 to 1), as in 1 line more",
-        "labels/gone.txt": "no picture belongs to this label file",
-        "images/damaged.jpg": "its size cannot be read: not a picture, or damaged",
+        "labels/pixels.txt:1": "coordinates in pixels, not in fractions of the image (0 to 1), as in 1 line more",
+        "labels/gone.txt": "no image belongs to this label file",
+        "images/damaged.jpg": "its size cannot be read: not an image, or damaged",
     }
     assert found["labels/pixels.txt:1"].box == (25, 16, 35, 24)
-    assert found["labels/bad.txt:8"].picture == str(tmp_path / "images/bad.jpg")
+    assert found["labels/bad.txt:8"].image == str(tmp_path / "images/bad.jpg")
     left = contents(splits)["train"]
     assert left["bad.jpg"] == [("cat", [44.8, 21.6, 64, 26.4]), ("dog", [16, 12, 32, 36])]
     assert left["pixels.jpg"] == []
@@ -161,7 +161,7 @@ def test_what_is_wrong_is_named_by_file_and_line(tmp_path: Path) -> None:
         ("train: [a\nnames: [cat]\n", r"data\.yaml:\d: no valid YAML"),
         ("train: gone\nnames: [cat]\n", "train is gone, which does not exist"),
         ("train: images\nnames: cat\n", "names should be a list"),
-        ("val:\ntrain:\nnames: [cat]\n", "names no pictures"),
+        ("val:\ntrain:\nnames: [cat]\n", "names no images"),
     ],
 )
 def test_a_yaml_that_cannot_be_used(text: str, says: str, tmp_path: Path) -> None:
@@ -173,12 +173,12 @@ def test_a_yaml_that_cannot_be_used(text: str, says: str, tmp_path: Path) -> Non
 
 
 def test_a_place_without_labels(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no pictures in it; it should be a data\.yaml"):
+    with pytest.raises(UserError, match=r"no images in it; it should be a data\.yaml"):
         read(YoloTxt(), tmp_path)
-    picture(tmp_path / "1.jpg")
+    image(tmp_path / "1.jpg")
     (tmp_path / "readme.txt").write_text("hello")
     assert not YoloTxt().claims(tmp_path)
-    with pytest.raises(UserError, match="no label file belongs to any picture"):
+    with pytest.raises(UserError, match="no label file belongs to any image"):
         read(YoloTxt(), tmp_path)
     with pytest.raises(UserError, match=r"data=auto found no boxes in it; it should be COCO json"):
         read(Auto(), tmp_path)

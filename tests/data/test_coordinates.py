@@ -219,7 +219,7 @@ def test_photos_without_gps_are_counted(save: Save, tmp_path: Path) -> None:
     save("1.png", image=photo(1))
     save("2.jpg", exif=gps(0.0, 0.0))
     save("3.jpg", exif=gps(48.0, 2.0, sides=("", "E")))
-    (tmp_path / "4.jpg").write_bytes(b"no picture")
+    (tmp_path / "4.jpg").write_bytes(b"no image")
     save("5.jpg", exif=gps(95.0, 2.0))
     said = refusal(Gps(), tmp_path)
     assert said.startswith("6 problem(s) in the data:")
@@ -278,13 +278,13 @@ def test_whatever_lies_together_stays_together(save: Save, tmp_path: Path) -> No
     assert sum(map(len, groups)) == len(set.union(*groups)) == 10
 
 
-def test_pictures_of_two_places_are_not_mixed(save: Save, tmp_path: Path) -> None:
+def test_images_of_two_places_are_not_mixed(save: Save, tmp_path: Path) -> None:
     from mobilevision.data import Augment
 
-    assert "two places in one picture" in refusal(Csv(), table(save, tmp_path), augment=Augment(mixup=0.2))
+    assert "two places in one image" in refusal(Csv(), table(save, tmp_path), augment=Augment(mixup=0.2))
 
 
-def test_pictures_without_a_place_join_training(save: Save, tmp_path: Path) -> None:
+def test_images_without_a_place_join_training(save: Save, tmp_path: Path) -> None:
     for number in range(3):
         save(f"more/{number}.jpg", seed=90 + number)
     data = module(Csv(), table(save, tmp_path), unlabelled=str(tmp_path / "more"))

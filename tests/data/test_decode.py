@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mobilevision.images import jpeg
-from mobilevision.images.decode import Picture, UnreadablePictureError
+from mobilevision.images.decode import EncodedImage, UnreadableImageError
 from mobilevision.images.pixels import Pixels
 
 from .conftest import Save, photo
@@ -43,7 +43,7 @@ def test_the_fast_path_equals_the_exact_one(channels: int, progressive: bool) ->
     fast = jpeg.decode_part(data, header, channels, box, (96, 128))
     assert fast is not None
     assert fast.shape == (96, 128, channels)
-    exact = Picture(data, "").pixels(channels, box=box, size=(96, 128), exact=True)
+    exact = EncodedImage(data, "").pixels(channels, box=box, size=(96, 128), exact=True)
     assert psnr(fast, exact) > 50
 
 
@@ -56,7 +56,7 @@ def test_a_shrunk_decode_does_not_alias_or_shift() -> None:
     assert header
     assert jpeg._shrink(box, size) == 8
     fast = jpeg.decode_part(data, header, 3, box, size)
-    exact = Picture(data, "").pixels(3, box=box, size=size, exact=True)
+    exact = EncodedImage(data, "").pixels(3, box=box, size=size, exact=True)
     assert fast is not None
     assert psnr(fast, exact) > 32
     assert psnr(fast[:, 1:], exact[:, :-1]) < psnr(fast, exact) - 5
@@ -71,10 +71,10 @@ def test_a_shrunk_decode_does_not_alias_or_shift() -> None:
 def test_any_part_at_any_size_is_near_the_exact_path(
     side: tuple[int, int], corner: tuple[int, int], size: tuple[int, int]
 ) -> None:
-    picture = Picture(encode(photo(4, *side)), "")
+    image = EncodedImage(encode(photo(4, *side)), "")
     box = (float(corner[1]), float(corner[0]), float(side[1] - corner[1]), float(side[0] - corner[0]))
-    fast = picture.pixels(3, box=box, size=size, exact=False)
-    exact = picture.pixels(3, box=box, size=size, exact=True)
+    fast = image.pixels(3, box=box, size=size, exact=False)
+    exact = image.pixels(3, box=box, size=size, exact=True)
     assert fast.shape == exact.shape == (*size, 3)
     few = size[0] * size[1] < 16  # of so few pixels, one that differs is not averaged away
     assert abs(fast.astype(int) - exact).mean() < (12 if few else 6)
@@ -82,15 +82,15 @@ def test_any_part_at_any_size_is_near_the_exact_path(
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_rotation_is_applied_on_both_paths(orientation: int) -> None:
-    picture = Picture(rotated(orientation), "turned.jpg")
-    assert picture.shape == ((48, 64) if orientation < 5 else (64, 48))
-    height, width = picture.shape
+    image = EncodedImage(rotated(orientation), "turned.jpg")
+    assert image.shape == ((48, 64) if orientation < 5 else (64, 48))
+    height, width = image.shape
     box = (0.0, 0.0, float(width), float(height))
-    fast = picture.pixels(3, box=box, size=(32, 32), exact=False)
-    exact = picture.pixels(3, box=box, size=(32, 32), exact=True)
+    fast = image.pixels(3, box=box, size=(32, 32), exact=False)
+    exact = image.pixels(3, box=box, size=(32, 32), exact=True)
     assert psnr(fast, exact) > 45
     upright = np.asarray(photo(1).transpose(_METHODS[orientation])) if orientation > 1 else np.asarray(photo(1))
-    assert psnr(picture.pixels(3, box=None, size=None, exact=True), upright) > 25
+    assert psnr(image.pixels(3, box=None, size=None, exact=True), upright) > 25
 
 
 _METHODS = {
@@ -107,23 +107,23 @@ _METHODS = {
 def test_sixteen_bit_grey_keeps_its_range() -> None:
     ramp = np.linspace(0, 65535, 64 * 48).reshape(48, 64).astype(np.uint16)
     data = encode(Image.fromarray(ramp), "PNG")
-    pixels = Picture(data, "").pixels(3, box=None, size=None, exact=True)
+    pixels = EncodedImage(data, "").pixels(3, box=None, size=None, exact=True)
     assert np.abs(pixels[..., 0].astype(float) - ramp / 257).max() <= 1
 
 
 def test_cmyk_looks_as_pillow_shows_it() -> None:
     image = photo(5).convert("CMYK")
-    picture = Picture(encode(image), "")
+    image = EncodedImage(encode(image), "")
     for exact in (False, True):
-        pixels = picture.pixels(3, box=(0, 0, 64, 48), size=(48, 64), exact=exact)
+        pixels = image.pixels(3, box=(0, 0, 64, 48), size=(48, 64), exact=exact)
         assert psnr(pixels, np.asarray(image.convert("RGB"))) > 25
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "P", "1"])
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_every_mode_gives_the_channels_asked_for(mode: str, channels: int) -> None:
-    picture = Picture(encode(photo(6).convert(mode), "PNG"), "")
-    pixels = picture.pixels(channels, box=(1.5, 2.0, 40.0, 30.0), size=(20, 24), exact=False)
+    image = EncodedImage(encode(photo(6).convert(mode), "PNG"), "")
+    pixels = image.pixels(channels, box=(1.5, 2.0, 40.0, 30.0), size=(20, 24), exact=False)
     assert pixels.shape == (20, 24, channels)
     assert pixels.dtype == np.uint8
     if channels == 4:
@@ -132,17 +132,17 @@ def test_every_mode_gives_the_channels_asked_for(mode: str, channels: int) -> No
 
 def test_a_png_named_jpg_is_read_as_what_it_is(save: Save) -> None:
     path = save("wrong.png", seed=7).rename(save("wrong.jpg").with_name("right.jpg"))
-    assert np.array_equal(Picture.read(path).pixels(3, box=None, size=None, exact=True), np.asarray(photo(7)))
+    assert np.array_equal(EncodedImage.read(path).pixels(3, box=None, size=None, exact=True), np.asarray(photo(7)))
 
 
 @pytest.mark.parametrize(
     ("content", "says"),
     [
         (b"", "empty file"),
-        (b"this is a text, not a picture", "not a picture"),
+        (b"this is a text, not an image", "not an image"),
         (encode(photo(8, 200, 200))[:1500], "truncated"),
         (encode(photo(8, 200, 200))[:40], "Truncated"),
-        (b"\xff\xd8\xff", "not a picture"),
+        (b"\xff\xd8\xff", "not an image"),
         (b"\x89PNG\r\n\x1a\n" + b"\0" * 30, ""),
     ],
 )
@@ -150,13 +150,13 @@ def test_a_png_named_jpg_is_read_as_what_it_is(save: Save) -> None:
 def test_an_unreadable_file_is_named(tmp_path: Path, content: bytes, says: str, exact: bool) -> None:
     path = tmp_path / "bad.jpg"
     path.write_bytes(content)
-    with pytest.raises(UnreadablePictureError, match=rf"bad\.jpg.*{says}.*data\.on_error=skip"):
-        Picture.read(path).pixels(3, box=(0, 0, 20, 20), size=(8, 8), exact=exact)
+    with pytest.raises(UnreadableImageError, match=rf"bad\.jpg.*{says}.*data\.on_error=skip"):
+        EncodedImage.read(path).pixels(3, box=(0, 0, 20, 20), size=(8, 8), exact=exact)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UnreadablePictureError, match=r"gone\.jpg: No such file"):
-        Picture.read(tmp_path / "gone.jpg")
+    with pytest.raises(UnreadableImageError, match=r"gone\.jpg: No such file"):
+        EncodedImage.read(tmp_path / "gone.jpg")
 
 
 @given(st.binary(max_size=200))
@@ -168,5 +168,5 @@ def test_no_bytes_break_the_header_reader(junk: bytes) -> None:
 
 def test_without_simplejpeg_pillow_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jpeg, "simplejpeg", None)
-    pixels = Picture(encode(photo(9)), "").pixels(3, box=(0, 0, 64, 48), size=(24, 32), exact=False)
+    pixels = EncodedImage(encode(photo(9)), "").pixels(3, box=(0, 0, 64, 48), size=(24, 32), exact=False)
     assert pixels.shape == (24, 32, 3)

@@ -16,7 +16,7 @@ def splits(seed: int = 0, channels: int = 3, **sizes: int) -> list[Records]:
     return [records for _, records in read.items()]
 
 
-def test_pictures_are_a_function_of_seed_split_and_index() -> None:
+def test_images_are_a_function_of_seed_split_and_index() -> None:
     train, val, test = splits()
     assert np.array_equal(train.pixels(7), splits(train=10)[0].pixels(7))
     assert np.array_equal(train.targets[:10], splits(train=10)[0].targets)

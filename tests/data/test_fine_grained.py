@@ -30,7 +30,7 @@ from mobilevision.errors import UserError
 DOGS = ("n02085620-Chihuahua", "n02085782-Japanese_spaniel")
 
 
-def picture(path: Path, size: tuple[int, int] = (20, 10)) -> None:
+def image(path: Path, size: tuple[int, int] = (20, 10)) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, (90, 120, 30)).save(path)
 
@@ -54,7 +54,7 @@ def dogs(tmp_path: Path) -> Path:
     for folder in DOGS:
         wnid = folder.partition("-")[0]
         for number in range(4):
-            picture(tmp_path / "Images" / folder / f"{wnid}_{number}.jpg")
+            image(tmp_path / "Images" / folder / f"{wnid}_{number}.jpg")
             note = tmp_path / "Annotation" / folder / f"{wnid}_{number}"
             note.parent.mkdir(parents=True, exist_ok=True)
             small, large = ((1, 1, 4, 4), (2, 1, 12, 9))
@@ -112,7 +112,7 @@ def birds(tmp_path: Path) -> Path:
     names = ("001.Black_footed_Albatross", "002.Laysan_Albatross", "003.Sooty_Tern")
     files = [f"{name}/{number}.jpg" for name in names for number in range(3)]
     for file in files:
-        picture(base / "images" / file)
+        image(base / "images" / file)
     rows = {
         "classes.txt": [f"{number} {name}" for number, name in enumerate(names, start=1)],
         "images.txt": [f"{number} {file}" for number, file in enumerate(files, start=1)],
@@ -137,7 +137,7 @@ def test_cub_by_its_lists_with_groups(birds: Path) -> None:
 def test_a_bird_in_no_list_is_named(birds: Path) -> None:
     table = birds / "CUB_200_2011" / "train_test_split.txt"
     table.write_text("\n".join(table.read_text().splitlines()[1:]))
-    with pytest.raises(UserError, match=r"images.txt: picture 1: no row in train_test_split.txt"):
+    with pytest.raises(UserError, match=r"images.txt: image 1: no row in train_test_split.txt"):
         made(Cub200(), birds)
     table.unlink()
     with pytest.raises(UserError, match=r"no train_test_split.txt; it should be the folder CUB_200_2011"):
@@ -153,7 +153,7 @@ def test_stanford_cars_by_its_lists(tmp_path: Path) -> None:
         rows = np.zeros((1, 4), dtype=fields)
         for place in range(4):
             rows[0, place] = (2, 1, 12, 9, 1 + place % 2, f"{place:05d}.jpg")
-            picture(tmp_path / f"cars_{split}" / f"{place:05d}.jpg")
+            image(tmp_path / f"cars_{split}" / f"{place:05d}.jpg")
         savemat(tmp_path / file, {"annotations": rows})
     data = made(StanfordCars(crop="box"), tmp_path, val_fraction=0)
     assert data.spec.classes == tuple(names)
@@ -172,7 +172,7 @@ def test_fgvc_aircraft_at_its_levels(tmp_path: Path) -> None:
             (base / "images").mkdir(parents=True, exist_ok=True)
             (base / f"images_{level}_{split}.txt").write_text("\n".join(lines))
         for key in planes:
-            picture(base / "images" / f"{key}{split}.jpg")
+            image(base / "images" / f"{key}{split}.jpg")
     boxes = [f"{key}{split} 1 1 16 8" for key in planes for split in ("train", "val", "test")]
     (base / "images_box.txt").write_text("\n".join(boxes))
     data = made(FgvcAircraft(download=False, crop="box"), tmp_path)
@@ -187,7 +187,7 @@ def test_fgvc_aircraft_at_its_levels(tmp_path: Path) -> None:
 
 def test_flowers_by_their_lists(tmp_path: Path) -> None:
     for number in range(1, 7):
-        picture(tmp_path / "flowers-102" / "jpg" / f"image_{number:05d}.jpg")
+        image(tmp_path / "flowers-102" / "jpg" / f"image_{number:05d}.jpg")
     savemat(tmp_path / "flowers-102" / "imagelabels.mat", {"labels": np.array([[1, 2, 1, 2, 1, 2]])})
     ids = {"trnid": [[1, 2]], "valid": [[3, 4]], "tstid": [[5, 6]]}
     savemat(tmp_path / "flowers-102" / "setid.mat", ids)
@@ -200,8 +200,8 @@ def test_flowers_by_their_lists(tmp_path: Path) -> None:
 def test_pets_know_their_species(tmp_path: Path) -> None:
     for split in ("train", "test"):
         for breed in ("Abyssinian", "american_bulldog", "Bengal"):
-            picture(tmp_path / split / breed / "1.png")
-            picture(tmp_path / split / breed / "2.png")
+            image(tmp_path / split / breed / "1.png")
+            image(tmp_path / split / breed / "2.png")
     data = made(OxfordPets(download=False), tmp_path)
     assert dict(zip(data.spec.classes, data.spec.groups, strict=True)) == {
         "Abyssinian": "cat", "Bengal": "cat", "american_bulldog": "dog",
@@ -216,7 +216,7 @@ def test_what_is_missing_is_said_and_image_folders_are_read(format: DataFormat, 
         made(format, tmp_path / "nowhere")
     for name in ("a", "b"):
         for number in range(3):
-            picture(tmp_path / "train" / name / f"{number}.png")
+            image(tmp_path / "train" / name / f"{number}.png")
     assert made(format, tmp_path).spec.classes == ("a", "b")
 
 

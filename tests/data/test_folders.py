@@ -16,10 +16,10 @@ from mobilevision.data import DataModule
 from mobilevision.data.formats import Auto, Gps, ImageFolder, Shapes
 from mobilevision.data.formats.scan import in_class_order, split_of
 from mobilevision.data.records import Splits
-from mobilevision.errors import UnreadablePictureError, UserError
+from mobilevision.errors import UnreadableImageError, UserError
 from mobilevision.images import pixels
-from mobilevision.images.decode import Picture
-from mobilevision.images.files import picture_type
+from mobilevision.images.decode import EncodedImage
+from mobilevision.images.files import image_type
 from mobilevision.images.heif import reads_heif
 
 from .conftest import Save, photo
@@ -44,7 +44,7 @@ FORMATS = ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "QOI"
 
 
 @pytest.mark.parametrize("kind", FORMATS + (["AVIF"] if features.check("avif") else []))
-def test_a_picture_is_read_whatever_its_suffix(save: Save, tmp_path: Path, kind: str) -> None:
+def test_a_image_is_read_whatever_its_suffix(save: Save, tmp_path: Path, kind: str) -> None:
     fill(save, "cat", "dog")
     for name in ("5", "photo.jpg_large", "scan.original"):
         (tmp_path / "dog" / name).write_bytes(encoded(kind))
@@ -68,27 +68,27 @@ def test_files_of_other_types_are_counted_and_named(save: Save, tmp_path: Path) 
     (tmp_path / "cat/1.CR2").write_bytes(b"II*\0" + bytes(40))  # a TIFF to whoever does not know better
     (tmp_path / "cat/1.jxl").write_bytes(b"\xff\x0a" + bytes(40))
     (tmp_path / "dog/odd.bin").write_bytes(b"\xff\x0a" + bytes(40))
-    (tmp_path / "dog/notes.txt").write_text("no picture")
+    (tmp_path / "dog/notes.txt").write_text("no image")
     (tmp_path / "dog/header").write_text("#define width 5\n")
     (tmp_path / "dog/more.txt").write_text("BM P6 GIF")
     splits = read(Auto(), tmp_path)
     assert sizes(splits) == {"train": 4}
-    assert "1 pictures cannot be read (1.CR2 ...), camera RAW" in text(splits)
-    assert "2 pictures cannot be read (1.jxl ...), JPEG XL" in text(splits)
-    assert "left out, no pictures: 2 .txt (more.txt), 1 no suffix (header)" in text(splits)
+    assert "1 images cannot be read (1.CR2 ...), camera RAW" in text(splits)
+    assert "2 images cannot be read (1.jxl ...), JPEG XL" in text(splits)
+    assert "left out, no images: 2 .txt (more.txt), 1 no suffix (header)" in text(splits)
 
 
-def test_text_that_looks_like_a_picture_at_first_is_none() -> None:
+def test_text_that_looks_like_a_image_at_first_is_none() -> None:
     for head in (
-        b"BMW is a car, not a bitmap picture",
+        b"BMW is a car, not a bitmap image",
         b"P1 is the first part of it",
         b"P6",
         b"",
         b"RIFF....WAVE",
         b"MM",
     ):
-        assert picture_type(head) is None
-    assert picture_type(b"P5 64 48 255\n") == ".ppm"
+        assert image_type(head) is None
+    assert image_type(b"P5 64 48 255\n") == ".ppm"
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_heic_without_a_reader_names_the_extra(save: Save, tmp_path: Path) -> No
     splits = read(Auto(), tmp_path)
     assert splits.classes == ("cat", "dog")
     assert re.search(
-        r'4 pictures cannot be read \(.*\), HEIC: pip install "mobilevision\[heic\]" reads them', text(splits)
+        r'4 images cannot be read \(.*\), HEIC: pip install "mobilevision\[heic\]" reads them', text(splits)
     )
     (problem,) = splits.problems
     assert problem.where == "bird/"
@@ -118,8 +118,8 @@ def test_heic_without_a_reader_names_the_extra(save: Save, tmp_path: Path) -> No
             path.unlink()
     with pytest.raises(UserError, match=r"mobilevision\[heic\]"):
         read(ImageFolder(), tmp_path)
-    with pytest.raises(UnreadablePictureError, match=r"named\.jpg: HEIC, whatever its name says: pip install"):
-        Picture(HEIC, "named.jpg")
+    with pytest.raises(UnreadableImageError, match=r"named\.jpg: HEIC, whatever its name says: pip install"):
+        EncodedImage(HEIC, "named.jpg")
 
 
 @pytest.mark.skipif(not reads_heif(), reason="neither pi-heif nor pillow-heif is installed (the extra heic)")
@@ -170,7 +170,7 @@ def test_links_that_lead_to_each_other_end(save: Save, tmp_path: Path) -> None:
     assert len(read(ImageFolder(), tmp_path).train or ()) == 8  # each class with those it links to, once
 
 
-def test_a_link_to_pictures_elsewhere_is_followed(save: Save, tmp_path: Path) -> None:
+def test_a_link_to_images_elsewhere_is_followed(save: Save, tmp_path: Path) -> None:
     fill(save, "set/cat", "elsewhere", "set/bird")
     os.symlink("../elsewhere", tmp_path / "set/dog")
     assert read(ImageFolder(), tmp_path / "set").classes == ("bird", "cat", "dog")
@@ -213,7 +213,7 @@ def test_a_second_folder_for_a_split_is_said_with_the_reason(save: Save, tmp_pat
     assert "not used: valid/, since val/ is val already" in notes
     assert "not used: extra/, its name is no split's" in notes
     assert "not used, no class folders in them: loose/" in notes
-    assert "pictures that lie in no class folder, in train/" in notes
+    assert "images that lie in no class folder, in train/" in notes
 
 
 @pytest.mark.parametrize(
@@ -244,9 +244,9 @@ def test_splits_below_the_classes(save: Save, tmp_path: Path) -> None:
     assert not splits.whole
 
 
-def test_split_folders_full_of_pictures_are_not_classes(save: Save, tmp_path: Path) -> None:
+def test_split_folders_full_of_images_are_not_classes(save: Save, tmp_path: Path) -> None:
     fill(save, "train", "test")
-    with pytest.raises(UserError, match=r"the pictures lie in test/, train/ without class folders"):
+    with pytest.raises(UserError, match=r"the images lie in test/, train/ without class folders"):
         read(Auto(), tmp_path)
 
 
@@ -257,9 +257,9 @@ def test_classes_with_numbers_for_names_are_in_the_order_of_the_numbers(save: Sa
     assert in_class_order(["b2", "b10", "1"]) == ["1", "b10", "b2"]
 
 
-def test_a_place_is_no_use_to_drawn_pictures(tmp_path: Path) -> None:
+def test_a_place_is_no_use_to_drawn_images(tmp_path: Path) -> None:
     data = DataModule(format=Shapes(train=20, val=10, test=10, side=32), root=str(tmp_path), workers=0)
-    with pytest.raises(UserError, match=r"Shapes draws its pictures and reads no files.*add data=auto"):
+    with pytest.raises(UserError, match=r"Shapes draws its images and reads no files.*add data=auto"):
         data.setup_data()
 
 

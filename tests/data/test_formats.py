@@ -45,7 +45,7 @@ def test_packed_paths_give_back_any_bytes() -> None:
 
 def test_image_folder_with_splits_by_their_usual_names(save: Save, tmp_path: Path) -> None:
     fill(save, "Training/cat", "Training/dog", "valid/cat", "valid/dog", "test/cat", "test/dog")
-    (tmp_path / "Training/cat/notes.txt").write_text("no picture")
+    (tmp_path / "Training/cat/notes.txt").write_text("no image")
     (tmp_path / ".cache").mkdir()
     splits = read(ImageFolder(), tmp_path)
     assert splits.classes == ("cat", "dog")
@@ -83,10 +83,10 @@ def test_train_may_be_a_class(save: Save, tmp_path: Path) -> None:
     assert read(ImageFolder(), tmp_path).classes == ("boat", "car", "train")
 
 
-def test_pictures_without_class_folders_are_refused(save: Save, tmp_path: Path) -> None:
+def test_images_without_class_folders_are_refused(save: Save, tmp_path: Path) -> None:
     save("1.jpg")
     for form in (ImageFolder(), Auto()):
-        with pytest.raises(UserError, match="pictures lie "):
+        with pytest.raises(UserError, match="images lie "):
             read(form, tmp_path)
 
 

@@ -19,7 +19,7 @@ PEOPLE = {"Ada": 4, "Bo": 4, "Cy": 4, "Di": 4, "Eve": 4, "Flo": 4, "Gus": 1, "Ha
 
 @pytest.fixture
 def people(tmp_path: Path) -> Path:
-    """A folder of people with some pictures each, as LFW lays them out."""
+    """A folder of people with some images each, as LFW lays them out."""
     root = tmp_path / "people"
     for person, (name, count) in enumerate(PEOPLE.items()):
         for number in range(1, count + 1):
@@ -57,10 +57,10 @@ def test_a_split_is_cut_between_people(format: DataFormat, people: Path) -> None
         assert not any(data.spec.counts[learnt:])
 
 
-def test_whoever_has_one_picture_is_named(people: Path) -> None:
+def test_whoever_has_one_image_is_named(people: Path) -> None:
     data = module(Identities(), people, test_fraction=0.0, val_fraction=0.0)
     assert "Gus" not in shown(data)["train"]
-    assert any("1 identities with one picture are left out" in note and "Gus" in note for note in data.splits.notes)
+    assert any("1 identities with one image are left out" in note and "Gus" in note for note in data.splits.notes)
     plain = module(Identities(), people, test_fraction=0.0, val_fraction=0.0, per_identity=1)
     assert "Gus" in shown(plain)["train"]
 
@@ -78,7 +78,7 @@ def test_a_table_and_a_person_in_two_splits(people: Path, tmp_path: Path) -> Non
     rows += ["Ada/Ada_0004.png,Ada,test"]
     file = table(tmp_path / "list.csv", rows)
     for format in (Csv(images=str(people)), Identities(images=str(people))):
-        with pytest.raises(UserError, match=r"'Ada' \(1 pictures\) is in train too"):
+        with pytest.raises(UserError, match=r"'Ada' \(1 images\) is in train too"):
             module(format, file)
         data = module(format, file, on_error="skip", val_fraction=0.0)
         assert shown(data)["test"] == {"Di", "Eve"}
@@ -166,13 +166,13 @@ def test_one_person_is_nothing_to_learn(people: Path, tmp_path: Path) -> None:
 
 def test_mixing_two_people_is_refused(people: Path) -> None:
     data = DataModule(format=Identities(), root=str(people), kind="identity", augment=Augment(mixup=0.2))
-    with pytest.raises(UserError, match="two identities in one picture"):
+    with pytest.raises(UserError, match="two identities in one image"):
         data.setup_data()
 
 
 def test_drawn_faces_are_a_function_of_seed_split_and_index() -> None:
     def read(seed: int = 0, channels: int = 3) -> Any:
-        return DrawnIdentities(train=6, val=2, test=2, pictures=6).read(
+        return DrawnIdentities(train=6, val=2, test=2, images=6).read(
             root=None, kind="identity", channels=channels, seed=seed
         )
 
@@ -193,5 +193,5 @@ def test_a_val_of_one_person_is_refused_and_two_are_cut(people: Path, tmp_path: 
     rows = ["path,person,split"]
     for name, split in (("Ada", "train"), ("Bo", "train"), ("Cy", "val")):
         rows += [f"{name}/{name}_{n:04d}.png,{name},{split}" for n in (1, 2)]
-    with pytest.raises(UserError, match="val shows 1 identities with at most 2 pictures each"):
+    with pytest.raises(UserError, match="val shows 1 identities with at most 2 images each"):
         module(Identities(images=str(people)), table(tmp_path / "l.csv", rows))

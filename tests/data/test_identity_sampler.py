@@ -1,4 +1,4 @@
-"""Balanced batches: P identities, K pictures of each, by seed and epoch, resumable, for several processes."""
+"""Balanced batches: P identities, K images of each, by seed and epoch, resumable, for several processes."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def test_every_batch_is_balanced(counts: list[int], world: int, each: int, epoch
             shown = Counter(int(labels[index]) for _, index in batch)
             assert set(shown.values()) == {each}
             assert len(shown) == min(4, len(counts))
-            assert len(set(batch)) == len(batch), "a picture that is shown again is augmented anew"
+            assert len(set(batch)) == len(batch), "an image that is shown again is augmented anew"
             assert {key_epoch % AGAIN for key_epoch, _ in batch} == {epoch}
     assert len({len(sampler) for sampler in made}) == 1
 
 
-def test_pictures_and_identities_come_in_turn() -> None:
+def test_images_and_identities_come_in_turn() -> None:
     labels = identities([4, 8, 8, 8])
     sampler = IdentitySampler(labels, batch_size=8, per_identity=4, seed=3)
     sampler._batches = 8  # four rounds of two identities and two

@@ -136,7 +136,7 @@ def test_a_loader_can_be_sent_to_a_process_that_is_not_forked(shapes: Make, save
     records = FileRecords(
         paths=[b"a/1.jpg"], targets=np.zeros(1, np.int64), channels=3, root=save("a/1.jpg").parents[1]
     )
-    records.shape(0)  # a picture is open now
+    records.shape(0)  # an image is open now
     for original in (records, shapes().splits.train):
         assert original is not None
         copy = pickle.loads(pickle.dumps(original))

@@ -18,7 +18,7 @@ def splits(seed: int = 0, channels: int = 3, **sizes: int) -> list[Records]:
     return [records for _, records in read.items()]
 
 
-def test_pictures_are_a_function_of_seed_split_and_index() -> None:
+def test_images_are_a_function_of_seed_split_and_index() -> None:
     train, val, test = splits()
     assert np.array_equal(train.pixels(7), splits()[0].pixels(7))
     assert not np.array_equal(train.pixels(7), splits(seed=1)[0].pixels(7))

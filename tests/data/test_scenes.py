@@ -43,7 +43,7 @@ def test_boxes_are_tight_around_the_forms() -> None:
             assert np.abs(box - seen).max() <= 1.5, "within the pixel that the edge runs through"
 
 
-def test_boxes_lie_in_the_picture_and_hide_little_of_each_other() -> None:
+def test_boxes_lie_in_the_image_and_hide_little_of_each_other() -> None:
     for each in scenes(200):
         boxes, (height, width) = each.boxes, each.shape
         assert (boxes[:, :2] >= 0).all()
@@ -56,7 +56,7 @@ def test_boxes_lie_in_the_picture_and_hide_little_of_each_other() -> None:
         assert (shared[~np.eye(len(boxes), dtype=bool)] <= HIDDEN + 1e-9).all()
 
 
-def test_pictures_hold_none_to_several_forms_of_every_class_and_many_sizes() -> None:
+def test_images_hold_none_to_several_forms_of_every_class_and_many_sizes() -> None:
     targets = splits(train=600)[0].targets
     counts = np.diff(targets.offsets)
     assert counts[EMPTY - 1 :: EMPTY].sum() == 0

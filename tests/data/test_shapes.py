@@ -14,7 +14,7 @@ def splits(seed: int = 0, channels: int = 3, **sizes: int) -> list[Records]:
     return [records for _, records in read.items()]
 
 
-def test_pictures_are_a_function_of_seed_split_and_index() -> None:
+def test_images_are_a_function_of_seed_split_and_index() -> None:
     train, val, test = splits()
     assert np.array_equal(train.pixels(7), splits()[0].pixels(7))
     assert not np.array_equal(train.pixels(7), splits(seed=1)[0].pixels(7))
@@ -24,7 +24,7 @@ def test_pictures_are_a_function_of_seed_split_and_index() -> None:
     assert splits(channels=1)[0].pixels(0, size=(20, 30)).shape == (20, 30, 1)
 
 
-def test_classes_are_balanced_and_few_pictures_show_few_classes() -> None:
+def test_classes_are_balanced_and_few_images_show_few_classes() -> None:
     assert np.bincount(splits(train=100)[0].targets).tolist() == [10] * 10
     data = DataModule(format=Shapes(train=4, val=6, test=6), workers=0, resolution=32)
     assert data.setup_data().counts == (1, 1, 1, 1)

@@ -1,4 +1,4 @@
-"""Tables of pictures and classes as programs and people write them."""
+"""Tables of images and classes as programs and people write them."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_a_column_a_class(images: Path) -> None:
     splits = read(Csv(), images)
     assert [(problem.where, problem.what) for problem in splits.problems] == [("labels.csv:4", "no label for 2.jpg")]
     table(images, ["image,cat,dog", "0.jpg,1,0", "1.jpg,1,1"])
-    with pytest.raises(UserError, match=r"labels\.csv:3: the picture has 2 classes \(cat, dog\).*task=face_attributes"):
+    with pytest.raises(UserError, match=r"labels\.csv:3: the image has 2 classes \(cat, dog\).*task=face_attributes"):
         read(Csv(), images)
 
 
@@ -158,9 +158,9 @@ def test_a_column_a_class(images: Path) -> None:
         ["cat", '"dog, cat"', "dog"],
     ],
 )
-def test_several_labels_of_a_picture_are_refused(images: Path, labels: list[str]) -> None:
+def test_several_labels_of_a_image_are_refused(images: Path, labels: list[str]) -> None:
     table(images, ["file,labels", *(f"{path},{label}" for path, label in zip(PATHS, labels, strict=False))])
-    with pytest.raises(UserError, match=r"labels\.csv:3: the label is a list, .*one label a picture"):
+    with pytest.raises(UserError, match=r"labels\.csv:3: the label is a list, .*one label an image"):
         read(Csv(), images)
 
 
@@ -190,17 +190,17 @@ def test_a_table_of_which_no_path_exists_names_rows_and_the_base(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table(images, ["file,label", *(f"pics/gone{number}.jpg,{LABELS[number]}" for number in range(6))])
-    with pytest.raises(UserError, match="no picture can be used; 6 problem") as caught:
+    with pytest.raises(UserError, match="no image can be used; 6 problem") as caught:
         DataModule(format=Csv(), root=str(images), workers=0, on_error="skip").setup_data()
     assert f"labels.csv:2: no file pics/gone0.jpg in {images}" in str(caught.value)
     out = tmp_path / "lists"
-    with pytest.raises(UserError, match="no picture can be used"):
+    with pytest.raises(UserError, match="no image can be used"):
         check_data(["task=classification", "data=auto", f"data.root={images}"], out=out)
     assert "labels.csv:7: no file pics/gone5.jpg" in capsys.readouterr().out
     assert (out / "problems.csv").read_text().count("no file pics/gone") == 6
 
 
-def test_the_folder_of_pictures_may_be_named_from_the_root_on(images: Path) -> None:
+def test_the_folder_of_images_may_be_named_from_the_root_on(images: Path) -> None:
     table(images, ["file,label", *(f"{at}.jpg,{label}" for at, label in enumerate(LABELS))])
     assert pairs(read(Csv(images="images"), images)) == RIGHT
     with pytest.raises(UserError, match=r"data\.format\.images=pics: there is no such folder"):
@@ -214,7 +214,7 @@ BOXES = ["filename,class,xmin,ymin,xmax,ymax", "images/0.jpg,cat,1,1,5,5", "imag
 @pytest.mark.parametrize("form", [Auto(), Csv()])
 def test_boxes_are_no_classes(images: Path, kind: str, form: DataFormat) -> None:
     root = table(images, [*BOXES, "images/1.jpg,dog,2,2,6,6"])
-    with pytest.raises(UserError, match=r"labels\.csv: these are boxes, several in one picture: task=detection"):
+    with pytest.raises(UserError, match=r"labels\.csv: these are boxes, several in one image: task=detection"):
         form.read(root=root, kind=kind, channels=3, seed=0)
 
 
@@ -224,7 +224,7 @@ def test_boxes_of_one_class_are_no_classes(images: Path) -> None:
         Auto().read(root=root, kind="class", channels=3, seed=0)
 
 
-def test_one_box_in_each_picture_says_its_class(images: Path) -> None:
+def test_one_box_in_each_image_says_its_class(images: Path) -> None:
     splits = read(Auto(), table(images, [*BOXES, BOXES[1]]))
     assert pairs(splits) == {"0.jpg": "cat", "1.jpg": "dog"}
     assert [problem.fix for problem in splits.problems] == ["keep one of the rows"]

@@ -16,29 +16,29 @@ import pytest
 from mobilevision.data.formats import Auto
 from mobilevision.errors import UserError
 
-from .box_files import HEIGHT, WIDTH, coco, contents, picture, read, voc
+from .box_files import HEIGHT, WIDTH, coco, contents, image, read, voc
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "data.md"
 
-# Two pictures of 64 x 48 pixels: a cat in the first, a dog and a cat in the second.
+# Two images of 64 x 48 pixels: a cat in the first, a dog and a cat in the second.
 BOXES = {"1.jpg": [("cat", [16, 12, 32, 36])], "2.jpg": [("dog", [0, 6, 8, 30]), ("cat", [32, 24, 64, 48])]}
 CATEGORIES = [{"id": 1, "name": "cat", "supercategory": ""}, {"id": 2, "name": "dog", "supercategory": ""}]
 TWO = {"train": BOXES}
 SPLIT = {"train": BOXES, "val": BOXES}
 
 
-def pictures(folder: Path, ending: str = ".jpg", before: str = "") -> None:
+def images(folder: Path, ending: str = ".jpg", before: str = "") -> None:
     for name in BOXES:
-        picture(folder / (before + name.removesuffix(".jpg") + ending), format="JPEG")
+        image(folder / (before + name.removesuffix(".jpg") + ending), format="JPEG")
 
 
 def coco_rows(scale: tuple[float, float] = (1, 1), **more: Any) -> list[dict[str, Any]]:
     rows = []
-    for image, found in enumerate(BOXES.values(), start=1):
+    for number, found in enumerate(BOXES.values(), start=1):
         for name, (left, top, right, bottom) in found:
             box = [left / scale[0], top / scale[1], (right - left) / scale[0], (bottom - top) / scale[1]]
-            number = 1 if name == "cat" else 2
-            rows.append({"image_id": image, "category_id": number, "bbox": box, "area": box[2] * box[3], **more})
+            category = 1 if name == "cat" else 2
+            rows.append({"image_id": number, "category_id": category, "bbox": box, "area": box[2] * box[3], **more})
     return rows
 
 
@@ -79,7 +79,7 @@ def document(path: Path, content: Any) -> None:
 def cvat_coco(root: Path) -> None:
     attributes = {"occluded": False, "rotation": 0.0}
     coco_file(root / "annotations/instances_default.json", attributes=attributes, segmentation=[])
-    pictures(root / "images/default")
+    images(root / "images/default")
 
 
 def cvat_masks(root: Path) -> None:
@@ -87,18 +87,18 @@ def cvat_masks(root: Path) -> None:
     coco_file(
         root / "annotations/instances_default.json", attributes={"occluded": False}, segmentation=counts, iscrowd=1
     )
-    pictures(root / "images")
+    images(root / "images")
 
 
 def cvat_voc(root: Path) -> None:
     voc_files(root / "Annotations")
-    pictures(root / "JPEGImages")
+    images(root / "JPEGImages")
     text(root / "ImageSets/Main/default.txt", "1\n2\n")
     text(root / "labelmap.txt", "# label:color_rgb:parts:actions\ncat:128,0,0::\ndog:0,128,0::\n")
 
 
 def cvat_yolo(root: Path) -> None:
-    pictures(root / "obj_train_data")
+    images(root / "obj_train_data")
     yolo_files(root / "obj_train_data")
     text(root / "obj.names", "cat\ndog\n")
     text(root / "obj.data", "classes = 2\ntrain = data/train.txt\nnames = data/obj.names\nbackup = backup/\n")
@@ -106,14 +106,14 @@ def cvat_yolo(root: Path) -> None:
 
 
 def cvat_ultralytics(root: Path) -> None:
-    pictures(root / "images/train")
+    images(root / "images/train")
     yolo_files(root / "labels/train")
     text(root / "data.yaml", "path: ./\ntrain: train.txt\nnames:\n  0: cat\n  1: dog\n")
     text(root / "train.txt", "data/images/train/1.jpg\ndata/images/train/2.jpg\n")
 
 
 def cvat_xml(root: Path) -> None:
-    pictures(root / "images")
+    images(root / "images")
     text(
         root / "annotations.xml",
         '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version></annotations>',
@@ -121,28 +121,28 @@ def cvat_xml(root: Path) -> None:
 
 
 def datumaro(root: Path) -> None:
-    pictures(root / "images/default")
+    images(root / "images/default")
     items = [{"id": "1", "annotations": [], "image": {"path": "1.jpg"}}]
     document(root / "annotations/default.json", {"info": {}, "categories": {"label": {}}, "items": items})
 
 
 def studio_coco(root: Path) -> None:
     coco_file(root / "result.json", ["images/1.jpg", "images/2.jpg"])
-    pictures(root / "images")
+    images(root / "images")
 
 
 def studio_coco_windows(root: Path) -> None:
     coco_file(root / "result.json", ["images\\1.jpg", "images\\2.jpg"])
-    pictures(root / "images")
+    images(root / "images")
 
 
 def studio_voc(root: Path) -> None:
     voc_files(root / "Annotations")
-    pictures(root / "images")
+    images(root / "images")
 
 
 def studio_yolo(root: Path) -> None:
-    pictures(root / "images")
+    images(root / "images")
     yolo_files(root / "labels")
     text(root / "classes.txt", "cat\ndog\n")
     names = [{"id": 0, "name": "cat"}, {"id": 1, "name": "dog"}]
@@ -171,7 +171,7 @@ def studio_json(root: Path) -> None:
         tasks.append({"id": number, "annotations": done, "data": {"image": image}, "predictions": []})
     tasks.append({"id": 3, "annotations": [], "data": {"image": "/data/upload/1/0a1b2c3d-1.jpg"}})
     document(root / "project-1-at-2024-01-01.json", tasks)
-    pictures(root / "images")
+    images(root / "images")
 
 
 def studio_min(root: Path) -> None:
@@ -181,22 +181,22 @@ def studio_min(root: Path) -> None:
         label = [{**_studio_value(*each), **size} for each in found]
         tasks.append({"image": f"/data/local-files/?d=set/images/{name}", "id": number, "label": label, "annotator": 1})
     document(root / "project-1-at-2024-01-01.json", tasks)
-    pictures(root / "images")
+    images(root / "images")
 
 
 def fiftyone_coco(root: Path) -> None:
     coco_file(root / "labels.json")
-    pictures(root / "data")
+    images(root / "data")
 
 
 def fiftyone_voc(root: Path) -> None:
     voc_files(root / "labels")
-    pictures(root / "data")
+    images(root / "data")
 
 
 def fiftyone_yolo5(root: Path) -> None:
     for split in ("train", "val"):
-        pictures(root / "images" / split)
+        images(root / "images" / split)
         yolo_files(root / "labels" / split)
     text(
         root / "dataset.yaml",
@@ -205,7 +205,7 @@ def fiftyone_yolo5(root: Path) -> None:
 
 
 def fiftyone_yolo4(root: Path) -> None:
-    pictures(root / "data")
+    images(root / "data")
     yolo_files(root / "data")
     text(root / "obj.names", "cat\ndog\n")
     text(root / "images.txt", "data/1.jpg\ndata/2.jpg\n")
@@ -219,14 +219,14 @@ def fiftyone_json(root: Path) -> None:
             for label, (a, b, c, d) in found
         ]
     document(root / "labels.json", {"classes": ["cat", "dog"], "labels": labels})
-    pictures(root / "data")
+    images(root / "data")
 
 
 def roboflow(write: Callable[[Path], Any]) -> Callable[[Path], None]:
     def written(root: Path) -> None:
         text(root / "README.roboflow.txt", "set - v1\n")
         for split in ("train", "valid"):
-            pictures(root / split)
+            images(root / split)
             write(root / split)
 
     return written
@@ -234,7 +234,7 @@ def roboflow(write: Callable[[Path], Any]) -> Callable[[Path], None]:
 
 def roboflow_yolo(root: Path) -> None:
     for split in ("train", "valid"):
-        pictures(root / split / "images")
+        images(root / split / "images")
         yolo_files(root / split / "labels")
     names = "nc: 2\nnames: ['cat', 'dog']\nroboflow:\n  workspace: me\n"
     text(root / "data.yaml", f"train: ../train/images\nval: ../valid/images\ntest: ../test/images\n\n{names}")
@@ -266,7 +266,7 @@ def tensorflow_csv(path: Path) -> None:
 
 
 def labelme(root: Path) -> None:
-    pictures(root)
+    images(root)
     for name, found in BOXES.items():
         shapes = []
         for label, (a, b, c, d) in found:
@@ -280,18 +280,18 @@ def labelme(root: Path) -> None:
 
 
 def labelimg_voc(root: Path) -> None:
-    pictures(root)
+    images(root)
     voc_files(root)
 
 
 def labelimg_yolo(root: Path) -> None:
-    pictures(root)
+    images(root)
     yolo_files(root)
     text(root / "classes.txt", "cat\ndog\n")
 
 
 def labelimg_createml(root: Path) -> None:
-    pictures(root)
+    images(root)
     createml(root / "all.json")
 
 
@@ -312,7 +312,7 @@ def vott(root: Path) -> None:
         assets[f"id{name}"] = {"asset": {**asset, "size": size}, "regions": regions, "version": "2.2.0"}
     tags = [{"name": "cat", "color": "#5db300"}, {"name": "dog", "color": "#e81123"}]
     document(root / "vott-json-export/set-export.json", {"name": "set", "tags": tags, "assets": assets})
-    pictures(root / "vott-json-export")
+    images(root / "vott-json-export")
 
 
 def vott_csv(root: Path) -> None:
@@ -322,13 +322,13 @@ def vott_csv(root: Path) -> None:
         for label, box in found
     ]
     text(root / "vott-csv-export/set-export.csv", '"image","xmin","ymin","xmax","ymax","label"\n' + "\n".join(rows))
-    pictures(root / "vott-csv-export")
+    images(root / "vott-csv-export")
 
 
 def vott_voc(root: Path) -> None:
     top = root / "set-PascalVOC-export"
     voc_files(top / "Annotations")
-    pictures(top / "JPEGImages")
+    images(top / "JPEGImages")
     for label in ("cat", "dog"):
         text(top / f"ImageSets/Main/{label}_train.txt", "1.jpg 1\n2.jpg -1\n")
         text(top / f"ImageSets/Main/{label}_val.txt", "")
@@ -353,22 +353,22 @@ def via_project(root: Path) -> None:
     document(
         root / "via_project.json", {"_via_settings": {}, "_via_img_metadata": via_metadata(), "_via_attributes": {}}
     )
-    pictures(root)
+    images(root)
 
 
 def via_json(root: Path) -> None:
     document(root / "via_region_data.json", via_metadata())
-    pictures(root)
+    images(root)
 
 
 def via_csv(root: Path) -> None:
     head = "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes\n"
     text(root / "via.csv", head + '1.jpg,123,"{}",1,0,"{""name"":""rect"",""x"":1}","{""type"":""cat""}"\n')
-    pictures(root)
+    images(root)
 
 
 def azure_coco(root: Path) -> None:
-    pictures(root / "images")
+    images(root / "images")
     names = [f"AmlDatastore://set/images/{name}" for name in BOXES]
     coco_file(root / "annotations.json", names, scale=(WIDTH, HEIGHT))
 
@@ -393,7 +393,7 @@ def azure_jsonl(root: Path) -> None:
     for split in ("train", "validation"):
         text(root / f"{split}_annotations.jsonl", "\n".join(lines))
     for split in ("train", "validation"):
-        pictures(root / split / "images")
+        images(root / split / "images")
 
 
 def kaggle_cell(root: Path) -> None:
@@ -403,13 +403,13 @@ def kaggle_cell(root: Path) -> None:
         for label, (a, b, c, d) in found
     ]
     text(root / "train.csv", "image_id,width,height,bbox,class\n" + "\n".join(rows))
-    pictures(root / "train")
+    images(root / "train")
 
 
 def kaggle_sides(root: Path) -> None:
     rows = [f"{name},{label},{','.join(map(str, box))}" for name, found in BOXES.items() for label, box in found]
     text(root / "train.csv", "image_id,class_name,x_min,y_min,x_max,y_max\n" + "\n".join(rows))
-    pictures(root / "train")
+    images(root / "train")
 
 
 def supervisely(root: Path) -> None:
@@ -426,7 +426,7 @@ def supervisely(root: Path) -> None:
         ]
         size = {"height": HEIGHT, "width": WIDTH}
         document(root / f"ds/ann/{name}.json", {"description": "", "tags": [], "size": size, "objects": objects})
-    pictures(root / "ds/img")
+    images(root / "ds/img")
 
 
 class Export(NamedTuple):
@@ -468,7 +468,7 @@ EXPORTS = [
     Export(
         "Roboflow", "Tensorflow CSV", "boxes_csv", roboflow(lambda at: tensorflow_csv(at / "_annotations.csv")), SPLIT
     ),
-    Export("LabelMe", "its json, a file a picture", "tool_json", labelme, TWO),
+    Export("LabelMe", "its json, a file an image", "tool_json", labelme, TWO),
     Export("labelImg", "Pascal VOC", "voc_xml", labelimg_voc, TWO),
     Export("labelImg", "YOLO", "yolo_txt", labelimg_yolo, TWO),
     Export("labelImg", "CreateML", "tool_json", labelimg_createml, TWO),
@@ -477,9 +477,7 @@ EXPORTS = [
     Export("VoTT", "Pascal VOC", "voc_xml", vott_voc, TWO),
     Export("VIA 2", "project", "tool_json", via_project, TWO),
     Export("VIA 2", "annotations as json", "tool_json", via_json, TWO),
-    Export(
-        "VIA 2", "annotations as COCO", "coco_json", lambda root: (coco_file(root / "via.json"), pictures(root)), TWO
-    ),
+    Export("VIA 2", "annotations as COCO", "coco_json", lambda root: (coco_file(root / "via.json"), images(root)), TWO),
     Export("VIA 2", "annotations as CSV", "not read: export as json or COCO", via_csv, "this is VIA's CSV"),
     Export("Azure ML", "COCO, boxes in fractions", "coco_json", azure_coco, TWO),
     Export("Azure AutoML", "jsonl", "tool_json", azure_jsonl, SPLIT),
@@ -501,7 +499,7 @@ def test_exports(export: Export, tmp_path: Path) -> None:
     splits = read(Auto(), tmp_path)
     assert [str(problem) for problem in splits.problems] == []
     assert f"data=auto took the format {export.read_as}" in splits.notes
-    # Of the polygon of LabelMe and the like the box is the same; the order within a picture is the tool's.
+    # Of the polygon of LabelMe and the like the box is the same; the order within an image is the tool's.
     found = {split: {name: sorted(rows) for name, rows in part.items()} for split, part in contents(splits).items()}
     assert found == {split: {name: sorted(rows) for name, rows in part.items()} for split, part in export.comes.items()}
     assert set(splits.classes) == {"cat", "dog"}

@@ -1,4 +1,4 @@
-"""Pictures of more than 8 bits: one scale for a data set, the same in training, prediction and an exported model."""
+"""Images of more than 8 bits: one scale for a data set, the same in training, prediction and an exported model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mobilevision.data import DataModule
 from mobilevision.data.formats import Auto
 from mobilevision.deploy.fields import Fields
 from mobilevision.deploy.preprocessing import Preprocessing
-from mobilevision.errors import UnreadablePictureError, UserError
+from mobilevision.errors import UnreadableImageError, UserError
 from mobilevision.spec import DataSpec
 
 SIDE = 24
@@ -27,7 +27,7 @@ def deep(path: Path, values: Any) -> Path:
 
 
 def whole_set(root: Path, top: float, kind: type, suffix: str) -> Path:
-    """Two classes of three pictures; only one of all reaches the top."""
+    """Two classes of three images; only one of all reaches the top."""
     for number in range(6):
         values = RAMP * top * (1.0 if number == 4 else 0.4)
         deep(root / "ab"[number % 2] / f"{number}.{suffix}", values.astype(kind))
@@ -71,13 +71,13 @@ def test_the_level_is_chosen_from_the_set(tmp_path: Path, top: float, kind: type
         assert np.abs(pixels(data, name) - expected).max() < 1.3
 
 
-def test_all_pictures_have_one_scale_and_the_key_decides(tmp_path: Path) -> None:
+def test_all_images_have_one_scale_and_the_key_decides(tmp_path: Path) -> None:
     root = whole_set(tmp_path, 4095, np.uint16, "png")
     assert pixels(module(root), "1.png").max() == 102  # 0.4 of white, though nothing in it is brighter
     assert pixels(module(root, white_level=65535), "4.png").max() == 15
     with pytest.raises(UserError, match=r"data\.white_level=0: must be above 0"):
         module(root, white_level=0)
-    with pytest.raises(UnreadablePictureError, match=r"values go up to 4095, but 1023 is white: see data\.white_level"):
+    with pytest.raises(UnreadableImageError, match=r"values go up to 4095, but 1023 is white: see data\.white_level"):
         pixels(module(root, white_level=1023), "4.png")
 
 

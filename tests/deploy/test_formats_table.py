@@ -1,4 +1,4 @@
-"""The table of docs/formats.md: every task in every format and precision, tried with models that answer to pictures.
+"""The table of docs/formats.md: every task in every format and precision, tried with models that answer to images.
 
 ``MOBILEVISION_UPDATE_DOCS=1 pytest -m "slow or not slow" tests/deploy/test_formats_table.py`` writes what it finds
 into the page. Formats whose packages are not there keep what the page says, so environments can take turns.
@@ -56,7 +56,7 @@ def plain_decode(outputs: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 def task_of(row: str) -> Any:
-    """An untrained task whose layers answer to pictures and whose scores differ, as a trained one's do."""
+    """An untrained task whose layers answer to images and whose scores differ, as a trained one's do."""
     from mobilevision.config.compose import compose
     from mobilevision.engine.build import build
 
@@ -83,18 +83,16 @@ def works(task: Any, name: str, precision: str, folder: Path) -> bool:
     Anything but one line on why it cannot be written is an error here.
     """
     form, graph = FORMATS[name], Graph(task, shape=(3, SIDE, SIDE))
-    pictures = graph.example(3).numpy()
-    seen = pictures if precision == "int8" else None
+    images = graph.example(3).numpy()
+    seen = images if precision == "int8" else None
     try:
         form.write(graph, folder / form.file, Precision(precision, seen))  # type: ignore[arg-type]
     except UserError:
         return False
-    found = form.open(folder / form.file, outputs=graph.names, threads=1)(pictures)
+    found = form.open(folder / form.file, outputs=graph.names, threads=1)(images)
     given = {port.name: found[port.name].astype(port.dtype) for port in graph.outputs}
     with torch.inference_mode():
-        expected = {
-            key: value.numpy() for key, value in zip(graph.names, graph(torch.from_numpy(pictures)), strict=True)
-        }
+        expected = {key: value.numpy() for key, value in zip(graph.names, graph(torch.from_numpy(images)), strict=True)}
     assert {key: value.shape for key, value in given.items()} == {key: value.shape for key, value in expected.items()}
     assert all(np.isfinite(value).all() for value in given.values())
     look = Preprocessing("stretch", 1.0, 3, SIDE, SIDE)

@@ -46,7 +46,7 @@ def module() -> Small:
 
 @pytest.fixture(scope="module")
 def pixels() -> np.ndarray:
-    """Smooth pictures, as neighbours in real ones are alike."""
+    """Smooth images, as neighbours in real ones are alike."""
     coarse = torch.rand(24, 3, 5, 5, generator=torch.Generator().manual_seed(1))
     return (nn.functional.interpolate(coarse, 20, mode="bilinear") * 255).to(torch.uint8).numpy()
 
@@ -74,7 +74,7 @@ def outputs(file: Path, pixels: np.ndarray, *, optimised: bool = True) -> np.nda
 
 
 def error(right: np.ndarray, wrong: np.ndarray) -> float:
-    """Squared error as a share of the mean square about the mean: what is the same for all pictures says nothing."""
+    """Squared error as a share of the mean square about the mean: what is the same for all images says nothing."""
     return float(np.square(right - wrong).sum() / np.square(right - right.mean(axis=0)).sum())
 
 

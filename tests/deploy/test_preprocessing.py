@@ -13,7 +13,7 @@ from mobilevision.data.files import FileRecords
 from mobilevision.data.view import View
 from mobilevision.deploy.fields import Fields
 from mobilevision.deploy.preprocessing import Preprocessing
-from mobilevision.errors import UnreadablePictureError, UserError
+from mobilevision.errors import UnreadableImageError, UserError
 from mobilevision.images.framing import Affine
 from mobilevision.spec import DataSpec
 
@@ -48,7 +48,7 @@ def test_it_is_what_evaluation_does(dirty: list[Path], fit: str, channels: int, 
     for index, file in enumerate(dirty):
         ours, lies, (height, width) = pinned.prepare(file), view.frame(index), records.shape(index)
         np.testing.assert_array_equal(ours.pixels, view.sample(index).pixels.transpose(2, 0, 1), err_msg=file.name)
-        assert ours.to_picture == lies.to_input.inverse
+        assert ours.to_image == lies.to_input.inverse
         assert ours.shape == (height, width)
         shown = lies.to_input.inverse.then(Affine(64 / width, 64 / height, 0.0, 0.0))
         assert ours.to_shown((64, 64)) == shown
@@ -92,16 +92,16 @@ def test_what_this_version_cannot_do_is_refused(change: dict[str, object], compl
         Preprocessing.read(Fields(values, "model.json"))
 
 
-def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
+def test_what_is_no_image_is_named(tmp_path: Path) -> None:
     pinned = Preprocessing("crop", 0.875, 3, 32, 32)
     (tmp_path / "empty.jpg").touch()
-    (tmp_path / "text.jpg").write_text("not a picture")
+    (tmp_path / "text.jpg").write_text("not an image")
     Image.new("RGB", (200, 200)).save(tmp_path / "whole.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:120])
-    text = r"text.jpg: not a picture \(its first bytes are b'not a pictur'\)$"
+    text = r"text.jpg: not an image \(its first bytes are b'not a pictur'\)$"
     for name, why in (("empty", "empty file"), ("text", text), ("cut", "truncated"), ("no", "No such")):
         file = tmp_path / (f"{name}.png" if name == "cut" else f"{name}.jpg")
-        with pytest.raises(UnreadablePictureError, match=why):
+        with pytest.raises(UnreadableImageError, match=why):
             pinned.prepare(file)
     with pytest.raises(UserError, match=r"not float64 \(3, 3\)"):
         pinned.prepare(np.zeros((3, 3)))

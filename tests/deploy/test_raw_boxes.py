@@ -24,7 +24,7 @@ SETTINGS: dict[str, Any] = {"score_threshold": 0.05, "nms_iou": 0.45, "per_class
 
 
 def scene(anchors: int = 400, outputs: int = 7) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Logits, deltas and anchors of two pictures; boxes lie over each other, leave the picture, explode."""
+    """Logits, deltas and anchors of two images; boxes lie over each other, leave the image, explode."""
     generator = torch.Generator().manual_seed(0)
     logits = 2.5 * torch.randn(2, anchors, outputs, generator=generator)
     deltas = 4 * torch.randn(2, anchors, 4, generator=generator)

@@ -92,7 +92,7 @@ def test_what_may_be_changed(run: Path, override: str, says: str | None) -> None
             evaluate(run, [override])
 
 
-def test_a_bad_picture_is_skipped_and_listed_where_that_is_wanted(run: Path, coloured: Path, tmp_path: Path) -> None:
+def test_a_bad_image_is_skipped_and_listed_where_that_is_wanted(run: Path, coloured: Path, tmp_path: Path) -> None:
     root = tmp_path / "other"
     shutil.copytree(coloured / "test", root)
     (root / "red" / "0.png").write_bytes(b"")

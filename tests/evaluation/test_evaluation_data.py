@@ -11,10 +11,8 @@ from mobilevision.evaluation.data import Samples, in_order_of
 
 
 def samples(classes: tuple[str, ...], values: list[list[float]]) -> Samples:
-    pictures = np.zeros((len(values), 4, 4, 3), dtype=np.uint8)
-    records = ArrayRecords(
-        pictures=pictures, targets=np.array(values, dtype=np.float32), channels=3, label="pictures/test"
-    )
+    images = np.zeros((len(values), 4, 4, 3), dtype=np.uint8)
+    records = ArrayRecords(images=images, targets=np.array(values, dtype=np.float32), channels=3, label="pictures/test")
     return Samples("test", records, classes, ())
 
 

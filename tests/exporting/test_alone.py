@@ -51,9 +51,9 @@ def detector(shared_data: Path, shared_weights: Path, tmp_path_factory: pytest.T
     return folder
 
 
-def said(python: Path, folder: Path, pictures: list[Path]) -> list[str]:
-    """What the example says of each picture, in an environment of its own."""
-    command = [python, "-I", EXAMPLE, folder, *pictures]
+def said(python: Path, folder: Path, images: list[Path]) -> list[str]:
+    """What the example says of each image, in an environment of its own."""
+    command = [python, "-I", EXAMPLE, folder, *images]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, cwd=folder)
     assert done.returncode == 0, done.stderr
     return [line.partition(": ")[2] for line in done.stdout.splitlines()]
@@ -71,9 +71,9 @@ def test_a_classifier(lonely: Path, trained: Path, coloured: Path, tmp_path: Pat
     exif[0x0112] = 6
     files = sorted((coloured / "test").rglob("*.png"))
     Image.open(files[0]).resize((210, 90)).save(turned, exif=exif)
-    pictures = [*files[::4], turned]
-    rows = mobilevision.load(tmp_path / "colours").predict(pictures)
-    for line, row in zip(said(lonely, tmp_path / "colours", pictures), rows, strict=True):
+    images = [*files[::4], turned]
+    rows = mobilevision.load(tmp_path / "colours").predict(images)
+    for line, row in zip(said(lonely, tmp_path / "colours", images), rows, strict=True):
         assert line == ", ".join(f"{each['label']} {each['score']:.3f}" for each in row["top5"][:3])
 
 
@@ -86,23 +86,21 @@ def test_a_detector(raw: bool, lonely: Path, detector: Path, shared_data: Path, 
     assert {port.name for port in found.manifest.outputs} == (
         {"logits", "deltas"} if raw else {"boxes", "scores", "labels"}
     )
-    pictures = sorted((shared_data / "raccoon" / "JPEGImages").glob("*.jpg"))[:20]
-    lines = said(lonely, tmp_path / "raccoons", pictures)
+    images = sorted((shared_data / "raccoon" / "JPEGImages").glob("*.jpg"))[:20]
+    lines = said(lonely, tmp_path / "raccoons", images)
     shown = [_boxes(line) for line in lines]
-    expected = [row["detections"] for row in found.predict(pictures)]
+    expected = [row["detections"] for row in found.predict(images)]
     assert sum(map(len, expected)) >= 5
     for mine, theirs in zip(shown, expected, strict=True):
         assert [each["label"] for each in mine] == [each["label"] for each in theirs]
         for one, other in zip(mine, theirs, strict=True):
             assert one["score"] == pytest.approx(other["score"], abs=6e-4)
             np.testing.assert_allclose(one["box"], other["box"], atol=0.11)
-    _same_as_the_checkpoint(found, detector, pictures)
+    _same_as_the_checkpoint(found, detector, images)
 
 
-def _same_as_the_checkpoint(found: Artifact, run: Path, pictures: list[Path]) -> None:
-    for mine, theirs in zip(
-        found.predict(pictures), mobilevision.load(run, device="cpu").predict(pictures), strict=True
-    ):
+def _same_as_the_checkpoint(found: Artifact, run: Path, images: list[Path]) -> None:
+    for mine, theirs in zip(found.predict(images), mobilevision.load(run, device="cpu").predict(images), strict=True):
         assert mine["found"] == theirs["found"]
         for one, other in zip(mine["detections"], theirs["detections"], strict=True):
             np.testing.assert_allclose(one["box"], other["box"], atol=0.11)

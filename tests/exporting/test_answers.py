@@ -27,7 +27,7 @@ def manifest(answer: str, outputs: tuple[Port, ...], classes: tuple[str, ...], *
 
 
 def made(name: str) -> Any:
-    """An untrained task whose layers answer to pictures, with choices as of a val."""
+    """An untrained task whose layers answer to images, with choices as of a val."""
     from mobilevision.config.compose import compose
     from mobilevision.engine.build import build
 

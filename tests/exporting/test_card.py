@@ -78,7 +78,7 @@ def test_what_int8_was_made_of_is_told() -> None:
     made = {"calibration_pictures": 1200, "float_layers": ["head.a", "head.b"], "finetune_epochs": 3}
     rows = [{"class": f"c{number}", "metric": "accuracy", "checkpoint": 0.5, "artifact": 0.25} for number in range(22)]
     text = card(manifest(quantised=made, gate={**GATE, "classes": rows}))
-    assert "from 1,200 pictures of training. Left in float32: `head.a`, `head.b`. Trained on for 3 epochs" in text
+    assert "from 1,200 images of training. Left in float32: `head.a`, `head.b`. Trained on for 3 epochs" in text
     assert "| class | accuracy of checkpoint | of this file |" in text
     assert "| `c19` | 0.5000 | 0.2500 |\n\nAnd 2 more, in `model.json`." in text
 
@@ -125,7 +125,7 @@ def test_one_is_not_many() -> None:
 def test_what_is_no_number_is_told() -> None:
     text = card(manifest())
     assert "| ece | - | - |" in text
-    assert "`-`: there are too few pictures, or pairs of them, to say." in text
+    assert "`-`: there are too few images, or pairs of them, to say." in text
     only = {"top1": 0.5}
     assert "too few" not in card(manifest(gate={**GATE, "checkpoint": only, "artifact": only}))
 
@@ -134,7 +134,7 @@ def test_a_baseline_is_not_the_models() -> None:
     values = {"within_25km": 0.5, "prior_within_25km": 0.1}
     text = card(manifest(gate={**GATE, "checkpoint": values, "artifact": values}))
     assert "| within_25km | 0.5000 | 0.5000 |\n| prior_within_25km (baseline) | 0.1000 | 0.1000 |" in text
-    assert "Baseline: what one and the same answer for every picture reaches" in text
+    assert "Baseline: what one and the same answer for every image reaches" in text
     metrics = front(text)["model-index"][0]["results"][0]["metrics"]
     assert metrics == [{"type": "within_25km", "value": 0.5}]
     assert "aseline" not in card(manifest())
@@ -147,8 +147,8 @@ def test_a_baseline_is_not_the_models() -> None:
         ("Auto", "boxes.csv", ["data=auto took the format boxes_csv"], "BoxesCsv (boxes.csv)"),
         ("Auto", "/mnt/clothing", [], "clothing"),
         ("Csv", "/mnt/a/cats.csv", [], "Csv (cats.csv)"),
-        ("Places", None, [], "drawn pictures (places)"),
-        ("DrawnFaces", None, [], "drawn pictures (faces)"),
+        ("Places", None, [], "drawn images (places)"),
+        ("DrawnFaces", None, [], "drawn images (faces)"),
     ],
 )
 def test_data_has_a_name_that_readers_know(form: str, root: str | None, notes: list[str], name: str) -> None:
@@ -166,9 +166,9 @@ def test_a_licence_that_hubs_would_not_take_is_refused_before_any_work(name: str
 
 def test_numbers_of_a_part_are_not_the_models() -> None:
     text = card(manifest(gate={**GATE, "of": 1200}))
-    assert "Both models on the same 79 of 1,200 pictures of test" in text
+    assert "Both models on the same 79 of 1,200 images of test" in text
     assert "model-index" not in front(text)
-    assert "Both models on the same 79 pictures of test" in card(manifest())
+    assert "Both models on the same 79 images of test" in card(manifest())
 
 
 @pytest.mark.parametrize("answer", [*ANSWERS, "unheard_of"])
@@ -200,8 +200,8 @@ def test_weights_without_a_run_say_so() -> None:
     assert "```bash\nmobilevision export RUN\n```" in text
     text = card(manifest(**{**more, "data": {"name": "cats", "samples": {}}, "gate": GATE}))
     assert "comparison are of cats" in text
-    assert "It was judged on the pictures named above only" in text
-    assert "It was judged on pictures like those of its training only" in card(manifest())
+    assert "It was judged on the images named above only" in text
+    assert "It was judged on images like those of its training only" in card(manifest())
 
 
 def test_hubs_own_reader_takes_it(tmp_path: Path) -> None:

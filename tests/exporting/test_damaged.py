@@ -31,7 +31,7 @@ WHERE_A_RUN_BELONGS = {
 
 
 def write_graph(path: Path) -> None:
-    """Shares of red, green and blue of a picture: a graph as small as one can be."""
+    """Shares of red, green and blue of an image: a graph as small as one can be."""
     from numpy import array
     from onnx import TensorProto, helper, numpy_helper, save
 
@@ -112,8 +112,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 def filled(command: list[str], folder: Path, data: Path, out: Path) -> list[str]:
-    picture = str(next((data / "test").rglob("*.png")))
-    words = {"FOLDER": str(folder), "PICTURE": picture, "DATA": str(data), "OUT": str(out)}
+    image = str(next((data / "test").rglob("*.png")))
+    words = {"FOLDER": str(folder), "PICTURE": image, "DATA": str(data), "OUT": str(out)}
     for name, value in words.items():
         command = [each.replace(name, value) for each in command]
     return command
@@ -158,7 +158,7 @@ def test_it_tells_what_it_is_and_what_it_takes(whole: Path) -> None:
     with pytest.raises(UserError, match=r"--which last: .* is an exported model"):
         mobilevision.load(whole, which="last")
     for given in (3, None, {"a": 1}, b"png"):
-        with pytest.raises(UserError, match=f"predict takes a picture file.* not {type(given).__name__}$"):
+        with pytest.raises(UserError, match=f"predict takes an image file.* not {type(given).__name__}$"):
             model.predict(given)  # type: ignore[call-overload]
 
 

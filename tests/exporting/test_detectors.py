@@ -28,7 +28,7 @@ def manifest(graph: Graph, path: Path) -> Manifest:
 
 
 def awake(task: Any) -> Any:
-    """An untrained task whose layers answer to pictures and whose scores differ, as a trained one's do."""
+    """An untrained task whose layers answer to images and whose scores differ, as a trained one's do."""
     torch.manual_seed(0)
     for module in task.modules():
         if isinstance(module, nn.BatchNorm2d):

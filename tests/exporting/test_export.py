@@ -106,8 +106,8 @@ def test_predict_needs_no_torch(folder: Path, coloured: Path, tmp_path: Path) ->
     rows = json.loads((tmp_path / "found" / "predictions.json").read_text(encoding="utf-8"))
     assert len(rows) == 15
     assert (tmp_path / "found" / rows[0]["picture"]).is_file()
-    assert "1 of 16 pictures skipped" in done.stdout
-    assert "broken.png: not a picture" in done.stdout
+    assert "1 of 16 images skipped" in done.stdout
+    assert "broken.png: not an image" in done.stdout
 
 
 def test_the_consumers_example_needs_nothing_else(
@@ -121,31 +121,31 @@ def test_the_consumers_example_needs_nothing_else(
         "import sys, runpy; sys.modules.update(dict.fromkeys(['torch', 'mobilevision', 'scipy', 'onnx']));"
         "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
     )
-    pictures = [files[0], files[-1], photo]
-    command = [sys.executable, "-c", code, EXAMPLE, folder, *pictures]
+    images = [files[0], files[-1], photo]
+    command = [sys.executable, "-c", code, EXAMPLE, folder, *images]
     said = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True).stdout.splitlines()
-    for line, row in zip(said, model.predict(pictures), strict=True):
+    for line, row in zip(said, model.predict(images), strict=True):
         label, score = line.partition(": ")[2].partition(", ")[0].rsplit(" ", 1)
         assert label == row["label"]
         assert float(score) == pytest.approx(row["score"], abs=6e-4)
 
 
 @pytest.mark.parametrize(
-    ("form", "picture", "said"),
+    ("form", "image", "said"),
     [
         ("onnx", "missing.jpg", "missing.jpg: cannot be read: No such file or directory"),
-        ("onnx", "text.jpg", "text.jpg: cannot be read: not a picture that Pillow knows"),
+        ("onnx", "text.jpg", "text.jpg: cannot be read: not an image that Pillow knows"),
         ("openvino", "missing.jpg", "a model for openvino; this example runs ONNX only"),
     ],
 )
 def test_the_consumers_example_says_what_it_cannot_take(
-    form: str, picture: str, said: str, folder: Path, tmp_path: Path
+    form: str, image: str, said: str, folder: Path, tmp_path: Path
 ) -> None:
     copy = shutil.copytree(folder, tmp_path / "copy")
     about = json.loads((copy / "model.json").read_text(encoding="utf-8"))
     (copy / "model.json").write_text(json.dumps(about | {"format": form}), encoding="utf-8")
-    (tmp_path / "text.jpg").write_text("no picture", encoding="utf-8")
-    command = [sys.executable, EXAMPLE, copy, tmp_path / picture]
+    (tmp_path / "text.jpg").write_text("no image", encoding="utf-8")
+    command = [sys.executable, EXAMPLE, copy, tmp_path / image]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert said in done.stderr

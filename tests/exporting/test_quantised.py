@@ -34,7 +34,7 @@ def test_int8_is_smaller_and_answers_alike(whole: Artifact, small: Artifact, col
     files = sorted((coloured / "test").rglob("*.png"))
     for one, two in zip(whole.predict(files), small.predict(files), strict=True):
         assert one["label"] == two["label"]
-        assert one["score"] == pytest.approx(two["score"], abs=0.25)  # of a model this small, by one picture
+        assert one["score"] == pytest.approx(two["score"], abs=0.25)  # of a model this small, by one image
 
 
 def test_the_description_says_how(small: Artifact) -> None:

@@ -29,7 +29,7 @@ def built(*overrides: str) -> Any:
 
 
 def awake(task: Any) -> None:
-    """Layers that answer to pictures and scores that differ, as a trained detector's do."""
+    """Layers that answer to images and scores that differ, as a trained detector's do."""
     for module in task.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None
@@ -41,7 +41,7 @@ def awake(task: Any) -> None:
 
 
 def rows(found: Any, place: int) -> Any:
-    """Label and box of each detection of a picture."""
+    """Label and box of each detection of an image."""
     return np.concatenate([np.asarray(found["labels"][place])[:, None], np.asarray(found["boxes"][place])], axis=1)
 
 

@@ -1,4 +1,4 @@
-"""Models that have learnt real pictures: file and checkpoint say the same of each of them."""
+"""Models that have learnt real images: file and checkpoint say the same of each of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_picture_gets_the_checkpoints_answer(
+def test_every_image_gets_the_checkpoints_answer(
     name: str, shared_data: Path, shared_weights: Path, tmp_path: Path
 ) -> None:
     from mobilevision.config.compose import compose

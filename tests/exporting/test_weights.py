@@ -87,13 +87,13 @@ def test_what_weights_cannot_be_is_said(weights: str, overrides: list[str], comp
 
 
 @pytest.mark.parametrize("asked", [{"gate_samples": 50}, {"max_drop": 0.1}])
-def test_a_gate_without_pictures_is_refused(weights: str, asked: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^--.*: weights bring no pictures to compare on: add data=auto"):
+def test_a_gate_without_images_is_refused(weights: str, asked: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^--.*: weights bring no images to compare on: add data=auto"):
         export([weights, WIDTH], out=tmp_path / "out", **asked)
 
 
-def test_int8_without_pictures_is_refused(weights: str) -> None:
-    with pytest.raises(UserError, match=r"int8 takes its ranges from pictures, .* add data=auto"):
+def test_int8_without_images_is_refused(weights: str) -> None:
+    with pytest.raises(UserError, match=r"int8 takes its ranges from images, .* add data=auto"):
         calibration_of([weights, WIDTH], 5)
 
 
@@ -128,7 +128,7 @@ def test_published_weights_answer_as_in_torch(
 ) -> None:
     overrides = [f"backbone.weights={shared_weights / file}.safetensors", *more]
     found = export(overrides, out=tmp_path / "out", latency=False)
-    pictures = sorted((shared_data / "clothing" / "test").rglob("*.jpg"))[::10]
-    assert compared(found, overrides, pictures) < 2e-5
+    images = sorted((shared_data / "clothing" / "test").rglob("*.jpg"))[::10]
+    assert compared(found, overrides, images) < 2e-5
     known = {"in1k": "tench", "person": "class 0"}[file.rpartition("_")[2]]
     assert found.classes[:1] == (() if len(more) > 2 else (known,))

@@ -61,7 +61,7 @@ def target_of(boxes: list[list[list[float]]], labels: list[list[int]]) -> dict[s
     return target | {key: torch.zeros(len(boxes), most, dtype=torch.bool) for key in ("crowd", "difficult")}
 
 
-def pictures(batch: int = 2, side: int = SIDE) -> Tensor:
+def images(batch: int = 2, side: int = SIDE) -> Tensor:
     torch.manual_seed(1)
     return torch.randint(0, 256, (batch, 3, side, side), dtype=torch.uint8)
 
@@ -93,7 +93,7 @@ def test_shapes_are_fixed(head: str) -> None:
     model = small(head, outputs=6)
     target = target_of([[[10, 10, 40, 50]], []], [[2], []])
     for training, wanted in ((False, 30), (True, 16)):
-        final, first = model.train(training)(pictures(), target if training else None)
+        final, first = model.train(training)(images(), target if training else None)
         assert final.logits.shape == (2, wanted, 6)
         assert final.deltas.shape == (2, wanted, 6, 4)
         assert (final.deltas[:, :, 0] == 0).all()
@@ -103,17 +103,17 @@ def test_shapes_are_fixed(head: str) -> None:
         assert first is not None
         assert first.logits.shape == (*first.valid.shape, 2)
         assert first.deltas.shape == first.anchors.shape == (*first.valid.shape, 4)
-    assert model.train()(pictures()).final.valid.shape == (2, 16)
-    found = model.head.decode(model.eval()(pictures()))
+    assert model.train()(images()).final.valid.shape == (2, 16)
+    found = model.head.decode(model.eval()(images()))
     assert found["boxes"].shape == (2, 100, 4)
     assert found["labels"].max() < 3
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_evaluating_is_deterministic_and_a_batch_is_its_pictures(head: str) -> None:
+def test_evaluating_is_deterministic_and_a_batch_is_its_images(head: str) -> None:
     model = small(head).eval()
     with torch.no_grad():
-        both, again, alone = model(pictures()), model(pictures()), model(pictures()[1:])
+        both, again, alone = model(images()), model(images()), model(images()[1:])
     assert torch.equal(both.final.logits, again.final.logits)
     torch.testing.assert_close(both.final.anchors[1:], alone.final.anchors, rtol=1e-3, atol=1e-2)
 
@@ -133,7 +133,7 @@ def test_every_weight_learns(head: str, body: str | None) -> None:
         pytest.skip("has no tail")
     model = small(head, backbone=BODIES[body]() if body else None)
     target = target_of([[[10, 10, 40, 50], [50, 30, 90, 90]], [[5, 5, 60, 60]]], [[0, 2], [1]])
-    total(model, model(pictures(), target), target).backward()
+    total(model, model(images(), target), target).backward()
     assert not [name for name, weight in model.named_parameters() if weight.grad is None]
 
 
@@ -150,7 +150,7 @@ def test_odd_batches_have_a_finite_loss(head: str, kind: str) -> None:
     }[kind]
     target = target_of([boxes, []], [[1] * len(boxes), []])
     model = small(head)
-    loss = total(model, model(pictures(), target), target)
+    loss = total(model, model(images(), target), target)
     loss.backward()
     assert torch.isfinite(loss)
     for name, weight in model.named_parameters():
@@ -163,17 +163,17 @@ def test_mixed_precision(head: str) -> None:
     model = small(head)
     target = target_of([[[10, 10, 40, 50]], []], [[2], []])
     with torch.autocast("cpu", torch.bfloat16):
-        outputs = model(pictures(), target)
+        outputs = model(images(), target)
         loss = total(model, outputs, target)
     loss.backward()
     assert torch.isfinite(loss)
     assert outputs.final.anchors.dtype is torch.float32
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
-        assert torch.isfinite(model.head.decode(model.eval()(pictures()))["scores"]).all()
+        assert torch.isfinite(model.head.decode(model.eval()(images()))["scores"]).all()
 
 
 def squares() -> tuple[Tensor, list[list[list[int]]], list[list[int]]]:
-    """Four grey pictures, coloured rectangles on three of them; the channel is the class."""
+    """Four grey images, coloured rectangles on three of them; the channel is the class."""
     boxes = [[[8, 8, 48, 40]], [[40, 30, 88, 88], [4, 60, 34, 92]], [[20, 20, 80, 70]], []]
     labels = [[0], [1, 0], [1], []]
     images = torch.full((4, 3, SIDE, SIDE), 110, dtype=torch.uint8)
@@ -195,7 +195,7 @@ def settle(model: Detector, images: Tensor, target: dict[str, Tensor]) -> None:
 
 @pytest.mark.parametrize("head", ["faster_rcnn", pytest.param("faster_rcnn_fpn", marks=pytest.mark.slow)])
 def test_learns_a_handful(head: str) -> None:
-    """Every box is found, surely and in its place, and none in the empty picture."""
+    """Every box is found, surely and in its place, and none in the empty image."""
     images, boxes, labels = squares()
     target = target_of(boxes, labels)  # type: ignore[arg-type]
     model = small(head, classes=2, hidden=128, scales=(0.25, 0.35, 0.5, 0.7)).train()
@@ -213,7 +213,7 @@ def test_learns_a_handful(head: str) -> None:
         sure = found["scores"][row] > 0.5
         for corner, number in zip(corners, numbers, strict=True):
             mine = found["boxes"][row][sure & (found["labels"][row] == number)]
-            assert len(mine), f"nothing of class {number} in picture {row}"
+            assert len(mine), f"nothing of class {number} in image {row}"
             assert box_iou(torch.tensor([corner], dtype=torch.float32), mine).max() > 0.6
     assert (found["scores"][-1] < 0.5).all()
 

@@ -164,7 +164,7 @@ def test_predictions_stand_beside_their_default_boxes(kind: type[SSDHead]) -> No
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_one_picture_in_a_batch_and_maps_of_one_place(kind: type[SSDHead]) -> None:
+def test_one_image_in_a_batch_and_maps_of_one_place(kind: type[SSDHead]) -> None:
     spec = data(4, 64)
     head = kind(backbone=SPEC, data=spec).train()
     assert head.maps.grids[-1] == (1, 1)
@@ -179,7 +179,7 @@ def test_one_picture_in_a_batch_and_maps_of_one_place(kind: type[SSDHead]) -> No
     ("kind", "loss"),
     [(SSDHead, {}), (SSDLiteHead, {}), (SSDHead, {"classification": "focal"}), (SSDHead, {"box": "giou"})],
 )
-def test_overfits_two_pictures(kind: type[SSDHead], loss: dict[str, Any]) -> None:
+def test_overfits_two_images(kind: type[SSDHead], loss: dict[str, Any]) -> None:
     torch.manual_seed(0)
     spec = data(3, 96)
     body = mobilenet_v1(width=0.25)

@@ -20,7 +20,7 @@ SPEC = spec(CELLS)
 
 
 def batch(rows: list[int]) -> dict[str, Any]:
-    """Pictures near the centres of these cells; -1 is in none, and nobody knows where."""
+    """Images near the centres of these cells; -1 is in none, and nobody knows where."""
     places = np.stack([CELLS.latitude, CELLS.longitude], axis=1)[rows] + 0.01
     places[np.array(rows) < 0] = np.nan
     return {"target": {"coordinate": torch.from_numpy(places), "cell": torch.tensor(rows)}}

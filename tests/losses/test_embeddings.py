@@ -63,7 +63,7 @@ def test_a_batch_of_any_make_up_has_a_finite_gradient(
 
 @pytest.mark.parametrize("kind", [ArcFace, CosFace])
 @pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_a_picture_at_the_pole_of_its_identity_has_a_finite_gradient(kind: type[Loss], sign: float) -> None:
+def test_a_image_at_the_pole_of_its_identity_has_a_finite_gradient(kind: type[Loss], sign: float) -> None:
     loss = made(kind, warmup=0)
     assert isinstance(loss, MarginLoss)
     vectors = (sign * loss.loss.W.detach().T[:3].clone()).requires_grad_()

@@ -25,7 +25,7 @@ REFERENCES = default_boxes([(10, 10), (5, 5), (3, 3), (1, 1)], default_sizes(4, 
 
 
 def truth(*counts: int, seed: int = 0, side: float = 300, least: float = 30) -> dict[str, Tensor]:
-    """Random boxes of pictures, padded to the most."""
+    """Random boxes of images, padded to the most."""
     generator = torch.Generator().manual_seed(seed)
     most = max(1, *counts)
     corners = torch.rand(len(counts), most, 2, generator=generator) * (side - least)
@@ -157,7 +157,7 @@ def test_odd_batches_have_finite_losses_and_gradients(classification: str, box: 
             assert part.deltas.grad.isfinite().all()
 
 
-def test_pictures_without_boxes_teach_background() -> None:
+def test_images_without_boxes_teach_background() -> None:
     given = candidates(1)
     loss_of(given, truth(0), least_negatives=3)["class"].backward()
     assert given.logits.grad is not None

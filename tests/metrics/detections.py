@@ -24,8 +24,8 @@ NAMES = [
 
 
 @dataclass
-class Picture:
-    """One picture's truth and detections, all in its own pixels; ``boxes`` float64 [n, 4] are xyxy."""
+class Image:
+    """One image's truth and detections, all in its own pixels; ``boxes`` float64 [n, 4] are xyxy."""
 
     boxes: Any
     labels: Any
@@ -41,18 +41,18 @@ class Picture:
 def drawn(
     seed: int = 0,
     *,
-    pictures: int = 30,
+    images: int = 30,
     classes: int = 5,
     boxes: int = 8,
     found: int = 25,
     crowd: float = 0.0,
     difficult: float = 0.0,
     ties: bool = False,
-) -> list[Picture]:
+) -> list[Image]:
     """Random boxes, and detections that lie near them, or anywhere."""
     random = np.random.default_rng(seed)
     made = []
-    for _ in range(pictures):
+    for _ in range(images):
         count = int(random.integers(0, boxes + 1)) if boxes else 0
         corner = random.uniform(0, [SIZE[1] - 20, SIZE[0] - 20], (count, 2))
         side = np.exp(random.uniform(1, 5.3, (count, 2)))
@@ -63,7 +63,7 @@ def drawn(
         scores = random.random(len(said)).astype(np.float32)
         scores = np.round(scores, 1) + np.float32(0.05) if ties else scores
         flags = random.random((2, count))
-        made.append(Picture(truth, labels, flags[0] < crowd, flags[1] < difficult, area, said, said_labels, scores))
+        made.append(Image(truth, labels, flags[0] < crowd, flags[1] < difficult, area, said, said_labels, scores))
     return made
 
 
@@ -83,8 +83,8 @@ def noisy(random: Any, truth: Any, labels: Any, count: int, classes: int) -> tup
     return np.clip(boxes, 0, [SIZE[1], SIZE[0]] * 2).astype(np.float32).astype(np.float64), said
 
 
-def tinycoco(folder: Path, split: str = "train2017", seed: int = 0) -> tuple[list[Picture], dict[str, Any]]:
-    """The pictures of a split with detections near the truth, and the annotation file's content."""
+def tinycoco(folder: Path, split: str = "train2017", seed: int = 0) -> tuple[list[Image], dict[str, Any]]:
+    """The images of a split with detections near the truth, and the annotation file's content."""
     content = json.loads((folder / "tinycoco" / "annotations" / f"instances_{split}.json").read_text())
     numbers = {each["id"]: place for place, each in enumerate(sorted(content["categories"], key=lambda c: c["id"]))}
     random = np.random.default_rng(seed)
@@ -100,16 +100,16 @@ def tinycoco(folder: Path, split: str = "train2017", seed: int = 0) -> tuple[lis
         scores = random.random(100).astype(np.float32)
         size = (image["height"], image["width"])
         found = np.clip(found, 0, [size[1], size[0]] * 2)
-        made.append(Picture(boxes, labels, crowd, np.zeros_like(crowd), area, found, said, scores, size))
+        made.append(Image(boxes, labels, crowd, np.zeros_like(crowd), area, found, said, scores, size))
     return made, content
 
 
 def batches(
-    pictures: list[Picture], *, batch: int = 4, frame: tuple[float, ...] = (1.0, 1.0, 0.0, 0.0)
+    images: list[Image], *, batch: int = 4, frame: tuple[float, ...] = (1.0, 1.0, 0.0, 0.0)
 ) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
     """Predictions and targets as a task gives them to its metric."""
-    for start in range(0, len(pictures), batch):
-        some = pictures[start : start + batch]
+    for start in range(0, len(images), batch):
+        some = images[start : start + batch]
         yield (
             {
                 "boxes": padded([to_input(p.found, frame) for p in some], 0, torch.float32, 4),
@@ -142,16 +142,16 @@ def padded(values: list[Any], fill: float, kind: torch.dtype, *inner: int) -> Te
     return made
 
 
-def by_hand(pictures: list[Picture], classes: int, content: dict[str, Any] | None = None) -> COCOeval:
+def by_hand(images: list[Image], classes: int, content: dict[str, Any] | None = None) -> COCOeval:
     """pycocotools as its demo shows it: json in, COCO, loadRes, COCOeval."""
     if content is None:
-        content = as_json(pictures, classes)
+        content = as_json(images, classes)
     images = [each["id"] for each in content["images"]]
     numbers = sorted(each["id"] for each in content["categories"])
     results = [
         {"image_id": image, "category_id": numbers[label], "bbox": xywh(box), "score": float(score)}
-        for image, picture in zip(images, pictures, strict=True)
-        for box, label, score in zip(picture.found, picture.found_labels, picture.scores, strict=True)
+        for image, image in zip(images, images, strict=True)
+        for box, label, score in zip(image.found, image.found_labels, image.scores, strict=True)
     ]
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
@@ -165,7 +165,7 @@ def by_hand(pictures: list[Picture], classes: int, content: dict[str, Any] | Non
     return evaluation
 
 
-def as_json(pictures: list[Picture], classes: int) -> dict[str, Any]:
+def as_json(images: list[Image], classes: int) -> dict[str, Any]:
     annotations = [
         {
             "image_id": image,
@@ -174,12 +174,12 @@ def as_json(pictures: list[Picture], classes: int) -> dict[str, Any]:
             "area": float(area),
             "iscrowd": int(crowd),
         }
-        for image, picture in enumerate(pictures)
-        for box, label, area, crowd in zip(picture.boxes, picture.labels, picture.area, picture.crowd, strict=True)
+        for image, image in enumerate(images)
+        for box, label, area, crowd in zip(image.boxes, image.labels, image.area, image.crowd, strict=True)
     ]
     return {
         "info": {},
-        "images": [{"id": number} for number in range(len(pictures))],
+        "images": [{"id": number} for number in range(len(images))],
         "annotations": [{"id": number, **each} for number, each in enumerate(annotations, 1)],
         "categories": [{"id": number + 1, "name": str(number)} for number in range(classes)],
     }

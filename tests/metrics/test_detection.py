@@ -17,7 +17,7 @@ from mobilevision.metrics import DetectionMetrics
 from mobilevision.metrics.coco import accumulate, faster_is_usable
 
 sys.path.insert(0, str(Path(__file__).parent))
-from detections import NAMES, Picture, batches, by_hand, drawn, tinycoco
+from detections import NAMES, Image, batches, by_hand, drawn, tinycoco
 
 FASTER = faster_is_usable()
 ENGINES = [
@@ -30,17 +30,17 @@ CASES: dict[str, Any] = {
     "crowd": {"seed": 2, "crowd": 0.3},
     "only crowd": {"seed": 3, "crowd": 1.0},
     "ties": {"seed": 4, "classes": 3, "found": 60, "ties": True, "crowd": 0.2},
-    "more than 100 of a class": {"seed": 5, "classes": 1, "found": 160, "pictures": 8},
+    "more than 100 of a class": {"seed": 5, "classes": 1, "found": 160, "images": 8},
     "no detections": {"seed": 6, "found": 0},
-    "pictures without boxes": {"seed": 7, "boxes": 1, "pictures": 40},
+    "images without boxes": {"seed": 7, "boxes": 1, "images": 40},
     "no truth": {"seed": 8, "boxes": 0},
 }
 
 
-def measured(pictures: list[Picture], classes: int, **options: Any) -> DetectionMetrics:
+def measured(images: list[Image], classes: int, **options: Any) -> DetectionMetrics:
     engine = options.pop("engine", "auto")
     metric = DetectionMetrics(classes=tuple(str(number) for number in range(classes)), engine=engine)
-    for prediction, target in batches(pictures, **options):
+    for prediction, target in batches(images, **options):
         metric.update(prediction, target)
     return metric
 
@@ -61,17 +61,17 @@ def check(ours: dict[str, float], reference: COCOeval) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_equals_pycocotools_by_hand(case: str, engine: str) -> None:
     options = CASES[case]
-    pictures, classes = drawn(**options), options.get("classes", 5)
-    check(values(measured(pictures, classes, engine=engine)), by_hand(pictures, classes))
+    images, classes = drawn(**options), options.get("classes", 5)
+    check(values(measured(images, classes, engine=engine)), by_hand(images, classes))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("split", ["train2017", "val2017"])
 def test_equals_pycocotools_by_hand_on_real_truth(shared_data: Path, split: str, engine: str) -> None:
-    pictures, content = tinycoco(shared_data, split)
-    assert any(picture.crowd.any() for picture in pictures) or split == "val2017"
-    reference = by_hand(pictures, 80, content)
-    metric = measured(pictures, 80, engine=engine)
+    images, content = tinycoco(shared_data, split)
+    assert any(image.crowd.any() for image in images) or split == "val2017"
+    reference = by_hand(images, 80, content)
+    metric = measured(images, 80, engine=engine)
     check(values(metric), reference)
     precision = reference.eval["precision"][..., 0, -1]
     for place, row in enumerate(metric.tables()["per_class"]):
@@ -103,19 +103,19 @@ class WithDifficult(COCOeval):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_difficult_boxes_are_neither_missed_nor_wrong(monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
-    pictures = drawn(10, crowd=0.2, difficult=0.3, found=60)
-    plain = values(measured(pictures, 5, engine=engine))
+    images = drawn(10, crowd=0.2, difficult=0.3, found=60)
+    plain = values(measured(images, 5, engine=engine))
     import detections
 
-    content = detections.as_json(pictures, 5)
-    flags = np.concatenate([np.stack([p.crowd, p.difficult], axis=1) for p in pictures])
+    content = detections.as_json(images, 5)
+    flags = np.concatenate([np.stack([p.crowd, p.difficult], axis=1) for p in images])
     for annotation, (crowd, difficult) in zip(content["annotations"], flags.tolist(), strict=True):
         annotation |= {"crowd": int(crowd), "iscrowd": int(crowd or difficult)}
     monkeypatch.setattr(detections, "COCOeval", WithDifficult)
-    check(plain, by_hand(pictures, 5, content))
-    for picture in pictures:
-        picture.difficult[:] = False
-    assert values(measured(pictures, 5, engine=engine)) != plain
+    check(plain, by_hand(images, 5, content))
+    for image in images:
+        image.difficult[:] = False
+    assert values(measured(images, 5, engine=engine)) != plain
 
 
 def test_a_difficult_box_found_twice_is_no_mistake() -> None:
@@ -123,46 +123,46 @@ def test_a_difficult_box_found_twice_is_no_mistake() -> None:
     found = np.array([[10.0, 10, 50, 50], [11, 11, 50, 50], [100, 100, 200, 200]])
     none, labels = np.zeros(2, bool), np.zeros(2, np.int64)
     scores = np.array([0.9, 0.8, 0.7])
-    picture = Picture(box, labels, none, ~none & [True, False], np.array([1600.0, 1e4]), found, np.zeros(3), scores)
-    assert values(measured([picture], 1))["map"] == 1.0
+    image = Image(box, labels, none, ~none & [True, False], np.array([1600.0, 1e4]), found, np.zeros(3), scores)
+    assert values(measured([image], 1))["map"] == 1.0
 
 
 def test_the_order_and_the_batches_change_nothing() -> None:
-    pictures = drawn(11, ties=True, crowd=0.1)
+    images = drawn(11, ties=True, crowd=0.1)
     metric = DetectionMetrics(classes=tuple("01234"))
-    for prediction, target in reversed(list(batches(pictures, batch=7))):
+    for prediction, target in reversed(list(batches(images, batch=7))):
         metric.update(prediction, target)
-    other = measured(pictures, 5, batch=1)
+    other = measured(images, 5, batch=1)
     assert values(metric) == values(other)
     assert metric.tables() == other.tables()
     assert metric.thresholds() == other.thresholds()
 
 
 @pytest.mark.parametrize("frame", [(0.5, 2.0, 0.0, 0.0), (0.9375, 0.9375, 0.0, 37.5), (1.5, 1.5, -40.0, -20.0)])
-def test_boxes_are_measured_in_the_picture_whatever_the_input(frame: tuple[float, ...]) -> None:
-    pictures = drawn(12)
-    ours = values(measured(pictures, 5, frame=frame))
-    assert ours == pytest.approx(values(measured(pictures, 5)), abs=2e-3)  # the model's boxes are float32
+def test_boxes_are_measured_in_the_image_whatever_the_input(frame: tuple[float, ...]) -> None:
+    images = drawn(12)
+    ours = values(measured(images, 5, frame=frame))
+    assert ours == pytest.approx(values(measured(images, 5)), abs=2e-3)  # the model's boxes are float32
 
 
-def test_detections_are_clipped_to_the_picture() -> None:
-    picture = drawn(0, pictures=1, boxes=0, found=1)[0]
-    picture.boxes, picture.labels, picture.area = np.array([[200.0, 100, 320, 240]]), np.zeros(1), np.array([100.0])
-    picture.crowd = picture.difficult = np.zeros(1, bool)
-    picture.found, picture.found_labels = np.array([[200.0, 100, 900, 900]]), np.zeros(1)
-    assert values(measured([picture], 1))["map"] == 1.0
+def test_detections_are_clipped_to_the_image() -> None:
+    image = drawn(0, images=1, boxes=0, found=1)[0]
+    image.boxes, image.labels, image.area = np.array([[200.0, 100, 320, 240]]), np.zeros(1), np.array([100.0])
+    image.crowd = image.difficult = np.zeros(1, bool)
+    image.found, image.found_labels = np.array([[200.0, 100, 900, 900]]), np.zeros(1)
+    assert values(measured([image], 1))["map"] == 1.0
 
 
 def test_what_is_no_detection_is_left_out() -> None:
-    pictures = drawn(13)
+    images = drawn(13)
     metric = DetectionMetrics(classes=tuple("01234"))
-    for prediction, target in batches(pictures):
+    for prediction, target in batches(images):
         broken = {name: torch.cat([value, value[:, :3]], dim=1) for name, value in prediction.items()}
         broken["labels"][:, -3] = 7  # an output of the head that is no class of the data
         broken["scores"][:, -2] = torch.nan
         broken["boxes"][:, -1, 2] = torch.inf
         metric.update(broken, target)
-    assert values(metric) == values(measured(pictures, 5))
+    assert values(metric) == values(measured(images, 5))
 
 
 @pytest.mark.filterwarnings("ignore:The ``compute`` method")
@@ -190,12 +190,12 @@ def test_the_names_come_in_the_order_of_interest() -> None:
 
 
 def test_auto_does_without_a_new_enough_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures = drawn(16)
-    expected = values(measured(pictures, 5, engine="pycocotools"))
+    images = drawn(16)
+    expected = values(measured(images, 5, engine="pycocotools"))
     monkeypatch.setattr("mobilevision.metrics.coco.version", lambda name: "1.6.7")
-    assert values(measured(pictures, 5)) == expected
+    assert values(measured(images, 5)) == expected
     with pytest.raises(UserError, match="mobilevision\\[fast\\]"):
-        measured(pictures, 5, engine="faster").compute()
+        measured(images, 5, engine="faster").compute()
 
 
 def test_a_reset_or_a_batch_more_is_evaluated_anew() -> None:

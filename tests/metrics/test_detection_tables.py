@@ -16,19 +16,19 @@ from mobilevision.metrics.coco import accumulate
 from mobilevision.metrics.detection_tables import curves
 
 sys.path.insert(0, str(Path(__file__).parent))
-from detections import Picture, batches, by_hand, drawn, tinycoco
+from detections import Image, batches, by_hand, drawn, tinycoco
 
 from mobilevision.ops.boxes import iou
 
 
-def measured(pictures: list[Picture], classes: int = 5) -> DetectionMetrics:
+def measured(images: list[Image], classes: int = 5) -> DetectionMetrics:
     metric = DetectionMetrics(classes=tuple("abcdefghij"[:classes]))
-    for prediction, target in batches(pictures):
+    for prediction, target in batches(images):
         metric.update(prediction, target)
     return metric
 
 
-def picture(truth: list[Any], found: list[Any], **flags: list[bool]) -> Picture:
+def image(truth: list[Any], found: list[Any], **flags: list[bool]) -> Image:
     """Rows of (box, class) and of (box, class, score)."""
     boxes = np.array([row[0] for row in truth], dtype=np.float64).reshape(-1, 4)
     none = np.zeros(len(truth), dtype=bool)
@@ -36,7 +36,7 @@ def picture(truth: list[Any], found: list[Any], **flags: list[bool]) -> Picture:
     area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     said = np.array([row[0] for row in found], dtype=np.float64).reshape(-1, 4)
     labels, scores = [row[1] for row in found], [row[2] for row in found]
-    return Picture(boxes, [row[1] for row in truth], crowd, difficult, area, said, labels, scores)
+    return Image(boxes, [row[1] for row in truth], crowd, difficult, area, said, labels, scores)
 
 
 def box(left: float, width: float = 40) -> list[float]:
@@ -49,7 +49,7 @@ def box(left: float, width: float = 40) -> list[float]:
         ({"seed": 0}, 0.5),
         ({"seed": 1, "crowd": 0.3, "found": 60}, 0.5),
         ({"seed": 2, "crowd": 0.2, "found": 60, "ties": True, "classes": 2}, 0.75),
-        ({"seed": 3, "classes": 1, "found": 140, "boxes": 30, "pictures": 5}, 0.6),
+        ({"seed": 3, "classes": 1, "found": 140, "boxes": 30, "images": 5}, 0.6),
     ],
 )
 def test_matches_as_pycocotools(options: dict[str, Any], overlap: float) -> None:
@@ -59,7 +59,7 @@ def test_matches_as_pycocotools(options: dict[str, Any], overlap: float) -> None
     metric = measured(drawing, classes)
     everything = metric._scenes()
     matched = match(everything.found, everything.truth, pairs(everything.found, everything.truth), overlap=overlap)
-    # Number true boxes as the annotations were: by picture.
+    # Number true boxes as the annotations were: by image.
     place = np.lexsort((np.arange(len(matched)), everything.found.group))
     assert (place == np.arange(len(matched))).all(), "sorted by group"
     truth_group, seen = everything.truth.group, 0
@@ -126,12 +126,12 @@ def test_no_threshold_has_a_better_f1(ties: bool) -> None:
 
 
 def test_the_threshold_lies_between_the_last_good_and_the_first_bad() -> None:
-    scene = picture([(box(0), 0), (box(100), 0)], [(box(0), 0, 0.75), (box(100), 0, 0.5), (box(200), 0, 0.25)])
+    scene = image([(box(0), 0), (box(100), 0)], [(box(0), 0, 0.75), (box(100), 0, 0.5), (box(200), 0, 0.25)])
     assert measured([scene], 1).thresholds() == [0.375]
 
 
 def test_a_class_of_which_nothing_is_known_gets_a_half() -> None:
-    scene = picture([(box(0), 0), (box(100), 1)], [(box(200), 1, 0.9), (box(200), 2, 0.9)])
+    scene = image([(box(0), 0), (box(100), 1)], [(box(200), 1, 0.9), (box(200), 2, 0.9)])
     metric = measured([scene], 3)
     assert metric.thresholds() == [0.5, 0.5, 0.5]
     unfound, wrong, absent = metric.tables()["per_class"]
@@ -140,7 +140,7 @@ def test_a_class_of_which_nothing_is_known_gets_a_half() -> None:
     assert (absent["boxes"], absent["ap"], absent["precision"], absent["recall"]) == (0, None, None, None)
 
 
-def kinds(scene: Picture, classes: int = 2) -> dict[str, int]:
+def kinds(scene: Image, classes: int = 2) -> dict[str, int]:
     rows = measured([scene], classes).tables()["errors"]
     assert sum(row["share"] for row in rows) == pytest.approx(1)
     return {row["kind"]: row["count"] for row in rows if row["count"]}
@@ -165,14 +165,14 @@ SURE = [(box(0), 0), (box(0), 0, 0.9)]  # one box that is found, so that the thr
     ],
 )
 def test_what_a_mistake_is_called(truth: list[Any], found: list[Any], expected: dict[str, int]) -> None:
-    assert kinds(picture([SURE[0], *truth], [SURE[1], *found])) == expected
+    assert kinds(image([SURE[0], *truth], [SURE[1], *found])) == expected
 
 
 def test_what_lies_on_crowds_and_difficult_boxes_is_neither_right_nor_wrong() -> None:
     truth = [SURE[0], (box(100, 200), 0), (box(60), 0)]
     found = [SURE[1], (box(110), 0, 0.95), (box(150), 0, 0.95), (box(61), 0, 0.95), (box(62), 0, 0.95)]
     flags = {"crowd": [False, True, False], "difficult": [False, False, True]}
-    assert kinds(picture(truth, found, **flags)) == {"correct": 1}
+    assert kinds(image(truth, found, **flags)) == {"correct": 1}
 
 
 def test_the_kinds_of_the_classes_add_up() -> None:

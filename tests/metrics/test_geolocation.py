@@ -59,7 +59,7 @@ def test_distances_keep_their_metres() -> None:
     assert float(values["within_1km"]) == 0.5
 
 
-def test_a_picture_in_no_cell_is_missed_not_left_out() -> None:
+def test_a_image_in_no_cell_is_missed_not_left_out() -> None:
     truth = np.array([[-80.0, 100.0], [CELLS.latitude[0], CELLS.longitude[0]]])
     metric = measured(truth, truth[[1, 1]], torch.tensor([[0, 1], [0, 1]]))
     values = metric.compute()

@@ -99,7 +99,7 @@ def test_all_pairs_of_identities() -> None:
     assert any("1e-4 needs 10,000 other pairs" in what for what in said)
 
 
-def test_listed_pairs_and_those_whose_pictures_are_missing() -> None:
+def test_listed_pairs_and_those_whose_images_are_missing() -> None:
     vectors, target = drawn(20, 4)
     numbers = np.array([[0, 4], [0, 1], [2, 6], [3, 5], [0, 999]])
     same = np.array([True, False, True, False, True])

@@ -22,7 +22,7 @@ def some_boxes(count: int, seed: int) -> torch.Tensor:
 
 
 def matched(boxes: torch.Tensor, *, labels: list[int] | None = None, crowd: list[bool] | None = None, **kwargs: bool):  # noqa: ANN201
-    """One picture matched as SSD does."""
+    """One image matched as SSD does."""
     labels_ = torch.zeros(1, len(boxes), dtype=torch.int64) if labels is None else torch.tensor([labels])
     crowd_ = torch.zeros(1, len(boxes), dtype=torch.bool) if crowd is None else torch.tensor([crowd])
     options = {"force": True} | kwargs
@@ -45,7 +45,7 @@ def test_equals_torchvisions_matcher(seed: int, force: bool) -> None:
     torch.testing.assert_close(ours[0], Matcher(0.6, 0.3, allow_low_quality_matches=force)(quality))
 
 
-def test_a_batch_is_matched_as_its_pictures_whatever_is_compared_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_is_matched_as_its_images_whatever_is_compared_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     boxes = torch.stack([some_boxes(6, seed) for seed in range(5)])
     labels, crowd = torch.zeros(5, 6, dtype=torch.int64), torch.zeros(5, 6, dtype=torch.bool)
     labels[1, 3:] = -1

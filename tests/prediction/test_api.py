@@ -1,4 +1,4 @@
-"""mobilevision.load(run): one picture or many, from a file, Pillow or an array, always the same answer."""
+"""mobilevision.load(run): one image or many, from a file, Pillow or an array, always the same answer."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def test_many_are_answered_in_order_whatever_the_batch(model: Model, files: list
     assert model.predict([]) == []
 
 
-def test_what_is_no_picture_is_one_line(model: Model) -> None:
-    with pytest.raises(UserError, match=r"predict takes a picture file.* not int$"):
+def test_what_is_no_image_is_one_line(model: Model) -> None:
+    with pytest.raises(UserError, match=r"predict takes an image file.* not int$"):
         model.predict(3)  # type: ignore[call-overload]
 
 
@@ -72,7 +72,7 @@ def test_it_sees_what_the_evaluation_sees(model: Model, files: list[Path], finis
     assert name in map(str, files)
 
 
-def test_grey_alpha_and_turned_pictures_are_taken(model: Model, tmp_path: Path) -> None:
+def test_grey_alpha_and_turned_images_are_taken(model: Model, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (30, 60, 3), dtype=np.uint8)
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -87,7 +87,7 @@ def test_grey_alpha_and_turned_pictures_are_taken(model: Model, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("array", [np.zeros((4, 4, 3), np.float32), np.zeros((4, 4, 2), np.uint8)])
-def test_what_is_no_picture_is_refused(model: Model, array: np.ndarray) -> None:
+def test_what_is_no_image_is_refused(model: Model, array: np.ndarray) -> None:
     with pytest.raises(UserError, match="uint8"):
         model.predict(array)
 

@@ -27,7 +27,7 @@ def test_a_class_that_never_occurs_has_no_example() -> None:
     assert most_confused([Sample(0, 1.0, "{}", {"found": "2 boxes"})]) == [], "not a classifier"
 
 
-def test_pictures_are_drawn_and_listed_and_old_ones_give_way(tmp_path: Path) -> None:
+def test_images_are_drawn_and_listed_and_old_ones_give_way(tmp_path: Path) -> None:
     def draw(index: int) -> Image.Image:
         return Image.new("RGB", (60 + index, 80))
 
@@ -35,8 +35,8 @@ def test_pictures_are_drawn_and_listed_and_old_ones_give_way(tmp_path: Path) -> 
     names = draw_confused(samples(("a", "b"), ("b", "b")), tmp_path, draw, lambda index: f"{index}.jpg")
     assert names == ["confused_01.png"]
     assert sorted(path.name for path in tmp_path.glob("*.png")) == names
-    with Image.open(tmp_path / names[0]) as picture:
-        assert picture.width > 1.4 * 80
+    with Image.open(tmp_path / names[0]) as image:
+        assert image.width > 1.4 * 80
     with (tmp_path / "confused.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert (row["truth"], row["label"], row["times"], row["of"], row["example"]) == ("a", "b", "1", "1", "1.jpg")

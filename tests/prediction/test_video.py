@@ -23,7 +23,7 @@ av = pytest.importorskip("av")
 RATE, FRAMES = 10, 12
 
 
-def _pictures() -> Iterator[Image.Image]:
+def _images() -> Iterator[Image.Image]:
     """A bright square that moves to the right, on blue."""
     for number in range(FRAMES):
         pixels = np.zeros((49, 65, 3), np.uint8)
@@ -36,8 +36,8 @@ def _pictures() -> Iterator[Image.Image]:
 def movie(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("movies") / "walk.mp4"
     writer = MovieWriter(path, rate=RATE)
-    for number, picture in enumerate(_pictures()):
-        writer.add(picture, number / RATE)
+    for number, image in enumerate(_images()):
+        writer.add(image, number / RATE)
     writer.close()
     return path
 
@@ -49,9 +49,9 @@ def test_what_is_written_can_be_read_frame_by_frame(movie: Path) -> None:
     assert [shot.number for shot in shots] == list(range(FRAMES))
     assert [shot.seconds for shot in shots] == pytest.approx([number / RATE for number in range(FRAMES)], abs=0.01)
     assert source.trouble is None
-    for shot, picture in zip(shots, _pictures(), strict=True):
+    for shot, image in zip(shots, _images(), strict=True):
         assert shot.pixels.shape == (50, 66, 3), "even sides"
-        assert np.abs(shot.pixels[:49, :65].astype(int) - np.asarray(picture)).mean() < 12
+        assert np.abs(shot.pixels[:49, :65].astype(int) - np.asarray(image)).mean() < 12
 
 
 def test_every_frame_gets_a_row_and_is_drawn(finished_run: Path, movie: Path, tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_every_frame_gets_a_row_and_is_drawn(finished_run: Path, movie: Path, tm
 
 
 def test_a_part_without_drawing(finished_run: Path, movie: Path, tmp_path: Path) -> None:
-    rows = predict(finished_run, [movie, movie], out=tmp_path, pictures=False, seconds=0.45)
+    rows = predict(finished_run, [movie, movie], out=tmp_path, images=False, seconds=0.45)
     assert [row["frame"] for row in rows] == [0, 1, 2, 3, 4] * 2
     assert not (tmp_path / "movies").exists()
 
@@ -99,8 +99,8 @@ def test_ctrl_c_keeps_what_came_so_far(
 ) -> None:
     original = MovieWriter.add
 
-    def stopping(self: MovieWriter, picture: Image.Image, seconds: float) -> None:
-        original(self, picture, seconds)
+    def stopping(self: MovieWriter, image: Image.Image, seconds: float) -> None:
+        original(self, image, seconds)
         if seconds > 0.65:
             raise KeyboardInterrupt
 
@@ -138,7 +138,7 @@ def test_a_movie_that_breaks_off_gives_what_it_has(
         writer.add(Image.fromarray(noise), number / RATE)
     writer.close()
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    rows = predict(finished_run, [cut], out=tmp_path / "out", pictures=False)
+    rows = predict(finished_run, [cut], out=tmp_path / "out", images=False)
     assert 10 < len(rows) < 60
 
 

@@ -1,4 +1,4 @@
-"""What a finished run leaves: predictions as rows and pictures, tables, the log, a report that any browser shows."""
+"""What a finished run leaves: predictions as rows and images, tables, the log, a report that any browser shows."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def test_every_prediction_is_a_row_and_the_worst_and_others_are_drawn(run: RunFo
     assert [row["picture"] for row in rows[:3]] == ["worst_01.png", "worst_02.png", "worst_03.png"]
     assert len([name for name in drawn if name.startswith("typical")]) == 3
     for name in drawn:
-        with Image.open(run.predictions / name) as picture:
-            assert min(picture.size) >= 100
+        with Image.open(run.predictions / name) as image:
+            assert min(image.size) >= 100
 
 
 def test_data_without_a_test_is_measured_and_drawn_on_val(coloured: Path, tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_the_console_says_what_was_composed_and_what_to_do_next(run: RunFolder) 
     text = console.export_text()
     assert "train 24 · val 12 · test 15" in text
     assert "3: blue & <b>, green, red" in text
-    assert f"mobilevision predict {run.path} PICTURES --out predictions" in text
+    assert f"mobilevision predict {run.path} IMAGES --out predictions" in text
     assert re.search(r"top1 +\d\.\d{4}", text)
 
 

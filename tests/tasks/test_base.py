@@ -55,7 +55,7 @@ def make(head_class: type[Head] = LinearHead, task_class: Any = Classification) 
     )
 
 
-def pictures() -> Tensor:
+def images() -> Tensor:
     return torch.randint(0, 256, (6, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
@@ -67,16 +67,16 @@ def test_two_heads_share_one_backbone_pass() -> None:
     two.backbone = backbone
     passes: list[int] = []
     backbone.model.conv_stem.register_forward_hook(lambda *_: passes.append(1))
-    shared = backbone(pictures(), one.head.needs | two.head.needs)
+    shared = backbone(images(), one.head.needs | two.head.needs)
     assert len(passes) == 1
-    torch.testing.assert_close(one.head(shared), one(pictures()))
-    torch.testing.assert_close(two.head(shared), two(pictures()))
+    torch.testing.assert_close(one.head(shared), one(images()))
+    torch.testing.assert_close(two.head(shared), two(images()))
 
 
 def test_both_heads_learn_from_one_pass() -> None:
     one, two = make(), make(MapHead)
     two.backbone = one.backbone
-    shared = one.backbone(pictures(), one.head.needs | two.head.needs)
+    shared = one.backbone(images(), one.head.needs | two.head.needs)
     batch = {"target": torch.tensor([0, 1, 2, 0, 1, 2])}
     parts = {
         **one.loss(one.head(shared), batch),
@@ -91,7 +91,7 @@ def test_a_frozen_backbone_stays_as_it_was(head: type[Head]) -> None:
     task = make(head).train()
     task.freeze_backbone(True)
     before = {name: value.clone() for name, value in task.backbone.state_dict().items()}
-    loss = task.loss(task(pictures()), {"target": torch.tensor([0, 1, 2, 0, 1, 2])})["class"]
+    loss = task.loss(task(images()), {"target": torch.tensor([0, 1, 2, 0, 1, 2])})["class"]
     loss.backward()
     assert all(weight.grad is None for weight in task.backbone.parameters())
     assert all(weight.grad is not None for weight in task.head.parameters())
@@ -105,13 +105,13 @@ def test_a_frozen_backbone_stays_as_it_was(head: type[Head]) -> None:
 def test_rows_and_drawings() -> None:
     task = make().eval()
     with torch.no_grad():
-        predictions = task.predict(pictures())
+        predictions = task.predict(images())
     one = {name: value[0] for name, value in predictions.items()}
     row = task.describe(one)
     assert row["label"] in DATA.classes
     assert next(part["label"] for part in row["top5"]) == row["label"]
     assert sum(part["score"] for part in row["top5"]) == pytest.approx(1, abs=1e-4)
-    image = pictures()[0].permute(1, 2, 0).numpy()
+    image = images()[0].permute(1, 2, 0).numpy()
     assert task.draw(image, one, 1).size[1] > task.draw(image, one).size[1] - 1
 
 
@@ -154,7 +154,7 @@ class Own(Plain):
 @torch.no_grad()
 def test_a_task_that_says_nothing_tells_its_numbers() -> None:
     task = make(task_class=Plain).eval()
-    one = {name: value[0] for name, value in task.predict(pictures()).items()}
+    one = {name: value[0] for name, value in task.predict(images()).items()}
     row = task.describe(one)
     assert (set(row), len(row["scores"])) == ({"scores", "best"}, 3)
     assert row["best"] == int(np.argmax(row["scores"]))
@@ -165,7 +165,7 @@ def test_a_task_that_says_nothing_tells_its_numbers() -> None:
 @torch.no_grad()
 def test_a_task_may_bring_its_own_answer_which_knows_what_val_chose_last() -> None:
     task = make(task_class=Own).eval()
-    one = {name: value[0] for name, value in task.predict(pictures()).items()}
+    one = {name: value[0] for name, value in task.predict(images()).items()}
     assert task.describe(one) == {"best": DATA.classes[int(one["best"])], "offset": 0}
     task.decision = {"offset": 3}
     assert copy.deepcopy(task).describe(one)["offset"] == task.describe(one)["offset"] == 3

@@ -109,8 +109,8 @@ def test_right_wrong_and_missed_have_their_colours() -> None:
     pixels = np.zeros((64, 64, 3), dtype=np.uint8)
 
     def colours(*entries: Entry) -> set[tuple[int, int, int]]:
-        picture = np.asarray(listed(pixels, entries))
-        return {tuple(value) for value in picture[:, 264:270].reshape(-1, 3).tolist()}
+        image = np.asarray(listed(pixels, entries))
+        return {tuple(value) for value in image[:, 264:270].reshape(-1, 3).tolist()}
 
     ground = colours()
     right, wrong = colours(Entry("a", 0.9, True, True)), colours(Entry("a", 0.9, True, False))

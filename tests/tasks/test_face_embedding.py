@@ -26,7 +26,7 @@ QUICK = ["task=face_embedding", "backbone.width=0.25", "data.workers=0", "traine
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures of people who are a colour each, with a list of pairs."""
+    """Images of people who are a colour each, with a list of pairs."""
     root, rng = tmp_path_factory.mktemp("people"), np.random.default_rng(0)
     for person in range(10):
         colour = rng.integers(0, 200, 3)
@@ -66,7 +66,7 @@ def test_a_run_leaves_numbers_charts_and_a_threshold(run: Path) -> None:
     assert -1.0 <= decision["threshold"] <= 1.0
 
 
-def test_the_report_says_what_its_pictures_show(run: Path) -> None:
+def test_the_report_says_what_its_images_show(run: Path) -> None:
     page = (run / "report.html").read_text(encoding="utf-8")
     assert "hardest pairs: one identity with the least similarity, two identities with the most" in page
     assert "ROC: pairs of one identity that are accepted, by pairs of two that are" in page
@@ -83,16 +83,16 @@ def test_people_never_seen_are_no_foreign_classes(run: Path, people: Path) -> No
 
 def test_the_gallery_names_the_nearest(run: Path, people: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "broken.jpg").write_text("no picture")
+    (tmp_path / "in" / "broken.jpg").write_text("no image")
     (tmp_path / "in" / "copy.png").write_bytes((people / "all" / "person_3" / "2.png").read_bytes())
     inputs = [people / "all" / "person_3" / "2.png", tmp_path / "in"]
     rows = predict_in_gallery(run, inputs, gallery=people / "all", out=tmp_path / "out", count=3)
     assert rows[1]["nearest"][0]["label"] == "person_3"
-    assert rows[1]["score"] == pytest.approx(1.0, abs=1e-3), "a copy of the picture lies in the gallery"
-    assert all(Path(each["file"]) != inputs[0] for each in rows[0]["nearest"]), "no picture finds itself"
+    assert rows[1]["score"] == pytest.approx(1.0, abs=1e-3), "a copy of the image lies in the gallery"
+    assert all(Path(each["file"]) != inputs[0] for each in rows[0]["nearest"]), "no image finds itself"
     assert len(rows[0]["nearest"]) == 3
-    with Image.open(tmp_path / "out" / rows[0]["picture"]) as picture:
-        assert picture.width > 3 * picture.height, "the question and three answers"
+    with Image.open(tmp_path / "out" / rows[0]["picture"]) as image:
+        assert image.width > 3 * image.height, "the question and three answers"
     with (tmp_path / "out" / "predictions.csv").open() as file:
         assert [row["label"] for row in csv.DictReader(file)] == [row["label"] for row in rows]
     assert "broken.jpg" in (tmp_path / "out" / "skipped.csv").read_text()
@@ -100,7 +100,7 @@ def test_the_gallery_names_the_nearest(run: Path, people: Path, tmp_path: Path) 
 
 def test_a_gallery_of_nothing_and_a_run_without_embeddings(run: Path, people: Path, tmp_path: Path) -> None:
     query = [people / "all" / "person_3" / "2.png"]
-    with pytest.raises(UserError, match="no readable pictures"):
+    with pytest.raises(UserError, match="no readable images"):
         predict_in_gallery(run, query, gallery=tmp_path, out=tmp_path / "out")
     with pytest.raises(UserError, match="should be a folder"):
         predict_in_gallery(run, query, gallery=query[0], out=tmp_path / "out")

@@ -28,7 +28,7 @@ def built() -> Built:
 
 
 def logits(built: Built, *cells: int) -> torch.Tensor:
-    """Of one picture: the first cell a little more probable than the second, and so on; all others hardly at all."""
+    """Of one image: the first cell a little more probable than the second, and so on; all others hardly at all."""
     values = torch.full((1, len(built.task.cells)), -20.0)
     for place, cell in enumerate(cells):
         values[0, cell] = -0.5 * place
@@ -80,9 +80,9 @@ def test_what_it_draws(built: Built) -> None:
     plain = task.draw(pixels, prediction)
     near = {"coordinate": prediction["coordinate"] + 0.5, "cell": torch.tensor(5)}
     far = {"coordinate": -prediction["coordinate"], "cell": torch.tensor(-1)}
-    pictures = [np.asarray(task.draw(pixels, prediction, target)) for target in (near, far)]
+    images = [np.asarray(task.draw(pixels, prediction, target)) for target in (near, far)]
     assert plain.size[0] > 64
-    assert not np.array_equal(*pictures)
+    assert not np.array_equal(*images)
 
 
 def test_coordinates_stay_float64_on_the_cpu(built: Built) -> None:

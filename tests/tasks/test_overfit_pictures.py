@@ -1,4 +1,4 @@
-"""Detectors learn eight real pictures by heart; whoever cannot has a broken matcher, decoder, loss or geometry."""
+"""Detectors learn eight real images by heart; whoever cannot has a broken matcher, decoder, loss or geometry."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import pytest
 from mobilevision.config.compose import compose
 from mobilevision.training.train import train
 
-PICTURES = (458054, 456496, 502136, 289393, 308394, 41888, 403385, 331352)
+IMAGES = (458054, 456496, 502136, 289393, 308394, 41888, 403385, 331352)
 """Of COCO's train 2017: 34 boxes, crowded ones among them, none under 12 pixels of an input of 300."""
 
 
 @pytest.fixture
 def eight(shared_data: Path, tmp_path: Path) -> Path:
-    """The pictures as a set whose train and val are the same."""
+    """The images as a set whose train and val are the same."""
     whole = json.loads((shared_data / "tinycoco" / "annotations" / "instances_train2017.json").read_text())
-    whole["images"] = [image for image in whole["images"] if image["id"] in PICTURES]
-    whole["annotations"] = [each for each in whole["annotations"] if each["image_id"] in PICTURES]
+    whole["images"] = [image for image in whole["images"] if image["id"] in IMAGES]
+    whole["annotations"] = [each for each in whole["annotations"] if each["image_id"] in IMAGES]
     assert (len(whole["images"]), len(whole["annotations"])) == (8, 34)
     (tmp_path / "annotations").mkdir()
     for split in ("train2017", "val2017"):
@@ -33,7 +33,7 @@ def eight(shared_data: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("head", "epochs"), [("ssd", 70), ("faster_rcnn", 60)])
-def test_eight_pictures_are_learnt_by_heart(
+def test_eight_images_are_learnt_by_heart(
     head: str, epochs: int, eight: Path, shared_weights: Path, tmp_path: Path
 ) -> None:
     weights = shared_weights / "mobilenet_v1_0.5_160_in1k.safetensors"

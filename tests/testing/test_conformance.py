@@ -40,10 +40,10 @@ def test_a_weight_without_gradient_is_found(built: Built) -> None:
         one_step(built, handful(built))
 
 
-def test_a_task_that_needs_pictures_is_found(built: Built) -> None:
+def test_a_task_that_needs_images_is_found(built: Built) -> None:
     decode = built.task.decode
     built.task.predict = lambda images: decode(built.task(images) + 1.0 * images.float().mean() * torch.arange(10))
-    with pytest.raises(AssertionError, match="from features and from pictures"):
+    with pytest.raises(AssertionError, match="from features and from images"):
         works_on_features(built, handful(built))
 
 

@@ -32,7 +32,7 @@ def test_sound_data_passes_and_nothing_is_written(
 ) -> None:
     assert _check(data, tmp_path / "out") == 0
     said = capsys.readouterr().out
-    assert "51 pictures: train 24 · val 12 · test 15" in said
+    assert "51 images: train 24 · val 12 · test 15" in said
     assert "height 40 to 40" in said
     assert "ready to train" in said
     assert not (tmp_path / "out").exists()
@@ -40,10 +40,10 @@ def test_sound_data_passes_and_nothing_is_written(
 
 def test_bad_files_and_leaks_are_listed(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (data / "train" / "red" / "empty.jpg").write_bytes(b"")
-    (data / "val" / "green" / "text.png").write_text("no picture")
+    (data / "val" / "green" / "text.png").write_text("no image")
     shutil.copy(data / "train" / "red" / "0.png", data / "test" / "red" / "copy.png")
-    with Image.open(data / "train" / "green" / "1.png") as picture:
-        picture.resize((96, 80)).save(data / "test" / "red" / "near.png")
+    with Image.open(data / "train" / "green" / "1.png") as image:
+        image.resize((96, 80)).save(data / "test" / "red" / "near.png")
     out = tmp_path / "out"
     assert _check(data, out) == 1
     said = capsys.readouterr().out
@@ -76,20 +76,20 @@ def test_data_that_cannot_be_read_at_all_is_one_error(tmp_path: Path) -> None:
 
 
 def test_bad_boxes_are_counted_listed_and_drawn(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pictures = sorted((data / "train" / "red").glob("*.png"))
-    rows = [f"{path},thing,{5 + i},5,30,35" for i, path in enumerate(pictures)]
-    rows += [f"{pictures[0]},thing,-90,-50,-20,-10", f"{pictures[1]},other,8,8,8,20"]
+    images = sorted((data / "train" / "red").glob("*.png"))
+    rows = [f"{path},thing,{5 + i},5,30,35" for i, path in enumerate(images)]
+    rows += [f"{images[0]},thing,-90,-50,-20,-10", f"{images[1]},other,8,8,8,20"]
     table = tmp_path / "boxes.csv"
     table.write_text("\n".join(["filename,class,xmin,ymin,xmax,ymax", *rows]) + "\n", encoding="utf-8")
     out = tmp_path / "out"
     given = ["task=detection", "data=boxes_csv", f"data.root={table}", "data.workers=1"]
     assert check_data(given, out=out) == 1
     said = capsys.readouterr().out
-    assert f"boxes: {len(pictures)}, of them 0 crowds" in said
+    assert f"boxes: {len(images)}, of them 0 crowds" in said
     assert "bad: 2" in said
     assert [row["where"] for row in _rows(out / "problems.csv")] == [
-        f"boxes.csv:{len(pictures) + 2}",
-        f"boxes.csv:{len(pictures) + 3}",
+        f"boxes.csv:{len(images) + 2}",
+        f"boxes.csv:{len(images) + 3}",
     ]
     with Image.open(out / "problems.png") as sheet:
         assert sheet.width > 600

@@ -16,7 +16,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from mobilevision.errors import UserError
 from mobilevision.tracking.loggers import Tracker, csv_logger, no_logger, tensorboard_logger, wandb_logger
-from mobilevision.tracking.tracker import SamplePicture
+from mobilevision.tracking.tracker import SampleImage
 from mobilevision.tracking.wandb import choose_mode, has_credential
 
 CONFIG = {"task": {"name": "classification", "kind": "class"}, "seed": 0}
@@ -36,13 +36,13 @@ def stranger(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Path:
+def image(tmp_path: Path) -> Path:
     path = tmp_path / "shirt.png"
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(path)
     return path
 
 
-def _use(tracker: Tracker, picture: Path) -> None:
+def _use(tracker: Tracker, image: Path) -> None:
     """Everything a run does with its tracker."""
     tracker.opening()
     tracker.log_hyperparams({"a": 1})
@@ -50,9 +50,9 @@ def _use(tracker: Tracker, picture: Path) -> None:
     tracker.table("test/per_class", [{"class": "a", "f1": 0.5}, {"class": "b|c", "f1": 0.25}])
     tracker.table("test/empty", [])
     tracker.figure("test/confusion", Image.new("RGB", (9, 9)))
-    tracker.samples("test/samples", [SamplePicture(picture, "shirt 0.93, truth: dress")])
+    tracker.samples("test/samples", [SampleImage(image, "shirt 0.93, truth: dress")])
     tracker.summary({"test/top1": 0.5, "parameters": 10})
-    tracker.model(picture, {"test/top1": 0.5})
+    tracker.model(image, {"test/top1": 0.5})
     tracker.save()
     tracker.finalize("success")
 
@@ -85,11 +85,11 @@ def test_the_mode_follows_the_credential_and_the_environment(monkeypatch: pytest
     assert choose_mode("auto") == "disabled"
 
 
-def test_an_offline_run_keeps_all_in_the_run_folder_and_says_how_to_send_it(tmp_path: Path, picture: Path) -> None:
+def test_an_offline_run_keeps_all_in_the_run_folder_and_says_how_to_send_it(tmp_path: Path, image: Path) -> None:
     run_dir = tmp_path / "my run"
     tracker = wandb_logger(run_dir=run_dir, config=CONFIG)
     assert "nothing is sent" in tracker.opening()[0]
-    _use(tracker, picture)
+    _use(tracker, image)
     (line,) = tracker.closing()
     assert f"wandb sync '{run_dir}/wandb'/offline-run-*" in line
     (folder,) = (run_dir / "wandb").glob("offline-run-*")
@@ -109,18 +109,18 @@ def test_a_resumed_run_is_the_same_wandb_run(tmp_path: Path) -> None:
     assert second.version == first.version
 
 
-def test_pictures_of_people_stay_here_unless_asked_for(tmp_path: Path, picture: Path) -> None:
+def test_images_of_people_stay_here_unless_asked_for(tmp_path: Path, image: Path) -> None:
     people = {"task": {"kind": "identity"}}
     for wanted, count in ((None, 0), (True, 1)):
         run_dir = tmp_path / str(wanted)
-        tracker = wandb_logger(run_dir=run_dir, config=people, pictures=wanted)
-        tracker.samples("test/samples", [SamplePicture(picture, "somebody")])
+        tracker = wandb_logger(run_dir=run_dir, config=people, images=wanted)
+        tracker.samples("test/samples", [SampleImage(image, "somebody")])
         tracker.closing()
         assert len(list(run_dir.rglob("media/**/*.png"))) == count
 
 
 def test_a_credential_without_network_falls_back_to_offline_within_15_seconds(
-    tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
@@ -129,13 +129,13 @@ def test_a_credential_without_network_falls_back_to_offline_within_15_seconds(
         tracker = wandb_logger(run_dir=tmp_path, config=CONFIG)
     assert time.monotonic() - start < 60  # the promise is 15 on a machine of one's own
     assert "cannot be reached" in caplog.text
-    _use(tracker, picture)
+    _use(tracker, image)
     assert "wandb sync" in tracker.closing()[0]
     assert list((tmp_path / "wandb").glob("offline-run-*"))
 
 
 def test_a_broken_wandb_is_one_warning_and_nothing_more(
-    tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     import wandb
 
@@ -146,35 +146,35 @@ def test_a_broken_wandb_is_one_warning_and_nothing_more(
 
     monkeypatch.setattr(wandb.sdk.wandb_run.Run, "log", fail)
     with caplog.at_level(logging.WARNING):
-        _use(tracker, picture)
+        _use(tracker, image)
     assert caplog.text.count("no space left") == 1
     assert tracker.closing() == []
     monkeypatch.setattr(wandb, "init", fail)
     again = wandb_logger(run_dir=tmp_path, config=CONFIG)
-    _use(again, picture)
+    _use(again, image)
     assert again.opening() == ["W&B: off"]
 
 
-def test_other_processes_track_nothing(tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_processes_track_nothing(tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rank_zero_only, "rank", 1)
     run_dir = tmp_path / "run"
     for make in (wandb_logger, tensorboard_logger, csv_logger, no_logger):
-        _use(make(run_dir=run_dir, config=CONFIG), picture)
+        _use(make(run_dir=run_dir, config=CONFIG), image)
     assert not run_dir.exists()
 
 
-def test_csv_appends_a_line_a_number_over_a_resume(tmp_path: Path, picture: Path) -> None:
+def test_csv_appends_a_line_a_number_over_a_resume(tmp_path: Path, image: Path) -> None:
     for _ in range(2):
-        _use(csv_logger(run_dir=tmp_path, config=CONFIG), picture)
+        _use(csv_logger(run_dir=tmp_path, config=CONFIG), image)
     rows = list(csv.DictReader((tmp_path / "steps.csv").open()))
     assert rows[0] == {"step": "3", "metric": "train/loss", "value": "1.5"}
     assert len(rows) == 4
 
 
-def test_tensorboard_writes_points_text_and_pictures(tmp_path: Path, picture: Path) -> None:
+def test_tensorboard_writes_points_text_and_images(tmp_path: Path, image: Path) -> None:
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     tracker = tensorboard_logger(run_dir=tmp_path, config=CONFIG)
-    _use(tracker, picture)
+    _use(tracker, image)
     assert "tensorboard --logdir" in tracker.closing()[0]
     read = events.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert read.Scalars("train/loss")[0].value == 1.5
@@ -182,22 +182,22 @@ def test_tensorboard_writes_points_text_and_pictures(tmp_path: Path, picture: Pa
     assert "test/per_class/text_summary" in read.Tags()["tensors"]
 
 
-def test_no_logger_takes_everything_and_keeps_nothing(tmp_path: Path, picture: Path) -> None:
-    _use(no_logger(run_dir=tmp_path / "run", config=CONFIG), picture)
+def test_no_logger_takes_everything_and_keeps_nothing(tmp_path: Path, image: Path) -> None:
+    _use(no_logger(run_dir=tmp_path / "run", config=CONFIG), image)
     assert not (tmp_path / "run").exists()
 
 
 def test_boxes_are_sent_as_boxes(tmp_path: Path) -> None:
     from PIL import Image as PillowImage
 
-    picture = tmp_path / "plain.png"
-    PillowImage.new("RGB", (40, 30)).save(picture)
+    image = tmp_path / "plain.png"
+    PillowImage.new("RGB", (40, 30)).save(image)
     outlines = {
         "prediction": [{"label": "cat", "score": 0.9, "box": [1.0, 2.0, 30.0, 20.0]}],
         "truth": [{"label": "dog", "box": [1.0, 2.0, 30.0, 20.0]}, {"label": "cat", "box": [0.0, 0.0, 9.0, 9.0]}],
     }
-    tracker = wandb_logger(run_dir=tmp_path, config={}, mode="offline", pictures=True)
-    tracker.samples("test/predictions", [SamplePicture(picture, "1 cat, truth 1 dog", picture, outlines)])
+    tracker = wandb_logger(run_dir=tmp_path, config={}, mode="offline", images=True)
+    tracker.samples("test/predictions", [SampleImage(image, "1 cat, truth 1 dog", image, outlines)])
     tracker.closing()
     files = (tmp_path / "wandb").glob("offline-run-*/files/media/metadata/boxes2D/test/*.json")
     layers = sorted((json.loads(file.read_text())["box_data"] for file in files), key=len)

@@ -1,4 +1,4 @@
-"""A detection run from the first command to predictions: files, pictures, thresholds, evaluation, resume."""
+"""A detection run from the first command to predictions: files, images, thresholds, evaluation, resume."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def wide(tmp_path: Path) -> Path:
-    """A picture that is wider than high."""
+    """An image that is wider than high."""
     file = tmp_path / "wide.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 150, 3), dtype=np.uint8)).save(file)
     return file
 
 
-def test_the_run_folder_holds_numbers_charts_and_pictures(found: Path) -> None:
+def test_the_run_folder_holds_numbers_charts_and_images(found: Path) -> None:
     metrics = json.loads((found / "metrics.json").read_text())
     assert list(metrics)[:3] == ["test/loss", "test/map_50", "test/map"]
     assert all(0 <= value <= 1 for name, value in metrics.items() if name != "test/loss")
@@ -66,7 +66,7 @@ def test_the_same_numbers_come_out_again(found: Path) -> None:
     assert measured == pytest.approx(kept, abs=1e-6)
 
 
-def test_boxes_are_told_in_pixels_of_the_picture(found: Path, wide: Path) -> None:
+def test_boxes_are_told_in_pixels_of_the_image(found: Path, wide: Path) -> None:
     model = mobilevision.load(found, device="cpu")
     model.task.decision, model.task.head.score_threshold = {"thresholds": [0.0] * len(model.classes)}, 0.0
     prepared = model.prepare(wide)
@@ -84,8 +84,8 @@ def test_boxes_are_told_in_pixels_of_the_picture(found: Path, wide: Path) -> Non
 def test_predict_draws_and_lists(found: Path, wide: Path, tmp_path: Path) -> None:
     [row] = predict(found, [wide], out=tmp_path / "out")
     assert set(row) == {"file", "found", "detections", "picture"}
-    with Image.open(tmp_path / "out" / row["picture"]) as picture:
-        assert picture.width > picture.height
+    with Image.open(tmp_path / "out" / row["picture"]) as image:
+        assert image.width > image.height
 
 
 def test_another_side_rebuilds_what_depends_on_it(found: Path) -> None:

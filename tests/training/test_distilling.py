@@ -159,7 +159,7 @@ def test_a_teacher_that_was_broken_off_is_refused(teacher_of: Callable[[str], Pa
         run(tmp_path / "student", *TASKS["classification"], *given)
 
 
-def test_pictures_without_labels_join_in(teacher_of: Callable[[str], Path], tmp_path: Path) -> None:
+def test_images_without_labels_join_in(teacher_of: Callable[[str], Path], tmp_path: Path) -> None:
     others = tmp_path / "others" / "below"
     others.mkdir(parents=True)
     for number in range(20):
@@ -173,7 +173,7 @@ def test_pictures_without_labels_join_in(teacher_of: Callable[[str], Path], tmp_
         folder = tmp_path / task
         run(folder, f"task={task}", *TASKS[task], more, *given, "trainer.max_epochs=1")
         notes = json.loads((folder / "info.json").read_text())["notes"]
-        assert any("without labels: 20 pictures" in note for note in notes)
+        assert any("without labels: 20 images" in note for note in notes)
 
 
 def test_a_cache_is_used_again_and_refused_when_something_changed(
@@ -190,7 +190,7 @@ def test_a_cache_is_used_again_and_refused_when_something_changed(
     first = run(tmp_path / "b", *common, *STEPS, "augment=none")
     assert "kept in" in capsys.readouterr().out
     again = run(tmp_path / "c", *common, *STEPS, "augment=none")
-    assert "pictures from" in capsys.readouterr().out
+    assert "images from" in capsys.readouterr().out
     plain = run(tmp_path / "d", *common, *STEPS, "augment=none", "distill.cache=false")
     assert first == again == pytest.approx(plain, abs=1e-4)
     for change, what in (("data.seed=5", "data"), ("data.fit=stretch", "crop")):
@@ -215,7 +215,7 @@ def test_a_table_of_outputs_teaches(coloured: Path, tmp_path: Path) -> None:
     assert found["top1"] == 1
     assert found["parameters"] is None
     table.write_text("\n".join([lines[0], "elsewhere.png,1,0,0"]))
-    with pytest.raises(UserError, match="none of the data's pictures"):
+    with pytest.raises(UserError, match="none of the data's images"):
         run(tmp_path / "b", *given, f"distill.teacher={table}")
     table.write_text("\n".join([lines[0], "a.png,1,0,x"]))
     with pytest.raises(UserError, match=r"teacher.csv:2: blue & <b>=x"):

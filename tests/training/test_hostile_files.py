@@ -24,13 +24,13 @@ from mobilevision.engine.recording import recording
 from mobilevision.errors import UserError
 from mobilevision.evaluation.evaluate import evaluate
 from mobilevision.exporting.command import target_of
-from mobilevision.images.decode import Picture, UnreadablePictureError
+from mobilevision.images.decode import EncodedImage, UnreadableImageError
 from mobilevision.images.files import printable
 from mobilevision.io.error_lines import error_line
 from mobilevision.io.printable_text import cell, cells, uncell, uncells, visible
 from mobilevision.prediction.predict import write
 from mobilevision.reports.compare import read
-from mobilevision.reports.page import _json, _pictures, _rows
+from mobilevision.reports.page import _images, _json, _rows
 from mobilevision.reports.summary import print_start
 from mobilevision.tools.check_data import check_data
 from mobilevision.tracking.run_folder import RunFolder
@@ -39,7 +39,7 @@ from mobilevision.training.train import find_folder, train
 
 
 def special(folder: Path) -> list[Path]:
-    """A pipe, a socket, and links to a device, to a pipe and to nothing, all named as pictures are."""
+    """A pipe, a socket, and links to a device, to a pipe and to nothing, all named as images are."""
     pipe, ending = folder / "pipe.jpg", folder / "socket.jpg"
     os.mkfifo(pipe)
     here = os.getcwd()
@@ -55,7 +55,7 @@ def special(folder: Path) -> list[Path]:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def images(tmp_path: Path) -> Path:
     """A data set of two classes."""
     for number in range(12):
         file = tmp_path / "data" / "ab"[number % 2] / f"{number}.png"
@@ -68,16 +68,16 @@ def pictures(tmp_path: Path) -> Path:
 def test_what_is_no_file_is_never_opened(tmp_path: Path, number: int) -> None:
     file = special(tmp_path)[number]
     why = "No such file" if number == 4 else "not a regular file"
-    with pytest.raises(UnreadablePictureError, match=why):
-        Picture.read(file)
-    with pytest.raises(UnreadablePictureError, match=why):
+    with pytest.raises(UnreadableImageError, match=why):
+        EncodedImage.read(file)
+    with pytest.raises(UnreadableImageError, match=why):
         Preprocessing("crop", 1.0, 3, 32, 32).prepare(file)
 
 
-def test_check_data_lists_what_is_no_file(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    files = special(pictures / "a")
+def test_check_data_lists_what_is_no_file(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = special(images / "a")
     out = tmp_path / "out"
-    assert check_data(["data=folder", f"data.root={pictures}", "data.workers=0"], out=out) == 1
+    assert check_data(["data=folder", f"data.root={images}", "data.workers=0"], out=out) == 1
     listed = (out / "problems.csv").read_text(encoding="utf-8")
     assert listed.count("not a regular file") == 4
     assert all(str(file) in listed for file in files)
@@ -92,9 +92,9 @@ def test_one_limit_of_size_for_both_ways(tmp_path: Path) -> None:
     content[frame + 5 : frame + 9] = (20001).to_bytes(2, "big") * 2  # height and width in the header
     file = tmp_path / "huge.jpg"
     file.write_bytes(content)
-    with pytest.raises(UnreadablePictureError, match="20001 x 20001 pixels are more than the 178,956,970"):
-        Picture.read(file)
-    with pytest.raises(UnreadablePictureError, match="more than the 178,956,970 pixels"):
+    with pytest.raises(UnreadableImageError, match="20001 x 20001 pixels are more than the 178,956,970"):
+        EncodedImage.read(file)
+    with pytest.raises(UnreadableImageError, match="more than the 178,956,970 pixels"):
         Preprocessing("crop", 1.0, 3, 32, 32).prepare(file)
 
 
@@ -255,7 +255,7 @@ def test_evaluations_and_exports_stay_in_the_run(finished_run: Path, tmp_path: P
     assert not list((tmp_path / "victim").iterdir())
 
 
-def test_no_table_of_a_run_names_a_picture_elsewhere(tmp_path: Path) -> None:
+def test_no_table_of_a_run_names_a_image_elsewhere(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "private.png")
     folder = tmp_path / "run" / "predictions"
     folder.mkdir(parents=True)
@@ -263,7 +263,7 @@ def test_no_table_of_a_run_names_a_picture_elsewhere(tmp_path: Path) -> None:
     names = ["../../private.png", str(tmp_path / "private.png"), "worst_01.png"]
     rows = "".join(f"{name},a,b\n" for name in names)
     (folder / "predictions.csv").write_text(f"picture,label,truth\n{rows}", encoding="utf-8")
-    shown = [row["picture"] for rows in _pictures(folder).values() for row in rows]
+    shown = [row["picture"] for rows in _images(folder).values() for row in rows]
     assert shown == ["worst_01.png"]
 
 

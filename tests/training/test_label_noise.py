@@ -26,12 +26,12 @@ def benchmark() -> ModuleType:
 @pytest.mark.timeout(1200)
 def test_dropping_large_losses_beats_plain_training_on_wrong_labels(benchmark: ModuleType) -> None:
     given = benchmark.parts(0.4)
-    pictures, test = benchmark.drawn(given, "train"), benchmark.drawn(given, "test")
+    images, test = benchmark.drawn(given, "train"), benchmark.drawn(given, "test")
     top1: dict[str, list[float]] = {"plain": [], "dropping": []}
     for seed in (1, 2):
         for name, words in {"plain": [], "dropping": ["loss=small_loss", "loss.drop=0.4", "loss.ramp=12"]}.items():
             built = benchmark.parts(0.4, *words)
             torch.manual_seed(seed)
-            benchmark.train(built, pictures, 25)
+            benchmark.train(built, images, 25)
             top1[name].append(benchmark.top1(built, test))
     assert sum(top1["dropping"]) / 2 > sum(top1["plain"]) / 2 + 0.02, top1  # seen: 0.05 more

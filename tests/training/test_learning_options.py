@@ -1,4 +1,4 @@
-"""Freezing with cached features, the probe, averaging, the finders: in one process on a few drawn pictures."""
+"""Freezing with cached features, the probe, averaging, the finders: in one process on a few drawn images."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def left(run: Path) -> list[Path]:
 def test_the_advised_fix_starts_anew_in_the_same_folder(coloured: Path, tmp_path: Path) -> None:
     data, run = tmp_path / "data", tmp_path / "run"
     shutil.copytree(coloured, data)
-    (data / "train" / "red" / "broken.png").write_bytes(b"no picture")
+    (data / "train" / "red" / "broken.png").write_bytes(b"no image")
     command = ["data=folder", f"data.root={data}", *SMALL, f"run_dir={run}"]
     with pytest.raises(UserError, match="broken"):
         train(compose(command))

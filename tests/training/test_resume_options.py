@@ -38,14 +38,14 @@ def test_the_batch_size_finder_leaves_the_weights_alone() -> None:
     assert all(torch.equal(value, before[name]) for name, value in built.task.state_dict().items())
 
 
-def test_a_skipped_picture_does_not_shift_cached_features(tmp_path: Path) -> None:
+def test_a_skipped_image_does_not_shift_cached_features(tmp_path: Path) -> None:
     from PIL import Image
 
     for place in range(6):
         folder = tmp_path / "data" / f"class{place % 2}"
         folder.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (40, 40), (40 * place, 0, 90)).save(folder / f"{place}.png")
-    (tmp_path / "data" / "class0" / "1bad.png").write_bytes(b"not a picture")
+    (tmp_path / "data" / "class0" / "1bad.png").write_bytes(b"not an image")
     overrides = ["data=folder", f"data.root={tmp_path / 'data'}", "data.on_error=skip", "data.val_fraction=0"]
     built = build(compose([*overrides, "data.test_fraction=0", "backbone.width=0.25", "data.resolution=32"]))
     part = split_features(built.task, built.data, "train")

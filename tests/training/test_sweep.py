@@ -104,7 +104,7 @@ def test_a_failed_run_does_not_lose_the_others(
 
     def start(cfg: DictConfig) -> dict[str, float]:
         if cfg.backbone.width == 0.25 and fails:
-            raise UserError("no such picture")
+            raise UserError("no such image")
         return finished(cfg)
 
     monkeypatch.setattr("mobilevision.training.train.start", start)
@@ -114,7 +114,7 @@ def test_a_failed_run_does_not_lose_the_others(
     said = capsys.readouterr()
     assert "1 runs in all" in said.out
     assert "1 of 2 runs failed" in said.err
-    assert "width-0.25: no such picture" in said.err
+    assert "width-0.25: no such image" in said.err
     fails = False
     main([*WIDTHS, "run_dir=all"])
     assert not Path("all/width-0.25/error.txt").exists()

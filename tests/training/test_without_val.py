@@ -1,4 +1,4 @@
-"""data.val_fraction=0: all pictures to learn from, the last weights kept, and no option that would choose by val."""
+"""data.val_fraction=0: all images to learn from, the last weights kept, and no option that would choose by val."""
 
 from __future__ import annotations
 

@@ -28,10 +28,10 @@ def tables(count: int, unknown: int = 0) -> tuple[list[Any], list[Any]]:
 
 @pytest.mark.parametrize(("count", "unknown"), [(0, 0), (0, 3), (1, 0), (5, 1), (10, 0), (11, 2), (80, 0)])
 def test_curves(count: int, unknown: int) -> None:
-    picture = pr_curves(*tables(count, unknown))
-    assert picture.mode == "RGB"
-    assert 400 <= picture.width <= 1300
-    colours = np.unique(np.asarray(picture).reshape(-1, 3), axis=0)
+    image = pr_curves(*tables(count, unknown))
+    assert image.mode == "RGB"
+    assert 400 <= image.width <= 1300
+    colours = np.unique(np.asarray(image).reshape(-1, 3), axis=0)
     assert len(colours) > 10
 
 
@@ -45,7 +45,7 @@ def test_a_class_without_points_is_drawn() -> None:
 def test_errors(count: int, times: int) -> None:
     kinds = [{"kind": kind, "count": times * place, "share": 0.0} for place, kind in enumerate(KINDS)]
     classes = [{"class": f"a long name of a class {i}", **dict.fromkeys(KINDS, times * i)} for i in range(count)]
-    picture = errors(kinds, classes)
-    assert picture.height <= 800
-    assert (picture.height > 350) == (count > 1)
+    image = errors(kinds, classes)
+    assert image.height <= 800
+    assert (image.height > 350) == (count > 1)
     assert errors(kinds).size == errors(kinds, classes[:1]).size

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from mobilevision.visualization.charts import confusion_matrix, reliability_diagram
-from mobilevision.visualization.draw import BAD, GOOD, captioned, contact_sheet, to_picture
+from mobilevision.visualization.draw import BAD, GOOD, captioned, contact_sheet, to_image
 
 
 def _noise(*shape: int) -> np.ndarray:
@@ -15,39 +15,39 @@ def _noise(*shape: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("shape", [(32, 32), (32, 32, 1), (32, 32, 2), (32, 32, 3), (32, 32, 4), (40, 20, 7)])
-def test_a_small_picture_of_any_channels_is_scaled_up_in_whole_steps(shape: tuple[int, ...]) -> None:
+def test_a_small_image_of_any_channels_is_scaled_up_in_whole_steps(shape: tuple[int, ...]) -> None:
     pixels = _noise(*shape)
-    picture = to_picture(pixels)
-    times = picture.height // shape[0]
-    assert picture.mode == "RGB"
-    assert picture.size == (shape[1] * times, shape[0] * times)
-    assert max(picture.size) >= 192
+    image = to_image(pixels)
+    times = image.height // shape[0]
+    assert image.mode == "RGB"
+    assert image.size == (shape[1] * times, shape[0] * times)
+    assert max(image.size) >= 192
     channel = pixels if pixels.ndim == 2 else pixels[..., 0]
-    np.testing.assert_array_equal(np.asarray(picture)[::times, ::times, 0], channel)
+    np.testing.assert_array_equal(np.asarray(image)[::times, ::times, 0], channel)
 
 
-def test_a_large_picture_is_scaled_down() -> None:
-    assert max(to_picture(_noise(900, 1800, 3)).size) == 640
+def test_a_large_image_is_scaled_down() -> None:
+    assert max(to_image(_noise(900, 1800, 3)).size) == 640
 
 
 def test_floats_are_refused() -> None:
     with pytest.raises(ValueError, match="uint8"):
-        to_picture(np.zeros((4, 4, 3), np.float32))  # type: ignore[arg-type]
+        to_image(np.zeros((4, 4, 3), np.float32))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("correct", "colour"), [(True, GOOD), (False, BAD)])
 def test_the_banner_says_by_its_colour_whether_the_model_is_right(correct: bool, colour: str) -> None:
-    picture = captioned(_noise(64, 64, 3), prediction="shirt 0.93", truth="dress", correct=correct)
-    banner = np.asarray(picture)[194:]
+    image = captioned(_noise(64, 64, 3), prediction="shirt 0.93", truth="dress", correct=correct)
+    banner = np.asarray(image)[194:]
     expected = tuple(int(colour[index : index + 2], 16) for index in (1, 3, 5))
     assert (banner == expected).all(axis=2).mean() > 0.2
-    assert picture.width == 192
-    assert picture.height > 192
+    assert image.width == 192
+    assert image.height > 192
 
 
 def test_a_banner_takes_long_and_foreign_names() -> None:
-    picture = captioned(_noise(64, 64, 3), prediction="a very long name " * 20, truth="Ünïcode Ελληνικά Кошка")
-    assert picture.width == 192
+    image = captioned(_noise(64, 64, 3), prediction="a very long name " * 20, truth="Ünïcode Ελληνικά Кошка")
+    assert image.width == 192
 
 
 def test_a_contact_sheet_holds_all_and_keeps_their_shape() -> None:

@@ -1,4 +1,4 @@
-"""Boxes on pictures: where they lie, what colour they have, and that nothing leaves the canvas."""
+"""Boxes on images: where they lie, what colour they have, and that nothing leaves the canvas."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def grey(height: int, width: int) -> np.ndarray:
     return np.full((height, width, 3), 128, dtype=np.uint8)
 
 
-def has(picture: Image.Image, mark: str, column: slice = slice(None)) -> bool:
+def has(image: Image.Image, mark: str, column: slice = slice(None)) -> bool:
     frame = module._COLOURS[mark][0]
     rgb = tuple(int(frame[index : index + 2], 16) for index in (1, 3, 5))
-    return bool((np.asarray(picture)[:, column] == rgb).all(axis=2).any())
+    return bool((np.asarray(image)[:, column] == rgb).all(axis=2).any())
 
 
 def test_marks() -> None:
@@ -48,17 +48,17 @@ def test_a_detection_takes_the_box_that_it_overlaps_most() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(240, 320), (60, 80), (1000, 2000), (2, 3), (33, 400)])
-def test_boxes_scale_with_the_picture(height: int, width: int) -> None:
+def test_boxes_scale_with_the_image(height: int, width: int) -> None:
     left, right = Shown((0, 0, width * 0.5, height), "a", 0.5, mark="correct"), slice(None)
-    picture = draw_boxes(grey(height, width), [left])
-    assert 320 <= max(picture.size) <= max(640, 2 * 320)
-    assert has(picture, "correct", right)
-    assert not has(picture, "correct", slice(picture.width * 3 // 4, None))
+    image = draw_boxes(grey(height, width), [left])
+    assert 320 <= max(image.size) <= max(640, 2 * 320)
+    assert has(image, "correct", right)
+    assert not has(image, "correct", slice(image.width * 3 // 4, None))
 
 
 def test_the_pixels_under_a_box_are_where_it_says() -> None:
-    picture = np.asarray(draw_boxes(grey(400, 400), [Shown((100, 200, 300, 350), "", mark="correct")]))
-    changed = np.argwhere((picture != 128).any(axis=2))
+    image = np.asarray(draw_boxes(grey(400, 400), [Shown((100, 200, 300, 350), "", mark="correct")]))
+    changed = np.argwhere((image != 128).any(axis=2))
     top, left = changed[changed[:, 1] < 250].min(axis=0)
     assert (left, changed[:, 1].max()) == (99, 301)
     assert changed[:, 0].max() == 351
@@ -70,8 +70,8 @@ def test_the_pixels_under_a_box_are_where_it_says() -> None:
 )
 def test_boxes_that_lie_outside_or_are_broken_are_drawn_all_the_same(box: tuple[float, ...]) -> None:
     for mark in ("correct", "missed"):
-        picture = draw_boxes(grey(300, 300), [Shown(box, "a very long name " * 9, 0.5, mark=mark)])
-        assert has(picture, mark)
+        image = draw_boxes(grey(300, 300), [Shown(box, "a very long name " * 9, 0.5, mark=mark)])
+        assert has(image, mark)
 
 
 def test_captions_do_not_cover_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,17 +94,17 @@ def test_truth_is_left_and_the_prediction_right() -> None:
         Shown((0, 150, 300, 290), "x", None, True),
     ]
     found = [Shown((10, 10, 100, 100), "cat", 0.9), Shown((200, 200, 240, 240), "dog", 0.8)]
-    picture = compared(grey(300, 400), prediction=found, truth=truth)
-    half = picture.width // 2
+    image = compared(grey(300, 400), prediction=found, truth=truth)
+    half = image.width // 2
     left, right = slice(0, half), slice(half, None)
-    assert {mark: (has(picture, mark, left), has(picture, mark, right)) for mark in module._COLOURS} == {
+    assert {mark: (has(image, mark, left), has(image, mark, right)) for mark in module._COLOURS} == {
         "correct": (True, True),
         "wrong": (False, True),
         "missed": (True, False),
         "ignored": (True, False),
     }
-    assert picture.width == 2 * 400 + 6
-    assert picture.height == 300 + 22
+    assert image.width == 2 * 400 + 6
+    assert image.height == 300 + 22
 
 
 def test_without_truth_the_prediction_stands_alone_in_the_colour_of_its_class() -> None:

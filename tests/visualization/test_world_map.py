@@ -65,8 +65,8 @@ def test_land_is_where_land_is() -> None:
         "km^2; what the antimeridian cuts comes twice"
     )
     assert len(coast.outlines(True, 20.0)) > 3 * len(found)
-    picture = np.asarray(charts_places.prediction_map(([0.0], [0.0]), ([0.0], [179.0])).convert("RGB"), dtype=int)
-    land = (np.abs(picture - (0xDC, 0xD9, 0xD0)).sum(axis=2) < 6).mean()
+    image = np.asarray(charts_places.prediction_map(([0.0], [0.0]), ([0.0], [179.0])).convert("RGB"), dtype=int)
+    land = (np.abs(image - (0xDC, 0xD9, 0xD0)).sum(axis=2) < 6).mean()
     assert 0.2 < land < 0.5, "the land of a plate carree, Antarctica stretched"
 
 

@@ -1,4 +1,4 @@
-"""Pictures of dots, drawn on the fly: a function of (seed, split, index)."""
+"""Images of dots, drawn on the fly: a function of (seed, split, index)."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Dots(DataFormat):
     """Up to ``most`` dots of random size and colour that do not touch; the class is their number.
 
     Args:
-        train: number of training pictures.
-        val: number of validation pictures.
-        test: number of test pictures.
+        train: number of training images.
+        val: number of validation images.
+        test: number of test images.
         most: largest count.
-        side: side of the pictures in pixels.
+        side: side of the images in pixels.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("class",)
@@ -51,8 +51,8 @@ class DotRecords(Records):
     """One split; counts take turns.
 
     Args:
-        key: (seed, split), which make the pictures what they are.
-        n: number of pictures.
+        key: (seed, split), which make the images what they are.
+        n: number of images.
         most: largest count.
         side: side in pixels.
         channels: 1, 3 or 4.
@@ -77,15 +77,15 @@ class DotRecords(Records):
     ) -> Pixels:
         """See :class:`Records`."""
         rng = np.random.default_rng((*self.key, index))
-        picture = draw(rng, int(self.targets[index]), self.side)
-        return resample(to_mode(picture, self.channels), box, size)
+        image = draw(rng, int(self.targets[index]), self.side)
+        return resample(to_mode(image, self.channels), box, size)
 
 
 def draw(rng: np.random.Generator, count: int, side: int) -> Image.Image:
     """``count`` dots on dark, noisy ground; places that would touch another dot are drawn again."""
     noise = rng.integers(0, 60, (side, side, 3), dtype=np.uint8)
-    picture = Image.fromarray(noise)
-    pen = ImageDraw.Draw(picture)
+    image = Image.fromarray(noise)
+    pen = ImageDraw.Draw(image)
     dots: list[tuple[float, float, float]] = []
     while len(dots) < count:
         radius = rng.uniform(0.04, 0.09) * side
@@ -93,4 +93,4 @@ def draw(rng: np.random.Generator, count: int, side: int) -> Image.Image:
         if all(np.hypot(x - a, y - b) > radius + other + 1 for a, b, other in dots):
             dots.append((x, y, radius))
             pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=tuple(rng.integers(110, 256, 3)))
-    return picture
+    return image

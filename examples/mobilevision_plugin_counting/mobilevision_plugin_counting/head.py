@@ -1,4 +1,4 @@
-"""Ordered classes: one score for the picture, one threshold between neighbours (arXiv 1901.07884)."""
+"""Ordered classes: one score for the image, one threshold between neighbours (arXiv 1901.07884)."""
 
 from __future__ import annotations
 

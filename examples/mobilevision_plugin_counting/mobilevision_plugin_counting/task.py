@@ -36,7 +36,7 @@ class Counting(Task):
         return {"count": label, "expected": round(float(prediction["more_than"].sum()), 4)}
 
     def draw(self, image: Any, prediction: Mapping[str, Tensor], target: Any = None) -> Any:
-        """The picture over a line with the count and, where known, the true one."""
+        """The image over a line with the count and, where known, the true one."""
         row = self.describe(prediction)
         truth = None if target is None else self.data_spec.classes[int(target)]
         correct = None if truth is None else truth == row["count"]

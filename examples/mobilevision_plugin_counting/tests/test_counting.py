@@ -19,7 +19,7 @@ def test_conforms() -> None:
     check(SMALL)
 
 
-def test_a_picture_is_a_function_of_its_place() -> None:
+def test_a_image_is_a_function_of_its_place() -> None:
     one, other = (np.asarray(draw(np.random.default_rng(3), 4, 64)) for _ in range(2))
     assert (one == other).all()
 

@@ -1,4 +1,4 @@
-"""CSV of attributes: a row a picture, with its path and a column an attribute."""
+"""CSV of attributes: a row an image, with its path and a column an attribute."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilevision.data.files import FileRecords
-from mobilevision.data.formats.table_images import TablePictures
+from mobilevision.data.formats.table_images import TableImages
 from mobilevision.data.formats.table_rows import SplitColumn, column_index
 from mobilevision.data.formats.text import as_text, cells
 from mobilevision.data.records import Problem, Records, Splits
@@ -71,13 +71,13 @@ class AttributeRows:
 
     Args:
         names: the attributes.
-        pictures: where the files are.
+        images: where the files are.
         problems: where rows that cannot be used are noted.
         source: what errors call the table.
     """
 
-    def __init__(self, names: Sequence[str], pictures: TablePictures, problems: list[Problem], source: str) -> None:
-        self.names, self.pictures, self._problems, self._source = tuple(names), pictures, problems, source
+    def __init__(self, names: Sequence[str], images: TableImages, problems: list[Problem], source: str) -> None:
+        self.names, self.images, self._problems, self._source = tuple(names), images, problems, source
         self._parts: dict[str, _Part] = {}
         self._seen: dict[bytes, str] = {}
         self._words: dict[int, list[str]] = {}
@@ -88,16 +88,16 @@ class AttributeRows:
 
         Args:
             split: train, val or test.
-            path: of the picture.
+            path: of the image.
             cells: a value an attribute, as written.
             where: ``file:line``.
-            group: whom or what the picture shows, so that it is not torn apart; empty for nothing special.
+            group: whom or what the image shows, so that it is not torn apart; empty for nothing special.
         """
         self._rows += 1
         numbers = [_USUAL[cell] if cell in _USUAL else value(cell) for cell in cells]
-        given, path = path, self.pictures.find(path, split) or b""
+        given, path = path, self.images.find(path, split) or b""
         if not path:
-            self._note(where, self.pictures.missing(given), "mend the path or remove the row")
+            self._note(where, self.images.missing(given), "mend the path or remove the row")
         elif path in self._seen:
             self._note(where, f"{os.fsdecode(path)} stands in {self._seen[path]} already", "keep one of the rows")
         elif None in numbers:
@@ -116,7 +116,7 @@ class AttributeRows:
 
         Args:
             splits: changed in place.
-            channels: of a picture.
+            channels: of an image.
             grouped: whether the groups say anything.
 
         Raises:
@@ -133,9 +133,7 @@ class AttributeRows:
         number: dict[bytes, int] = {}
         for name, part in self._parts.items():
             targets = np.where(tables[name] == -1, np.float32(0), tables[name])
-            records: Records = FileRecords(
-                paths=part.paths, targets=targets, channels=channels, root=self.pictures.base
-            )
+            records: Records = FileRecords(paths=part.paths, targets=targets, channels=channels, root=self.images.base)
             if grouped:
                 numbers = (number.setdefault(group, len(number)) for group in part.groups)
                 records.groups = np.fromiter(numbers, dtype=np.int64, count=len(part.groups))
@@ -166,14 +164,14 @@ class AttributeRows:
         self._problems.append(Problem(where, what, fix))
 
 
-FOLDER = "folder"  # instead of a column of groups: the folder in which a picture lies
+FOLDER = "folder"  # instead of a column of groups: the folder in which an image lies
 
 
 class AttributeColumns(NamedTuple):
     """Which columns to read, each by header name or number from 0; None is to be found.
 
     Attributes:
-        path: of the picture.
+        path: of the image.
         split: train, val or test.
         group: what must not be torn apart when a split is cut off, such as a person; ``folder`` for the path's.
         attributes: what to learn, by header name; None takes all other columns.
@@ -204,7 +202,7 @@ def read_attributes(tables: Mapping[str, Path], columns: AttributeColumns, *, ba
         tables: split -> its table; of one table with a split column the key says nothing.
         columns: which columns to read.
         base: folder that relative paths start from.
-        channels: of a picture.
+        channels: of an image.
 
     Raises:
         UserError: an empty table, none with a header, a column that is missing, or tables with different attributes.
@@ -218,7 +216,7 @@ def read_attributes(tables: Mapping[str, Path], columns: AttributeColumns, *, ba
         if rows is None:
             sample = (row[head.path].strip() for _, row in cells(table) if head.path < len(row))
             next(sample)
-            rows = AttributeRows(names, TablePictures(base, map(os.fsencode, sample)), splits.problems, str(table))
+            rows = AttributeRows(names, TableImages(base, map(os.fsencode, sample)), splits.problems, str(table))
         elif rows.names != tuple(names):
             raise UserError(f"{table}: its attributes are {_few(names)}, those of the first table {_few(rows.names)}")
         splits.whole &= not head.split.there
@@ -227,7 +225,7 @@ def read_attributes(tables: Mapping[str, Path], columns: AttributeColumns, *, ba
     assert rows is not None
     rows.into(splits, channels=channels, grouped=columns.group is not None)
     counted = ", ".join(f"{name} {len(records)} rows" for name, records in splits.items())
-    splits.notes += rows.pictures.notes()
+    splits.notes += rows.images.notes()
     splits.notes.append(f"CSV: {len(rows.names)} attributes, {counted}")
     return splits
 

@@ -19,7 +19,7 @@ from mobilevision.data.formats.im2gps import Im2Gps
 from mobilevision.data.formats.imagenet import ImageNet
 from mobilevision.data.formats.lfw import LFW
 from mobilevision.data.formats.oxford_pets import OxfordPets
-from mobilevision.data.formats.scan import has_pictures
+from mobilevision.data.formats.scan import has_images
 from mobilevision.data.formats.stanford_cars import StanfordCars
 from mobilevision.data.formats.stanford_dogs import StanfordDogs
 from mobilevision.data.formats.table import Csv, meant_for, unread_tables
@@ -31,7 +31,7 @@ from mobilevision.errors import UserError
 
 BOXES = (
     "COCO json, Pascal VOC xml, YOLO txt (with data.yaml or classes.txt), the json of an annotation tool or a CSV"
-    " filename,class,xmin,ymin,xmax,ymax, with the pictures"
+    " filename,class,xmin,ymin,xmax,ymax, with the images"
 )
 
 _KINDS = {  # what lies in a place, and the task that learns from it
@@ -41,7 +41,7 @@ _KINDS = {  # what lies in a place, and the task that learns from it
     "coordinate": ("places", "geolocalization"),
 }
 
-PLACES = "a CSV path,latitude,longitude with the pictures, or a folder of photos with GPS in their EXIF"
+PLACES = "a CSV path,latitude,longitude with the images, or a folder of photos with GPS in their EXIF"
 
 
 @final
@@ -50,7 +50,7 @@ class Auto(DataFormat):
 
     kinds: ClassVar[tuple[str, ...]] = ("class", "attributes", "boxes", "identity", "coordinate")
     expected: ClassVar[str] = (
-        "a folder of pictures (a folder a class, with or without train/val/test) or a CSV path,label (or identity),"
+        "a folder of images (a folder a class, with or without train/val/test) or a CSV path,label (or identity),"
         " path,latitude,longitude, or of attributes; for places also photos with GPS in their EXIF;"
         f" for boxes, {BOXES}"
     )
@@ -75,10 +75,10 @@ class Auto(DataFormat):
         table = Csv().describes(root) if kind in ImageFolder.kinds and root.is_dir() else None
         for option, candidate in candidates().items():
             if option == "folder" and table is not None:
-                continue  # its folders hold the pictures that the table labels
+                continue  # its folders hold the images that the table labels
             if kind in candidate.kinds and candidate.claims(root):
                 splits = candidate.read(root=root, kind=kind, channels=channels, seed=seed)
-                why = "" if table is None or option != "csv" else f", since {table.name} says what the pictures show"
+                why = "" if table is None or option != "csv" else f", since {table.name} says what the images show"
                 splits.notes.insert(0, f"data=auto took the format {option}{why}")
                 if option == "folder" and (unread := unread_tables(root)):
                     splits.notes.insert(1, unread)
@@ -94,9 +94,7 @@ class Auto(DataFormat):
             if foreign := foreign_xml(root) or told_apart(root):
                 raise UserError(f"data.root={root}: {foreign}")
             raise UserError(f"data.root={root}: data=auto found no boxes in it; it should be {BOXES}")
-        why = (
-            "pictures lie in it, but neither class folders nor a CSV say what they show" if _loose(root) else "nothing"
-        )
+        why = "images lie in it, but neither class folders nor a CSV say what they show" if _loose(root) else "nothing"
         raise UserError(f"data.root={root}: data=auto found {why}; it should be {self.expected}")
 
 
@@ -145,4 +143,4 @@ def _box_format(root: Path) -> str:
 
 
 def _loose(root: Path) -> bool:
-    return root.is_dir() and has_pictures(root)
+    return root.is_dir() and has_images(root)

@@ -1,4 +1,4 @@
-"""CSV of boxes: a row a box, with the picture it is in, its class and its sides."""
+"""CSV of boxes: a row a box, with the image it is in, its class and its sides."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ TABLES = (".csv", ".tsv")
 
 @final
 class BoxesCsv(DataFormat):
-    """Reads rows of picture, class, left, top, right and bottom, in pixels or in fractions of the picture.
+    """Reads rows of image, class, left, top, right and bottom, in pixels or in fractions of the image.
 
     Columns are found by their usual names in any order (filename, image ...; class, label ...; xmin ymin xmax ymax,
-    x1 y1 x2 y2, left top right bottom, x y w h ...; width, height of the picture, split, difficult, iscrowd, area where
-    there are such). A row with neither class nor box is a picture without objects.
+    x1 y1 x2 y2, left top right bottom, x y w h ...; width, height of the image, split, difficult, iscrowd, area where
+    there are such). A row with neither class nor box is an image without objects.
 
     ``data.root`` is the table or its folder. Splits come from a ``split`` column or from the tables' names:
     ``train_labels.csv``, ``val.csv``, ``test/_annotations.csv``; a table of all rows beside those is not read.
 
     Args:
-        path: column of the picture, by header name or number from 0; None finds it.
+        path: column of the image, by header name or number from 0; None finds it.
         label: column of the class, likewise; ``none``: all boxes are of one class.
         split: column with train, val or test, likewise; a table needs none.
         box: the four columns left, top, right, bottom, likewise.
         train: the training table's name in ``data.root``; None finds it.
         val: the validation table's name, likewise.
         test: the test table's name, likewise.
-        images: the folder of the pictures; None looks beside the table and in images/ and JPEGImages/ near it.
-        units: ``pixels``, ``fractions`` or ``percent`` of the pictures; None recognises it for the set as a whole.
+        images: the folder of the images; None looks beside the table and in images/ and JPEGImages/ near it.
+        units: ``pixels``, ``fractions`` or ``percent`` of the images; None recognises it for the set as a whole.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("boxes",)
@@ -122,7 +122,7 @@ class BoxesCsv(DataFormat):
 
 
 def several_boxes(table: Path) -> bool:
-    """Whether a table has columns for boxes, and two different ones of a picture: it cannot be a table of classes."""
+    """Whether a table has columns for boxes, and two different ones of an image: it cannot be a table of classes."""
     try:
         lines = (row for _, row in cells(table))
         head = next(lines)

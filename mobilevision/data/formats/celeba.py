@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 
 from mobilevision.data.data_format import DataFormat
 from mobilevision.data.formats.attribute_table import AttributeRows, chosen
-from mobilevision.data.formats.table_images import TablePictures
+from mobilevision.data.formats.table_images import TableImages
 from mobilevision.data.records import Cropped, Problem, Records, Splits
 from mobilevision.errors import UserError
-from mobilevision.images.files import PICTURE_SUFFIXES
+from mobilevision.images.files import IMAGE_SUFFIXES
 from mobilevision.ranges import NonNegativeFloat, check_ranges
 
 # The lists that come with CelebA, as published (text, a count and a head first) or as CSV.
 
-_PATHS = ("image_id", "image", "path", "file", "filename")  # some heads name the column of the pictures, some do not
+_PATHS = ("image_id", "image", "path", "file", "filename")  # some heads name the column of the images, some do not
 
 
 class Line(NamedTuple):
-    """A row of a list: the picture, its values as written, and ``file:line``."""
+    """A row of a list: the image, its values as written, and ``file:line``."""
 
     path: bytes
     cells: list[str]
@@ -61,7 +61,7 @@ def read(table: Path, problems: list[Problem], *, columns: int | None = None) ->
     count = int(first[0]) if len(first) == 1 and first[0].isdecimal() else None
     if count is not None:
         number, first = next(lines, (number, []))
-    headed = bool(first) and not _is_picture(first[0])
+    headed = bool(first) and not _is_image(first[0])
     if not headed and columns is None:
         raise UserError(f"{table}:{number}: here the names of the columns should stand, not {' '.join(first)[:60]!r}")
     names = first[1:] if headed and (table.suffix == ".csv" or first[0] in _PATHS) else first if headed else []
@@ -83,13 +83,13 @@ def _rows(
         for number, cells in source:
             where, found = f"{name}:{number}", found + 1
             path, values = " ".join(cells[: len(cells) - width]), cells[len(cells) - width :]
-            if len(cells) <= width or not _is_picture(path):
-                got = next((len(cells) - 1 - at for at, cell in enumerate(cells) if _is_picture(cell)), len(cells))
+            if len(cells) <= width or not _is_image(path):
+                got = next((len(cells) - 1 - at for at, cell in enumerate(cells) if _is_image(cell)), len(cells))
                 problems.append(Problem(where, f"{got} values for {width} columns", "complete the row or remove it"))
             else:
                 yield Line(os.fsencode(path), values, where)
     if count is not None and count != found:
-        what = f"the first line promises {count} pictures, {found} rows follow"
+        what = f"the first line promises {count} images, {found} rows follow"
         problems.append(Problem(f"{name}:1", what, "take the whole list, or correct the number"))
 
 
@@ -103,8 +103,8 @@ def _numbered(table: Path) -> Iterator[tuple[int, list[str]]]:
                 yield number, cells
 
 
-def _is_picture(cell: str) -> bool:
-    return os.fsencode(cell).lower().endswith(PICTURE_SUFFIXES)
+def _is_image(cell: str) -> bool:
+    return os.fsencode(cell).lower().endswith(IMAGE_SUFFIXES)
 
 
 ATTRIBUTES, PARTITION, IDENTITY = "list_attr_celeba", "list_eval_partition", "identity_CelebA"
@@ -120,14 +120,14 @@ class CelebA(DataFormat):
 
     ``list_attr_celeba.txt`` (or .csv) names the attributes and gives -1 or 1 to each; ``list_eval_partition.txt`` says
     0 (train), 1 (val) or 2 (test); ``identity_CelebA.txt``, where it is there, says who is shown, so that no person
-    comes to lie in two splits when one is cut from another. The pictures lie in ``img_align_celeba`` or ``images``.
+    comes to lie in two splits when one is cut from another. The images lie in ``img_align_celeba`` or ``images``.
 
     Args:
         attributes: the attributes to learn; None takes all.
         table: file with the values in place of ``list_attr_celeba``, such as a teacher's probabilities as CSV.
-        images: folder of the pictures, within ``data.root`` or anywhere; None finds it.
+        images: folder of the images, within ``data.root`` or anywhere; None finds it.
         crop: cut out the ``box`` of ``list_bbox_celeba.txt``, or the square around the ``landmarks`` of
-            ``list_landmarks_align_celeba.txt`` (or ``list_landmarks_celeba.txt``); None takes the pictures whole.
+            ``list_landmarks_align_celeba.txt`` (or ``list_landmarks_celeba.txt``); None takes the images whole.
         margin: what a crop takes in beyond the face, as a share of the face's side, at each side.
         val_as_test: judge by the set's val, which has no test then, and cut a val from train.
     """
@@ -164,10 +164,8 @@ class CelebA(DataFormat):
         splits.whole = not partition
         names, lines = read(table, splits.problems)
         places = chosen(names, self.attributes, str(table))
-        pictures = _pictures(base, self.images)
-        rows = AttributeRows(
-            [names[place] for place in places], TablePictures(pictures, ()), splits.problems, str(table)
-        )
+        images = _images(base, self.images)
+        rows = AttributeRows([names[place] for place in places], TableImages(images, ()), splits.problems, str(table))
         for line in lines:
             split = SPLITS.get(partition.get(line.path, "0" if splits.whole else ""))
             if split is None:
@@ -236,7 +234,7 @@ def _base(root: Path) -> Path:
     return root / "celeba" if find(root, ATTRIBUTES) is None and (root / "celeba").is_dir() else root
 
 
-def _pictures(base: Path, images: str | None) -> Path:
+def _images(base: Path, images: str | None) -> Path:
     if images is not None:
         chosen_folder = base / Path(images).expanduser()
         if not chosen_folder.is_dir():
@@ -246,11 +244,11 @@ def _pictures(base: Path, images: str | None) -> Path:
         if (base / name).is_dir():
             inner = base / name / name  # as some archives unpack
             return inner if inner.is_dir() else base / name
-    raise UserError(f"data.root={base}: no pictures; unpack img_align_celeba.zip there, or set data.format.images")
+    raise UserError(f"data.root={base}: no images; unpack img_align_celeba.zip there, or set data.format.images")
 
 
 def _column(base: Path, stem: str, problems: list[Problem]) -> dict[bytes, str]:
-    """Picture -> value of a list with one value each; none where the list is not there."""
+    """Image -> value of a list with one value each; none where the list is not there."""
     table = find(base, stem)
     return {} if table is None else {line.path: line.cells[0] for line in read(table, problems, columns=1).lines}
 

@@ -1,4 +1,4 @@
-"""CIFAR-10: 60,000 pictures of 32 x 32 pixels, 10 classes (Krizhevsky 2009)."""
+"""CIFAR-10: 60,000 images of 32 x 32 pixels, 10 classes (Krizhevsky 2009)."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from mobilevision.images.decode import resample, to_mode
 from mobilevision.images.framing import CropBox
 from mobilevision.images.pixels import Pixels
 
-# Records whose pictures all lie in one array.
+# Records whose images all lie in one array.
 
 
 @final
 class ArrayRecords(Records):
-    """Small pictures of one size, in memory.
+    """Small images of one size, in memory.
 
     Args:
-        pictures: uint8 [n, height, width, 3].
+        images: uint8 [n, height, width, 3].
         targets: what is to be learnt, sample first.
         channels: 1, 3 or 4.
         label: what the names begin with, say ``cifar10/train``.
     """
 
-    def __init__(self, *, pictures: NDArray[np.uint8], targets: NDArray[Any], channels: int, label: str) -> None:
-        self._pictures, self.targets, self._channels, self._label = pictures, targets, channels, label
+    def __init__(self, *, images: NDArray[np.uint8], targets: NDArray[Any], channels: int, label: str) -> None:
+        self._images, self.targets, self._channels, self._label = images, targets, channels, label
 
     def name(self, index: int) -> str:
         """``cifar10/train/17``."""
@@ -41,14 +41,14 @@ class ArrayRecords(Records):
 
     def shape(self, index: int) -> tuple[int, int]:
         """(height, width), the same for all."""
-        _, height, width, _ = self._pictures.shape
+        _, height, width, _ = self._images.shape
         return height, width
 
     def pixels(
         self, index: int, *, box: CropBox | None = None, size: tuple[int, int] | None = None, exact: bool = False
     ) -> Pixels:
         """See :class:`Records`."""
-        return resample(to_mode(Image.fromarray(self._pictures[index]), self._channels), box, size)
+        return resample(to_mode(Image.fromarray(self._images[index]), self._channels), box, size)
 
 
 BATCHES = "cifar-10-batches-py"
@@ -64,7 +64,7 @@ class Cifar10(DataFormat):
 
     kinds: ClassVar[tuple[str, ...]] = ("class",)
     expected: ClassVar[str] = (
-        f"the folder {BATCHES}/ of CIFAR-10's python version, or train/CLASS/ and test/CLASS/ with pictures"
+        f"the folder {BATCHES}/ of CIFAR-10's python version, or train/CLASS/ and test/CLASS/ with images"
     )
 
     def __init__(self, *, download: bool = True) -> None:
@@ -92,7 +92,7 @@ class Cifar10(DataFormat):
         }
         train, test = (
             ArrayRecords(
-                pictures=given.data,
+                images=given.data,
                 targets=np.asarray(given.targets, dtype=np.int64),
                 channels=channels,
                 label=f"cifar10/{split}",

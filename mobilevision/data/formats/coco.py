@@ -1,4 +1,4 @@
-"""COCO 2017: 118,287 pictures to train on and 5,000 to evaluate, 80 classes (Lin et al., arXiv:1405.0312)."""
+"""COCO 2017: 118,287 images to train on and 5,000 to evaluate, 80 classes (Lin et al., arXiv:1405.0312)."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from mobilevision.ranges import Range, check_ranges
 
 @final
 class Coco(DataFormat):
-    """Reads ``annotations/instances_train2017.json``, ``instances_val2017.json`` and the pictures they name.
+    """Reads ``annotations/instances_train2017.json``, ``instances_val2017.json`` and the images they name.
 
     Plainly, train is train2017 and val is val2017. With ``minival``, as the MobileNet paper has it, train is both
-    without the listed pictures, and those are val and test.
+    without the listed images, and those are val and test.
 
     Boxes that repeat another exactly stay, so that the numbers are those of COCO's own evaluation.
 
@@ -59,7 +59,7 @@ class Coco(DataFormat):
         parts = {split: file.raw for split, file in files.items()}
         if self.minival is not None:
             parts = self._minival(files, Path(self.minival).expanduser(), splits.problems)
-            splits.notes.append(f"COCO: train and val are one, less the pictures in {self.minival}: val, test")
+            splits.notes.append(f"COCO: train and val are one, less the images in {self.minival}: val, test")
         names = parts["train"].names
         splits = make_splits(parts, splits, root=root, channels=channels, classes=names, keep_repeats=True)
         splits.test = splits.val if self.minival is not None else None
@@ -76,7 +76,7 @@ class Coco(DataFormat):
         train, val = files["train"], files["val"]
         both = join(train.raw, _same(val.raw, train.raw.names))
         held = _held([*train.ids, *val.ids], listed, problems)
-        return {"train": both.pictures(~held), "val": both.pictures(held)}
+        return {"train": both.images(~held), "val": both.images(held)}
 
 
 def _same(raw: Raw, names: tuple[str, ...]) -> Raw:
@@ -86,10 +86,10 @@ def _same(raw: Raw, names: tuple[str, ...]) -> Raw:
 
 
 def _held(ids: list[object], listed: Path, problems: list[Problem]) -> NDArray[np.bool_]:
-    """Which of the pictures stand in the list.
+    """Which of the images stand in the list.
 
     Raises:
-        UserError: no list, or none of the pictures in it.
+        UserError: no list, or none of the images in it.
     """
     if not listed.is_file():
         raise UserError(f"data.format.minival={listed}: no such file; it should hold image ids, one a line")
@@ -102,5 +102,5 @@ def _held(ids: list[object], listed: Path, problems: list[Problem]) -> NDArray[n
             where, what = f"{listed.name}:{number}", f"no image of train or val has the id {name}"
             problems.append(Problem(where, what, "mend the id or remove the line"))
     if not held.any() or held.all():
-        raise UserError(f"data.format.minival={listed}: lists {int(held.sum())} of the {len(ids)} pictures")
+        raise UserError(f"data.format.minival={listed}: lists {int(held.sum())} of the {len(ids)} images")
     return held

@@ -1,4 +1,4 @@
-"""COCO's json: one file a split, with pictures, categories and boxes."""
+"""COCO's json: one file a split, with images, categories and boxes."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ class CocoJson(DataFormat):
 
     ``annotations/instances_train2017.json`` with ``train2017/`` or ``images/train2017/``; a json in the folder of each
     split (``train/_annotations.coco.json``); ``train.json`` and ``val.json`` beside ``images/``; or one json, whose
-    pictures are one split. The files' names say which split they hold, unless ``train``, ``val`` and ``test`` do.
+    images are one split. The files' names say which split they hold, unless ``train``, ``val`` and ``test`` do.
 
     Category ids may have gaps: classes are numbered in the order of the ids, all of them, also those without a box.
-    Pictures without boxes stay as negatives, ``iscrowd`` and ``area`` are taken over.
+    Images without boxes stay as negatives, ``iscrowd`` and ``area`` are taken over.
 
     Args:
         train: the json of train, relative to ``data.root``; None finds it.
         val: the json of val, likewise.
         test: the json of test, likewise.
-        images: the folder of the pictures, or the folder above a folder for each split; None finds it.
-        units: ``pixels``, as COCO has it, ``fractions`` or ``percent`` of the pictures; None recognises a set that is
+        images: the folder of the images, or the folder above a folder for each split; None finds it.
+        units: ``pixels``, as COCO has it, ``fractions`` or ``percent`` of the images; None recognises a set that is
             written otherwise as a whole.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("boxes",)
     expected: ClassVar[str] = (
         "a folder with annotations/instances_train*.json and train*/ (val, test likewise), with"
-        " train/_annotations.coco.json, or one json in COCO's format with its pictures"
+        " train/_annotations.coco.json, or one json in COCO's format with its images"
     )
 
     def __init__(

@@ -1,4 +1,4 @@
-"""CSV of places: a row a picture, with its path, its latitude and its longitude."""
+"""CSV of places: a row an image, with its path, its latitude and its longitude."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import numpy as np
 
 from mobilevision.data.coordinates import CoordinateTargets
 from mobilevision.data.files import FileRecords
-from mobilevision.data.formats.table_images import TablePictures
+from mobilevision.data.formats.table_images import TableImages
 from mobilevision.data.formats.table_rows import SplitColumn, column_index
 from mobilevision.data.formats.text import cells
 from mobilevision.data.records import Problem, Records, Splits
 from mobilevision.errors import UserError
 from mobilevision.geo import columns as usual
 from mobilevision.geo.coordinates import check, numbers, wrapped
-from mobilevision.images.files import PICTURE_SUFFIXES
+from mobilevision.images.files import IMAGE_SUFFIXES
 
 # Places as people hand them over, on their way to becoming splits; what is wrong with one becomes a problem.
 
 
 @final
 class _Row(NamedTuple):
-    """A picture with its place as text."""
+    """An image with its place as text."""
 
     split: str
     path: bytes
@@ -42,12 +42,12 @@ class CoordinateRows:
     """Collects rows, then checks all their coordinates at once.
 
     Attributes:
-        pictures: where the files are.
+        images: where the files are.
         problems: where rows that cannot be used are noted.
         source: what errors call the table.
     """
 
-    pictures: TablePictures
+    images: TableImages
     problems: list[Problem]
     source: str
     _rows: list[_Row] = field(default_factory=list)
@@ -58,15 +58,15 @@ class CoordinateRows:
 
         Args:
             split: train, val or test.
-            path: of the picture.
+            path: of the image.
             latitude: as written.
             longitude: likewise.
             where: ``file:line``.
-            group: whom or what the picture belongs to, so that it is not torn apart; empty for nothing special.
+            group: whom or what the image belongs to, so that it is not torn apart; empty for nothing special.
         """
-        given, path = path, self.pictures.find(path, split) or b""
+        given, path = path, self.images.find(path, split) or b""
         if not path:
-            self.problems.append(Problem(where, self.pictures.missing(given), "mend the path or remove the row"))
+            self.problems.append(Problem(where, self.images.missing(given), "mend the path or remove the row"))
         elif path in self._seen:
             what = f"{os.fsdecode(path)} stands in {self._seen[path]} already"
             self.problems.append(Problem(where, what, "keep one of the rows"))
@@ -79,7 +79,7 @@ class CoordinateRows:
 
         Args:
             splits: changed in place.
-            channels: of a picture.
+            channels: of an image.
             grouped: whether the groups say anything.
 
         Raises:
@@ -103,7 +103,7 @@ class CoordinateRows:
             here = np.flatnonzero((of == split) & found.usable)
             paths = [self._rows[row].path for row in here]
             targets = CoordinateTargets(places[here])
-            records: Records = FileRecords(paths=paths, targets=targets, channels=channels, root=self.pictures.base)
+            records: Records = FileRecords(paths=paths, targets=targets, channels=channels, root=self.images.base)
             if grouped:
                 groups = (self._rows[row].group or os.fsdecode(self._rows[row].path) for row in here)
                 numbered = (number.setdefault(group, len(number)) for group in groups)
@@ -112,14 +112,14 @@ class CoordinateRows:
 
 
 Column = str | int | None
-FOLDER = "folder"  # instead of a column of groups: the folder in which a picture lies
+FOLDER = "folder"  # instead of a column of groups: the folder in which an image lies
 
 
 class CoordinateColumns(NamedTuple):
     """Which columns to read, each by header name or number from 0; None is to be found.
 
     Attributes:
-        path: of the picture.
+        path: of the image.
         latitude: degrees north.
         longitude: degrees east.
         split: train, val or test.
@@ -153,7 +153,7 @@ def read_coordinates(tables: Mapping[str, Path], columns: CoordinateColumns, *, 
         tables: split -> its table; of one table with a split column the key says nothing.
         columns: which columns to read.
         base: folder that relative paths start from.
-        channels: of a picture.
+        channels: of an image.
 
     Raises:
         UserError: an empty table, a column that is missing, or latitudes and longitudes that were swapped.
@@ -163,7 +163,7 @@ def read_coordinates(tables: Mapping[str, Path], columns: CoordinateColumns, *, 
     for split, table in tables.items():
         lines = cells(table)
         number, first = next(lines)
-        named = not any(os.fsencode(cell).lower().endswith(PICTURE_SUFFIXES) for cell in first)
+        named = not any(os.fsencode(cell).lower().endswith(IMAGE_SUFFIXES) for cell in first)
         head = _head(first, columns, table, splits.notes, named=named)
         splits.whole &= not head.split.there
         if rows is None:
@@ -171,14 +171,14 @@ def read_coordinates(tables: Mapping[str, Path], columns: CoordinateColumns, *, 
             if named:
                 next(sample)
             source = ", ".join(str(each) for each in tables.values())
-            rows = CoordinateRows(TablePictures(base, map(os.fsencode, sample)), splits.problems, source)
+            rows = CoordinateRows(TableImages(base, map(os.fsencode, sample)), splits.problems, source)
         if not named:
             _take(rows, first, head, split, f"{table.name}:{number}", splits.problems)
         for line, row in lines:
             _take(rows, row, head, split, f"{table.name}:{line}", splits.problems)
     assert rows is not None
     rows.into(splits, channels=channels, grouped=columns.group is not None)
-    splits.notes += rows.pictures.notes()
+    splits.notes += rows.images.notes()
     splits.notes.append(
         "CSV of places: " + ", ".join(f"{name} {len(records)} rows" for name, records in splits.items())
     )

@@ -30,13 +30,13 @@ class Cub200(DataFormat):
     Species are grouped by the last word of their names: the black-footed albatross is an albatross.
 
     Args:
-        crop: ``box`` cuts out the bird, by ``bounding_boxes.txt``; None takes the pictures whole.
+        crop: ``box`` cuts out the bird, by ``bounding_boxes.txt``; None takes the images whole.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("class",)
     expected: ClassVar[str] = (
         f"the folder {TOP} (unpack CUB_200_2011.tgz of data.caltech.edu), with {IMAGES}, {LABELS}, {SPLIT}, {NAMES} and"
-        " images/, or train/SPECIES/ and test/SPECIES/ with pictures"
+        " images/, or train/SPECIES/ and test/SPECIES/ with images"
     )
 
     def __init__(self, *, crop: Literal["box"] | None = None) -> None:
@@ -61,12 +61,10 @@ class Cub200(DataFormat):
             label = table[NAMES].get(table[LABELS].get(number, ""))
             if label is None or number not in table[SPLIT]:
                 lacking = f"no class in {LABELS} and {NAMES}" if label is None else f"no row in {SPLIT}"
-                listed.problems.append(
-                    Problem(f"{IMAGES}: picture {number}", lacking, "add its row or remove this one")
-                )
+                listed.problems.append(Problem(f"{IMAGES}: image {number}", lacking, "add its row or remove this one"))
                 continue
             row = Row(os.fsencode(path), _species(label), _box(boxes.get(number)))
-            listed.add("train" if table[SPLIT][number] == "1" else "test", row, f"{IMAGES}: picture {number}")
+            listed.add("train" if table[SPLIT][number] == "1" else "test", row, f"{IMAGES}: image {number}")
         names = [_species(name) for name in table[NAMES].values()]
         splits = listed.splits(channels=channels, crop=self.crop, classes=names)
         splits.groups = {name: name.replace("-", "_").split("_")[-1] for name in names}

@@ -28,7 +28,7 @@ class FgvcAircraft(DataFormat):
 
     Args:
         level: what is to be told apart: ``variant`` (100), ``family`` (70) or ``manufacturer`` (30).
-        crop: ``box`` cuts out the aircraft, by ``images_box.txt``; None takes the pictures whole, the line at their
+        crop: ``box`` cuts out the aircraft, by ``images_box.txt``; None takes the images whole, the line at their
             foot that names the photographer included.
         download: fetch it where it is missing.
     """
@@ -36,7 +36,7 @@ class FgvcAircraft(DataFormat):
     kinds: ClassVar[tuple[str, ...]] = ("class",)
     expected: ClassVar[str] = (
         "the folder of FGVC-Aircraft with data/images/ and data/images_variant_train.txt (unpack"
-        " fgvc-aircraft-2013b.tar.gz), or train/VARIANT/ and test/VARIANT/ with pictures"
+        " fgvc-aircraft-2013b.tar.gz), or train/VARIANT/ and test/VARIANT/ with images"
     )
 
     def __init__(
@@ -93,7 +93,7 @@ def _base(root: Path) -> Path:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
-    """(line, picture, class) of a list; of none where the list is not there."""
+    """(line, image, class) of a list; of none where the list is not there."""
     if path.is_file():
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             key, _, name = line.strip().partition(" ")
@@ -102,7 +102,7 @@ def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
 
 
 def _boxes(path: Path) -> Iterator[tuple[str, CropBox]]:
-    """Picture -> box; the file counts pixels from 1, the last one included."""
+    """Image -> box; the file counts pixels from 1, the last one included."""
     if not path.is_file():
         raise UserError(f"data.format.crop=box: no {path.name} in {path.parent}; unpack it, or set it to null")
     for _, key, rest in _rows(path):

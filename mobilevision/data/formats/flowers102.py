@@ -21,7 +21,7 @@ SPLITS = {"train": "trnid", "val": "valid", "test": "tstid"}
 class Flowers102(DataFormat):
     """Reads ``jpg/``, ``imagelabels.mat`` and ``setid.mat``, or an image folder of it; downloads what is missing.
 
-    Ten pictures of each kind are train, ten val, and 6,149 test.
+    Ten images of each kind are train, ten val, and 6,149 test.
 
     Args:
         download: fetch it where it is missing.
@@ -29,15 +29,14 @@ class Flowers102(DataFormat):
 
     kinds: ClassVar[tuple[str, ...]] = ("class",)
     expected: ClassVar[str] = (
-        f"jpg/ (of 102flowers.tgz), {LABELS} and {IDS} of Oxford Flowers 102, or train/KIND/ and test/KIND/ with"
-        " pictures"
+        f"jpg/ (of 102flowers.tgz), {LABELS} and {IDS} of Oxford Flowers 102, or train/KIND/ and test/KIND/ with images"
     )
 
     def __init__(self, *, download: bool = True) -> None:
         self.download = download
 
     def claims(self, root: Path) -> bool:
-        """Whether its pictures and its lists lie there."""
+        """Whether its images and its lists lie there."""
         base = _base(root)
         return (base / "jpg").is_dir() and (base / LABELS).is_file() and (base / IDS).is_file()
 

@@ -15,10 +15,10 @@ from mobilevision.data.formats.scan import (
     data_root,
     entries,
     folders,
-    has_pictures,
+    has_images,
+    images,
     in_class_order,
     left_over,
-    pictures,
     split_folders,
     split_of,
 )
@@ -28,14 +28,14 @@ from mobilevision.errors import UserError
 from mobilevision.images.decode import printable
 
 Found = dict[bytes, list[bytes]]
-"""Class folder -> picture paths relative to the root."""
+"""Class folder -> image paths relative to the root."""
 
 
 class _Layout(NamedTuple):
     """Where the classes of each split lie.
 
     Attributes:
-        classes: split -> class folder -> its pictures.
+        classes: split -> class folder -> its images.
         tops: split -> the folder above its class folders; empty where the splits are below the classes, or none.
         note: what was taken for what.
     """
@@ -47,24 +47,24 @@ class _Layout(NamedTuple):
 
 @final
 class ImageFolder(DataFormat):
-    """Reads ``root/[train|val|test/]CLASS/**/picture`` or ``root/CLASS/train|val|test/picture``.
+    """Reads ``root/[train|val|test/]CLASS/**/image`` or ``root/CLASS/train|val|test/image``.
 
     The split folders may have their usual other names (training_set, valid, eval, holdout ...); without any, the root
     itself is one split. A class folder may have folders below it. A root that holds nothing but one folder of splits or
-    classes stands for that folder. Files that are no pictures are passed over and counted in the notes.
+    classes stands for that folder. Files that are no images are passed over and counted in the notes.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("class", "identity")
     expected: ClassVar[str] = (
-        "a folder with a folder of pictures for each class, or with train/, val/, test/ of that kind"
+        "a folder with a folder of images for each class, or with train/, val/, test/ of that kind"
     )
 
     def claims(self, root: Path) -> bool:
-        """Whether there are folders, in which or below which pictures lie."""
+        """Whether there are folders, in which or below which images lie."""
         if not root.is_dir():
             return False
         tops = [root / os.fsdecode(name) for name in split_folders(root).values()] or [root]
-        found = (pictures(os.path.join(os.fsencode(top), name), name) for top in tops for name in folders(top))
+        found = (images(os.path.join(os.fsencode(top), name), name) for top in tops for name in folders(top))
         return any(next(paths, None) for paths in found)
 
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
@@ -86,7 +86,7 @@ class ImageFolder(DataFormat):
         whole = list(layout.classes) == ["train"] and not layout.tops
         if whole and len(names) > 1 and all(split_of(os.fsdecode(name)) for name in names):
             raise UserError(
-                f"data.root={given}: the pictures lie in {left_over(names)} without class folders, and nothing says"
+                f"data.root={given}: the images lie in {left_over(names)} without class folders, and nothing says"
                 f" what they show; it should be {self.expected}, or have a CSV path,label"
             )
         splits = Splits(classes=tuple(map(printable, names)), whole=whole, notes=notes)
@@ -113,7 +113,7 @@ def _layout(base: Path, left: LeftOut) -> _Layout:
     if below:
         classes = {
             split: {
-                name: list(pictures(os.path.join(os.fsencode(base), name, part), os.path.join(name, part), left))
+                name: list(images(os.path.join(os.fsencode(base), name, part), os.path.join(name, part), left))
                 for name, part in parts.items()
             }
             for split, parts in below.items()
@@ -128,7 +128,7 @@ def _splits_below(base: Path) -> dict[str, dict[bytes, bytes]]:
     for name in folders(base):
         top = base / os.fsdecode(name)
         parts = {inner: split_of(os.fsdecode(inner)) for inner in folders(top)}
-        if not parts or None in parts.values() or has_pictures(top):
+        if not parts or None in parts.values() or has_images(top):
             return {}
         for inner, split in parts.items():
             assert split is not None
@@ -141,7 +141,7 @@ def _splits_below(base: Path) -> dict[str, dict[bytes, bytes]]:
 def _by_class(root: Path, top: bytes, left: LeftOut) -> Found:
     base = os.path.join(os.fsencode(root), top)
     entries(base, left)
-    return {name: list(pictures(os.path.join(base, name), os.path.join(top, name), left)) for name in folders(base)}
+    return {name: list(images(os.path.join(base, name), os.path.join(top, name), left)) for name in folders(base)}
 
 
 def _records(by_class: Found, names: list[bytes], root: Path, channels: int) -> FileRecords:
@@ -153,22 +153,22 @@ def _records(by_class: Found, names: list[bytes], root: Path, channels: int) -> 
 
 def _empty(folder: bytes, base: Path) -> Problem:
     left = LeftOut()
-    list(pictures(os.path.join(os.fsencode(base), folder), folder, left))
+    list(images(os.path.join(os.fsencode(base), folder), folder, left))
     why = "; ".join(left.fixes())
     fix = f"{why}, or delete the folder" if why else "fill it or delete it"
-    return Problem(printable(folder) + "/", "class folder without pictures", fix)
+    return Problem(printable(folder) + "/", "class folder without images", fix)
 
 
 def _nothing(base: Path, left: LeftOut) -> str:
     """Why no class was found."""
-    if has_pictures(base):
-        return "pictures lie directly in it"
+    if has_images(base):
+        return "images lie directly in it"
     fixes = "; ".join(left.fixes())
-    return f"no pictures in any class folder{f' ({fixes})' if fixes else ''}"
+    return f"no images in any class folder{f' ({fixes})' if fixes else ''}"
 
 
 def _unused(base: Path, tops: dict[str, bytes]) -> list[str]:
-    """What lies beside the split folders, and loose pictures, each with the reason why it is not used."""
+    """What lies beside the split folders, and loose images, each with the reason why it is not used."""
     notes: list[str] = []
     taken = {name.split(b"/")[0] for name in tops.values()}
     others = [name for name in folders(base) if name not in taken] if tops else []
@@ -182,7 +182,7 @@ def _unused(base: Path, tops: dict[str, bytes]) -> list[str]:
         elif split in by_split:
             notes.append(
                 f"not used: {printable(name)}/, since {by_split[split]}/ is {split} already; name it for another split"
-                " or put its pictures there"
+                " or put its images there"
             )
         else:
             notes.append(
@@ -190,8 +190,8 @@ def _unused(base: Path, tops: dict[str, bytes]) -> list[str]:
             )
     if plain:
         notes.append(f"not used, no class folders in them: {left_over(plain)}")
-    loose = [os.path.join(top, b"") for top in (tops.values() or [b""]) if has_pictures(base / os.fsdecode(top))]
+    loose = [os.path.join(top, b"") for top in (tops.values() or [b""]) if has_images(base / os.fsdecode(top))]
     if loose:
         where = ", ".join(printable(top) or "data.root" for top in loose)
-        notes.append(f"not used: pictures that lie in no class folder, in {where}")
+        notes.append(f"not used: images that lie in no class folder, in {where}")
     return notes

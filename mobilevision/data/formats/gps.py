@@ -12,8 +12,8 @@ from PIL import ExifTags, Image
 
 from mobilevision.data.data_format import DataFormat
 from mobilevision.data.formats.coordinate_table import CoordinateRows
-from mobilevision.data.formats.scan import by_split, folders, pictures
-from mobilevision.data.formats.table_images import TablePictures
+from mobilevision.data.formats.scan import by_split, folders, images
+from mobilevision.data.formats.table_images import TableImages
 from mobilevision.data.records import Problem, Splits
 from mobilevision.images.decode import printable
 from mobilevision.io.regular_files import open_regular
@@ -29,7 +29,7 @@ class NoPlaceError(Exception):
 
 
 def exif_place(path: str | bytes) -> tuple[float, float]:
-    """Latitude and longitude in degrees; nothing of the picture is decoded.
+    """Latitude and longitude in degrees; nothing of the image is decoded.
 
     Raises:
         NoPlaceError: the file cannot be read, has no GPS, or what it has there makes no sense.
@@ -82,19 +82,17 @@ class Gps(DataFormat):
 
     def claims(self, root: Path) -> bool:
         """Whether one of the first photos has GPS."""
-        return root.is_dir() and any(
-            _has_place(root, path) for path in islice(pictures(os.fsencode(root), b""), _GLANCE)
-        )
+        return root.is_dir() and any(_has_place(root, path) for path in islice(images(os.fsencode(root), b""), _GLANCE))
 
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
         """See :class:`DataFormat`."""
         base = self.place(root)
         parts = _parts(base)
         splits = Splits(whole=list(parts) == ["train"] and parts["train"] == b"")
-        rows = CoordinateRows(TablePictures(base, ()), splits.problems, str(base))
+        rows = CoordinateRows(TableImages(base, ()), splits.problems, str(base))
         without: Counter[str] = Counter()
         for split, folder in parts.items():
-            for path in pictures(_file(base, folder), folder):
+            for path in images(_file(base, folder), folder):
                 where = printable(_file(base, path))
                 try:
                     latitude, longitude = map(repr, exif_place(_file(base, path)))

@@ -21,7 +21,7 @@ from mobilevision.ranges import NonNegativeInt, check_ranges
 
 @final
 class Identities(DataFormat):
-    """Reads ``root/[train|val|test/]IDENTITY/**/picture``, or a CSV with the columns path,identity (and perhaps split).
+    """Reads ``root/[train|val|test/]IDENTITY/**/image``, or a CSV with the columns path,identity (and perhaps split).
 
     Faces, animals, products: whatever is to be known again.
 
@@ -31,12 +31,12 @@ class Identities(DataFormat):
         images: of a CSV, the folder that relative paths start from; None takes the table's folder.
         split: ``given`` takes train, val and test as they are, and where there are none cuts them by identity;
             ``identity`` pools everything and cuts it anew, by identity.
-        pairs: a list of pairs (path,path,0 or 1, or LFW's) that becomes the test: its pictures, and whom they show
-            leave train. Paths start where those of the pictures do.
+        pairs: a list of pairs (path,path,0 or 1, or LFW's) that becomes the test: its images, and whom they show
+            leave train. Paths start where those of the images do.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("identity",)
-    expected: ClassVar[str] = "a folder with a folder of pictures for each identity, or a CSV path,identity"
+    expected: ClassVar[str] = "a folder with a folder of images for each identity, or a CSV path,identity"
 
     @check_ranges("data.format")
     def __init__(
@@ -54,14 +54,14 @@ class Identities(DataFormat):
         self.images, self.split, self.pairs = images, split, pairs
 
     def claims(self, root: Path) -> bool:
-        """Whether there are folders of pictures, or a table."""
+        """Whether there are folders of images, or a table."""
         return self.table.claims(root) or ImageFolder().claims(root)
 
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
         """See :class:`DataFormat`."""
         root = self.place(root)
         if not self.claims(root):
-            raise UserError(f"data.root={root}: neither folders of pictures nor a table; it should be {self.expected}")
+            raise UserError(f"data.root={root}: neither folders of images nor a table; it should be {self.expected}")
         reader: DataFormat = self.table if self._is_table(root) else ImageFolder()
         splits = reader.read(root=root, kind="class", channels=channels, seed=seed)
         if self.split == "identity" or self.pairs:
@@ -72,7 +72,7 @@ class Identities(DataFormat):
         return adopt(splits)
 
     def _is_table(self, root: Path) -> bool:
-        """Whether the pictures are listed in a table; a list of pairs beside folders of pictures is none."""
+        """Whether the images are listed in a table; a list of pairs beside folders of images is none."""
         alone = root.is_dir() and self.pairs is not None and ImageFolder().claims(root)
         tables = [*root.glob("*.csv"), *root.glob("*.tsv")] if alone else []
         return self.table.claims(root) and not (alone and tables == [_list(self.pairs or "", root)])
@@ -86,7 +86,7 @@ def _list(name: str, root: Path) -> Path:
 
 
 def pooled(splits: Splits, channels: int) -> Splits:
-    """All pictures in train, as if they had come without a split."""
+    """All images in train, as if they had come without a split."""
     parts = [records for _, records in splits.items() if isinstance(records, FileRecords)]
     paths = [records.path(index) for records in parts for index in range(len(records))]
     targets = np.concatenate([records.targets for records in parts])
@@ -95,16 +95,16 @@ def pooled(splits: Splits, channels: int) -> Splits:
 
 
 def judged_by(splits: Splits, table: Path, base: Path, channels: int) -> Splits:
-    """The pictures of a list of pairs become the test; whom they show leaves train.
+    """The images of a list of pairs become the test; whom they show leaves train.
 
     Args:
-        splits: with all pictures in train; their targets are classes.
+        splits: with all images in train; their targets are classes.
         table: the list.
         base: the folder that its paths start from.
-        channels: channels of a picture.
+        channels: channels of an image.
 
     Raises:
-        UserError: pictures in the list whose identity nobody knows.
+        UserError: images in the list whose identity nobody knows.
     """
     train = splits.train
     assert isinstance(train, FileRecords)
@@ -112,7 +112,7 @@ def judged_by(splits: Splits, table: Path, base: Path, channels: int) -> Splits:
     row = {os.path.realpath(train.path(index)): index for index in range(len(train))}
     files = [os.path.realpath(os.path.join(os.fsencode(base), path)) for path in found.paths]
     if strange := [os.fsdecode(file) for file in files if file not in row]:
-        raise UserError(f"{table}: {len(strange)} of its pictures are not in the data, such as {strange[0]}")
+        raise UserError(f"{table}: {len(strange)} of its images are not in the data, such as {strange[0]}")
     shown = train.targets[[row[file] for file in files]]
     targets = IdentityTargets(shown, np.arange(len(shown)), found.pairs)
     splits.test = FileRecords(paths=files, targets=targets, channels=channels)

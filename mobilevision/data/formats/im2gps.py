@@ -10,10 +10,10 @@ from typing import ClassVar, final
 from mobilevision.data.data_format import DataFormat
 from mobilevision.data.formats.coordinate_table import CoordinateColumns, read_coordinates
 from mobilevision.data.formats.gps import Gps
-from mobilevision.data.formats.scan import entries, folders, has_pictures
+from mobilevision.data.formats.scan import entries, folders, has_images
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
-from mobilevision.images.files import PICTURE_SUFFIXES
+from mobilevision.images.files import IMAGE_SUFFIXES
 from mobilevision.ranges import PositiveInt, check_ranges
 
 
@@ -88,11 +88,11 @@ def _photos(base: Path, images: str | None) -> Path:
         if not chosen.is_dir():
             raise UserError(f"data.format.images={images}: no such folder")
         return chosen
-    if has_pictures(base):
+    if has_images(base):
         return base
     inner: Sequence[Path] = [base / os.fsdecode(name) for name in folders(base)]
-    found = [folder for folder in inner if has_pictures(folder)]
+    found = [folder for folder in inner if has_images(folder)]
     if len(found) != 1:
-        kinds = ", ".join(suffix.decode() for suffix in PICTURE_SUFFIXES[:3])
+        kinds = ", ".join(suffix.decode() for suffix in IMAGE_SUFFIXES[:3])
         raise UserError(f"data.root={base}: {len(found)} folders with photos ({kinds} ...); set data.format.images")
     return found[0]

@@ -15,7 +15,7 @@ import numpy as np
 from mobilevision.data.data_format import DataFormat
 from mobilevision.data.files import FileRecords
 from mobilevision.data.formats.folder import ImageFolder
-from mobilevision.data.formats.scan import folders, has_pictures, pictures
+from mobilevision.data.formats.scan import folders, has_images, images
 from mobilevision.data.records import Records, Splits
 from mobilevision.errors import UserError
 
@@ -107,7 +107,7 @@ class ImageNet(DataFormat):
         tops = [base / top for top in ("train", "val") if _folders(base / top)]
         splits = ImageFolder().read(root=base, kind=kind, channels=channels, seed=seed) if tops else Splits()
         splits.whole, splits.test = False, None
-        if (base / "val").is_dir() and has_pictures(base / "val"):
+        if (base / "val").is_dir() and has_images(base / "val"):
             splits.val, splits.classes = _flat(base / "val", root, splits.classes, channels, self.expected)
         splits.classes = class_names(root, splits.classes)
         return splits
@@ -128,8 +128,8 @@ def _flat(
     """The flat validation set with labels from whichever list there is."""
     labels: Callable[[str], str] | None = val_labels(root)
     if labels is None:
-        raise UserError(f"{folder}: its pictures are not sorted into classes; it should be {expected}")
-    paths = list(pictures(os.fsencode(folder), b""))
+        raise UserError(f"{folder}: its images are not sorted into classes; it should be {expected}")
+    paths = list(images(os.fsencode(folder), b""))
     named = [labels(os.path.splitext(os.fsdecode(path))[0]) for path in paths]
     wnids = wnids or tuple(sorted(set(named)))
     number = {wnid: i for i, wnid in enumerate(wnids)}

@@ -1,4 +1,4 @@
-"""Labeled Faces in the Wild: 13,233 pictures of 5,749 people, with its own lists of pairs (Huang et al. 2007)."""
+"""Labeled Faces in the Wild: 13,233 images of 5,749 people, with its own lists of pairs (Huang et al. 2007)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from mobilevision.data.data_format import DataFormat
 from mobilevision.data.formats.folder import ImageFolder
 from mobilevision.data.formats.identities import judged_by, pooled
-from mobilevision.data.formats.scan import folders, has_pictures
+from mobilevision.data.formats.scan import folders, has_images
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
 
@@ -21,7 +21,7 @@ PEOPLE = "peopleDevTrain.txt"
 
 @final
 class LFW(DataFormat):
-    """Reads LFW as it is distributed: a folder of folders of pictures, ``pairs.txt`` and the lists of view 1.
+    """Reads LFW as it is distributed: a folder of folders of images, ``pairs.txt`` and the lists of view 1.
 
     The people in the list of pairs are the test; the others are train (in view 1 those of ``peopleDevTrain.txt``,
     where that is there), so that nobody is in both.
@@ -32,7 +32,7 @@ class LFW(DataFormat):
 
     kinds: ClassVar[tuple[str, ...]] = ("identity",)
     expected: ClassVar[str] = (
-        "a folder with pairs.txt (or pairsDevTest.txt) and LFW's pictures, as lfw/NAME/NAME_0001.jpg or NAME/..."
+        "a folder with pairs.txt (or pairsDevTest.txt) and LFW's images, as lfw/NAME/NAME_0001.jpg or NAME/..."
     )
 
     def __init__(self, *, view: Literal["folds", "dev"] = "folds") -> None:
@@ -41,16 +41,16 @@ class LFW(DataFormat):
         self.view = view
 
     def claims(self, root: Path) -> bool:
-        """Whether its list of pairs and folders of pictures lie there."""
-        return root.is_dir() and (root / LISTS[self.view]).is_file() and _pictures(root) is not None
+        """Whether its list of pairs and folders of images lie there."""
+        return root.is_dir() and (root / LISTS[self.view]).is_file() and _images(root) is not None
 
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
         """See :class:`DataFormat`."""
         root = self.place(root)
-        base = _pictures(root) if root.is_dir() else None
+        base = _images(root) if root.is_dir() else None
         table = root / LISTS[self.view]
         if base is None or not table.is_file():
-            what = "no folders of pictures" if base is None else f"no {table.name}"
+            what = "no folders of images" if base is None else f"no {table.name}"
             raise UserError(f"data.root={root}: {what}; it should be {self.expected}")
         read = ImageFolder().read(root=base, kind="class", channels=channels, seed=seed)
         splits = judged_by(pooled(read, channels), table, base, channels)
@@ -65,7 +65,7 @@ class LFW(DataFormat):
         return splits
 
 
-def _pictures(root: Path) -> Path | None:
-    """The folder whose folders hold pictures: the root, or one in it (lfw, lfw-deepfunneled ...)."""
+def _images(root: Path) -> Path | None:
+    """The folder whose folders hold images: the root, or one in it (lfw, lfw-deepfunneled ...)."""
     inside = [root, *(root / os.fsdecode(name) for name in folders(root))]
-    return next((base for base in inside if any(has_pictures(base / os.fsdecode(n)) for n in folders(base)[:50])), None)
+    return next((base for base in inside if any(has_images(base / os.fsdecode(n)) for n in folders(base)[:50])), None)

@@ -1,4 +1,4 @@
-"""Pictures that lists name one by one, with a class and perhaps a box each, as splits."""
+"""Images that lists name one by one, with a class and perhaps a box each, as splits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CROPS = (None, "box")
 
 
 class Row(NamedTuple):
-    """A picture (relative to the base), its class, and its box (x, y, width, height) in pixels where one is known."""
+    """An image (relative to the base), its class, and its box (x, y, width, height) in pixels where one is known."""
 
     path: bytes
     label: str
@@ -45,20 +45,20 @@ class Listed:
         self._there = Listing(self.base)
 
     def add(self, split: str, row: Row, where: str) -> None:
-        """Take a row, or note that its picture is missing; ``where`` is the list's ``file:line``."""
+        """Take a row, or note that its image is missing; ``where`` is the list's ``file:line``."""
         rows = self._rows.setdefault(split, [])
         if row.path in self._there:
             rows.append(row)
         else:
             what = f"no file {os.fsdecode(row.path)} in {self.base.name}/"
-            self.problems.append(Problem(where, what, "unpack the pictures again or remove the row"))
+            self.problems.append(Problem(where, what, "unpack the images again or remove the row"))
 
     def splits(self, *, channels: int, crop: str | None, classes: Sequence[str] | None = None) -> Splits:
         """What was gathered.
 
         Args:
-            channels: of a picture.
-            crop: ``box`` cuts the boxes out, None takes the pictures whole.
+            channels: of an image.
+            crop: ``box`` cuts the boxes out, None takes the images whole.
             classes: the names in the set's own order; None: by the alphabet.
         """
         rows = {split: self._boxed(found) if crop == "box" else found for split, found in self._rows.items()}
@@ -89,7 +89,7 @@ def check_crop(crop: Any) -> None:
         UserError: neither null nor box.
     """
     if crop not in CROPS:
-        raise UserError(f"data.format.crop={crop}: must be null (the whole picture) or box")
+        raise UserError(f"data.format.crop={crop}: must be null (the whole image) or box")
 
 
 def mat(path: Path, expected: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from mobilevision.data.data_format import DataFormat
 from mobilevision.data.files import FileRecords
 from mobilevision.data.formats.download import fetch
 from mobilevision.data.formats.folder import ImageFolder
-from mobilevision.data.formats.scan import Listing, pictures
+from mobilevision.data.formats.scan import Listing, images
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
 
@@ -26,16 +26,14 @@ LISTS = {"train": "trainval.txt", "test": "test.txt"}
 class OxfordPets(DataFormat):
     """Reads ``images/Breed_123.jpg`` with ``annotations/trainval.txt`` and ``test.txt``, or an image folder of it.
 
-    The breed is in the file's name; breeds are grouped by species. Without the lists all pictures are one split.
+    The breed is in the file's name; breeds are grouped by species. Without the lists all images are one split.
 
     Args:
         download: fetch it where it is missing.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("class",)
-    expected: ClassVar[str] = (
-        "images/ and annotations/ of Oxford-IIIT Pet, or train/BREED/ and test/BREED/ with pictures"
-    )
+    expected: ClassVar[str] = "images/ and annotations/ of Oxford-IIIT Pet, or train/BREED/ and test/BREED/ with images"
 
     def __init__(self, *, download: bool = True) -> None:
         self.download = download
@@ -83,7 +81,7 @@ def _read(base: Path, channels: int) -> Splits:
                         where, what = f"{name}:{number}", f"no file {os.fsdecode(path)} in images/"
                         splits.problems.append(Problem(where, what, "unpack images.tar.gz again or remove the row"))
     splits.whole = not found
-    found = found or {"train": list(pictures(os.fsencode(base / "images"), b""))}
+    found = found or {"train": list(images(os.fsencode(base / "images"), b""))}
     # Alphabetical whatever the case, which is the numbering of the annotations and of torchvision.
     breeds = sorted({_breed(path) for paths in found.values() for path in paths}, key=str.lower)
     number_of = {breed: number for number, breed in enumerate(breeds)}

@@ -1,4 +1,4 @@
-"""Pairs of pictures without names: nothing can be trained on them, but a model can be judged by them."""
+"""Pairs of images without names: nothing can be trained on them, but a model can be judged by them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from mobilevision.data.formats.scan import Listing
 from mobilevision.data.identities import UNKNOWN, IdentityTargets
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
-from mobilevision.images.files import PICTURE_SUFFIXES
+from mobilevision.images.files import IMAGE_SUFFIXES
 from mobilevision.ops.pairs import FOLDS, Pairs, folds
 
-# Lists of pairs of pictures: rows of path, path, 0 or 1, and the lists of Labeled Faces in the Wild.
+# Lists of pairs of images: rows of path, path, 0 or 1, and the lists of Labeled Faces in the Wild.
 
 SAME = {"1": True, "true": True, "same": True, "yes": True}
 DIFFERENT = {"0": False, "-1": False, "false": False, "different": False, "no": False}
@@ -27,7 +27,7 @@ _SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 class PairRow(NamedTuple):
-    """One pair; ``names`` are paths relative to the pictures, ``fold`` is None where the list has none."""
+    """One pair; ``names`` are paths relative to the images, ``fold`` is None where the list has none."""
 
     names: tuple[str, str]
     same: bool
@@ -36,7 +36,7 @@ class PairRow(NamedTuple):
 
 
 class PairList(NamedTuple):
-    """The pictures of a list, each once, and its pairs by their places."""
+    """The images of a list, each once, and its pairs by their places."""
 
     paths: list[bytes]
     pairs: Pairs
@@ -106,7 +106,7 @@ def _lfw_rows(table: Path, lines: Sequence[str], there: Listing, problems: list[
             problems.append(Problem(where, "neither `name 1 2` nor `name 1 other 2`", "mend or remove the row"))
             continue
         people = (cells[0], int(cells[1])), (cells[-2] if len(cells) == 4 else cells[0], int(cells[-1]))
-        first, second = (lfw_path(name, picture, there) for name, picture in people)
+        first, second = (lfw_path(name, image, there) for name, image in people)
         yield PairRow((first, second), len(cells) == 3, None if each is None else count // each, where)
         count += 1
 
@@ -125,8 +125,8 @@ def _table_rows(table: Path, lines: Sequence[str], problems: list[Problem]) -> I
         cells = [cell.strip() for cell in cells]
         if not any(cells):
             continue
-        pictures = all(os.fsencode(cell).lower().endswith(PICTURE_SUFFIXES) for cell in cells[:2])
-        if number == 0 and not pictures:
+        images = all(os.fsencode(cell).lower().endswith(IMAGE_SUFFIXES) for cell in cells[:2])
+        if number == 0 and not images:
             continue  # a header
         said = {**SAME, **DIFFERENT}.get(cells[2].lower()) if len(cells) > 2 else None
         if said is None or len(cells) > 4:
@@ -151,7 +151,7 @@ class PairTable(DataFormat):
         self.images = images
 
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
-        """See :class:`DataFormat`; the pictures of the list are the test."""
+        """See :class:`DataFormat`; the images of the list are the test."""
         root = self.place(root)
         if not root.is_file():
             raise UserError(f"data.root={root}: is a folder; it should be {self.expected}")
@@ -161,5 +161,5 @@ class PairTable(DataFormat):
         numbers = np.arange(len(found.paths))
         targets = IdentityTargets(np.full(len(numbers), UNKNOWN), numbers, found.pairs)
         splits.test = FileRecords(paths=found.paths, targets=targets, channels=channels, root=base)
-        splits.notes.append(f"pairs: {len(found.pairs)} of {len(numbers)} pictures; who they show is not known")
+        splits.notes.append(f"pairs: {len(found.pairs)} of {len(numbers)} images; who they show is not known")
         return splits

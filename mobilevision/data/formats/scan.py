@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import final
 
 from mobilevision.errors import UserError
-from mobilevision.images.files import LeftOut, entries, is_picture, pictures, printable
+from mobilevision.images.files import LeftOut, entries, images, is_image, printable
 
 __all__ = [
     "SPLIT_FOLDERS",
@@ -19,9 +19,9 @@ __all__ = [
     "data_root",
     "entries",
     "folders",
-    "has_pictures",
+    "has_images",
+    "images",
     "in_class_order",
-    "pictures",
     "split_folders",
     "split_of",
 ]
@@ -43,7 +43,7 @@ _SAY_NOTHING = frozenset(
         "image",
         "imgs",
         "img",
-        "pictures",
+        "images",
         "photos",
         "split",
         "folder",
@@ -85,9 +85,9 @@ def folders(folder: Path | bytes) -> list[bytes]:
     return [entry.name for entry in entries(os.fsencode(folder)) if _is_folder(entry)]
 
 
-def has_pictures(folder: Path) -> bool:
-    """Whether picture files lie directly in a folder."""
-    return any(not _is_folder(entry) and is_picture(entry) for entry in entries(os.fsencode(folder)))
+def has_images(folder: Path) -> bool:
+    """Whether image files lie directly in a folder."""
+    return any(not _is_folder(entry) and is_image(entry) for entry in entries(os.fsencode(folder)))
 
 
 def _is_folder(entry: os.DirEntry[bytes]) -> bool:
@@ -157,7 +157,7 @@ def by_split(names: Iterable[bytes]) -> dict[str, bytes]:
 def split_folders(root: Path) -> dict[str, bytes]:
     """The folders of ``root`` that are named for a split (also by its usual other names) and hold class folders.
 
-    A folder of pictures may well be called train: among car and boat it is a class. Where a split folder holds nothing
+    A folder of images may well be called train: among car and boat it is a class. Where a split folder holds nothing
     but a folder of its own name, as some archives unpack, that one is given.
     """
     base = os.fsencode(root)
@@ -172,7 +172,7 @@ def _unwrapped(base: bytes, name: bytes) -> bytes:
     split = split_of(os.fsdecode(name))
     if inside == [name] or (len(inside) == 1 and split is not None and split_of(os.fsdecode(inside[0])) == split):
         deeper = os.path.join(name, inside[0])
-        if folders(os.path.join(base, deeper)) and not has_pictures(Path(os.fsdecode(top))):
+        if folders(os.path.join(base, deeper)) and not has_images(Path(os.fsdecode(top))):
             return deeper
     return name
 
@@ -204,19 +204,19 @@ def _one_below(root: Path, markers: Sequence[str]) -> Path | None:
     if any(name.endswith(os.fsencode(marker)) for name in files for marker in markers):
         return None
     names = folders(root)
-    if not names or split_folders(root) or has_pictures(root):
+    if not names or split_folders(root) or has_images(root):
         return None
     if len(names) == 1:
         only = root / os.fsdecode(names[0])
         if split_folders(only) or (only.name == root.name and folders(only)):
             return only
-        if has_pictures(only):
+        if has_images(only):
             return None
-        return only if len(_with_pictures(only)) > 1 or _one_below(only, markers) is not None else None
+        return only if len(_with_images(only)) > 1 or _one_below(only, markers) is not None else None
     sets = [name for name in names if _is_split_set(root / os.fsdecode(name))]
     if not sets:
         return None
-    if len(sets) == 1 and set(_with_pictures(root)) <= set(sets):
+    if len(sets) == 1 and set(_with_images(root)) <= set(sets):
         return root / os.fsdecode(sets[0])
     named = ", ".join(f"data.root={root / os.fsdecode(name)}" for name in sets[:3])
     raise UserError(
@@ -230,9 +230,9 @@ def _is_split_set(folder: Path) -> bool:
     return "train" in found and len(found) > 1
 
 
-def _with_pictures(root: Path) -> list[bytes]:
+def _with_images(root: Path) -> list[bytes]:
     base = os.fsencode(root)
-    return [name for name in folders(root) if next(pictures(os.path.join(base, name), name), None) is not None]
+    return [name for name in folders(root) if next(images(os.path.join(base, name), name), None) is not None]
 
 
 def left_over(names: Iterable[bytes]) -> str:

@@ -23,13 +23,13 @@ class StanfordCars(DataFormat):
     """Reads ``cars_train/``, ``cars_test/`` and the development kit, or an image folder of it; grouped by make.
 
     Args:
-        crop: ``box`` cuts out the car; None takes the pictures whole.
+        crop: ``box`` cuts out the car; None takes the images whole.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("class",)
     expected: ClassVar[str] = (
         f"the folder of Stanford Cars with cars_train/, cars_test/, {TEST} and devkit/ ({META}, {TRAIN}), which has no"
-        " open download any more, or train/MODEL/ and test/MODEL/ with pictures"
+        " open download any more, or train/MODEL/ and test/MODEL/ with images"
     )
 
     def __init__(self, *, crop: Literal["box"] | None = None) -> None:
@@ -37,7 +37,7 @@ class StanfordCars(DataFormat):
         self.crop = crop
 
     def claims(self, root: Path) -> bool:
-        """Whether its pictures and its list of models lie there."""
+        """Whether its images and its list of models lie there."""
         base = _base(root)
         return (base / "cars_train").is_dir() and _find(base, META) is not None
 

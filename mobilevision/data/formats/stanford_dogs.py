@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 from mobilevision.data.data_format import DataFormat
 from mobilevision.data.formats.folder import ImageFolder
 from mobilevision.data.formats.listed import Listed, Row, check_crop, column, mat
-from mobilevision.data.formats.scan import folders, pictures
+from mobilevision.data.formats.scan import folders, images
 from mobilevision.data.records import Splits
 from mobilevision.images.framing import CropBox
 from mobilevision.ops.boxes import xyxy_to_xywh
@@ -22,11 +22,11 @@ LISTS = {"train": "train_list.mat", "test": "test_list.mat"}
 class StanfordDogs(DataFormat):
     """Reads ``Images/WNID-breed/`` with ``train_list.mat`` and ``test_list.mat``, or an image folder of it.
 
-    12,000 photos are train and 8,580 test. Without the lists all pictures are one split. Breeds are in the order of
+    12,000 photos are train and 8,580 test. Without the lists all images are one split. Breeds are in the order of
     their WNIDs, which is that of the lists' numbers.
 
     Args:
-        crop: ``box`` cuts out the dog, by ``Annotation/``: of several the largest; None takes the pictures whole.
+        crop: ``box`` cuts out the dog, by ``Annotation/``: of several the largest; None takes the images whole.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("class",)
@@ -55,7 +55,7 @@ class StanfordDogs(DataFormat):
             for place, name in enumerate(column(mat(path, self.expected), "file_list", path)):
                 listed.add(split, self._row(root, os.fsencode(str(name))), f"{path.name}:{place + 1}")
         if not lists:
-            for found in pictures(os.fsencode(root / "Images"), b""):
+            for found in images(os.fsencode(root / "Images"), b""):
                 listed.add("train", self._row(root, found), os.fsdecode(found))
         breeds = [_breed(os.fsdecode(name)) for name in folders(root / "Images")]
         splits = listed.splits(channels=channels, crop=self.crop, classes=breeds)

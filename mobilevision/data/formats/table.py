@@ -1,4 +1,4 @@
-"""CSV: a row a picture, with its path and its label."""
+"""CSV: a row an image, with its path and its label."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from mobilevision.data.files import FileRecords
 from mobilevision.data.formats.attribute_table import AttributeColumns, read_attributes
 from mobilevision.data.formats.boxes_csv import BoxesCsv, several_boxes
 from mobilevision.data.formats.coordinate_table import CoordinateColumns, read_coordinates
-from mobilevision.data.formats.scan import entries, folders, in_class_order, pictures, split_folders, split_of
-from mobilevision.data.formats.table_images import TablePictures
+from mobilevision.data.formats.scan import entries, folders, images, in_class_order, split_folders, split_of
+from mobilevision.data.formats.table_images import TableImages
 from mobilevision.data.formats.table_rows import Columns, Row, column_index, rows, single_labels
 from mobilevision.data.formats.text import as_text, cells
 from mobilevision.data.identities import adopt
@@ -26,7 +26,7 @@ from mobilevision.geo import columns as places
 from mobilevision.ranges import NonNegativeInt, check_ranges
 
 TABLES = (".csv", ".tsv", ".txt")
-_GLANCE = 100  # rows that tell whether a table labels the pictures of a folder
+_GLANCE = 100  # rows that tell whether a table labels the images of a folder
 
 
 class _Sample(NamedTuple):
@@ -39,7 +39,7 @@ class _Sample(NamedTuple):
 
 @final
 class Csv(DataFormat):
-    """Reads rows of picture path and label; for ``kind=boxes``, what :class:`BoxesCsv` reads.
+    """Reads rows of image path and label; for ``kind=boxes``, what :class:`BoxesCsv` reads.
 
     ``data.root`` is the table, or the folder in which it lies. Columns are found by their usual names (path, file,
     filename, image ...; label, class, category ...; split, subset ...) or, in a table without a header, by position.
@@ -56,8 +56,8 @@ class Csv(DataFormat):
         attributes: for ``kind=attributes``, the columns to learn; None takes all but path, split and group.
         latitude: for ``kind=coordinate``, column of the degrees north, likewise.
         longitude: for ``kind=coordinate``, column of the degrees east, likewise.
-        group: for ``kind=attributes`` and ``coordinate``, the column with whom or what a picture shows (or ``folder``:
-            the picture's), which then does not come to lie in two splits when one is cut off another.
+        group: for ``kind=attributes`` and ``coordinate``, the column with whom or what an image shows (or ``folder``:
+            the image's), which then does not come to lie in two splits when one is cut off another.
         fold: where the split column holds the folds of a cross-validation, the number of the one that is val; None
             takes the lowest.
     """
@@ -106,14 +106,14 @@ class Csv(DataFormat):
         named = self.columns.label is not None or self.attributes.attributes is not None
         boxed = None if kind == "coordinate" or named else next(filter(several_boxes, tables.values()), None)
         if boxed is not None:
-            raise UserError(f"{boxed}: these are boxes, several in one picture: task=detection learns from them")
+            raise UserError(f"{boxed}: these are boxes, several in one image: task=detection learns from them")
         if kind == "attributes":
             return read_attributes(tables, self.attributes, base=base, channels=channels)
         if kind == "coordinate":
             return read_coordinates(tables, self.coordinates, base=base, channels=channels)
         splits = Splits(whole=len(tables) == 1)
         samples = self._samples(tables, base, splits)
-        found = TablePictures(base, (sample.path for chosen in samples.values() for sample in chosen))
+        found = TableImages(base, (sample.path for chosen in samples.values() for sample in chosen))
         samples = _usable(samples, found, splits.problems)
         first: dict[str, str] = {}
         for each in (sample for chosen in samples.values() for sample in chosen):
@@ -131,7 +131,7 @@ class Csv(DataFormat):
         return adopt(splits) if kind == "identity" else splits
 
     def describes(self, root: Path) -> Path | None:
-        """The training table of a folder, where its rows name pictures there and another class than their folder does.
+        """The training table of a folder, where its rows name images there and another class than their folder does.
 
         Its folders then are no classes, whatever they hold.
         """
@@ -143,11 +143,11 @@ class Csv(DataFormat):
             given = list(islice(self._rows(tables["train"], "train", base, splits), _GLANCE))
         except UserError:
             return None
-        found = TablePictures(base, (row.path for row in given))
+        found = TableImages(base, (row.path for row in given))
         there = [(found.find(row.path, row.split or "train"), row.label) for row in given]
         named = [(path, label) for path, label in there if path is not None]
         if not named or 2 * len(named) < len(given):
-            few = sum(1 for name in folders(root) if next(pictures(os.path.join(os.fsencode(root), name), b""), None))
+            few = sum(1 for name in folders(root) if next(images(os.path.join(os.fsencode(root), name), b""), None))
             return tables["train"] if given and few < 2 else None
         same = sum(as_text(os.fsdecode(os.path.basename(os.path.dirname(path)))) == label for path, label in named)
         return tables["train"] if 2 * same < len(named) else None
@@ -164,7 +164,7 @@ class Csv(DataFormat):
 
     def _rows(self, table: Path, default: str, base: Path, splits: Splits) -> Iterator[Row]:
         def is_file(cell: str) -> bool:
-            return TablePictures(base, [b"\0"]).find(os.fsencode(cell), default) is not None
+            return TableImages(base, [b"\0"]).find(os.fsencode(cell), default) is not None
 
         return rows(table, self.columns, splits.problems, splits.notes, default=default, is_file=is_file)
 
@@ -259,9 +259,7 @@ def _table_files(root: Path) -> list[Path]:
     return [path for path in found if path.suffix.lower() in TABLES[:2]]
 
 
-def _usable(
-    samples: dict[str, list[_Sample]], found: TablePictures, problems: list[Problem]
-) -> dict[str, list[_Sample]]:
+def _usable(samples: dict[str, list[_Sample]], found: TableImages, problems: list[Problem]) -> dict[str, list[_Sample]]:
     """Leave out rows whose file is missing and rows that repeat a file; each is a problem."""
     seen: dict[bytes, tuple[str, _Sample]] = {}
     usable: dict[str, list[_Sample]] = {}

@@ -1,4 +1,4 @@
-"""The picture files that the rows of a table mean, by paths that may be those of another machine, or ids."""
+"""The image files that the rows of a table mean, by paths that may be those of another machine, or ids."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from itertools import islice
 from pathlib import Path
 from typing import final
 
-from mobilevision.data.formats.scan import Listing, pictures, split_of
+from mobilevision.data.formats.scan import Listing, images, split_of
 from mobilevision.data.formats.text import as_text
-from mobilevision.images.files import PICTURE_SUFFIXES, printable
+from mobilevision.images.files import IMAGE_SUFFIXES, printable
 
 _SAMPLE = 200  # rows that decide whether paths are taken as they stand
 _ABSOLUTE = re.compile(r"^(/|[A-Za-z]:/|//|[A-Za-z][A-Za-z0-9+.-]+://)")
 
 
 @final
-class TablePictures:
+class TableImages:
     """Finds the files of a table's rows.
 
     A path is taken as it stands, from ``base`` on, with the other system's separators turned. Where that fails for most
-    of the first rows, the pictures below ``base`` are searched by the end of their path, case aside, and by their
+    of the first rows, the images below ``base`` are searched by the end of their path, case aside, and by their
     stem where a row gives an id without suffix. A file is only taken where its whole path below ``base``, or the whole
     path of the row, agrees (of an absolute path, the name suffices) and there is no other.
 
@@ -87,7 +87,7 @@ class TablePictures:
     def _candidates(self, path: bytes) -> list[bytes]:
         if self._names is None:
             self._names = {}
-            for file in pictures(os.fsencode(self.base), b""):
+            for file in images(os.fsencode(self.base), b""):
                 name = os.fsdecode(os.path.basename(file)).casefold()
                 for key in {name, os.path.splitext(name)[0]}:
                     self._names.setdefault(key, []).append(file)
@@ -96,7 +96,7 @@ class TablePictures:
         parts = [part for part in text.split("/") if part not in ("", ".")]
         if not parts:
             return []
-        bare = not parts[-1].encode("utf-8", "surrogateescape").endswith(PICTURE_SUFFIXES)
+        bare = not parts[-1].encode("utf-8", "surrogateescape").endswith(IMAGE_SUFFIXES)
         best: list[bytes] = []
         most = 0
         for file in self._names.get(parts[-1], ()):

@@ -14,7 +14,7 @@ from mobilevision.data.formats.scan import SPLIT_FOLDERS, split_of
 from mobilevision.data.formats.text import as_text, cells
 from mobilevision.data.records import Problem
 from mobilevision.errors import UserError
-from mobilevision.images.files import PICTURE_SUFFIXES
+from mobilevision.images.files import IMAGE_SUFFIXES
 
 FOLDS = ("fold", "kfold", "folds", "k_fold", "cv_fold", "fold_id")  # numbers of a cross-validation
 USUAL = {
@@ -43,7 +43,7 @@ class Columns(NamedTuple):
     """The columns wanted, each by header name or number from 0; None is to be found.
 
     Attributes:
-        path: of the picture, or its id.
+        path: of the image, or its id.
         label: its class.
         split: train, val or test; or numbers of the folds of a cross-validation.
         fold: the number of the fold that is val; None takes the lowest.
@@ -176,7 +176,7 @@ def rows(
         problems: where rows that cannot be read are noted.
         notes: where it is said what was taken for what.
         default: the split of rows that name none.
-        is_file: whether a picture is called so; asked of the first line, to know whether it is a header.
+        is_file: whether an image is called so; asked of the first line, to know whether it is a header.
 
     Raises:
         UserError: a column that the table has not, or an empty table.
@@ -205,7 +205,7 @@ def rows(
         if hot:
             on = [name for at, name in hot.items() if at < len(row) and row[at].strip().lower() in _YES]
             if len(on) > 1:
-                raise UserError(f"{table}:{line}: the picture has {len(on)} classes ({', '.join(on[:3])}); {MULTI}")
+                raise UserError(f"{table}:{line}: the image has {len(on)} classes ({', '.join(on[:3])}); {MULTI}")
             said = on[0] if on else ""
         else:
             said = row[label].strip() if label is not None and label < len(row) else ""
@@ -220,7 +220,7 @@ def rows(
 
 
 MULTI = (
-    "this task gives a picture one class: keep one label a picture, or give each label a column of 0 and 1 and take"
+    "this task gives an image one class: keep one label an image, or give each label a column of 0 and 1 and take"
     " task=face_attributes"
 )
 
@@ -265,7 +265,7 @@ def _listed(label: str) -> list[str] | None:
 
 
 def _is_header(first: Sequence[str], is_file: Callable[[str], bool]) -> bool:
-    if any(os.fsencode(cell.strip()).lower().endswith(PICTURE_SUFFIXES) for cell in first):
+    if any(os.fsencode(cell.strip()).lower().endswith(IMAGE_SUFFIXES) for cell in first):
         return False
     usual = {name for names in USUAL.values() for name in names}
     return bool(usual & set(map(_plain, first))) or not any(cell.strip() and is_file(cell.strip()) for cell in first)

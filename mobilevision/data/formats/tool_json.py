@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import ClassVar, final
 
 from mobilevision.data.data_format import DataFormat
-from mobilevision.data.formats.annotations.image_lookup import is_picture, split_of, unused_lists, with_paths
+from mobilevision.data.formats.annotations.image_lookup import is_image, split_of, unused_lists, with_paths
 from mobilevision.data.formats.annotations.json_kind import INSTEAD, READ, kind_by, kind_of
 from mobilevision.data.formats.annotations.raw import Collector, many
 from mobilevision.data.formats.annotations.splits import make_splits
-from mobilevision.data.formats.annotations.tool_records import READERS, Picture, load
+from mobilevision.data.formats.annotations.tool_records import READERS, ImageRecord, load
 from mobilevision.data.formats.annotations.units import checked
 from mobilevision.data.formats.scan import entries
 from mobilevision.data.formats.text import decode
@@ -29,18 +29,18 @@ LOOKED_AT = 20  # files looked at to see whether the place is of this format
 class ToolJson(DataFormat):
     """Reads the json that annotation tools write, each in its own way.
 
-    Label Studio (JSON and JSON-MIN, boxes in percent), CreateML, LabelMe (a file a picture), VoTT, VIA 2, Supervisely,
+    Label Studio (JSON and JSON-MIN, boxes in percent), CreateML, LabelMe (a file an image), VoTT, VIA 2, Supervisely,
     Azure AutoML (jsonl, boxes in fractions) and FiftyOne's FiftyOneImageDetectionDataset. The keys tell which it is.
     Of polygons and circles the box around them is taken. Splits are folders, or files, named for them.
 
     Args:
         label: for VIA, the attribute of a region with its class; None finds it.
-        images: the folder of the pictures; None finds them near the files.
+        images: the folder of the images; None finds them near the files.
         units: ``pixels``, ``fractions`` or ``percent``; None takes what the tool writes.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("boxes",)
-    expected: ClassVar[str] = f"a folder with pictures and the json of one of {', '.join(READ)}"
+    expected: ClassVar[str] = f"a folder with images and the json of one of {', '.join(READ)}"
 
     def __init__(self, *, label: str | None = None, images: str | None = None, units: str | None = None) -> None:
         self.label, self.images, self.units = label, images, checked(units)
@@ -61,8 +61,8 @@ class ToolJson(DataFormat):
             split = _split(file, top, single=reader.single)
             collector = collectors.setdefault(split, Collector())
             try:
-                for picture in reader.read(load(text, tool), called, self.label):
-                    _add(picture, _name(picture, file, top, tool, single=reader.single), collector, splits.problems)
+                for image in reader.read(load(text, tool), called, self.label):
+                    _add(image, _name(image, file, top, tool, single=reader.single), collector, splits.problems)
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
                 what = f"cannot be read as the json of {tool} ({type(error).__name__}: {error})"
                 splits.problems.append(Problem(called, what, "mend it or export it again"))
@@ -70,7 +70,7 @@ class ToolJson(DataFormat):
         if loose is not None and not collectors:
             splits.whole, collectors = True, {"train": loose}
         elif loose is not None:
-            splits.notes.append(f"not used, of no split: {many(len(loose.paths), 'picture')}")
+            splits.notes.append(f"not used, of no split: {many(len(loose.paths), 'image')}")
         parts = {}
         for split, collector in collectors.items():
             raw = collector.done(unit=reader.unit)
@@ -117,30 +117,30 @@ def _choose(root: Path, top: Path, splits: Splits) -> tuple[list[tuple[Path, str
     return exports or chosen, tool
 
 
-def _add(picture: Picture, name: str, collector: Collector, problems: list[Problem]) -> None:
+def _add(image: ImageRecord, name: str, collector: Collector, problems: list[Problem]) -> None:
     if not name:
-        problems.append(Problem(picture.at, "names no picture", "export it again"))
+        problems.append(Problem(image.at, "names no image", "export it again"))
         return
-    number = collector.picture(os.fsencode(name), (picture.at, 0), picture.size)
-    for shape in picture.shapes:
+    number = collector.image(os.fsencode(name), (image.at, 0), image.size)
+    for shape in image.shapes:
         if shape.fault:
             problems.append(Problem(shape.at, shape.fault, "mend or remove it, or draw a box"))
         else:
             collector.box(number, shape.corners, collector.label(shape.label), (shape.at, 0), crowd=shape.crowd)
 
 
-def _name(picture: Picture, file: Path, top: Path, tool: str, *, single: bool) -> str:
-    """The picture's name, for a file a picture relative to the root."""
+def _name(image: ImageRecord, file: Path, top: Path, tool: str, *, single: bool) -> str:
+    """The image's name, for a file an image relative to the root."""
     if not single:
-        return picture.name
+        return image.name
     beside = file.parent.relative_to(top)
     if tool == "Supervisely":  # ann/1.jpg.json is of img/1.jpg
         return str(beside.parent / "img" / file.stem)
-    name = picture.name.replace("\\", "/")
+    name = image.name.replace("\\", "/")
     if name and (file.parent / name).is_file():
         return os.path.normpath(beside / name)
     # Files that were renamed after they were annotated.
-    same = [os.fsdecode(each.name) for each in entries(os.fsencode(file.parent)) if is_picture(each.name)]
+    same = [os.fsdecode(each.name) for each in entries(os.fsencode(file.parent)) if is_image(each.name)]
     same = [each for each in same if os.path.splitext(each)[0] == file.stem]
     return os.path.normpath(beside / (same[0] if same else name or file.stem))
 

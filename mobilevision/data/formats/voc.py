@@ -67,7 +67,7 @@ class Voc(DataFormat):
         return read_listed(listed, tree, splits, root=root, base=root, channels=channels, one_based=True)
 
     def _lists(self, root: Path, year: str, split: str) -> list[tuple[Key, str]]:
-        """The samples of a list, downloaded where it or its pictures are missing."""
+        """The samples of a list, downloaded where it or its images are missing."""
         found = by_lists(root, [f"VOC{year}"])[0].get(split, []) if root.is_dir() else []
         annotations = _top(root, year) / "Annotations"
         if found and (annotations / f"{found[0][0][1]}.xml").is_file():

@@ -1,4 +1,4 @@
-"""Pascal VOC's xml: one file a picture."""
+"""Pascal VOC's xml: one file an image."""
 
 from __future__ import annotations
 
@@ -44,25 +44,25 @@ Listed = dict[str, list[tuple[Key, str]]]
 class VocXml(DataFormat):
     """Reads Pascal VOC's annotations in their usual layouts.
 
-    ``Annotations/`` beside ``JPEGImages/`` (or ``images/``), pictures and xmls in one folder, either of these in
+    ``Annotations/`` beside ``JPEGImages/`` (or ``images/``), images and xmls in one folder, either of these in
     ``train/``, ``valid/`` and ``test/``, or VOCdevkit with the lists in ``ImageSets/Main``, one year or several.
-    The picture of an xml is the one of the same name, else the one that its ``filename`` names.
+    The image of an xml is the one of the same name, else the one that its ``filename`` names.
 
     ``difficult`` objects are learnt from, and left out of the evaluation. Coordinates are taken as they stand, as
     torchvision does and as annotation tools write them.
 
     Args:
-        images: the folder of the pictures; None finds them below ``data.root``.
+        images: the folder of the images; None finds them below ``data.root``.
         one_based: take the numbers as VOC defined them, pixels counted from 1 and the last one included: the left and
             upper sides move by one pixel, as in Detectron2.
-        units: ``pixels``, as VOC has it, ``fractions`` or ``percent`` of the pictures; None recognises a set that is
+        units: ``pixels``, as VOC has it, ``fractions`` or ``percent`` of the images; None recognises a set that is
             written otherwise as a whole.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("boxes",)
     expected: ClassVar[str] = (
         "a folder with Annotations/*.xml and JPEGImages/ in Pascal VOC's format, with or without lists in"
-        " ImageSets/Main, or with pictures and xmls side by side, perhaps in train/, valid/ and test/"
+        " ImageSets/Main, or with images and xmls side by side, perhaps in train/, valid/ and test/"
     )
 
     def __init__(self, *, images: str | None = None, one_based: bool = False, units: str | None = None) -> None:
@@ -103,7 +103,7 @@ class VocXml(DataFormat):
         base = root / base if self.images and not base.is_dir() else base
         if not base.is_dir():
             raise UserError(f"data.format.images={self.images}: no such folder")
-        tree = Tree().look(os.fsencode(root), pictures=not self.images)
+        tree = Tree().look(os.fsencode(root), images=not self.images)
         if self.images:
             tree.look(os.fsencode(base), xmls=False)
         if not tree.xmls:
@@ -126,11 +126,11 @@ def read_listed(
 
     Args:
         listed: the samples.
-        tree: the files, xmls below ``root`` and pictures below ``base``.
+        tree: the files, xmls below ``root`` and images below ``base``.
         splits: problems and notes so far; filled in and returned.
         root: of the data.
-        base: of the pictures.
-        channels: channels of a picture.
+        base: of the images.
+        channels: channels of an image.
         one_based: see :class:`VocXml`.
         units: likewise.
     """
@@ -167,20 +167,20 @@ def _read_one(
     except OSError as error:
         problems.append(Problem(called, f"cannot be read ({error.strerror})", "mend or remove it"))
         return
-    path = _picture_of(key, file, tree)
+    path = _image_of(key, file, tree)
     if path is None:
         named = file.texts.get("filename") or f"{key[1]}.jpg"
-        problems.append(Problem(called, f"no picture {named}", "add the picture or remove the xml"))
+        problems.append(Problem(called, f"no image {named}", "add the image or remove the xml"))
         return
     full = os.path.normpath(os.path.join(os.fsencode(base), path))
-    picture = collector.picture(full, (called, 0), file.size)
+    image = collector.image(full, (called, 0), file.size)
     for each in file.objects:
-        _add(each, picture, called, collector, problems, shift=float(one_based), shown=printable(full))
+        _add(each, image, called, collector, problems, shift=float(one_based), shown=printable(full))
 
 
-def _picture_of(key: Key, file: VocFile, tree: Tree) -> bytes | None:
+def _image_of(key: Key, file: VocFile, tree: Tree) -> bytes | None:
     named = os.fsencode(os.path.basename(file.texts.get("filename", "").replace("\\", "/")))
-    paths = tree.pictures.get(key) or tree.pictures.get((key[0], key_of(named)[1])) or ()
+    paths = tree.images.get(key) or tree.images.get((key[0], key_of(named)[1])) or ()
     same = [path for path in paths if os.path.basename(path) == named]
     near: list[bytes] = [*same, *paths]
     if near:
@@ -192,7 +192,7 @@ def _picture_of(key: Key, file: VocFile, tree: Tree) -> bytes | None:
 
 def _add(
     each: VocObject,
-    picture: int,
+    image: int,
     called: str,
     collector: Collector,
     problems: list[Problem],
@@ -220,7 +220,7 @@ def _add(
             problems.append(Problem(where, what, "mend or remove it", shown))
             continue
         corners = (left - shift, top - shift, right, bottom)
-        collector.box(picture, corners, collector.label(texts["name"]), (called, each.line), difficult=difficult)
+        collector.box(image, corners, collector.label(texts["name"]), (called, each.line), difficult=difficult)
 
 
 def _xmls(folder: bytes, depth: int) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""YOLO's text files: one a picture, a box a line, in fractions of the picture."""
+"""YOLO's text files: one an image, a box a line, in fractions of the image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import ClassVar, final
 import numpy as np
 
 from mobilevision.data.data_format import DataFormat
-from mobilevision.data.formats.annotations.image_lookup import PICTURES
+from mobilevision.data.formats.annotations.image_lookup import IMAGES
 from mobilevision.data.formats.annotations.raw import Collector, Raw, many
 from mobilevision.data.formats.annotations.splits import make_splits
 from mobilevision.data.formats.annotations.units import FRACTIONS, beyond_fractions, checked
@@ -27,7 +27,7 @@ class LabelFiles:
     """Finds label files; looks into each folder once.
 
     Attributes:
-        used: label folder -> stems of the files that belong to a picture.
+        used: label folder -> stems of the files that belong to an image.
         missing: a count for its user.
     """
 
@@ -37,9 +37,9 @@ class LabelFiles:
         self._folders: dict[bytes, bytes | None] = {}
         self._stems: dict[bytes, dict[bytes, bytes]] = {}
 
-    def of(self, picture: bytes) -> bytes | None:
-        """The label file of a picture, or None."""
-        above, name = os.path.split(picture)
+    def of(self, image: bytes) -> bytes | None:
+        """The label file of an image, or None."""
+        above, name = os.path.split(image)
         if above not in self._folders:
             self._folders[above] = next((each for each in _places(above) if self._files(each)), None)
         folder = self._folders[above]
@@ -53,12 +53,12 @@ class LabelFiles:
         return os.path.join(folder, file)
 
     def unused(self) -> Iterator[Problem]:
-        """A problem for each label file, beside others that belong to a picture, without one."""
+        """A problem for each label file, beside others that belong to an image, without one."""
         for folder, used in self.used.items():
             for stem, file in sorted(self._files(folder).items()):
                 if stem not in used:
                     where = printable(os.path.join(folder, file))
-                    yield Problem(where, "no picture belongs to this label file", "add the picture or remove the file")
+                    yield Problem(where, "no image belongs to this label file", "add the image or remove the file")
 
     def _files(self, folder: bytes) -> dict[bytes, bytes]:
         if folder not in self._stems:
@@ -76,10 +76,10 @@ class LabelFiles:
 
 
 def _places(folder: bytes) -> Iterator[bytes]:
-    """Where the labels of a folder's pictures may lie, the place that YOLO's own tools look at first."""
+    """Where the labels of a folder's images may lie, the place that YOLO's own tools look at first."""
     parts = folder.split(os.fsencode(os.sep))
     for at in reversed(range(len(parts))):
-        if os.fsdecode(parts[at]).lower() in PICTURES:
+        if os.fsdecode(parts[at]).lower() in IMAGES:
             for name in (b"labels", b"Labels", b"annotations", b"labelTxt"):
                 yield os.fsencode(os.sep).join([*parts[:at], name, *parts[at + 1 :]])
     yield folder
@@ -93,12 +93,12 @@ class YoloTxt(DataFormat):
     """Reads YOLO's labels in their usual layouts.
 
     ``data.root`` is a data.yaml or the folder with one (names, train, val, test), a folder with ``train.txt`` and
-    ``valid.txt`` that list pictures, or any folder with ``images/`` and ``labels/`` (each with folders for the splits,
-    or inside them), or with pictures and labels side by side. Names come from the yaml, ``classes.txt`` or
-    ``obj.names``. A picture without a label file is one without objects; of a polygon, the box around it is taken.
+    ``valid.txt`` that list images, or any folder with ``images/`` and ``labels/`` (each with folders for the splits,
+    or inside them), or with images and labels side by side. Names come from the yaml, ``classes.txt`` or
+    ``obj.names``. An image without a label file is one without objects; of a polygon, the box around it is taken.
 
     Args:
-        units: ``fractions`` of the pictures, as YOLO has it, ``pixels`` or ``percent``; None recognises a set that is
+        units: ``fractions`` of the images, as YOLO has it, ``pixels`` or ``percent``; None recognises a set that is
             written otherwise as a whole.
     """
 
@@ -112,29 +112,29 @@ class YoloTxt(DataFormat):
         self.units = checked(units)
 
     def claims(self, root: Path) -> bool:
-        """Whether there is a data.yaml, or a picture has a label file."""
+        """Whether there is a data.yaml, or an image has a label file."""
         if root.is_file():
             return root.suffix.lower() in (".yaml", ".yml")
         if find_yaml(root):
             return True
         labels = LabelFiles()
-        return any(labels.of(path) for found in yolo_places(root).pictures.values() for path in found[:20])
+        return any(labels.of(path) for found in yolo_places(root).images.values() for path in found[:20])
 
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
         """See :class:`DataFormat`."""
         root = self.place(root)
         places = yolo_places(root)
         top = root if root.is_dir() else root.parent
-        if not any(places.pictures.values()):
-            raise UserError(f"data.root={root}: no pictures in it; it should be {self.expected}")
+        if not any(places.images.values()):
+            raise UserError(f"data.root={root}: no images in it; it should be {self.expected}")
         splits, labels = Splits(notes=places.notes, whole=places.whole), LabelFiles()
-        parts = {split: _read(found, places, labels, top, splits.problems) for split, found in places.pictures.items()}
+        parts = {split: _read(found, places, labels, top, splits.problems) for split, found in places.images.items()}
         if self.units is None and not beyond_fractions(parts.values()):
             parts = {split: _without_pixels(raw, splits.problems) for split, raw in parts.items()}
         if not labels.used:
-            raise UserError(f"data.root={root}: no label file belongs to any picture; it should be {self.expected}")
+            raise UserError(f"data.root={root}: no label file belongs to any image; it should be {self.expected}")
         if labels.missing:
-            splits.notes.append(f"{many(labels.missing, 'picture')} without a label file: taken as without objects")
+            splits.notes.append(f"{many(labels.missing, 'image')} without a label file: taken as without objects")
         if not places.listed:
             splits.problems += labels.unused()
         classes = _classes(places, parts, splits.notes)
@@ -155,13 +155,13 @@ def _read(found: list[bytes], places: YoloPlaces, labels: LabelFiles, top: Path,
         file = labels.of(path)
         if file is None:
             labels.missing += 1
-            collector.picture(path, (printable(path), 0))
+            collector.image(path, (printable(path), 0))
             continue
         called = printable(os.path.relpath(file, os.fsencode(top)))
-        picture = collector.picture(path, (called, 0))
+        image = collector.image(path, (called, 0))
         try:
             for row in read_yolo(file, keypoints=places.keypoints):
-                _add(row, picture, called, collector, places.names, path, problems)
+                _add(row, image, called, collector, places.names, path, problems)
         except OSError as error:
             problems.append(Problem(called, f"cannot be read ({error.strerror})", "mend or remove it", printable(path)))
     return collector.done(unit="fractions")
@@ -169,7 +169,7 @@ def _read(found: list[bytes], places: YoloPlaces, labels: LabelFiles, top: Path,
 
 def _add(
     row: YoloRow,
-    picture: int,
+    image: int,
     called: str,
     collector: Collector,
     names: tuple[str, ...] | None,
@@ -184,7 +184,7 @@ def _add(
         problems.append(Problem(where, what, "add its name or mend the number", shown))
     else:
         label = row.label if names is not None else collector.label(str(row.label))
-        collector.box(picture, row.corners, label, (called, row.line))
+        collector.box(image, row.corners, label, (called, row.line))
 
 
 def _without_pixels(raw: Raw, problems: list[Problem]) -> Raw:
@@ -194,8 +194,8 @@ def _without_pixels(raw: Raw, problems: list[Problem]) -> Raw:
     for owner in np.unique(raw.owner[rows]).tolist():
         mine = rows[raw.owner[rows] == owner]
         more = f", as in {many(len(mine) - 1, 'line')} more" if len(mine) > 1 else ""
-        what = f"coordinates in pixels, not in fractions of the picture (0 to 1){more}"
-        fix = "divide x and width by the picture's width, y and height by its height"
+        what = f"coordinates in pixels, not in fractions of the image (0 to 1){more}"
+        fix = "divide x and width by the image's width, y and height by its height"
         left, top, right, bottom = raw.corners[mine[0]].tolist()
         shown = printable(raw.paths[owner])
         problems.append(Problem(raw.box_at(int(mine[0])), what, fix, shown, (left, top, right, bottom)))

@@ -22,7 +22,7 @@ from mobilevision.data.synthetic.drawn import (
 )
 from mobilevision.ranges import check_ranges
 
-# How one picture of the embedded beetles is drawn.
+# How one image of the embedded beetles is drawn.
 
 # Half the width of the body over half its length, how far the head reaches, and length of the antennae: a family shows
 # by its outline, from far away.
@@ -125,10 +125,10 @@ class Beetles(DrawnFormat):
     colour are the same for all: where a model sees too coarsely for it, it knows the family and guesses the species.
 
     Args:
-        train: number of training pictures.
-        val: number of validation pictures.
-        test: number of test pictures.
-        side: side of the drawn pictures in pixels.
+        train: number of training images.
+        val: number of validation images.
+        test: number of test images.
+        side: side of the drawn images in pixels.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("class",)

@@ -116,7 +116,7 @@ def backdrop(rng: np.random.Generator, ground: Colour, size: tuple[int, int]) ->
 
 
 def grain(rng: np.random.Generator, image: Image.Image) -> Image.Image:
-    """The picture with the noise of a camera on it."""
+    """The image with the noise of a camera on it."""
     pixels = np.asarray(image, dtype=np.float32)
     noise = rng.standard_normal(pixels.shape, dtype=np.float32) * np.float32(rng.uniform(1, 8))
     return Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8))

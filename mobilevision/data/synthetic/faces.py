@@ -252,10 +252,10 @@ class DrawnFaces(DrawnFormat):
     """Faces with fifteen attributes, some rare, some that go with others, in any colours, places and turns.
 
     Args:
-        train: number of training pictures.
-        val: number of validation pictures.
-        test: number of test pictures.
-        side: side of the drawn pictures in pixels.
+        train: number of training images.
+        val: number of validation images.
+        test: number of test images.
+        side: side of the drawn images in pixels.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("attributes",)

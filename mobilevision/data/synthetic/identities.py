@@ -22,7 +22,7 @@ from mobilevision.data.synthetic.drawn import (
 )
 from mobilevision.ranges import Range, check_ranges
 
-# How one picture of the embedded identities is drawn: a face of given features, seen under given conditions.
+# How one image of the embedded identities is drawn: a face of given features, seen under given conditions.
 
 ANGLES = np.linspace(0, 2 * np.pi, 28, endpoint=False)
 STYLES = 4
@@ -31,7 +31,7 @@ STYLES = 4
 @final
 @dataclass(frozen=True)
 class Face:
-    """What stays the same in all pictures of one identity: lengths in half heights of the face, colours 0 to 255."""
+    """What stays the same in all images of one identity: lengths in half heights of the face, colours 0 to 255."""
 
     width: float
     jaw: float
@@ -55,7 +55,7 @@ class Face:
 @final
 @dataclass(frozen=True)
 class View:
-    """What differs from picture to picture: pose (turns in radians, places and scale in sides), light, expression."""
+    """What differs from image to image: pose (turns in radians, places and scale in sides), light, expression."""
 
     roll: float
     yaw: float
@@ -102,7 +102,7 @@ def face(rng: np.random.Generator) -> Face:
 
 
 def view(rng: np.random.Generator) -> View:
-    """The conditions of one picture, drawn at random."""
+    """The conditions of one image, drawn at random."""
     u = rng.uniform
     return View(
         roll=rng.normal(0, 0.12),
@@ -122,7 +122,7 @@ def view(rng: np.random.Generator) -> View:
 
 
 def draw(rng: np.random.Generator, who: Face, how: View, side: int) -> Image.Image:
-    """The picture, ``side`` pixels wide and high, RGB; the ground and the noise come from ``rng``."""
+    """The image, ``side`` pixels wide and high, RGB; the ground and the noise come from ``rng``."""
     canvas = side * 2  # drawn twice as large, for smooth edges
     red, green, blue = rng.integers(20, 230, 3).tolist()
     image = backdrop(rng, (red, green, blue), (canvas, canvas))
@@ -223,7 +223,7 @@ def _fringe(who: Face) -> Points:
 
 
 def _lit(image: Image.Image, how: View) -> Image.Image:
-    """The picture in its light: a colour over all, and one side darker."""
+    """The image in its light: a colour over all, and one side darker."""
     pixels = np.asarray(image, dtype=np.float32)
     ramp = np.linspace(-1, 1, len(pixels), dtype=np.float32)
     side = np.cos(how.shade_angle) * ramp[None, :] + np.sin(how.shade_angle) * ramp[:, None]
@@ -232,9 +232,9 @@ def _lit(image: Image.Image, how: View) -> Image.Image:
     return Image.fromarray(np.clip(lit, 0, 255).astype(np.uint8))
 
 
-WHO, HOW = 0, 1  # streams of random numbers: of an identity, of one of its pictures
+WHO, HOW = 0, 1  # streams of random numbers: of an identity, of one of its images
 BLOCK = 4
-"""Pictures of one identity that follow each other, so that a few samples in a row show two identities and more."""
+"""Images of one identity that follow each other, so that a few samples in a row show two identities and more."""
 
 
 @final
@@ -247,8 +247,8 @@ class DrawnIdentities(DrawnFormat):
         train: identities to learn.
         val: identities to choose by.
         test: identities to judge by.
-        pictures: pictures of each identity.
-        side: side of the drawn pictures in pixels.
+        images: images of each identity.
+        side: side of the drawn images in pixels.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("identity",)

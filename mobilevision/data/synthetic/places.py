@@ -36,7 +36,7 @@ def draw(rng: np.random.Generator, latitude: float, longitude: float, town: int,
         rng: where all chance comes from.
         latitude: degrees.
         longitude: degrees.
-        town: the number of the town, whose landmark then stands in the picture; -1 in none.
+        town: the number of the town, whose landmark then stands in the image; -1 in none.
         side: pixels.
     """
     photo = _Photo(rng, scene(rng, latitude, longitude), side * 2)  # drawn twice as large, for smooth edges
@@ -214,10 +214,10 @@ class Places(DrawnFormat):
     """Scenes from all over the world, which show where they were taken as photos do: none by one thing alone.
 
     Args:
-        train: number of training pictures.
-        val: number of validation pictures.
-        test: number of test pictures.
-        side: side of the drawn pictures in pixels.
+        train: number of training images.
+        val: number of validation images.
+        test: number of test images.
+        side: side of the drawn images in pixels.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("coordinate",)

@@ -23,18 +23,18 @@ from mobilevision.data.synthetic.drawn import (
 )
 from mobilevision.ranges import check_ranges
 
-# What stands in a picture of the embedded scenes, and how it is drawn.
+# What stands in an image of the embedded scenes, and how it is drawn.
 
-SMALLEST, LARGEST = 0.2, 0.7  # longer side of a box, as a share of the picture's shorter side
+SMALLEST, LARGEST = 0.2, 0.7  # longer side of a box, as a share of the image's shorter side
 MOST = 6
 TILT = 0.4  # radians that a form is turned by at most
 HIDDEN = 0.3  # share of the smaller of two boxes that the other may overlap
-EMPTY = 13  # one picture of so many has nothing in it
-NOT_SQUARE = 6  # one picture of about so many has unequal sides
+EMPTY = 13  # one image of so many has nothing in it
+NOT_SQUARE = 6  # one image of about so many has unequal sides
 
 
 class Scene(NamedTuple):
-    """What stands in a picture.
+    """What stands in an image.
 
     Attributes:
         shape: (height, width) in pixels.
@@ -54,15 +54,15 @@ class Scene(NamedTuple):
 
 
 def scene(rng: np.random.Generator, index: int, *, side: int, classes: int) -> Scene:
-    """Choose what stands in picture ``index``, and where.
+    """Choose what stands in image ``index``, and where.
 
     Forms come one on top of another. One that would come to overlap another's box by more than ``HIDDEN`` of the
     smaller box is left out, so that everything annotated can be seen; the boxes go around whole forms.
 
     Args:
         rng: decides.
-        index: classes take turns as the first form of a picture, and the last of ``EMPTY`` pictures has none.
-        side: longer side of the picture in pixels.
+        index: classes take turns as the first form of an image, and the last of ``EMPTY`` images has none.
+        side: longer side of the image in pixels.
         classes: how many of the classes occur.
     """
     height, width = shape = _shape(rng, side)
@@ -163,21 +163,21 @@ FORMS: list[Points] = [
 ]
 
 
-PLACES, PAINT = 0, 1  # streams of random numbers of one picture
+PLACES, PAINT = 0, 1  # streams of random numbers of one image
 
 
 @final
 class Scenes(DrawnFormat):
-    """Pictures with up to six forms of six classes on cluttered ground, some pictures without any.
+    """Images with up to six forms of six classes on cluttered ground, some images without any.
 
-    Classes differ in form; colours say nothing. Sizes run from a fifth of the picture to seven tenths, forms are
-    stretched, tilted and overlap, and some pictures are not square.
+    Classes differ in form; colours say nothing. Sizes run from a fifth of the image to seven tenths, forms are
+    stretched, tilted and overlap, and some images are not square.
 
     Args:
-        train: number of training pictures.
-        val: number of validation pictures.
-        test: number of test pictures.
-        side: longer side of the drawn pictures in pixels.
+        train: number of training images.
+        val: number of validation images.
+        test: number of test images.
+        side: longer side of the drawn images in pixels.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("boxes",)

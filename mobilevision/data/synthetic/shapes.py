@@ -1,4 +1,4 @@
-"""An embedded data set: drawn pictures of shapes, a function of (seed, index). No file, no download."""
+"""An embedded data set: drawn images of shapes, a function of (seed, index). No file, no download."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mobilevision.data.synthetic.drawn import (
 )
 from mobilevision.ranges import check_ranges
 
-# How one picture of the embedded shapes is drawn.
+# How one image of the embedded shapes is drawn.
 
 Part = tuple[Points, int]
 """A polygon [n, 2] around the origin within the unit circle, and the number of the colour that fills it."""
@@ -33,7 +33,7 @@ GROUND, INNER, FIRST, SECOND = range(4)
 
 
 def draw(rng: np.random.Generator, label: int, side: int) -> Image.Image:
-    """Draw a picture of class ``label``, ``side`` pixels wide and high, RGB."""
+    """Draw an image of class ``label``, ``side`` pixels wide and high, RGB."""
     canvas = side * 2  # drawn twice as large, for smooth edges
     colours = _colours(rng)
     image = backdrop(rng, colours[GROUND], (canvas, canvas))
@@ -137,10 +137,10 @@ class Shapes(DrawnFormat):
     classes, so a detector of single forms is not enough.
 
     Args:
-        train: number of training pictures.
-        val: number of validation pictures.
-        test: number of test pictures.
-        side: side of the drawn pictures in pixels.
+        train: number of training images.
+        val: number of validation images.
+        test: number of test images.
+        side: side of the drawn images in pixels.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("class",)

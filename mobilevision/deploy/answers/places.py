@@ -30,7 +30,7 @@ class Places(Answer):
 
     name: ClassVar[str] = "places"
     needs: ClassVar[Mapping[str, bool]] = {"probabilities": True, "cells": False, "coordinate": False}
-    agreement: str = "pictures that both put into the same cell"
+    agreement: str = "images that both put into the same cell"
 
     def __init__(self, *, facts: Mapping[str, Any], source: str = "model.json", **parts: Any) -> None:
         super().__init__(facts=facts, source=source, **parts)

@@ -24,7 +24,7 @@ class Classes(Answer):
 
     name: ClassVar[str] = "classes"
     needs: ClassVar[Mapping[str, bool]] = {"probabilities": True}
-    agreement: str = "pictures of which both name the same class"
+    agreement: str = "images of which both name the same class"
 
     def describe(self, prediction: Prediction) -> dict[str, Any]:
         """``label``, ``score`` and ``top5``, the five most probable classes with their probabilities."""
@@ -143,7 +143,7 @@ class Numbers(Answer):
     def __init__(self, **parts: Any) -> None:
         super().__init__(**parts)
         self.tolerance = _INT8_TOLERANCE if self.precision == "int8" else _TOLERANCE
-        self.agreement = f"pictures with the same outputs, to {self.tolerance:g} of their size"
+        self.agreement = f"images with the same outputs, to {self.tolerance:g} of their size"
 
     def describe(self, prediction: Prediction) -> dict[str, Any]:
         """The outputs as plain values."""

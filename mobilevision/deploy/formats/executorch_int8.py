@@ -34,8 +34,8 @@ def quantized(model: nn.Module, graph: Graph, precision: Precision) -> nn.Module
     example = graph.example(1)
     prepared = prepare_pt2e(_clamped(torch.export.export(model, (example,)).module()), quantizer)
     with torch.no_grad():
-        for picture in torch.from_numpy(precision.calibration):
-            prepared(picture[None].to(example.dtype))
+        for image in torch.from_numpy(precision.calibration):
+            prepared(image[None].to(example.dtype))
     converted: nn.Module = convert_pt2e(prepared)
     return converted
 

@@ -34,6 +34,6 @@ def quantize(path: Path, graph: Graph, precision: Precision) -> None:
     work = quantizer.Quantizer(path.read_bytes())
     for layer in _LAYERS:
         work.add_static_config(regex=".*", operation_name=layer, activation_num_bits=8, weight_num_bits=8)
-    pictures = [{"args_0": each[None].astype(dtype)} for each in precision.calibration]
-    ranges = work.calibrate({"serving_default": pictures}, num_threads=1)
+    images = [{"args_0": each[None].astype(dtype)} for each in precision.calibration]
+    ranges = work.calibrate({"serving_default": images}, num_threads=1)
     path.write_bytes(bytes(work.quantize(ranges, enable_progress_report=False).quantized_model))

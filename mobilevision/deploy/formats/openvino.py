@@ -44,7 +44,7 @@ def quantized(model: Any, source: Path, graph: Graph, precision: Precision, most
     assert precision.calibration is not None
     kept = _operations(source, [name for name, _ in graph.task.named_modules() if precision.keeps(name)])
     dtype = np.uint8 if graph.dtype == "uint8" else np.float32
-    pictures = [each[None].astype(dtype) for each in precision.calibration]
+    images = [each[None].astype(dtype) for each in precision.calibration]
     with _alone():
         import nncf
         from nncf.quantization.range_estimator import RangeEstimatorParametersSet
@@ -59,8 +59,8 @@ def quantized(model: Any, source: Path, graph: Graph, precision: Precision, most
         ignored = [name for name in names if name.partition("/")[0] in kept]
         found = nncf.quantize(
             model,
-            nncf.Dataset(pictures),
-            subset_size=len(pictures),
+            nncf.Dataset(images),
+            subset_size=len(images),
             # Ranges round 0, the default, come out wrong on some processors where the batch is not fixed.
             preset=nncf.QuantizationPreset.MIXED,
             ignored_scope=nncf.IgnoredScope(names=ignored, validate=False),

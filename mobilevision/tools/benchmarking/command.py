@@ -35,13 +35,13 @@ def benchmark(
     Args:
         arguments: folders of runs or of exported models, or overrides, those of one model in one argument.
         threads: numbers of threads of the CPU, separated by commas.
-        batch: numbers of pictures, separated by commas.
+        batch: numbers of images, separated by commas.
         device: such as ``cpu`` or ``cpu,cuda``; None: the CPU, and a GPU where there is one and all models run on it.
         outputs: class scores of heads, for configurations without data.
         seconds: about so long for each row.
         clock: ``wall``, or ``cpu`` for the processor's own time.
         fold: fold batch norm into convolutions, as exported models have it.
-        channels_last: lay pictures and weights out so that the channels of a place are neighbours.
+        channels_last: lay images and weights out so that the channels of a place are neighbours.
         out: folder for ``benchmark.csv`` and ``benchmark.png``; None writes nothing.
 
     Raises:

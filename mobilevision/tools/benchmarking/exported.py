@@ -18,12 +18,12 @@ from mobilevision.tools.costs.counting import Counted
 
 @final
 class RuntimeModel(Timed):
-    """A run of an exported model before pictures of noise.
+    """A run of an exported model before images of noise.
 
     Args:
         folder: of the exported model.
-        batch: pictures at once.
-        mult_adds: of one picture.
+        batch: images at once.
+        mult_adds: of one image.
         threads: of the CPU.
     """
 
@@ -31,13 +31,13 @@ class RuntimeModel(Timed):
         self.mult_adds, self.device, self.threads = mult_adds * batch, "cpu", threads
         artifact = Artifact(folder, threads=threads)
         shape = batch, artifact.channels, *artifact.resolution
-        pictures = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-        self._pictures: Any = pictures.astype(artifact.manifest.input.dtype)
+        images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        self._images: Any = images.astype(artifact.manifest.input.dtype)
         self._run, self._finish = artifact.run, artifact.answer.finish
 
     def run(self) -> None:
         """One batch, answers included."""
-        self._finish(self._run(self._pictures))
+        self._finish(self._run(self._images))
 
 
 @final
@@ -73,7 +73,7 @@ class Exported:
         return f"exported: {self.format}, {self.precision}"
 
     def timed(self, *, batch: int, threads: int, device: str, fold: bool, channels_last: bool) -> Timed:
-        """The model before ``batch`` pictures of noise; how torch would lay things out is nothing to it.
+        """The model before ``batch`` images of noise; how torch would lay things out is nothing to it.
 
         Raises:
             UserError: any device but the CPU.

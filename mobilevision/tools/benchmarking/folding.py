@@ -14,14 +14,14 @@ from mobilevision.errors import UserError
 _CLOSE = 1e-3  # of the outputs' largest value
 
 
-def fold(model: nn.Module, picture: Tensor) -> int:
+def fold(model: nn.Module, image: Tensor) -> int:
     """Fold every batch norm that follows a convolution directly, in place; timm's norms with an activation keep that.
 
     Which follows which is seen in one forward pass, not guessed from names, and the outputs are compared after.
 
     Args:
         model: in evaluation mode after this.
-        picture: what it takes.
+        image: what it takes.
 
     Returns:
         How many batch norms were folded.
@@ -30,17 +30,17 @@ def fold(model: nn.Module, picture: Tensor) -> int:
         UserError: the outputs changed: something besides the norm reads what a convolution gives.
     """
     with torch.no_grad():
-        pairs, before = _pairs(model.eval(), picture)
+        pairs, before = _pairs(model.eval(), image)
         for conv, norm in pairs:
             _replace(model, conv, norm)
-        after = model(picture)
+        after = model(image)
     for old, new in zip(_tensors(before), _tensors(after), strict=True):
         if old.shape != new.shape or not torch.allclose(old, new, rtol=_CLOSE, atol=_CLOSE * float(old.abs().max())):
             raise UserError("batch norm cannot be folded in this model: measure it with --no-fold")
     return len(pairs)
 
 
-def _pairs(model: nn.Module, picture: Tensor) -> tuple[list[tuple[str, str]], Any]:
+def _pairs(model: nn.Module, image: Tensor) -> tuple[list[tuple[str, str]], Any]:
     """Names of convolutions and of the batch norms that alone take what they give, once each; and the outputs."""
     made: dict[int, tuple[str, Tensor]] = {}
     taken: dict[str, list[str]] = {}
@@ -61,7 +61,7 @@ def _pairs(model: nn.Module, picture: Tensor) -> tuple[list[tuple[str, str]], An
         for name, each in own.items()
     ]
     try:
-        outputs = model(picture)
+        outputs = model(image)
     finally:
         for handle in handles:
             handle.remove()

@@ -34,7 +34,7 @@ class Row:
         subject: the model.
         device: where it ran.
         threads: of the CPU.
-        batch: pictures at once.
+        batch: images at once.
         times: of the whole batch.
         peak: mult-adds a second of a product of matrices, measured in the same turns.
     """
@@ -54,11 +54,11 @@ class Row:
 
     @property
     def mult_adds(self) -> int:
-        """Of one picture."""
+        """Of one image."""
         return self.subject.counted.cost.mult_adds
 
-    def picture(self, clock: Clock) -> float:
-        """Median seconds a picture."""
+    def image(self, clock: Clock) -> float:
+        """Median seconds an image."""
         return self.times.median(clock) / self.batch
 
     def share(self, clock: Clock) -> float | None:
@@ -68,7 +68,7 @@ class Row:
         """
         from mobilevision.tools.benchmarking.exported import Exported
 
-        share = self.mult_adds / self.picture(clock) / self.peak
+        share = self.mult_adds / self.image(clock) / self.peak
         foreign = isinstance(self.subject, Exported) and (self.subject.precision != "float32" or share > 1)
         return None if foreign else share
 
@@ -87,7 +87,7 @@ def rows(
     Args:
         subjects: the models.
         threads: of the CPU.
-        batches: pictures at once.
+        batches: images at once.
         devices: where.
         seconds: about so long for each row.
         style: how the models are run, and the clock of the peak.
@@ -210,7 +210,7 @@ def _by_setting(rows: Sequence[Row], style: Style) -> dict[str, list[Timing]]:
         name, group = row.subject.name, row.subject.counted.backbone.rpartition("_")[0] or row.subject.counted.backbone
         heads = {each.subject.head for each in rows}
         label = name.removeprefix(f"{group}_").replace(f" + {row.subject.head}" if len(heads) == 1 else "", "")
-        timing = Timing(row.mult_adds, row.picture(style.clock), group, name, label)
+        timing = Timing(row.mult_adds, row.image(style.clock), group, name, label)
         found.setdefault(row.setting, []).append(timing)
     return found
 
@@ -219,7 +219,7 @@ def _table(rows: Sequence[Row], style: Style) -> list[list[str]]:
     clock = style.clock
     wall = "ms" if clock == "wall" else "cpu ms"
     other = "cpu ms" if clock == "wall" else "ms"
-    table = [["model", "setting", wall, "half within", other, "ms/picture", "mult-adds", "of peak"]]
+    table = [["model", "setting", wall, "half within", other, "ms/image", "mult-adds", "of peak"]]
     for row in rows:
         low, high = row.times.quartiles(clock)
         table.append(
@@ -229,7 +229,7 @@ def _table(rows: Sequence[Row], style: Style) -> list[list[str]]:
                 f"{1e3 * row.times.median(clock):.2f}",
                 f"{1e3 * low:.2f}..{1e3 * high:.2f}",
                 f"{1e3 * row.times.median('cpu' if clock == 'wall' else 'wall'):.2f}",
-                f"{1e3 * row.picture(clock):.2f}",
+                f"{1e3 * row.image(clock):.2f}",
                 f"{row.mult_adds:,}",
                 "" if (share := row.share(clock)) is None else f"{share:.0%}",
             ]
@@ -241,13 +241,11 @@ def _what(rows: Sequence[Row], style: Style) -> str:
     peaks = dict.fromkeys((row.setting.rpartition(", batch")[0], 2 * row.peak / 1e9) for row in rows)
     said = ", ".join(f"{peak:,.0f} GFLOP/s on {where}" for where, peak in peaks)
     exported = [_is_exported(row) for row in rows]
-    mine = (
-        f": {style}; from uint8 pictures to raw outputs, without decoding; random weights" if not all(exported) else ""
-    )
+    mine = f": {style}; from uint8 images to raw outputs, without decoding; random weights" if not all(exported) else ""
     theirs = " Exported models run as they are, from pixels to finished answers." if any(exported) else ""
     return (
         f"Medians of {min(len(row.times.wall) for row in rows)} or more runs in turns{mine}.{theirs} Mult-adds are a"
-        f" picture's. Peak: a float32 product of matrices in torch, {said}."
+        f" image's. Peak: a float32 product of matrices in torch, {said}."
     )
 
 

@@ -121,7 +121,7 @@ class Subject:
         return f"{height}" if height == width else f"{height}x{width}"
 
     def timed(self, *, batch: int, threads: int, device: str, fold: bool, channels_last: bool) -> TorchModel:
-        """The model with random weights, before ``batch`` pictures of noise.
+        """The model with random weights, before ``batch`` images of noise.
 
         Raises:
             UserError: its batch norms cannot be folded.
@@ -133,12 +133,12 @@ class Subject:
         from mobilevision.tools.costs.counting import deployed
 
         torch.manual_seed(0)
-        model, picture = deployed(self.cfg, **self.known._asdict(), resolution=self.counted.resolution)
+        model, image = deployed(self.cfg, **self.known._asdict(), resolution=self.counted.resolution)
         if fold:
-            folded(model, picture)
-        pictures = torch.randint(0, 256, (batch, *picture.shape[1:]), dtype=torch.uint8)
+            folded(model, image)
+        images = torch.randint(0, 256, (batch, *image.shape[1:]), dtype=torch.uint8)
         cost = self.counted.cost.mult_adds
-        return TorchModel(model, pictures, mult_adds=cost, device=device, threads=threads, channels_last=channels_last)
+        return TorchModel(model, images, mult_adds=cost, device=device, threads=threads, channels_last=channels_last)
 
 
 def subjects(arguments: Sequence[str], *, outputs: int | None) -> list[Subject | Exported]:

@@ -34,9 +34,9 @@ class TorchModel(Timed):
     """A forward pass of a model in eager torch.
 
     Args:
-        model: takes uint8 pictures; it is put into evaluation mode and onto the device.
-        pictures: uint8 [batch, channels, height, width].
-        mult_adds: of one picture.
+        model: takes uint8 images; it is put into evaluation mode and onto the device.
+        images: uint8 [batch, channels, height, width].
+        mult_adds: of one image.
         device: where it runs.
         threads: of the CPU.
         channels_last: the memory layout that convolutions like best.
@@ -45,22 +45,22 @@ class TorchModel(Timed):
     def __init__(
         self,
         model: nn.Module,
-        pictures: Tensor,
+        images: Tensor,
         *,
         mult_adds: int,
         device: str = "cpu",
         threads: int = 1,
         channels_last: bool = True,
     ) -> None:
-        self.mult_adds, self.device, self.threads = mult_adds * len(pictures), device, threads
+        self.mult_adds, self.device, self.threads = mult_adds * len(images), device, threads
         layout = torch.channels_last if channels_last else torch.contiguous_format
         self._model = model.eval().to(device, memory_format=layout)  # type: ignore[call-overload]
-        self._pictures = pictures.to(device).contiguous(memory_format=layout)
+        self._images = images.to(device).contiguous(memory_format=layout)
 
     def run(self) -> None:
         """One forward pass, waited for."""
         with torch.inference_mode():
-            self._model(self._pictures)
+            self._model(self._images)
         _wait(self.device)
 
 

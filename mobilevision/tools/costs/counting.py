@@ -72,7 +72,7 @@ def spec_of(
     Args:
         kind: what is learnt from.
         classes: how many; cells of Earth, for ``coordinate``.
-        channels: of a picture.
+        channels: of an image.
         resolution: (height, width) of the input in pixels.
         cells: as a :class:`DataSpec` carries them; None spreads so many over Earth.
     """
@@ -111,7 +111,7 @@ class Counted:
     """A model's cost, and for what input and outputs it holds.
 
     Attributes:
-        cost: of one picture.
+        cost: of one image.
         backbone: what the backbone calls itself.
         resolution: (height, width) of the input in pixels.
         channels: of the input.
@@ -174,7 +174,7 @@ class Deployed(nn.Module):
         self.backbone, self.head = backbone, head
 
     def forward(self, images: Tensor) -> Any:
-        """Raw outputs of pictures [B, C, H, W], uint8."""
+        """Raw outputs of images [B, C, H, W], uint8."""
         return self.head(self.backbone(images, self.head.needs))
 
 
@@ -186,7 +186,7 @@ def deployed(
     resolution: tuple[int, int] | None = None,
     device: str = "cpu",
 ) -> tuple[Deployed, Tensor]:
-    """What a config describes as it predicts, with random weights, and a grey picture for it.
+    """What a config describes as it predicts, with random weights, and a grey image for it.
 
     Args:
         cfg: composed; it is left as it is.
@@ -213,10 +213,10 @@ def deployed(
 
 
 def _counted(cfg: DictConfig, known: Known, resolution: tuple[int, int] | None, device: str) -> Counted:
-    """On the meta device there are shapes only; on another, a real model looks at a grey picture."""
-    model, picture = deployed(cfg, **known._asdict(), resolution=resolution, device=device)
-    _, channels, height, width = picture.shape
-    return Counted(count(model, picture), model.backbone.name, (height, width), channels, known.classes)
+    """On the meta device there are shapes only; on another, a real model looks at a grey image."""
+    model, image = deployed(cfg, **known._asdict(), resolution=resolution, device=device)
+    _, channels, height, width = image.shape
+    return Counted(count(model, image), model.backbone.name, (height, width), channels, known.classes)
 
 
 def backbone_and_head(cfg: DictConfig) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mobilevision.tools.costs.counting import Counted
 
 WHAT = (
-    "Counted from a trace of one picture. Mult-adds: convolutions, fully connected layers and other matrix products,"
+    "Counted from a trace of one image. Mult-adds: convolutions, fully connected layers and other matrix products,"
     " one multiplication and one addition as one; no bias, batch norm, activation, pooling or decoding of boxes."
     " Activations: the most that is alive at a time, batch norm and element-wise operations in place, without weights."
     " File: the numbers of an exported model, batch norm folded; in int8 a scale a channel, and biases of four bytes."

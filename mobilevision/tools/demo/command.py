@@ -17,7 +17,7 @@ from mobilevision.tracking.run_folder import RunFolder
 # The exported model that a page is made for: the folder that is named, or one made of a run.
 
 _FORMAT = "onnx"
-_GATE = 500  # test pictures that a run exported for a page is compared on
+_GATE = 500  # test images that a run exported for a page is compared on
 
 
 def exported(model: str | Path, place: Path) -> Path:
@@ -83,7 +83,7 @@ def demo(
         host: address to serve at; ``0.0.0.0`` is every address of this machine, None is 127.0.0.1.
         port: to serve at; 0 takes a free one, None is 8000.
         runtime: folder with onnxruntime-web's files; None takes them from npm, and keeps them.
-        examples: folder of pictures, of which the page offers the first eight.
+        examples: folder of images, of which the page offers the first eight.
 
     Raises:
         UserError: anything that the user can mend.

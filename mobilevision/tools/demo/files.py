@@ -13,11 +13,11 @@ from PIL import Image, ImageOps
 
 from mobilevision.deploy.manifest import Manifest
 from mobilevision.errors import UserError
-from mobilevision.images.files import pictures, printable
+from mobilevision.images.files import images, printable
 from mobilevision.io.regular_files import open_regular
 from mobilevision.tools.demo.runtime import FILES, Runtime
 
-# Example pictures for a page: few, not large, and without the notes that cameras leave in them.
+# Example images for a page: few, not large, and without the notes that cameras leave in them.
 
 MOST = 8
 _SIDE = 1280  # pixels: larger ones are shrunk
@@ -25,24 +25,24 @@ _SHOWN = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": 
 
 
 def write_examples(target: Path, folder: str | Path | None) -> list[str]:
-    """Copy the first pictures of a folder, under names that say nothing; what to copy them into is made if needed.
+    """Copy the first images of a folder, under names that say nothing; what to copy them into is made if needed.
 
-    A picture that is large, turned, of a rare format, or has notes (EXIF: time, place, camera) is written anew as JPEG.
+    An image that is large, turned, of a rare format, or has notes (EXIF: time, place, camera) is written anew as JPEG.
 
     Returns:
         The names in ``target``.
 
     Raises:
-        UserError: there is no such folder, no picture in it, or one that cannot be read.
+        UserError: there is no such folder, no image in it, or one that cannot be read.
     """
     if folder is None:
         return []
     source = Path(folder)
     if not source.is_dir():
         raise UserError(f"--examples {folder}: there is no such folder")
-    found = [source / os.fsdecode(name) for name in pictures(os.fsencode(source), b"")][:MOST]
+    found = [source / os.fsdecode(name) for name in images(os.fsencode(source), b"")][:MOST]
     if not found:
-        raise UserError(f"--examples {folder}: no picture in it")
+        raise UserError(f"--examples {folder}: no image in it")
     target.mkdir()
     return [_copied(path, target, number) for number, path in enumerate(found, 1)]
 
@@ -60,7 +60,7 @@ def _copied(path: Path, target: Path, number: int) -> str:
                 upright.thumbnail((_SIDE, _SIDE))
                 upright.save(target / name, quality=92)
     except OSError as error:
-        raise UserError(f"--examples: {printable(path)} is no picture that can be read ({error})") from None
+        raise UserError(f"--examples: {printable(path)} is no image that can be read ({error})") from None
     return name
 
 
@@ -79,7 +79,7 @@ def write_page(folder: Path, artifact: Path, runtime: Runtime, *, examples: str 
         folder: for the page; it must not be there.
         artifact: folder of an exported ONNX model.
         runtime: onnxruntime-web.
-        examples: folder of pictures to offer.
+        examples: folder of images to offer.
 
     Raises:
         UserError: a file of the artifact or the examples cannot be used.

@@ -39,7 +39,7 @@ class SingleShot(nn.Module):
         self.backbone, self.head = made.backbone, made.head
 
     def forward(self, images: Tensor) -> Any:
-        """Raw outputs of pictures."""
+        """Raw outputs of images."""
         return self.head(list(self.backbone(images).values()))
 
 
@@ -79,7 +79,7 @@ OTHERS = {
 
 
 def other_cost(name: str) -> Cost:
-    """What one of ``OTHERS`` costs for one picture."""
+    """What one of ``OTHERS`` costs for one image."""
     make, side = OTHERS[name]
     with torch.device("meta"):
         model = make()

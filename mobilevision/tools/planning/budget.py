@@ -28,8 +28,8 @@ class Budget:
 
     Attributes:
         params: parameters.
-        mult_adds: of one picture.
-        latency: seconds a picture.
+        mult_adds: of one image.
+        latency: seconds an image.
         size: bytes of the exported file.
     """
 

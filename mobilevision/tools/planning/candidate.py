@@ -54,7 +54,7 @@ class Candidate:
 
     @property
     def mult_adds(self) -> int:
-        """Of one picture."""
+        """Of one image."""
         return self.subject.counted.cost.mult_adds
 
     @property

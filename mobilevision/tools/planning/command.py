@@ -157,7 +157,7 @@ def _front(
     slow = sum(bool(excess[each]) for each in seconds)
     limit, threads = said("latency", bound), f"{wish.threads} thread{'s' * (wish.threads > 1)}"
     _row("fit", f"{len(fits)} keep the counted bounds; {len(seconds)} were timed, {slow} of them take over {limit}")
-    _row("time", f"eager torch on this CPU, {threads}, one picture, medians of runs in turns")
+    _row("time", f"eager torch on this CPU, {threads}, one image, medians of runs in turns")
     _row("", phones())
     return [each for each in fits if each in seconds and not excess[each]]
 

@@ -73,7 +73,7 @@ def within(
     """The front of those whose median time keeps a bound.
 
     Only the front is measured: who breaks the bound leaves, and the front of the rest is next. Eager torch, batch norm
-    folded, channels_last, one picture on the CPU.
+    folded, channels_last, one image on the CPU.
 
     Args:
         candidates: that keep the counted bounds.

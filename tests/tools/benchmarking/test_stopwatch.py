@@ -69,11 +69,11 @@ def test_folding_keeps_the_outputs(backbone: nn.Module) -> None:
         nn.init.uniform_(norm.bias, -1, 1)
         norm.running_mean = torch.randn(norm.num_features) * 0.1
         norm.running_var = torch.rand(norm.num_features) + 0.5
-    picture = torch.randn(1, 3, 64, 64)
+    image = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
-        before = model.eval()(picture)
-        assert fold(model, picture) == len(norms)
-        after = model(picture)
+        before = model.eval()(image)
+        assert fold(model, image) == len(norms)
+        after = model(image)
     torch.testing.assert_close(before, after, rtol=1e-3, atol=1e-3)
     assert not [each for each in model.modules() if isinstance(each, nn.BatchNorm2d)]
 

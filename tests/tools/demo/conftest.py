@@ -48,7 +48,7 @@ def no_runtime(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """Chromium without a window and with two cameras that show a test picture; or skip."""
+    """Chromium without a window and with two cameras that show a test image; or skip."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if program is None:

@@ -37,7 +37,7 @@ def artifact(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pictures(coloured: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def images(coloured: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two PNG and a JPEG, of three classes."""
     folder = tmp_path_factory.mktemp("pictures")
     for number, name in enumerate(("red", "green", "blue & <b>")):
@@ -47,9 +47,9 @@ def pictures(coloured: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def site(artifact: Path, pictures: Path, runtime: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site(artifact: Path, images: Path, runtime: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site") / "page"
-    write_page(folder, artifact, runtime, examples=pictures)
+    write_page(folder, artifact, runtime, examples=images)
     return folder
 
 
@@ -86,7 +86,7 @@ def test_outputs_are_pythons(site: Path, artifact: Path, serve: Serve, open_page
         assert np.abs(np.array(outputs["probabilities"]) - wanted).max() < 1e-5
 
 
-def test_the_page_says_it(site: Path, artifact: Path, pictures: Path, serve: Serve, open_page: Open) -> None:
+def test_the_page_says_it(site: Path, artifact: Path, images: Path, serve: Serve, open_page: Open) -> None:
     model, asked, wrong = Artifact(artifact), [], []
     address = serve(site)
 
@@ -98,9 +98,9 @@ def test_the_page_says_it(site: Path, artifact: Path, pictures: Path, serve: Ser
     page = open_page(address, prepare=listen)
     page.wait_for_selector(".timing dd")
     assert page.evaluate("crossOriginIsolated")
-    for picture in sorted(pictures.iterdir()):
-        page.set_input_files("#file", picture)
-        wanted = model.predict(picture)
+    for image in sorted(images.iterdir()):
+        page.set_input_files("#file", image)
+        wanted = model.predict(image)
         page.wait_for_selector(f".headline strong:text-is({json.dumps(wanted['label'])})")
         names = page.locator(".bars .name").all_inner_texts()
         assert names == [row["label"] for row in wanted["top5"]]
@@ -229,7 +229,7 @@ def test_trouble_is_a_line_on_the_page(
     assert said in page.inner_text("#trouble")
 
 
-def test_what_is_no_picture_is_a_line_on_the_page(site: Path, tmp_path: Path, serve: Serve, open_page: Open) -> None:
+def test_what_is_no_image_is_a_line_on_the_page(site: Path, tmp_path: Path, serve: Serve, open_page: Open) -> None:
     (tmp_path / "letter.png").write_text("Dear reader", encoding="utf-8")
     page = open_page(serve(site))
     page.set_input_files("#file", tmp_path / "letter.png")

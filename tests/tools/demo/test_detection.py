@@ -27,7 +27,7 @@ CLASSES = ("disk", "square", "triangle", "star", "plus", "ring")
 
 
 def detector() -> Any:
-    """An untrained one whose layers answer to pictures and whose scores differ, as a trained one's do."""
+    """An untrained one whose layers answer to images and whose scores differ, as a trained one's do."""
     from mobilevision.config.compose import compose
     from mobilevision.engine.build import build
 
@@ -76,7 +76,7 @@ def test_boxes_are_pythons(browser: Any, runtime: Runtime, serve: Serve, tmp_pat
     wanted = model.raw([prepared.pixels])[0]
     found = {name: np.array(given[name]).reshape(value.shape) for name, value in wanted.items()}
     there = Affine(mapping["scaleX"], mapping["scaleY"], mapping["shiftX"], mapping["shiftY"])
-    agreed = model.answer.agree(model.answer.locate(wanted, prepared.to_picture), model.answer.locate(found, there))
+    agreed = model.answer.agree(model.answer.locate(wanted, prepared.to_image), model.answer.locate(found, there))
     assert agreed.of >= 10
     assert agreed.same >= 0.98 * agreed.of
     assert np.abs(found["scores"] - wanted["scores"]).max() < 1e-4

@@ -122,8 +122,8 @@ def test_examples_are_few_small_and_without_notes(tmp_path: Path, no_runtime: Pa
     ("make", "said"),
     [
         (lambda folder: None, "there is no such folder"),
-        (lambda folder: folder.mkdir(), "no picture in it"),
-        (lambda folder: (folder.mkdir(), (folder / "a.jpg").write_text("no")), "no picture that can be read"),
+        (lambda folder: folder.mkdir(), "no image in it"),
+        (lambda folder: (folder.mkdir(), (folder / "a.jpg").write_text("no")), "no image that can be read"),
     ],
 )
 def test_bad_examples_are_one_line(tmp_path: Path, no_runtime: Path, make: Any, said: str) -> None:

@@ -1,4 +1,4 @@
-"""The rows of a box table: a box a row, or a picture without any."""
+"""The rows of a box table: a box a row, or an image without any."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, final
 
-from mobilevision.data.formats.annotations.image_lookup import is_picture
+from mobilevision.data.formats.annotations.image_lookup import is_image
 from mobilevision.data.formats.annotations.raw import Collector, Raw, flag
 from mobilevision.data.formats.table_rows import ALIASES, USUAL
 from mobilevision.data.formats.text import encoding_of, is_text
@@ -62,7 +62,7 @@ NO_CLASS = (
 """What a column that is not the class may be called; one called otherwise may well be it."""
 NONE = "none"  # as the label: all boxes are of one class
 SPLIT = USUAL["split"]
-PICTURE_SIZES = (("imageheight", "imagewidth"), ("imgheight", "imgwidth"), ("height", "width"))
+IMAGE_SIZES = (("imageheight", "imagewidth"), ("imgheight", "imgwidth"), ("height", "width"))
 FLAGS = {"crowd": ("iscrowd", "crowd", "isgroupof"), "difficult": ("difficult", "isdifficult"), "area": ("area",)}
 
 # Without a header: as keras-retinanet and as TensorFlow's tutorials write it.
@@ -92,7 +92,7 @@ class Layout(NamedTuple):
 
     ``form`` says what the sides hold: ``corners`` (left, top, right, bottom), ``size`` (left, top, width, height),
     ``centre`` (centre x and y, width, height) or ``cell``, one with left, top, width and height in it. ``size`` is
-    (height, width) of the picture.
+    (height, width) of the image.
     """
 
     path: int
@@ -113,16 +113,16 @@ def layout_of(head: Sequence[str], table: Path, wanted: Wanted) -> Layout:
     Raises:
         UserError: a column that is needed is not found.
     """
-    header = not any(is_picture(os.fsencode(cell.strip())) for cell in head)
+    header = not any(is_image(os.fsencode(cell.strip())) for cell in head)
     if not header and len(head) not in BARE:
         raise UserError(f"{table}: {len(head)} columns and no header: add one, say filename,class,xmin,ymin,xmax,ymax")
     names = [_plain(cell) for cell in (head if header else BARE[len(head)])]
     sides, form = _sides(names, head, table, wanted.box)
     path = _column(names, head, "path", wanted.path, PATH, table)
     if path is None:
-        raise _lacking("pictures", "path=COLUMN", head, table)
+        raise _lacking("images", "path=COLUMN", head, table)
     taken = {*sides, path}
-    size = next((pair for pair in PICTURE_SIZES if all(name in names for name in pair)), None)
+    size = next((pair for pair in IMAGE_SIZES if all(name in names for name in pair)), None)
     numbers = tuple(names.index(name) for name in size) if size else ()
     flags = {key: next((names.index(name) for name in usual if name in names), None) for key, usual in FLAGS.items()}
     split = _column(names, head, "split", wanted.split, SPLIT, table, taken)
@@ -247,7 +247,7 @@ class BoxTable:
         at, layout = (self.called, line), self.layout
         needed = max(layout.path, *layout.sides) + 1
         if len(cells) < needed or not cells[layout.path].strip():
-            self._wrong(line, f"{len(cells)} cells where {needed} are needed, or no picture named", "complete the row")
+            self._wrong(line, f"{len(cells)} cells where {needed} are needed, or no image named", "complete the row")
             return
         cells = [cell.strip() for cell in cells]
         named = _cell(cells, layout.split)
@@ -258,10 +258,10 @@ class BoxTable:
         collector = self._parts.setdefault(split, Collector())
         key = split, cells[layout.path]
         if key not in self._numbers:
-            self._numbers[key] = collector.picture(os.fsencode(key[1]), at, _size(cells, layout))
+            self._numbers[key] = collector.image(os.fsencode(key[1]), at, _size(cells, layout))
         self._box(line, cells, collector, self._numbers[key])
 
-    def _box(self, line: int, cells: list[str], collector: Collector, picture: int) -> None:
+    def _box(self, line: int, cells: list[str], collector: Collector, image: int) -> None:
         layout = self.layout
         label = _cell(cells, layout.label) if layout.label is not None else "object"
         texts = [cells[side] for side in layout.sides]
@@ -271,9 +271,9 @@ class BoxTable:
         unlabelled = layout.label is not None and label.lower() in NOTHING
         empty = (*NOTHING, "0", "0.0") if unlabelled else NOTHING
         if (unlabelled or layout.label is None) and all(text.lower() in empty for text in texts):
-            return  # a picture without objects
+            return  # an image without objects
         if unlabelled:
-            self._wrong(line, "a box without a class", "name its class, or empty its numbers for a picture without any")
+            self._wrong(line, "a box without a class", "name its class, or empty its numbers for an image without any")
             return
         if not is_text(label):
             self._wrong(line, "the class is not text in UTF-8", "save the table as UTF-8")
@@ -287,7 +287,7 @@ class BoxTable:
             layout.form, (a - c / 2, b - d / 2, a + c / 2, b + d / 2)
         )
         collector.box(
-            picture,
+            image,
             corners,
             collector.label(label),
             (self.called, line),

@@ -1,4 +1,4 @@
-"""One COCO json file: pictures, categories with gaps in their ids, and boxes (x, y, width, height)."""
+"""One COCO json file: images, categories with gaps in their ids, and boxes (x, y, width, height)."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class CocoFile:
     """What a file holds.
 
     Attributes:
-        raw: pictures and boxes.
-        ids: the id of each picture.
+        raw: images and boxes.
+        ids: the id of each image.
         masks: how many boxes are marked as crowds only because CVAT marks every mask so.
     """
 
@@ -45,7 +45,7 @@ def read_coco(file: Path, called: str, problems: list[Problem], find: Callable[[
     Args:
         file: the json.
         called: what messages call it.
-        problems: added to: boxes of unknown pictures or categories, boxes that are not four numbers.
+        problems: added to: boxes of unknown images or categories, boxes that are not four numbers.
         find: turns file names as written into paths.
 
     Raises:
@@ -77,7 +77,7 @@ def read_coco(file: Path, called: str, problems: list[Problem], find: Callable[[
         difficult=np.zeros(len(owner), dtype=bool),
         area=_joined(annotations.areas, np.float64),
         names=names,
-        picture_at=lambda i: f"{called}: image {ids[i]}",
+        image_at=lambda i: f"{called}: image {ids[i]}",
         box_at=lambda i: f"{called}: annotation {own_ids[i]}",
     )
     return CocoFile(_known(find(raw), annotations, problems), ids, annotations.masks)
@@ -252,7 +252,7 @@ def _one(value: Any) -> float:
 
 
 def _known(raw: Raw, annotations: _Annotations, problems: list[Problem]) -> Raw:
-    """Without the boxes that belong to no picture, have no class, are no four numbers, or are no one knows what."""
+    """Without the boxes that belong to no image, have no class, are no four numbers, or are no one knows what."""
     images, categories = annotations.image_ids.done(), annotations.category_ids.done()
     faults: list[tuple[NDArray[Any], Callable[[int], str], str]] = [
         (
@@ -279,10 +279,10 @@ def _known(raw: Raw, annotations: _Annotations, problems: list[Problem]) -> Raw:
     keep = np.ones(len(raw.owner), dtype=bool)
     for rows, what, fix in faults:
         for i in rows[keep[rows]].tolist():
-            picture = printable(raw.paths[raw.owner[i]]) if raw.owner[i] >= 0 else None
+            image = printable(raw.paths[raw.owner[i]]) if raw.owner[i] >= 0 else None
             left, top, right, bottom = raw.corners[i].tolist()
             box = None if i in annotations.odd_boxes else (left, top, right, bottom)
-            problems.append(Problem(raw.box_at(i), what(i), fix, picture, box))
+            problems.append(Problem(raw.box_at(i), what(i), fix, image, box))
         keep[rows] = False
     return raw if keep.all() else raw.boxes(keep)
 

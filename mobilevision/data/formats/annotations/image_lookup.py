@@ -1,4 +1,4 @@
-"""Where annotation files and pictures lie, whatever a set's layout."""
+"""Where annotation files and images lie, whatever a set's layout."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import final
 from urllib.parse import unquote_to_bytes
 
 from mobilevision.data.formats.annotations.raw import Raw
-from mobilevision.data.formats.scan import Listing, entries, folders, pictures
+from mobilevision.data.formats.scan import Listing, entries, folders, images
 from mobilevision.data.formats.table_rows import ALIASES
 from mobilevision.errors import UserError
 from mobilevision.images.decode import printable
-from mobilevision.images.files import PICTURE_SUFFIXES
+from mobilevision.images.files import IMAGE_SUFFIXES
 
-# Finding annotated pictures whose paths are those of another machine.
+# Finding annotated images whose paths are those of another machine.
 
 Parts = tuple[str, ...]
 
@@ -46,11 +46,11 @@ def local(name: bytes) -> bytes:
 
 
 @final
-class PictureIndex:
-    """The pictures of a place by the ends of their paths, upper and lower case apart.
+class ImageIndex:
+    """The images of a place by the ends of their paths, upper and lower case apart.
 
     Args:
-        paths: of the pictures.
+        paths: of the images.
     """
 
     def __init__(self, paths: Iterable[bytes]) -> None:
@@ -65,9 +65,9 @@ class PictureIndex:
         return bool(self._names)
 
     def find(self, name: bytes) -> list[bytes]:
-        """The pictures that share the longest tail with a name; several where it says too little, none where none does.
+        """The images that share the longest tail with a name; several where it says too little, none where none does.
 
-        A name counts as it stands and as an address. Where no picture is named so, one of the same name without ending
+        A name counts as it stands and as an address. Where no image is named so, one of the same name without ending
         is taken, then one without the letters that Label Studio puts before the names of uploads.
         """
         tails = dict.fromkeys(_parts(each) for each in (plain(name), local(name)))
@@ -84,7 +84,7 @@ class PictureIndex:
 
 
 def _longest(parts: Parts, found: list[bytes], *, stems: bool = False) -> list[bytes]:
-    """The pictures whose path shares the longest end with another, case aside; of these, those of its case."""
+    """The images whose path shares the longest end with another, case aside; of these, those of its case."""
     if len(found) == 1:
         return found
     for fold in (str.casefold, str):
@@ -105,8 +105,8 @@ def _parts(path: bytes) -> Parts:
 
 
 ANNOTATIONS = ("annotations", "annotation", "labels", "xmls", "xml", "ann", "anns", "json", "jsons")
-PICTURES = ("images", "jpegimages", "image", "img", "imgs", "pictures", "photos", "data", "frames")
-PROBES = 32  # pictures looked for before a folder is taken as theirs
+IMAGES = ("images", "jpegimages", "image", "img", "imgs", "pictures", "photos", "data", "frames")
+PROBES = 32  # images looked for before a folder is taken as theirs
 
 
 def split_of(name: str) -> str | None:
@@ -140,18 +140,18 @@ def _files_in(folder: Path, root: Path, suffixes: tuple[str, ...]) -> Iterator[t
             yield split_of(path.stem) or split, path
 
 
-def picture_folders(root: Path, beside: Path, split: str | None) -> Iterator[Path]:
-    """Folders in which the pictures of an annotation file may lie, likely ones first.
+def image_folders(root: Path, beside: Path, split: str | None) -> Iterator[Path]:
+    """Folders in which the images of an annotation file may lie, likely ones first.
 
     Args:
         root: of the data.
         beside: the folder of the annotation file.
-        split: whose pictures; folders of another split are passed over.
+        split: whose images; folders of another split are passed over.
     """
     tops = [beside] if beside == root else [beside, root]
     inner = [folder for top in tops for folder in _named(top)]
-    outside = [folder for folder in _named(root.resolve().parent) if folder.name.lower() in PICTURES]
-    below = [folder for top in (*inner, *outside) if top.name.lower() in PICTURES for folder in _named(top)]
+    outside = [folder for folder in _named(root.resolve().parent) if folder.name.lower() in IMAGES]
+    below = [folder for top in (*inner, *outside) if top.name.lower() in IMAGES for folder in _named(top)]
     every = [*below, *inner, *tops, *outside]
     if split:
         yield from (folder for folder in every if split_of(folder.name) == split)
@@ -212,28 +212,28 @@ def one_a_split(found: Iterable[tuple[str | None, Path]], top: Path, notes: list
 
 
 def with_paths(raw: Raw, file: Path, top: Path, split: str | None, images: str | None, option: str) -> Raw:
-    """The pictures' names as files.
+    """The images' names as files.
 
     Names count as they are written, relative to a likely folder; where most are not found so, by the longest end of
-    their paths that a picture below the root has.
+    their paths that an image below the root has.
 
     Args:
         raw: what was read.
         file: the annotation file.
         top: the root of the data.
-        split: whose pictures; None for all.
+        split: whose images; None for all.
         images: their folder, where a user names it.
         option: the data option that messages name.
 
     Raises:
-        UserError: none of the pictures is found, or a name may be several.
+        UserError: none of the images is found, or a name may be several.
     """
     if not raw.paths:
         return raw
     given = Path(images).expanduser() if images else None
-    tried = list(picture_folders(given, given, split) if given else picture_folders(top, file.parent, split))
+    tried = list(image_folders(given, given, split) if given else image_folders(top, file.parent, split))
     if given and not given.is_absolute():
-        tried += picture_folders(top / given, top / given, split)
+        tried += image_folders(top / given, top / given, split)
     found = locate(raw.paths, tried)
     paths = full(raw.paths, found) if found else list(map(plain, raw.paths))
     there = Listing(Path())
@@ -247,7 +247,7 @@ def with_paths(raw: Raw, file: Path, top: Path, split: str | None, images: str |
     if found is None and not hits:
         where = ", ".join(str(folder) for folder in list(dict.fromkeys(tried))[:6])
         raise UserError(
-            f"{file}: none of its pictures is found ({printable(raw.paths[0])}, for one, in {where}):"
+            f"{file}: none of its images is found ({printable(raw.paths[0])}, for one, in {where}):"
             f" name their folder with data={option} data.format.images=FOLDER"
         )
     for i, hit in hits.items():
@@ -260,22 +260,22 @@ def _missing(
     paths: Sequence[bytes],
     missing: Sequence[int],
     place: tuple[Path, bool] | None,
-    pictures_: Sequence[bytes],
+    images_: Sequence[bytes],
 ) -> dict[int, bytes]:
-    """Files for pictures that are not where they were looked for.
+    """Files for images that are not where they were looked for.
 
     Args:
         names: as annotated.
         paths: where each was looked for.
         missing: the places of those that are not there.
-        place: where most of the others are; a picture must be at its place there then, in other case or with another
+        place: where most of the others are; an image must be at its place there then, in other case or with another
             ending.
-        pictures_: those that there are.
+        images_: those that there are.
 
     Raises:
-        UserError: a name may be several pictures.
+        UserError: a name may be several images.
     """
-    index = PictureIndex(pictures_)
+    index = ImageIndex(images_)
     hits: dict[int, bytes] = {}
     for i in missing:
         found = index.find(names[i])
@@ -291,9 +291,9 @@ def _missing(
 
 
 def _below(base: Path, split: str | None, far: Sequence[Path]) -> list[bytes]:
-    """The pictures below a folder, those of another split left out; without any, those of folders elsewhere."""
+    """The images below a folder, those of another split left out; without any, those of folders elsewhere."""
     for folder in (base, *dict.fromkeys(far)):
-        found = [path for path in pictures(os.fsencode(folder), b"") if _may_be(path, split)] if folder.is_dir() else []
+        found = [path for path in images(os.fsencode(folder), b"") if _may_be(path, split)] if folder.is_dir() else []
         if found:
             return [os.path.join(os.fsencode(folder), path) for path in found]
     return []
@@ -306,7 +306,7 @@ def _may_be(path: bytes, split: str | None) -> bool:
 
 
 def unused_lists(root: Path) -> list[str]:
-    """A note for lists of a split's pictures at the root, or in its ImageSets/Main, which a format does not read."""
+    """A note for lists of a split's images at the root, or in its ImageSets/Main, which a format does not read."""
     tops = [root, root / "ImageSets", root / "ImageSets" / "Main"] if root.is_dir() else []
     found = [
         os.path.relpath(path, root)
@@ -317,18 +317,18 @@ def unused_lists(root: Path) -> list[str]:
     return [f"lists seen and not used: {', '.join(found)}"] if found else []
 
 
-def is_picture(name: bytes) -> bool:
-    """Whether a file is named like a picture."""
-    return name.lower().endswith(PICTURE_SUFFIXES)
+def is_image(name: bytes) -> bool:
+    """Whether a file is named like an image."""
+    return name.lower().endswith(IMAGE_SUFFIXES)
 
 
 def _named(top: Path) -> list[Path]:
-    """The folders of ``top`` that are named for pictures or for a split."""
+    """The folders of ``top`` that are named for images or for a split."""
     try:
         names = [os.fsdecode(name) for name in folders(top)]
     except OSError:
         return []
-    return [top / name for name in names if name.lower() in PICTURES or split_of(name)]
+    return [top / name for name in names if name.lower() in IMAGES or split_of(name)]
 
 
 def _exists(folder: Path, name: bytes) -> bool:

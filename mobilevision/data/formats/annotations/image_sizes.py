@@ -1,4 +1,4 @@
-"""The sizes of many pictures from their headers."""
+"""The sizes of many images from their headers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ HEAD = 16_384  # bytes that mostly hold the header
 CHUNK, THREADS = 128, 8  # threads hide the time a disk takes; a chunk each keeps their own cost low
 
 
-def picture_sizes(paths: Sequence[bytes]) -> NDArray[np.int64]:
+def image_sizes(paths: Sequence[bytes]) -> NDArray[np.int64]:
     """Upright sizes and EXIF orientations.
 
     Args:
         paths: the files.
 
     Returns:
-        int64 [n, 3], (height, width, orientation), sizes after the EXIF rotation; zeros for what is no picture.
+        int64 [n, 3], (height, width, orientation), sizes after the EXIF rotation; zeros for what is no image.
     """
     chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
     if len(chunks) < 2:
@@ -44,7 +44,7 @@ def _size(path: bytes) -> tuple[int, int, int]:
         if header is not None:
             return _upright(header.height, header.width, header.orientation)
         with Image.open(path) as image:
-            # Asking a PNG without EXIF for it decodes the picture.
+            # Asking a PNG without EXIF for it decodes the image.
             tagged = image.format != "PNG" or "exif" in image.info
             orientation = image.getexif().get(ExifTags.Base.Orientation, 1) if tagged else 1
             return _upright(image.height, image.width, int(orientation))
@@ -57,7 +57,7 @@ def _upright(height: int, width: int, orientation: int) -> tuple[int, int, int]:
 
 
 def turned(corners: NDArray[np.float64], orientation: int, height: int, width: int) -> NDArray[np.float64]:
-    """Boxes drawn on the stored pixels of a picture that EXIF turns by a quarter, on its upright pixels.
+    """Boxes drawn on the stored pixels of an image that EXIF turns by a quarter, on its upright pixels.
 
     Args:
         corners: float64 [n, 4], (left, top, right, bottom).

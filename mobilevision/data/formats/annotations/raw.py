@@ -1,4 +1,4 @@
-"""What was written about the pictures of one split, as it was found: nothing is checked yet."""
+"""What was written about the images of one split, as it was found: nothing is checked yet."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ Corners = NDArray[np.float64]
 """float64 [n, 4], (left, top, right, bottom) in pixels."""
 
 SIDES = {"fractions": 1.0, "percent": 100.0}
-"""What a picture's side is in a unit."""
+"""What an image's side is in a unit."""
 
 
 @final
 @dataclass(frozen=True)
 class Raw:
-    """Pictures and boxes of one split.
+    """Images and boxes of one split.
 
     Attributes:
-        paths: a file for each of n pictures.
+        paths: a file for each of n images.
         sizes: int64 [n, 2], (height, width) as annotated; 0 where nothing is said.
-        owner: int64 [m], the picture of each box.
+        owner: int64 [m], the image of each box.
         corners: float64 [m, 4], (left, top, right, bottom) in ``unit``.
         labels: int64 [m], places in ``names``; -1 where that was reported already.
         crowd: bool [m].
         difficult: bool [m].
         area: float64 [m], square pixels; NaN takes that of the box.
         names: the class names.
-        picture_at: where picture i is spoken of, ``file:line``.
+        image_at: where image i is spoken of, ``file:line``.
         box_at: where box i stands, ``file:line``.
-        unit: pixels, or fractions or percent of the picture's sides.
+        unit: pixels, or fractions or percent of the image's sides.
     """
 
     paths: Sequence[bytes]
@@ -45,12 +45,12 @@ class Raw:
     difficult: NDArray[np.bool_]
     area: NDArray[np.float64]
     names: tuple[str, ...]
-    picture_at: Callable[[int], str]
+    image_at: Callable[[int], str]
     box_at: Callable[[int], str]
     unit: str = "pixels"
 
     def boxes(self, keep: NDArray[Any], **changed: Any) -> Raw:
-        """The same pictures with the boxes ``keep`` (a mask or rows) only."""
+        """The same images with the boxes ``keep`` (a mask or rows) only."""
         rows = np.arange(len(self.owner))[keep]
         per_box = ("owner", "corners", "labels", "crowd", "difficult", "area")
         given: dict[str, Any] = {key: getattr(self, key)[rows] for key in per_box}
@@ -61,8 +61,8 @@ class Raw:
         table = np.array([names.index(name) if name in names else -1 for name in self.names] + [-1], dtype=np.int64)
         return replace(self, labels=table[self.labels], names=names)
 
-    def pictures(self, keep: NDArray[np.bool_]) -> Raw:
-        """The pictures of a mask, with their boxes."""
+    def images(self, keep: NDArray[np.bool_]) -> Raw:
+        """The images of a mask, with their boxes."""
         if keep.all():
             return self
         rows, mine = np.flatnonzero(keep), keep[self.owner]
@@ -71,12 +71,12 @@ class Raw:
             paths=[self.paths[i] for i in rows.tolist()],
             sizes=self.sizes[rows],
             owner=(np.cumsum(keep) - 1)[self.owner[mine]],
-            picture_at=lambda i: self.picture_at(int(rows[i])),
+            image_at=lambda i: self.image_at(int(rows[i])),
         )
 
 
 def join(first: Raw, second: Raw) -> Raw:
-    """All pictures of both, which must have the same class names, and the same unit."""
+    """All images of both, which must have the same class names, and the same unit."""
     n, m = len(first.paths), len(first.owner)
     return Raw(
         paths=[*first.paths, *second.paths],
@@ -88,7 +88,7 @@ def join(first: Raw, second: Raw) -> Raw:
         difficult=np.concatenate([first.difficult, second.difficult]),
         area=np.concatenate([first.area, second.area]),
         names=first.names,
-        picture_at=lambda i: first.picture_at(i) if i < n else second.picture_at(i - n),
+        image_at=lambda i: first.image_at(i) if i < n else second.image_at(i - n),
         box_at=lambda i: first.box_at(i) if i < m else second.box_at(i - m),
         unit=first.unit,
     )
@@ -102,16 +102,16 @@ class Collector:
         self.names = {name: i for i, name in enumerate(names)}
         self.paths: list[bytes] = []
         self._sizes: list[tuple[int, int]] = []
-        self._picture_at: list[tuple[str, int]] = []
+        self._image_at: list[tuple[str, int]] = []
         self._boxes: list[tuple[float, ...]] = []
         self._numbers: list[tuple[int, int, bool, bool]] = []
         self._box_at: list[tuple[str, int]] = []
 
-    def picture(self, path: bytes, at: tuple[str, int], size: tuple[int, int] = (0, 0)) -> int:
-        """Add a picture, named in ``at`` (file, line; 0 for the file as a whole); gives its number."""
+    def image(self, path: bytes, at: tuple[str, int], size: tuple[int, int] = (0, 0)) -> int:
+        """Add an image, named in ``at`` (file, line; 0 for the file as a whole); gives its number."""
         self.paths.append(path)
         self._sizes.append(size)
-        self._picture_at.append(at)
+        self._image_at.append(at)
         return len(self.paths) - 1
 
     def label(self, name: str) -> int:
@@ -120,7 +120,7 @@ class Collector:
 
     def box(
         self,
-        picture: int,
+        image: int,
         corners: Sequence[float],
         label: int,
         at: tuple[str, int],
@@ -129,16 +129,16 @@ class Collector:
         difficult: bool = False,
         area: float = float("nan"),
     ) -> None:
-        """Add a box, (left, top, right, bottom) in pixels, to a picture."""
+        """Add a box, (left, top, right, bottom) in pixels, to an image."""
         self._boxes.append((*corners, area))
-        self._numbers.append((picture, label, crowd, difficult))
+        self._numbers.append((image, label, crowd, difficult))
         self._box_at.append(at)
 
     def done(self, *, unit: str = "pixels") -> Raw:
         """What was gathered; ``unit``: see :class:`Raw`."""
         boxes = np.array(self._boxes, dtype=np.float64).reshape(-1, 5)
         numbers = np.array(self._numbers, dtype=np.int64).reshape(-1, 4)
-        picture_at, box_at = self._picture_at, self._box_at
+        image_at, box_at = self._image_at, self._box_at
         return Raw(
             self.paths,
             np.array(self._sizes, dtype=np.int64).reshape(-1, 2),
@@ -149,7 +149,7 @@ class Collector:
             numbers[:, 3].astype(bool),
             boxes[:, 4],
             tuple(self.names),
-            lambda i: place(*picture_at[i]),
+            lambda i: place(*image_at[i]),
             lambda i: place(*box_at[i]),
             unit,
         )

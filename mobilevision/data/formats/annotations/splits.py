@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mobilevision.data.boxes import Boxes, BoxTargets
 from mobilevision.data.files import FileRecords
-from mobilevision.data.formats.annotations.image_sizes import picture_sizes, turned
+from mobilevision.data.formats.annotations.image_sizes import image_sizes, turned
 from mobilevision.data.formats.annotations.raw import SIDES, Corners, Raw, many
 from mobilevision.data.formats.annotations.units import settled, to_pixels
 from mobilevision.data.formats.scan import Listing
@@ -24,22 +24,22 @@ from mobilevision.ops.boxes import area as box_area
 # Checks of the boxes themselves; what cannot be used is left out and named, one problem a box.
 
 SLACK = 1.0
-"""Pixels (or a thousandth of the side, if that is more) beyond the picture that are taken for rounding."""
+"""Pixels (or a thousandth of the side, if that is more) beyond the image that are taken for rounding."""
 
 FINITE, NEGATIVE, FLAT, OUTSIDE, REPEATED, BEYOND = range(1, 7)
 
 
 def check_boxes(raw: Raw, problems: list[Problem], notes: list[str], *, keep_repeats: bool = False) -> Raw:
-    """Leave out boxes that are none; clip those that reach beyond their picture.
+    """Leave out boxes that are none; clip those that reach beyond their image.
 
     Args:
-        raw: what was read; the sizes of all pictures are known.
+        raw: what was read; the sizes of all images are known.
         problems: added to.
         notes: added to.
         keep_repeats: let a box stay that repeats another of its class to the last digit.
 
     Returns:
-        The usable boxes, inside their pictures. Areas not stated are those of the clipped boxes.
+        The usable boxes, inside their images. Areas not stated are those of the clipped boxes.
     """
     raw = raw.boxes(raw.labels >= 0)
     limits = raw.sizes[raw.owner][:, [1, 0, 1, 0]].astype(np.float64)
@@ -54,13 +54,13 @@ def check_boxes(raw: Raw, problems: list[Problem], notes: list[str], *, keep_rep
         problems.append(_problem(raw, i, int(fault[i]), clipped[i], lambda i: raw.box_at(repeats[i])))
     keep = np.isin(fault, (0, BEYOND))
     if count := int((nudged & keep & (fault == 0)).sum()):
-        notes.append(f"{many(count, 'box')} reached up to a pixel beyond the picture, as rounding does: clipped")
+        notes.append(f"{many(count, 'box')} reached up to a pixel beyond the image, as rounding does: clipped")
     area = np.where(np.isnan(raw.area), box_area(clipped), raw.area)
     return raw.boxes(keep, corners=clipped[keep], area=area[keep])
 
 
 def _judge(corners: Corners, limits: Corners) -> tuple[Corners, NDArray[np.int8], NDArray[np.bool_]]:
-    """The boxes clipped to their pictures, what is wrong with each (0: nothing), and which were clipped by a little."""
+    """The boxes clipped to their images, what is wrong with each (0: nothing), and which were clipped by a little."""
     finite: NDArray[np.bool_] = np.all(np.isfinite(corners), axis=1)
     corners = np.where(finite[:, None], corners, 0.0)
     clipped = np.clip(corners, 0.0, limits)
@@ -77,7 +77,7 @@ def _judge(corners: Corners, limits: Corners) -> tuple[Corners, NDArray[np.int8]
 
 
 def _first_like(raw: Raw, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For each of the rows, the first row with the same picture, class, kind and box."""
+    """For each of the rows, the first row with the same image, class, kind and box."""
     table = np.column_stack([raw.owner, raw.labels, raw.crowd, raw.corners])[rows]
     order = np.lexsort(table.T)  # stable: equals stay in their order
     ordered = table[order]
@@ -92,7 +92,7 @@ def _problem(raw: Raw, i: int, fault: int, clipped: Corners, repeated: Callable[
     owner = int(raw.owner[i])
     left, top, right, bottom = raw.corners[i].tolist()
     height, width = raw.sizes[owner].tolist()
-    box, picture = f"box ({left:g}, {top:g}, {right:g}, {bottom:g})", f"the picture of {width} x {height} pixels"
+    box, image = f"box ({left:g}, {top:g}, {right:g}, {bottom:g})", f"the image of {width} x {height} pixels"
     match fault:
         case 1:  # FINITE
             what, fix = f"{box} is not of finite numbers", "write its numbers or remove it"
@@ -101,12 +101,12 @@ def _problem(raw: Raw, i: int, fault: int, clipped: Corners, repeated: Callable[
         case 3:  # FLAT
             what, fix = f"{box} has no area", "draw it anew or remove it"
         case 4:  # OUTSIDE
-            what, fix = f"{box} lies outside {picture}", "mend its numbers or remove it"
+            what, fix = f"{box} lies outside {image}", "mend its numbers or remove it"
         case 5:  # REPEATED
             what, fix = f"{box} of class {raw.names[raw.labels[i]]!r} repeats {repeated(i)}", "keep one of them"
         case _:
             by = float(np.abs(raw.corners[i] - clipped).max())
-            what, fix = f"{box} reaches {by:g} pixels beyond {picture}", "mend its numbers; skipping clips it"
+            what, fix = f"{box} reaches {by:g} pixels beyond {image}", "mend its numbers; skipping clips it"
     known = (left, top, right, bottom) if fault != FINITE else None
     return Problem(raw.box_at(i), what, fix, printable(raw.paths[owner]), known)
 
@@ -130,14 +130,14 @@ def make_splits(
         parts: split -> what was read.
         splits: problems and notes so far; filled in and returned.
         root: what a user calls the data, for errors.
-        channels: channels of a picture.
+        channels: channels of an image.
         classes: the class names, where the format lists them; None takes those of train (of all, without a train),
             numbers by value and words by letter.
         keep_repeats: let boxes stay that repeat another exactly.
         units: ``pixels``, ``fractions`` or ``percent``; None recognises what the boxes are in.
 
     Raises:
-        UserError: no picture is there, or there is not one box.
+        UserError: no image is there, or there is not one box.
     """
     learnt = [parts["train"]] if "train" in parts else list(parts.values())
     if classes is None:
@@ -147,7 +147,7 @@ def make_splits(
     parts = settled(parts, splits.notes, units)
     seen: dict[bytes, str] = {}
     for split in (name for name in ORDER if name in parts):
-        raw = check_pictures(parts[split], seen, splits.problems, splits.notes)
+        raw = check_images(parts[split], seen, splits.problems, splits.notes)
         raw = _numbered(raw, split, splits.classes, splits.problems)
         raw = check_boxes(to_pixels(raw), splits.problems, splits.notes, keep_repeats=keep_repeats)
         setattr(splits, split, records(raw, channels))
@@ -157,7 +157,7 @@ def make_splits(
 
 
 def records(raw: Raw, channels: int) -> FileRecords:
-    """Checked pictures and boxes as records; the boxes of a picture keep their order."""
+    """Checked images and boxes as records; the boxes of an image keep their order."""
     order = np.argsort(raw.owner, kind="stable")
     boxes = Boxes(raw.corners[order], raw.labels[order], raw.crowd[order], raw.difficult[order], raw.area[order])
     counts = np.bincount(raw.owner, minlength=len(raw.paths)).astype(np.int64)
@@ -199,10 +199,10 @@ def _numbered(raw: Raw, split: str, classes: tuple[str, ...], problems: list[Pro
 
 def _count(split: str, raw: Raw) -> str:
     empty = len(raw.paths) - len(np.unique(raw.owner))
-    parts = [many(len(raw.paths), "picture"), many(len(raw.owner), "box")]
+    parts = [many(len(raw.paths), "image"), many(len(raw.owner), "box")]
     parts += [f"{int(raw.crowd.sum())} of them crowd"] if raw.crowd.any() else []
     parts += [f"{int(raw.difficult.sum())} of them difficult"] if raw.difficult.any() else []
-    parts += [many(empty, "picture") + " without any"] if empty else []
+    parts += [many(empty, "image") + " without any"] if empty else []
     return f"{split}: {', '.join(parts)}"
 
 
@@ -216,19 +216,19 @@ def _not_nothing(splits: Splits, root: Path) -> None:
 
 
 LOOKED_AT = 5000
-"""Pictures whose header is read where the annotation states the sizes; one that differs, and all are read."""
+"""Images whose header is read where the annotation states the sizes; one that differs, and all are read."""
 
 
-def check_pictures(raw: Raw, seen: dict[bytes, str], problems: list[Problem], notes: list[str]) -> Raw:
-    """Leave out pictures that are missing, stand twice, or are not of the annotated size; fill in unknown sizes.
+def check_images(raw: Raw, seen: dict[bytes, str], problems: list[Problem], notes: list[str]) -> Raw:
+    """Leave out images that are missing, stand twice, or are not of the annotated size; fill in unknown sizes.
 
     Args:
         raw: what was read.
         seen: files of this and earlier splits and where they are spoken of; added to.
-        problems: added to, one a picture.
+        problems: added to, one an image.
         notes: added to.
     """
-    raw = raw.pictures(_there_once(raw, seen, problems))
+    raw = raw.images(_there_once(raw, seen, problems))
     stated: NDArray[np.bool_] = np.all(raw.sizes > 0, axis=1)
     look = ~stated
     chosen = np.flatnonzero(stated)
@@ -246,13 +246,13 @@ def _there_once(raw: Raw, seen: dict[bytes, str], problems: list[Problem]) -> ND
     counts = np.bincount(raw.owner, minlength=len(raw.paths))
     for i, path in enumerate(raw.paths):
         if path not in there:
-            what = f"no picture {printable(path)}" + (f", of {many(int(counts[i]), 'box')}" if counts[i] else "")
-            problems.append(Problem(raw.picture_at(i), what, "mend the name or remove the annotation"))
+            what = f"no image {printable(path)}" + (f", of {many(int(counts[i]), 'box')}" if counts[i] else "")
+            problems.append(Problem(raw.image_at(i), what, "mend the name or remove the annotation"))
         elif first := seen.get(path):
-            what = f"the picture {os.path.basename(printable(path))} stands in {first} already"
-            problems.append(Problem(raw.picture_at(i), what, "keep it in one place", printable(path)))
+            what = f"the image {os.path.basename(printable(path))} stands in {first} already"
+            problems.append(Problem(raw.image_at(i), what, "keep it in one place", printable(path)))
         else:
-            seen[path] = raw.picture_at(i)
+            seen[path] = raw.image_at(i)
             continue
         keep[i] = False
     return keep
@@ -260,7 +260,7 @@ def _there_once(raw: Raw, seen: dict[bytes, str], problems: list[Problem]) -> ND
 
 def _read(raw: Raw, look: NDArray[np.bool_], found: NDArray[np.int64]) -> NDArray[np.int64]:
     rows = np.flatnonzero(look)
-    found[rows] = picture_sizes([raw.paths[i] for i in rows.tolist()])
+    found[rows] = image_sizes([raw.paths[i] for i in rows.tolist()])
     return found
 
 
@@ -272,7 +272,7 @@ def _differ(sizes: NDArray[np.int64], found: NDArray[np.int64]) -> NDArray[np.bo
 
 
 def _settle(raw: Raw, found: NDArray[np.int64], problems: list[Problem], notes: list[str]) -> Raw:
-    """One size for every picture; boxes drawn on a picture that lies on its side are turned with it."""
+    """One size for every image; boxes drawn on an image that lies on its side are turned with it."""
     keep, corners = np.ones(len(raw.paths), dtype=bool), raw.corners.copy()
     differ, on_side = _differ(raw.sizes, found), 0
     unknown = (raw.sizes <= 0).any(axis=1) & (found[:, 0] == 0)
@@ -287,12 +287,12 @@ def _settle(raw: Raw, found: NDArray[np.int64], problems: list[Problem], notes: 
             continue
         keep[i] = False
         if unknown[i]:
-            problems.append(Problem(name, "its size cannot be read: not a picture, or damaged", "mend or remove it"))
+            problems.append(Problem(name, "its size cannot be read: not an image, or damaged", "mend or remove it"))
         else:
             what = f"annotated as {stated[1]} x {stated[0]} pixels, but {name} has {width} x {height}"
-            fix = "take the picture that was annotated, or annotate this one"
-            problems.append(Problem(raw.picture_at(i), what, fix, name))
+            fix = "take the image that was annotated, or annotate this one"
+            problems.append(Problem(raw.image_at(i), what, fix, name))
     if on_side:
-        notes.append(f"{many(on_side, 'picture')} annotated without the EXIF rotation: boxes are turned with it")
+        notes.append(f"{many(on_side, 'image')} annotated without the EXIF rotation: boxes are turned with it")
     sizes = np.where(found[:, :1] > 0, found[:, :2], raw.sizes)
-    return replace(raw, corners=corners, sizes=sizes).pictures(keep)
+    return replace(raw, corners=corners, sizes=sizes).images(keep)

@@ -1,4 +1,4 @@
-"""The pictures and boxes in the json of annotation tools, one reader a tool.
+"""The images and boxes in the json of annotation tools, one reader a tool.
 
 Formats as publicly documented: Label Studio (export formats JSON and JSON-MIN), Apple CreateML (training data of an
 object detector), LabelMe (wkentaro/labelme), VoTT (microsoft/VoTT, VoTT JSON), VIA 2 (VGG Image Annotator), Supervisely
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from mobilevision.data.formats.annotations.raw import flag
 from mobilevision.errors import UserError
-from mobilevision.images.files import PICTURE_SUFFIXES
+from mobilevision.images.files import IMAGE_SUFFIXES
 from mobilevision.ops.boxes import xywh_to_xyxy
 
 Corners = tuple[float, float, float, float]
@@ -34,8 +34,8 @@ class Shape(NamedTuple):
 
 
 @dataclass
-class Picture:
-    """A picture as a tool names it: (height, width), 0 where nothing is said, and its boxes."""
+class ImageRecord:
+    """An image as a tool names it: (height, width), 0 where nothing is said, and its boxes."""
 
     name: str
     at: str
@@ -47,15 +47,15 @@ class Reader(NamedTuple):
     """How a tool's json is read.
 
     ``read`` takes the document, what messages call the file, and the attribute with the class where a user names it.
-    ``single``: a file is one picture, whose name is relative to the file.
+    ``single``: a file is one image, whose name is relative to the file.
     """
 
-    read: Callable[[Any, str, str | None], Iterator[Picture]]
+    read: Callable[[Any, str, str | None], Iterator[ImageRecord]]
     unit: str = "pixels"
     single: bool = False
 
 
-def _label_studio(document: Any, called: str, _: str | None) -> Iterator[Picture]:
+def _label_studio(document: Any, called: str, _: str | None) -> Iterator[ImageRecord]:
     for at, task in enumerate(document):
         where = f"{called}: task {task.get('id', at)}"
         done = [
@@ -63,10 +63,10 @@ def _label_studio(document: Any, called: str, _: str | None) -> Iterator[Picture
         ]
         if done:
             result = done[0].get("result") or []
-            yield _of_label_studio(where, _named_picture(task.get("data") or {}), result)
+            yield _of_label_studio(where, _named_image(task.get("data") or {}), result)
 
 
-def _label_studio_min(document: Any, called: str, _: str | None) -> Iterator[Picture]:
+def _label_studio_min(document: Any, called: str, _: str | None) -> Iterator[ImageRecord]:
     for at, task in enumerate(document):
         regions = [value for value in task.values() if isinstance(value, list)]
         result = [
@@ -75,11 +75,11 @@ def _label_studio_min(document: Any, called: str, _: str | None) -> Iterator[Pic
             for each in rows
             if isinstance(each, dict)
         ]
-        yield _of_label_studio(f"{called}: task {task.get('id', at)}", _named_picture(task), result)
+        yield _of_label_studio(f"{called}: task {task.get('id', at)}", _named_image(task), result)
 
 
-def _of_label_studio(where: str, name: str, result: list[Any]) -> Picture:
-    picture = Picture(name, where)
+def _of_label_studio(where: str, name: str, result: list[Any]) -> ImageRecord:
+    image = ImageRecord(name, where)
     named: dict[Any, list[str]] = {}
     for item in result:
         if labels := _labels(item.get("value") or {}):
@@ -87,7 +87,7 @@ def _of_label_studio(where: str, name: str, result: list[Any]) -> Picture:
     for item in result:
         value, number = item.get("value") or {}, item.get("id")
         width, height = item.get("original_width") or 0, item.get("original_height") or 0
-        picture.size = (int(height), int(width)) if width and height else picture.size
+        image.size = (int(height), int(width)) if width and height else image.size
         if item.get("type") in ("choices", "textarea", "labels", "rating", "taxonomy"):
             continue
         at = f"{where}, region {number}" if number else where
@@ -95,9 +95,9 @@ def _of_label_studio(where: str, name: str, result: list[Any]) -> Picture:
         corners = _percent_corners(value, width or 1, height or 1)
         fault = "" if corners else f"a region of the kind {item.get('type', 'unknown')}, around which there is no box"
         if not labels:
-            picture.shapes.append(Shape("", (0, 0, 0, 0), at, fault or "a region without a class"))
-        picture.shapes += [Shape(label, corners or (0, 0, 0, 0), at, fault) for label in labels]
-    return picture
+            image.shapes.append(Shape("", (0, 0, 0, 0), at, fault or "a region without a class"))
+        image.shapes += [Shape(label, corners or (0, 0, 0, 0), at, fault) for label in labels]
+    return image
 
 
 def _labels(value: dict[str, Any]) -> list[str]:
@@ -121,29 +121,29 @@ def _percent_corners(value: dict[str, Any], width: float, height: float) -> Corn
     return around(turned) if angle else xywh_to_xyxy(x, y, w, h)
 
 
-def _named_picture(data: dict[str, Any]) -> str:
+def _named_image(data: dict[str, Any]) -> str:
     texts = {key: value for key, value in data.items() if isinstance(value, str)}
-    endings = tuple(suffix.decode() for suffix in PICTURE_SUFFIXES)
-    pictures = [text for text in texts.values() if text.partition("?")[0].lower().endswith(endings)]
-    pictures += [text for text in texts.values() if text.lower().endswith(endings)]
-    return next(iter([*pictures, *(texts[key] for key in ("image", "img", "url") if key in texts)]), "")
+    endings = tuple(suffix.decode() for suffix in IMAGE_SUFFIXES)
+    images = [text for text in texts.values() if text.partition("?")[0].lower().endswith(endings)]
+    images += [text for text in texts.values() if text.lower().endswith(endings)]
+    return next(iter([*images, *(texts[key] for key in ("image", "img", "url") if key in texts)]), "")
 
 
-def _createml(document: Any, called: str, _: str | None) -> Iterator[Picture]:
+def _createml(document: Any, called: str, _: str | None) -> Iterator[ImageRecord]:
     for at, row in enumerate(document):
-        where = f"{called}: picture {at + 1}"
-        picture = Picture(str(row.get("image", row.get("imagefilename", ""))), where)
+        where = f"{called}: image {at + 1}"
+        image = ImageRecord(str(row.get("image", row.get("imagefilename", ""))), where)
         for number, each in enumerate(row.get("annotations", row.get("annotation")) or [], start=1):
             inner = each.get("coordinates") or {}
             box = numbers(inner.get(key) for key in ("x", "y", "width", "height"))
             corners = box and (box[0] - box[2] / 2, box[1] - box[3] / 2, box[0] + box[2] / 2, box[1] + box[3] / 2)
-            picture.shapes.append(_shape(each.get("label"), corners, f"{where}, annotation {number}"))
-        yield picture
+            image.shapes.append(_shape(each.get("label"), corners, f"{where}, annotation {number}"))
+        yield image
 
 
-def _labelme(document: Any, called: str, _: str | None) -> Iterator[Picture]:
+def _labelme(document: Any, called: str, _: str | None) -> Iterator[ImageRecord]:
     size = numbers(document.get(key) or 0 for key in ("imageHeight", "imageWidth"))
-    picture = Picture(str(document.get("imagePath") or ""), called, (int(size[0]), int(size[1])) if size else (0, 0))
+    image = ImageRecord(str(document.get("imagePath") or ""), called, (int(size[0]), int(size[1])) if size else (0, 0))
     for number, each in enumerate(document.get("shapes") or [], start=1):
         kind, points = each.get("shape_type") or "polygon", each.get("points") or []
         corners = around(points)
@@ -153,13 +153,13 @@ def _labelme(document: Any, called: str, _: str | None) -> Iterator[Picture]:
             corners = (x - radius, y - radius, x + radius, y + radius)
         where = f"{called}: shape {number}"
         if kind in ("point", "points", "line", "linestrip"):
-            picture.shapes.append(Shape("", (0, 0, 0, 0), where, f"a {kind}, around which there is no box"))
+            image.shapes.append(Shape("", (0, 0, 0, 0), where, f"a {kind}, around which there is no box"))
         else:
-            picture.shapes.append(_shape(each.get("label"), corners, where))
-    yield picture
+            image.shapes.append(_shape(each.get("label"), corners, where))
+    yield image
 
 
-def _vott(document: Any, called: str, _: str | None) -> Iterator[Picture]:
+def _vott(document: Any, called: str, _: str | None) -> Iterator[ImageRecord]:
     assets = document["assets"].values() if "assets" in document else [document]
     for each in assets:
         asset = each.get("asset") or {}
@@ -169,16 +169,16 @@ def _vott(document: Any, called: str, _: str | None) -> Iterator[Picture]:
         sides = numbers(size.get(key) or 0 for key in ("height", "width"))
         where = f"{called}: asset {asset.get('name', '')}"
         name = str(asset.get("path") or asset.get("name") or "")
-        picture = Picture(name, where, (int(sides[0]), int(sides[1])) if sides else (0, 0))
+        image = ImageRecord(name, where, (int(sides[0]), int(sides[1])) if sides else (0, 0))
         for number, region in enumerate(each.get("regions") or [], start=1):
             box = numbers((region.get("boundingBox") or {}).get(key) for key in ("left", "top", "width", "height"))
             corners = (box[0], box[1], box[0] + box[2], box[1] + box[3]) if box else None
             at = f"{where}, region {number}"
-            picture.shapes += [_shape(tag, corners, at) for tag in region.get("tags") or [None]]
-        yield picture
+            image.shapes += [_shape(tag, corners, at) for tag in region.get("tags") or [None]]
+        yield image
 
 
-def _via(document: Any, called: str, label: str | None) -> Iterator[Picture]:
+def _via(document: Any, called: str, label: str | None) -> Iterator[ImageRecord]:
     metadata = document.get("_via_img_metadata", document)
     rows = list(metadata.values() if isinstance(metadata, dict) else metadata)
     regions = {id(row): _rows(row.get("regions")) for row in rows}
@@ -187,15 +187,15 @@ def _via(document: Any, called: str, label: str | None) -> Iterator[Picture]:
     )
     for row in rows:
         where = f"{called}: {row.get('filename', '')}"
-        picture = Picture(str(row.get("filename", "")), where)
+        image = ImageRecord(str(row.get("filename", "")), where)
         for number, each in enumerate(regions[id(row)], start=1):
             value = (each.get("region_attributes") or {}).get(key) if key else "object"
             if isinstance(value, dict):  # check boxes
                 chosen = [name for name, yes in value.items() if yes]
                 value = chosen[0] if len(chosen) == 1 else None
             at = f"{where}, region {number}"
-            picture.shapes.append(_shape(value, _via_corners(each.get("shape_attributes") or {}), at))
-        yield picture
+            image.shapes.append(_shape(value, _via_corners(each.get("shape_attributes") or {}), at))
+        yield image
 
 
 def _class_key(attributes: list[dict[str, Any]], called: str) -> str | None:
@@ -224,46 +224,46 @@ def _via_corners(shape: dict[str, Any]) -> Corners | None:
     return None
 
 
-def _supervisely(document: Any, called: str, _: str | None) -> Iterator[Picture]:
+def _supervisely(document: Any, called: str, _: str | None) -> Iterator[ImageRecord]:
     size = document.get("size") or {}
     sides = numbers(size.get(key) or 0 for key in ("height", "width"))
-    picture = Picture("", called, (int(sides[0]), int(sides[1])) if sides else (0, 0))
+    image = ImageRecord("", called, (int(sides[0]), int(sides[1])) if sides else (0, 0))
     for number, each in enumerate(document.get("objects") or [], start=1):
         where, kind = f"{called}: object {each.get('id', number)}", each.get("geometryType", "")
         if kind in ("rectangle", "polygon"):
             corners = around((each.get("points") or {}).get("exterior") or [])
-            picture.shapes.append(_shape(each.get("classTitle"), corners, where))
+            image.shapes.append(_shape(each.get("classTitle"), corners, where))
         else:
-            picture.shapes.append(Shape("", (0, 0, 0, 0), where, f"a {kind}, of which no box is read"))
-    yield picture
+            image.shapes.append(Shape("", (0, 0, 0, 0), where, f"a {kind}, of which no box is read"))
+    yield image
 
 
-def _azure(document: Any, called: str, _: str | None) -> Iterator[Picture]:
+def _azure(document: Any, called: str, _: str | None) -> Iterator[ImageRecord]:
     for line, row in document:
         where, details = f"{called}:{line}", row.get("image_details") or {}
         sides = numbers(re.sub(r"px$", "", str(details.get(key) or 0)) for key in ("height", "width"))
-        picture = Picture(str(row.get("image_url", "")), where, (int(sides[0]), int(sides[1])) if sides else (0, 0))
+        image = ImageRecord(str(row.get("image_url", "")), where, (int(sides[0]), int(sides[1])) if sides else (0, 0))
         labels = row.get("label") or []
         for each in labels if isinstance(labels, list) else [{"label": labels}]:
             box = numbers(each.get(key) for key in ("topX", "topY", "bottomX", "bottomY"))
             if box is None and each.get("polygon"):
                 points = [point for ring in each["polygon"] for point in zip(ring[::2], ring[1::2], strict=False)]
                 box = around(points)
-            picture.shapes.append(_shape(each.get("label"), box, where, crowd=bool(flag(each.get("isCrowd")))))
-        yield picture
+            image.shapes.append(_shape(each.get("label"), box, where, crowd=bool(flag(each.get("isCrowd")))))
+        yield image
 
 
-def _fiftyone(document: Any, called: str, _: str | None) -> Iterator[Picture]:
+def _fiftyone(document: Any, called: str, _: str | None) -> Iterator[ImageRecord]:
     classes = document.get("classes") or []
     for name, rows in (document.get("labels") or {}).items():
-        picture = Picture(str(name), f"{called}: {name}")
+        image = ImageRecord(str(name), f"{called}: {name}")
         for number, each in enumerate(rows or [], start=1):
             label = each.get("label")
             label = classes[label] if isinstance(label, int) and label < len(classes) else label
             box = numbers(each.get("bounding_box") or ())
             corners = (box[0], box[1], box[0] + box[2], box[1] + box[3]) if box and len(box) == 4 else None
-            picture.shapes.append(_shape(label, corners, f"{called}: {name}, box {number}"))
-        yield picture
+            image.shapes.append(_shape(label, corners, f"{called}: {name}, box {number}"))
+        yield image
 
 
 def _rows(regions: Any) -> list[Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import final
 from xml.parsers import expat
 
-from mobilevision.data.formats.annotations.image_lookup import ANNOTATIONS, PICTURES, PictureIndex, is_picture, split_of
+from mobilevision.data.formats.annotations.image_lookup import ANNOTATIONS, IMAGES, ImageIndex, is_image, split_of
 from mobilevision.data.formats.scan import entries
 from mobilevision.data.formats.text import HEAD, encoding_by, read_text
 from mobilevision.data.records import Problem
@@ -19,7 +19,7 @@ from mobilevision.errors import UserError
 from mobilevision.images.decode import printable
 from mobilevision.io.regular_files import open_regular
 
-# One Pascal VOC xml: a picture and its objects, with the line of each.
+# One Pascal VOC xml: an image and its objects, with the line of each.
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 INSIDE = ("annotation", "object")
@@ -45,7 +45,7 @@ class VocObject:
 @final
 @dataclass
 class VocFile:
-    """What an xml says: the picture's texts by tag (``filename``, ``width``, ``height``), and its objects."""
+    """What an xml says: the image's texts by tag (``filename``, ``width``, ``height``), and its objects."""
 
     texts: dict[str, str] = field(default_factory=dict)
     objects: list[VocObject] = field(default_factory=list)
@@ -145,43 +145,43 @@ def _whole(text: str) -> int:
 
 
 Key = tuple[tuple[str, ...], str]
-"""The folders above a file, less those that are named for pictures or annotations, and its name without ending."""
+"""The folders above a file, less those that are named for images or annotations, and its name without ending."""
 
 LISTS = (Path("ImageSets", "Main"), Path("ImageSets"))
 NAMES = {"train": "train", "val": "val", "valid": "val", "trainval": "trainval", "test": "test"}
-A_CLASS = re.compile(r".+_(train|val|trainval|test)")  # lists of one class: its pictures, and those without it
+A_CLASS = re.compile(r".+_(train|val|trainval|test)")  # lists of one class: its images, and those without it
 
 
 @final
 @dataclass
 class Tree:
-    """The pictures and the xmls below a root by what they share, relative to the root."""
+    """The images and the xmls below a root by what they share, relative to the root."""
 
-    pictures: dict[Key, list[bytes]] = field(default_factory=dict)
+    images: dict[Key, list[bytes]] = field(default_factory=dict)
     xmls: dict[Key, bytes] = field(default_factory=dict)
 
     @cached_property
-    def index(self) -> PictureIndex:
-        """The pictures by the ends of their paths."""
-        return PictureIndex(path for paths in self.pictures.values() for path in paths)
+    def index(self) -> ImageIndex:
+        """The images by the ends of their paths."""
+        return ImageIndex(path for paths in self.images.values() for path in paths)
 
-    def look(self, top: bytes, below: bytes = b"", *, pictures: bool = True, xmls: bool = True) -> Tree:
+    def look(self, top: bytes, below: bytes = b"", *, images: bool = True, xmls: bool = True) -> Tree:
         """Add what lies below a folder."""
         for entry in entries(os.path.join(top, below)):
             path = os.path.join(below, entry.name)
             if entry.is_dir():
-                self.look(top, path, pictures=pictures, xmls=xmls)
+                self.look(top, path, images=images, xmls=xmls)
             elif xmls and entry.name.lower().endswith(b".xml"):
                 self.xmls[key_of(path)] = path
-            elif pictures and is_picture(entry.name):
-                self.pictures.setdefault(key_of(path), []).append(path)
+            elif images and is_image(entry.name):
+                self.images.setdefault(key_of(path), []).append(path)
         return self
 
 
 def key_of(path: bytes) -> Key:
-    """What a picture and its xml have in common."""
+    """What an image and its xml have in common."""
     *above, name = os.fsdecode(path).split(os.sep)
-    kept = tuple(each for each in above if each.lower() not in (*PICTURES, *ANNOTATIONS))
+    kept = tuple(each for each in above if each.lower() not in (*IMAGES, *ANNOTATIONS))
     return kept, os.path.splitext(name)[0]
 
 
@@ -216,7 +216,7 @@ def by_lists(
         for name, file in _files(root / folder):
             files.append(file)
             samples = found.setdefault(name, [])
-            # Every list of a single class names all pictures.
+            # Every list of a single class names all images.
             known = {key for key, _ in samples} if A_CLASS.fullmatch(file.stem.lower()) else set()
             for key, where in _listed(file, root, top.relative_to(root).parts, xmls):
                 others = by_name.get(key[1], [])
@@ -242,13 +242,13 @@ def by_folders(tree: Tree) -> tuple[dict[str, list[Key]], bool]:
 
 
 def without_xml(tree: Tree, base: Path) -> Iterator[Problem]:
-    """A problem for each picture in a folder of annotated ones, below ``base``, that has no xml itself."""
+    """A problem for each image in a folder of annotated ones, below ``base``, that has no xml itself."""
     annotated = {key[0] for key in tree.xmls}
-    for key, paths in tree.pictures.items():
+    for key, paths in tree.images.items():
         if key[0] in annotated and key not in tree.xmls:
             fix = "annotate it or move it away; an xml without objects makes it a negative"
             shown = printable(os.path.join(os.fsencode(base), paths[0]))
-            yield Problem(printable(paths[0]), f"no xml {key[1]}.xml belongs to this picture", fix, shown)
+            yield Problem(printable(paths[0]), f"no xml {key[1]}.xml belongs to this image", fix, shown)
 
 
 def _folders_of_lists(root: Path) -> list[Path]:
@@ -282,8 +282,8 @@ def _listed(file: Path, root: Path, above: tuple[str, ...], xmls: Collection[Key
         if line.strip():
             # Names with blanks stand as they are, or in quotation marks; behind others a number may stand.
             name = line.strip().strip('"')
-            if not is_picture(os.fsencode(name)) and (above, name) not in xmls:
+            if not is_image(os.fsencode(name)) and (above, name) not in xmls:
                 name = line.strip()[1:].partition('"')[0] if line.strip().startswith('"') else line.split()[0]
-            stem = os.path.splitext(name)[0] if is_picture(os.fsencode(name)) else name
+            stem = os.path.splitext(name)[0] if is_image(os.fsencode(name)) else name
             inner, stem = key_of(os.fsencode(stem + ".xml"))
             yield ((*above, *inner), stem), f"{called}:{number}"

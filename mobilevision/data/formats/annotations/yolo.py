@@ -1,4 +1,4 @@
-"""Where YOLO's pictures, labels and class names lie: data.yaml, lists, or folders."""
+"""Where YOLO's images, labels and class names lie: data.yaml, lists, or folders."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
-from mobilevision.data.formats.annotations.image_lookup import PictureIndex, is_picture, plain, split_of
-from mobilevision.data.formats.scan import folders, pictures
+from mobilevision.data.formats.annotations.image_lookup import ImageIndex, is_image, plain, split_of
+from mobilevision.data.formats.scan import folders, images
 from mobilevision.data.formats.text import decode, is_text, read_text
 from mobilevision.errors import UserError
 from mobilevision.io.regular_files import open_regular
 from mobilevision.io.safe_yaml import read_yaml
 from mobilevision.ops.boxes import cxcywh_to_xyxy
 
-# One YOLO label file: class and box in fractions of the picture a line.
+# One YOLO label file: class and box in fractions of the image a line.
 
 
 class YoloRow(NamedTuple):
     """One line; ``fault`` says what is wrong with it, and is empty where nothing is.
 
-    ``corners`` are (left, top, right, bottom), as a rule in fractions of the picture.
+    ``corners`` are (left, top, right, bottom), as a rule in fractions of the image.
     """
 
     line: int
@@ -105,15 +105,15 @@ class YoloPlaces:
     """What is to be read.
 
     Attributes:
-        pictures: split -> picture files.
+        images: split -> image files.
         names: the class names; None where nothing lists them.
         notes: what was decided.
         whole: there is no split.
         keypoints: labels hold keypoints behind their boxes.
-        listed: pictures were chosen by name, so that labels of others may lie about.
+        listed: images were chosen by name, so that labels of others may lie about.
     """
 
-    pictures: dict[str, list[bytes]] = field(default_factory=dict)
+    images: dict[str, list[bytes]] = field(default_factory=dict)
     names: tuple[str, ...] | None = None
     notes: list[str] = field(default_factory=list)
     whole: bool = False
@@ -178,19 +178,19 @@ def _by_yaml(file: Path) -> YoloPlaces:
             continue
         entries_ = [str(each) for each in (given if isinstance(given, list) else [given])]
         if split != "train" and given == content.get("train"):
-            places.notes.append(f"{file.name} names the same pictures for train and {split}: {split} is not used")
+            places.notes.append(f"{file.name} names the same images for train and {split}: {split} is not used")
             continue
         for entry in entries_:
             path = _resolve(entry, file.parent, str(content.get("path") or ""))
             if path is not None:
                 places.listed |= path.is_file()
-                places.pictures.setdefault(split, []).extend(_pictures_of(path))
+                places.images.setdefault(split, []).extend(_images_of(path))
             elif split == "train":
                 raise UserError(f"{file}: train is {entry}, which does not exist: mend it, or path in the same file")
             else:
                 places.notes.append(f"{file.name} names {entry} for {split}, which does not exist: left out")
-    if not places.pictures:
-        raise UserError(f"{file}: names no pictures: train should be a folder or a list of them")
+    if not places.images:
+        raise UserError(f"{file}: names no images: train should be a folder or a list of them")
     return places
 
 
@@ -207,22 +207,22 @@ def _resolve(entry: str, beside: Path, base: str) -> Path | None:
     return next((path for path in tried if path.exists()), None)
 
 
-def _pictures_of(path: Path) -> list[bytes]:
-    """The pictures of a folder, or of a list of paths."""
+def _images_of(path: Path) -> list[bytes]:
+    """The images of a folder, or of a list of paths."""
     if path.is_dir():
-        return list(pictures(os.fsencode(path), os.fsencode(path)))
+        return list(images(os.fsencode(path), os.fsencode(path)))
     top, found, index = path.parent, [], None
     try:
         lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: the list of pictures cannot be read ({error}): mend it") from None
+        raise UserError(f"{path}: the list of images cannot be read ({error}): mend it") from None
     for line in lines:
         name = plain(os.fsencode(line.strip().strip('"')))
         if name:
             near = [os.path.join(os.fsencode(above), name) for above in (top, top.parent, "")]
             there = next((each for each in near if os.path.isfile(each)), None)
             if there is None:  # a path of another machine, or data/ before it as in CVAT's lists
-                index = index or PictureIndex(pictures(os.fsencode(top), os.fsencode(top)))
+                index = index or ImageIndex(images(os.fsencode(top), os.fsencode(top)))
                 hits = index.find(name)
                 there = hits[0] if len(hits) == 1 else near[0]
             found.append(os.path.normpath(there))
@@ -230,12 +230,12 @@ def _pictures_of(path: Path) -> list[bytes]:
 
 
 def _by_folders(root: Path) -> YoloPlaces:
-    lists = {split: root / name for split, names in LISTS.items() for name in names if _lists_pictures(root / name)}
+    lists = {split: root / name for split, names in LISTS.items() for name in names if _lists_images(root / name)}
     if "train" in lists:
-        found = {split: _pictures_of(file) for split, file in lists.items()}
+        found = {split: _images_of(file) for split, file in lists.items()}
         return YoloPlaces(found, notes=[f"YOLO: lists {', '.join(file.name for file in lists.values())}"], listed=True)
     by_split: dict[str | None, list[bytes]] = {}
-    for path in pictures(os.fsencode(root), b""):
+    for path in images(os.fsencode(root), b""):
         above = os.fsdecode(os.path.dirname(path)).split(os.sep)
         split = next((split for split in map(split_of, above) if split), None)
         by_split.setdefault(split, []).append(os.path.join(os.fsencode(root), path))
@@ -243,16 +243,16 @@ def _by_folders(root: Path) -> YoloPlaces:
     if not by_split:
         return YoloPlaces({"train": loose}, notes=["YOLO, no split"], whole=True)
     notes = ["YOLO, splits by folder"]
-    notes += [f"not used, in the folder of no split: {len(loose)} pictures"] if loose else []
+    notes += [f"not used, in the folder of no split: {len(loose)} images"] if loose else []
     return YoloPlaces({split: found for split, found in by_split.items() if split}, notes=notes)
 
 
-def _lists_pictures(file: Path) -> bool:
+def _lists_images(file: Path) -> bool:
     if not file.is_file():
         return False
     with open_regular(file) as stream:
         first = decode(stream.readline()).strip().strip('"')
-    return is_picture(os.fsencode(first))
+    return is_image(os.fsencode(first))
 
 
 def _class_names(given: Any, file: Path) -> tuple[str, ...] | None:

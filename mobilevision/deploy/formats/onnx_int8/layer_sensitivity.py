@@ -13,7 +13,7 @@ from mobilevision.deploy.formats.onnx_int8.layers import REMOVED, Layer, layers,
 from mobilevision.deploy.formats.onnx_int8.writing import calibrate, round_weights, with_integers
 from mobilevision.deploy.precision import Precision
 
-_PICTURES = 16
+_IMAGES = 16
 _FEW = 3  # where hundreds of regions of each are looked at
 _LOOKED_AT = 64  # for ranges: an order of layers needs fewer images than their best ranges
 _CHOICES = ("NonMaxSuppression", "TopK")  # what comes after them jumps
@@ -64,7 +64,7 @@ class _Ends:
     def __init__(self, plain: Any, pixels: NDArray[np.uint8]) -> None:
         self.names = [layer.result for layer in _last(plain)]
         self.regions = [node.input[1] for node in plain.graph.node if node.op_type == "RoiAlign"]
-        self.feed: Found = {plain.graph.input[0].name: pixels[: _FEW if self.regions else _PICTURES]}
+        self.feed: Found = {plain.graph.input[0].name: pixels[: _FEW if self.regions else _IMAGES]}
         seen = self._run(plain, [*self.names, *self.regions])
         self.reference = {name: seen[name] for name in self.names}
         self.feed |= {f"{name}_seen": seen[name] for name in self.regions}

@@ -71,11 +71,11 @@ class Gram:
         """Inputs of single sums: [groups, number, d]."""
         if self.layer.node.op_type != "Conv":
             return values.reshape(1, -1, values.shape[-1])
-        return np.concatenate([self._patches(picture, most, rng) for picture in values], axis=1)
+        return np.concatenate([self._patches(image, most, rng) for image in values], axis=1)
 
-    def _patches(self, picture: Floats, most: int, rng: np.random.Generator) -> Floats:
+    def _patches(self, image: Floats, most: int, rng: np.random.Generator) -> Floats:
         (top, left, bottom, right), strides, steps, kernel = self._window()
-        padded = np.pad(picture, ((0, 0), (top, bottom), (left, right)))
+        padded = np.pad(image, ((0, 0), (top, bottom), (left, right)))
         sides = [
             (side - step * (long - 1) - 1) // stride + 1
             for side, step, long, stride in zip(padded.shape[1:], steps, kernel, strides, strict=True)
