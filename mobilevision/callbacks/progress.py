@@ -1,43 +1,203 @@
-"""The progress bar: live on a terminal, one line an epoch elsewhere."""
+"""What the console shows of a training: a line an epoch; on a terminal a live bar below, with the time left."""
 
 from __future__ import annotations
 
 import sys
-from typing import Any, final
+import time
+from typing import TYPE_CHECKING, Any, final
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Checkpoint, RichProgressBar
+from pytorch_lightning.callbacks import Checkpoint
+
+from mobilevision.callbacks.checkpoints import BestCheckpoint
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+    from torch import Tensor
+
+EVALUATION_SHARE = 0.4
+"""Time of an evaluation batch over that of a training step, about: forward against forward and backward."""
+_TIMED_BATCHES = 3
+"""Batches of an epoch after which its own speed is known."""
+_REDRAW_SECONDS = 0.1
 
 
 @final
-class Bar(RichProgressBar):
-    """Lightning's rich bar without the version number of the logger."""
+class Progress(Checkpoint):
+    """A line an epoch with training and validation figures, the best so far and the time left.
 
-    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """What stands behind the bar."""
-        return {name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
-
-
-@final
-class Lines(Checkpoint):
-    """One line an epoch, for logs and pipes.
-
-    It counts as a checkpoint for Lightning, which calls those when the task has logged its epoch.
+    On a terminal a bar shows where the epoch is, and disappears with it; pipes and train.log get the lines alone.
+    Evaluations get a bar, too. To Lightning it counts as a checkpoint, so that it is called when the task and the
+    other callbacks have logged the epoch.
     """
 
+    def __init__(self) -> None:
+        self._bar: Bar | None = None
+        self._task: TaskID | None = None
+        self._drawn = 0.0
+        self._began = 0.0
+        self._batches, self._evaluated = 0, 0
+        self._validated = False
+        self._batch_seconds: float | None = None  # of a training batch, over the last epoch
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin the bar of an epoch."""
+        self._validated = False
+        epoch = f"epoch {_of(trainer.current_epoch + 1, trainer.max_epochs)}"
+        self._start(trainer, epoch, trainer.num_training_batches + sum(trainer.num_val_batches))
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move the bar on."""
+        self._batches += 1
+        self._show(trainer, loss=outputs["loss"])
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The epoch's line may tell what val says."""
+        self._validated = True
+        if trainer.state.fn != "fit":
+            self._stop()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin the bar of an evaluation."""
+        if trainer.state.fn != "fit":
+            self._start(trainer, "val", sum(trainer.num_val_batches))
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Move the bar on."""
+        if not trainer.sanity_checking:
+            self._evaluated += 1
+            self._show(trainer)
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin the bar of an evaluation."""
+        self._start(trainer, "test", sum(trainer.num_test_batches))
+
+    def on_test_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Move the bar on."""
+        self._evaluated += 1
+        self._show(trainer)
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """End the bar."""
+        self._stop()
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Print the epoch."""
-        if not trainer.is_global_zero:
+        """Print the epoch's line in place of its bar."""
+        self._stop()
+        if self._batches:
+            self._batch_seconds = (time.perf_counter() - self._began) / self._work_done
+        if trainer.is_global_zero:
+            print(self._line(trainer, pl_module), flush=True)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Leave the terminal as it was."""
+        self._stop()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Leave the terminal as it was."""
+        self._stop()
+
+    def _line(self, trainer: pl.Trainer, task: pl.LightningModule) -> str:
+        values = trainer.callback_metrics
+        parts = [f"epoch {_of(trainer.current_epoch + 1, trainer.max_epochs)}"]
+        parts += [f"loss {values['train/loss']:.4f}"] if "train/loss" in values else []
+        if self._validated:
+            followed = str(getattr(task, "followed", ""))
+            parts += [f"val loss {values['val/loss']:.4f}"] if "val/loss" in values else []
+            parts += (
+                [f"{followed} {values[f'val/{followed}']:.4f}{_best(trainer)}"] if f"val/{followed}" in values else []
+            )
+        finished = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+        left = None if finished else self._seconds_left(trainer, of_this_epoch=0.0)
+        parts += [f"{in_words(left)} left"] if left is not None else []
+        return "  ".join(parts)
+
+    @property
+    def _work_done(self) -> float:
+        """What was done of this epoch, in training batches."""
+        return self._batches + EVALUATION_SHARE * self._evaluated
+
+    def _seconds_left(self, trainer: pl.Trainer, *, of_this_epoch: float) -> float | None:
+        """Seconds to the end of the training, which still has so many batches of this epoch; None: not known."""
+        if self._batch_seconds is None or not trainer.max_epochs or trainer.max_epochs < 0:
+            return None
+        epoch = trainer.num_training_batches + EVALUATION_SHARE * sum(trainer.num_val_batches)
+        epochs = trainer.max_epochs - trainer.current_epoch - 1
+        return self._batch_seconds * (of_this_epoch + epochs * epoch)
+
+    def _start(self, trainer: pl.Trainer, what: str, batches: float) -> None:
+        self._stop()
+        self._batches = self._evaluated = 0
+        self._began, self._drawn = time.perf_counter(), 0.0
+        if not (trainer.is_global_zero and sys.stdout.isatty()):
             return
-        shown = {
-            name: float(value)
-            for name, value in trainer.callback_metrics.items()
-            if name in ("train/loss", "val/loss") or name == f"val/{getattr(pl_module, 'followed', '')}"
-        }
-        text = "  ".join(f"{name} {value:.4f}" for name, value in sorted(shown.items()))
-        print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {text}", flush=True)
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        known = batches != float("inf")
+        columns = [TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn()]
+        self._bar = Bar(*columns, TextColumn("{task.fields[note]}"), transient=True, auto_refresh=False, expand=True)
+        self._task = self._bar.add_task(what, total=int(batches) if known else None, note="")
+        self._bar.start()
+        self._bar.refresh()
+
+    def _show(self, trainer: pl.Trainer, *, loss: Tensor | None = None) -> None:
+        now = time.perf_counter()
+        if self._bar is None or self._task is None or now - self._drawn < _REDRAW_SECONDS:
+            return
+        self._drawn, note = now, ""
+        if trainer.state.fn == "fit":
+            if self._work_done >= _TIMED_BATCHES:
+                self._batch_seconds = (now - self._began) / self._work_done
+            epoch = trainer.num_training_batches + EVALUATION_SHARE * sum(trainer.num_val_batches)
+            left = self._seconds_left(trainer, of_this_epoch=max(0.0, epoch - self._work_done))
+            now_doing = "validation" if loss is None else f"loss {float(loss):.4f}"
+            note = f"{now_doing}  {in_words(left)} left" if left is not None else now_doing
+        self._bar.update(self._task, completed=self._batches + self._evaluated, note=note, refresh=True)
+
+    def _stop(self) -> None:
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, visible=False)  # so that nothing of it stays on the screen
+            self._bar.stop()
+        self._bar = self._task = None
 
 
-def Progress() -> Bar | Lines:  # noqa: N802 - named as the thing that configs ask for
-    """The bar that suits where the output goes."""
-    return Bar() if sys.stdout.isatty() else Lines()
+def in_words(seconds: float) -> str:
+    """``40 s``, ``12 min`` or ``3.5 h``."""
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _of(number: int, total: int | None) -> str:
+    """``3/10``, all of the same width; ``3`` where the length is not known."""
+    return f"{number:>{len(str(total))}}/{total}" if total and total > 0 else str(number)
+
+
+def _best(trainer: pl.Trainer) -> str:
+    """Whether this epoch is the best so far, or which value is; epoch 0 is the probe before training."""
+    found = next((each for each in trainer.checkpoint_callbacks if isinstance(each, BestCheckpoint)), None)
+    if found is None or found.score is None:
+        return ""
+    if found.epoch == trainer.current_epoch + 1:
+        return " (best)"
+    return f" (best {found.score:.4f}{', the probe' if found.epoch == 0 else ''})"

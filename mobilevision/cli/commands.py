@@ -108,7 +108,7 @@ def _options(
 def train() -> None:
     """Train a model.
 
-    Example: mobilevision train data=auto data.root=PICTURES backbone.width=0.5
+    Example: mobilevision train data=auto data.root=IMAGES backbone.width=0.5
     """
 
 
@@ -123,9 +123,9 @@ def evaluate(
 ) -> None:
     """Measure a run, an exported model, or pretrained weights without a run, on its own data or on other.
 
-    Example: mobilevision evaluate RUN data=folder data.root=PICTURES split=test
+    Example: mobilevision evaluate RUN data=folder data.root=IMAGES split=test
 
-    Example: mobilevision evaluate EXPORT data=auto data.root=PICTURES split=test
+    Example: mobilevision evaluate EXPORT data=auto data.root=IMAGES split=test
 
     Example: mobilevision evaluate backbone.weights=timm data=imagenet data.root=ILSVRC
     """
@@ -227,7 +227,7 @@ def check_data(
 ) -> int:
     """Look at every image of a data set: bad files, duplicates across splits, class balance, sizes.
 
-    Example: mobilevision check-data data=folder data.root=PICTURES
+    Example: mobilevision check-data data=folder data.root=IMAGES
     """
     from mobilevision.tools.check_data import check_data as work
 
@@ -242,7 +242,7 @@ def plan_anchors(
 ) -> None:
     """Show which training boxes the default boxes of a head reach, and propose some that reach more.
 
-    Example: mobilevision plan-anchors data=auto data.root=PICTURES head=ssd
+    Example: mobilevision plan-anchors data=auto data.root=IMAGES head=ssd
     """
     from mobilevision.tools.plan_anchors import plan_anchors as work
 
@@ -329,7 +329,7 @@ def plan(
 
     Example: mobilevision plan task=detection --max-params 2M --max-mult-adds 300M --max-latency 15ms --max-size 4MB
 
-    Example: mobilevision plan data=auto data.root=PICTURES backbone=mobilenet_v1 --max-mult-adds 100M --train 20
+    Example: mobilevision plan data=auto data.root=IMAGES backbone=mobilenet_v1 --max-mult-adds 100M --train 20
 
     Lists narrow the search: backbone=mobilenet_v1,mobilenet_v2 backbone.width=0.25,0.35 data.resolution=96,128.
     """

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mobilevision.errors import UserError
 from mobilevision.io.error_lines import errors_as_lines
 from mobilevision.tracking.run_folder import is_cross_validation
+from mobilevision.version import __version__
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -49,6 +50,7 @@ def run(arguments: list[str]) -> None:
         hydra_main(flags, overrides)
     else:
         cfg = composed(flags, overrides)
+        print(f"mobilevision {__version__}: {cfg.task.name}; loading PyTorch and reading the data", flush=True)
         from mobilevision.training.train import start  # imports torch: after the checks, which take no time
 
         start(cfg)

@@ -20,7 +20,7 @@ HEADER = """\
 Train a model on images: pick the task; everything else follows, and everything can be changed.
 
   python train.py                                     the first run: embedded images, no download
-  python train.py data=auto data.root=PICTURES        a folder of images, as it is
+  python train.py data=auto data.root=IMAGES        a folder of images, as it is
   python train.py backbone=mobilenet_v3 trainer=gpu   another network, on the GPU
   python train.py -m backbone.width=0.5,1.0 seed=0,1  a sweep: four runs
   python train.py resume=outputs/classification/RUN   go on with a run that was stopped

@@ -15,7 +15,8 @@ from typing import Any, TextIO, final
 from mobilevision.io.regular_files import append_to
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_LIVE = re.compile(r"\r(?!\n)|\x1b\[[0-9;?]*[A-LN-Za-ln-z]")  # redrawn lines: carriage returns, cursor moves
+_PARTS = re.compile(r"(\n|\r(?!\n)|\x1b\[[0-9;?]*[A-LN-Za-ln-z])")
+"""Ends of lines, and what redraws one: carriage returns and cursor moves."""
 
 # What libraries say that a user of this one can do nothing about.
 _IDLE = (
@@ -75,15 +76,24 @@ def quiet() -> Iterator[None]:
 
 @final
 class _Tee:
-    """A stream that also writes, what is not redrawn, to a log."""
+    """A stream that also writes to a log: whole lines, and nothing of one that is drawn anew."""
 
     def __init__(self, stream: TextIO, log: TextIO) -> None:
         self._stream, self._log = stream, log
+        self._line = ""  # as far as it was written
+        self._redrawn = False
 
     def write(self, text: str) -> int:
-        if not _LIVE.search(text):
-            self._log.write(_COLOUR.sub("", text))
-            self._log.flush()
+        for part in _PARTS.split(text):
+            if part == "\n":
+                if self._line.strip() or not self._redrawn:
+                    self._log.write(_COLOUR.sub("", self._line) + "\n")
+                self._line, self._redrawn = "", False
+            elif _PARTS.fullmatch(part):
+                self._line, self._redrawn = "", True
+            else:
+                self._line += part
+        self._log.flush()
         return self._stream.write(text)
 
     def __getattr__(self, name: str) -> Any:

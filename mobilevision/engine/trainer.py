@@ -19,7 +19,6 @@ def make_trainer(
     callbacks: Sequence[Callback],
     *,
     checkpoints: bool = False,
-    progress: bool = False,
     logger: Any = False,
     changes: Mapping[str, Any] | None = None,
     **arguments: Any,
@@ -30,7 +29,6 @@ def make_trainer(
         cfg: the run's config; ``trainer.max_time`` is not Lightning's to keep (see ``training/time_budget.py``).
         callbacks: in the order in which they are called.
         checkpoints: whether one of them saves checkpoints.
-        progress: whether one of them draws a progress bar.
         logger: the tracker; False for none.
         changes: values in place of the config's; keys that the config's Trainer does not have are left out.
         **arguments: further ones, as objects.
@@ -50,7 +48,7 @@ def make_trainer(
             callbacks=list(callbacks),
             logger=logger,
             enable_checkpointing=checkpoints,
-            enable_progress_bar=progress,
+            enable_progress_bar=False,  # ours is a callback
             **arguments,
         )
     except (MisconfigurationException, ValueError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -65,8 +64,7 @@ def evaluate(target: str | Path | None, overrides: Sequence[str] = ()) -> dict[s
     skip = SkipLog(folder.skipped)
     with quiet(), _gone_if_empty(folder):
         subject = _subject(target, changes, split, skip)
-        live = sys.stdout.isatty()
-        trainer = make_trainer(without_training(subject.cfg), [Progress()] if live else [], progress=live)
+        trainer = make_trainer(without_training(subject.cfg), [Progress()], checkpoints=True)
         if trainer.is_global_zero:
             _announce(subject, target)
         metrics = _measure(subject, trainer, skip)
@@ -95,7 +93,7 @@ def _check_measurable(folder: str | Path, overrides: Sequence[str]) -> None:
         made = f" (it was trained on {known['name']})" if known.get("name") else ""
         raise UserError(
             f"{folder} does not keep where its images lay{made}: name them, as in"
-            f" `mobilevision evaluate {folder} data=auto data.root=PICTURES split=test`"
+            f" `mobilevision evaluate {folder} data=auto data.root=IMAGES split=test`"
         )
 
 

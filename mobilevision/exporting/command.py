@@ -66,7 +66,7 @@ def check_comparable(run: str | Path | Sequence[str], samples: int | None, max_d
         return
     given = f"--gate-samples {samples}" if samples else f"--max-drop {max_drop:g}" if max_drop is not None else None
     if given is not None:
-        raise UserError(f"{given}: weights bring no images to compare on: add data=auto data.root=PICTURES")
+        raise UserError(f"{given}: weights bring no images to compare on: add data=auto data.root=IMAGES")
 
 
 # Where an exported model goes: nothing else is overwritten, and what breaks off leaves nothing that looks finished.

@@ -79,14 +79,10 @@ def _again(run: str | Path) -> tuple[DictConfig, Built]:
 
 
 def _trainer(cfg: DictConfig, epochs: int) -> Trainer:
-    from pytorch_lightning.callbacks import Checkpoint
-
     from mobilevision.callbacks import Divergence, Progress, Randomness
     from mobilevision.engine.trainer import make_trainer
 
     one_process = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
     short = {"max_epochs": epochs, "max_steps": -1, "limit_val_batches": 0, "num_sanity_val_steps": 0}
-    bar = Progress()
-    lines = isinstance(bar, Checkpoint)  # on a pipe, lines instead of a bar: to Lightning a kind of checkpoint
-    callbacks = [Randomness(seed=cfg.seed), Divergence(), bar]
-    return make_trainer(cfg, callbacks, checkpoints=lines, progress=not lines, changes=one_process | short)
+    callbacks = [Randomness(seed=cfg.seed), Divergence(), Progress()]
+    return make_trainer(cfg, callbacks, checkpoints=True, changes=one_process | short)

@@ -58,7 +58,7 @@ def training_images(overrides: Sequence[str], skip: SkipLog) -> Evaluated:
 
     if not names_data(overrides):
         raise UserError(
-            "--quantize int8 takes its ranges from images, and weights bring none: add data=auto data.root=PICTURES"
+            "--quantize int8 takes its ranges from images, and weights bring none: add data=auto data.root=IMAGES"
         )
     with quiet():
         try:

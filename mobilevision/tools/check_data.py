@@ -33,7 +33,7 @@ def check_data(overrides: Sequence[str], *, out: str | Path | None = None) -> in
     ``duplicates.png``, and images with bad boxes are drawn on ``problems.png``.
 
     Args:
-        overrides: as for a training, ``["data=folder", "data.root=PICTURES"]``.
+        overrides: as for a training, ``["data=folder", "data.root=IMAGES"]``.
         out: folder for the lists; None makes ``outputs/check-data/<date_time>``. Nothing to list, nothing is made.
 
     Returns:

@@ -14,6 +14,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
+from mobilevision.callbacks.progress import EVALUATION_SHARE, in_words
 from mobilevision.config.auto_settings import Decision
 from mobilevision.optim import optimizer_steps
 from mobilevision.training.tuning import endless_batches, train_step
@@ -30,8 +31,6 @@ TIMED_SHARE = 0.03
 """Share of the whole time that timing steps may take."""
 RESERVE = 0.05
 """Share of the time kept for what varies: another load of the machine, the report."""
-EVALUATION_SHARE = 0.4
-"""Time of an evaluation batch over that of a training step, about: forward against forward and backward."""
 LONGEST = 4
 """Times the length that the data asks for: more time than that is not used."""
 
@@ -145,13 +144,6 @@ def _said(seconds: float, length: str, budget: TimeBudget | None) -> str:
     if seconds <= left:
         return f"about {in_words(seconds)} for {length}, with {in_words(left)} left of trainer.max_time"
     return f"{in_words(left)} left of trainer.max_time, which is not enough for all of {length}"
-
-
-def in_words(seconds: float) -> str:
-    """``40 s``, ``12 min`` or ``3.5 h``."""
-    if seconds < 100:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 @final

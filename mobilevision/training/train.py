@@ -266,7 +266,6 @@ def trainer_of(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Any, s
         cfg,
         callbacks,
         checkpoints=True,
-        progress=any(type(callback).__name__ == "Bar" for callback in callbacks),
         logger=tracker,
         changes=unused,
         plugins=[AtomicCheckpointIO()],

@@ -19,7 +19,7 @@ from mobilevision.errors import UserError
 from mobilevision.optim import Cosine
 from mobilevision.training import time_budget
 from mobilevision.training.resuming import compose_resume
-from mobilevision.training.time_budget import fitting_length, in_words
+from mobilevision.training.time_budget import fitting_length
 from mobilevision.training.train import train
 
 QUICK = ["backbone.width=0.25", "data.resolution=32", "data.workers=0", "logger=none", "callbacks.pictures.count=0"]
@@ -56,11 +56,6 @@ def test_what_fits(left: float, expected: tuple[str, int], monkeypatch: pytest.M
     built: Any = SimpleNamespace(data=data, task=None)
     found = fitting_length(built, torch.device("cpu"), left=left, usual=10)
     assert (found.key, found.value) == expected
-
-
-@pytest.mark.parametrize(("seconds", "words"), [(0.2, "1 s"), (59.6, "60 s"), (150, "2 min"), (12_600, "3.5 h")])
-def test_times_in_words(seconds: float, words: str) -> None:
-    assert in_words(seconds) == words
 
 
 def test_a_schedule_can_be_shortened_while_it_runs() -> None:

@@ -1,0 +1,85 @@
+"""What the console shows of a training and of an evaluation, on a terminal and on a pipe."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+
+from mobilevision.callbacks.progress import in_words
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = [
+    "backbone.width=0.25",
+    "data.resolution=32",
+    "data.workers=0",
+    "logger=none",
+    "callbacks.pictures.enabled=false",
+]
+SMALL += ["data.format.train=96", "data.format.val=32", "data.format.test=32", "data.batch_size=16", "trainer=cpu"]
+LINE = (
+    r"epoch 1/2  loss \d\.\d{4}  val loss \d\.\d{4}  top1 [01]\.\d{4} \(best\)  \d+ s left\n"
+    r"epoch 2/2  loss \d\.\d{4}  val loss \d\.\d{4}  top1 [01]\.\d{4} \(best( [01]\.\d{4})?\)\n"
+)
+LIVE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def on_a_terminal(command: list[str], columns: int) -> str:
+    """Everything that a terminal of that width is sent; the command has to end well."""
+    child, terminal = pty.fork()
+    if child == 0:
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        os.chdir(ROOT)
+        os.execve(command[0], command, {**os.environ, "TERM": "xterm-256color"})
+    sent = b""
+    while True:
+        try:
+            part = os.read(terminal, 65536)
+        except OSError:  # how a terminal on Linux says that nobody writes to it any more
+            break
+        if not part:
+            break
+        sent += part
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, sent.decode(errors="replace")
+    return sent.decode()
+
+
+def test_a_training_on_a_terminal_of_80_columns(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    sent = on_a_terminal([sys.executable, "train.py", *SMALL, "trainer.max_epochs=2", f"run_dir={run}"], 80)
+    assert sent.startswith("mobilevision "), "the first words come before anything heavy is imported"
+    drawn = [part for part in re.split(r"[\r\n]", LIVE.sub("", sent)) if "━" in part]
+    assert max(map(len, drawn)) <= 80
+    assert re.search(r"epoch 2/2 [━╸╺]+ 1/8 loss \d\.\d{4}  \d+ s left", "\n".join(drawn))
+    log = (run / "train.log").read_text(encoding="utf-8")
+    assert re.search(LINE, log)
+    assert "━" not in log, "the bar is not for the log"
+    evaluated = on_a_terminal([sys.executable, "-m", "mobilevision", "evaluate", str(run)], 80)
+    assert "test ━" in LIVE.sub("", evaluated)
+
+
+def test_a_training_on_a_pipe(tmp_path: Path) -> None:
+    command = [sys.executable, "train.py", *SMALL, "trainer.max_epochs=2", "trainer.check_val_every_n_epoch=2"]
+    done = subprocess.run(
+        [*command, f"run_dir={tmp_path / 'run'}"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    lines = [line for line in done.stdout.splitlines() if line.startswith("epoch ")]
+    assert re.fullmatch(r"epoch 1/2  loss \d\.\d{4}  \d+ s left", lines[0]), (
+        "no figures of a validation that was not made"
+    )
+    assert re.fullmatch(r"epoch 2/2  loss .*  top1 [01]\.\d{4} \(best\)", lines[1])
+    assert "━" not in done.stdout
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.2, "1 s"), (59.6, "60 s"), (150, "2 min"), (12_600, "3.5 h")])
+def test_times_in_words(seconds: float, words: str) -> None:
+    assert in_words(seconds) == words
