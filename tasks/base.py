@@ -146,7 +146,7 @@ class Task(Learner, ABC):
 
     def describe(self, prediction: Mapping[str, Tensor]) -> dict[str, Any]:
         """One sample's prediction (the tensors of :meth:`decode` without their batch) as a row of plain values."""
-        return self._current_answer().describe(arrays(prediction))
+        return self.current_answer.describe(arrays(prediction))
 
     def draw(self, image: Any, prediction: Mapping[str, Tensor], target: Any = None) -> Any:
         """One sample's prediction, and its ground truth where known, on its image.
@@ -159,19 +159,19 @@ class Task(Learner, ABC):
         Returns:
             A PIL image.
         """
-        return self._current_answer().draw(image, arrays(prediction), arrays(target))
+        return self.current_answer.draw(image, arrays(prediction), arrays(target))
 
     def truth(self, target: Any) -> str:
         """A sample's target in words, for a table."""
-        return self._current_answer().truth(arrays(target))
+        return self.current_answer.truth(arrays(target))
 
     def locate(self, values: Any, mapping: Affine) -> Any:
         """A sample's prediction, or its target, with all boxes moved from the input's pixels by ``mapping``."""
-        return self._current_answer().locate(values, mapping)
+        return self.current_answer.locate(values, mapping)
 
     def outlines(self, prediction: Mapping[str, Tensor], target: Any) -> dict[str, list[dict[str, Any]]]:
         """Boxes that a tracker draws by itself, by layer (prediction, truth): rows of label, box and perhaps score."""
-        return self._current_answer().outlines(arrays(prediction), arrays(target))
+        return self.current_answer.outlines(arrays(prediction), arrays(target))
 
     def figures(self, stage: Stage) -> dict[str, Any]:
         """PIL images by name of what the last evaluation showed, such as a confusion matrix."""
@@ -290,7 +290,8 @@ class Task(Learner, ABC):
         """Start measuring test anew."""
         self.meter("test").reset()
 
-    def _current_answer(self) -> Answer:
+    @property
+    def current_answer(self) -> Answer:
         """The answer with the classes and val's choices as they are now; made anew only where they are others."""
         made = self._made_answer
         if made is None or made[0] is not self.decision or made[1] is not self.data_spec:

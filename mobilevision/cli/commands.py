@@ -47,6 +47,22 @@ class Clock(str, Enum):  # noqa: UP042 - typer's choices
     cpu = "cpu"
 
 
+class Scores(str, Enum):  # noqa: UP042 - typer's choices
+    """How much of what a model says is written."""
+
+    shown = "shown"
+    all = "all"
+
+
+class AnnotationForm(str, Enum):  # noqa: UP042 - typer's choices
+    """What labelling tools import; the names of ``mobilevision.prediction.annotations.FORMS``."""
+
+    coco = "coco"
+    yolo = "yolo"
+    csv = "csv"
+    label_studio = "label-studio"
+
+
 class Precision(str, Enum):  # noqa: UP042 - typer's choices
     """What a file's numbers are."""
 
@@ -161,6 +177,13 @@ def predict(
     device: Annotated[str | None, typer.Option(help="Such as cpu or cuda; a GPU is taken where there is one.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0, help="How much of a movie or a camera.")] = None,
     gallery: Annotated[str | None, typer.Option(help="Folder of identities to find the nearest of.")] = None,
+    scores: Annotated[Scores, typer.Option(help="What is shown, or every detection and every class.")] = Scores.shown,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Score from which something is shown; else what val chose.")
+    ] = None,
+    annotations: Annotated[
+        AnnotationForm | None, typer.Option(help="Write what labelling tools import, least certain images first.")
+    ] = None,
 ) -> None:
     """Predict for images, movies or a camera: drawn on them, as CSV and as JSON.
 
@@ -169,14 +192,19 @@ def predict(
     Example: mobilevision predict RUN camera:0 --seconds 30 --out predictions
 
     Example: mobilevision predict RUN IMAGES --gallery PEOPLE --out predictions
+
+    Example: mobilevision predict RUN UNLABELLED --annotations coco --threshold 0.3 --no-pictures --out prelabelled
     """
     from mobilevision.prediction.gallery import predict_in_gallery
     from mobilevision.prediction.predict import predict as work
 
     options: Any = {"which": which.value, "batch_size": batch_size, "pictures": pictures, "device": device}
     if gallery is not None:
+        if scores is Scores.all or threshold is not None or annotations is not None:
+            raise UserError("--gallery: it names the nearest identity, without --scores, --threshold and --annotations")
         predict_in_gallery(run, inputs, gallery=gallery, out=out, **options)
         return
+    options |= {"scores": scores.value, "threshold": threshold, "annotations": annotations and annotations.value}
     work(run, inputs, out=out, seconds=seconds, **options)
 
 

@@ -30,7 +30,6 @@ class Artifact(Predictor):
     Attributes:
         folder: the same.
         manifest: what model.json says.
-        answer: what its outputs mean.
 
     Raises:
         UserError: anything about the folder that the user can mend.
@@ -39,8 +38,8 @@ class Artifact(Predictor):
     def __init__(self, folder: str | Path, *, threads: int | None = None) -> None:
         self.folder, self.manifest = Path(folder), Manifest.read(folder)
         form = find_format(self.manifest.format)
-        self.answer = find_answer(self.manifest, str(folder))
-        super().__init__(self.answer, classes=self.manifest.classes, preprocessing=self.manifest.preprocessing)
+        answer, told = find_answer(self.manifest, str(folder)), self.manifest
+        super().__init__(answer, answer=answer, classes=told.classes, preprocessing=told.preprocessing)
         file = self.manifest.check(self.folder)
         self.run = form.open(file, outputs=tuple(port.name for port in self.manifest.outputs), threads=threads)
         image = self.manifest.input

@@ -6,8 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Protocol, overload
 
+import numpy as np
 from PIL import Image
 
+from mobilevision.deploy.answers import Answer
 from mobilevision.deploy.preprocessing import ImageLike, Prepared, Preprocessing, is_one
 from mobilevision.images.framing import Affine
 from mobilevision.images.pixels import Pixels
@@ -31,18 +33,23 @@ class Predictor(ABC):
 
     Args:
         presenter: describes and draws predictions of :meth:`raw`.
+        answer: what these predictions mean.
         classes: class names, in the order of the outputs.
         preprocessing: from an image to the input.
 
     Attributes:
+        answer: the same; its ``threshold`` may be set.
         classes: the same.
         preprocessing: the same.
         resolution: (height, width) of the input in pixels.
         channels: channels of the input.
     """
 
-    def __init__(self, presenter: Presenter, *, classes: tuple[str, ...], preprocessing: Preprocessing) -> None:
-        self._presenter, self.classes, self.preprocessing = presenter, classes, preprocessing
+    def __init__(
+        self, presenter: Presenter, *, answer: Answer, classes: tuple[str, ...], preprocessing: Preprocessing
+    ) -> None:
+        self._presenter, self.answer = presenter, answer
+        self.classes, self.preprocessing = classes, preprocessing
         self.resolution = preprocessing.height, preprocessing.width
         self.channels = preprocessing.channels
 
@@ -96,6 +103,14 @@ class Predictor(ABC):
         placed = prediction if prepared is None else self._presenter.locate(prediction, prepared.to_image)
         return self._presenter.describe(placed)
 
+    def scores(self, prediction: Any, prepared: Prepared) -> dict[str, Any]:
+        """All detections, or the probability of every class, of a prediction of :meth:`raw`; as plain values."""
+        return self.answer.scores(_arrays(self._presenter.locate(prediction, prepared.to_image)))
+
+    def certainty(self, prediction: Any) -> float:
+        """How sure the model is of an image, 0 to 1 (:meth:`mobilevision.deploy.answers.Answer.certainty`)."""
+        return self.answer.certainty(_arrays(prediction))
+
     def draw(self, image: ImageLike, prediction: Any, prepared: Prepared, *, side: int = 640) -> Image.Image:
         """A prediction of :meth:`raw` on the whole image, whose longer side is ``side`` pixels at most."""
         pixels = self.preprocessing.whole(image, side=side)
@@ -107,3 +122,7 @@ class Predictor(ABC):
         prepared = [self.prepare(image) for image in images]
         predictions = self.raw([each.pixels for each in prepared])
         return [self.describe(prediction, each) for prediction, each in zip(predictions, prepared, strict=True)]
+
+
+def _arrays(prediction: Any) -> dict[str, Any]:
+    return {name: np.asarray(value) for name, value in prediction.items()}

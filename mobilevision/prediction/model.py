@@ -30,7 +30,8 @@ class Model(Predictor):
 
     def __init__(self, task: Task, *, device: str | torch.device = "cpu") -> None:
         spec = task.data_spec
-        super().__init__(task, classes=spec.classes, preprocessing=Preprocessing.of(spec, task.backbone.preset.crop))
+        preprocessing = Preprocessing.of(spec, task.backbone.preset.crop)
+        super().__init__(task, answer=task.current_answer, classes=spec.classes, preprocessing=preprocessing)
         self.task = task.eval().to(device)
 
     def preprocess(self, image: ImageLike) -> Tensor:

@@ -16,9 +16,11 @@ from mobilevision.images.files import printable
 from mobilevision.images.video import is_movie
 from mobilevision.io.atomic_files import flat, write_csv, write_json
 from mobilevision.io.printable_text import visible
+from mobilevision.prediction.annotations import AnnotatedImage, check_form, common_folder, write_annotations
 from mobilevision.prediction.opening import open_model
 
 if TYPE_CHECKING:
+    from mobilevision.deploy.answers import Answer
     from mobilevision.deploy.predictor import Predictor
     from mobilevision.deploy.preprocessing import Prepared
 
@@ -36,6 +38,9 @@ def predict(
     pictures: bool = True,
     device: str | None = None,
     seconds: float | None = None,
+    scores: Literal["shown", "all"] = "shown",
+    threshold: float | None = None,
+    annotations: str | None = None,
 ) -> list[dict[str, Any]]:
     """Predict for files and folders, and write what came out into ``out``; of an exported model, without torch.
 
@@ -53,16 +58,26 @@ def predict(
         pictures: whether to draw.
         device: such as ``cpu`` or ``cuda``; None takes a GPU where there is one.
         seconds: how much of each movie; None for all of it.
+        scores: ``all`` adds every detection, or the probability of every class, to the rows.
+        threshold: score from which detections are shown, or attributes are there; None takes what val chose.
+        annotations: a name of :data:`mobilevision.prediction.annotations.FORMS`: what labelling tools import is written
+            below ``annotations/``, the images that the model is least sure of first.
 
     Returns:
         A row an image: ``file``, the task's own values, and ``picture``, the drawn one; or a row a frame.
 
     Raises:
-        UserError: no images in the inputs, or none of them can be read.
+        UserError: no images in the inputs, or none of them can be read; a threshold or annotations that the model's
+            predictions do not go with.
     """
     movies = any(map(is_movie, inputs))
     files = [] if movies else find_some(inputs)
     model, target = open_model(run, which=which, device=device), Path(out)
+    set_threshold(model.answer, threshold)
+    if annotations is not None:
+        check_form(annotations, model.answer)
+    if movies and (annotations is not None or scores == "all"):
+        raise UserError("--annotations and --scores are for images; take the frames out of the movie first")
     refuse_file(target)
     target.mkdir(parents=True, exist_ok=True)
     if movies:
@@ -73,11 +88,19 @@ def predict(
         return frames
     rows: list[dict[str, Any]] = []
     skipped: list[dict[str, str]] = []
+    annotated: list[AnnotatedImage] = []
+    top = common_folder([os.fsdecode(path) for path, _ in files])
     console = Console(highlight=False)
     chunks = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]
     for chunk in track(chunks, f"{len(files)} images", console=console, disable=not console.is_terminal):
         for path, name, prepared, prediction in predicted(model, chunk, skipped):
-            row = {"file": printable(path), **model.describe(prediction, prepared)}
+            told = model.describe(prediction, prepared)
+            row = {"file": printable(path), **told}
+            if scores == "all":
+                row |= model.scores(prediction, prepared)
+            if annotations is not None:
+                inside = Path(os.path.abspath(path)).relative_to(top).as_posix()
+                annotated.append(AnnotatedImage(inside, prepared.shape, told, model.certainty(prediction)))
             if pictures:
                 drawn = target / "pictures" / f"{name}.png"
                 drawn.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +113,22 @@ def predict(
         )
     write(target, rows, skipped)
     _say(rows, skipped, target, console)
+    if annotations is not None:
+        name = Path(run).resolve().name
+        written = write_annotations(annotations, annotated, target / "annotations", answer=model.answer, model=name)
+        console.print(f"annotations in {written}, of images in {top}", soft_wrap=True, markup=False)
     return rows
+
+
+def set_threshold(answer: Answer, threshold: float | None) -> None:
+    """Let a score decide what is shown.
+
+    Raises:
+        UserError: there is nothing that a score decides.
+    """
+    if threshold is not None and not answer.takes_threshold:
+        raise UserError(f"--threshold {threshold:g}: it is for boxes and attributes; this model predicts {answer.name}")
+    answer.threshold = threshold
 
 
 def find(inputs: Iterable[str | Path]) -> Iterator[tuple[bytes, str]]:

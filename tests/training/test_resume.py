@@ -228,7 +228,7 @@ EXHAUSTIVE = bool(os.environ.get("MOBILEVISION_EXHAUSTIVE"))  # hours; without i
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(0 if EXHAUSTIVE else 300)
+@pytest.mark.timeout(0 if EXHAUSTIVE else 900)
 @pytest.mark.parametrize("first", range(3 if EXHAUSTIVE else 1))
 @pytest.mark.parametrize("kind", KINDS if EXHAUSTIVE else ["classification"])
 def test_every_single_place(forked: Trainings, whole: Whole, tmp_path: Path, kind: str, first: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mobilevision.deploy.answers.base import Agreed, Answer
-from mobilevision.deploy.answers.boxes import Boxes, RawBoxes
+from mobilevision.deploy.answers.boxes import Boxes, Detections, RawBoxes
 from mobilevision.deploy.answers.places import Places
 from mobilevision.deploy.answers.whole_image import Attributes, Classes, Embedding, Numbers
 from mobilevision.deploy.manifest import Manifest
@@ -16,6 +16,7 @@ __all__ = [
     "Attributes",
     "Boxes",
     "Classes",
+    "Detections",
     "Embedding",
     "Numbers",
     "Places",

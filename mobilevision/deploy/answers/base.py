@@ -41,6 +41,8 @@ class Answer(ABC):
         name: as tasks and model.json have it; a plugin's class is found by it once its module is imported.
         needs: outputs that the graph must have, and whether each has a number a class.
         agreement: what :meth:`agree` counts, in words.
+        threshold: score from which something is shown, in place of what val chose; None leaves it at that.
+        takes_threshold: whether there is something that a threshold decides.
         beside: files that whoever runs the graph without us needs beside it, and the module that each is a copy of.
 
     Raises:
@@ -51,6 +53,8 @@ class Answer(ABC):
     name: ClassVar[str]
     needs: ClassVar[Mapping[str, bool]] = {}
     agreement: str
+    threshold: float | None = None
+    takes_threshold: ClassVar[bool] = False
     beside: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls) -> None:
@@ -101,6 +105,16 @@ class Answer(ABC):
     @abstractmethod
     def agree(self, mine: Prediction, other: Prediction) -> Agreed:
         """How far another model's prediction for the same input says the same."""
+
+    def scores(self, prediction: Prediction) -> dict[str, Any]:
+        """What :meth:`describe` leaves out: all detections, or the probability of every class; plain values."""
+        del prediction
+        return {}
+
+    def certainty(self, prediction: Prediction) -> float:
+        """How sure the model is of an image, 0 to 1, so that people can look at the least certain ones first."""
+        del prediction
+        return 1.0
 
     def alike(self, mine: Prediction, other: Prediction) -> float | None:
         """How much of the probability both put on the same classes, 0 to 1; None where that is not what is predicted.

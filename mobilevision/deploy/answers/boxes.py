@@ -26,11 +26,13 @@ _SAME_IN_INT8 = 0.5
 is the same object as COCO means it, and the metric says how well its place is kept."""
 
 
-class _Detections(Answer, ABC):
+class Detections(Answer, ABC):
     """``boxes`` float [D, 4] (left, top, right, bottom), ``scores`` [D], best first, ``labels`` [D].
 
     Where there are fewer than D, score 0 and label -1. Targets are those of :data:`mobilevision.data.boxes.Target`.
     """
+
+    takes_threshold: ClassVar[bool] = True
 
     def __init__(self, **parts: Any) -> None:
         super().__init__(**parts)
@@ -39,11 +41,18 @@ class _Detections(Answer, ABC):
 
     def describe(self, prediction: Prediction) -> dict[str, Any]:
         """``found``, such as "2 cat, 1 dog", and ``detections`` from the threshold of their class on, best first."""
-        rows = [
-            {"label": label, "score": round(score, 4), "box": [round(value, 1) for value in box]}
-            for label, score, box in self._kept(prediction)
-        ]
+        rows = self._rows(prediction, self._from(prediction, 1.0))
         return {"found": _counted(str(row["label"]) for row in rows), "detections": rows}
+
+    def scores(self, prediction: Prediction) -> dict[str, Any]:
+        """``all_detections``, those below the threshold, too."""
+        return {"all_detections": self._rows(prediction, prediction["labels"] >= 0)}
+
+    def certainty(self, prediction: Prediction) -> float:
+        """How far the score that is nearest to the threshold of its class is from it; 1 where nothing is detected."""
+        there = prediction["labels"] >= 0
+        least = np.array(self._thresholds())[prediction["labels"][there]]
+        return float(np.abs(prediction["scores"][there] - least).min(initial=1.0))
 
     def draw(self, image: Pixels, prediction: Prediction, target: Any = None) -> Any:
         """Truth, where known, and detections side by side; right ones green, wrong ones red, what was missed marked."""
@@ -100,14 +109,24 @@ class _Detections(Answer, ABC):
         there: NDArray[np.bool_] = (labels >= 0) & (prediction["scores"] >= share * least)
         return there
 
-    def _kept(self, prediction: Prediction) -> Sequence[tuple[str, float, list[float]]]:
-        """Label, score and box of the detections that reach the threshold of their class."""
-        kept = self._from(prediction, 1.0)
-        rows = zip(*(prediction[key][kept].tolist() for key in ("labels", "scores", "boxes")), strict=True)
+    def _kept(
+        self, prediction: Prediction, kept: NDArray[np.bool_] | None = None
+    ) -> Sequence[tuple[str, float, list[float]]]:
+        """Label, score and box of the detections that reach the threshold of their class, or of those named."""
+        there = self._from(prediction, 1.0) if kept is None else kept
+        rows = zip(*(prediction[key][there].tolist() for key in ("labels", "scores", "boxes")), strict=True)
         return [(self.classes[label], score, box) for label, score, box in rows]
+
+    def _rows(self, prediction: Prediction, kept: NDArray[np.bool_]) -> list[dict[str, Any]]:
+        return [
+            {"label": label, "score": round(score, 4), "box": [round(value, 1) for value in box]}
+            for label, score, box in self._kept(prediction, kept)
+        ]
 
     def _thresholds(self) -> list[float]:
         """The score of each class from which a detection is shown, as val chose it."""
+        if self.threshold is not None:
+            return [self.threshold] * len(self.classes)
         chosen = self.decision.get("thresholds")
         if isinstance(chosen, list) and len(chosen) == len(self.classes):
             return [_SHOWN_FROM if value is None else float(value) for value in chosen]
@@ -123,7 +142,7 @@ class _Detections(Answer, ABC):
 
 
 @final
-class Boxes(_Detections):
+class Boxes(Detections):
     """Detections as the graph, or the task, gives them."""
 
     name: ClassVar[str] = "boxes"
@@ -131,7 +150,7 @@ class Boxes(_Detections):
 
 
 @final
-class RawBoxes(_Detections):
+class RawBoxes(Detections):
     """Detections from ``logits`` float [A, O] and ``deltas`` float [A, 4] of anchors.
 
     Of ``facts``: all that :func:`mobilevision.deploy.decode_raw_boxes.decode` reads.

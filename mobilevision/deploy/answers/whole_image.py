@@ -33,6 +33,15 @@ class Classes(Answer):
         top = [{"label": self.classes[index], "score": round(float(probabilities[index]), 6)} for index in best]
         return {**top[0], "top5": top}
 
+    def scores(self, prediction: Prediction) -> dict[str, Any]:
+        """``probabilities`` by class."""
+        return {"probabilities": _by_name(self.classes, prediction["probabilities"])}
+
+    def certainty(self, prediction: Prediction) -> float:
+        """How much more probable the best class is than the second."""
+        first = -np.sort(-prediction["probabilities"].astype(np.float64))[:2]
+        return float(first[0] - first[1:].sum())
+
     def draw(self, image: Pixels, prediction: Prediction, target: Any = None) -> Any:
         """The image over a line with the predicted class and, where known, the true one."""
         row = self.describe(prediction)
@@ -63,6 +72,7 @@ class Attributes(Answer):
     name: ClassVar[str] = "attributes"
     needs: ClassVar[Mapping[str, bool]] = {"probabilities": True, "present": True}
     agreement: str = "attributes that both call, or both do not"
+    takes_threshold: ClassVar[bool] = True
 
     def describe(self, prediction: Prediction) -> dict[str, Any]:
         """``found`` in words, ``attributes`` said to be there, most probable first, and all ``probabilities``."""
@@ -73,6 +83,10 @@ class Attributes(Answer):
             "attributes": [entry.name for entry in present],
             "probabilities": {entry.name: entry.probability for entry in entries},
         }
+
+    def certainty(self, prediction: Prediction) -> float:
+        """Twice how far the probability that is nearest to one half is from it."""
+        return float(2 * np.abs(prediction["probabilities"].astype(np.float64) - 0.5).min())
 
     def draw(self, image: Pixels, prediction: Prediction, target: Any = None) -> Any:
         """The image beside what is said of it, right and wrong in colours, and what is missed."""
@@ -89,10 +103,12 @@ class Attributes(Answer):
         return Agreed(float(same.sum()), float(same.size))
 
     def _entries(self, prediction: Prediction, target: Any = None) -> list[Entry]:
+        probabilities = prediction["probabilities"]
+        present = prediction["present"] if self.threshold is None else probabilities >= self.threshold
         values = zip(
             self.classes,
-            prediction["probabilities"].tolist(),
-            prediction["present"].tolist(),
+            probabilities.tolist(),
+            present.tolist(),
             [math.nan] * len(self.classes) if target is None else target.tolist(),
             strict=True,
         )
@@ -164,6 +180,10 @@ class Numbers(Answer):
     def _near(self, one: NDArray[np.float64], two: NDArray[np.float64]) -> bool:
         size = np.linalg.norm(one) + np.sqrt(one.size) * _TOLERANCE  # what is nothing may be a little
         return bool(np.linalg.norm(one - two) <= self.tolerance * size)
+
+
+def _by_name(names: tuple[str, ...], probabilities: NDArray[Any]) -> dict[str, float]:
+    return {name: round(value, 6) for name, value in zip(names, probabilities.tolist(), strict=True)}
 
 
 def _plain(value: Any) -> Any:

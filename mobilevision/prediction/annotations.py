@@ -1,0 +1,180 @@
+"""Predictions as files that labelling tools import, so that people check what the model is least sure of first."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mobilevision.deploy.answers import Answer, Attributes, Classes, Detections
+from mobilevision.errors import UserError
+from mobilevision.io.atomic_files import write_csv, write_json, write_text
+from mobilevision.version import __version__
+
+_BOX_DIGITS = 2  # of coordinates in pixels
+_FRACTION_DIGITS = 6  # of coordinates in fractions of the image
+
+
+@dataclass(frozen=True)
+class AnnotatedImage:
+    """An image and what the model says of it.
+
+    Attributes:
+        path: the file, relative to the folder that all of them lie in.
+        shape: (height, width) of the upright image in pixels.
+        row: as :meth:`mobilevision.deploy.answers.Answer.describe` gives it; boxes are in pixels of that image.
+        certainty: how sure the model is (:meth:`mobilevision.deploy.answers.Answer.certainty`).
+    """
+
+    path: str
+    shape: tuple[int, int]
+    row: Mapping[str, Any]
+    certainty: float
+
+
+def write_annotations(form: str, images: Sequence[AnnotatedImage], folder: Path, *, answer: Answer, model: str) -> Path:
+    """Write annotations, those of the images that the model is least sure of first.
+
+    Args:
+        form: a name of :data:`FORMS`.
+        images: in any order.
+        folder: made where it is missing.
+        answer: what the model predicts.
+        model: its name, for formats that keep it.
+
+    Returns:
+        The file, or the folder, to import.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    ordered = sorted(images, key=lambda image: (image.certainty, image.path))
+    return FORMS[form](ordered, folder, answer, model)
+
+
+def check_form(form: str, answer: Answer) -> None:
+    """Refuse a format that cannot hold what a model predicts.
+
+    Raises:
+        UserError: with the formats that can.
+    """
+    able = forms_of(answer)
+    if form not in able:
+        can = f"there are {', '.join(able)}" if able else "there is no format for it"
+        raise UserError(f"--annotations {form}: it does not hold what this model predicts ({answer.name}): {can}")
+
+
+def forms_of(answer: Answer) -> tuple[str, ...]:
+    """The formats that hold what a model predicts."""
+    if isinstance(answer, Detections):
+        return tuple(FORMS)
+    return ("csv", "label-studio") if isinstance(answer, Classes | Attributes) else ()
+
+
+def common_folder(paths: Sequence[str]) -> Path:
+    """The deepest folder that all of these files lie in, absolute."""
+    return Path(os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths]))
+
+
+def _coco(images: Sequence[AnnotatedImage], folder: Path, answer: Answer, model: str) -> Path:
+    """COCO's json: boxes as [left, top, width, height] in pixels, with the score beside each."""
+    ids = {name: number for number, name in enumerate(answer.classes, start=1)}
+    annotations: list[dict[str, Any]] = []
+    for number, image in enumerate(images, start=1):
+        for found in image.row["detections"]:
+            left, top, right, bottom = found["box"]
+            size = round(right - left, _BOX_DIGITS), round(bottom - top, _BOX_DIGITS)
+            place = {"bbox": [left, top, *size], "area": round(size[0] * size[1], _BOX_DIGITS), "segmentation": []}
+            known = {"id": len(annotations) + 1, "image_id": number, "category_id": ids[found["label"]], "iscrowd": 0}
+            annotations.append({**known, **place, "score": found["score"]})
+    document = {
+        "info": {"description": f"predicted by {model} (mobilevision {__version__}); the least certain images first"},
+        "licenses": [],
+        "categories": [{"id": number, "name": name, "supercategory": ""} for name, number in ids.items()],
+        "images": [
+            {"id": number, "file_name": image.path, "height": image.shape[0], "width": image.shape[1]}
+            for number, image in enumerate(images, start=1)
+        ],
+        "annotations": annotations,
+    }
+    path = folder / "coco.json"
+    write_json(path, document)
+    return path
+
+
+def _yolo(images: Sequence[AnnotatedImage], folder: Path, answer: Answer, model: str) -> Path:
+    """Ultralytics' layout: ``data.yaml``, ``train.txt`` and a file of class and box in fractions an image."""
+    top = folder / "yolo"
+    for image in images:
+        height, width = image.shape
+        lines = []
+        for found in image.row["detections"]:
+            left, above, right, below = found["box"]
+            numbers = (
+                (left + right) / 2 / width,
+                (above + below) / 2 / height,
+                (right - left) / width,
+                (below - above) / height,
+            )
+            values = " ".join(f"{value:.{_FRACTION_DIGITS}f}" for value in numbers)
+            lines.append(f"{answer.classes.index(found['label'])} {values}\n")
+        file = top / "labels" / "train" / PurePosixPath(image.path).with_suffix(".txt")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(file, "".join(lines))
+    write_text(top / "train.txt", "".join(f"images/train/{image.path}\n" for image in images))
+    write_text(top / "classes.txt", "".join(f"{name}\n" for name in answer.classes))
+    names = "".join(
+        f"  {number}: {json.dumps(name, ensure_ascii=False)}\n" for number, name in enumerate(answer.classes)
+    )
+    write_text(top / "data.yaml", f"path: .\ntrain: train.txt\nnames:\n{names}")
+    return top
+
+
+def _csv(images: Sequence[AnnotatedImage], folder: Path, answer: Answer, model: str) -> Path:
+    """A row a box, an image without any as one of empty cells; or a row an image with its class, or its attributes."""
+    rows: list[dict[str, Any]] = []
+    for image in images:
+        if isinstance(answer, Classes):
+            rows.append({"path": image.path, "label": image.row["label"], "score": image.row["score"]})
+        elif isinstance(answer, Attributes):
+            there = set(image.row["attributes"])
+            rows.append({"path": image.path, **{name: int(name in there) for name in answer.classes}})
+        else:
+            sides = ("left", "top", "right", "bottom")
+            for found in image.row["detections"] or [{"label": "", "score": "", "box": ("",) * 4}]:
+                box = dict(zip(sides, found["box"], strict=True))
+                rows.append({"path": image.path, "label": found["label"], **box, "score": found["score"]})
+    path = folder / "labels.csv"
+    write_csv(path, rows)
+    return path
+
+
+def _label_studio(images: Sequence[AnnotatedImage], folder: Path, answer: Answer, model: str) -> Path:
+    """Label Studio's tasks with predictions; images are looked for in its local storage, by ``?d=`` and their path."""
+    tasks = []
+    for image in images:
+        height, width = image.shape
+        shared = {"from_name": "label", "to_name": "image", "original_width": width, "original_height": height}
+        results: list[dict[str, Any]] = []
+        if isinstance(answer, Detections):
+            for found in image.row["detections"]:
+                left, top, right, bottom = found["box"]
+                place = {"x": left / width, "y": top / height, "width": (right - left) / width}
+                place["height"] = (bottom - top) / height
+                percent = {name: round(100 * value, _FRACTION_DIGITS - 2) for name, value in place.items()}
+                value = {**percent, "rotation": 0, "rectanglelabels": [found["label"]]}
+                results.append({**shared, "type": "rectanglelabels", "score": found["score"], "value": value})
+        else:
+            several = image.row["attributes"] if isinstance(answer, Attributes) else [image.row["label"]]
+            results.append({**shared, "type": "choices", "value": {"choices": several}})
+        predicted = {"model_version": model, "score": round(image.certainty, 4), "result": results}
+        address = f"/data/local-files/?d={image.path}"
+        tasks.append({"data": {"image": address}, "predictions": [predicted]})
+    path = folder / "label_studio.json"
+    write_json(path, tasks)
+    return path
+
+
+Writer = Callable[[Sequence[AnnotatedImage], Path, Answer, str], Path]
+FORMS: Mapping[str, Writer] = {"coco": _coco, "yolo": _yolo, "csv": _csv, "label-studio": _label_studio}

@@ -1,0 +1,174 @@
+"""Pre-labelling: what labelling tools import holds what the model says, and is read back as it was written."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mobilevision.data.data_format import DataFormat
+from mobilevision.data.formats import BoxesCsv, CocoJson, YoloTxt
+from mobilevision.deploy.answers import Attributes, Boxes, Classes, Embedding
+from mobilevision.errors import UserError
+from mobilevision.prediction.annotations import FORMS, AnnotatedImage, check_form, common_folder, write_annotations
+from mobilevision.prediction.predict import predict, set_threshold
+
+NAMES = ("cat", "dog: small")
+BOXES = {
+    "a/one.jpg": [("cat", 0.9, [2.0, 3.0, 20.5, 30.0]), ("dog: small", 0.6, [0.0, 0.0, 64.0, 48.0])],
+    "two.jpg": [],
+    "b/deep/three.jpg": [("dog: small", 0.55, [10.0, 10.5, 30.0, 40.0])],
+}
+
+
+def detector(**parts: Any) -> Boxes:
+    return Boxes(classes=NAMES, decision={"thresholds": [0.5, 0.4]}, facts={}, **parts)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> list[AnnotatedImage]:
+    found = []
+    for place, (name, boxes) in enumerate(BOXES.items()):
+        file = tmp_path / "images" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (64, 48), (90 * place, 0, 0)).save(file)
+        rows = [{"label": label, "score": score, "box": box} for label, score, box in boxes]
+        found.append(AnnotatedImage(name, (48, 64), {"found": "", "detections": rows}, certainty=1 - place / 4))
+    return found
+
+
+def read(form: DataFormat, root: Path) -> dict[str, list[tuple[str, list[float]]]]:
+    """Image -> class and box, of every image that the annotations name."""
+    splits = form.read(root=root, kind="boxes", channels=3, seed=0)
+    assert splits.problems == []
+    records = splits.train
+    assert records is not None
+    found = {}
+    for index in range(len(records)):
+        boxes = records.targets[index]
+        rows = zip(boxes.labels.tolist(), np.round(boxes.boxes, 1).tolist(), strict=True)
+        name = next(name for name in BOXES if records.name(index).endswith(name))
+        found[name] = sorted((splits.classes[label], box) for label, box in rows)
+    return found
+
+
+EXPECTED = {name: sorted((label, box) for label, _, box in boxes) for name, boxes in BOXES.items()}
+LEAST_CERTAIN_FIRST = list(reversed(BOXES))
+
+
+def test_coco_is_read_back(images: list[AnnotatedImage], tmp_path: Path) -> None:
+    file = write_annotations("coco", images, tmp_path / "out", answer=detector(), model="run")
+    document = json.loads(file.read_text(encoding="utf-8"))
+    assert [row["file_name"] for row in document["images"]] == LEAST_CERTAIN_FIRST
+    assert {row["score"] for row in document["annotations"]} == {0.9, 0.6, 0.55}
+    assert read(CocoJson(images=str(tmp_path / "images")), file) == EXPECTED
+
+
+def test_yolo_is_read_back_beside_its_images(images: list[AnnotatedImage], tmp_path: Path) -> None:
+    folder = write_annotations("yolo", images, tmp_path / "out", answer=detector(), model="run")
+    assert (folder / "train.txt").read_text().split() == [f"images/train/{name}" for name in LEAST_CERTAIN_FIRST]
+    shutil.copytree(tmp_path / "images", folder / "images" / "train")
+    assert read(YoloTxt(), folder) == EXPECTED
+
+
+def test_a_csv_is_read_back(images: list[AnnotatedImage], tmp_path: Path) -> None:
+    file = write_annotations("csv", images, tmp_path / "out", answer=detector(), model="run")
+    with file.open(newline="") as table:
+        assert list(dict.fromkeys(row["path"] for row in csv.DictReader(table))) == LEAST_CERTAIN_FIRST
+    assert read(BoxesCsv(images=str(tmp_path / "images")), file) == EXPECTED
+
+
+def test_label_studio_gets_predictions_in_percent(images: list[AnnotatedImage], tmp_path: Path) -> None:
+    file = write_annotations("label-studio", images, tmp_path / "out", answer=detector(), model="run")
+    tasks = json.loads(file.read_text(encoding="utf-8"))
+    assert [task["data"]["image"] for task in tasks] == [f"/data/local-files/?d={name}" for name in LEAST_CERTAIN_FIRST]
+    (predicted,) = tasks[-1]["predictions"]
+    assert (predicted["model_version"], predicted["score"]) == ("run", 1.0)
+    first = predicted["result"][0]
+    assert first["value"] == {
+        **{"x": 3.125, "y": 6.25, "width": 28.9062, "height": 56.25, "rotation": 0},
+        "rectanglelabels": ["cat"],
+    }
+    assert (first["original_width"], first["original_height"], first["score"]) == (64, 48, 0.9)
+
+
+def test_classes_and_attributes_become_choices_and_columns(tmp_path: Path) -> None:
+    parts: dict[str, Any] = {"classes": ("red", "blue"), "decision": {}, "facts": {}}
+    one = Classes(**parts)
+    image = AnnotatedImage("a.jpg", (4, 4), one.describe({"probabilities": np.array([0.3, 0.7])}), 0.4)
+    file = write_annotations("label-studio", [image], tmp_path, answer=one, model="run")
+    assert json.loads(file.read_text())[0]["predictions"][0]["result"][0]["value"] == {"choices": ["blue"]}
+    assert write_annotations("csv", [image], tmp_path, answer=one, model="run").read_text() == (
+        "path,label,score\na.jpg,blue,0.7\n"
+    )
+    several = Attributes(**parts)
+    row = several.describe({"probabilities": np.array([0.3, 0.7]), "present": np.array([True, True])})
+    image = AnnotatedImage("a.jpg", (4, 4), row, 0.4)
+    assert write_annotations("csv", [image], tmp_path, answer=several, model="run").read_text() == (
+        "path,red,blue\na.jpg,1,1\n"
+    )
+
+
+def test_what_a_format_cannot_hold_is_refused() -> None:
+    parts: dict[str, Any] = {"classes": NAMES, "decision": {}, "facts": {}}
+    for form in FORMS:
+        check_form(form, detector())
+    with pytest.raises(UserError, match=r"--annotations yolo: .*\(classes\): there are csv, label-studio$"):
+        check_form("yolo", Classes(**parts))
+    with pytest.raises(UserError, match=r"\(embedding\): there is no format for it$"):
+        check_form("csv", Embedding(**parts))
+    with pytest.raises(UserError, match=r"--threshold 0\.3: it is for boxes and attributes"):
+        set_threshold(Classes(**parts), 0.3)
+
+
+def test_a_threshold_and_all_scores_of_boxes() -> None:
+    answer = detector()
+    prediction = {
+        "boxes": np.array([[0, 0, 9, 9], [1, 1, 5, 5], [0, 0, 0, 0]], np.float32),
+        "scores": np.array([0.9, 0.35, 0.0], np.float32),
+        "labels": np.array([0, 1, -1]),
+    }
+    assert [row["label"] for row in answer.describe(prediction)["detections"]] == ["cat"]
+    assert [row["label"] for row in answer.scores(prediction)["all_detections"]] == list(NAMES)
+    assert answer.certainty(prediction) == pytest.approx(0.05, abs=1e-6)
+    set_threshold(answer, 0.3)
+    assert [row["label"] for row in answer.describe(prediction)["detections"]] == list(NAMES)
+    nothing = {name: value[2:] for name, value in prediction.items()}
+    assert answer.certainty(nothing) == 1.0
+
+
+def test_how_sure_a_classifier_is() -> None:
+    answer = Classes(classes=("a", "b", "c"), decision={}, facts={})
+    assert answer.certainty({"probabilities": np.array([0.2, 0.5, 0.3])}) == pytest.approx(0.2)
+    assert answer.scores({"probabilities": np.array([0.2, 0.5, 0.3])}) == {
+        "probabilities": {"a": 0.2, "b": 0.5, "c": 0.3}
+    }
+    single = Classes(classes=("a",), decision={}, facts={})
+    assert single.certainty({"probabilities": np.array([1.0])}) == 1.0
+
+
+def test_predict_writes_what_a_table_of_labels_is_read_from(
+    finished_run: Path, coloured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    rows = predict(
+        finished_run, [coloured / "test"], out=out, pictures=False, scores="all", annotations="csv", batch_size=4
+    )
+    assert all(sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-4) for row in rows)
+    assert all(row["probabilities"][row["label"]] == pytest.approx(row["score"], abs=2e-6) for row in rows)
+    with (out / "annotations" / "labels.csv").open(newline="") as table:
+        written = list(csv.DictReader(table))
+    top = common_folder([row["file"] for row in rows])
+    assert {str(top / row["path"]): row["label"] for row in written} == {row["file"]: row["label"] for row in rows}
+    least, most = (next(row for row in rows if row["file"].endswith(written[at]["path"])) for at in (0, -1))
+    assert least["score"] <= most["score"]
+    assert (
+        f"annotations in {out / 'annotations' / 'labels.csv'}, of images in {top}"
+        in capsys.readouterr().out.replace("\n", "")
+    )
