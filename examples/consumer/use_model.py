@@ -1,6 +1,6 @@
 """Use an ONNX model that `mobilevision export` made: onnxruntime, NumPy and Pillow are all it takes.
 
-python use_model.py FOLDER IMAGE [PICTURE ...]
+python use_model.py FOLDER IMAGE [IMAGE ...]
 """
 
 import json
@@ -17,7 +17,7 @@ Array = np.ndarray[Any, Any]
 
 
 def read_input(path: str, how: dict[str, Any]) -> tuple[Array, Callable[[Array], Array]]:
-    """A image as the model takes it, uint8 [C, H, W], and the mapping of a box in it to the image's own pixels."""
+    """An image as the model takes it, uint8 [C, H, W], and the mapping of a box in it to the image's own pixels."""
     image = ImageOps.exif_transpose(Image.open(path)).convert(how["colours"])
     high, wide = how["height"], how["width"]
     left, top, right, bottom = 0.0, 0.0, float(image.width), float(image.height)
@@ -78,7 +78,7 @@ def finished(folder: str, about: dict[str, Any], outputs: dict[str, Array]) -> d
     return found
 
 
-def main(folder: str, *images: str) -> None:
+def main(folder: str, *files: str) -> None:
     """Print what the model in a folder says of images."""
     about = json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))
     if about["format"] != "onnx":
@@ -87,16 +87,16 @@ def main(folder: str, *images: str) -> None:
         )
     session = onnxruntime.InferenceSession(Path(folder) / about["file"]["name"], providers=["CPUExecutionProvider"])
     names = [output["name"] for output in about["outputs"]]
-    for image in images:
+    for file in files:
         try:
-            pixels, to_image = read_input(image, about["preprocessing"])
+            pixels, to_image = read_input(file, about["preprocessing"])
         except OSError as error:
-            sys.exit(f"{image}: cannot be read: {error.strerror or 'not an image that Pillow knows, or a damaged one'}")
+            sys.exit(f"{file}: cannot be read: {error.strerror or 'not an image that Pillow knows, or a damaged one'}")
         image = pixels[None].astype(about["input"]["type"])
         found = session.run(names, {about["input"]["name"]: image})
         whole = finished(folder, about, dict(zip(names, found, strict=True)))
         outputs = {name: value[0] for name, value in whole.items()}
-        print(f"{image}: {answer(about, outputs, to_image)}")
+        print(f"{file}: {answer(about, outputs, to_image)}")
 
 
 if __name__ == "__main__":

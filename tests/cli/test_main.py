@@ -162,7 +162,10 @@ COMMANDS = {
         (
             "run",
             ["a.jpg", "b"],
-            {"out": "here", "seconds": None, "which": "last", "batch_size": 32, "pictures": False, "device": None},
+            {
+                **{"out": "here", "seconds": None, "which": "last", "batch_size": 32, "pictures": False},
+                **{"device": None, "scores": "shown", "threshold": None, "annotations": None},
+            },
         ),
     ),
     "check-data data=folder --out here": ("tools", "check_data", (["data=folder"], {"out": "here"})),

@@ -113,9 +113,9 @@ def test_sixteen_bit_grey_keeps_its_range() -> None:
 
 def test_cmyk_looks_as_pillow_shows_it() -> None:
     image = photo(5).convert("CMYK")
-    image = EncodedImage(encode(image), "")
+    encoded = EncodedImage(encode(image), "")
     for exact in (False, True):
-        pixels = image.pixels(3, box=(0, 0, 64, 48), size=(48, 64), exact=exact)
+        pixels = encoded.pixels(3, box=(0, 0, 64, 48), size=(48, 64), exact=exact)
         assert psnr(pixels, np.asarray(image.convert("RGB"))) > 25
 
 

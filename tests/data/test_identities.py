@@ -172,7 +172,7 @@ def test_mixing_two_people_is_refused(people: Path) -> None:
 
 def test_drawn_faces_are_a_function_of_seed_split_and_index() -> None:
     def read(seed: int = 0, channels: int = 3) -> Any:
-        return DrawnIdentities(train=6, val=2, test=2, images=6).read(
+        return DrawnIdentities(train=6, val=2, test=2, pictures=6).read(
             root=None, kind="identity", channels=channels, seed=seed
         )
 

@@ -146,11 +146,11 @@ def by_hand(images: list[Image], classes: int, content: dict[str, Any] | None = 
     """pycocotools as its demo shows it: json in, COCO, loadRes, COCOeval."""
     if content is None:
         content = as_json(images, classes)
-    images = [each["id"] for each in content["images"]]
+    ids = [each["id"] for each in content["images"]]
     numbers = sorted(each["id"] for each in content["categories"])
     results = [
-        {"image_id": image, "category_id": numbers[label], "bbox": xywh(box), "score": float(score)}
-        for image, image in zip(images, images, strict=True)
+        {"image_id": number, "category_id": numbers[label], "bbox": xywh(box), "score": float(score)}
+        for number, image in zip(ids, images, strict=True)
         for box, label, score in zip(image.found, image.found_labels, image.scores, strict=True)
     ]
     with contextlib.redirect_stdout(io.StringIO()):
@@ -168,13 +168,13 @@ def by_hand(images: list[Image], classes: int, content: dict[str, Any] | None = 
 def as_json(images: list[Image], classes: int) -> dict[str, Any]:
     annotations = [
         {
-            "image_id": image,
+            "image_id": number,
             "category_id": int(label) + 1,
             "bbox": xywh(box),
             "area": float(area),
             "iscrowd": int(crowd),
         }
-        for image, image in enumerate(images)
+        for number, image in enumerate(images)
         for box, label, area, crowd in zip(image.boxes, image.labels, image.area, image.crowd, strict=True)
     ]
     return {

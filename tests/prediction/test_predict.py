@@ -78,6 +78,6 @@ def test_names_that_are_taken_or_not_utf8_are_kept_apart(tmp_path: Path) -> None
 
 
 def test_drawing_can_be_left_out(finished_run: Path, coloured: Path, tmp_path: Path) -> None:
-    rows = predict(finished_run, [coloured / "test" / "red"], out=tmp_path, images=False)
+    rows = predict(finished_run, [coloured / "test" / "red"], out=tmp_path, pictures=False)
     assert "picture" not in rows[0]
     assert not (tmp_path / "pictures").exists()

@@ -72,7 +72,7 @@ def test_every_frame_gets_a_row_and_is_drawn(finished_run: Path, movie: Path, tm
 
 
 def test_a_part_without_drawing(finished_run: Path, movie: Path, tmp_path: Path) -> None:
-    rows = predict(finished_run, [movie, movie], out=tmp_path, images=False, seconds=0.45)
+    rows = predict(finished_run, [movie, movie], out=tmp_path, pictures=False, seconds=0.45)
     assert [row["frame"] for row in rows] == [0, 1, 2, 3, 4] * 2
     assert not (tmp_path / "movies").exists()
 
@@ -138,7 +138,7 @@ def test_a_movie_that_breaks_off_gives_what_it_has(
         writer.add(Image.fromarray(noise), number / RATE)
     writer.close()
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    rows = predict(finished_run, [cut], out=tmp_path / "out", images=False)
+    rows = predict(finished_run, [cut], out=tmp_path / "out", pictures=False)
     assert 10 < len(rows) < 60
 
 

@@ -113,7 +113,7 @@ def test_images_of_people_stay_here_unless_asked_for(tmp_path: Path, image: Path
     people = {"task": {"kind": "identity"}}
     for wanted, count in ((None, 0), (True, 1)):
         run_dir = tmp_path / str(wanted)
-        tracker = wandb_logger(run_dir=run_dir, config=people, images=wanted)
+        tracker = wandb_logger(run_dir=run_dir, config=people, pictures=wanted)
         tracker.samples("test/samples", [SampleImage(image, "somebody")])
         tracker.closing()
         assert len(list(run_dir.rglob("media/**/*.png"))) == count
@@ -196,7 +196,7 @@ def test_boxes_are_sent_as_boxes(tmp_path: Path) -> None:
         "prediction": [{"label": "cat", "score": 0.9, "box": [1.0, 2.0, 30.0, 20.0]}],
         "truth": [{"label": "dog", "box": [1.0, 2.0, 30.0, 20.0]}, {"label": "cat", "box": [0.0, 0.0, 9.0, 9.0]}],
     }
-    tracker = wandb_logger(run_dir=tmp_path, config={}, mode="offline", images=True)
+    tracker = wandb_logger(run_dir=tmp_path, config={}, mode="offline", pictures=True)
     tracker.samples("test/predictions", [SampleImage(image, "1 cat, truth 1 dog", image, outlines)])
     tracker.closing()
     files = (tmp_path / "wandb").glob("offline-run-*/files/media/metadata/boxes2D/test/*.json")
