@@ -164,10 +164,11 @@ def _label_studio(images: Sequence[AnnotatedImage], folder: Path, answer: Answer
                 place["height"] = (bottom - top) / height
                 percent = {name: round(100 * value, _FRACTION_DIGITS - 2) for name, value in place.items()}
                 value = {**percent, "rotation": 0, "rectanglelabels": [found["label"]]}
-                results.append({**shared, "type": "rectanglelabels", "score": found["score"], "value": value})
+                region = {"id": f"box{len(results) + 1}", "type": "rectanglelabels", "score": found["score"]}
+                results.append({**shared, **region, "value": value})
         else:
             several = image.row["attributes"] if isinstance(answer, Attributes) else [image.row["label"]]
-            results.append({**shared, "type": "choices", "value": {"choices": several}})
+            results.append({**shared, "id": "choice1", "type": "choices", "value": {"choices": several}})
         predicted = {"model_version": model, "score": round(image.certainty, 4), "result": results}
         address = f"/data/local-files/?d={image.path}"
         tasks.append({"data": {"image": address}, "predictions": [predicted]})
