@@ -222,3 +222,20 @@ def test_the_parts_of_contributing_train_together(extended: Path) -> None:
     done = subprocess.run(command, cwd=extended, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (extended / "run" / "metrics.json").is_file()
+
+
+def test_messages_that_the_troubleshooting_quotes_exist() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    quoted = re.findall(r"^\| `([^`]* [^`]*)` \|", page, re.MULTILINE)
+    assert len(quoted) > 5
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "mobilevision").rglob("*.py"))
+    parts = {part.strip() for message in quoted for part in message.split("...") if part.strip()}
+    assert [part for part in parts if part not in source] == []
+
+
+def test_every_page_has_its_place_on_the_site() -> None:
+    import yaml
+
+    text = re.sub(r"!!python\S*", "", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    nav = str(yaml.safe_load(text)["nav"])
+    assert [page.name for page in PAGES if page.parent.name == "docs" and f"'{page.name}'" not in nav] == []
