@@ -1,17 +1,16 @@
-"""What a table of attributes (float32 [n, A], 0 to 1, NaN where unknown) says of itself."""
+"""Statistics of attribute targets, float32 [n, A], 0 to 1, NaN where unknown."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mobilevision.data.records import Splits
+from mobilevision.io.printable_text import listed
 
 Attributes = NDArray[np.float32]
-_SHOWN = 8
 
 
 class Counts(NamedTuple):
@@ -49,9 +48,4 @@ def single_valued(splits: Splits) -> None:
         names = [name for name, single in zip(splits.classes, alone, strict=True) if single]
         if names and len(records):
             what = "nothing can be learnt of" if split == "train" else "left out of the means:"
-            splits.notes.append(f"{split} has a single value of {len(names)} attributes, {what} {listed(names)}")
-
-
-def listed(names: Sequence[str]) -> str:
-    """Some names, the rest counted."""
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+            splits.notes.append(f"{split} has a single value of {len(names)} attributes, {what} {listed(names, 8)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -95,10 +95,7 @@ class BoxTargets:
 
     def renumbered(self, numbers: NDArray[np.int64]) -> BoxTargets:
         """The same boxes with class ``numbers[label]`` instead of ``label``."""
-        boxes = self.all
-        return BoxTargets(
-            np.diff(self.offsets), Boxes(boxes.boxes, numbers[boxes.labels], boxes.crowd, boxes.difficult, boxes.area)
-        )
+        return BoxTargets(np.diff(self.offsets), replace(self.all, labels=numbers[self.all.labels]))
 
 
 def boxes_a_class(targets: BoxTargets, classes: int) -> tuple[int, ...]:
@@ -136,15 +133,8 @@ def boxes_in_input(
 
 def concatenate(parts: Sequence[Boxes]) -> Boxes:
     """All boxes of all parts, in order; none of no parts."""
-    if not parts:
-        parts = [empty()]
-    return Boxes(
-        np.concatenate([each.boxes for each in parts]),
-        np.concatenate([each.labels for each in parts]),
-        np.concatenate([each.crowd for each in parts]),
-        np.concatenate([each.difficult for each in parts]),
-        np.concatenate([each.area for each in parts]),
-    )
+    parts = parts or [empty()]
+    return Boxes(*(np.concatenate([getattr(each, field.name) for each in parts]) for field in fields(Boxes)))
 
 
 def empty() -> Boxes:

@@ -1,4 +1,4 @@
-"""What must hold before anything is trained: samples, classes, and no silent loss of either."""
+"""Checks before training: enough samples and classes, and no silent loss of either."""
 
 from __future__ import annotations
 

@@ -129,8 +129,8 @@ def read_cells(file: str | Path) -> Cells:
     return Cells.from_dict(content, source=str(file))
 
 
-def settle(splits: Splits, options: CellOptions) -> Cells | None:
-    """Cut Earth into cells by train alone, and say of each sample in which it lies.
+def assign_cells(splits: Splits, options: CellOptions) -> Cells | None:
+    """Cut Earth into cells by the training photos, and find the cell of each sample.
 
     Training photos in no cell are left out; those of val and test stay, as photos that are always missed.
 

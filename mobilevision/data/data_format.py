@@ -1,4 +1,4 @@
-"""What a data format is: it reads a place into splits."""
+"""The interface of a data format: it reads a file or folder into splits."""
 
 from __future__ import annotations
 

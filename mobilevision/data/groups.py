@@ -1,4 +1,4 @@
-"""A coarser class of each class: the species of a breed, the make of a car."""
+"""Groups of classes, such as the species of a breed or the make of a car."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mobilevision.io.safe_yaml import parse_yaml
 SHOWN = 5
 
 
-def settle_groups(splits: Splits, file: str | None, kind: str) -> None:
+def apply_groups(splits: Splits, file: str | None, kind: str) -> None:
     """Take the groups from a file, where one is given, and keep those of the classes that there are.
 
     Args:

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from mobilevision.data.records import Problem, Records, Splits
 from mobilevision.errors import UserError
+from mobilevision.io.printable_text import listed
 from mobilevision.ops.pairs import Pairs
 
 Numbers = NDArray[np.int64]
 UNKNOWN = -1
 """Identity of an image of which only pairs are known."""
-_SHOWN = 6
 
 
 @final
@@ -73,8 +73,8 @@ def counted(targets: IdentityTargets, classes: int) -> tuple[int, ...]:
     return tuple(np.bincount(targets.identities[targets.identities >= 0], minlength=classes).tolist())
 
 
-def settle(splits: Splits, *, per_identity: int) -> None:
-    """See to it that train shows other identities than val and test, and number its identities first.
+def separate(splits: Splits, *, per_identity: int) -> None:
+    """Keep the identities of train out of val and test, and number those of train first.
 
     Args:
         splits: after they were completed; changed in place. What train knows is taken out of val and test, as
@@ -93,7 +93,7 @@ def settle(splits: Splits, *, per_identity: int) -> None:
 
 
 def comparable(splits: Splits) -> None:
-    """Check that there is somebody to tell from others, to learn and to judge by.
+    """Check that every split has identities to tell apart.
 
     Raises:
         UserError: fewer than two identities in a split, or none with two images in val or test.
@@ -131,7 +131,7 @@ def _without_singles(splits: Splits) -> None:
     counts = np.bincount(identities, minlength=len(splits.classes))
     alone = np.flatnonzero(counts == 1)
     if len(alone):
-        names = listed([splits.classes[number] for number in alone])
+        names = listed([splits.classes[number] for number in alone], 6)
         splits.notes.append(f"train: {len(alone)} identities with one image are left out, no two to compare: {names}")
         splits.train = splits.train.subset(np.flatnonzero(counts[identities] > 1))
 
@@ -159,10 +159,5 @@ def _describe(splits: Splits, name: str, records: Records) -> None:
     splits.notes.append(f"{name}: {len(numbers):,} identities, {len(records):,} images{compared}")
     alone = numbers[counts == 1]
     if len(alone) and name != "train" and targets.pairs is None:
-        names = listed([splits.classes[number] for number in alone])
+        names = listed([splits.classes[number] for number in alone], 6)
         splits.notes.append(f"{name}: {len(alone)} identities have one image, so only differ from others: {names}")
-
-
-def listed(names: Sequence[str]) -> str:
-    """Some names, the rest counted."""
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

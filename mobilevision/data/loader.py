@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from mobilevision.data.records import Records
-from mobilevision.data.sampling import DRAW, EpochSampler, IdentitySampler, Key, stream
+from mobilevision.data.sampling import DRAW, BatchSampler, Key, stream
 from mobilevision.data.skipped import SkipLog
 from mobilevision.data.unlabelled import WithUnlabelled
 from mobilevision.data.view import Augmentation, Sample, View
@@ -174,12 +174,12 @@ class Loader(DataLoader[Batch]):
     """
 
     source: BatchSource
-    epochs: EpochSampler | IdentitySampler
+    epochs: BatchSampler
 
     def __init__(
         self,
         source: BatchSource,
-        sampler: EpochSampler | IdentitySampler,
+        sampler: BatchSampler,
         *,
         workers: int,
         pin_memory: bool = False,

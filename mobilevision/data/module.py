@@ -10,24 +10,23 @@ from typing import Annotated, final
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from mobilevision.data import attributes, checks, coordinates, identities
 from mobilevision.data.boxes import BoxTargets, boxes_a_class
 from mobilevision.data.coordinates import CellOptions, CoordinateTargets
 from mobilevision.data.data_format import DataFormat
-from mobilevision.data.folds import take_fold
-from mobilevision.data.groups import settle_groups
+from mobilevision.data.groups import apply_groups
 from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.loader import BatchSource, Loader
 from mobilevision.data.records import Records, Splits
-from mobilevision.data.sampling import order
+from mobilevision.data.sampling import BatchSampler, EpochSampler, IdentitySampler
 from mobilevision.data.skipped import SkipLog
-from mobilevision.data.splitting import add_label_noise, complete
+from mobilevision.data.splitting import add_label_noise, complete, take_fold
 from mobilevision.data.targets import Targets, mixable
 from mobilevision.data.unlabelled import WithUnlabelled, find_unlabelled
 from mobilevision.data.view import Augmentation
-from mobilevision.data.white_level import settle_white_level
+from mobilevision.data.white_level import choose_white_level
 from mobilevision.errors import UserError
 from mobilevision.geo.partition import Cells
 from mobilevision.images.framing import FITS
@@ -216,16 +215,16 @@ class DataModule(pl.LightningDataModule):
         if self.kind == "attributes":
             attributes.single_valued(self.splits)
         if self.kind == "identity":
-            identities.settle(self.splits, per_identity=self.per_identity)
+            identities.separate(self.splits, per_identity=self.per_identity)
         check_augment(self)
         checks.refuse_or_skip(self.splits.problems, self.on_error, self._skip)
         checks.enough(self.splits, self.root, self.kind)
         if self.kind == "identity":
             identities.comparable(self.splits)
-        white_level = settle_white_level(self.splits, self.white_level)
-        cells = coordinates.settle(self.splits, self.cells) if self.kind == "coordinate" else None
+        white_level = choose_white_level(self.splits, self.white_level)
+        cells = coordinates.assign_cells(self.splits, self.cells) if self.kind == "coordinate" else None
         self._crop = crop
-        settle_groups(self.splits, self.groups, self.kind)
+        apply_groups(self.splits, self.groups, self.kind)
         add_label_noise(self.splits, self.label_noise, self.seed, self.kind)
         if self.unlabelled is not None:
             self._others = find_unlabelled(self.unlabelled, self.channels)
@@ -233,14 +232,16 @@ class DataModule(pl.LightningDataModule):
                 self._others.scale(white_level)
             self.splits.notes.append(f"without labels: {len(self._others):,} images of {self.unlabelled}")
         resolution = _pair(self.resolution) if self.resolution is not None else default_resolution
-        self.spec = spec_of(
-            self.splits,
+        self.spec = DataSpec(
             kind=self.kind,
+            classes=self.splits.classes,
             channels=self.channels,
             resolution=resolution,
             fit=self.fit,
-            cells=cells,
+            groups=tuple(self.splits.groups[name] for name in self.splits.classes) if self.splits.groups else (),
+            cells=None if cells is None else cells.to_dict(),
             white_level=white_level,
+            **_counts(self.splits, self.kind, cells),
         )
         return self.spec
 
@@ -311,16 +312,23 @@ class DataModule(pl.LightningDataModule):
         )
         if split in self._features:
             source.serve(self._features[split], self._until_epoch, self._rows.get(split))
-        sampler = order(
-            records,
-            batch_size=self.batch_size if shuffle else self.eval_batch_size or self.batch_size,
-            shuffle=shuffle,
-            per_identity=self.per_identity,
-            drop_last=self.drop_last,
-            seed=self.seed,
-            shard=shard,
-        )
+        sampler = self._sampler(records, shuffle, *(_rank_and_world() if shard else (0, 1)))
         return Loader(source, sampler, workers=self.workers, pin_memory=self.pin_memory, prefetch=self.prefetch)
+
+    def _sampler(self, records: Records, shuffle: bool, rank: int, world: int) -> BatchSampler:
+        """Shuffled (of identities in balanced batches) or in order, for one of several processes."""
+        process = {"seed": self.seed, "rank": rank, "world": world}
+        size = self.batch_size if shuffle else self.eval_batch_size or self.batch_size
+        if shuffle and isinstance(records.targets, IdentityTargets) and self.per_identity > 1:
+            shown = records.targets.identities
+            return IdentitySampler(shown, batch_size=size, per_identity=self.per_identity, **process)
+        return EpochSampler(n=len(records), batch_size=size, shuffle=shuffle, drop_last=self.drop_last, **process)
+
+
+def _rank_and_world() -> tuple[int, int]:
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
 
 
 def default_workers() -> int:
@@ -336,42 +344,18 @@ def _pair(resolution: int | Sequence[int]) -> tuple[int, int]:
     return pair[0], pair[1]
 
 
-def spec_of(
-    splits: Splits,
-    *,
-    kind: str,
-    channels: int,
-    resolution: tuple[int, int],
-    fit: str,
-    cells: Cells | None = None,
-    white_level: float | None = None,
-) -> DataSpec:
-    """The spec of some splits; what is counted is counted in train.
-
-    Args:
-        splits: what was read, complete and checked.
-        kind: what is learnt from.
-        channels: of an image.
-        resolution: (height, width) of the model's input in pixels.
-        fit: how an image comes to lie in it.
-        cells: for ``coordinate``, the cells of Earth.
-        white_level: what is white in images of more than 8 bits; None where the data has none.
-    """
-    counts: tuple[int, ...] = ()
-    known: tuple[int, ...] = ()
-    targets = None if splits.train is None else splits.train.targets
-    if targets is None:
-        pass
-    elif isinstance(targets, BoxTargets):
-        counts = boxes_a_class(targets, len(splits.classes))
-    elif isinstance(targets, IdentityTargets):
-        counts = identities.counted(targets, len(splits.classes))
-    elif isinstance(targets, CoordinateTargets):
-        counts = tuple(np.bincount(targets.cells, minlength=len(splits.classes)).tolist()) if cells else ()
-    elif kind == "class":
-        counts = tuple(np.bincount(targets, minlength=len(splits.classes)).tolist())
-    elif kind == "attributes":
+def _counts(splits: Splits, kind: str, cells: Cells | None) -> dict[str, tuple[int, ...]]:
+    """What :class:`DataSpec` says of the training samples: ``counts`` of each class, ``known`` of each attribute."""
+    targets, classes = None if splits.train is None else splits.train.targets, len(splits.classes)
+    if isinstance(targets, BoxTargets):
+        return {"counts": boxes_a_class(targets, classes)}
+    if isinstance(targets, IdentityTargets):
+        return {"counts": identities.counted(targets, classes)}
+    if isinstance(targets, CoordinateTargets):
+        return {"counts": tuple(np.bincount(targets.cells, minlength=classes).tolist())} if cells else {}
+    if targets is not None and kind == "class":
+        return {"counts": tuple(np.bincount(targets, minlength=classes).tolist())}
+    if targets is not None and kind == "attributes":
         known, counts = (tuple(each.tolist()) for each in attributes.counts(targets))
-    carried = None if cells is None else cells.to_dict()
-    groups = tuple(splits.groups[name] for name in splits.classes) if splits.groups else ()
-    return DataSpec(kind, splits.classes, channels, resolution, counts, fit, known, groups, carried, white_level)
+        return {"counts": counts, "known": known}
+    return {}

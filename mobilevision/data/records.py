@@ -42,7 +42,7 @@ class Records(ABC):
 
     @abstractmethod
     def name(self, index: int) -> str:
-        """What a person finds the sample by: a path, or ``shapes/train/17``; always printable."""
+        """The sample's name for people: a path, or ``shapes/train/17``; always printable."""
 
     @abstractmethod
     def shape(self, index: int) -> tuple[int, int]:
@@ -120,6 +120,11 @@ class RecordsAround(Records, ABC):
         records, place = self.source(index)
         return records.content(place)
 
+    def largest(self, index: int) -> tuple[str, float] | None:
+        """As there."""
+        records, place = self.source(index)
+        return records.largest(place)
+
 
 @final
 class Subset(RecordsAround):
@@ -133,10 +138,6 @@ class Subset(RecordsAround):
     def source(self, index: int) -> tuple[Records, int]:
         """In the records underneath."""
         return self.records, int(self.rows[index])
-
-    def largest(self, index: int) -> tuple[str, float] | None:
-        """As in the records underneath."""
-        return self.records.largest(int(self.rows[index]))
 
     def scale(self, white_level: float) -> None:
         """Of the records underneath."""

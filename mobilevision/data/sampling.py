@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import distributed
 from torch.utils.data import Sampler
 
-from mobilevision.data.identities import IdentityTargets
-from mobilevision.data.records import Records
 from mobilevision.errors import UserError
 
 # Which samples make up which batch: a function of seed and epoch, so that nothing random needs saving.
@@ -30,8 +28,42 @@ def stream(purpose: int, *numbers: int) -> np.random.Generator:
     return np.random.default_rng((purpose, *numbers))
 
 
+class BatchSampler(Sampler[list[Key]], ABC):
+    """Batches of keys whose order is a function of the epoch, for one of several processes.
+
+    Attributes:
+        epoch: whose order comes next.
+        start: batches to pass over at the next iteration, for a resume in mid-epoch; ``len`` stays the full number.
+    """
+
+    epoch = 0
+    start = 0
+
+    @property
+    def sampler(self) -> BatchSampler:
+        """Lightning looks for ``set_epoch`` one level further down."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next."""
+        self.epoch = epoch
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        epoch, start = self.epoch, self.start
+        self.start = 0
+        yield from self.batches(epoch, start)
+
+    @abstractmethod
+    def batches(self, epoch: int, start: int) -> Iterator[list[Key]]:
+        """The batches of an epoch, the first ``start`` left out."""
+
+
 @final
-class EpochSampler(Sampler[list[Key]]):
+class EpochSampler(BatchSampler):
     """Batches of keys, for one of several processes.
 
     Shuffled (training): the order is a function of ``seed`` and epoch; every process gets equally many batches, by
@@ -46,9 +78,6 @@ class EpochSampler(Sampler[list[Key]]):
         rank: this process.
         world: number of processes.
         drop_last: in training, leave an incomplete last batch out (unless it is the only one).
-
-    Attributes:
-        start: batches to pass over at the next iteration, for a resume in mid-epoch; ``len`` stays the full number.
     """
 
     def __init__(
@@ -65,24 +94,14 @@ class EpochSampler(Sampler[list[Key]]):
         self.n, self.batch_size, self.seed, self.shuffle = n, batch_size, seed, shuffle
         self.rank, self.world = rank, world
         self.drop_last = shuffle and drop_last and n >= batch_size * world
-        self.epoch, self.start = 0, 0
-
-    @property
-    def sampler(self) -> EpochSampler:
-        """Lightning looks for ``set_epoch`` one level further down."""
-        return self
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order comes next."""
-        self.epoch = epoch
 
     def __len__(self) -> int:
         full, rest = divmod(self._share(), self.batch_size)
         return full + (rest > 0 and not self.drop_last)
 
-    def __iter__(self) -> Iterator[list[Key]]:
-        epoch, order, start = self.epoch, self._order(), self.start
-        self.start = 0
+    def batches(self, epoch: int, start: int) -> Iterator[list[Key]]:
+        """See :class:`BatchSampler`."""
+        order = self._order(epoch)
         for batch in range(start, len(self)):
             rows = order[batch * self.batch_size : (batch + 1) * self.batch_size]
             yield [(epoch, index) for index in rows.tolist()]
@@ -92,10 +111,10 @@ class EpochSampler(Sampler[list[Key]]):
             return len(range(self.rank, self.n, self.world))
         return self.n // self.world if self.drop_last else -(-self.n // self.world)
 
-    def _order(self) -> NDArray[np.int64]:
+    def _order(self, epoch: int) -> NDArray[np.int64]:
         if not self.shuffle:
             return np.arange(self.rank, self.n, self.world)
-        order = stream(ORDER, self.seed, self.epoch).permutation(self.n)
+        order = stream(ORDER, self.seed, epoch).permutation(self.n)
         return np.resize(order, self._share() * self.world)[self.rank :: self.world]
 
 
@@ -108,7 +127,7 @@ Numbers = NDArray[np.int64]
 
 
 @final
-class IdentitySampler(Sampler[list[Key]]):
+class IdentitySampler(BatchSampler):
     """Batches of P identities with K images each, for one of several processes.
 
     Every identity is drawn equally often, whatever its number of images; its images come in turn. An epoch has as
@@ -123,9 +142,6 @@ class IdentitySampler(Sampler[list[Key]]):
         seed: seed of the order.
         rank: this process.
         world: number of processes.
-
-    Attributes:
-        start: batches to pass over at the next iteration, for a resume in mid-epoch; ``len`` stays the full number.
 
     Raises:
         UserError: batches too small for two identities.
@@ -145,23 +161,12 @@ class IdentitySampler(Sampler[list[Key]]):
         self.per_identity, self.seed, self.rank, self.world = per_identity, seed, rank, world
         self.identities = min(batch_size // per_identity, len(self.names))
         self._batches = max(1, len(identities) // (self.identities * per_identity * world))
-        self.epoch, self.start = 0, 0
-
-    @property
-    def sampler(self) -> IdentitySampler:
-        """Lightning looks for ``set_epoch`` one level further down."""
-        return self
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order comes next."""
-        self.epoch = epoch
 
     def __len__(self) -> int:
         return self._batches
 
-    def __iter__(self) -> Iterator[list[Key]]:
-        epoch, start = self.epoch, self.start
-        self.start = 0
+    def batches(self, epoch: int, start: int) -> Iterator[list[Key]]:
+        """See :class:`BatchSampler`."""
         visits = self._visits(stream(ORDER, self.seed, epoch))
         turns = np.zeros(len(self.names), dtype=np.int64)
         orders: dict[int, Numbers] = {}
@@ -188,51 +193,3 @@ class IdentitySampler(Sampler[list[Key]]):
         for place in range(self.per_identity):
             again = AGAIN * (place // len(images))
             yield epoch + again, int(orders[identity][(turn * self.per_identity + place) % len(images)])
-
-
-def order(
-    records: Records,
-    *,
-    batch_size: int,
-    shuffle: bool,
-    per_identity: int,
-    drop_last: bool,
-    seed: int,
-    shard: bool,
-) -> EpochSampler | IdentitySampler:
-    """The sampler of a split, for this process.
-
-    Args:
-        records: the split.
-        batch_size: samples a batch and process.
-        shuffle: whether for training.
-        per_identity: of identities in training, images of each in a batch; 1 only shuffles.
-        drop_last: in training, leave an incomplete last batch out.
-        seed: of the order.
-        shard: whether each of several processes gets its own part, or all get everything.
-    """
-    rank, world = _rank_and_world() if shard else (0, 1)
-    if shuffle and isinstance(records.targets, IdentityTargets) and per_identity > 1:
-        return IdentitySampler(
-            records.targets.identities,
-            batch_size=batch_size,
-            per_identity=per_identity,
-            seed=seed,
-            rank=rank,
-            world=world,
-        )
-    return EpochSampler(
-        n=len(records),
-        batch_size=batch_size,
-        seed=seed,
-        shuffle=shuffle,
-        rank=rank,
-        world=world,
-        drop_last=drop_last,
-    )
-
-
-def _rank_and_world() -> tuple[int, int]:
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1

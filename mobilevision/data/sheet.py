@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mobilevision.data.boxes import Boxes
-from mobilevision.data.inspect import Findings, Place
+from mobilevision.data.inspect import Findings, SampleId
 from mobilevision.data.records import Problem, Splits
 from mobilevision.data.targets import are_classes
 from mobilevision.images.decode import EncodedImage, UnreadableImageError
@@ -37,7 +37,7 @@ def worst(splits: Splits, findings: Findings, *, pairs: int = 12) -> Image.Image
     """
     named = dict(splits.items())
 
-    def cell(place: Place, harmful: bool) -> Image.Image:
+    def cell(place: SampleId, harmful: bool) -> Image.Image:
         records = named[place.split]
         target, pixels = records.targets[place.number], records.pixels(place.number)
         label = ""

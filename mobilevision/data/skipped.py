@@ -1,4 +1,4 @@
-"""The list of what was left out, kept in the run folder."""
+"""The list of skipped files in the run folder."""
 
 from __future__ import annotations
 

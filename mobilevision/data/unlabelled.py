@@ -1,4 +1,4 @@
-"""Images without labels beside those of train: a teacher has something to say of them."""
+"""Images without labels beside those of train, for distillation from a teacher."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mobilevision.errors import UserError
 
 @final
 class WithUnlabelled(RecordsAround):
-    """Labelled samples, then others, whose targets hold a place only.
+    """Labelled samples, then others with placeholder targets.
 
     Args:
         labelled: the split.
@@ -38,7 +38,7 @@ class WithUnlabelled(RecordsAround):
 
 
 def joined(targets: Any, more: int) -> Any:
-    """Targets with ``more`` places behind them: zeros, no boxes, nobody, or nowhere."""
+    """Targets followed by ``more`` placeholders: zeros, no boxes, an unknown identity or an unknown place."""
     if isinstance(targets, BoxTargets):
         return BoxTargets(np.concatenate([np.diff(targets.offsets), np.zeros(more, np.int64)]), targets.all)
     if isinstance(targets, IdentityTargets):

@@ -1,4 +1,4 @@
-"""How the model looks at the samples of a split: in an evaluation exactly, in training by an augmentation."""
+"""The samples of a split as the model sees them: exactly in evaluation, augmented in training."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ _SAMPLE = 100  # images of a split that are looked at
 _ABOVE = 1.2  # floats that go a little above 1, as after sharpening, still mean 1
 
 
-def settle_white_level(splits: Splits, given: float | None) -> float | None:
+def choose_white_level(splits: Splits, given: float | None) -> float | None:
     """Choose the white level of a data set and tell its records.
 
     Args:

@@ -19,7 +19,7 @@ from mobilevision.data.module import check_arguments
 from mobilevision.data.sampling import EpochSampler
 from mobilevision.data.skipped import SkipLog
 from mobilevision.data.targets import are_classes
-from mobilevision.data.white_level import settle_white_level
+from mobilevision.data.white_level import choose_white_level
 from mobilevision.errors import UserError
 from mobilevision.geo.partition import Cells
 
@@ -58,7 +58,7 @@ def new_samples(data: DataModule, split: str | None, skip: SkipLog | None) -> Sa
     check_arguments(data)
     splits = data.format.read(root=data.root, kind=data.kind, channels=data.channels, seed=data.seed)
     refuse_or_skip(splits.problems, data.on_error, skip)
-    settle_white_level(splits, data.white_level)
+    choose_white_level(splits, data.white_level)
     return _choose(splits, split, whole=splits.whole)
 
 

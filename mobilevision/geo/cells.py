@@ -1,9 +1,9 @@
-"""A set of S2 cells with the photos that each was made from: what a model of places chooses among."""
+"""A set of S2 cells with the number and centre of their photos: the classes of geolocalization, and their parents."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -115,3 +115,35 @@ class Cells:
             raise UserError(f"{source}: {error.args[0]!r} is missing; make the file anew") from None
         except (TypeError, ValueError) as error:
             raise UserError(f"{source}: damaged ({error}); make the file anew") from None
+
+
+@final
+class Groups(NamedTuple):
+    """Cells that share a parent.
+
+    Attributes:
+        of: int64 [K], the group of each cell, from 0.
+        number: how many groups there are.
+    """
+
+    of: NDArray[np.int64]
+    number: int
+
+
+def groups(cells: Cells, level: int) -> Groups:
+    """The cells by their parents at a level of S2; one that is coarser itself is a group of its own.
+
+    Args:
+        cells: what a model chooses among.
+        level: 0 to 30.
+
+    Raises:
+        ValueError: no such level.
+    """
+    if not 0 <= level <= s2.LEVELS:
+        raise ValueError(f"level {level}: S2 has levels 0 to {s2.LEVELS}")
+    parents = cells.ids.copy()
+    finer = s2.levels(parents) > level
+    parents[finer] = s2.parents(parents[finer], level)
+    found, of = np.unique(parents, return_inverse=True)
+    return Groups(of.astype(np.int64), len(found))

@@ -6,13 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 EARTH = 6371.0088  # km, the mean radius of the IUGG
-RADII = (
-    1,
-    25,
-    200,
-    750,
-    2500,
-)  # km: street, city, region, country, continent (the rows of arXiv:1704.04861's Table 11)
+# km: street, city, region, country, continent (the rows of arXiv:1704.04861's Table 11)
+RADII = (1, 25, 200, 750, 2500)
 
 
 def haversine(

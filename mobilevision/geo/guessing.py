@@ -1,4 +1,4 @@
-"""What can be said of places without looking at images: the bar that any model has to pass."""
+"""Baselines for geolocalization that do not look at the images."""
 
 from __future__ import annotations
 

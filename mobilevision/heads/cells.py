@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mobilevision.errors import UserError
-from mobilevision.geo.cells import Cells
-from mobilevision.geo.hierarchy import groups
+from mobilevision.geo.cells import Cells, groups
 from mobilevision.heads.head import Head
 from mobilevision.ranges import Range, ShareBelowOne, check_ranges
 from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs

@@ -6,13 +6,34 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import final
 
 from mobilevision.errors import UserError
-from mobilevision.images.heif import HEIF_SUFFIXES, reads_heif
 from mobilevision.io.printable_text import visible
 from mobilevision.io.regular_files import open_regular
+
+HEIF_SUFFIXES = (".heic", ".heif", ".hif", ".heics", ".heifs")
+_READERS = ("pi_heif", "pillow_heif")
+
+
+@cache
+def reads_heif() -> bool:
+    """Whether HEIC can be read here; imports nothing."""
+    return any(find_spec(name) is not None for name in _READERS)
+
+
+@cache
+def register_heif() -> None:
+    """Let Pillow open HEIC, upright as its own rotation says, with EXIF; without a reader nothing happens."""
+    for name in _READERS:
+        if find_spec(name) is not None:
+            import_module(name).register_heif_opener()
+            return
+
 
 IMAGE_SUFFIXES = tuple(
     f".{kind}".encode()
@@ -23,6 +44,7 @@ IMAGE_SUFFIXES = tuple(
     )
 )
 """Suffixes of what Pillow reads; a file with another suffix, or with none, is asked for its first bytes."""
+_TEXT_SUFFIXES = tuple(suffix.decode() for suffix in IMAGE_SUFFIXES)
 
 _RAW_WORDS = (
     ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .iiq .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf .raw .rw2 .rwl .sr2 .srf"
@@ -53,6 +75,11 @@ _SYSTEM_FOLDERS = frozenset(
 )  # fmt: skip
 _SYSTEM_FILES = frozenset((b"thumbs.db", b"ehthumbs.db", b"desktop.ini", b"icon\r"))
 _SHOWN = 4
+
+
+def has_image_suffix(name: bytes | str) -> bool:
+    """Whether a file is named like an image."""
+    return name.lower().endswith(IMAGE_SUFFIXES) if isinstance(name, bytes) else name.lower().endswith(_TEXT_SUFFIXES)
 
 
 def printable(path: bytes | str | Path) -> str:
@@ -132,15 +159,15 @@ def entries(folder: bytes, left: LeftOut | None = None) -> list[os.DirEntry[byte
         for entry in everything:
             if _leads_up(entry, folder):
                 left.link(entry.path)
-            if _of_system(entry) and (_is_folder(entry) or entry.name.lower().endswith(IMAGE_SUFFIXES)):
-                left.system(entry.name + (b"/" if _is_folder(entry) else b""))
+            if _of_system(entry) and (is_folder(entry) or has_image_suffix(entry.name)):
+                left.system(entry.name + (b"/" if is_folder(entry) else b""))
     return kept
 
 
 def is_image(entry: os.DirEntry[bytes], left: LeftOut | None = None) -> bool:
     """Whether a file is an image: by its suffix, where that says nothing by its first bytes."""
-    if entry.name.lower().endswith(IMAGE_SUFFIXES):
-        return not _is_folder(entry)  # a link to nothing, or a pipe: an image that cannot be read, and is listed
+    if has_image_suffix(entry.name):
+        return not is_folder(entry)  # a link to nothing, or a pipe: an image that cannot be read, and is listed
     kind = _kind(entry)
     if kind is not None and left is not None and _is_file(entry):
         left.file(entry.name, kind or None)
@@ -165,7 +192,7 @@ def _below(folder: bytes, prefix: bytes, left: LeftOut | None, above: tuple[tupl
     here: tuple[int, int] | None = None
     for entry in entries(folder, left):
         path = os.path.join(prefix, entry.name)
-        if _is_folder(entry):
+        if is_folder(entry):
             if here is None:
                 info = os.stat(folder)
                 here = (info.st_dev, info.st_ino)
@@ -249,13 +276,14 @@ def _of_system(entry: os.DirEntry[bytes]) -> bool:
 
 def _leads_up(entry: os.DirEntry[bytes], folder: bytes) -> bool:
     """Whether it is a link to a folder that it lies in, which would be looked through for ever."""
-    if not entry.is_symlink() or not _is_folder(entry):
+    if not entry.is_symlink() or not is_folder(entry):
         return False
     target, here = os.path.realpath(entry.path), os.path.realpath(folder)
     return here == target or here.startswith(target.rstrip(b"/") + b"/")
 
 
-def _is_folder(entry: os.DirEntry[bytes]) -> bool:
+def is_folder(entry: os.DirEntry[bytes]) -> bool:
+    """Whether it is a folder, or a link to one."""
     try:
         return entry.is_dir()
     except OSError:  # a link that goes round in a circle

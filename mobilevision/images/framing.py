@@ -1,4 +1,4 @@
-"""Where an image comes to lie in a model's input when nothing is drawn at random: in training's val, and ever after.
+"""Where an image lies in a model's input during evaluation and prediction, where nothing is drawn at random.
 
 Plain numbers, so that an exported model is fed alike without torch.
 """

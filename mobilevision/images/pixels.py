@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from mobilevision.images.files import image_type
+from mobilevision.images.files import image_type, reads_heif, register_heif
 from mobilevision.images.framing import CropBox, Frame
-from mobilevision.images.heif import reads_heif, register_heif
 
 register_heif()
 

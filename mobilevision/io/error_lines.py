@@ -1,4 +1,4 @@
-"""How a command ends: with what it did, or with one line that says why not."""
+"""Exceptions of a command as one line and an exit code."""
 
 from __future__ import annotations
 

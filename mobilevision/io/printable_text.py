@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 # C0 and C1 controls, DEL, line and paragraph separators, marks that turn the direction of writing, lone surrogates.
@@ -15,6 +15,11 @@ _QUOTED = re.compile("'+[=+\\-@\t\n\uff1d\uff0b\uff0d\uff20]")
 def visible(text: object, *, keep: str = "") -> str:
     r"""A text with its control characters escaped as ``\x1b``; those in ``keep``, such as a line's end, stay."""
     return _UNSEEN.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), str(text))
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """The first ``most`` of some names, the rest counted."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def cell(value: Any) -> Any:

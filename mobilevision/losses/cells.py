@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from mobilevision.errors import UserError
-from mobilevision.geo.cells import Cells
+from mobilevision.geo.cells import Cells, groups
 from mobilevision.geo.distance import EARTH, unit_vectors
-from mobilevision.geo.hierarchy import groups
 from mobilevision.losses.cross_entropy import ClassWeights, weights_by_class
 from mobilevision.losses.loss import Loss
 from mobilevision.ranges import NonNegativeFloat, Range, check_ranges

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from mobilevision.errors import UserError
-from mobilevision.geo import columns, s2
+from mobilevision.geo import s2
 from mobilevision.geo.cells import Cells
-from mobilevision.geo.coordinates import Trouble, check, numbers, wrapped
+from mobilevision.geo.coordinates import Trouble, check, find_columns, is_header, numbers, wrapped
 from mobilevision.geo.distance import RADII
 from mobilevision.geo.partition import FINEST, PLANET, adaptive, fixed, oracle, scaled
 from mobilevision.io.atomic_files import write_text
@@ -77,7 +77,7 @@ def read(file: Path, *, wanted: str | None = None, skip: bool = False) -> Coordi
         stream.seek(0)
         reader = csv.reader(stream, delimiter=max(",;\t|", key=first.count))
         head = next(reader)
-        header = columns.is_header(head)
+        header = is_header(head)
         north, east = _columns(file, head, header, wanted)
         if not header:
             stream.seek(0)
@@ -95,9 +95,9 @@ def _columns(file: Path, head: list[str], header: bool, wanted: str | None) -> t
         if len(parts) != 2 or not all(parts):
             raise UserError(f"--columns {wanted}: two columns, LATITUDE,LONGITUDE, by name or by number from 0")
         given = [int(part) if part.isdecimal() and part not in head else part for part in parts]
-    if not header and wanted is None and len(head) > 1 and not any(map(columns.is_header, ([head[0]], [head[1]]))):
+    if not header and wanted is None and len(head) > 1 and not any(map(is_header, ([head[0]], [head[1]]))):
         return 0, 1
-    found = columns.find(head if header else [str(i) for i in range(len(head))], latitude=given[0], longitude=given[1])
+    found = find_columns(head if header else [str(i) for i in range(len(head))], latitude=given[0], longitude=given[1])
     for place, name, what in zip(found, given, ("latitude", "longitude"), strict=True):
         if place is None:
             has = ", ".join(head) if header else f"{len(head)} column(s) and no header"
@@ -119,7 +119,7 @@ def _numbers(
         for column in (north, east):
             values, troubles = numbers([row[column] if column < len(row) else "" for row in rows])
             pairs.append(values)
-            bad += [_Bad(where[each.place], each) for each in troubles if whole[each.place]]
+            bad += [_Bad(where[each.position], each) for each in troubles if whole[each.position]]
         for place in (index for index, fits in enumerate(whole) if not fits):
             what = f"{len(rows[place])} cells where the first row has {width}"
             fix = "a decimal comma? write points, or put the numbers in quotation marks"
@@ -152,7 +152,7 @@ def _usable(
         raise UserError(f"{file}: {found.swapped}; {fix} reads them so")
     absent = len(found.absent) - len({each.line for each in bad})
     beyond = set(found.beyond.tolist())
-    bad += [_Bad(int(lines[each.place]), each) for each in found.troubles() if each.place in beyond]
+    bad += [_Bad(int(lines[each.position]), each) for each in found.troubles() if each.position in beyond]
     if bad and not skip:
         raise UserError(_refusal(file, bad))
     if not found.usable.any():

@@ -17,8 +17,7 @@ from mobilevision.tracking.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from mobilevision.data import DataModule
-    from mobilevision.data.box_findings import BoxFindings
-    from mobilevision.data.inspect import Findings
+    from mobilevision.data.inspect import BoxFindings, Findings
 
 _SHOWN = 8
 _NAMED = 40  # classes with their counts

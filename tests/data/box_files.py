@@ -51,7 +51,7 @@ def contents(splits: Splits) -> dict[str, dict[str, list[tuple[str, list[float]]
     return found
 
 
-def said(splits: Splits) -> list[str]:
+def messages(splits: Splits) -> list[str]:
     """The problems as a user reads them."""
     return [str(problem) for problem in splits.problems]
 

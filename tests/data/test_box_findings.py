@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mobilevision.data.box_findings import differ
 from mobilevision.data.boxes import Boxes, BoxTargets, boxes_of
 from mobilevision.data.files import FileRecords
-from mobilevision.data.inspect import inspect
+from mobilevision.data.inspect import differ, inspect
 from mobilevision.data.records import Problem, Records, Splits
 from mobilevision.data.sheet import problem_sheet, worst
 

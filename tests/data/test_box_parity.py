@@ -12,10 +12,9 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from mobilevision.data import BoxAugment
-from mobilevision.data import photometric as colours
-from mobilevision.data.box_augment import overlapping, zoomed_out
+from mobilevision.data import box_augment as colours
+from mobilevision.data.box_augment import Photometric, overlapping, zoomed_out
 from mobilevision.data.boxes import boxes_of
-from mobilevision.data.photometric import Photometric
 from mobilevision.data.view import View
 
 from .conftest import photo

@@ -13,14 +13,13 @@ from PIL import Image, ImageOps
 from mobilevision.data import DataModule
 from mobilevision.data.formats import Auto, BoxesCsv, CocoJson, VocXml
 from mobilevision.data.formats.annotations import splits as image_checks
-from mobilevision.data.formats.annotations.image_sizes import image_sizes
 from mobilevision.data.formats.annotations.raw import Collector, Raw
-from mobilevision.data.formats.annotations.splits import check_boxes
+from mobilevision.data.formats.annotations.splits import check_boxes, image_sizes
 from mobilevision.data.records import Problem
 from mobilevision.data.skipped import SkipLog
 from mobilevision.errors import UserError
 
-from .box_files import HEIGHT, WIDTH, boxes, coco, contents, image, read, said, voc
+from .box_files import HEIGHT, WIDTH, boxes, coco, contents, image, messages, read, voc
 
 
 def raw(corners: list[list[float]], labels: list[int] | None = None) -> Raw:
@@ -123,9 +122,9 @@ def test_a_image_of_another_size_is_found_among_many(tmp_path: Path, monkeypatch
     coco(tmp_path / "a.json", names, [{"image_id": i + 1, "category_id": 3, "bbox": [0, 0, 9, 9]} for i in range(9)])
     for i, name in enumerate(names):
         image(tmp_path / name, WIDTH * (2 if i in (0, 3) else 1))
-    monkeypatch.setattr(image_checks, "LOOKED_AT", 2)  # the first and the last: one is wrong, so all are looked at
+    monkeypatch.setattr(image_checks, "HEADERS_READ", 2)  # the first and the last: one is wrong, so all are looked at
     splits = read(CocoJson(), tmp_path)
-    assert said(splits) == [
+    assert messages(splits) == [
         f"a.json: image {i + 1}: annotated as 64 x 48 pixels, but {tmp_path / names[i]} has 128 x 48"
         " (take the image that was annotated, or annotate this one)"
         for i in (0, 3)
@@ -144,7 +143,7 @@ def test_a_image_in_two_splits_or_twice_in_one(tmp_path: Path) -> None:
         "train": ["1.jpg", "2.jpg"],
         "val": ["3.jpg"],
     }
-    assert said(splits) == [
+    assert messages(splits) == [
         "train.csv:4: the image 2.jpg stands in train.csv:3 already (keep it in one place)",
         "val.csv:3: the image 1.jpg stands in train.csv:2 already (keep it in one place)",
     ]

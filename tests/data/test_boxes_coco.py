@@ -9,7 +9,7 @@ import pytest
 from mobilevision.data.formats import Auto, Coco, CocoJson
 from mobilevision.errors import UserError
 
-from .box_files import boxes, coco, contents, image, read, said
+from .box_files import boxes, coco, contents, image, messages, read
 
 CAT = {"image_id": 1, "category_id": 3, "bbox": [1, 2, 10, 20]}
 DOG = {"image_id": 2, "category_id": 7, "bbox": [4, 5, 6, 7]}
@@ -275,4 +275,4 @@ def test_tinycoco_has_what_its_readme_says(shared_data: Path) -> None:
     assert sum(int((np.diff(each.offsets) == 0).sum()) for each in held) == 2
     sides = np.concatenate([each.all.boxes[:, 2:] - each.all.boxes[:, :2] for each in held])
     assert int((sides.min(axis=1) < 4).sum()) == 9
-    assert not said(splits)
+    assert not messages(splits)

@@ -14,12 +14,12 @@ import pytest
 
 from mobilevision.data import DataModule
 from mobilevision.data.formats import Auto, BoxesCsv, CocoJson, VocXml, YoloTxt
-from mobilevision.data.formats.annotations import json_lists
+from mobilevision.data.formats.annotations import coco_file
 from mobilevision.data.formats.annotations.image_lookup import ImageIndex, local
 from mobilevision.data.formats.annotations.raw import flag
 from mobilevision.errors import UserError
 
-from .box_files import HEIGHT, WIDTH, boxes, coco, contents, image, read, said, voc
+from .box_files import HEIGHT, WIDTH, boxes, coco, contents, image, messages, read, voc
 
 CAT = {"image_id": 1, "category_id": 3, "bbox": [1, 2, 10, 20]}
 DOG = {"image_id": 2, "category_id": 7, "bbox": [4, 5, 6, 7]}
@@ -52,7 +52,7 @@ def test_iscrowd_that_says_yes(value: Any, tmp_path: Path) -> None:
 def test_iscrowd_that_says_neither_is_a_problem(tmp_path: Path) -> None:
     coco(tmp_path / "a.json", ["1.jpg", "2.jpg"], [{**CAT, "iscrowd": "maybe"}, DOG])
     two(tmp_path)
-    assert said(read(Auto(), tmp_path)) == ["a.json: annotation 101: iscrowd is 'maybe', neither 0 nor 1 (mend it)"]
+    assert messages(read(Auto(), tmp_path)) == ["a.json: annotation 101: iscrowd is 'maybe', neither 0 nor 1 (mend it)"]
     assert flag("maybe") is None
 
 
@@ -164,7 +164,7 @@ def test_an_xml_that_cannot_be_read_is_named_and_stops_no_other(head: str, tmp_p
     path.write_bytes((head + path.read_text()).encode("gb2312"))
     splits = read(VocXml(), tmp_path)
     assert contents(splits)["train"] == {"2.jpg": [("cat", [1, 2, 11, 22])]}
-    (problem,) = said(splits)
+    (problem,) = messages(splits)
     assert problem.startswith("1.xml:1: " if "klingon" in head else "1.xml:3: ")
     assert "encoding" in problem
 
@@ -190,7 +190,7 @@ def test_json_csv_and_txt_in_utf16_and_with_a_mark(encoding: str, tmp_path: Path
 def test_class_names_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
     two(tmp_path)
     (tmp_path / "a.csv").write_bytes((HEAD + "1.jpg,方块,1,2,11,22\n2.jpg,dog,4,5,10,12\n").encode("gb2312"))
-    assert said(read(BoxesCsv(), tmp_path)) == ["a.csv:2: the class is not text in UTF-8 (save the table as UTF-8)"]
+    assert messages(read(BoxesCsv(), tmp_path)) == ["a.csv:2: the class is not text in UTF-8 (save the table as UTF-8)"]
     os.remove(tmp_path / "a.csv")
     (tmp_path / "1.txt").write_text("0 0.5 0.5 0.1 0.1\n")
     (tmp_path / "classes.txt").write_bytes("方块\n".encode("gb2312"))
@@ -286,7 +286,7 @@ def test_a_broken_json_of_val_is_a_problem_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "val.json").write_text('{"images": [')
     splits = read(Auto(), tmp_path)
     assert contents(splits) == {"train": READ}
-    (problem,) = said(splits)
+    (problem,) = messages(splits)
     assert problem.startswith("val.json: 1: broken json (line 1")
 
 
@@ -346,7 +346,7 @@ def test_a_missing_image_is_not_taken_from_another_folder(tmp_path: Path) -> Non
     coco(tmp_path / "a.json", [*(f"{i}.jpg" for i in range(5)), "gone.jpg"], [CAT, DOG])
     splits = read(Auto(), tmp_path)
     assert len(splits.train or ()) == 5
-    assert "no image" in said(splits)[0]
+    assert "no image" in messages(splits)[0]
 
 
 def test_addresses_and_tails() -> None:
@@ -381,8 +381,8 @@ def test_one_broken_json_of_many_stops_no_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize("block", [64, 200, 1 << 22])
 def test_a_json_read_in_pieces_is_the_same(block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Polygons, run lengths, texts that look like keys, and rows within rows, cut anywhere."""
-    monkeypatch.setattr(json_lists, "BLOCK", block)
-    monkeypatch.setattr(json_lists, "WINDOW", 3 * block)
+    monkeypatch.setattr(coco_file, "BLOCK", block)
+    monkeypatch.setattr(coco_file, "WINDOW", 3 * block)
     rows: list[dict[str, Any]] = []
     for i in range(60):
         polygon = [1.5 * j for j in range(i % 9 + 6)]
@@ -402,7 +402,7 @@ def test_a_json_read_in_pieces_is_the_same(block: int, tmp_path: Path, monkeypat
         path = tmp_path / f"{indent}.json"
         path.write_text(json.dumps({"info": {"n": 1}, "annotations": rows, "images": [], "end": 12}, indent=indent))
         got: list[dict[str, Any]] = []
-        found = json_lists.read_lists(path, "a", ("annotations",), partial(_extend, got))
+        found = coco_file.read_lists(path, "a", ("annotations",), partial(_extend, got))
         assert found == ["info", "annotations", "images", "end"]
         keys = [[(key, row[key]) for key in row if key not in ("segmentation", "")] for row in got]
         assert keys == [[(key, row[key]) for key in row if key != "segmentation"] for row in rows]

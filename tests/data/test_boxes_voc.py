@@ -11,7 +11,7 @@ import pytest
 from mobilevision.data.formats import Auto, Voc, VocXml
 from mobilevision.errors import UserError
 
-from .box_files import boxes, contents, image, read, said, voc
+from .box_files import boxes, contents, image, messages, read, voc
 
 READ = {"1.jpg": [("cat", [1, 2, 11, 22])], "2.jpg": [("dog", [4, 5, 10, 12]), ("cat", [1, 1, 5, 5])]}
 
@@ -59,7 +59,7 @@ def test_lists_say_the_splits(tmp_path: Path) -> None:
     devkit(tmp_path, train="1\n", val="2.jpg\n", trainval="1\n2\n", test="8\n")
     splits = read(Auto(), tmp_path)
     assert contents(splits) == {"train": {"1.jpg": READ["1.jpg"]}, "val": {"2.jpg": [("cat", [1, 1, 5, 5])]}}
-    assert said(splits) == [
+    assert messages(splits) == [
         "VOCdevkit/VOC2007/Annotations/2.xml:3: class 'dog' (1 box in val) has none in train"
         " (add it to train or remove those boxes)"
     ]
@@ -75,7 +75,7 @@ def test_a_listed_image_without_xml(tmp_path: Path) -> None:
     splits = read(VocXml(), tmp_path)
     assert contents(splits) == {"train": READ}
     where = "VOCdevkit/VOC2007/ImageSets/Main/trainval.txt:3"
-    assert said(splits) == [f"{where}: no xml 9.xml (add the annotation or remove the line)"]
+    assert messages(splits) == [f"{where}: no xml 9.xml (add the annotation or remove the line)"]
 
 
 def test_images_elsewhere_and_names_that_differ(tmp_path: Path) -> None:

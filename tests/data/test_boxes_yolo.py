@@ -8,7 +8,7 @@ import pytest
 from mobilevision.data.formats import Auto, YoloTxt
 from mobilevision.errors import UserError
 
-from .box_files import contents, image, read, said
+from .box_files import contents, image, messages, read
 
 # Of 64 x 48 pixels: (16, 12, 32, 36) and (0, 0, 64, 48).
 ROW, WHOLE = "1 0.375 0.5 0.25 0.5", "0 0.5 0.5 1 1"
@@ -194,4 +194,4 @@ def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
         pytest.skip("this file system takes UTF-8 names only")
     splits = read(YoloTxt(), tmp_path)
     assert r"caf\xe9.jpg" in contents(splits)["train"]
-    assert all(text.encode() for text in said(splits))
+    assert all(text.encode() for text in messages(splits))

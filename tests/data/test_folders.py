@@ -19,8 +19,7 @@ from mobilevision.data.records import Splits
 from mobilevision.errors import UnreadableImageError, UserError
 from mobilevision.images import pixels
 from mobilevision.images.decode import EncodedImage
-from mobilevision.images.files import image_type
-from mobilevision.images.heif import reads_heif
+from mobilevision.images.files import image_type, reads_heif
 
 from .conftest import Save, photo
 from .test_formats import fill, names, read

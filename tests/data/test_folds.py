@@ -10,8 +10,8 @@ from PIL import Image
 
 from mobilevision.data.boxes import Boxes, BoxTargets
 from mobilevision.data.files import FileRecords
-from mobilevision.data.folds import cut_folds, groups_of, take_fold
 from mobilevision.data.records import Records, Splits
+from mobilevision.data.splitting import cut_folds, groups_of, take_fold
 from mobilevision.errors import UserError
 
 CLASSES = ("a", "b", "c")

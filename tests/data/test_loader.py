@@ -121,7 +121,7 @@ def test_cached_features_are_served_until_their_epoch(shapes: Make, workers: int
 def test_processes_share_an_epoch_without_overlap(shapes: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     trained, judged = [], []
     for rank in range(3):
-        monkeypatch.setattr("mobilevision.data.sampling._rank_and_world", lambda rank=rank: (rank, 3))
+        monkeypatch.setattr("mobilevision.data.module._rank_and_world", lambda rank=rank: (rank, 3))
         data = shapes(batch_size=4)
         trained.append([index for batch in data.train_dataloader() for index in batch["index"].tolist()])
         judged.append([index for batch in data.val_dataloader() for index in batch["index"].tolist()])

@@ -3,30 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from mobilevision.data.formats import Places
-from mobilevision.data.records import Records
-from mobilevision.data.synthetic.places import draw
-from mobilevision.data.synthetic.places_earth import TOWNS, by_the_sea, land, sample, scene, towns
-from mobilevision.errors import UserError
+from mobilevision.data.synthetic.places import TOWNS, by_the_sea, draw, land, sample, scene, towns
 from mobilevision.geo.distance import haversine
-
-
-def splits(seed: int = 0, channels: int = 3, **sizes: int) -> list[Records]:
-    read = Places(**sizes).read(root=None, kind="coordinate", channels=channels, seed=seed)
-    return [records for _, records in read.items()]
-
-
-def test_images_are_a_function_of_seed_split_and_index() -> None:
-    train, val, test = splits()
-    assert np.array_equal(train.pixels(7), splits()[0].pixels(7))
-    assert not np.array_equal(train.pixels(7), splits(seed=1)[0].pixels(7))
-    assert len({records.pixels(7).tobytes() for records in (train, val, test)}) == 3
-    assert train.name(7) == "places/train/7"
-    assert splits(channels=1)[0].pixels(0, size=(20, 30)).shape == (20, 30, 1)
-    with pytest.raises(UserError, match=r"data\.channels=2"):
-        splits(channels=2)
 
 
 def test_photos_are_taken_on_land_and_many_in_towns() -> None:

@@ -1,36 +1,13 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from mobilevision.data.formats import Scenes
-from mobilevision.data.records import Records
 from mobilevision.data.synthetic.scenes import CLASSES, EMPTY, FORMS, HIDDEN, Scene, draw, scene
-from mobilevision.errors import UserError
-
-
-def splits(seed: int = 0, channels: int = 3, **sizes: int) -> list[Records]:
-    given = {"train": 60, "val": 20, "test": 20, **sizes}
-    read = Scenes(**given).read(root=None, kind="boxes", channels=channels, seed=seed)
-    return [records for _, records in read.items()]
 
 
 def scenes(n: int, side: int = 128) -> list[Scene]:
     return [scene(np.random.default_rng(i), i, side=side, classes=len(CLASSES)) for i in range(n)]
-
-
-def test_scenes_are_a_function_of_seed_split_and_index() -> None:
-    train, val, test = splits()
-    again, other = splits()[0], splits(seed=1)[0]
-    assert np.array_equal(train.pixels(7), again.pixels(7))
-    assert np.array_equal(train.targets[7].boxes, again.targets[7].boxes)
-    assert np.array_equal(train.targets[7].boxes, splits(train=10)[0].targets[7].boxes), "whatever the number of them"
-    assert not np.array_equal(train.pixels(7), other.pixels(7))
-    assert len({records.pixels(7).tobytes() for records in (train, val, test)}) == 3
-    assert train.name(7) == "scenes/train/7"
-    assert splits(channels=1)[0].pixels(0, size=(20, 30)).shape == (20, 30, 1)
-    assert all(train.pixels(i).shape == (*train.shape(i), 3) for i in range(20))
-    assert any(len(set(train.shape(i))) == 2 for i in range(60)), "some are not square"
 
 
 def test_boxes_are_tight_around_the_forms() -> None:
@@ -57,7 +34,11 @@ def test_boxes_lie_in_the_image_and_hide_little_of_each_other() -> None:
 
 
 def test_images_hold_none_to_several_forms_of_every_class_and_many_sizes() -> None:
-    targets = splits(train=600)[0].targets
+    train = Scenes(train=600, val=0, test=0).read(root=None, kind="boxes", channels=3, seed=0).train
+    assert train is not None
+    assert any(len(set(train.shape(i))) == 2 for i in range(60)), "some are not square"
+    assert all(train.pixels(i).shape == (*train.shape(i), 3) for i in range(20))
+    targets = train.targets
     counts = np.diff(targets.offsets)
     assert counts[EMPTY - 1 :: EMPTY].sum() == 0
     assert (counts == 0).sum() == 600 // EMPTY
@@ -87,8 +68,3 @@ def test_forms_are_distinct_and_colours_do_not_give_them_away() -> None:
             colours[label].append(pixels[box[1] : box[3], box[0] : box[2]].mean(axis=(0, 1)))
     means = np.array([np.mean(each, axis=0) for each in colours])
     assert np.ptp(means, axis=0).max() < 30, "of 255; one class's colours spread by about 60"
-
-
-def test_channels_that_cannot_be_drawn_are_refused() -> None:
-    with pytest.raises(UserError, match=r"data\.channels=2"):
-        splits(channels=2)

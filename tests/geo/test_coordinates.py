@@ -6,15 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mobilevision.geo.columns import find, is_header
-from mobilevision.geo.coordinates import check, numbers, wrapped
+from mobilevision.geo.coordinates import check, find_columns, is_header, numbers, wrapped
 
 
 def test_text_becomes_degrees_and_what_is_no_number_is_told() -> None:
     values, troubles = numbers(["48.85", " -3 ", "", "NaN", "n/a", "48,85", "48°51'", "1,234.5"])
     assert values[:2].tolist() == [48.85, -3]
     assert np.isnan(values[2:]).all()
-    assert [each.place for each in troubles] == [5, 6, 7]
+    assert [each.position for each in troubles] == [5, 6, 7]
     assert troubles[0].what == "'48,85' has a decimal comma"
     assert troubles[0].fix == "write 48.85"
     assert "decimal degrees" in troubles[1].fix
@@ -25,7 +24,7 @@ def test_every_place_is_usable_or_counted() -> None:
     found = check([48, np.nan, 0, 91, 12, 5, np.inf, 0], [2, 3, 0, 4, 361, 200, 1, -0.0])
     assert found.usable.tolist() == [True, False, False, False, False, True, False, False]
     assert (found.absent.tolist(), found.origin.tolist(), found.beyond.tolist()) == ([1, 6], [2, 7], [3, 4])
-    assert [each.place for each in found.troubles()] == [1, 2, 3, 4, 6, 7]
+    assert [each.position for each in found.troubles()] == [1, 2, 3, 4, 6, 7]
     assert [each.what for each in found.troubles()][2:4] == ["latitude 91", "longitude 361"]
     assert len(found.counted()) == 3
     assert found.swapped == ""
@@ -49,12 +48,12 @@ def test_longitudes_of_both_customs_are_the_same_place() -> None:
 
 
 def test_columns_by_their_usual_names() -> None:
-    assert find(["id", "LAT", "LON"]) == (1, 2)
-    assert find(["Longitude (deg)", "GPS Latitude"]) == (1, 0)
-    assert find(["path", "lat", "lng"]) == (1, 2)
-    assert find(["y", "x"]) == (0, 1)
-    assert find(["a", "b"]) == (None, None)
-    assert find(["a", "b"], latitude="B", longitude=0) == (1, 0)
-    assert find(["a", "b"], latitude=5, longitude="c") == (None, None)
+    assert find_columns(["id", "LAT", "LON"]) == (1, 2)
+    assert find_columns(["Longitude (deg)", "GPS Latitude"]) == (1, 0)
+    assert find_columns(["path", "lat", "lng"]) == (1, 2)
+    assert find_columns(["y", "x"]) == (0, 1)
+    assert find_columns(["a", "b"]) == (None, None)
+    assert find_columns(["a", "b"], latitude="B", longitude=0) == (1, 0)
+    assert find_columns(["a", "b"], latitude=5, longitude="c") == (None, None)
     assert is_header(["lat", "lon"])
     assert not is_header(["48.5", "2,3"])

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from mobilevision.errors import UserError
-from mobilevision.geo.cells import Cells
-from mobilevision.geo.hierarchy import groups
+from mobilevision.geo.cells import Cells, groups
 from mobilevision.geo.partition import adaptive, fixed
 from mobilevision.heads.cells import CellsHead
 from mobilevision.spec import BackboneSpec, DataSpec, Features

@@ -10,8 +10,8 @@ import torch
 from torch.nn import functional
 
 from mobilevision.errors import UserError
+from mobilevision.geo.cells import groups
 from mobilevision.geo.distance import haversine
-from mobilevision.geo.hierarchy import groups
 from mobilevision.losses.cells import CellCrossEntropy
 from tests.heads.test_cells import made, spec
 

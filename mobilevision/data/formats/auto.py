@@ -1,4 +1,4 @@
-"""Looks at a place and reads it as what it is."""
+"""Recognises the format of a data set and reads it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from mobilevision.data.formats.oxford_pets import OxfordPets
 from mobilevision.data.formats.scan import has_images
 from mobilevision.data.formats.stanford_cars import StanfordCars
 from mobilevision.data.formats.stanford_dogs import StanfordDogs
-from mobilevision.data.formats.table import Csv, meant_for, unread_tables
-from mobilevision.data.formats.tool_json import ToolJson, told_apart
+from mobilevision.data.formats.table import Csv, table_kind, unread_tables
+from mobilevision.data.formats.tool_json import ToolJson, unsupported_json
 from mobilevision.data.formats.voc_xml import VocXml, foreign_xml
 from mobilevision.data.formats.yolo_txt import YoloTxt
 from mobilevision.data.records import Splits
@@ -63,10 +63,10 @@ class Auto(DataFormat):
         except UserError as error:
             if "task=" in str(error) or not (other := _other_kind(root, kind)):
                 raise
-            named = kind == "attributes" and meant_for(root)[0] == "class"  # of its columns some may be meant
+            named = kind == "attributes" and table_kind(root)[0] == "class"  # of its columns some may be meant
             raise UserError(f"{error}; or {other}" if named else f"data.root={root}: {other}") from error
         nothing = kind in ImageFolder.kinds and len(splits.classes) < 2
-        swapped = kind == "attributes" and meant_for(root)[0] == "coordinate"  # its degrees would be the attributes
+        swapped = kind == "attributes" and table_kind(root)[0] == "coordinate"  # its degrees would be the attributes
         if (nothing or swapped) and (other := _other_kind(root, kind)):
             raise UserError(f"data.root={root}: {other}")
         return splits
@@ -91,7 +91,7 @@ class Auto(DataFormat):
                 " 0 and 1 for each attribute"
             )
         if kind == "boxes":
-            if foreign := foreign_xml(root) or told_apart(root):
+            if foreign := foreign_xml(root) or unsupported_json(root):
                 raise UserError(f"data.root={root}: {foreign}")
             raise UserError(f"data.root={root}: data=auto found no boxes in it; it should be {BOXES}")
         why = "images lie in it, but neither class folders nor a CSV say what they show" if _loose(root) else "nothing"
@@ -125,10 +125,10 @@ def candidates() -> dict[str, DataFormat]:
 
 def _other_kind(root: Path, kind: str) -> str:
     """What lies there and the task that learns from it, where that is of another kind; empty where it is not."""
-    held, where = meant_for(root)
+    held, where = table_kind(root)
     if boxes := _box_format(root):
         held, where = "boxes", f"the format {boxes}"
-    elif not held and not foreign_xml(root) and not told_apart(root) and ImageFolder().claims(root):
+    elif not held and not foreign_xml(root) and not unsupported_json(root) and ImageFolder().claims(root):
         held, where = "class", "a folder each"
     if held in ("", kind) or (held == "class" and kind == "identity"):
         return ""

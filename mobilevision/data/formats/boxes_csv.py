@@ -3,21 +3,303 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from itertools import chain
+import re
+from collections.abc import Collection, Sequence
+from itertools import chain, islice
 from pathlib import Path
-from typing import Annotated, ClassVar, final
+from typing import Annotated, ClassVar, NamedTuple, final
 
 from mobilevision.data.data_format import DataFormat
-from mobilevision.data.formats.annotations.box_table import BoxTable, BoxTableError, Wanted, layout_of
-from mobilevision.data.formats.annotations.image_lookup import annotation_files, one_a_split, unused_lists, with_paths
-from mobilevision.data.formats.annotations.raw import Raw, join
-from mobilevision.data.formats.annotations.splits import make_splits
-from mobilevision.data.formats.annotations.units import checked
-from mobilevision.data.formats.text import cells
-from mobilevision.data.records import Splits
+from mobilevision.data.formats.annotations.image_lookup import (
+    annotation_files,
+    one_a_split,
+    unused_lists,
+    with_paths,
+)
+from mobilevision.data.formats.annotations.raw import Collector, Raw, flag, join
+from mobilevision.data.formats.annotations.splits import checked, make_splits
+from mobilevision.data.formats.scan import ALIASES, named_file
+from mobilevision.data.formats.table_rows import USUAL, Column
+from mobilevision.data.formats.text import cells, is_text
+from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
+from mobilevision.images.files import has_image_suffix
 from mobilevision.ranges import Items, NonNegativeInt, check_ranges
+
+# Which column of a box table is which.
+
+# Sides as they are written; what they hold is in the second entry of each.
+SIDES = (
+    (("xmin", "ymin", "xmax", "ymax"), "corners"),
+    (("left", "top", "right", "bottom"), "corners"),
+    (("x0", "y0", "x1", "y1"), "corners"),
+    (("x1", "y1", "x2", "y2"), "corners"),
+    (("x", "y", "w", "h"), "size"),
+    (("x", "y", "width", "height"), "size"),
+    (("left", "top", "width", "height"), "size"),
+    (("xmin", "ymin", "width", "height"), "size"),
+    (("xcenter", "ycenter", "width", "height"), "centre"),
+    (("xcenter", "ycenter", "w", "h"), "centre"),
+    (("cx", "cy", "w", "h"), "centre"),
+)
+PREFIXES = ("bbox", "box", "")
+PATH = (*USUAL["path"], "imageid", "imagename", "imgpath", "imagefilename")
+LABEL = (
+    *USUAL["label"],
+    *("labelname", "classname", "categoryname", "classlabel", "objectclass", "objecttype", "objectname", "object"),
+    *("celltype", "kind", "type", "tag", "tags", "tagname", "defect", "defecttype", "symbol", "disease"),
+    *("classid", "categoryid", "labelid", "name"),
+)
+NO_CLASS = (
+    *("id", "index", "boxid", "bboxid", "annotationid", "objectid", "no", "number", "source", "confidence", "score"),
+    *("isoccluded", "istruncated", "isdepiction", "isinside", "occluded", "truncated", "pose", "depth", "fold", "url"),
+    *("filesize", "size", "date", "time", "timestamp", "frame", "video", "videoid", "channels", "rotation", "angle"),
+    *("height", "width", "imageheight", "imagewidth", "imgheight", "imgwidth", "aspectratio", "format", "area"),
+    "dataset",
+)
+"""What a column that is not the class may be called; one called otherwise may well be it."""
+NONE = "none"  # as the label: all boxes are of one class
+SPLIT = USUAL["split"]
+IMAGE_SIZES = (("imageheight", "imagewidth"), ("imgheight", "imgwidth"), ("height", "width"))
+FLAGS = {"crowd": ("iscrowd", "crowd", "isgroupof"), "difficult": ("difficult", "isdifficult"), "area": ("area",)}
+
+# Without a header: as keras-retinanet and as TensorFlow's tutorials write it.
+BARE = {
+    6: ("path", "xmin", "ymin", "xmax", "ymax", "label"),
+    8: ("path", "width", "height", "label", "xmin", "ymin", "xmax", "ymax"),
+}
+
+
+@final
+class BoxTableError(UserError):
+    """A table of boxes all right, but one that cannot be read as it is."""
+
+
+class Wanted(NamedTuple):
+    """Columns a user named, by header name or number from 0; None is to be found."""
+
+    path: Column = None
+    label: Column = None
+    split: Column = None
+    box: Sequence[str | int] | None = None
+
+
+@final
+class Layout(NamedTuple):
+    """The numbers of the columns; None for those that a table has not.
+
+    ``form`` says what the sides hold: ``corners`` (left, top, right, bottom), ``size`` (left, top, width, height),
+    ``centre`` (centre x and y, width, height) or ``cell``, one with left, top, width and height in it. ``size`` is
+    (height, width) of the image.
+    """
+
+    path: int
+    label: int | None
+    split: int | None
+    sides: tuple[int, ...]
+    form: str
+    size: tuple[int, int] | None
+    crowd: int | None
+    difficult: int | None
+    area: int | None
+    header: bool
+
+
+def layout_of(head: Sequence[str], table: Path, wanted: Wanted) -> Layout:
+    """The columns by a table's first row.
+
+    Raises:
+        UserError: a column that is needed is not found.
+    """
+    header = not any(has_image_suffix(cell.strip()) for cell in head)
+    if not header and len(head) not in BARE:
+        raise UserError(f"{table}: {len(head)} columns and no header: add one, say filename,class,xmin,ymin,xmax,ymax")
+    names = [_plain(cell) for cell in (head if header else BARE[len(head)])]
+    sides, form = _sides(names, head, table, wanted.box)
+    path = _column(names, head, "path", wanted.path, PATH, table)
+    if path is None:
+        raise _lacking("images", "path=COLUMN", head, table)
+    taken = {*sides, path}
+    size = next((pair for pair in IMAGE_SIZES if all(name in names for name in pair)), None)
+    numbers = tuple(names.index(name) for name in size) if size else ()
+    flags = {key: next((names.index(name) for name in usual if name in names), None) for key, usual in FLAGS.items()}
+    split = _column(names, head, "split", wanted.split, SPLIT, table, taken)
+    label = None if wanted.label == NONE else _column(names, head, "label", wanted.label, LABEL, table, taken)
+    if label is None and wanted.label != NONE:
+        known = {*taken, *numbers, split, *flags.values()}
+        rest = [head[i].strip() for i, name in enumerate(names) if i not in known and name and name not in NO_CLASS]
+        if rest and header:
+            raise BoxTableError(
+                f"{table}: which of the columns {', '.join(rest)} is the class? Name it with data=boxes_csv"
+                f" data.format.label=COLUMN; data.format.label={NONE} where all boxes are of one class"
+            )
+    return Layout(
+        path=path,
+        label=label,
+        split=split,
+        sides=sides,
+        form=form,
+        size=(numbers[0], numbers[1]) if numbers and not taken & set(numbers) else None,
+        header=header,
+        **flags,
+    )
+
+
+def _sides(
+    names: list[str], head: Sequence[str], table: Path, wanted: Sequence[str | int] | None
+) -> tuple[tuple[int, ...], str]:
+    if wanted is not None:
+        if len(wanted) != 4:
+            raise UserError(f"data.format.box={list(wanted)}: name four columns, left, top, right, bottom")
+        found = [_named(names, head, "box", column, table) for column in wanted]
+        return tuple(found), "corners"
+    if "regionshapeattributes" in names:
+        raise BoxTableError(f"{table}: this is VIA's CSV, which is not read: export as json or COCO")
+    for prefix in PREFIXES:
+        for sides, form in SIDES:
+            if all(prefix + side in names for side in sides):
+                return tuple(names.index(prefix + side) for side in sides), form
+    for name in ("bbox", "box", "boundingbox"):
+        if name in names:  # four numbers in a cell: [left, top, width, height]
+            return (names.index(name),), "cell"
+    raise _lacking("boxes", "box=[LEFT,TOP,RIGHT,BOTTOM]", head, table)
+
+
+def _column(
+    names: list[str],
+    head: Sequence[str],
+    key: str,
+    wanted: Column,
+    usual: Sequence[str],
+    table: Path,
+    taken: Collection[int] = (),
+) -> int | None:
+    if wanted is not None:
+        return _named(names, head, key, wanted, table)
+    found = (names.index(_plain(name)) for name in usual if _plain(name) in names)
+    return next((number for number in found if number not in taken), None)
+
+
+def _named(names: list[str], head: Sequence[str], key: str, column: str | int, table: Path) -> int:
+    number = column if isinstance(column, int) else next((i for i, n in enumerate(names) if n == _plain(column)), -1)
+    if not 0 <= number < len(head):
+        raise UserError(f"{table}: data.format.{key} names the column {column}, but it has {', '.join(head)}")
+    return number
+
+
+def _lacking(what: str, fix: str, head: Sequence[str], table: Path) -> UserError:
+    return UserError(
+        f"{table}: no columns for the {what}; it has {', '.join(head)}: name them with data=boxes_csv data.format.{fix}"
+    )
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+NOTHING = ("", "nan", "none", "null")
+
+
+@final
+class BoxTable:
+    """One table, read split by split.
+
+    Args:
+        table: the file; comma, semicolon, tab or bar between columns.
+        called: what messages call it.
+        wanted: the columns that the user named.
+        problems: added to.
+
+    Raises:
+        UserError: an empty table, or one without the columns.
+    """
+
+    def __init__(self, table: Path, called: str, wanted: Wanted, problems: list[Problem]) -> None:
+        self.table, self.called, self.problems = table, called, problems
+        self.layout = layout_of(next(cells(table))[1], Path(called), wanted)
+        self._parts: dict[str, Collector] = {}
+        self._numbers: dict[tuple[str, str], int] = {}
+
+    def read(self, default: str) -> dict[str, Raw]:
+        """The splits in it, by the split column where there is one, else all of it as ``default``."""
+        for line, row in islice(cells(self.table), int(self.layout.header), None):
+            self._row(line, row, default)
+        return {split: collector.done() for split, collector in self._parts.items()}
+
+    def _row(self, line: int, row: list[str], default: str) -> None:
+        at, layout = (self.called, line), self.layout
+        needed = max(layout.path, *layout.sides) + 1
+        if len(row) < needed or not row[layout.path].strip():
+            self._wrong(line, f"{len(row)} cells where {needed} are needed, or no image named", "complete the row")
+            return
+        row = [cell.strip() for cell in row]
+        named = _cell(row, layout.split)
+        split = ALIASES.get(named.lower()) if named else default
+        if split is None:
+            self._wrong(line, f"unknown split {named!r}", "write train, val or test")
+            return
+        collector = self._parts.setdefault(split, Collector())
+        key = split, row[layout.path]
+        if key not in self._numbers:
+            self._numbers[key] = collector.image(os.fsencode(key[1]), at, _size(row, layout))
+        self._box(line, row, collector, self._numbers[key])
+
+    def _box(self, line: int, row: list[str], collector: Collector, image: int) -> None:
+        layout = self.layout
+        label = _cell(row, layout.label) if layout.label is not None else "object"
+        texts = [row[side] for side in layout.sides]
+        if layout.form == "cell":
+            inner = texts[0].strip("[](){} ")
+            texts = [text.strip() for text in inner.replace(",", " ").split()] if inner.lower() not in NOTHING else [""]
+        unlabelled = layout.label is not None and label.lower() in NOTHING
+        empty = (*NOTHING, "0", "0.0") if unlabelled else NOTHING
+        if (unlabelled or layout.label is None) and all(text.lower() in empty for text in texts):
+            return  # an image without objects
+        if unlabelled:
+            self._wrong(line, "a box without a class", "name its class, or empty its numbers for an image without any")
+            return
+        if not is_text(label):
+            self._wrong(line, "the class is not text in UTF-8", "save the table as UTF-8")
+            return
+        try:
+            a, b, c, d = (float(text) for text in texts)
+        except ValueError:
+            self._wrong(line, f"the box is {', '.join(map(repr, texts))}, not four numbers", "mend or remove the row")
+            return
+        corners = {"corners": (a, b, c, d), "size": (a, b, a + c, b + d), "cell": (a, b, a + c, b + d)}.get(
+            layout.form, (a - c / 2, b - d / 2, a + c / 2, b + d / 2)
+        )
+        collector.box(
+            image,
+            corners,
+            collector.label(label),
+            (self.called, line),
+            crowd=bool(flag(_cell(row, layout.crowd))),
+            difficult=bool(flag(_cell(row, layout.difficult))),
+            area=_number(_cell(row, layout.area)),
+        )
+
+    def _wrong(self, line: int, what: str, fix: str) -> None:
+        self.problems.append(Problem(f"{self.called}:{line}", what, fix))
+
+
+def _cell(row: list[str], number: int | None) -> str:
+    return row[number] if number is not None and number < len(row) else ""
+
+
+def _size(row: list[str], layout: Layout) -> tuple[int, int]:
+    if layout.size is None:
+        return 0, 0
+    height, width = (_number(_cell(row, number)) for number in layout.size)
+    return (int(height), int(width)) if 0 < height < 1e9 and 0 < width < 1e9 else (0, 0)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
 
 TABLES = (".csv", ".tsv")
 
@@ -96,10 +378,7 @@ class BoxesCsv(DataFormat):
         return make_splits(parts, splits, root=root, channels=channels, units=self.units)
 
     def _find(self, root: Path, top: Path, notes: list[str]) -> tuple[dict[str, Path], bool]:
-        given = {split: top / name for split, name in self.tables.items() if name is not None}
-        for split, file in given.items():
-            if not file.is_file():
-                raise UserError(f"data.format.{split}={self.tables[split]}: no such file in {top}")
+        given = {split: named_file(split, name, top) for split, name in self.tables.items() if name is not None}
         if "train" in given:
             return given, False
         if root.is_file():

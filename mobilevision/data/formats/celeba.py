@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple, final
 
@@ -11,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilevision.data.data_format import DataFormat
-from mobilevision.data.formats.attribute_table import AttributeRows, chosen
+from mobilevision.data.formats.image_rows import AttributeRows, select_attributes
+from mobilevision.data.formats.scan import named_file, named_folder
 from mobilevision.data.formats.table_images import TableImages
 from mobilevision.data.records import Cropped, Problem, Records, Splits
 from mobilevision.errors import UserError
-from mobilevision.images.files import IMAGE_SUFFIXES
+from mobilevision.images.files import has_image_suffix
 from mobilevision.ranges import NonNegativeFloat, check_ranges
 
 # The lists that come with CelebA, as published (text, a count and a head first) or as CSV.
@@ -61,36 +63,27 @@ def read(table: Path, problems: list[Problem], *, columns: int | None = None) ->
     count = int(first[0]) if len(first) == 1 and first[0].isdecimal() else None
     if count is not None:
         number, first = next(lines, (number, []))
-    headed = bool(first) and not _is_image(first[0])
+    headed = bool(first) and not has_image_suffix(first[0])
     if not headed and columns is None:
         raise UserError(f"{table}:{number}: here the names of the columns should stand, not {' '.join(first)[:60]!r}")
     names = first[1:] if headed and (table.suffix == ".csv" or first[0] in _PATHS) else first if headed else []
     width = len(names) if columns is None else columns
-    start = [] if headed else [(number, first)]
-    return Listed(names, _rows([*start], lines, table.name, width, count, problems))
 
-
-def _rows(
-    start: Sequence[tuple[int, list[str]]],
-    lines: Iterator[tuple[int, list[str]]],
-    name: str,
-    width: int,
-    count: int | None,
-    problems: list[Problem],
-) -> Iterator[Line]:
-    found = 0
-    for source in (start, lines):
-        for number, cells in source:
-            where, found = f"{name}:{number}", found + 1
+    def rows() -> Iterator[Line]:
+        found = 0
+        for number_, cells in lines if headed else chain([(number, first)], lines):
+            where, found = f"{table.name}:{number_}", found + 1
             path, values = " ".join(cells[: len(cells) - width]), cells[len(cells) - width :]
-            if len(cells) <= width or not _is_image(path):
-                got = next((len(cells) - 1 - at for at, cell in enumerate(cells) if _is_image(cell)), len(cells))
+            if len(cells) <= width or not has_image_suffix(path):
+                got = next((len(cells) - 1 - at for at, cell in enumerate(cells) if has_image_suffix(cell)), len(cells))
                 problems.append(Problem(where, f"{got} values for {width} columns", "complete the row or remove it"))
             else:
                 yield Line(os.fsencode(path), values, where)
-    if count is not None and count != found:
-        what = f"the first line promises {count} images, {found} rows follow"
-        problems.append(Problem(f"{name}:1", what, "take the whole list, or correct the number"))
+        if count is not None and count != found:
+            what = f"the first line promises {count} images, {found} rows follow"
+            problems.append(Problem(f"{table.name}:1", what, "take the whole list, or correct the number"))
+
+    return Listed(names, rows())
 
 
 def _numbered(table: Path) -> Iterator[tuple[int, list[str]]]:
@@ -101,10 +94,6 @@ def _numbered(table: Path) -> Iterator[tuple[int, list[str]]]:
             cells = [cell.strip() for cell in line.split(",")] if comma else line.split()
             if any(cells):
                 yield number, cells
-
-
-def _is_image(cell: str) -> bool:
-    return os.fsencode(cell).lower().endswith(IMAGE_SUFFIXES)
 
 
 ATTRIBUTES, PARTITION, IDENTITY = "list_attr_celeba", "list_eval_partition", "identity_CelebA"
@@ -163,7 +152,7 @@ class CelebA(DataFormat):
         partition, people = _column(base, PARTITION, splits.problems), _column(base, IDENTITY, splits.problems)
         splits.whole = not partition
         names, lines = read(table, splits.problems)
-        places = chosen(names, self.attributes, str(table))
+        places = select_attributes(names, self.attributes, str(table))
         images = _images(base, self.images)
         rows = AttributeRows([names[place] for place in places], TableImages(images, ()), splits.problems, str(table))
         for line in lines:
@@ -183,10 +172,7 @@ class CelebA(DataFormat):
 
     def _table(self, base: Path) -> Path:
         if self.table is not None:
-            table = base / Path(self.table).expanduser()
-            if not table.is_file():
-                raise UserError(f"data.format.table={self.table}: no such file in {base}")
-            return table
+            return named_file("table", self.table, base)
         found = find(base, ATTRIBUTES)
         if found is None:
             raise UserError(f"data.root={base}: no list_attr_celeba.txt there; it should be {self.expected}")
@@ -236,10 +222,7 @@ def _base(root: Path) -> Path:
 
 def _images(base: Path, images: str | None) -> Path:
     if images is not None:
-        chosen_folder = base / Path(images).expanduser()
-        if not chosen_folder.is_dir():
-            raise UserError(f"data.format.images={images}: no such folder")
-        return chosen_folder
+        return named_folder("images", images, base)
     for name in FOLDERS:
         if (base / name).is_dir():
             inner = base / name / name  # as some archives unpack

@@ -9,11 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mobilevision.data.data_format import DataFormat
-from mobilevision.data.formats.download import fetch
-from mobilevision.data.formats.folder import ImageFolder
+from mobilevision.data.formats.published import PublishedSet, fetch
 from mobilevision.data.records import Records, Splits
-from mobilevision.errors import UserError
 from mobilevision.images.decode import resample, to_mode
 from mobilevision.images.framing import CropBox
 from mobilevision.images.pixels import Pixels
@@ -55,7 +52,7 @@ BATCHES = "cifar-10-batches-py"
 
 
 @final
-class Cifar10(DataFormat):
+class Cifar10(PublishedSet):
     """Reads the python version of CIFAR-10, or the set as an image folder; downloads it where neither is there.
 
     Args:
@@ -63,6 +60,8 @@ class Cifar10(DataFormat):
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("class",)
+    title: ClassVar[str] = "CIFAR-10"
+    torchvision: ClassVar[str] = "CIFAR10"
     expected: ClassVar[str] = (
         f"the folder {BATCHES}/ of CIFAR-10's python version, or train/CLASS/ and test/CLASS/ with images"
     )
@@ -74,20 +73,12 @@ class Cifar10(DataFormat):
         """Whether the python version lies there."""
         return (root / BATCHES).is_dir()
 
-    def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
-        """See :class:`DataFormat`."""
-        if root is None:
-            self.place(root)
-        assert root is not None
-        folder = ImageFolder()
-        if not self.claims(root) and folder.claims(root):
-            return folder.read(root=root, kind=kind, channels=channels, seed=seed)
-        if not self.claims(root) and not self.download:
-            raise UserError(f"data.root={root}: CIFAR-10 is not there; put there {self.expected}")
+    def read_published(self, base: Path, channels: int) -> Splits:
+        """See :class:`PublishedSet`."""
         from torchvision.datasets import CIFAR10
 
         sets = {
-            split: fetch("CIFAR-10", CIFAR10, root, self.expected, download=self.download, train=split == "train")
+            split: fetch(self.title, CIFAR10, base, self.expected, download=self.download, train=split == "train")
             for split in ("train", "test")
         }
         train, test = (

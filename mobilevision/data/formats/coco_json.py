@@ -12,8 +12,8 @@ from mobilevision.data.formats.annotations.coco_file import read_coco
 from mobilevision.data.formats.annotations.image_lookup import annotation_files, one_a_split, unused_lists, with_paths
 from mobilevision.data.formats.annotations.json_kind import COCO, HEAD, kind_by
 from mobilevision.data.formats.annotations.raw import Raw, many
-from mobilevision.data.formats.annotations.splits import make_splits
-from mobilevision.data.formats.annotations.units import checked
+from mobilevision.data.formats.annotations.splits import checked, make_splits
+from mobilevision.data.formats.scan import named_file
 from mobilevision.data.formats.text import decode
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
@@ -98,10 +98,7 @@ class CocoJson(DataFormat):
         return make_splits(parts, splits, root=root, channels=channels, classes=classes, units=self.units)
 
     def _find(self, root: Path, top: Path, notes: list[str]) -> tuple[dict[str, Path], bool]:
-        given = {split: top / name for split, name in self.files.items() if name is not None}
-        for split, file in given.items():
-            if not file.is_file():
-                raise UserError(f"data.format.{split}={self.files[split]}: no such file in {top}")
+        given = {split: named_file(split, name, top) for split, name in self.files.items() if name is not None}
         if "train" in given:
             return given, False
         found = [(split, file) for split, file in annotation_files(root, (".json",)) if _is_coco(file)]

@@ -6,25 +6,18 @@ import os
 from pathlib import Path
 from typing import ClassVar, Literal, final
 
-from mobilevision.data.data_format import DataFormat
-from mobilevision.data.formats.folder import ImageFolder
-from mobilevision.data.formats.listed import Listed, Row, check_crop
+from mobilevision.data.formats.published import Listed, PublishedSet, Row, check_crop
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
 from mobilevision.images.framing import CropBox
 
 TOP = "CUB_200_2011"
-IMAGES, LABELS, SPLIT, BOXES, NAMES = (
-    "images.txt",
-    "image_class_labels.txt",
-    "train_test_split.txt",
-    "bounding_boxes.txt",
-    "classes.txt",
-)
+IMAGES, LABELS, SPLIT = "images.txt", "image_class_labels.txt", "train_test_split.txt"
+BOXES, NAMES = "bounding_boxes.txt", "classes.txt"
 
 
 @final
-class Cub200(DataFormat):
+class Cub200(PublishedSet):
     """Reads ``images.txt``, ``image_class_labels.txt``, ``train_test_split.txt``, ``classes.txt`` and ``images/``.
 
     Species are grouped by the last word of their names: the black-footed albatross is an albatross.
@@ -34,6 +27,8 @@ class Cub200(DataFormat):
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("class",)
+    title: ClassVar[str] = "CUB-200-2011"
+    top: ClassVar[str] = TOP
     expected: ClassVar[str] = (
         f"the folder {TOP} (unpack CUB_200_2011.tgz of data.caltech.edu), with {IMAGES}, {LABELS}, {SPLIT}, {NAMES} and"
         " images/, or train/SPECIES/ and test/SPECIES/ with images"
@@ -45,15 +40,11 @@ class Cub200(DataFormat):
 
     def claims(self, root: Path) -> bool:
         """Whether its lists lie there."""
-        base = _base(root)
+        base = self.base(root)
         return (base / IMAGES).is_file() and (base / LABELS).is_file() and (base / "images").is_dir()
 
-    def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
-        """See :class:`DataFormat`."""
-        root = self.place(root)
-        if not self.claims(root):
-            return ImageFolder().read(root=root, kind=kind, channels=channels, seed=seed)
-        base = _base(root)
+    def read_published(self, base: Path, channels: int) -> Splits:
+        """See :class:`PublishedSet`."""
         listed = Listed(base / "images")
         table = {name: _table(base / name, listed.problems) for name in (IMAGES, LABELS, SPLIT, NAMES)}
         boxes = _table(base / BOXES, listed.problems) if self.crop else {}
@@ -68,12 +59,8 @@ class Cub200(DataFormat):
         names = [_species(name) for name in table[NAMES].values()]
         splits = listed.splits(channels=channels, crop=self.crop, classes=names)
         splits.groups = {name: name.replace("-", "_").split("_")[-1] for name in names}
-        splits.notes.append("CUB-200-2011" + ", birds cut out" * bool(self.crop))
+        splits.notes.append(self.title + ", birds cut out" * bool(self.crop))
         return splits
-
-
-def _base(root: Path) -> Path:
-    return root / TOP if (root / TOP).is_dir() else root
 
 
 def _table(path: Path, problems: list[Problem]) -> dict[str, str]:

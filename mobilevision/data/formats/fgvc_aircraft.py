@@ -6,22 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Literal, final
 
-from mobilevision.data.data_format import DataFormat
-from mobilevision.data.formats.download import fetch
-from mobilevision.data.formats.folder import ImageFolder
-from mobilevision.data.formats.listed import Listed, Row, check_crop
+from mobilevision.data.formats.published import Listed, PublishedSet, Row, check_crop
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
 from mobilevision.images.framing import CropBox
 from mobilevision.ops.boxes import xyxy_to_xywh
 
-TOP = "fgvc-aircraft-2013b"  # torchvision's folder
 LEVELS = ("variant", "family", "manufacturer")
 SPLITS = ("train", "val", "test")
 
 
 @final
-class FgvcAircraft(DataFormat):
+class FgvcAircraft(PublishedSet):
     """Reads ``data/images/`` and its lists, or an image folder of it; downloads it where neither is there.
 
     Classes are grouped by manufacturer, from the lists themselves.
@@ -34,6 +30,9 @@ class FgvcAircraft(DataFormat):
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("class",)
+    title: ClassVar[str] = "FGVC-Aircraft"
+    top: ClassVar[str] = "fgvc-aircraft-2013b"  # torchvision's folder
+    torchvision: ClassVar[str] = "FGVCAircraft"
     expected: ClassVar[str] = (
         "the folder of FGVC-Aircraft with data/images/ and data/images_variant_train.txt (unpack"
         " fgvc-aircraft-2013b.tar.gz), or train/VARIANT/ and test/VARIANT/ with images"
@@ -53,25 +52,15 @@ class FgvcAircraft(DataFormat):
 
     def claims(self, root: Path) -> bool:
         """Whether its lists lie there."""
-        return (_base(root) / "images_variant_train.txt").is_file()
+        return (self.base(root) / "images_variant_train.txt").is_file()
 
-    def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
-        """See :class:`DataFormat`."""
-        if root is None:
-            self.place(root)
-        assert root is not None
-        if not self.claims(root):
-            folder = ImageFolder()
-            if folder.claims(root):
-                return folder.read(root=root, kind=kind, channels=channels, seed=seed)
-            if not self.download:
-                raise UserError(f"data.root={root}: FGVC-Aircraft is not there; put there {self.expected}")
-            from torchvision.datasets import FGVCAircraft as Torchvision
+    def base(self, root: Path) -> Path:
+        """See :class:`PublishedSet`."""
+        inner = super().base(root)
+        return inner / "data" if (inner / "data").is_dir() else inner
 
-            fetch("FGVC-Aircraft", Torchvision, root, self.expected)
-        return self._read(_base(root), channels)
-
-    def _read(self, base: Path, channels: int) -> Splits:
+    def read_published(self, base: Path, channels: int) -> Splits:
+        """See :class:`PublishedSet`."""
         boxes = dict(_boxes(base / "images_box.txt")) if self.crop else {}
         listed = Listed(base / "images")
         groups = {}
@@ -83,13 +72,8 @@ class FgvcAircraft(DataFormat):
                 groups[name] = makers.get(key, "")
         splits = listed.splits(channels=channels, crop=self.crop)
         splits.groups = {} if self.level == "manufacturer" or "" in groups.values() else groups
-        splits.notes.append(f"FGVC-Aircraft, {self.level}" + ", aircraft cut out" * bool(self.crop))
+        splits.notes.append(f"{self.title}, {self.level}" + ", aircraft cut out" * bool(self.crop))
         return splits
-
-
-def _base(root: Path) -> Path:
-    inner = root / TOP if (root / TOP).is_dir() else root
-    return inner / "data" if (inner / "data").is_dir() else inner
 
 
 def _rows(path: Path) -> Iterator[tuple[int, str, str]]:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, final
 from PIL import ExifTags, Image
 
 from mobilevision.data.data_format import DataFormat
-from mobilevision.data.formats.coordinate_table import CoordinateRows
+from mobilevision.data.formats.image_rows import CoordinateRows
 from mobilevision.data.formats.scan import by_split, folders, images
 from mobilevision.data.formats.table_images import TableImages
 from mobilevision.data.records import Problem, Splits
@@ -100,7 +100,7 @@ class Gps(DataFormat):
                     without[str(error)] += 1
                     splits.problems.append(Problem(where, str(error), "remove it, or give its place in a CSV"))
                 else:
-                    rows.add(split, path, latitude, longitude, where, os.path.dirname(printable(path)))
+                    rows.add(split, path, (latitude, longitude), where, os.path.dirname(printable(path)))
         rows.into(splits, channels=channels, grouped=self.group)
         counted = ", ".join(f"{name} {len(records):,}" for name, records in splits.items())
         splits.notes.append(f"photos with GPS: {counted or 'none'}")

@@ -1,4 +1,4 @@
-"""Identities: a folder for each, or a CSV of path and identity; with a list of pairs, if one is to be judged by."""
+"""Identities: a folder for each, or a CSV of path and identity; perhaps with a list of pairs to test on."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Identities(DataFormat):
             splits = pooled(splits, channels)
         if self.pairs:
             base = Path(self.images).expanduser() if self.images else root if root.is_dir() else root.parent
-            return judged_by(splits, _list(self.pairs, root), base, channels)
+            return test_on_pairs(splits, _list(self.pairs, root), base, channels)
         return adopt(splits)
 
     def _is_table(self, root: Path) -> bool:
@@ -94,7 +94,7 @@ def pooled(splits: Splits, channels: int) -> Splits:
     return Splits(train, classes=splits.classes, whole=True, notes=splits.notes, problems=splits.problems)
 
 
-def judged_by(splits: Splits, table: Path, base: Path, channels: int) -> Splits:
+def test_on_pairs(splits: Splits, table: Path, base: Path, channels: int) -> Splits:
     """The images of a list of pairs become the test; whom they show leaves train.
 
     Args:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import ClassVar, final
 
 from mobilevision.data.data_format import DataFormat
-from mobilevision.data.formats.coordinate_table import CoordinateColumns, read_coordinates
 from mobilevision.data.formats.gps import Gps
-from mobilevision.data.formats.scan import entries, folders, has_images
+from mobilevision.data.formats.image_rows import read_coordinates
+from mobilevision.data.formats.scan import entries, folders, has_images, named_file, named_folder
+from mobilevision.data.formats.table_rows import Columns
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
 from mobilevision.images.files import IMAGE_SUFFIXES
@@ -56,7 +57,7 @@ class Im2Gps(DataFormat):
             splits = Gps().read(root=photos, kind=kind, channels=channels, seed=seed)
             splits.train, splits.test = None, splits.test or splits.train
         else:
-            splits = read_coordinates({"test": table}, CoordinateColumns(), base=photos, channels=channels)
+            splits = read_coordinates({"test": table}, Columns(), base=photos, channels=channels)
         splits.whole = False
         number = 0 if splits.test is None else len(splits.test)
         if self.count is not None and number != self.count:
@@ -65,10 +66,7 @@ class Im2Gps(DataFormat):
 
     def _table(self, base: Path) -> Path | None:
         if self.table is not None:
-            chosen = base / Path(self.table).expanduser()
-            if not chosen.is_file():
-                raise UserError(f"data.format.table={self.table}: no such file in {base}")
-            return chosen
+            return named_file("table", self.table, base)
         found = _tables(base)
         named = [path for path in found if "im2gps" in path.name.lower()] or found
         if len(named) > 1:
@@ -84,10 +82,7 @@ def _tables(root: Path) -> list[Path]:
 
 def _photos(base: Path, images: str | None) -> Path:
     if images is not None:
-        chosen = base / Path(images).expanduser()
-        if not chosen.is_dir():
-            raise UserError(f"data.format.images={images}: no such folder")
-        return chosen
+        return named_folder("images", images, base)
     if has_images(base):
         return base
     inner: Sequence[Path] = [base / os.fsdecode(name) for name in folders(base)]

@@ -10,11 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, final
 
-import numpy as np
-
 from mobilevision.data.data_format import DataFormat
-from mobilevision.data.files import FileRecords
 from mobilevision.data.formats.folder import ImageFolder
+from mobilevision.data.formats.published import Listed, Row
 from mobilevision.data.formats.scan import folders, has_images, images
 from mobilevision.data.records import Records, Splits
 from mobilevision.errors import UserError
@@ -124,15 +122,15 @@ def _folders(top: Path) -> list[bytes]:
 
 def _flat(
     folder: Path, root: Path, wnids: tuple[str, ...], channels: int, expected: str
-) -> tuple[Records, tuple[str, ...]]:
+) -> tuple[Records | None, tuple[str, ...]]:
     """The flat validation set with labels from whichever list there is."""
     labels: Callable[[str], str] | None = val_labels(root)
     if labels is None:
         raise UserError(f"{folder}: its images are not sorted into classes; it should be {expected}")
-    paths = list(images(os.fsencode(folder), b""))
-    named = [labels(os.path.splitext(os.fsdecode(path))[0]) for path in paths]
-    wnids = wnids or tuple(sorted(set(named)))
-    number = {wnid: i for i, wnid in enumerate(wnids)}
-    kept = [i for i, wnid in enumerate(named) if wnid in number]
-    targets = np.array([number[named[i]] for i in kept], dtype=np.int64)
-    return FileRecords(paths=[paths[i] for i in kept], targets=targets, channels=channels, root=folder), wnids
+    listed = Listed(folder)
+    for path in images(os.fsencode(folder), b""):
+        wnid = labels(os.path.splitext(os.fsdecode(path))[0])
+        if wnid in wnids or not wnids:
+            listed.add("val", Row(path, wnid), os.fsdecode(path))
+    splits = listed.splits(channels=channels, classes=wnids)
+    return splits.val, splits.classes

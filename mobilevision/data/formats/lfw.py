@@ -10,7 +10,7 @@ import numpy as np
 
 from mobilevision.data.data_format import DataFormat
 from mobilevision.data.formats.folder import ImageFolder
-from mobilevision.data.formats.identities import judged_by, pooled
+from mobilevision.data.formats.identities import pooled, test_on_pairs
 from mobilevision.data.formats.scan import folders, has_images
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
@@ -53,7 +53,7 @@ class LFW(DataFormat):
             what = "no folders of images" if base is None else f"no {table.name}"
             raise UserError(f"data.root={root}: {what}; it should be {self.expected}")
         read = ImageFolder().read(root=base, kind="class", channels=channels, seed=seed)
-        splits = judged_by(pooled(read, channels), table, base, channels)
+        splits = test_on_pairs(pooled(read, channels), table, base, channels)
         splits.whole = False
         listed = root / PEOPLE
         if self.view == "dev" and listed.is_file() and splits.train is not None:

@@ -1,4 +1,4 @@
-"""Pairs of images without names: nothing can be trained on them, but a model can be judged by them."""
+"""Lists of pairs of images, which serve to evaluate a model but not to train one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mobilevision.data.formats.scan import Listing
 from mobilevision.data.identities import UNKNOWN, IdentityTargets
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
-from mobilevision.images.files import IMAGE_SUFFIXES
+from mobilevision.images.files import has_image_suffix
 from mobilevision.ops.pairs import FOLDS, Pairs, folds
 
 # Lists of pairs of images: rows of path, path, 0 or 1, and the lists of Labeled Faces in the Wild.
@@ -125,7 +125,7 @@ def _table_rows(table: Path, lines: Sequence[str], problems: list[Problem]) -> I
         cells = [cell.strip() for cell in cells]
         if not any(cells):
             continue
-        images = all(os.fsencode(cell).lower().endswith(IMAGE_SUFFIXES) for cell in cells[:2])
+        images = all(has_image_suffix(cell) for cell in cells[:2])
         if number == 0 and not images:
             continue  # a header
         said = {**SAME, **DIFFERENT}.get(cells[2].lower()) if len(cells) > 2 else None

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import final
 
 from mobilevision.errors import UserError
-from mobilevision.images.files import LeftOut, entries, images, is_image, printable
+from mobilevision.images.files import LeftOut, entries, images, is_folder, is_image, printable
 
 __all__ = [
-    "SPLIT_FOLDERS",
+    "ALIASES",
     "LeftOut",
     "Listing",
     "by_split",
@@ -22,6 +22,8 @@ __all__ = [
     "has_images",
     "images",
     "in_class_order",
+    "named_file",
+    "named_folder",
     "split_folders",
     "split_of",
 ]
@@ -33,24 +35,10 @@ SPLIT_FOLDERS = {
 }
 """Split -> the names that it goes by, the most usual first; eval is the test where val has a folder of its own."""
 
-_ALIASES = {alias: split for split, aliases in SPLIT_FOLDERS.items() for alias in aliases}
-_SAY_NOTHING = frozenset(
-    (
-        "set",
-        "data",
-        "dataset",
-        "images",
-        "image",
-        "imgs",
-        "img",
-        "images",
-        "photos",
-        "split",
-        "folder",
-        "hold",
-        "held",
-    )
-)  # hold out, held out: "out" is the word that is left
+ALIASES = {alias: split for split, aliases in SPLIT_FOLDERS.items() for alias in aliases}
+_SAY_NOTHING = frozenset(  # hold out, held out: "out" is the word that is left
+    ("set", "data", "dataset", "images", "image", "imgs", "img", "photos", "split", "folder", "hold", "held")
+)
 _DEPTH = 4  # folders of a single folder that an archive may be wrapped in
 
 
@@ -62,39 +50,52 @@ def split_of(name: str, needless: Iterable[str] = ()) -> str | None:
         needless: words that say nothing, since every folder beside it has them (``seg`` of seg_train and seg_test).
     """
     alias = _alias(name, needless)
-    return None if alias is None else _ALIASES[alias]
+    return None if alias is None else ALIASES[alias]
 
 
 def _alias(name: str, needless: Iterable[str] = ()) -> str | None:
     words = [word for word in _words(name) if word not in needless]
     joined = "".join(words).removesuffix("set")
-    if joined in _ALIASES:
+    if joined in ALIASES:
         return joined
     left = [word.removesuffix("set") or word for word in words if word not in _SAY_NOTHING]
     if left == ["out"]:
         return "holdout"
-    return left[0] if len(left) == 1 and left[0] in _ALIASES else None
+    return left[0] if len(left) == 1 and left[0] in ALIASES else None
 
 
 def _words(name: str) -> list[str]:
     return re.findall(r"[^\W\d_]+|\d+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
 
 
+def named_file(option: str, name: str, base: Path) -> Path:
+    """The file that ``data.format.option`` names, relative to ``base``.
+
+    Raises:
+        UserError: no such file.
+    """
+    file = base / Path(name).expanduser()
+    if not file.is_file():
+        raise UserError(f"data.format.{option}={name}: no such file in {base}")
+    return file
+
+
+def named_folder(option: str, name: str, base: Path) -> Path:
+    """Likewise a folder."""
+    folder = base / Path(name).expanduser()
+    if not folder.is_dir():
+        raise UserError(f"data.format.{option}={name}: no such folder")
+    return folder
+
+
 def folders(folder: Path | bytes) -> list[bytes]:
     """Names of the folders in a folder."""
-    return [entry.name for entry in entries(os.fsencode(folder)) if _is_folder(entry)]
+    return [entry.name for entry in entries(os.fsencode(folder)) if is_folder(entry)]
 
 
 def has_images(folder: Path) -> bool:
     """Whether image files lie directly in a folder."""
-    return any(not _is_folder(entry) and is_image(entry) for entry in entries(os.fsencode(folder)))
-
-
-def _is_folder(entry: os.DirEntry[bytes]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that goes round in a circle
-        return False
+    return any(not is_folder(entry) and is_image(entry) for entry in entries(os.fsencode(folder)))
 
 
 def in_class_order(names: Iterable[str]) -> list[str]:
@@ -135,8 +136,8 @@ class Listing:
 def by_split(names: Iterable[bytes]) -> dict[str, bytes]:
     """Split -> the folder that is named for it, by its most usual name; beside a val, eval is the test."""
     words = {name: set(_words(os.fsdecode(name))) for name in names}
-    of_splits = [each for each in words.values() if each & set(_ALIASES)]
-    needless = set.intersection(*of_splits) - set(_ALIASES) if len(of_splits) > 1 else set[str]()
+    of_splits = [each for each in words.values() if each & set(ALIASES)]
+    needless = set.intersection(*of_splits) - set(ALIASES) if len(of_splits) > 1 else set[str]()
     aliased: dict[str, bytes] = {}
     for name in words:
         alias = _alias(os.fsdecode(name), needless)
@@ -200,7 +201,7 @@ def data_root(root: Path, notes: list[str], markers: Sequence[str] = ()) -> Path
 
 
 def _one_below(root: Path, markers: Sequence[str]) -> Path | None:
-    files = [entry.name.lower() for entry in entries(os.fsencode(root)) if not _is_folder(entry)]
+    files = [entry.name.lower() for entry in entries(os.fsencode(root)) if not is_folder(entry)]
     if any(name.endswith(os.fsencode(marker)) for name in files for marker in markers):
         return None
     names = folders(root)

@@ -5,21 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar, Literal, final
 
-from mobilevision.data.data_format import DataFormat
-from mobilevision.data.formats.folder import ImageFolder
-from mobilevision.data.formats.listed import Listed, Row, check_crop, column, mat
+from mobilevision.data.formats.published import Listed, PublishedSet, Row, check_crop, column, first_file, mat
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
 from mobilevision.ops.boxes import xyxy_to_xywh
 
-TOP = "stanford_cars"  # torchvision's folder
 META, TRAIN, TEST = "cars_meta.mat", "cars_train_annos.mat", "cars_test_annos_withlabels.mat"
 FIELDS = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "class", "fname")
 LONG_MAKES = ("AM General", "Aston Martin", "Land Rover")
 
 
 @final
-class StanfordCars(DataFormat):
+class StanfordCars(PublishedSet):
     """Reads ``cars_train/``, ``cars_test/`` and the development kit, or an image folder of it; grouped by make.
 
     Args:
@@ -27,6 +24,8 @@ class StanfordCars(DataFormat):
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("class",)
+    title: ClassVar[str] = "Stanford Cars"
+    top: ClassVar[str] = "stanford_cars"  # torchvision's folder
     expected: ClassVar[str] = (
         f"the folder of Stanford Cars with cars_train/, cars_test/, {TEST} and devkit/ ({META}, {TRAIN}), which has no"
         " open download any more, or train/MODEL/ and test/MODEL/ with images"
@@ -38,27 +37,23 @@ class StanfordCars(DataFormat):
 
     def claims(self, root: Path) -> bool:
         """Whether its images and its list of models lie there."""
-        base = _base(root)
-        return (base / "cars_train").is_dir() and _find(base, META) is not None
+        base = self.base(root)
+        return (base / "cars_train").is_dir() and first_file(base, f"devkit/{META}", META) is not None
 
-    def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
-        """See :class:`DataFormat`."""
-        root = self.place(root)
-        if not self.claims(root):
-            return ImageFolder().read(root=root, kind=kind, channels=channels, seed=seed)
-        base = _base(root)
-        meta = _find(base, META)
+    def read_published(self, base: Path, channels: int) -> Splits:
+        """See :class:`PublishedSet`."""
+        meta = first_file(base, f"devkit/{META}", META)
         assert meta is not None
         names = [str(name) for name in column(mat(meta, self.expected), "class_names", meta)]
         listed = Listed(base)
         for split, name in (("train", TRAIN), ("test", TEST)):
-            if (path := _find(base, name)) is not None:
+            if (path := first_file(base, f"devkit/{name}", name)) is not None:
                 self._gather(listed, split, path, names)
             elif split == "train":
-                raise UserError(f"data.root={root}: no {name}; it should be {self.expected}")
+                raise UserError(f"data.root={base}: no {name}; it should be {self.expected}")
         splits = listed.splits(channels=channels, crop=self.crop, classes=names)
         splits.groups = {name: _make(name) for name in names}
-        splits.notes.append("Stanford Cars" + ", cars cut out" * bool(self.crop))
+        splits.notes.append(self.title + ", cars cut out" * bool(self.crop))
         return splits
 
     def _gather(self, listed: Listed, split: str, path: Path, names: list[str]) -> None:
@@ -69,14 +64,6 @@ class StanfordCars(DataFormat):
             box = xyxy_to_xywh(*(float(row[key]) for key in FIELDS[:4]))
             shown = Row(f"cars_{split}/{row['fname']}".encode(), names[int(row["class"]) - 1], box)
             listed.add(split, shown, f"{path.name}:{place + 1}")
-
-
-def _base(root: Path) -> Path:
-    return root / TOP if (root / TOP).is_dir() else root
-
-
-def _find(base: Path, name: str) -> Path | None:
-    return next((place for place in (base / "devkit" / name, base / name) if place.is_file()), None)
 
 
 def _make(model: str) -> str:

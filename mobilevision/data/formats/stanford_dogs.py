@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, final
 from xml.etree import ElementTree
 
-from mobilevision.data.data_format import DataFormat
-from mobilevision.data.formats.folder import ImageFolder
-from mobilevision.data.formats.listed import Listed, Row, check_crop, column, mat
+from mobilevision.data.formats.published import Listed, PublishedSet, Row, check_crop, column, first_file, mat
 from mobilevision.data.formats.scan import folders, images
 from mobilevision.data.records import Splits
 from mobilevision.images.framing import CropBox
@@ -19,7 +17,7 @@ LISTS = {"train": "train_list.mat", "test": "test_list.mat"}
 
 
 @final
-class StanfordDogs(DataFormat):
+class StanfordDogs(PublishedSet):
     """Reads ``Images/WNID-breed/`` with ``train_list.mat`` and ``test_list.mat``, or an image folder of it.
 
     12,000 photos are train and 8,580 test. Without the lists all images are one split. Breeds are in the order of
@@ -30,6 +28,7 @@ class StanfordDogs(DataFormat):
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("class",)
+    title: ClassVar[str] = "Stanford Dogs"
     expected: ClassVar[str] = (
         "the folder of Stanford Dogs, with Images/, train_list.mat and test_list.mat (unpack images.tar, lists.tar and,"
         " for boxes, annotation.tar of vision.stanford.edu/aditya86/ImageNetDogs), or train/BREED/ and test/BREED/"
@@ -44,35 +43,26 @@ class StanfordDogs(DataFormat):
         images = root / "Images"
         return images.is_dir() and any(name.startswith(b"n0") and b"-" in name for name in folders(images)[:5])
 
-    def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
-        """See :class:`DataFormat`."""
-        root = self.place(root)
-        if not self.claims(root):
-            return ImageFolder().read(root=root, kind=kind, channels=channels, seed=seed)
-        listed = Listed(root / "Images")
-        lists = {split: path for split, name in LISTS.items() if (path := _list(root, name)) is not None}
+    def read_published(self, base: Path, channels: int) -> Splits:
+        """See :class:`PublishedSet`."""
+        listed = Listed(base / "Images")
+        lists = {split: path for split, name in LISTS.items() if (path := first_file(base, name, f"lists/{name}"))}
         for split, path in lists.items():
             for place, name in enumerate(column(mat(path, self.expected), "file_list", path)):
-                listed.add(split, self._row(root, os.fsencode(str(name))), f"{path.name}:{place + 1}")
+                listed.add(split, self._row(base, os.fsencode(str(name))), f"{path.name}:{place + 1}")
         if not lists:
-            for found in images(os.fsencode(root / "Images"), b""):
-                listed.add("train", self._row(root, found), os.fsdecode(found))
-        breeds = [_breed(os.fsdecode(name)) for name in folders(root / "Images")]
+            for found in images(os.fsencode(base / "Images"), b""):
+                listed.add("train", self._row(base, found), os.fsdecode(found))
+        breeds = [_breed(os.fsdecode(name)) for name in folders(base / "Images")]
         splits = listed.splits(channels=channels, crop=self.crop, classes=breeds)
         splits.whole = not lists
-        splits.notes.append(
-            "Stanford Dogs" + ("" if lists else " without its lists") + (", dogs cut out" * bool(self.crop))
-        )
+        splits.notes.append(self.title + " without its lists" * (not lists) + ", dogs cut out" * bool(self.crop))
         return splits
 
-    def _row(self, root: Path, path: bytes) -> Row:
+    def _row(self, base: Path, path: bytes) -> Row:
         folder, _, name = os.fsdecode(path).partition("/")
-        box = _largest(root / "Annotation" / folder / Path(name).stem) if self.crop else None
+        box = _largest(base / "Annotation" / folder / Path(name).stem) if self.crop else None
         return Row(path, _breed(folder), box)
-
-
-def _list(root: Path, name: str) -> Path | None:
-    return next((place for place in (root / name, root / "lists" / name) if place.is_file()), None)
 
 
 def _breed(folder: str) -> str:

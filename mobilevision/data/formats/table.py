@@ -12,17 +12,16 @@ import numpy as np
 
 from mobilevision.data.data_format import DataFormat
 from mobilevision.data.files import FileRecords
-from mobilevision.data.formats.attribute_table import AttributeColumns, read_attributes
 from mobilevision.data.formats.boxes_csv import BoxesCsv, several_boxes
-from mobilevision.data.formats.coordinate_table import CoordinateColumns, read_coordinates
-from mobilevision.data.formats.scan import entries, folders, images, in_class_order, split_folders, split_of
+from mobilevision.data.formats.image_rows import read_attributes, read_coordinates
+from mobilevision.data.formats.scan import entries, folders, images, in_class_order, named_file, split_folders, split_of
 from mobilevision.data.formats.table_images import TableImages
 from mobilevision.data.formats.table_rows import Columns, Row, column_index, rows, single_labels
 from mobilevision.data.formats.text import as_text, cells
 from mobilevision.data.identities import adopt
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
-from mobilevision.geo import columns as places
+from mobilevision.geo.coordinates import find_columns
 from mobilevision.ranges import NonNegativeInt, check_ranges
 
 TABLES = (".csv", ".tsv", ".txt")
@@ -85,9 +84,7 @@ class Csv(DataFormat):
         group: str | NonNegativeInt | None = None,
         fold: NonNegativeInt | None = None,
     ) -> None:
-        self.columns = Columns(path, label, split, fold)
-        self.attributes = AttributeColumns(path, split, group, attributes, fold)
-        self.coordinates = CoordinateColumns(path, latitude, longitude, split, group, fold)
+        self.columns = Columns(path, label, split, group, latitude, longitude, attributes, fold)
         self.tables = {"train": train, "val": val, "test": test}
         self.images = images
         self.boxes = BoxesCsv(path=path, label=label, split=split, train=train, val=val, test=test, images=images)
@@ -103,14 +100,14 @@ class Csv(DataFormat):
             return self.boxes.read(root=root, kind=kind, channels=channels, seed=seed)
         tables = self._find(root)
         base = self._base(root)
-        named = self.columns.label is not None or self.attributes.attributes is not None
+        named = self.columns.label is not None or self.columns.attributes is not None
         boxed = None if kind == "coordinate" or named else next(filter(several_boxes, tables.values()), None)
         if boxed is not None:
             raise UserError(f"{boxed}: these are boxes, several in one image: task=detection learns from them")
         if kind == "attributes":
-            return read_attributes(tables, self.attributes, base=base, channels=channels)
+            return read_attributes(tables, self.columns, base=base, channels=channels)
         if kind == "coordinate":
-            return read_coordinates(tables, self.coordinates, base=base, channels=channels)
+            return read_coordinates(tables, self.columns, base=base, channels=channels)
         splits = Splits(whole=len(tables) == 1)
         samples = self._samples(tables, base, splits)
         found = TableImages(base, (sample.path for chosen in samples.values() for sample in chosen))
@@ -187,16 +184,14 @@ class Csv(DataFormat):
         found = _tables(root)
         for split, name in self.tables.items():
             if name is not None:
-                found[split] = root / name
-                if not found[split].is_file():
-                    raise UserError(f"data.format.{split}={name}: no such file in {root}")
+                found[split] = named_file(split, name, root)
         if "train" not in found:
             raise UserError(f"data.root={root}: no table found; it should be {self.expected}, or set data.format.train")
         return found
 
 
-def meant_for(root: Path) -> tuple[str, str]:
-    """What the training table at a place holds and the kind that is learnt from it, by the names of its columns.
+def table_kind(root: Path) -> tuple[str, str]:
+    """What the training table of a data set holds and the kind that is learnt from it, by the names of its columns.
 
     Args:
         root: a table, or a folder with tables.
@@ -215,7 +210,7 @@ def meant_for(root: Path) -> tuple[str, str]:
         column_index("path", None, head, table)
     except UserError:
         return "", ""
-    north, east = places.find(head)
+    north, east = find_columns(head)
     if north is not None and east is not None and len(head[north].strip()) > 1:  # x and y may be anything
         return "coordinate", f"the columns {head[north]} and {head[east]} of {table.name}"
     try:
@@ -226,14 +221,14 @@ def meant_for(root: Path) -> tuple[str, str]:
 
 
 def unread_tables(root: Path) -> str:
-    """What to say of the tables that lie beside class folders, which are not read then; empty where there are none."""
+    """A note on the tables beside class folders, which are not read; empty without any."""
     named = _table_files(root)
     if not named:
         return ""
     names = ", ".join(path.name for path in named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
     said = f"not used: {names}, beside the folders that are the classes"
     how = f"data=csv data.root={named[0]} reads {'it' if len(named) == 1 else 'the first'}"
-    kinds = [meant_for(path)[0] for path in named]
+    kinds = [table_kind(path)[0] for path in named]
     if "attributes" in kinds:
         how = "task=face_attributes learns its columns"
     elif "coordinate" in kinds:

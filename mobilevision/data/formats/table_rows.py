@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, final
 
-from mobilevision.data.formats.scan import SPLIT_FOLDERS, split_of
+from mobilevision.data.formats.scan import split_of
 from mobilevision.data.formats.text import as_text, cells
 from mobilevision.data.records import Problem
 from mobilevision.errors import UserError
-from mobilevision.images.files import IMAGE_SUFFIXES
+from mobilevision.images.files import has_image_suffix
 
 FOLDS = ("fold", "kfold", "folds", "k_fold", "cv_fold", "fold_id")  # numbers of a cross-validation
 USUAL = {
@@ -31,7 +31,6 @@ USUAL = {
     "split": ("split", "subset", "partition", "set", "data_set", "dataset", *FOLDS),
     "group": (),
 }
-ALIASES = {alias: split for split, aliases in SPLIT_FOLDERS.items() for alias in aliases}
 FLAGS = {"is_train": "train", "is_valid": "val", "is_val": "val", "is_test": "test"}
 _NOTHING = ("", "nan", "null", "n/a", "#n/a", "<na>")  # what programs write for no value; "none" may be a class
 _YES = ("1", "1.0", "true", "yes", "t", "y")
@@ -39,19 +38,32 @@ _NO = ("0", "0.0", "false", "no", "f", "n")
 _SHOWN = 8
 
 
+Column = str | int | None
+"""A column by header name or number from 0; None is to be found, or need not be there."""
+
+
 class Columns(NamedTuple):
-    """The columns wanted, each by header name or number from 0; None is to be found.
+    """The columns wanted.
 
     Attributes:
         path: of the image, or its id.
         label: its class.
         split: train, val or test; or numbers of the folds of a cross-validation.
+        group: what must not be torn apart when a split is cut off, such as a person or an author; ``folder`` for the
+            path's.
+        latitude: degrees north.
+        longitude: degrees east.
+        attributes: what to learn, by header name; None takes all other columns.
         fold: the number of the fold that is val; None takes the lowest.
     """
 
-    path: str | int | None
-    label: str | int | None
-    split: str | int | None
+    path: Column = None
+    label: Column = None
+    split: Column = None
+    group: Column = None
+    latitude: Column = None
+    longitude: Column = None
+    attributes: Sequence[str] | None = None
     fold: int | None = None
 
 
@@ -82,9 +94,7 @@ class SplitColumn:
         UserError: no such column, or no such fold.
     """
 
-    def __init__(
-        self, table: Path, head: Sequence[str], wanted: str | int | None, fold: int | None, notes: list[str]
-    ) -> None:
+    def __init__(self, table: Path, head: Sequence[str], wanted: Column, fold: int | None, notes: list[str]) -> None:
         self.at = column_index("split", wanted, head, table)
         self._fold: int | None = None
         names = list(map(_plain, head))
@@ -265,7 +275,7 @@ def _listed(label: str) -> list[str] | None:
 
 
 def _is_header(first: Sequence[str], is_file: Callable[[str], bool]) -> bool:
-    if any(os.fsencode(cell.strip()).lower().endswith(IMAGE_SUFFIXES) for cell in first):
+    if any(has_image_suffix(cell.strip()) for cell in first):
         return False
     usual = {name for names in USUAL.values() for name in names}
     return bool(usual & set(map(_plain, first))) or not any(cell.strip() and is_file(cell.strip()) for cell in first)
@@ -288,7 +298,7 @@ def _plain(name: str) -> str:
     return re.sub(r"[^\w]+", "_", name.strip().lower()).strip("_")
 
 
-def column_index(key: str, column: str | int | None, head: Sequence[str], table: Path) -> int | None:
+def column_index(key: str, column: Column, head: Sequence[str], table: Path) -> int | None:
     """Number of a column, or None for a split column that there need not be.
 
     Args:

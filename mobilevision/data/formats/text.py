@@ -1,4 +1,4 @@
-"""Text files of strangers, and tables in them: any usual encoding and separator, Excel's included."""
+"""Text files and CSV tables in any usual encoding and with any usual separator, Excel's included."""
 
 from __future__ import annotations
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Annotated, ClassVar, final
 
 from mobilevision.data.data_format import DataFormat
-from mobilevision.data.formats.annotations.voc import Key, Tree, by_lists
-from mobilevision.data.formats.download import fetch
-from mobilevision.data.formats.voc_xml import read_listed
+from mobilevision.data.formats.published import fetch
+from mobilevision.data.formats.voc_xml import Key, ListedXmls, Tree, by_lists
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
 from mobilevision.ranges import Items, Range, check_ranges
@@ -64,7 +63,7 @@ class Voc(DataFormat):
             for folder in ("Annotations", "JPEGImages"):
                 tree.look(os.fsencode(root), os.fsencode(_top(root, year).relative_to(root) / folder))
         splits = Splits(notes=[f"Pascal VOC {', '.join(self.years)}, trainval to train on"])
-        return read_listed(listed, tree, splits, root=root, base=root, channels=channels, one_based=True)
+        return ListedXmls(tree, splits, root, root, one_based=True).read(listed, channels=channels)
 
     def _lists(self, root: Path, year: str, split: str) -> list[tuple[Key, str]]:
         """The samples of a list, downloaded where it or its images are missing."""

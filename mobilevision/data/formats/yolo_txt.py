@@ -3,21 +3,319 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, final
+from typing import Any, ClassVar, NamedTuple, final
 
 import numpy as np
 
 from mobilevision.data.data_format import DataFormat
-from mobilevision.data.formats.annotations.image_lookup import IMAGES
+from mobilevision.data.formats.annotations.image_lookup import IMAGES, ImageIndex, plain, split_in_name
 from mobilevision.data.formats.annotations.raw import Collector, Raw, many
-from mobilevision.data.formats.annotations.splits import make_splits
-from mobilevision.data.formats.annotations.units import FRACTIONS, beyond_fractions, checked
-from mobilevision.data.formats.annotations.yolo import YoloPlaces, YoloRow, find_yaml, read_yolo, yolo_places
+from mobilevision.data.formats.annotations.splits import FRACTIONS, beyond_fractions, checked, make_splits
+from mobilevision.data.formats.scan import folders, images
+from mobilevision.data.formats.text import decode, is_text, read_text
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
-from mobilevision.images.decode import printable
+from mobilevision.images.files import has_image_suffix, printable
+from mobilevision.io.regular_files import open_regular
+from mobilevision.io.safe_yaml import read_yaml
+from mobilevision.ops.boxes import cxcywh_to_xyxy
+
+# One YOLO label file: class and box in fractions of the image a line.
+
+
+class YoloRow(NamedTuple):
+    """One line; ``fault`` says what is wrong with it, and is empty where nothing is.
+
+    ``corners`` are (left, top, right, bottom), as a rule in fractions of the image.
+    """
+
+    line: int
+    label: int
+    corners: tuple[float, float, float, float]
+    fault: str = ""
+
+
+def read_yolo(path: bytes, *, keypoints: bool = False) -> Iterator[YoloRow]:
+    """The rows of a file.
+
+    Five numbers are class, centre x, centre y, width, height; an odd number of seven or more is a polygon, of which
+    the box around it is taken.
+
+    Args:
+        path: the file.
+        keypoints: what follows the first five numbers are keypoints, not a polygon.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open_regular(path) as file:
+        content = file.read()
+    if not content[:3].isascii() or b"\0" in content:  # a byte order mark, UTF-16
+        content = decode(content).encode("utf-8", "surrogateescape")
+    lines = content.splitlines()
+    for number, line in enumerate(lines, start=1):
+        words = line.split()
+        if not words:
+            continue
+        try:
+            values = [float(word) for word in words]
+        except ValueError:
+            yield _faulty(number, f"{_shown(line)} is not a row of numbers")
+            continue
+        yield _row(number, values[:5] if keypoints else values, line)
+
+
+def _row(number: int, values: Sequence[float], line: bytes) -> YoloRow:
+    label = values[0]
+    if len(values) < 5 or len(values) % 2 == 0:
+        also = ": the sixth may be a confidence, which truth does not have" if len(values) == 6 else ""
+        return _faulty(
+            number, f"{len(values)} numbers instead of class, x, y, width, height or class and polygon{also}"
+        )
+    if not label.is_integer() or label < 0:
+        return _faulty(number, f"{_shown(line.split()[0])} is no class number")
+    if len(values) == 5:
+        _, x, y, width, height = values
+        corners = cxcywh_to_xyxy(x, y, width, height)
+    else:
+        xs, ys = values[1::2], values[2::2]
+        corners = (min(xs), min(ys), max(xs), max(ys))
+    return YoloRow(number, int(label), corners)
+
+
+def _faulty(number: int, fault: str) -> YoloRow:
+    return YoloRow(number, -1, (0, 0, 0, 0), fault)
+
+
+def _shown(text: bytes) -> str:
+    return repr(text.decode("utf-8", "replace")[:40])
+
+
+NAMES = ("classes.txt", "obj.names", "classes.names", "data.names", "coco.names", "_darknet.labels")
+LISTS = {"train": ("train.txt",), "val": ("val.txt", "valid.txt"), "test": ("test.txt",)}
+
+
+@final
+@dataclass
+class YoloPlaces:
+    """What is to be read.
+
+    Attributes:
+        images: split -> image files.
+        names: the class names; None where nothing lists them.
+        notes: what was decided.
+        whole: there is no split.
+        keypoints: labels hold keypoints behind their boxes.
+        listed: images were chosen by name, so that labels of others may lie about.
+    """
+
+    images: dict[str, list[bytes]] = field(default_factory=dict)
+    names: tuple[str, ...] | None = None
+    notes: list[str] = field(default_factory=list)
+    whole: bool = False
+    keypoints: bool = False
+    listed: bool = False
+
+
+def yolo_places(root: Path) -> YoloPlaces:
+    """Look at a yaml, or at a folder with or without one.
+
+    Raises:
+        UserError: a yaml that cannot be used.
+    """
+    file = root if root.is_file() else find_yaml(root)
+    places = _by_yaml(file) if file is not None else _by_folders(root)
+    named = _names_beside(root if root.is_dir() else root.parent)
+    if places.names is None:
+        places.names = _one_of(named, places.notes)
+    elif odd := [file for file, names in named.items() if names != places.names]:
+        places.notes.append(f"not used, as they name the classes otherwise: {', '.join(map(str, odd[:6]))}")
+    return places
+
+
+def find_yaml(root: Path) -> Path | None:
+    """The yaml of a folder, or of the only folder in it, that names classes and splits; data.yaml first."""
+    names = sorted((path for path in root.glob("*.y*ml")), key=lambda path: (path.stem != "data", path.name))
+    inner = [] if names else folders(root)
+    if len(inner) == 1:
+        return find_yaml(root / os.fsdecode(inner[0]))
+    for path in names:
+        try:
+            content = _load(path)
+        except UserError:
+            if path.stem.lower() in ("data", "dataset") or _speaks_of_names(path):
+                raise
+            continue  # of something else
+        if "names" in content and ("train" in content or "val" in content):
+            return path
+    return None
+
+
+def _speaks_of_names(file: Path) -> bool:
+    try:
+        text = read_text(file)
+    except (OSError, UnicodeDecodeError):
+        return False
+    return all(re.search(rf"^[\"']?{key}[\"']?\s*:", text, re.MULTILINE) for key in ("names", "train"))
+
+
+def _load(file: Path) -> dict[str, Any]:
+    content = read_yaml(file)
+    return content if isinstance(content, dict) else {}
+
+
+def _by_yaml(file: Path) -> YoloPlaces:
+    content = _load(file)
+    places = YoloPlaces(names=_class_names(content.get("names"), file), notes=[f"YOLO: {file.name}"])
+    places.keypoints = bool(content.get("kpt_shape"))
+    for split, keys in (("train", ("train",)), ("val", ("val", "valid")), ("test", ("test",))):
+        given = next((content[key] for key in keys if content.get(key)), None)
+        if given is None:
+            continue
+        entries_ = [str(each) for each in (given if isinstance(given, list) else [given])]
+        if split != "train" and given == content.get("train"):
+            places.notes.append(f"{file.name} names the same images for train and {split}: {split} is not used")
+            continue
+        for entry in entries_:
+            path = _resolve(entry, file.parent, str(content.get("path") or ""))
+            if path is not None:
+                places.listed |= path.is_file()
+                places.images.setdefault(split, []).extend(_images_of(path))
+            elif split == "train":
+                raise UserError(f"{file}: train is {entry}, which does not exist: mend it, or path in the same file")
+            else:
+                places.notes.append(f"{file.name} names {entry} for {split}, which does not exist: left out")
+    if not places.images:
+        raise UserError(f"{file}: names no images: train should be a folder or a list of them")
+    return places
+
+
+def _resolve(entry: str, beside: Path, base: str) -> Path | None:
+    """A path of a data.yaml, from wherever it was meant: exporters begin it at ``../`` with nothing there."""
+    inner = entry.replace("\\", "/")
+    while inner.startswith(("../", "./")):
+        inner = inner.split("/", 1)[1]
+    tops = [Path(base), beside / base, beside, beside.parent]
+    parts = inner.rstrip("/").split("/")
+    tails = ["/".join(parts[at:]) for at in range(1, len(parts))]  # of a path of another machine
+    tried = [*(top / entry for top in tops), *(top / inner for top in tops[1:])]
+    tried += [beside / tail for tail in tails if split_in_name(tail) or "/" in tail]
+    return next((path for path in tried if path.exists()), None)
+
+
+def _images_of(path: Path) -> list[bytes]:
+    """The images of a folder, or of a list of paths."""
+    if path.is_dir():
+        return list(images(os.fsencode(path), os.fsencode(path)))
+    top, found, index = path.parent, [], None
+    try:
+        lines = read_text(path).splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: the list of images cannot be read ({error}): mend it") from None
+    for line in lines:
+        name = plain(os.fsencode(line.strip().strip('"')))
+        if name:
+            near = [os.path.join(os.fsencode(above), name) for above in (top, top.parent, "")]
+            there = next((each for each in near if os.path.isfile(each)), None)
+            if there is None:  # a path of another machine, or data/ before it as in CVAT's lists
+                index = index or ImageIndex(images(os.fsencode(top), os.fsencode(top)))
+                hits = index.find(name)
+                there = hits[0] if len(hits) == 1 else near[0]
+            found.append(os.path.normpath(there))
+    return found
+
+
+def _by_folders(root: Path) -> YoloPlaces:
+    lists = {split: root / name for split, names in LISTS.items() for name in names if _lists_images(root / name)}
+    if "train" in lists:
+        found = {split: _images_of(file) for split, file in lists.items()}
+        return YoloPlaces(found, notes=[f"YOLO: lists {', '.join(file.name for file in lists.values())}"], listed=True)
+    by_split: dict[str | None, list[bytes]] = {}
+    for path in images(os.fsencode(root), b""):
+        above = os.fsdecode(os.path.dirname(path)).split(os.sep)
+        split = next((split for split in map(split_in_name, above) if split), None)
+        by_split.setdefault(split, []).append(os.path.join(os.fsencode(root), path))
+    loose = by_split.pop(None, [])
+    if not by_split:
+        return YoloPlaces({"train": loose}, notes=["YOLO, no split"], whole=True)
+    notes = ["YOLO, splits by folder"]
+    notes += [f"not used, in the folder of no split: {len(loose)} images"] if loose else []
+    return YoloPlaces({split: found for split, found in by_split.items() if split}, notes=notes)
+
+
+def _lists_images(file: Path) -> bool:
+    if not file.is_file():
+        return False
+    with open_regular(file) as stream:
+        first = decode(stream.readline()).strip().strip('"')
+    return has_image_suffix(first)
+
+
+def _class_names(given: Any, file: Path) -> tuple[str, ...] | None:
+    """Names from a list, or from a mapping by number."""
+    if isinstance(given, list):
+        return tuple(map(str, given))
+    if isinstance(given, dict) and all(str(key).isdecimal() for key in given):
+        numbered = {int(key): str(name) for key, name in given.items()}
+        return tuple(numbered.get(i, str(i)) for i in range(max(numbered, default=-1) + 1))
+    if given is None:
+        return None
+    raise UserError(f"{file}: names should be a list, or a mapping from class number to name")
+
+
+def _names_beside(root: Path) -> dict[Path, tuple[str, ...]]:
+    """The class names of each list of them, a name a line, at the root and at most two folders down."""
+    inner = [root / os.fsdecode(name) for name in folders(root)]
+    below = [top / name for top in inner for name in ("labels", "images")]
+    found: dict[Path, tuple[str, ...]] = {}
+    if len(inner) == 1:  # the root may be too high
+        below += [inner[0] / os.fsdecode(name) for name in folders(inner[0])]
+    for top in dict.fromkeys((root, *inner, *below)):
+        file = next((top / name for name in NAMES if (top / name).is_file()), None)
+        if file is not None:
+            lines = [line.strip() for line in _lines(file)]
+            found[file.relative_to(root)] = tuple(line for line in lines if line)
+    return found
+
+
+def _one_of(named: dict[Path, tuple[str, ...]], notes: list[str]) -> tuple[str, ...] | None:
+    """The class names that all lists of them have, None without a list.
+
+    Raises:
+        UserError: two name them otherwise: a number in a label file may mean either.
+    """
+    for file, names in named.items():
+        first = next(iter(named))
+        if names != named[first]:
+            own, other = ", ".join(names[:6]), ", ".join(named[first][:6])
+            raise UserError(
+                f"{file} names the classes {own}, but {first} {other}: the numbers in the label files mean one of them;"
+                " keep the right list only, or write the names into a data.yaml"
+            )
+    if not named:
+        return None
+    notes.append(f"class names from {', '.join(map(str, list(named)[:4]))}")
+    return next(iter(named.values()))
+
+
+def _lines(file: Path) -> list[str]:
+    """The lines of a list.
+
+    Raises:
+        UserError: it cannot be read, or is not text.
+    """
+    try:
+        text = read_text(file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: cannot be read ({error}): mend it") from None
+    if not is_text(text):
+        raise UserError(f"{file}: is not UTF-8, so that names in it cannot be read: save it as UTF-8")
+    return text.splitlines()
+
 
 NO_LABELS = ("classes", "train", "val", "valid", "test", "readme", "notes", "obj", "requirements", "license", "images")
 
@@ -161,30 +459,18 @@ def _read(found: list[bytes], places: YoloPlaces, labels: LabelFiles, top: Path,
         image = collector.image(path, (called, 0))
         try:
             for row in read_yolo(file, keypoints=places.keypoints):
-                _add(row, image, called, collector, places.names, path, problems)
+                where, names = f"{called}:{row.line}", places.names
+                if row.fault:
+                    problems.append(Problem(where, row.fault, "mend or remove the line", printable(path)))
+                elif names is not None and row.label >= len(names):
+                    what = f"class {row.label}, but there are names for 0 to {len(names) - 1}"
+                    problems.append(Problem(where, what, "add its name or mend the number", printable(path)))
+                else:
+                    label = row.label if names is not None else collector.label(str(row.label))
+                    collector.box(image, row.corners, label, (called, row.line))
         except OSError as error:
             problems.append(Problem(called, f"cannot be read ({error.strerror})", "mend or remove it", printable(path)))
     return collector.done(unit="fractions")
-
-
-def _add(
-    row: YoloRow,
-    image: int,
-    called: str,
-    collector: Collector,
-    names: tuple[str, ...] | None,
-    path: bytes,
-    problems: list[Problem],
-) -> None:
-    where, shown = f"{called}:{row.line}", printable(path)
-    if row.fault:
-        problems.append(Problem(where, row.fault, "mend or remove the line", shown))
-    elif names is not None and row.label >= len(names):
-        what = f"class {row.label}, but there are names for 0 to {len(names) - 1}"
-        problems.append(Problem(where, what, "add its name or mend the number", shown))
-    else:
-        label = row.label if names is not None else collector.label(str(row.label))
-        collector.box(image, row.corners, label, (called, row.line))
 
 
 def _without_pixels(raw: Raw, problems: list[Problem]) -> Raw:

@@ -9,18 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mobilevision.data.synthetic.drawn import (
-    DrawnCount,
-    DrawnFormat,
-    DrawnRecords,
-    DrawnSide,
-    DrawnTrain,
-    Points,
-    backdrop,
-    grain,
-    regular,
-)
-from mobilevision.ranges import check_ranges
+from mobilevision.data.synthetic.drawn import DrawnClasses, DrawnFormat, DrawnRecords, Sizes
+from mobilevision.data.synthetic.painting import Points, backdrop, grain, regular, rotation
 
 # How one image of the embedded beetles is drawn.
 
@@ -55,7 +45,7 @@ class _Beetle:
     def __init__(self, rng: np.random.Generator, pen: ImageDraw.ImageDraw, canvas: int) -> None:
         self.rng, self.pen = rng, pen
         turn, self.scale = rng.uniform(0, 2 * np.pi), canvas * rng.uniform(0.33, 0.40)
-        self.spin = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) * self.scale
+        self.spin = rotation(-turn) * self.scale
         self.centre = canvas * (0.5 + rng.uniform(-0.07, 0.07, 2))
         dark, bright = rng.integers(10, 80, 3), rng.integers(150, 250, 3)
         self.body, self.ink = (dark, bright) if rng.random() < 0.5 else (bright, dark)
@@ -123,42 +113,18 @@ class Beetles(DrawnFormat):
 
     A family shows by its outline. Species of a family differ in a small mark on the wing cases alone, whose area and
     colour are the same for all: where a model sees too coarsely for it, it knows the family and guesses the species.
-
-    Args:
-        train: number of training images.
-        val: number of validation images.
-        test: number of test images.
-        side: side of the drawn images in pixels.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("class",)
     name: ClassVar[str] = "beetles"
-    about = "beetles: drawn on the fly"
+    about: ClassVar[str] = "beetles: drawn on the fly"
     names: ClassVar[tuple[str, ...]] = CLASSES
+    usual: ClassVar[Sizes] = Sizes(3000, 480, 960, side=96)
 
-    @check_ranges("data.format")
-    def __init__(
-        self, *, train: DrawnTrain = 3000, val: DrawnCount = 480, test: DrawnCount = 960, side: DrawnSide = 96
-    ) -> None:
-        self.sizes, self.side = (train, val, test), side
-
-    def records(self, n: int, *, split: int, **shared: Any) -> DrawnRecords:
+    def records(self, n: int, **shared: Any) -> DrawnRecords:
         """See :class:`DrawnFormat`."""
-        return BeetleRecords(n, len(self.classes()), split=split, **shared)
+        return DrawnClasses(n, len(self.classes()), draw, stream=2, **shared)
 
     def groups(self) -> dict[str, str]:
         """Species -> family."""
         return dict(GROUPS)
-
-
-@final
-class BeetleRecords(DrawnRecords):
-    """Drawn beetles; species take turns, so that every split is balanced."""
-
-    def __init__(self, n: int, classes: int, **shared: Any) -> None:
-        super().__init__(**shared)
-        self.targets = np.arange(n, dtype=np.int64) % classes
-
-    def draw(self, index: int) -> Image.Image:
-        """See :class:`DrawnRecords`."""
-        return draw(self.rng(index, 2), int(self.targets[index]), self.side)

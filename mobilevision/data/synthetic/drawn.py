@@ -1,13 +1,14 @@
-"""What the drawn data sets share: records that are drawn when they are asked for, and some ways to draw."""
+"""What the drawn data sets share: their arguments, and records that are drawn when they are asked for."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypedDict, Unpack, final
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from mobilevision.data.data_format import DataFormat
@@ -16,38 +17,62 @@ from mobilevision.errors import UserError
 from mobilevision.images.decode import MODES, resample, to_mode
 from mobilevision.images.framing import CropBox
 from mobilevision.images.pixels import Pixels
-from mobilevision.ranges import Range
+from mobilevision.ranges import Range, check_ranges
 
 SPLITS = ("train", "val", "test")
 
-DrawnTrain = Annotated[int, Range(min=1, max=10_000_000)]
-"""Images (or identities) to learn from."""
-DrawnCount = Annotated[int, Range(min=0, max=10_000_000)]
-"""Images (or identities) of val or test; 0 for none."""
-DrawnSide = Annotated[int, Range(min=8, max=4096)]
-"""Of a drawn image, pixels."""
 
-Points = NDArray[np.float64]
-"""float64 [n, 2], (x, y)."""
-Colour = tuple[int, int, int]
+class DrawnOptions(TypedDict, total=False):
+    """Arguments that all drawn sets take.
+
+    Attributes:
+        train: number of training images (or identities).
+        val: number of validation images; 0 for none.
+        test: number of test images; 0 for none.
+        side: longer side of the drawn images in pixels.
+    """
+
+    train: Annotated[int, Range(min=1, max=10_000_000)]
+    val: Annotated[int, Range(min=0, max=10_000_000)]
+    test: Annotated[int, Range(min=0, max=10_000_000)]
+    side: Annotated[int, Range(min=8, max=4096)]
+
+
+@final
+@dataclass(frozen=True)
+class Sizes:
+    """Images (or identities) of each split, and the longer side of an image in pixels."""
+
+    train: int
+    val: int
+    test: int
+    side: int
 
 
 class DrawnFormat(DataFormat, ABC):
     """An embedded data set, a function of (seed, split, index): no file, no download.
 
+    Args:
+        **options: see :class:`DrawnOptions`; what is left out is that of ``usual``.
+
     Attributes:
         name: of the set, as its samples and messages say it.
         about: what it is, for the console.
         names: of the classes, in the order of the targets.
+        usual: the sizes that a set has by default.
         sizes: images (or identities) of train, val and test.
         side: longer side of the drawn images in pixels.
     """
 
     name: ClassVar[str]
-    about: str
+    about: ClassVar[str]
     names: ClassVar[tuple[str, ...]] = ()
-    sizes: tuple[int, int, int]
-    side: int
+    usual: ClassVar[Sizes]
+
+    @check_ranges("data.format")
+    def __init__(self, **options: Unpack[DrawnOptions]) -> None:
+        chosen = replace(self.usual, **options)
+        self.sizes, self.side = (chosen.train, chosen.val, chosen.test), chosen.side
 
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
         """See :class:`DataFormat`."""
@@ -108,29 +133,31 @@ class DrawnRecords(Records, ABC):
         return resample(to_mode(self.draw(index), self.channels), box, size)
 
 
-def backdrop(rng: np.random.Generator, ground: Colour, size: tuple[int, int]) -> Image.Image:
-    """A ground of ``size`` (width, height) that runs from one colour near ``ground`` to others."""
-    corners = np.asarray(ground) + rng.normal(0, 22, (2, 2, 3))
-    small = Image.fromarray(np.clip(corners, 0, 255).astype(np.uint8))
-    return small.resize(size, Image.Resampling.BILINEAR)
+@final
+class DrawnClasses(DrawnRecords):
+    """Images of classes, which take turns, so that every split is balanced.
 
+    Args:
+        n: number of images.
+        classes: how many of the classes occur.
+        draw: draws an image (RGB) of a class (its number), so many pixels wide and high.
+        stream: number of the stream of random numbers that an image is drawn from.
+        **shared: of :class:`DrawnRecords`.
+    """
 
-def grain(rng: np.random.Generator, image: Image.Image) -> Image.Image:
-    """The image with the noise of a camera on it."""
-    pixels = np.asarray(image, dtype=np.float32)
-    noise = rng.standard_normal(pixels.shape, dtype=np.float32) * np.float32(rng.uniform(1, 8))
-    return Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8))
+    def __init__(
+        self,
+        n: int,
+        classes: int,
+        draw: Callable[[np.random.Generator, int, int], Image.Image],
+        *,
+        stream: int,
+        **shared: Any,
+    ) -> None:
+        super().__init__(**shared)
+        self.targets = np.arange(n, dtype=np.int64) % classes
+        self._draw, self._stream = draw, stream
 
-
-def regular(corners: int, radius: float = 1.0, at: tuple[float, float] = (0.0, 0.0)) -> Points:
-    """Corners of a regular polygon around ``at``; with many, a disk."""
-    angles = np.arange(corners) * 2 * np.pi / corners
-    points: Points = np.stack([np.cos(angles), np.sin(angles)], axis=1) * radius + np.asarray(at)
-    return points
-
-
-def rays(corners: int, inner: float) -> Points:
-    """Corners of a star whose inner ones lie ``inner`` from the middle, the outer ones 1."""
-    points = regular(2 * corners)
-    points[1::2] *= inner
-    return points
+    def draw(self, index: int) -> Image.Image:
+        """See :class:`DrawnRecords`."""
+        return self._draw(self.rng(index, self._stream), int(self.targets[index]), self.side)

@@ -9,38 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mobilevision.data.synthetic.drawn import (
-    Colour,
-    DrawnCount,
-    DrawnFormat,
-    DrawnRecords,
-    DrawnSide,
-    DrawnTrain,
-    Points,
-    backdrop,
-    grain,
-    regular,
-)
-from mobilevision.ranges import check_ranges
+from mobilevision.data.synthetic.drawn import DrawnFormat, DrawnRecords, Sizes
+from mobilevision.data.synthetic.painting import Colour, Points, backdrop, grain, regular, rotation
 
 # Which attributes a face of the embedded set has, and how it is drawn.
 
 ATTRIBUTES = (
-    "long_hair",
-    "dark_hair",
-    "bald",
-    "fringe",
-    "hat",
-    "thick_brows",
-    "glasses",
-    "sunglasses",
-    "smile",
-    "open_mouth",
-    "beard",
-    "moustache",
-    "earrings",
-    "freckles",
-    "scar",
+    *("long_hair", "dark_hair", "bald", "fringe", "hat", "thick_brows", "glasses", "sunglasses"),
+    *("smile", "open_mouth", "beard", "moustache", "earrings", "freckles", "scar"),
 )
 DISK = regular(24)
 _DARK: list[Colour] = [(12, 8, 8), (70, 46, 34), (40, 30, 40)]
@@ -99,10 +75,9 @@ class _Face:
     ) -> None:
         self.rng, self.pen, self.has = rng, pen, has
         radius = canvas * rng.uniform(0.23, 0.31)
-        turn = rng.normal(0, 0.14)
-        cos, sin = np.cos(turn), np.sin(turn)
+        turn = rotation(rng.normal(0, 0.14))
         squeeze = np.diag([rng.uniform(0.78, 0.95), rng.uniform(1.0, 1.12)])
-        self.place = squeeze @ np.array([[cos, sin], [-sin, cos]]) * radius
+        self.place = squeeze @ turn * radius
         self.centre = canvas * (np.array([0.5, 0.52]) + rng.uniform(-0.07, 0.07, 2))
         self.stroke = max(1, round(radius * 0.07))
         light = rng.uniform(0.35, 1.0)  # of the skin
@@ -249,32 +224,20 @@ def _locks(rng: np.random.Generator, *, dark: bool, tone: Colour) -> Colour:
 
 @final
 class DrawnFaces(DrawnFormat):
-    """Faces with fifteen attributes, some rare, some that go with others, in any colours, places and turns.
-
-    Args:
-        train: number of training images.
-        val: number of validation images.
-        test: number of test images.
-        side: side of the drawn images in pixels.
-    """
+    """Faces with fifteen attributes, some rare, some that go with others, in any colours, places and turns."""
 
     kinds: ClassVar[tuple[str, ...]] = ("attributes",)
     name: ClassVar[str] = "faces"
-    about = f"faces: drawn on the fly, {len(ATTRIBUTES)} attributes"
-
-    @check_ranges("data.format")
-    def __init__(
-        self, *, train: DrawnTrain = 4000, val: DrawnCount = 800, test: DrawnCount = 1000, side: DrawnSide = 64
-    ) -> None:
-        self.sizes, self.side = (train, val, test), side
+    about: ClassVar[str] = f"faces: drawn on the fly, {len(ATTRIBUTES)} attributes"
+    usual: ClassVar[Sizes] = Sizes(4000, 800, 1000, side=64)
 
     def classes(self) -> tuple[str, ...]:
         """The attributes."""
         return ATTRIBUTES
 
-    def records(self, n: int, *, split: int, **shared: Any) -> DrawnRecords:
+    def records(self, n: int, **shared: Any) -> DrawnRecords:
         """See :class:`DrawnFormat`."""
-        return FaceRecords(n, split=split, **shared)
+        return FaceRecords(n, **shared)
 
 
 @final

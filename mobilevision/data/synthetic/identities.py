@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, final
+from typing import Annotated, Any, ClassVar, Unpack, final
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from mobilevision.data.identities import IdentityTargets
-from mobilevision.data.synthetic.drawn import (
-    SPLITS,
-    DrawnCount,
-    DrawnFormat,
-    DrawnRecords,
-    DrawnSide,
-    DrawnTrain,
-    Points,
-    backdrop,
-    grain,
-)
+from mobilevision.data.synthetic.drawn import SPLITS, DrawnFormat, DrawnOptions, DrawnRecords, Sizes
+from mobilevision.data.synthetic.painting import Points, backdrop, grain, rotation
 from mobilevision.ranges import Range, check_ranges
 
 # How one image of the embedded identities is drawn: a face of given features, seen under given conditions.
@@ -140,8 +131,7 @@ class _Pen:
 
     def __init__(self, pen: ImageDraw.ImageDraw, how: View, canvas: int) -> None:
         self.pen, self.how, self.canvas = pen, how, canvas
-        cos, sin = np.cos(how.roll), np.sin(how.roll)
-        self._turn = np.array([[cos, sin], [-sin, cos]]) * how.scale * canvas
+        self._turn = rotation(how.roll) * how.scale * canvas
 
     def _places(self, points: Points, depth: float) -> list[float]:
         how = self.how
@@ -244,28 +234,21 @@ class DrawnIdentities(DrawnFormat):
     The identities of train, val and test are different ones.
 
     Args:
-        train: identities to learn.
-        val: identities to choose by.
-        test: identities to judge by.
-        images: images of each identity.
-        side: side of the drawn images in pixels.
+        pictures: images of each identity.
+        **options: see :class:`DrawnFormat`.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("identity",)
     name: ClassVar[str] = "faces"
-    about = "drawn faces"
+    about: ClassVar[str] = "drawn faces"
+    usual: ClassVar[Sizes] = Sizes(250, 30, 60, side=64)
 
     @check_ranges("data.format")
     def __init__(
-        self,
-        *,
-        train: DrawnTrain = 250,
-        val: DrawnCount = 30,
-        test: DrawnCount = 60,
-        pictures: Annotated[int, Range(min=2, max=1000)] = 16,
-        side: DrawnSide = 64,
+        self, *, pictures: Annotated[int, Range(min=2, max=1000)] = 16, **options: Unpack[DrawnOptions]
     ) -> None:
-        self.sizes, self.pictures, self.side = (train, val, test), pictures, side
+        super().__init__(**options)
+        self.pictures = pictures
 
     def classes(self) -> tuple[str, ...]:
         """A name for each identity."""

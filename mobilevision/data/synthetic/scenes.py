@@ -9,19 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from mobilevision.data.boxes import BoxTargets, boxes_of
-from mobilevision.data.synthetic.drawn import (
-    DrawnCount,
-    DrawnFormat,
-    DrawnRecords,
-    DrawnSide,
-    DrawnTrain,
-    Points,
-    backdrop,
-    grain,
-    rays,
-    regular,
-)
-from mobilevision.ranges import check_ranges
+from mobilevision.data.synthetic.drawn import DrawnFormat, DrawnRecords, Sizes
+from mobilevision.data.synthetic.painting import Points, backdrop, cross, grain, rays, regular, rotation
 
 # What stands in an image of the embedded scenes, and how it is drawn.
 
@@ -113,8 +102,7 @@ def _size(rng: np.random.Generator, side: int) -> float:
 def _turned(rng: np.random.Generator, form: Points) -> Points:
     """The form stretched and tilted, in the left upper corner, its longer side 1."""
     turn, stretch = rng.uniform(-TILT, TILT), rng.uniform(0.65, 1.0, 2)
-    cos, sin = np.cos(turn), np.sin(turn)
-    points: Points = form * stretch @ np.array([[cos, sin], [-sin, cos]])
+    points: Points = form * stretch @ rotation(turn)
     points -= points.min(axis=0)
     points /= points.max()
     return points
@@ -146,11 +134,6 @@ def _ring(inner: float) -> Points:
     return np.concatenate([outside, outside[:1], inside[-1:], inside])
 
 
-def _cross(arm: float) -> Points:
-    quarter = np.array([(arm, arm), (arm, 1.0), (-arm, 1.0)])
-    return np.concatenate([quarter @ np.array([[c, s], [-s, c]]) for c, s in ((1, 0), (0, 1), (-1, 0), (0, -1))])
-
-
 CLASSES = ("disk", "square", "triangle", "star", "cross", "ring")
 UPRIGHT = np.array([[0.0, -1.0], [1.0, 0.0]])  # a corner on top, which `regular` and `rays` put to the right
 FORMS: list[Points] = [
@@ -158,7 +141,7 @@ FORMS: list[Points] = [
     np.array([(1.0, 1.0), (-1.0, 1.0), (-1.0, -1.0), (1.0, -1.0)]),
     regular(3) @ UPRIGHT,
     rays(5, 0.42) @ UPRIGHT,
-    _cross(0.3),
+    cross(0.3),
     _ring(0.55),
 ]
 
@@ -172,28 +155,17 @@ class Scenes(DrawnFormat):
 
     Classes differ in form; colours say nothing. Sizes run from a fifth of the image to seven tenths, forms are
     stretched, tilted and overlap, and some images are not square.
-
-    Args:
-        train: number of training images.
-        val: number of validation images.
-        test: number of test images.
-        side: longer side of the drawn images in pixels.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("boxes",)
     name: ClassVar[str] = "scenes"
-    about = "scenes: drawn on the fly"
+    about: ClassVar[str] = "scenes: drawn on the fly"
     names: ClassVar[tuple[str, ...]] = CLASSES
+    usual: ClassVar[Sizes] = Sizes(2400, 300, 500, side=144)
 
-    @check_ranges("data.format")
-    def __init__(
-        self, *, train: DrawnTrain = 2400, val: DrawnCount = 300, test: DrawnCount = 500, side: DrawnSide = 144
-    ) -> None:
-        self.sizes, self.side = (train, val, test), side
-
-    def records(self, n: int, *, split: int, **shared: Any) -> DrawnRecords:
+    def records(self, n: int, **shared: Any) -> DrawnRecords:
         """See :class:`DrawnFormat`."""
-        return SceneRecords(n, len(self.classes()), split=split, **shared)
+        return SceneRecords(n, len(self.classes()), **shared)
 
 
 @final

@@ -9,20 +9,8 @@ from typing import Any, ClassVar, final
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mobilevision.data.synthetic.drawn import (
-    Colour,
-    DrawnCount,
-    DrawnFormat,
-    DrawnRecords,
-    DrawnSide,
-    DrawnTrain,
-    Points,
-    backdrop,
-    grain,
-    rays,
-    regular,
-)
-from mobilevision.ranges import check_ranges
+from mobilevision.data.synthetic.drawn import DrawnClasses, DrawnFormat, DrawnRecords, Sizes
+from mobilevision.data.synthetic.painting import Colour, Points, backdrop, cross, grain, rays, regular, rotation
 
 # How one image of the embedded shapes is drawn.
 
@@ -42,9 +30,8 @@ def draw(rng: np.random.Generator, label: int, side: int) -> Image.Image:
         _clutter(rng, pen, canvas)
     radius = canvas * rng.uniform(0.32, 0.46)
     centre = rng.uniform(radius, canvas - radius, 2)
-    turn = rng.uniform(0, 2 * np.pi)
+    spin = rotation(-rng.uniform(0, 2 * np.pi))
     stretch = np.diag([1.0, rng.uniform(0.8, 1.0)])
-    spin = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     for points, fill in FORMS[label](rng):
         placed = points @ (stretch @ spin) * radius + centre
         pen.polygon(placed.ravel().tolist(), fill=colours[fill])
@@ -68,22 +55,7 @@ def _clutter(rng: np.random.Generator, pen: ImageDraw.ImageDraw, canvas: int) ->
 
 
 def _plus(rng: np.random.Generator) -> list[Part]:
-    w = rng.uniform(0.25, 0.35)
-    corners = [
-        (w, w),
-        (w, 1),
-        (-w, 1),
-        (-w, w),
-        (-1, w),
-        (-1, -w),
-        (-w, -w),
-        (-w, -1),
-        (w, -1),
-        (w, -w),
-        (1, -w),
-        (1, w),
-    ]
-    return [(np.array(corners) * 0.95, FIRST)]
+    return [(cross(rng.uniform(0.25, 0.35)) * 0.95, FIRST)]
 
 
 def _one(points: Points, rng: np.random.Generator) -> list[Part]:
@@ -116,16 +88,8 @@ FORMS: list[Callable[[np.random.Generator], list[Part]]] = [
     partial(_beside, DISK, DISK),
 ]
 CLASSES = (
-    "disk",
-    "square",
-    "triangle",
-    "star",
-    "plus",
-    "ring",
-    "disk_in_square",
-    "square_in_disk",
-    "disk_beside_square",
-    "two_disks",
+    *("disk", "square", "triangle", "star", "plus", "ring"),
+    *("disk_in_square", "square_in_disk", "disk_beside_square", "two_disks"),
 )
 
 
@@ -135,38 +99,14 @@ class Shapes(DrawnFormat):
 
     Colours say nothing about the class, so a histogram stays at chance (0.1), and the same two forms make several
     classes, so a detector of single forms is not enough.
-
-    Args:
-        train: number of training images.
-        val: number of validation images.
-        test: number of test images.
-        side: side of the drawn images in pixels.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("class",)
     name: ClassVar[str] = "shapes"
-    about = "shapes: drawn on the fly"
+    about: ClassVar[str] = "shapes: drawn on the fly"
     names: ClassVar[tuple[str, ...]] = CLASSES
+    usual: ClassVar[Sizes] = Sizes(4000, 500, 1000, side=64)
 
-    @check_ranges("data.format")
-    def __init__(
-        self, *, train: DrawnTrain = 4000, val: DrawnCount = 500, test: DrawnCount = 1000, side: DrawnSide = 64
-    ) -> None:
-        self.sizes, self.side = (train, val, test), side
-
-    def records(self, n: int, *, split: int, **shared: Any) -> DrawnRecords:
+    def records(self, n: int, **shared: Any) -> DrawnRecords:
         """See :class:`DrawnFormat`."""
-        return ShapeRecords(n, len(self.classes()), split=split, **shared)
-
-
-@final
-class ShapeRecords(DrawnRecords):
-    """Drawn shapes; classes take turns, so that every split is balanced."""
-
-    def __init__(self, n: int, classes: int, **shared: Any) -> None:
-        super().__init__(**shared)
-        self.targets = np.arange(n, dtype=np.int64) % classes
-
-    def draw(self, index: int) -> Image.Image:
-        """See :class:`DrawnRecords`."""
-        return draw(self.rng(index, 1), int(self.targets[index]), self.side)
+        return DrawnClasses(n, len(self.classes()), draw, stream=1, **shared)

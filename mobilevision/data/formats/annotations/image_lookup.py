@@ -11,11 +11,9 @@ from typing import final
 from urllib.parse import unquote_to_bytes
 
 from mobilevision.data.formats.annotations.raw import Raw
-from mobilevision.data.formats.scan import Listing, entries, folders, images
-from mobilevision.data.formats.table_rows import ALIASES
+from mobilevision.data.formats.scan import ALIASES, Listing, entries, folders, images
 from mobilevision.errors import UserError
 from mobilevision.images.decode import printable
-from mobilevision.images.files import IMAGE_SUFFIXES
 
 # Finding annotated images whose paths are those of another machine.
 
@@ -109,7 +107,7 @@ IMAGES = ("images", "jpegimages", "image", "img", "imgs", "pictures", "photos", 
 PROBES = 32  # images looked for before a folder is taken as theirs
 
 
-def split_of(name: str) -> str | None:
+def split_in_name(name: str) -> str | None:
     """The split that a file or folder is named for: ``train_labels``, ``instances_val2017``, ``valid``."""
     words = re.findall(r"[a-z]+", name.lower())
     return next((ALIASES[word] for word in words if word in ALIASES), None)
@@ -121,9 +119,9 @@ def annotation_files(root: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[st
         yield None, root
         return
     inner = [root / os.fsdecode(name) for name in folders(root)]
-    named = [folder for folder in inner if folder.name.lower() in ANNOTATIONS or split_of(folder.name)]
+    named = [folder for folder in inner if folder.name.lower() in ANNOTATIONS or split_in_name(folder.name)]
     below = [folder / os.fsdecode(name) for folder in named for name in folders(folder)]
-    named += [folder for folder in below if folder.name.lower() in ANNOTATIONS or split_of(folder.name)]
+    named += [folder for folder in below if folder.name.lower() in ANNOTATIONS or split_in_name(folder.name)]
     found = [each for folder in (root, *named) for each in _files_in(folder, root, suffixes)]
     found = found or [each for folder in inner for each in _files_in(folder, root, suffixes)]
     if not found and len(inner) == 1:  # the root is too high
@@ -133,11 +131,11 @@ def annotation_files(root: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[st
 
 def _files_in(folder: Path, root: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str | None, Path]]:
     above = folder.relative_to(root).parts
-    split = next((found for found in map(split_of, reversed(above)) if found), None)
+    split = next((found for found in map(split_in_name, reversed(above)) if found), None)
     for entry in entries(os.fsencode(folder)):
         if entry.name.lower().endswith(tuple(map(os.fsencode, suffixes))) and entry.is_file():
             path = folder / os.fsdecode(entry.name)
-            yield split_of(path.stem) or split, path
+            yield split_in_name(path.stem) or split, path
 
 
 def image_folders(root: Path, beside: Path, split: str | None) -> Iterator[Path]:
@@ -154,8 +152,10 @@ def image_folders(root: Path, beside: Path, split: str | None) -> Iterator[Path]
     below = [folder for top in (*inner, *outside) if top.name.lower() in IMAGES for folder in _named(top)]
     every = [*below, *inner, *tops, *outside]
     if split:
-        yield from (folder for folder in every if split_of(folder.name) == split)
-    yield from (folder for folder in every if folder in tops or split_of(folder.name) in (split, None) or not split)
+        yield from (folder for folder in every if split_in_name(folder.name) == split)
+    yield from (
+        folder for folder in every if folder in tops or split_in_name(folder.name) in (split, None) or not split
+    )
 
 
 def locate(names: Sequence[bytes], candidates: Iterable[Path]) -> tuple[Path, bool] | None:
@@ -301,7 +301,7 @@ def _below(base: Path, split: str | None, far: Sequence[Path]) -> list[bytes]:
 
 def _may_be(path: bytes, split: str | None) -> bool:
     above = os.fsdecode(os.path.dirname(path)).split(os.sep)
-    splits = {found for found in map(split_of, above) if found}
+    splits = {found for found in map(split_in_name, above) if found}
     return not split or not splits or split in splits
 
 
@@ -317,18 +317,13 @@ def unused_lists(root: Path) -> list[str]:
     return [f"lists seen and not used: {', '.join(found)}"] if found else []
 
 
-def is_image(name: bytes) -> bool:
-    """Whether a file is named like an image."""
-    return name.lower().endswith(IMAGE_SUFFIXES)
-
-
 def _named(top: Path) -> list[Path]:
     """The folders of ``top`` that are named for images or for a split."""
     try:
         names = [os.fsdecode(name) for name in folders(top)]
     except OSError:
         return []
-    return [top / name for name in names if name.lower() in IMAGES or split_of(name)]
+    return [top / name for name in names if name.lower() in IMAGES or split_in_name(name)]
 
 
 def _exists(folder: Path, name: bytes) -> bool:

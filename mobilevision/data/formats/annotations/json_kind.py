@@ -1,4 +1,4 @@
-"""Which tool wrote a json of boxes, by the keys at its top."""
+"""Which annotation tool wrote a json, by its top-level keys."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ READ: dict[str, Signature] = {
     "Azure AutoML": (1, ({"image_url", "label"},)),
     "FiftyOne": (1, ({"classes", "labels"},)),
 }
-TOLD_APART: dict[str, Signature] = {
+NOT_READ: dict[str, Signature] = {
     "Datumaro": (1, ({"items", "categories"},)),
     "VIA 3": (1, ({"project", "file", "metadata"},)),
     "V7 Darwin": (1, ({"item", "annotations"}, {"image", "annotations", "dataset"})),
@@ -53,7 +53,7 @@ INSTEAD = {
 
 
 def kind_of(file: Path) -> str | None:
-    """Whose json it is: ``COCO``, a tool of ``READ`` or ``TOLD_APART``, or None.
+    """Whose json it is: ``COCO``, a tool of ``READ`` or ``NOT_READ``, or None.
 
     Raises:
         OSError: it cannot be read.
@@ -66,7 +66,7 @@ def kind_of(file: Path) -> str | None:
 def kind_by(text: str, *, whole: bool) -> str | None:
     """The same by the first letters of a json; ``whole``: they are all of it."""
     keys, is_list = _keys(text)
-    for tool, (depth, sets) in {**TOLD_APART, **READ}.items():
+    for tool, (depth, sets) in {**NOT_READ, **READ}.items():
         if not (depth == 1 and is_list) and any(each <= keys[depth] for each in sets):
             # An outline of COCO may be called anything below the top; its lists are not.
             if "images" in keys[1] and "annotations" in keys[1]:

@@ -1,4 +1,4 @@
-"""What was written about the images of one split, as it was found: nothing is checked yet."""
+"""The annotations of one split as they were read: nothing is checked yet."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ SIDES = {"fractions": 1.0, "percent": 100.0}
 """What an image's side is in a unit."""
 
 
+PER_BOX = ("owner", "corners", "labels", "crowd", "difficult", "area")
+"""The arrays of :class:`Raw` with a row a box."""
+
+
 @final
 @dataclass(frozen=True)
 class Raw:
@@ -26,12 +30,12 @@ class Raw:
         sizes: int64 [n, 2], (height, width) as annotated; 0 where nothing is said.
         owner: int64 [m], the image of each box.
         corners: float64 [m, 4], (left, top, right, bottom) in ``unit``.
-        labels: int64 [m], places in ``names``; -1 where that was reported already.
+        labels: int64 [m], indices of ``names``; -1 where that was reported already.
         crowd: bool [m].
         difficult: bool [m].
         area: float64 [m], square pixels; NaN takes that of the box.
         names: the class names.
-        image_at: where image i is spoken of, ``file:line``.
+        image_at: where image i is annotated, ``file:line``.
         box_at: where box i stands, ``file:line``.
         unit: pixels, or fractions or percent of the image's sides.
     """
@@ -52,12 +56,11 @@ class Raw:
     def boxes(self, keep: NDArray[Any], **changed: Any) -> Raw:
         """The same images with the boxes ``keep`` (a mask or rows) only."""
         rows = np.arange(len(self.owner))[keep]
-        per_box = ("owner", "corners", "labels", "crowd", "difficult", "area")
-        given: dict[str, Any] = {key: getattr(self, key)[rows] for key in per_box}
+        given: dict[str, Any] = {key: getattr(self, key)[rows] for key in PER_BOX}
         return replace(self, **{**given, "box_at": lambda i: self.box_at(int(rows[i])), **changed})
 
     def named(self, names: tuple[str, ...]) -> Raw:
-        """The same with labels as places in other names; -1 for a class that is not among them."""
+        """The same with labels as indices of other names; -1 for a class that is not among them."""
         table = np.array([names.index(name) if name in names else -1 for name in self.names] + [-1], dtype=np.int64)
         return replace(self, labels=table[self.labels], names=names)
 
@@ -78,19 +81,16 @@ class Raw:
 def join(first: Raw, second: Raw) -> Raw:
     """All images of both, which must have the same class names, and the same unit."""
     n, m = len(first.paths), len(first.owner)
-    return Raw(
+    second = replace(second, owner=second.owner + n)
+    joined: dict[str, Any] = {
+        key: np.concatenate([getattr(first, key), getattr(second, key)]) for key in ("sizes", *PER_BOX)
+    }
+    return replace(
+        first,
         paths=[*first.paths, *second.paths],
-        sizes=np.concatenate([first.sizes, second.sizes]),
-        owner=np.concatenate([first.owner, second.owner + n]),
-        corners=np.concatenate([first.corners, second.corners]),
-        labels=np.concatenate([first.labels, second.labels]),
-        crowd=np.concatenate([first.crowd, second.crowd]),
-        difficult=np.concatenate([first.difficult, second.difficult]),
-        area=np.concatenate([first.area, second.area]),
-        names=first.names,
         image_at=lambda i: first.image_at(i) if i < n else second.image_at(i - n),
         box_at=lambda i: first.box_at(i) if i < m else second.box_at(i - m),
-        unit=first.unit,
+        **joined,
     )
 
 

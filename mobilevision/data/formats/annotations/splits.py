@@ -1,25 +1,193 @@
-"""From what was read of each split to checked splits with one list of classes."""
+"""Checks the annotations of each split and makes splits of them with one list of classes."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import ExifTags, Image
 
 from mobilevision.data.boxes import Boxes, BoxTargets
 from mobilevision.data.files import FileRecords
-from mobilevision.data.formats.annotations.image_sizes import image_sizes, turned
 from mobilevision.data.formats.annotations.raw import SIDES, Corners, Raw, many
-from mobilevision.data.formats.annotations.units import settled, to_pixels
 from mobilevision.data.formats.scan import Listing
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
-from mobilevision.images.decode import printable
+from mobilevision.images import jpeg
+from mobilevision.images.decode import SIDEWAYS, printable
+from mobilevision.io.regular_files import open_regular
 from mobilevision.ops.boxes import area as box_area
+
+# The sizes of many images from their headers.
+
+HEAD = 16_384  # bytes that mostly hold the header
+CHUNK, THREADS = 128, 8  # threads hide the time a disk takes; a chunk each keeps their own cost low
+
+
+def image_sizes(paths: Sequence[bytes]) -> NDArray[np.int64]:
+    """Upright sizes and EXIF orientations.
+
+    Args:
+        paths: the files.
+
+    Returns:
+        int64 [n, 3], (height, width, orientation), sizes after the EXIF rotation; zeros for what is no image.
+    """
+    chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
+    if len(chunks) < 2:
+        found = [_size(path) for path in paths]
+    else:
+        with ThreadPoolExecutor(THREADS) as pool:
+            found = [
+                size for sizes in pool.map(lambda chunk: [_size(path) for path in chunk], chunks) for size in sizes
+            ]
+    return np.array(found, dtype=np.int64).reshape(-1, 3)
+
+
+def _size(path: bytes) -> tuple[int, int, int]:
+    try:
+        with open_regular(path) as file:
+            header = jpeg.read_header(file.read(HEAD))
+        if header is not None:
+            return _upright(header.height, header.width, header.orientation)
+        with Image.open(path) as image:
+            # Asking a PNG without EXIF for it decodes the image.
+            tagged = image.format != "PNG" or "exif" in image.info
+            orientation = image.getexif().get(ExifTags.Base.Orientation, 1) if tagged else 1
+            return _upright(image.height, image.width, int(orientation))
+    except Exception:
+        return 0, 0, 0  # damage is named by whoever needs the size, or by the loader
+
+
+def _upright(height: int, width: int, orientation: int) -> tuple[int, int, int]:
+    return (width, height, orientation) if orientation in SIDEWAYS else (height, width, orientation)
+
+
+def turned(corners: NDArray[np.float64], orientation: int, height: int, width: int) -> NDArray[np.float64]:
+    """Boxes drawn on the stored pixels of an image that EXIF turns by a quarter, on its upright pixels.
+
+    Args:
+        corners: float64 [n, 4], (left, top, right, bottom).
+        orientation: EXIF's, 5 to 8.
+        height: upright, in pixels.
+        width: likewise.
+
+    Returns:
+        float64 [n, 4].
+    """
+    left, top, right, bottom = corners.T
+    x0, x1 = (width - bottom, width - top) if orientation in (6, 7) else (top, bottom)
+    y0, y1 = (height - right, height - left) if orientation in (7, 8) else (left, right)
+    return np.stack([x0, y0, x1, y1], axis=1)
+
+
+# Whether boxes are written in pixels, in fractions or in percent of their images: decided for a set as a whole.
+
+FRACTIONS = 1.5
+"""The largest number among boxes in fractions, of which some reach beyond their image."""
+PERCENT = 101.0
+"""The largest number among boxes in percent."""
+REACH = 75.0
+"""How far boxes in percent reach at least, the furthest of a set, to the right and down."""
+CHANCE = 1e-3
+"""As improbable must it be, were the boxes in pixels, that all of them lie within the first hundred of each side."""
+SAMPLE = 300  # images whose sizes are looked at for it
+
+
+UNITS = ("pixels", *SIDES)
+
+
+def checked(units: str | None) -> str | None:
+    """The key ``units`` of a format.
+
+    Raises:
+        UserError: no such unit.
+    """
+    if units is not None and units not in UNITS:
+        raise UserError(f"data.format.units={units}: null or one of {', '.join(UNITS)}")
+    return units
+
+
+def with_units(parts: Mapping[str, Raw], notes: list[str], units: str | None = None) -> dict[str, Raw]:
+    """The same with the units of the boxes with_units.
+
+    ``Raw.unit`` is what the format means; where all boxes of the set contradict it, they are taken for what they are
+    and a note says so. It is never decided for one image alone.
+
+    Args:
+        parts: split -> what was read.
+        notes: added to.
+        units: ``pixels``, ``fractions`` or ``percent`` where a user knows; None recognises them.
+    """
+    filled = [raw for raw in parts.values() if len(raw.owner)]
+    if not filled:
+        return dict(parts)
+    meant = filled[0].unit
+    unit = units or _recognised(filled, meant)
+    if unit != meant or unit == "percent":
+        notes.append("the boxes are in pixels" if unit == "pixels" else f"the boxes are in {unit} of the images")
+    if unit == "pixels" == meant:
+        return dict(parts)
+    # A stated area is in nobody knows which unit: that of the box is taken.
+    return {split: replace(raw, unit=unit, area=np.full(len(raw.area), np.nan)) for split, raw in parts.items()}
+
+
+def _recognised(filled: list[Raw], meant: str) -> str:
+    if meant == "percent":  # one tool alone writes it
+        return meant
+    corners = [raw.corners[np.isfinite(raw.corners).all(axis=1)] for raw in filled]
+    largest = max((float(np.abs(each).max()) for each in corners if len(each)), default=0.0)
+    if largest <= FRACTIONS:
+        return "fractions"
+    if meant == "fractions" and not beyond_fractions(filled):
+        return meant
+    return "percent" if largest <= PERCENT and _percent(filled) else "pixels"
+
+
+def beyond_fractions(parts: Iterable[Raw]) -> bool:
+    """Whether not one box of the set is in fractions."""
+    return all(bool((raw.corners.max(axis=1) > FRACTIONS).all()) for raw in parts if len(raw.owner))
+
+
+def _percent(filled: list[Raw]) -> bool:
+    """Whether numbers up to a hundred are percent: as pixels, all of them in one corner would be an odd chance."""
+    chance, reach, broken = 0.0, np.zeros(2), 0
+    for raw in filled:
+        images = np.unique(raw.owner)
+        images = images[:: max(1, len(images) // SAMPLE)]
+        sizes = raw.sizes[images]
+        unknown = np.flatnonzero((sizes <= 0).any(axis=1))
+        sizes[unknown] = image_sizes([raw.paths[i] for i in images[unknown].tolist()])[:, :2]
+        rows = np.flatnonzero(np.isin(raw.owner, images))
+        size = sizes[np.searchsorted(images, raw.owner[rows])]
+        rows, size = rows[(size > 0).all(axis=1)], size[(size > 0).all(axis=1)]
+        corners = raw.corners[rows]
+        chance += _log_chance(corners, size)
+        broken += int((corners % 1 > 0).any(axis=1).sum())
+        reach = np.maximum(reach, corners[:, 2:].max(axis=0, initial=0))
+    return broken > 0 and bool((reach >= REACH).all()) and chance < np.log(CHANCE)
+
+
+def _log_chance(corners: Corners, size: NDArray[np.int64]) -> float:
+    """Of boxes of these sizes lying anywhere in their images, how likely all of them lie below 100."""
+    sides, room = corners[:, 2:] - corners[:, :2], size[:, ::-1].astype(np.float64)
+    share = np.clip((100 - sides) / np.maximum(room - sides, 1e-9), 0.02, 1.0)
+    share = np.where(corners[:, 2:] > room + 1, 0.02, share)
+    return float(np.log(share).sum())
+
+
+def to_pixels(raw: Raw) -> Raw:
+    """The boxes in pixels; the sizes of all images are known."""
+    if raw.unit == "pixels":
+        return raw
+    scale = raw.sizes[raw.owner][:, [1, 0, 1, 0]] / SIDES[raw.unit]
+    return replace(raw, corners=raw.corners * scale, unit="pixels")
+
 
 # Checks of the boxes themselves; what cannot be used is left out and named, one problem a box.
 
@@ -30,7 +198,7 @@ FINITE, NEGATIVE, FLAT, OUTSIDE, REPEATED, BEYOND = range(1, 7)
 
 
 def check_boxes(raw: Raw, problems: list[Problem], notes: list[str], *, keep_repeats: bool = False) -> Raw:
-    """Leave out boxes that are none; clip those that reach beyond their image.
+    """Leave out invalid boxes; clip those that reach beyond their image.
 
     Args:
         raw: what was read; the sizes of all images are known.
@@ -43,7 +211,7 @@ def check_boxes(raw: Raw, problems: list[Problem], notes: list[str], *, keep_rep
     """
     raw = raw.boxes(raw.labels >= 0)
     limits = raw.sizes[raw.owner][:, [1, 0, 1, 0]].astype(np.float64)
-    clipped, fault, nudged = _judge(raw.corners, limits)
+    clipped, fault, nudged = _clip_and_check(raw.corners, limits)
     if not keep_repeats:
         usable = np.flatnonzero(np.isin(fault, (0, BEYOND)))
         first = _first_like(raw, usable)
@@ -59,7 +227,7 @@ def check_boxes(raw: Raw, problems: list[Problem], notes: list[str], *, keep_rep
     return raw.boxes(keep, corners=clipped[keep], area=area[keep])
 
 
-def _judge(corners: Corners, limits: Corners) -> tuple[Corners, NDArray[np.int8], NDArray[np.bool_]]:
+def _clip_and_check(corners: Corners, limits: Corners) -> tuple[Corners, NDArray[np.int8], NDArray[np.bool_]]:
     """The boxes clipped to their images, what is wrong with each (0: nothing), and which were clipped by a little."""
     finite: NDArray[np.bool_] = np.all(np.isfinite(corners), axis=1)
     corners = np.where(finite[:, None], corners, 0.0)
@@ -144,7 +312,7 @@ def make_splits(
         classes = in_order({name for part in learnt for name in part.names})
     splits.classes = tuple(classes)
     splits.notes += alike({*splits.classes, *(name for raw in parts.values() for name in raw.names)})
-    parts = settled(parts, splits.notes, units)
+    parts = with_units(parts, splits.notes, units)
     seen: dict[bytes, str] = {}
     for split in (name for name in ORDER if name in parts):
         raw = check_images(parts[split], seen, splits.problems, splits.notes)
@@ -152,7 +320,7 @@ def make_splits(
         raw = check_boxes(to_pixels(raw), splits.problems, splits.notes, keep_repeats=keep_repeats)
         setattr(splits, split, records(raw, channels))
         splits.notes.append(_count(split, raw))
-    _not_nothing(splits, root)
+    _require_boxes(splits, root)
     return splits
 
 
@@ -183,7 +351,7 @@ def alike(names: Iterable[str]) -> list[str]:
 
 
 def _numbered(raw: Raw, split: str, classes: tuple[str, ...], problems: list[Problem]) -> Raw:
-    """Labels as places in ``classes``; a class that is not among them is a problem, its boxes are left out."""
+    """Labels as indices of ``classes``; a class that is not among them is a problem, its boxes are left out."""
     if raw.names == classes:
         return raw
     for unknown in (number for number, name in enumerate(raw.names) if name not in classes):
@@ -206,7 +374,7 @@ def _count(split: str, raw: Raw) -> str:
     return f"{split}: {', '.join(parts)}"
 
 
-def _not_nothing(splits: Splits, root: Path) -> None:
+def _require_boxes(splits: Splits, root: Path) -> None:
     boxes = sum(len(held.targets.all) for _, held in splits.items() if isinstance(held.targets, BoxTargets))
     if not boxes:
         first = (
@@ -215,7 +383,7 @@ def _not_nothing(splits: Splits, root: Path) -> None:
         raise UserError(f"data.root={root}: no usable box in it{first}")
 
 
-LOOKED_AT = 5000
+HEADERS_READ = 5000
 """Images whose header is read where the annotation states the sizes; one that differs, and all are read."""
 
 
@@ -224,7 +392,7 @@ def check_images(raw: Raw, seen: dict[bytes, str], problems: list[Problem], note
 
     Args:
         raw: what was read.
-        seen: files of this and earlier splits and where they are spoken of; added to.
+        seen: files of this and earlier splits and where they are annotated; added to.
         problems: added to, one an image.
         notes: added to.
     """
@@ -232,13 +400,13 @@ def check_images(raw: Raw, seen: dict[bytes, str], problems: list[Problem], note
     stated: NDArray[np.bool_] = np.all(raw.sizes > 0, axis=1)
     look = ~stated
     chosen = np.flatnonzero(stated)
-    if len(chosen) > LOOKED_AT:
-        chosen = chosen[np.linspace(0, len(chosen) - 1, LOOKED_AT).astype(np.int64)]
+    if len(chosen) > HEADERS_READ:
+        chosen = chosen[np.linspace(0, len(chosen) - 1, HEADERS_READ).astype(np.int64)]
     look[chosen] = True
     found = _read(raw, look, np.zeros((len(raw.paths), 3), dtype=np.int64))
     if _differ(raw.sizes, found).any() and not look.all():
         found = _read(raw, ~look, found)
-    return _settle(raw, found, problems, notes)
+    return _resolve_sizes(raw, found, problems, notes)
 
 
 def _there_once(raw: Raw, seen: dict[bytes, str], problems: list[Problem]) -> NDArray[np.bool_]:
@@ -271,7 +439,7 @@ def _differ(sizes: NDArray[np.int64], found: NDArray[np.int64]) -> NDArray[np.bo
     return result
 
 
-def _settle(raw: Raw, found: NDArray[np.int64], problems: list[Problem], notes: list[str]) -> Raw:
+def _resolve_sizes(raw: Raw, found: NDArray[np.int64], problems: list[Problem], notes: list[str]) -> Raw:
     """One size for every image; boxes drawn on an image that lies on its side are turned with it."""
     keep, corners = np.ones(len(raw.paths), dtype=bool), raw.corners.copy()
     differ, on_side = _differ(raw.sizes, found), 0
