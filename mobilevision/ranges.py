@@ -40,7 +40,7 @@ class Range:
         above: they are greater than this.
         below: they are less than this.
         infinite: whether ``inf`` is one of them, if the bounds allow it.
-        hint: what to do instead, said with a refusal.
+        hint: what to do instead, for the message.
     """
 
     min: float | None = None

@@ -6,13 +6,13 @@ states which :class:`Needs` it has of a backbone and is handed :class:`Features`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
-Emits = Literal["softmax", "sigmoid", "embedding", "detections"]
+OutputKind = Literal["softmax", "sigmoid", "embedding", "detections"]
 """What a task's raw outputs are: logits [B, K] of classes that exclude each other, logits [B, K] of yes-or-no
 questions, a vector [B, D] that stands for the image, or a detector's candidates."""
 
@@ -73,10 +73,8 @@ class DataSpec:
             classes=tuple(values["classes"]),
             channels=values["channels"],
             resolution=(height, width),
-            counts=tuple(values.get("counts", ())),
             fit=values.get("fit", "crop"),
-            known=tuple(values.get("known", ())),
-            groups=tuple(values.get("groups", ())),
+            **{name: tuple(values.get(name, ())) for name in ("counts", "known", "groups")},
             cells=values.get("cells"),
             white_level=values.get("white_level"),
         )
@@ -128,8 +126,6 @@ class Features(NamedTuple):
     pooled: Tensor | None
 
 
-class Mix(Protocol):
-    """Mixes the images of a batch and their targets, as mixup and cutmix do."""
-
-    def __call__(self, images: Tensor, targets: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-        """Images [B, C, H, W] and targets int64 [B] in; mixed images and float targets [B, num_classes] out."""
+Mix = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
+"""Mixes the images [B, C, H, W] and the targets, int64 [B], of a batch and a number of classes K, as mixup and cutmix
+do; mixed images and float targets [B, K] out."""

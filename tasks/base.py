@@ -21,32 +21,37 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, ClassVar, Literal
+from contextlib import contextmanager, nullcontext
+from typing import Any, ClassVar, Literal, Self
 
+import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric
 
 from mobilevision.backbones import Backbone
 from mobilevision.deploy.answers import Answer, answer_named
 from mobilevision.deploy.manifest import Port
+from mobilevision.distill import Distiller
 from mobilevision.errors import UserError
 from mobilevision.heads import Head
 from mobilevision.images.framing import Affine
 from mobilevision.losses import Loss
 from mobilevision.metrics import StageMeter, TaskMetric
 from mobilevision.ops.rows import arrays
-from mobilevision.optim import OptimizerFactory, Schedule
-from mobilevision.spec import DataSpec, Emits, Mix
-from mobilevision.tasks.learning import Batch, Learner
+from mobilevision.optim import OptimizerFactory, Schedule, optimizer_steps
+from mobilevision.spec import DataSpec, Features, Mix, Needs, OutputKind
 
 __all__ = ["Batch", "Stage", "Task"]
 
+Batch = dict[str, Any]
 Stage = Literal["val", "test"]
 
 
-class Task(Learner, ABC):
+class Task(pl.LightningModule, ABC):
     """A backbone, a head and a loss that learn together.
 
     Args:
@@ -62,6 +67,12 @@ class Task(Learner, ABC):
     Attributes:
         followed: the metric, without its stage, by which the run chooses.
         followed_mode: whether more or less of it is better.
+        distiller: the teacher that training listens to, or None.
+        decision: what val chose and predictions need, such as a threshold a class; plain values, kept in checkpoints.
+        frozen: whether the backbone is held still.
+        hold_statistics: whether batch norm in pretrained layers keeps its statistics.
+        frozen_stages: stages of the backbone, from the image on, that never learn.
+        epoch_loss: mean training loss of the epoch.
     """
 
     followed: str
@@ -78,7 +89,12 @@ class Task(Learner, ABC):
     balanced: ClassVar[str | None] = None
 
     # What the raw outputs are, for whoever compares them with another model's; None: nothing that has a name.
-    emits: ClassVar[Emits | None] = None
+    output_kind: ClassVar[OutputKind | None] = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "emits" in vars(cls):  # the former name of output_kind, which plugins may use
+            cls.output_kind = vars(cls)["emits"]
 
     # What predictions mean, here and of an exported model's outputs: the name of an Answer, ours or a plugin's.
     answers: ClassVar[str] = "numbers"
@@ -106,9 +122,9 @@ class Task(Learner, ABC):
         self.optimizer_factory = optimizer
         self.schedule = scheduler
         self.mix = mix
-        self.distiller = None
-        self.answered: Callable[[Batch], dict[str, Tensor]] | None = None
-        self.decision = {}
+        self.distiller: Distiller | None = None
+        self.other_predictions: Callable[[Batch], dict[str, Tensor]] | None = None
+        self.decision: dict[str, Any] = {}
         self._other_outputs: Callable[[Batch], Any] | None = None
         self._made_answer: tuple[dict[str, Any], DataSpec, Answer] | None = None
         self.followed, self.followed_mode = self.primary, self.mode
@@ -191,12 +207,10 @@ class Task(Learner, ABC):
 
     def raw_facts(self, outputs: Any) -> dict[str, Any] | None:
         """What whoever decodes :meth:`raw` has to know, as plain values; None where decoding stays in the graph."""
-        del outputs
         return None
 
     def decide(self, metric: Any) -> dict[str, Any]:
         """What val chooses and predictions need, as plain values; it becomes ``decision`` after every look at val."""
-        del metric
         return {}
 
     # --- what it gets ------------------------------------------------------------------------------------------
@@ -205,13 +219,13 @@ class Task(Learner, ABC):
         """Decoded predictions of images [B, C, H, W]."""
         return self.decode(self(images))
 
-    def evaluate_predictions_of(self, answered: Callable[[Batch], dict[str, Tensor]]) -> None:
+    def evaluate_predictions_of(self, predict: Callable[[Batch], dict[str, Tensor]]) -> None:
         """Let val and test measure what another gives for a batch, such as an exported model; it has no loss.
 
         Args:
-            answered: predictions as of :meth:`decode`, on the CPU, for a batch.
+            predict: predictions as of :meth:`decode`, on the CPU, for a batch.
         """
-        self.answered = answered
+        self.other_predictions = predict
         self.meter("val").has_loss = self.meter("test").has_loss = False
 
     @contextmanager
@@ -290,6 +304,133 @@ class Task(Learner, ABC):
         """Start measuring test anew."""
         self.meter("test").reset()
 
+    # --- how it learns ----------------------------------------------------------------------------------------
+
+    def extract(self, images: Tensor, more: Needs | None = None) -> Features:
+        """Features of images [B, C, H, W]; without gradients while the backbone is frozen.
+
+        Args:
+            images: uint8 or float 0..255.
+            more: features beside those that the head needs.
+        """
+        needs = self.head.needs if more is None else self.head.needs | more
+        with torch.no_grad() if self.frozen else nullcontext():
+            features: Features = self.backbone(images, needs)
+        return features
+
+    def forward(self, images: Tensor) -> Any:
+        """Raw outputs of images [B, C, H, W], uint8 or float 0..255."""
+        return self.head(self.extract(images))
+
+    def outputs(self, batch: Batch) -> Any:
+        """Raw outputs of a batch, from its images or from features computed of them before."""
+        return self.head(batch["features"] if "features" in batch else self.extract(batch["image"]))
+
+    def freeze_backbone(self, frozen: bool) -> None:
+        """Hold the backbone still (its batch statistics too), or let it learn again."""
+        self.frozen = frozen
+        self.train(self.training)
+
+    def freeze_stages(self, count: int) -> None:
+        """Hold the lowest ``count`` stages of the backbone still for good, their batch statistics too."""
+        self.frozen_stages = count
+        for layer in self.backbone.lowest_stages(count):
+            layer.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """As every module's; a frozen backbone, or held statistics of pretrained layers, stay in evaluation mode."""
+        super().train(mode)
+        if self.frozen:
+            self.backbone.eval()
+        for layer in self.backbone.lowest_stages(self.frozen_stages) if self.frozen_stages else ():
+            layer.training = False
+        if self.hold_statistics:
+            for part in (self.backbone, self.head.tail):
+                for module in part.modules() if part is not None else ():
+                    if isinstance(module, _BatchNorm):
+                        module.training = False
+        return self
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One step; logs every ``trainer.log_every_n_steps`` steps only, since each log costs time."""
+        if self.mix is not None and "image" in batch:
+            image, target = self.mix(batch["image"], batch["target"], len(self.data_spec.classes))
+            batch = {**batch, "image": image, "target": target}
+        if self.distiller is None:
+            parts = self.loss(self.outputs(batch), batch)
+        else:  # also how far it is from its teacher
+            features = self.extract(batch["image"], self.distiller.needs)
+            parts = self.distiller(self.outputs({**batch, "features": features}), features, batch, self.loss)
+        total = torch.stack(list(parts.values())).sum()
+        self.epoch_loss.update(total.detach())
+        if self.global_step % max(getattr(self.trainer, "log_every_n_steps", 1), 1) == 0:
+            if len(parts) > 1:
+                self.log_dict({f"train/{name}_loss_step": value.detach() for name, value in parts.items()})
+            self.log("train/loss_step", total.detach(), prog_bar=True)
+        return total
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's mean loss and the learning rate."""
+        # Computed by hand on every process: torchmetrics adds up over them.
+        self.log("train/loss", float(self.epoch_loss.compute()))
+        self.epoch_loss.reset()
+        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+
+    def configure_optimizers(self) -> Any:
+        """An optimiser over all weights, frozen ones too, and its schedule, stepped with it."""
+        # A loss may have weights of its own, and so may what compares the student with its teacher.
+        learnt = nn.ModuleList([part for part in (self.head, self.loss, self.distiller) if part is not None])
+        optimizer: Optimizer = self.optimizer_factory(backbone=self.backbone.model, head=learnt)
+        # Lightning's own estimate makes the loader too early: a resumed one is then not told where its epoch was.
+        total = optimizer_steps(
+            batches=len(self.trainer.datamodule.train_dataloader()),  # type: ignore[attr-defined]
+            limit=self.trainer.limit_train_batches,
+            accumulate=self.trainer.accumulate_grad_batches,
+            epochs=self.trainer.max_epochs,
+            most=self.trainer.max_steps,
+        )
+        scheduler: LRScheduler = self.schedule(optimizer, total_steps=total)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Let the checkpoint know what it was trained for, in plain values."""
+        checkpoint["mobilevision"] = {
+            "data": self.data_spec.to_dict(),
+            "preset": self.backbone.preset.to_dict(),
+            "decision": self.decision,
+            "epoch_loss": self._epoch_losses(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up the running mean of the epoch that was broken off."""
+        self.decision = checkpoint["mobilevision"].get("decision", {})
+        means = torch.tensor(checkpoint["mobilevision"]["epoch_loss"], dtype=torch.float32).reshape(-1, 2)
+        rank, world = (0, 1) if self._trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        if len(means) == world:
+            value, weight = means[rank].tolist()
+        else:  # another number of processes: the first goes on for all
+            value, weight = means.sum(dim=0).tolist() if rank == 0 else (0.0, 0.0)
+        self.epoch_loss.reset()
+        if weight:
+            self.epoch_loss.mean_value.fill_(value)
+            self.epoch_loss.weight.fill_(weight)
+
+    def _epoch_losses(self) -> list[list[float]]:
+        """For each process, the sum over the epoch's losses so far and their number; called in all of them."""
+        own = torch.stack([self.epoch_loss.mean_value, self.epoch_loss.weight]).to(self.device)
+        gathered: Any = own if self._trainer is None else self.all_gather(own)  # a task may be saved by itself
+        return gathered.reshape(-1, 2).tolist()  # type: ignore[no-any-return]
+
+    @property
+    def lr(self) -> float:
+        """Peak learning rate, where the learning-rate finder looks for it."""
+        return self.optimizer_factory.lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self.optimizer_factory.lr = value
+
     @property
     def current_answer(self) -> Answer:
         """The answer with the classes and val's choices as they are now; made anew only where they are others."""
@@ -299,13 +440,14 @@ class Task(Learner, ABC):
         return made[2]
 
     def _evaluate(self, stage: Stage, batch: Batch) -> None:
-        if self.answered is not None:
-            found = {name: value.to(self.device) for name, value in self.answered(batch).items()}
-            self.meter(stage).update(None, found, batch["target"], samples=len(batch["index"]))
-            return
-        outputs = (self._other_outputs or self.outputs)(batch)
-        loss = torch.stack(list(self.loss(outputs, batch).values())).sum()
-        self.meter(stage).update(loss, self.decode(outputs), batch["target"], samples=len(batch["index"]))
+        loss: Tensor | None = None
+        if self.other_predictions is not None:
+            prediction = {name: value.to(self.device) for name, value in self.other_predictions(batch).items()}
+        else:
+            outputs = (self._other_outputs or self.outputs)(batch)
+            loss = torch.stack(list(self.loss(outputs, batch).values())).sum()
+            prediction = self.decode(outputs)
+        self.meter(stage).update(loss, prediction, batch["target"], samples=len(batch["index"]))
 
     def _log_metrics(self, stage: Stage) -> None:
         self.log_dict({f"{stage}/{name}": value for name, value in self.meter(stage).compute().items()})

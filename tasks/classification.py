@@ -7,7 +7,7 @@ from typing import Any, ClassVar, final
 from torch import Tensor
 
 from mobilevision.metrics import ClassificationMetrics, TaskMetric
-from mobilevision.spec import Emits
+from mobilevision.spec import OutputKind
 from mobilevision.tasks.base import Stage, Task
 from mobilevision.visualization import charts
 
@@ -19,7 +19,7 @@ class Classification(Task):
     kind: ClassVar[str] = "class"
     primary: ClassVar[str] = "top1"
     balanced: ClassVar[str | None] = "balanced_accuracy"
-    emits: ClassVar[Emits | None] = "softmax"
+    output_kind: ClassVar[OutputKind | None] = "softmax"
     answers: ClassVar[str] = "classes"
 
     def decode(self, outputs: Tensor) -> dict[str, Tensor]:

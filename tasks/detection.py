@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, cast, final
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
 
 from mobilevision.heads import DetectionHead
 from mobilevision.metrics import DetectionMetrics, TaskMetric
-from mobilevision.spec import Emits
+from mobilevision.spec import OutputKind
 from mobilevision.tasks.base import Batch, Stage, Task
 from mobilevision.visualization import charts_detection
 
@@ -18,9 +18,10 @@ from mobilevision.visualization import charts_detection
 class Detection(Task):
     """Finds objects and says what they are; measured by COCO's twelve numbers."""
 
+    head: DetectionHead
     kind: ClassVar[str] = "boxes"
     primary: ClassVar[str] = "map"
-    emits: ClassVar[Emits | None] = "detections"
+    output_kind: ClassVar[OutputKind | None] = "detections"
     answers: ClassVar[str] = "boxes"
     raw_answers: ClassVar[str | None] = "raw_boxes"
 
@@ -42,15 +43,15 @@ class Detection(Task):
 
         Highest scores first; where there are fewer than D, score 0 and label -1.
         """
-        return cast(DetectionHead, self.head).decode(outputs)
+        return self.head.decode(outputs)
 
     def raw(self, outputs: Any) -> dict[str, Tensor]:
         """``logits`` [B, A, O] and ``deltas`` [B, A, 4] of a one-stage head."""
-        return cast(DetectionHead, self.head).raw(outputs)
+        return self.head.raw(outputs)
 
     def raw_facts(self, outputs: Any) -> dict[str, Any] | None:
         """Anchors and settings; None of a two-stage head, which suppresses boxes on the way."""
-        return cast(DetectionHead, self.head).raw_facts(outputs)
+        return self.head.raw_facts(outputs)
 
     def configure_metrics(self) -> TaskMetric:
         """As in :class:`Task`."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mobilevision.metrics import AttributeMetrics, TaskMetric
 from mobilevision.metrics.attributes import FEWEST
-from mobilevision.spec import Emits
+from mobilevision.spec import OutputKind
 from mobilevision.tasks.base import Stage, Task
 from mobilevision.visualization import charts_attributes
 
@@ -32,7 +32,7 @@ class FaceAttributes(Task):
 
     kind: ClassVar[str] = "attributes"
     primary: ClassVar[str] = "mean_ap"
-    emits: ClassVar[Emits | None] = "sigmoid"
+    output_kind: ClassVar[OutputKind | None] = "sigmoid"
     answers: ClassVar[str] = "attributes"
 
     def __init__(self, *, threshold: Literal["f1", "accuracy"] = "f1", **parts: Any) -> None:
@@ -44,7 +44,7 @@ class FaceAttributes(Task):
 
         Returns:
             ``logits`` float [B, A] as the head gives them, ``probabilities`` float [B, A], calibrated where val was
-            looked at, and ``present`` bool [B, A], whether the attribute is said to be there.
+            measured, and ``present`` bool [B, A], whether the attribute is predicted present.
         """
         logits = outputs.float()
         probabilities = (logits / self._decided("temperatures", 1.0, logits)).sigmoid()

@@ -10,7 +10,7 @@ from torch import Tensor
 from mobilevision.data.identities import IdentityTargets
 from mobilevision.metrics import TaskMetric
 from mobilevision.metrics.verification import VerificationMetrics
-from mobilevision.spec import Emits
+from mobilevision.spec import OutputKind
 from mobilevision.tasks.base import Stage, Task
 from mobilevision.visualization import charts_verification
 from mobilevision.visualization.draw_matches import pairs
@@ -32,7 +32,7 @@ class FaceEmbedding(Task):
 
     kind: ClassVar[str] = "identity"
     primary: ClassVar[str] = "auc"
-    emits: ClassVar[Emits | None] = "embedding"
+    output_kind: ClassVar[OutputKind | None] = "embedding"
     answers: ClassVar[str] = "embedding"
 
     def decode(self, outputs: Tensor) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from mobilevision.geo.distance import directions, unit_vectors
 from mobilevision.metrics import TaskMetric
 from mobilevision.metrics.geolocation import GeolocationMetrics
 from mobilevision.ranges import PositiveInt, check_ranges
-from mobilevision.spec import Emits
+from mobilevision.spec import OutputKind
 from mobilevision.tasks.base import Batch, Stage, Task
 from mobilevision.visualization.charts_geolocation import prediction_map, shares
 
@@ -32,7 +32,7 @@ class Geolocalization(Task):
 
     kind: ClassVar[str] = "coordinate"
     primary: ClassVar[str] = "mean_within"
-    emits: ClassVar[Emits | None] = "softmax"
+    output_kind: ClassVar[OutputKind | None] = "softmax"
     answers: ClassVar[str] = "places"
 
     @check_ranges("task")

@@ -1,53 +1,26 @@
-"""From an architecture and a user's wishes to a backbone: the steps that every factory shares."""
+"""From an architecture and a user's options to a backbone: the steps that every factory shares."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, TypedDict, cast
+from typing import Any, Literal, TypedDict, cast
 
-import timm
 from torch import Tensor, nn
 
 from mobilevision.backbones.activations import activation_layer
 from mobilevision.backbones.backbone import Backbone, pooled_width
 from mobilevision.backbones.loading import fit, same_shapes
 from mobilevision.backbones.presets import Preset, named_preset, observed
-from mobilevision.backbones.weights import Source, read_weights
+from mobilevision.backbones.weights import read_weights
 from mobilevision.errors import UserError
-from mobilevision.ranges import Range, ShareBelowOne
+from mobilevision.ranges import ShareBelowOne
 
-WIDEST = 4
-Width = Annotated[float, Range(above=0, max=WIDEST)]
-"""Factor on the channels of every layer."""
 PADDINGS = {"same": "same", "symmetric": ""}  # ours -> timm's pad_type
 
 
-@dataclass(frozen=True)
-class Wishes:
-    """What every factory takes beside what its architecture has of its own.
-
-    Attributes:
-        weights: None, ``timm``, a timm ``model.tag``, a file, or a run folder of ours.
-        preset: a preset's name or its values; None: the weights' own, else the architecture's.
-        activation: overrides the preset's, where the model takes one.
-        padding: overrides the preset's; ``same`` or ``symmetric``.
-        channels: channels of an image.
-        drop_rate: dropout on the pooled vector.
-        drop_path: stochastic depth of the residual blocks.
-    """
-
-    weights: str | None = None
-    preset: str | Mapping[str, Any] | None = None
-    activation: str | None = None
-    padding: str | None = None
-    channels: int = 3
-    drop_rate: ShareBelowOne = 0.0
-    drop_path: ShareBelowOne = 0.0
-
-
-class Options(TypedDict, total=False):
-    """The arguments of :class:`Wishes`, which says what they mean."""
+class BackboneOptions(TypedDict, total=False):
+    """What every factory takes beside the arguments of its architecture; :func:`assemble` says what they mean."""
 
     weights: str | None
     preset: str | Mapping[str, Any] | None
@@ -81,63 +54,67 @@ class Architecture:
     widths: Iterable[float] = ()
 
 
-def assemble(architecture: Architecture, wishes: Wishes) -> Backbone:
-    """Read the weights, settle the preset, build the model, load what fits.
+def assemble(
+    architecture: Architecture,
+    *,
+    weights: str | None = None,
+    preset: str | Mapping[str, Any] | None = None,
+    activation: str | None = None,
+    padding: str | None = None,
+    channels: int = 3,
+    drop_rate: float = 0.0,
+    drop_path: float = 0.0,
+) -> Backbone:
+    """Read the weights, choose the preset, build the model, load what fits.
+
+    Args:
+        architecture: what is built.
+        weights: None, ``timm``, a timm ``model.tag``, a file, or a run folder of ours.
+        preset: a preset's name or its values; None: the weights' own, else the architecture's.
+        activation: overrides the preset's, where the model takes one.
+        padding: overrides the preset's; ``same`` or ``symmetric``.
+        channels: channels of an image.
+        drop_rate: dropout on the pooled vector.
+        drop_path: stochastic depth of the residual blocks.
 
     Raises:
         UserError: an argument that does not fit, or weights that can't be read or belong elsewhere.
     """
-    source = read_weights(wishes.weights, hub=architecture.hub) if wishes.weights else None
-    preset = _preset(architecture, wishes, source)
-    model = _build(architecture, preset, wishes)
+    source = read_weights(weights, hub=architecture.hub) if weights else None
+    if padding is not None and padding not in PADDINGS:
+        raise UserError(f"backbone.padding={padding}: there are {' and '.join(PADDINGS)}")
+    if channels < 1:
+        raise UserError(f"data.channels={channels}: an image has at least one channel")
+    expected = architecture.default
+    if preset is not None:
+        expected = named_preset(preset).over(expected)
+    elif source is not None and source.preset is not None:
+        expected = source.preset.over(expected)
+    chosen = cast("Literal['same', 'symmetric'] | None", padding)
+    expected = replace(expected, activation=activation or expected.activation, padding=chosen or expected.padding)
+    dropout = {"drop_rate": drop_rate, "drop_path_rate": drop_path}
+    sizes = {"num_classes": 0, "in_chans": channels}
+    model = _build(architecture, expected, {**sizes, **{key: rate for key, rate in dropout.items() if rate}})
     for layer in model.modules():
-        if isinstance(layer, nn.BatchNorm2d) and preset.bn_eps is not None:
-            layer.eps = preset.bn_eps
+        if isinstance(layer, nn.BatchNorm2d) and expected.bn_eps is not None:
+            layer.eps = expected.bn_eps
     report, classifier = None, None
     if source is not None:
         width = pooled_width(model)
         report, classifier = fit(model, source, width=width, widths=lambda state: _width(architecture, state))
-        report = replace(report, notes=report.notes + _guessed(source, wishes, preset))
+        if source.preset is None and preset is None:
+            report = replace(report, notes=(*report.notes, _guessed(expected)))
     return Backbone(
         name=architecture.name,
         model=model,
-        preset=preset.over(observed(model)).for_channels(wishes.channels),
-        channels=wishes.channels,
+        preset=expected.over(observed(model)).for_channels(channels),
+        channels=channels,
         classifier=classifier,
         report=report,
     )
 
 
-def published(name: str) -> str | None:
-    """The name, if timm has weights of that name."""
-    return name if timm.is_model(name) and timm.is_model_pretrained(name) else None
-
-
-def check_width(width: float, family: str, known: Iterable[float]) -> None:
-    """Raise a UserError for a width that no builder can make anything of."""
-    if not 0 < width <= WIDEST:
-        named = ", ".join(f"{each:g}" for each in known)
-        raise UserError(f"backbone.width={width:g}: {family} is built at widths up to {WIDEST}; published: {named}")
-
-
-def _preset(architecture: Architecture, wishes: Wishes, source: Source | None) -> Preset:
-    if wishes.padding is not None and wishes.padding not in PADDINGS:
-        raise UserError(f"backbone.padding={wishes.padding}: there are {' and '.join(PADDINGS)}")
-    if wishes.channels < 1:
-        raise UserError(f"data.channels={wishes.channels}: an image has at least one channel")
-    preset = architecture.default
-    if wishes.preset is not None:
-        preset = named_preset(wishes.preset).over(preset)
-    elif source is not None and source.preset is not None:
-        preset = source.preset.over(preset)
-    padding = cast("Literal['same', 'symmetric'] | None", wishes.padding)
-    return replace(preset, activation=wishes.activation or preset.activation, padding=padding or preset.padding)
-
-
-def _build(architecture: Architecture, preset: Preset, wishes: Wishes) -> nn.Module:
-    arguments: dict[str, Any] = {"num_classes": 0, "in_chans": wishes.channels}
-    arguments |= {"drop_rate": wishes.drop_rate} if wishes.drop_rate else {}
-    arguments |= {"drop_path_rate": wishes.drop_path} if wishes.drop_path else {}
+def _build(architecture: Architecture, preset: Preset, arguments: dict[str, Any]) -> nn.Module:
     if architecture.adjustable:
         return architecture.build(**arguments, **_style(preset, Preset()))
     model = architecture.build(**arguments)
@@ -163,15 +140,11 @@ def _width(architecture: Architecture, state: Mapping[str, Tensor]) -> float | N
     return next((width for width in architecture.widths if same_shapes(at_width(width), state)), None)
 
 
-def _guessed(source: Source, wishes: Wishes, preset: Preset) -> tuple[str, ...]:
-    if source.preset is not None or wishes.preset is not None:
-        return ()
+def _guessed(preset: Preset) -> str:
+    """The note where nothing says what the weights expect."""
+    mean, std = ("/".join(f"{value:g}" for value in values) for values in (preset.mean, preset.std))
     return (
-        f"nothing says how these weights want their images: taking mean {_short(preset.mean)}, std "
-        f"{_short(preset.std)}, activation {preset.activation or 'as built'}, padding {preset.padding or 'as built'}; "
-        "if that is wrong, set backbone.preset",
+        f"nothing says how these weights want their images: taking mean {mean}, std "
+        f"{std}, activation {preset.activation or 'as built'}, padding {preset.padding or 'as built'}; "
+        "if that is wrong, set backbone.preset"
     )
-
-
-def _short(values: tuple[float, ...]) -> str:
-    return "/".join(f"{value:g}" for value in values)

@@ -1,4 +1,4 @@
-"""One face for every backbone: images in, feature maps by stride and a pooled vector out."""
+"""One interface for every backbone: images in, feature maps by stride and a pooled vector out."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from timm.models.efficientnet import EfficientNet
 from timm.models.mobilenetv3 import MobileNetV3
 from torch import Tensor, nn
 
-from mobilevision.backbones.loading import Classifier
+from mobilevision.backbones.loading import Classifier, LoadReport
 from mobilevision.backbones.presets import Preset
-from mobilevision.backbones.report import LoadReport
 from mobilevision.errors import UserError
 from mobilevision.spec import BackboneSpec, Features, Needs
 
@@ -82,24 +81,19 @@ def _strided(layer: nn.Module) -> bool:
 
 def _unstrided(layer: nn.Conv2d) -> nn.Conv2d:
     """The same weights at stride 1; SAME padding is then as much on one side as on the other."""
-    (height, width), (down, right) = kernel, dilation = _pair(layer.kernel_size), _pair(layer.dilation)
+    (height, width), (down, right) = layer.kernel_size, layer.dilation
     made = nn.Conv2d(
         layer.in_channels,
         layer.out_channels,
-        kernel,
+        (height, width),
         padding=(down * (height - 1) // 2, right * (width - 1) // 2),
-        dilation=dilation,
+        dilation=(down, right),
         groups=layer.groups,
         bias=layer.bias is not None,
         device="meta",
     )
     made.weight, made.bias = layer.weight, layer.bias
     return made
-
-
-def _pair(values: tuple[int, ...]) -> tuple[int, int]:
-    first, second = values
-    return first, second
 
 
 @final

@@ -7,7 +7,7 @@ chance. Names and synset ids come from timm.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -79,3 +79,15 @@ def _english(info: ImageNetInfo, first: int) -> dict[str, list[int]]:
 
 def _plain(name: str) -> str:
     return " ".join(re.sub(r"[_\-]+", " ", name).casefold().replace("'", "").split())
+
+
+def imagenet_names() -> tuple[str, ...]:
+    """The first name of each of ImageNet's 1000 classes; the synset id behind it where two have the same."""
+    from timm.data import ImageNetInfo
+
+    info = ImageNetInfo()
+    names = [str(words).split(",")[0].strip() for words in info.label_descriptions()]
+    often = Counter(names)  # crane, the bird and the machine
+    return tuple(
+        f"{name} {id_}" if often[name] > 1 else name for name, id_ in zip(names, info.label_names(), strict=True)
+    )

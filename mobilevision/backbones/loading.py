@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -10,10 +11,10 @@ from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 from mobilevision.backbones.presets import timm_notes
-from mobilevision.backbones.report import LoadReport
 from mobilevision.backbones.weights import Source
 from mobilevision.errors import UserError
 
+MOST_NAMES = 4  # that a line of a report lists; the rest are counted
 ENOUGH = 0.5  # share of a backbone's tensors below which the weights belong to something else
 
 
@@ -27,6 +28,69 @@ class Classifier(NamedTuple):
 
     weight: Tensor
     bias: Tensor
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """Which tensors of a weights file went into a backbone.
+
+    Attributes:
+        source: the file, run or timm name they came from.
+        matched: names of the tensors that fit and were taken.
+        missing: names that the backbone has and the file lacks; they keep their random start.
+        unexpected: names that the file has and the backbone lacks.
+        mismatched: name -> (shape in the file, shape in the backbone); these are not taken either.
+        classes: outputs of the file's classifier, None where it has none that fits.
+        notes: what else was decided.
+    """
+
+    source: str
+    matched: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+    classes: int | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Did every tensor of the backbone find its own, and none stay over?"""
+        return not (self.missing or self.unexpected or self.mismatched)
+
+    def lines(self, classes: int | None = None, *, classifier: bool = True) -> list[str]:
+        """The report, a fact a line.
+
+        Args:
+            classes: outputs of the head that stands on the backbone, where there is one to compare with.
+            classifier: whether that head ends in a layer of classes; a detector's and an embedding's do not.
+        """
+        wanted = len(self.matched) + len(self.missing) + len(self.mismatched)
+        lines = [f"weights: {self.source}: {len(self.matched)} of {wanted} tensors matched"]
+        if self.missing:
+            lines.append(f"  not in the file, started at random: {_some(self.missing)}")
+        if self.mismatched:
+            shapes = [f"{name} {list(file)} for {list(ours)}" for name, (file, ours) in self.mismatched.items()]
+            lines.append(f"  of another shape, started at random: {_some(tuple(shapes))}")
+        if self.unexpected:
+            lines.append(f"  in the file only, left out: {_some(self.unexpected)}")
+        if self.classes is not None:
+            lines.append(f"  {self._classifier(classes, classifier)}")
+        return lines + [f"  {note}" for note in self.notes]
+
+    def _classifier(self, wanted: int | None, classifier: bool) -> str:
+        if not classifier:
+            return f"its classifier of {self.classes} classes is left out: the body is kept"
+        if wanted is None:
+            return f"its classifier of {self.classes} classes serves a head of as many"
+        if wanted == self.classes:
+            return f"its classifier of {self.classes} classes is taken too"
+        kept = "the body is kept, the last layer starts afresh"
+        return f"its classifier has {self.classes} classes, yours {wanted}: {kept}"
+
+
+def _some(names: tuple[str, ...]) -> str:
+    rest = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def fit(
@@ -75,13 +139,10 @@ def _prefix(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
     found = {key.removesuffix(first) for key in state if key == first or key.endswith(f".{first}")}
 
     def fitting(prefix: str) -> int:
-        return sum(name in own and own[name].shape == state[prefix + name].shape for name in _below(prefix, state))
+        names = (key.removeprefix(prefix) for key in state if key.startswith(prefix))
+        return sum(name in own and own[name].shape == state[prefix + name].shape for name in names)
 
     return max(sorted(found, key=len), key=fitting, default="")
-
-
-def _below(prefix: str, state: Iterable[str]) -> list[str]:
-    return [key.removeprefix(prefix) for key in state if key.startswith(prefix)]
 
 
 def _adapt_stem(model: nn.Module, state: dict[str, Tensor]) -> list[str]:

@@ -15,7 +15,7 @@ from timm.models._efficientnet_builder import decode_arch_def, resolve_act_layer
 from timm.models.efficientnet import _create_effnet
 from torch import nn
 
-from mobilevision.backbones.assemble import Architecture, Options, Wishes, assemble
+from mobilevision.backbones.assemble import Architecture, BackboneOptions, assemble
 from mobilevision.backbones.backbone import Backbone
 from mobilevision.backbones.presets import IMAGENET_MEAN, IMAGENET_STD, Preset
 from mobilevision.errors import UserError
@@ -75,7 +75,7 @@ def mobilevision_mobilenetv1(
         "block_args": decode_arch_def([[f"{block}_r{n}_k3_s{stride}_c{width}"] for n, stride, width in stages]),
         "num_features": 0,
         "stem_size": 32,
-        "round_chs_fn": partial(_scaled, width=width),
+        "round_chs_fn": lambda channels: max(1, int(channels * width)),  # the paper's rule
         "norm_layer": partial(nn.BatchNorm2d, **resolve_bn_args(kwargs)),
         "act_layer": resolve_act_layer(kwargs, "relu"),
     }
@@ -89,7 +89,7 @@ def mobilenet_v1(
     width: Width = 1.0,
     conv: str = "separable",
     depth: str = "standard",
-    **options: Unpack[Options],
+    **options: Unpack[BackboneOptions],
 ) -> Backbone:
     """A MobileNet V1 of any width as a backbone.
 
@@ -97,7 +97,7 @@ def mobilenet_v1(
         width: factor on the channels of every layer, above 0 and up to 1.
         conv: ``separable`` or ``full``.
         depth: ``standard`` or ``shallow``.
-        **options: :class:`~mobilevision.backbones.assemble.Wishes`.
+        **options: as in :func:`~mobilevision.backbones.assemble.assemble`.
 
     Raises:
         UserError: an argument that does not fit, or weights that can't be read or belong elsewhere.
@@ -114,12 +114,7 @@ def mobilenet_v1(
         at_width=lambda other: partial(mobilevision_mobilenetv1, width=other, **form),
         widths=[n / 32 for n in range(1, 33)],
     )
-    return assemble(architecture, Wishes(**options))
-
-
-def _scaled(channels: int, width: float) -> int:
-    """The paper's rule: alpha times the channels, in whole numbers."""
-    return max(1, int(channels * width))
+    return assemble(architecture, **options)
 
 
 def _check(conv: str, depth: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Unpack
 import timm
 from torch import nn
 
-from mobilevision.backbones.assemble import Architecture, Options, Wishes, assemble
+from mobilevision.backbones.assemble import Architecture, BackboneOptions, assemble
 from mobilevision.backbones.backbone import Backbone
 from mobilevision.backbones.presets import pretraining
 from mobilevision.errors import UserError
@@ -24,14 +24,14 @@ def timm_backbone(
     *,
     name: str,
     kwargs: Mapping[str, Any] | None = None,
-    **options: Unpack[Options],
+    **options: Unpack[BackboneOptions],
 ) -> Backbone:
     """Any timm model as a backbone.
 
     Args:
         name: of a timm model, with or without ``.tag``.
         kwargs: further arguments of that model, e.g. ``{"img_size": 160}`` for a vision transformer.
-        **options: :class:`~mobilevision.backbones.assemble.Wishes`.
+        **options: as in :func:`~mobilevision.backbones.assemble.assemble`.
 
     Raises:
         UserError: timm does not know the name, an argument the model does not take, or weights that don't fit.
@@ -57,4 +57,4 @@ def timm_backbone(
     architecture = Architecture(
         name=name, build=build, default=pretraining(noted.to_dict()), adjustable=False, hub=name
     )
-    return assemble(architecture, Wishes(**options))
+    return assemble(architecture, **options)

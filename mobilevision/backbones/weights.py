@@ -24,7 +24,7 @@ from mobilevision.io.tensor_files import load_tensors
 
 FILES = {".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".tar"}
 NESTS = ("state_dict_ema", "model_ema", "ema", "state_dict", "model", "net")  # averaged weights are the better ones
-RUN_CHECKPOINT = Path("checkpoints") / "best.ckpt"
+RUN_CHECKPOINT = "checkpoints/best.ckpt"
 
 
 @dataclass(frozen=True)
@@ -59,20 +59,14 @@ def read_weights(weights: str, *, hub: str | None) -> Source:
             raise UserError("backbone.weights=timm: timm's hub has no weights of this width or form; name a file")
         return read_hub(hub)
     if path.is_dir():
-        return read_run(path)
+        if not (path / RUN_CHECKPOINT).is_file():
+            raise UserError(f"backbone.weights={path}: a folder without {RUN_CHECKPOINT}; name a run or a file")
+        return read_file(path / RUN_CHECKPOINT, name=f"run {path.name}")
     if path.is_file():
         return read_file(path)
     if path.suffix in FILES or len(path.parts) > 1:
         raise UserError(f"backbone.weights={weights}: no such file or run folder")
     return read_hub(weights)
-
-
-def read_run(path: Path) -> Source:
-    """The best checkpoint of a run folder of ours."""
-    checkpoint = path / RUN_CHECKPOINT
-    if not checkpoint.is_file():
-        raise UserError(f"backbone.weights={path}: a folder without {RUN_CHECKPOINT.as_posix()}; name a run or a file")
-    return read_file(checkpoint, name=f"run {path.name}")
 
 
 def read_file(path: Path, *, name: str | None = None) -> Source:

@@ -12,7 +12,7 @@ from typing import Any, Literal, final
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
-from mobilevision.callbacks.start import MeasuredStart
+from mobilevision.callbacks.history import MeasuredStart
 from mobilevision.callbacks.stopping import Stopped, between_steps, ends_here
 from mobilevision.errors import DivergedError, UserError
 from mobilevision.ranges import NonNegativeInt, check_ranges
@@ -38,13 +38,13 @@ def say_next(fit_loop: dict[str, Any], comes_next: Next, *, by_steps: bool = Fal
     done = batches["current"]["completed"]
     epoch_loop = fit_loop["epoch_loop.state_dict"]
     if comes_next == "epoch":
-        _settle(fit_loop["epoch_loop.val_loop.batch_progress"])
+        _set_all_stages(fit_loop["epoch_loop.val_loop.batch_progress"])
         if by_steps:
-            _settle(fit_loop["epoch_progress"], "processed")
+            _set_all_stages(fit_loop["epoch_progress"], "processed")
             batches["current"] = dict.fromkeys(_STAGES, 0)
             batches["is_last_batch"] = False
         return
-    _settle(batches)
+    _set_all_stages(batches)
     for loader in fit_loop["state_dict"].get("combined_loader", []):
         loader["batches"] = done  # a batch that was handed out and not learnt from comes again
     if comes_next == "batch":
@@ -53,15 +53,15 @@ def say_next(fit_loop: dict[str, Any], comes_next: Next, *, by_steps: bool = Fal
             numbers["completed"] -= 1
         batches["is_last_batch"] = False
         epoch_loop["_batches_that_stepped"] -= 1
-        _settle(fit_loop["epoch_loop.val_loop.batch_progress"])
+        _set_all_stages(fit_loop["epoch_loop.val_loop.batch_progress"])
     else:
         # As broken off in the validation's first batch; Lightning then begins it anew.
         begun = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
         fit_loop["epoch_loop.val_loop.batch_progress"] |= {"current": dict(begun), "total": dict(begun)}
 
 
-def _settle(progress: dict[str, Any], by: str = "completed") -> None:
-    """Nothing is under way: all stages of it stand where ``by`` does."""
+def _set_all_stages(progress: dict[str, Any], by: str = "completed") -> None:
+    """Nothing is under way: set every stage of a progress to the count of stage ``by``."""
     for numbers in (progress["current"], progress["total"]):
         numbers.update(dict.fromkeys(_STAGES, numbers[by]))
 
@@ -135,7 +135,7 @@ class LastCheckpoint(Checkpoint):
     """Keeps where the training is in ``last.ckpt``: every epoch, every n steps, and when it is stopped.
 
     It saves where an uninterrupted run comes by with this very state, and says in the checkpoint what comes next: the
-    next batch, a validation that is still to be made, or the next epoch (see :mod:`.place`).
+    next batch, a validation that is still to be made, or the next epoch (see :func:`say_next`).
 
     Args:
         folder: the run's.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
@@ -10,9 +11,21 @@ from typing import Any, final
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
-from mobilevision.callbacks.start import MeasuredStart
 from mobilevision.io.atomic_files import write_csv
 from mobilevision.tracking.run_folder import RunFolder
+
+
+class MeasuredStart(ABC):
+    """A callback that takes note of what the model reaches before its first step, such as a probe's head."""
+
+    @abstractmethod
+    def measured_start(self, trainer: pl.Trainer, values: Mapping[str, float]) -> None:
+        """Called before ``trainer.fit``, in every process.
+
+        Args:
+            trainer: about to fit.
+            values: ``val/<metric>`` -> value; or, without a val, ``probe/<metric>`` by cross-validation within train.
+        """
 
 
 @final

@@ -68,7 +68,6 @@ class StopSignals:
                 signal.signal(number, self._take)
 
     def _take(self, number: int, frame: FrameType | None) -> None:
-        del frame
         again, self.asked = self.asked, True
         if again and number == signal.SIGTERM:
             return
@@ -170,10 +169,7 @@ class Divergence(Callback):
         logged = trainer.global_step % max(getattr(trainer, "log_every_n_steps", 1), 1) == 0
         if not (loss.is_cpu or logged or trainer.is_last_batch) or torch.isfinite(loss):
             return
-        raise DivergedError(
-            f"the loss became {float(loss)} at step {trainer.global_step}: lower optimizer.lr (now {pl_module.lr:g}) "
-            "or set trainer.gradient_clip_val=1"
-        )
+        raise _diverged(f"the loss became {float(loss)}", trainer, pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Look at val's loss: an epoch's last step may have ruined the weights after a loss that was a number.
@@ -183,10 +179,12 @@ class Divergence(Callback):
         """
         loss = trainer.callback_metrics.get("val/loss")
         if trainer.state.fn == "fit" and loss is not None and torch.isnan(loss):
-            raise DivergedError(
-                f"the loss on val became nan at step {trainer.global_step}: lower optimizer.lr (now {pl_module.lr:g}) "
-                "or set trainer.gradient_clip_val=1"
-            )
+            raise _diverged("the loss on val became nan", trainer, pl_module)
+
+
+def _diverged(what: str, trainer: pl.Trainer, pl_module: Any) -> DivergedError:
+    fix = f"lower optimizer.lr (now {pl_module.lr:g}) or set trainer.gradient_clip_val=1"
+    return DivergedError(f"{what} at step {trainer.global_step}: {fix}")
 
 
 @final

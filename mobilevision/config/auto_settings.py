@@ -131,7 +131,6 @@ Rule = Callable[[Facts, Chosen], tuple[Any, str]]
 
 def batch_size(facts: Facts, chosen: Chosen) -> tuple[int, str]:
     """Small for few images, so that an epoch has some steps; never more than memory takes."""
-    del chosen
     usual = 16 if facts.kind == "boxes" else 32 if facts.samples < 20_000 else 64
     size, why = usual, f"{facts.samples:,} images"
     fewest = 32 if facts.kind == "identity" else 8  # an identity is compared with others of its batch
@@ -201,7 +200,6 @@ def learning_rate(facts: Facts, chosen: Chosen) -> tuple[float, str]:
 
 def probe(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
     """A head fitted on frozen features first, wherever there are good features and a head that takes them."""
-    del chosen
     if not facts.pretrained:
         return False, "random weights: their features say little"
     if facts.kind == "identity":
@@ -230,13 +228,11 @@ def held_statistics(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
 
 def frozen_stages(facts: Facts, chosen: Chosen) -> tuple[int, str]:
     """None: behind a fitted head and at a low rate, holding the lowest stages changed no result that was measured."""
-    del chosen
     return 0, "all layers learn" if facts.pretrained else "random weights"
 
 
 def class_weights(facts: Facts, chosen: Chosen) -> tuple[str, str]:
     """A rare class counts as much as a common one where they are far apart."""
-    del chosen
     ratio = imbalance(facts.counts)
     if facts.kind != "class" or not facts.counts:
         return "none", "no classes are counted"
@@ -257,8 +253,8 @@ def crop_scale(facts: Facts, chosen: Chosen) -> tuple[list[float], str]:
     """Smaller crops where the same images are seen often by a network that starts from nothing."""
     steps = _total_steps(facts, chosen)
     if not facts.pretrained and steps >= LONG_TRAINING:
-        return [0.25, 1.0], f"random weights, {_steps_said(steps)}"
-    return [0.5, 1.0], "pretrained weights" if facts.pretrained else f"random weights, {_steps_said(steps)}"
+        return [0.25, 1.0], f"random weights, {_steps_in_words(steps)}"
+    return [0.5, 1.0], "pretrained weights" if facts.pretrained else f"random weights, {_steps_in_words(steps)}"
 
 
 def box_crops(facts: Facts, chosen: Chosen) -> tuple[float, str]:
@@ -279,7 +275,7 @@ def _boxes_are_new(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
         return False, "pretrained weights"
     epochs, steps = max(1, chosen("trainer.max_epochs") or 1), _total_steps(facts, chosen)
     if steps >= LONG_TRAINING:
-        return False, f"random weights, {_steps_said(steps)}"
+        return False, f"random weights, {_steps_in_words(steps)}"
     few = f"random weights, each image seen {epochs} time{'s' * (epochs > 1)}"
     if epochs >= SEEN_OFTEN:
         return False, f"{few}, at least {SEEN_OFTEN}"
@@ -289,10 +285,10 @@ def _boxes_are_new(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
 def weight_average(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
     """A moving average of the weights pays where it spans a small part of the training."""
     steps = _total_steps(facts, chosen)
-    return steps >= LONG_TRAINING, _steps_said(steps)
+    return steps >= LONG_TRAINING, _steps_in_words(steps)
 
 
-def _steps_said(steps: int) -> str:
+def _steps_in_words(steps: int) -> str:
     return f"{steps:,} steps, {'at least' if steps >= LONG_TRAINING else 'fewer than'} {LONG_TRAINING:,}"
 
 
@@ -314,7 +310,6 @@ def gradient_clip(facts: Facts, chosen: Chosen) -> tuple[float | None, str]:
 
 def head_strides(facts: Facts, chosen: Chosen) -> tuple[list[int], str]:
     """A finer map where objects are small: at stride 16 a box of less than some 24 pixels has no place of its own."""
-    del chosen
     usual: list[int] = [stride for stride in (16, 32) if stride in facts.strides] or [16, 32]
     sides = facts.box_sides or {}
     flat = [side for each in sides.values() for side in each]
@@ -330,7 +325,6 @@ def head_strides(facts: Facts, chosen: Chosen) -> tuple[list[int], str]:
 
 def head_scales(facts: Facts, chosen: Chosen) -> tuple[list[float], str]:
     """Default boxes as small as the data's: on the first map the smallest one has half of the first scale."""
-    del chosen
     sides = facts.box_sides or {}
     flat = sorted(side for each in sides.values() for side in each)
     if not flat or not facts.input_side:
@@ -351,7 +345,6 @@ def embedding_dimensions(facts: Facts, chosen: Chosen) -> tuple[int | None, str]
 
 def margin_warmup(facts: Facts, chosen: Chosen) -> tuple[int, str]:
     """From random weights little is learnt with all of the margin at once."""
-    del chosen
     return (0, "pretrained weights") if facts.pretrained else (1_000, "random weights")
 
 

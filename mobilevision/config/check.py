@@ -13,9 +13,9 @@ from mobilevision.config.groups import choose, groups, line_of
 from mobilevision.config.keys import check_claims, check_files, check_missing, free_node, type_of
 from mobilevision.config.kinds import check_kinds
 from mobilevision.config.layout import Claim, Layout, leaves
-from mobilevision.config.max_time import seconds_of
 from mobilevision.config.names import nearest_key
 from mobilevision.config.search_path import Source
+from mobilevision.config.settings import seconds_of
 from mobilevision.errors import UserError
 
 # What must hold between the values of several keys, each of which is in its range.
@@ -95,7 +95,9 @@ def _number(value: Any) -> float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def check(arguments: Sequence[str], found: Sequence[Source], *, complete: bool = True) -> list[str]:
+def examine(
+    arguments: Sequence[str], found: Sequence[Source], *, complete: bool
+) -> tuple[list[str], Layout, list[Claim]]:
     """Check overrides; Hydra must have been initialised with the folders in ``found``.
 
     Args:
@@ -104,18 +106,11 @@ def check(arguments: Sequence[str], found: Sequence[Source], *, complete: bool =
         complete: whether values that are still missing (``???``) are errors, too.
 
     Returns:
-        The overrides as Hydra takes them.
+        The overrides as Hydra takes them, the keys there are, and what experiments and overrides set them to.
 
     Raises:
         UserError: one text with every error.
     """
-    return examine(arguments, found, complete=complete)[0]
-
-
-def examine(
-    arguments: Sequence[str], found: Sequence[Source], *, complete: bool
-) -> tuple[list[str], Layout, list[Claim]]:
-    """As :func:`check`; also gives the keys there are, and what experiments and overrides set them to."""
     errors: list[str] = []
     overrides = parse(arguments, errors)
     known = set(groups(found))

@@ -11,8 +11,8 @@ from typing import Any
 from mobilevision.config.auto_settings import AUTO, RULES
 from mobilevision.config.kinds import kinds_of_node
 from mobilevision.config.layout import FREE, Claim, Layout, read
-from mobilevision.config.max_time import FORM
 from mobilevision.config.names import did_you_mean, nearest_key
+from mobilevision.config.settings import MAX_TIME_FORM
 from mobilevision.config.source_code import Definition, Module, defined_in_source, find, lookup, why_missing
 from mobilevision.config.types import ANYTHING, Type, of_annotation, of_value
 
@@ -126,7 +126,7 @@ STATED = {
 # Key -> the dataclass of a mapping that may stand there in place of a name.
 DESCRIBED = {"backbone.preset": "mobilevision.backbones.presets.Preset"}
 CALLBACK = "Callback"  # that of every node of callbacks
-HOW_WRITTEN = {"trainer.max_time": f"give {FORM}"}  # key -> what to give it, where its type does not tell
+HOW_WRITTEN = {"trainer.max_time": f"give {MAX_TIME_FORM}"}  # key -> what to give it, where its type does not tell
 HYDRA = {"_target_", "_partial_", "_convert_", "_recursive_"}
 
 
@@ -182,11 +182,7 @@ def _nearest(key: str, layout: Layout) -> str:
     parent, _, name = key.rpartition(".")
     if parent in DESCRIBED and name in _stated(parent):
         return f"; write {parent}={{{name}: VALUE}}"
-    try:
-        free = layout.get(f"{parent}.{FREE}") == {}
-    except KeyError:
-        free = False
-    target = _signature(parent, layout) if free else None
+    target = _signature(parent, layout) if layout.find(f"{parent}.{FREE}") == {} else None
     if target is not None and name in target.arguments and FREE not in target.arguments:
         return f"; did you mean {parent}.{FREE}.{name}?"
     return _of_another_option(key, layout) or nearest_key(key, layout.dotted())
@@ -202,20 +198,11 @@ def _of_another_option(key: str, layout: Layout) -> str:
     kind = layout.values.get("task", {}).get("kind")
     files = {path.stem: read(path).body for path in sorted(beside[0].path.parent.glob("*.yaml"))}
     fits = {name: kind in (kinds_of_node(group, body) or [kind]) for name, body in files.items()}
-    fitting = [name for name, body in files.items() if fits[name] and _states(body, rest)]
+    fitting = [name for name, body in files.items() if fits[name] and Layout(values=body).find(rest, "") != ""]
     if not fitting:
         return ""
     others = ", ".join(f"{group}={name}" for name in fitting[:4])
     return f" in {group}={layout.choices.get(group)}; {others} {'has' if len(fitting) == 1 else 'have'} it"
-
-
-def _states(body: Any, key: str) -> bool:
-    """Whether a file's body has a dotted key."""
-    for name in key.split("."):
-        if not isinstance(body, dict) or name not in body:
-            return False
-        body = body[name]
-    return True
 
 
 def free_node(key: str, layout: Layout) -> str | None:
@@ -223,11 +210,8 @@ def free_node(key: str, layout: Layout) -> str | None:
     parts = key.split(".")
     for length in range(1, len(parts)):
         above = ".".join(parts[:length])
-        try:
-            if layout.get(above) == {}:
-                return above
-        except KeyError:
-            return None
+        if layout.find(above) == {}:
+            return above
     return None
 
 
@@ -294,10 +278,7 @@ def _stated(node: str) -> Mapping[str, Argument]:
 
 def _signature(node: str, layout: Layout) -> Signature | None:
     """Of a node's target."""
-    try:
-        values = layout.get(node)
-    except KeyError:
-        return None
+    values = layout.find(node)
     target = values.get("_target_") if isinstance(values, dict) else None
     return signature(target) if isinstance(target, str) else None
 

@@ -147,6 +147,13 @@ class Layout:
             node = node[part]
         return node
 
+    def find(self, key: str, default: Any = None) -> Any:
+        """As :meth:`get`; ``default`` where there is no such key."""
+        try:
+            return self.get(key)
+        except KeyError:
+            return default
+
     def dotted(self) -> Iterator[str]:
         """Every dotted key, nodes too."""
         return flat(self.values)
@@ -207,24 +214,19 @@ def lay_out(defaults: Sequence[ResultDefault], choices: dict[str, Any], found: S
     return layout
 
 
-def option_layout(group: str, option: str, found: Sequence[Source]) -> Layout:
+def option_layout(group: str, option: str, found: Sequence[Source], layout: Layout | None = None) -> Layout:
     """The keys of one option, with those of the options that it builds on; of a task, its own node."""
-    layout = Layout()
-    _extend(layout, group, option, found)
-    return layout
-
-
-def _extend(layout: Layout, group: str, option: str, found: Sequence[Source]) -> None:
-    file = file_of(f"{group}/{option}", found)
+    layout, file = layout or Layout(), file_of(f"{group}/{option}", found)
     if file is None:
-        return
+        return layout
     for entry in file.defaults:
         if isinstance(entry, str) and entry != "_self_":
-            _extend(layout, group, entry, found)
+            option_layout(group, entry, found, layout)
     if file.package == "_global_":
         layout.add(file, group, file.body.get(group) or {}, group)
     else:
         layout.add(file, group, file.body)
+    return layout
 
 
 def file_of(name: str, found: Sequence[Source]) -> File | None:

@@ -92,12 +92,12 @@ def _read(path: Path, group: str) -> _Option | None:
 def _absolute(package: str, group: str, parent: str) -> str:
     """A package as Hydra's defaults name it, from the top."""
     own = group.replace("/", ".")
-    said = package.replace("_group_", own).replace("_name_", "")
-    if said == "_global_" or said.startswith("_global_."):
-        return said.removeprefix("_global_").lstrip(".")
-    if said == "_here_" or said.startswith("_here_."):
-        said = said.removeprefix("_here_").lstrip(".")
-    return ".".join(part for part in (parent, said) if part)
+    stated = package.replace("_group_", own).replace("_name_", "")
+    if stated == "_global_" or stated.startswith("_global_."):
+        return stated.removeprefix("_global_").lstrip(".")
+    if stated == "_here_" or stated.startswith("_here_."):
+        stated = stated.removeprefix("_here_").lstrip(".")
+    return ".".join(part for part in (parent, stated) if part)
 
 
 def _moved(option: _Option) -> Iterator[tuple[str, str]]:

@@ -73,7 +73,7 @@ def nearest_key(wrong: str, keys: Iterable[str]) -> str:
     elsewhere = [key for key in known if key.rpartition(".")[2] == leaf]
     if 0 < len(elsewhere) <= _SEVERAL:
         return f"; did you mean {' or '.join(elsewhere)}?"
-    if parent and parent not in known and parent not in _above(known):
+    if parent and parent not in known and all(key.rpartition(".")[0] != parent for key in known):
         return nearest_key(parent, known)
     like = get_close_matches(wrong, known, n=1, cutoff=0.7)
     leaves = get_close_matches(leaf, {key.rpartition(".")[2] for key in known}, n=1, cutoff=0.8)
@@ -82,7 +82,3 @@ def nearest_key(wrong: str, keys: Iterable[str]) -> str:
         return f"; did you mean {like[0]}?"
     beside = [name for name in beside if not name.startswith("_")]
     return f"; {parent or 'the top'} has: {', '.join(beside[:_LISTED])}" if beside else ""
-
-
-def _above(keys: Iterable[str]) -> set[str]:
-    return {key.rpartition(".")[0] for key in keys}

@@ -1,14 +1,15 @@
-"""Keys that no class takes as an argument, or whose class states no range, with their types; one dataclass a node.
+"""Keys that no class takes as an argument, or whose class states no range, with their types; one record a node.
 
 ``conf/`` says what each is for. Which node has which of these stands in :mod:`mobilevision.config.keys`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
+from mobilevision.errors import UserError
 from mobilevision.ranges import (
     Items,
     NonNegativeFloat,
@@ -23,8 +24,7 @@ from mobilevision.ranges import (
 )
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """Keys without a group."""
 
     seed: Seed
@@ -35,8 +35,7 @@ class Settings:
     compile: bool
 
 
-@dataclass(frozen=True)
-class Freeze:
+class Freeze(NamedTuple):
     """``freeze``."""
 
     epochs: NonNegativeInt
@@ -45,8 +44,7 @@ class Freeze:
     statistics: bool | Literal["auto"]
 
 
-@dataclass(frozen=True)
-class Probe:
+class Probe(NamedTuple):
     """``probe``."""
 
     enabled: bool | Literal["auto"]
@@ -55,8 +53,7 @@ class Probe:
     folds: Annotated[int, Range(min=2)]
 
 
-@dataclass(frozen=True)
-class Pretrain:
+class Pretrain(NamedTuple):
     """``pretrain``."""
 
     root: str | None
@@ -64,46 +61,40 @@ class Pretrain:
     loss: Literal["cross_entropy", "bootstrap", "small_loss"]
 
 
-@dataclass(frozen=True)
-class Tune:
+class Tune(NamedTuple):
     """``tune``."""
 
     batch_size: bool
     learning_rate: bool
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(NamedTuple):
     """``task``, beside the arguments of its class."""
 
     name: str
     kind: str
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(NamedTuple):
     """``data``, beside the arguments of its class."""
 
     kinds: list[str]
     folds_final: bool
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """``head``, ``loss`` and ``augment``, beside the arguments of their classes."""
 
     kinds: list[str]
 
 
-@dataclass(frozen=True)
-class Callback:
+class Callback(NamedTuple):
     """Every node of ``callbacks``, beside the arguments of its class."""
 
     enabled: bool
 
 
-@dataclass(frozen=True)
-class Distill:
+class Distill(NamedTuple):
     """``distill``, beside the arguments of its class."""
 
     kinds: list[str]
@@ -119,8 +110,7 @@ Batches = PositiveInt | PositiveShare
 """So many of the batches of an epoch, or a share of them."""
 
 
-@dataclass(frozen=True)
-class Trainer:
+class Trainer(NamedTuple):
     """``trainer``: ranges of pytorch_lightning.Trainer's arguments."""
 
     devices: Literal["auto", -1] | PositiveInt | Annotated[list[NonNegativeInt], Items(min=1)] | str
@@ -142,8 +132,7 @@ class Trainer:
     kwargs: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class TrainerArguments:
+class TrainerArguments(NamedTuple):
     """``trainer.kwargs``: the same of arguments that ``trainer`` does not list."""
 
     min_epochs: PositiveInt | None
@@ -153,8 +142,7 @@ class TrainerArguments:
     reload_dataloaders_every_n_epochs: NonNegativeInt
 
 
-@dataclass(frozen=True)
-class OptimizerArguments:
+class OptimizerArguments(NamedTuple):
     """``optimizer.kwargs``: ranges of arguments that optimisers have in common; others are left to the optimiser."""
 
     alpha: ShareBelowOne
@@ -169,3 +157,23 @@ class OptimizerArguments:
     lr_decay: NonNegativeFloat
     nesterov: bool
     trust_coeff: PositiveFloat
+
+
+# How trainer.max_time is written.
+
+MAX_TIME_FORM = "days:hours:minutes:seconds, such as 00:00:10:00"
+_MAX_TIME = re.compile(r"(\d+):(\d\d):(\d\d):(\d\d)")
+
+
+def seconds_of(max_time: object) -> float:
+    """``days:hours:minutes:seconds`` in seconds.
+
+    Raises:
+        UserError: another form, or no time at all.
+    """
+    found = _MAX_TIME.fullmatch(str(max_time).strip())
+    days, hours, minutes, seconds = map(int, found.groups()) if found else (0, 0, 0, 0)
+    total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    if total <= 0:
+        raise UserError(f"trainer.max_time={max_time}: give {MAX_TIME_FORM}")
+    return float(total)

@@ -44,10 +44,12 @@ class Definition:
 
 def find(target: str) -> Definition | Module | None:
     """What a dotted name stands for, re-exports followed; None where source files do not tell."""
-    found = _locate(target.split("."))
-    if found is None:
+    parts = target.split(".")
+    lengths = range(len(parts), 0, -1)
+    length, module = next(((n, found) for n in lengths if (found := load(".".join(parts[:n])))), (0, None))
+    if module is None:
         return None
-    module, rest = found
+    rest = parts[length:]
     for depth, attribute in enumerate(rest):
         result = lookup(module, attribute)
         if depth == len(rest) - 1 or not isinstance(result, Module):
@@ -108,13 +110,6 @@ def defined_in_source(target: str) -> bool:
         return True
     places = list(spec.submodule_search_locations or [])
     return not any(found for place in places for found in Path(place).glob("**/*.so"))
-
-
-def _locate(parts: list[str]) -> tuple[Module, list[str]] | None:
-    for length in range(len(parts), 0, -1):
-        if module := load(".".join(parts[:length])):
-            return module, parts[length:]
-    return None
 
 
 @lru_cache(maxsize=512)

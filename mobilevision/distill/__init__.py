@@ -1,9 +1,8 @@
 """Distillation: a small student learns to do what a teacher does (arXiv 1704.04861, sections 4.5 and 4.7)."""
 
-from mobilevision.distill.alignment import order
-from mobilevision.distill.distiller import Distiller
+from mobilevision.distill.distiller import Distiller, order
 from mobilevision.distill.objectives import Detections, Embeddings, FeatureMaps, Logits, Objective, Outputs
-from mobilevision.distill.teacher import KnownOutputs, ModelTeacher, Seen, Teacher
+from mobilevision.distill.teacher import KnownOutputs, ModelOutputs, ModelTeacher, Teacher
 
 __all__ = [
     "Detections",
@@ -12,10 +11,10 @@ __all__ = [
     "FeatureMaps",
     "KnownOutputs",
     "Logits",
+    "ModelOutputs",
     "ModelTeacher",
     "Objective",
     "Outputs",
-    "Seen",
     "Teacher",
     "order",
 ]

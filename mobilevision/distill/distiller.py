@@ -8,13 +8,13 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from mobilevision.distill.alignment import aligned
 from mobilevision.distill.objectives import Objective
-from mobilevision.distill.teacher import Seen, Teacher
+from mobilevision.distill.teacher import ModelOutputs, Teacher
 from mobilevision.errors import UserError
+from mobilevision.ops.candidates import DetectorOutputs
 from mobilevision.ops.rows import take
 from mobilevision.ranges import NonNegativeFloat, check_ranges
-from mobilevision.spec import Features, Needs
+from mobilevision.spec import Features, Needs, OutputKind
 
 Loss = Callable[[Any, Mapping[str, Any]], dict[str, Tensor]]
 
@@ -58,7 +58,7 @@ class Distiller(nn.Module):
         """Features that the student has to give beside those that its head takes."""
         return self.objective.needs
 
-    def prepare(self, student: Seen, batch: Mapping[str, Any]) -> None:
+    def prepare(self, student: ModelOutputs, batch: Mapping[str, Any]) -> None:
         """Learn the shapes from a batch and what the student makes of it.
 
         Raises:
@@ -71,7 +71,7 @@ class Distiller(nn.Module):
                 " reach: give it a number above 0"
             )
 
-    def ask(self, teacher: Teacher, batch: Mapping[str, Any]) -> Seen:
+    def ask(self, teacher: Teacher, batch: Mapping[str, Any]) -> ModelOutputs:
         """What a teacher makes of a batch, its classes in the student's order."""
         seen = teacher(batch, self.needs)
         return seen._replace(outputs=aligned(seen.outputs, self.order)) if self.objective.by_class else seen
@@ -86,7 +86,7 @@ class Distiller(nn.Module):
             loss: the task's own.
         """
         own = self._own(outputs, batch, loss)
-        distance = self.objective(Seen(outputs, features), self.ask(self.teacher, batch))
+        distance = self.objective(ModelOutputs(outputs, features), self.ask(self.teacher, batch))
         parts = {name: self.label_weight * part for name, part in own.items()}
         return parts | {f"distil_{name}": self.weight * part for name, part in distance.items()}
 
@@ -98,3 +98,64 @@ class Distiller(nn.Module):
         if not bool(rows.any()):
             return {}
         return loss(take(outputs, rows), {**batch, "target": take(batch["target"], rows)})
+
+
+def reordered(outputs: DetectorOutputs, order: Tensor) -> DetectorOutputs:
+    """Class ``order[k]`` becomes class k; background stays first, unused outputs go.
+
+    Args:
+        outputs: a detector's.
+        order: int64 [K].
+    """
+    places = torch.cat([order.new_zeros(1), order + 1])
+    final = outputs.final
+    deltas = final.deltas if final.deltas.ndim == 3 else final.deltas[:, :, places]
+    return outputs._replace(final=final._replace(logits=final.logits[..., places], deltas=deltas))
+
+
+def order(
+    student: Sequence[str], teacher: Sequence[str], *, output_kind: OutputKind | None, name: str
+) -> list[int] | None:
+    """Where each class of the student stands in the teacher's outputs; None where both have the same order.
+
+    Attributes are questions of their own, so a teacher may answer more of them than the student asks. Outputs that are
+    not one a class cannot be put into another order.
+
+    Args:
+        student: the student's classes.
+        teacher: the teacher's.
+        output_kind: what the outputs are.
+        name: the teacher's, for the message.
+
+    Raises:
+        UserError: classes that differ, with both lists.
+    """
+    if tuple(student) == tuple(teacher):
+        return None
+    places = {each: place for place, each in enumerate(teacher)}
+    missing = [each for each in student if each not in places]
+    more = [] if output_kind == "sigmoid" else [each for each in teacher if each not in set(student)]
+    if missing or more:
+        raise UserError(
+            f"distill.teacher={name}: its classes are not the student's. Teacher ({len(teacher)}):"
+            f" {', '.join(teacher)}. Student ({len(student)}): {', '.join(student)}. Take a teacher of the same"
+            " classes, in any order, or distill=embeddings or features, which compare no classes"
+        )
+    if output_kind is None:
+        raise UserError(
+            f"distill.teacher={name}: its classes stand in another order, and this task's outputs are not one a class:"
+            f" teacher {', '.join(teacher)}; student {', '.join(student)}"
+        )
+    return [places[each] for each in student]
+
+
+def aligned(outputs: Any, places: Tensor | None) -> Any:
+    """The teacher's outputs in the student's order.
+
+    Args:
+        outputs: float [B, K], or a detector's.
+        places: int64 [K] from :func:`order`.
+    """
+    if places is None:
+        return outputs
+    return reordered(outputs, places) if isinstance(outputs, DetectorOutputs) else outputs[:, places]

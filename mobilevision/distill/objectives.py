@@ -10,18 +10,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mobilevision.distill.teacher import Seen
+from mobilevision.distill.teacher import ModelOutputs
 from mobilevision.errors import UserError
 from mobilevision.ops.candidates import Candidates, DetectorOutputs
+from mobilevision.ops.rows import attribute_mean
 from mobilevision.ranges import Items, NonNegativeFloat, PositiveFloat, PositiveInt, Range, check_ranges
-from mobilevision.spec import Emits, Needs
+from mobilevision.spec import Needs, OutputKind
 
 
 class Objective(nn.Module, ABC):
     """How far a student is from its teacher.
 
     Args:
-        emits: what the task's raw outputs are (:attr:`mobilevision.tasks.base.Task.emits`).
+        output_kind: what the task's raw outputs are (:attr:`mobilevision.tasks.base.Task.output_kind`).
     """
 
     # Whether classes of both are compared one by one; whether the student's head learns from it, too.
@@ -30,11 +31,11 @@ class Objective(nn.Module, ABC):
     # Features that it compares, of both.
     needs: Needs = Needs()
 
-    def __init__(self, *, emits: Emits | None) -> None:
+    def __init__(self, *, output_kind: OutputKind | None) -> None:
         super().__init__()
-        self.emits = emits
+        self.output_kind = output_kind
 
-    def prepare(self, student: Seen, teacher: Seen) -> None:
+    def prepare(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Learn the shapes from what both make of one image; layers that are needed in between are made here.
 
         Raises:
@@ -47,7 +48,7 @@ class Objective(nn.Module, ABC):
             raise UserError(f"distill: the teacher's outputs are {have} numbers an image, the student's {want}")
 
     @abstractmethod
-    def forward(self, student: Seen, teacher: Seen) -> dict[str, Tensor]:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs) -> dict[str, Tensor]:
         """Scalar parts by name; ``teacher`` carries no gradient and has its classes in the student's order."""
 
 
@@ -65,14 +66,14 @@ class Outputs(Objective):
     squared distance.
 
     Args:
-        emits: as in :class:`Objective`.
+        output_kind: as in :class:`Objective`.
     """
 
-    def forward(self, student: Seen, teacher: Seen) -> dict[str, Tensor]:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs) -> dict[str, Tensor]:
         """Of logits float [B, K]; a teacher's NaN is unknown."""
-        if self.emits == "softmax":
+        if self.output_kind == "softmax":
             return {"outputs": soft_cross_entropy(student.outputs, teacher.outputs)}
-        if self.emits == "sigmoid":
+        if self.output_kind == "sigmoid":
             return {"outputs": attribute_cross_entropy(student.outputs, teacher.outputs)}
         return {"outputs": squared(student.outputs, teacher.outputs)}
 
@@ -90,14 +91,7 @@ def attribute_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
     known = teacher.isfinite()
     target = torch.where(known, teacher.float(), 0.0).sigmoid()
     each = functional.binary_cross_entropy_with_logits(student.float(), target, reduction="none")
-    return known_mean(each, known)
-
-
-def known_mean(each: Tensor, known: Tensor) -> Tensor:
-    """Mean over columns of the means over the rows that are known; 0 where nothing is."""
-    number = known.sum(dim=0)
-    columns = (each * known).sum(dim=0) / number.clamp(min=1)
-    return columns.sum() / (number > 0).sum().clamp(min=1)
+    return attribute_mean(each, known)
 
 
 @final
@@ -108,7 +102,7 @@ class Logits(Objective):
     square keeps the gradient's size. Zero where both agree. Attributes are taken one by one and averaged.
 
     Args:
-        emits: as in :class:`Objective`.
+        output_kind: as in :class:`Objective`.
         temperature: above 0; 1 has the gradient of plain cross-entropy.
 
     Raises:
@@ -116,25 +110,25 @@ class Logits(Objective):
     """
 
     @check_ranges("distill")
-    def __init__(self, *, emits: Emits | None, temperature: PositiveFloat = 4.0) -> None:
-        super().__init__(emits=emits)
-        if emits not in ("softmax", "sigmoid"):
+    def __init__(self, *, output_kind: OutputKind | None, temperature: PositiveFloat = 4.0) -> None:
+        super().__init__(output_kind=output_kind)
+        if output_kind not in ("softmax", "sigmoid"):
             raise UserError("distill=logits is for outputs that are logits; this task's are not: take distill=outputs")
         self.temperature = temperature
 
-    def forward(self, student: Seen, teacher: Seen) -> dict[str, Tensor]:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs) -> dict[str, Tensor]:
         """Of logits float [B, K]; a teacher's NaN is unknown."""
         known = teacher.outputs.isfinite()
         target = torch.where(known, teacher.outputs.float(), 0.0) / self.temperature
         own = student.outputs.float() / self.temperature
-        if self.emits == "softmax":
+        if self.output_kind == "softmax":
             rows = known.all(dim=1)
             each = functional.kl_div(own.log_softmax(1), target.log_softmax(1), reduction="none", log_target=True).sum(
                 1
             )
             mean = (each * rows).sum() / rows.sum().clamp(min=1)
         else:
-            mean = known_mean(_binary_divergence(own, target), known)
+            mean = attribute_mean(_binary_divergence(own, target), known)
         return {"logits": mean * self.temperature**2}
 
 
@@ -154,30 +148,30 @@ class Embeddings(Objective):
     the student is used. Embeddings have unit length, so theirs is a sum over numbers; of pooled features it is a mean.
 
     Args:
-        emits: as in :class:`Objective`.
+        output_kind: as in :class:`Objective`.
     """
 
     by_class = False
 
-    def __init__(self, *, emits: Emits | None) -> None:
-        super().__init__(emits=emits)
-        self.reaches_head = emits == "embedding"
+    def __init__(self, *, output_kind: OutputKind | None) -> None:
+        super().__init__(output_kind=output_kind)
+        self.reaches_head = output_kind == "embedding"
         self.needs = Needs() if self.reaches_head else Needs(pooled=True)
         self.projection: nn.Module = nn.Identity()
 
-    def prepare(self, student: Seen, teacher: Seen) -> None:
+    def prepare(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """See :class:`Objective`."""
         own, target = self._vector(student), self._vector(teacher)
         if own.shape[1] != target.shape[1]:
             self.projection = nn.Linear(own.shape[1], target.shape[1])
 
-    def forward(self, student: Seen, teacher: Seen) -> dict[str, Tensor]:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs) -> dict[str, Tensor]:
         """See :class:`Objective`."""
         own, target = self.projection(self._vector(student)), self._vector(teacher)
         distance = squared(own, target)
         return {"embeddings": distance if self.reaches_head else distance / target.shape[1]}
 
-    def _vector(self, seen: Seen) -> Tensor:
+    def _vector(self, seen: ModelOutputs) -> Tensor:
         vector = seen.outputs if self.reaches_head else seen.features.pooled if seen.features else None
         if not isinstance(vector, Tensor) or vector.ndim != 2:
             raise UserError("distill=embeddings: teacher and student must both give a vector an image")
@@ -193,7 +187,7 @@ class FeatureMaps(Objective):
     places. A map's scale is the teacher's own: differences are measured in its standard deviations.
 
     Args:
-        emits: as in :class:`Objective`.
+        output_kind: as in :class:`Objective`.
         strides: of the maps.
 
     Raises:
@@ -204,12 +198,14 @@ class FeatureMaps(Objective):
     reaches_head = False
 
     @check_ranges("distill")
-    def __init__(self, *, emits: Emits | None, strides: Annotated[Sequence[PositiveInt], Items(min=1)] = (16,)) -> None:
-        super().__init__(emits=emits)
+    def __init__(
+        self, *, output_kind: OutputKind | None, strides: Annotated[Sequence[PositiveInt], Items(min=1)] = (16,)
+    ) -> None:
+        super().__init__(output_kind=output_kind)
         self.needs = Needs(strides=tuple(sorted(set(strides))))
         self.projections = nn.ModuleDict()
 
-    def prepare(self, student: Seen, teacher: Seen) -> None:
+    def prepare(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """See :class:`Objective`."""
         if teacher.features is None or student.features is None:
             raise UserError("distill=features: the teacher has outputs only; take a run or a timm model")
@@ -217,7 +213,7 @@ class FeatureMaps(Objective):
             own, aim = (seen.features.maps[stride].shape[1] for seen in (student, teacher) if seen.features)
             self.projections[str(stride)] = nn.Conv2d(own, aim, 1)
 
-    def forward(self, student: Seen, teacher: Seen) -> dict[str, Tensor]:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs) -> dict[str, Tensor]:
         """See :class:`Objective`."""
         assert student.features is not None
         assert teacher.features is not None
@@ -246,7 +242,7 @@ class Detections(Objective):
     side. Of two-stage detectors the first stage is compared; the second looks at regions of its own.
 
     Args:
-        emits: as in :class:`Objective`.
+        output_kind: as in :class:`Objective`.
         sure: probability that there is an object from which the teacher counts as sure.
         negatives: other candidates that count, for each sure one.
         box_weight: factor on the box part.
@@ -256,15 +252,15 @@ class Detections(Objective):
     def __init__(
         self,
         *,
-        emits: Emits | None,
+        output_kind: OutputKind | None,
         sure: Annotated[float, Range(above=0, below=1)] = 0.3,
         negatives: NonNegativeFloat = 3.0,
         box_weight: NonNegativeFloat = 1.0,
     ) -> None:
-        super().__init__(emits=emits)
+        super().__init__(output_kind=output_kind)
         self.sure, self.negatives, self.box_weight = sure, negatives, box_weight
 
-    def prepare(self, student: Seen, teacher: Seen) -> None:
+    def prepare(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """See :class:`Objective`."""
         own, target = candidates(student), candidates(teacher)
         self.reaches_head = student.outputs.proposals is None
@@ -279,7 +275,7 @@ class Detections(Objective):
                 f" student's {want}: use the teacher's head and its data.resolution, or distill=features"
             )
 
-    def forward(self, student: Seen, teacher: Seen) -> dict[str, Tensor]:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs) -> dict[str, Tensor]:
         """Of detectors' raw outputs."""
         own, target = candidates(student), candidates(teacher)
         with torch.autocast(own.logits.device.type, enabled=False):
@@ -304,7 +300,7 @@ class Detections(Objective):
         return chosen.view_as(each)
 
 
-def candidates(seen: Seen) -> Candidates:
+def candidates(seen: ModelOutputs) -> Candidates:
     """What can be compared place by place: all candidates of one stage, the first of two.
 
     Raises:

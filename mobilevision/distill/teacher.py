@@ -1,4 +1,4 @@
-"""Who teaches: a frozen model that looks at the student's own images, as it is used to seeing them."""
+"""Teachers: a frozen model that runs on the student's images, or outputs that were computed before."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mobilevision.distill.alignment import rescaled
 from mobilevision.errors import UserError
+from mobilevision.ops.candidates import Candidates, DetectorOutputs
 from mobilevision.spec import Features, Needs
 
 
-class Seen(NamedTuple):
-    """What a model makes of a batch.
+class ModelOutputs(NamedTuple):
+    """Outputs of a model for a batch.
 
     Attributes:
         outputs: raw outputs of its head.
@@ -29,23 +29,23 @@ class Seen(NamedTuple):
 
 
 class Teacher(ABC):
-    """Knows more than the student.
+    """A model whose outputs the student imitates.
 
     It is no module on purpose: what a task holds as one ends up in its checkpoints, its optimiser and its averages.
 
     Attributes:
         name: for people.
         classes: in the order of its outputs; empty where they have no names.
-        looks: whether it looks at images; otherwise it knows its outputs by the samples' places in train.
+        sees_images: whether it computes its outputs from images; otherwise it has them by index in train.
     """
 
     name: str
     classes: tuple[str, ...]
-    looks: bool = True
+    sees_images: bool = True
 
     @abstractmethod
-    def __call__(self, batch: Mapping[str, Any], needs: Needs) -> Seen:
-        """What it makes of a batch, without gradients.
+    def __call__(self, batch: Mapping[str, Any], needs: Needs) -> ModelOutputs:
+        """Outputs for a batch, without gradients.
 
         Args:
             batch: ``image`` uint8 or float [B, C, H, W], 0..255, and ``index`` int64 [B].
@@ -74,11 +74,11 @@ class Joined(nn.Module):
         super().__init__()
         self.backbone, self.head = backbone, head
 
-    def see(self, images: Tensor, more: Needs) -> Seen:
+    def see(self, images: Tensor, more: Needs) -> ModelOutputs:
         """Raw outputs of images [B, C, H, W], and the features that the head needs and more."""
         own: Any = self.head.needs
         features: Features = self.backbone(images, own | more)
-        return Seen(self.head(features), features)
+        return ModelOutputs(self.head(features), features)
 
     def forward(self, images: Tensor) -> Any:
         """Raw outputs."""
@@ -112,7 +112,7 @@ class ModelTeacher(Teacher):
         self.model = Joined(backbone, head).requires_grad_(False).eval()
         self._device = torch.device("cpu")
 
-    def __call__(self, batch: Mapping[str, Any], needs: Needs) -> Seen:
+    def __call__(self, batch: Mapping[str, Any], needs: Needs) -> ModelOutputs:
         """See :class:`Teacher`; boxes are given in pixels of the student's input."""
         images: Tensor = batch["image"]
         if images.device != self._device:
@@ -139,6 +139,24 @@ def resized(images: Tensor, resolution: tuple[int, int]) -> Tensor:
     return functional.interpolate(images.float(), resolution, mode="bilinear", antialias=True)
 
 
+def rescaled(outputs: Any, across: float, down: float) -> Any:
+    """A detector's outputs with its anchors in other pixels; anything else as it is.
+
+    Args:
+        outputs: raw outputs of any head.
+        across: factor on x.
+        down: factor on y.
+    """
+    if not isinstance(outputs, DetectorOutputs) or across == down == 1:
+        return outputs
+
+    def one(candidates: Candidates) -> Candidates:
+        factors = candidates.anchors.new_tensor([across, down, across, down])
+        return candidates._replace(anchors=candidates.anchors * factors)
+
+    return DetectorOutputs(one(outputs.final), None if outputs.proposals is None else one(outputs.proposals))
+
+
 @final
 class KnownOutputs(Teacher):
     """Gives a sample's outputs by its place in the split, whatever became of its pixels.
@@ -149,12 +167,12 @@ class KnownOutputs(Teacher):
         name: as in :class:`Teacher`.
     """
 
-    looks = False
+    sees_images = False
 
     def __init__(self, *, rows: Tensor, classes: tuple[str, ...], name: str) -> None:
         self.rows, self.classes, self.name = rows, classes, name
 
-    def __call__(self, batch: Mapping[str, Any], needs: Needs) -> Seen:
+    def __call__(self, batch: Mapping[str, Any], needs: Needs) -> ModelOutputs:
         """See :class:`Teacher`.
 
         Raises:
@@ -165,7 +183,7 @@ class KnownOutputs(Teacher):
                 f"distill.teacher={self.name}: only its outputs are known, no features: use distill=outputs"
             )
         index: Tensor = batch["index"]
-        return Seen(self.rows[index.cpu()].to(index.device), None)
+        return ModelOutputs(self.rows[index.cpu()].to(index.device), None)
 
     def digest(self) -> str:
         """See :class:`Teacher`."""

@@ -1,9 +1,9 @@
-"""From a composed config to objects: data, backbone, head, loss, task, in this order, each told of those before."""
+"""From a composed config to objects: data, backbone, head, loss, task, each told of those before; and the trainer."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,8 @@ from mobilevision.errors import UserError
 from mobilevision.spec import DataSpec
 
 if TYPE_CHECKING:
+    from pytorch_lightning import Callback, Trainer
+
     from mobilevision.backbones import Backbone
     from mobilevision.cost import Cost
     from mobilevision.data import DataModule
@@ -123,13 +125,10 @@ def check_val(cfg: DictConfig, data: DataModule) -> None:
     fix = few if data.val_fraction else "data.val_fraction above 0 takes one from train"
     if data.splits.test is None:
         raise UserError(f"the data has neither val nor test, so nothing can be measured: {fix}")
-    if "early_stopping" in _enabled(cfg):
+    stopping = cfg.callbacks.get("early_stopping")
+    if stopping is not None and stopping.enabled:
         raise UserError(f"callbacks.early_stopping chooses by val, and the data has none: {fix}")
     data.splits.notes.append("no val: the last epoch's weights are kept, and nothing is chosen on the way")
-
-
-def _enabled(cfg: DictConfig) -> list[str]:
-    return [str(name) for name, node in cfg.callbacks.items() if node is not None and node.enabled]
 
 
 def build_backbone(cfg: DictConfig) -> Backbone:
@@ -159,10 +158,10 @@ def check_side(cfg: DictConfig, backbone: Backbone) -> list[str]:
     side = given if given is None or isinstance(given, int) else min(given)
     if side is None or side >= stride:
         return []
-    said = f"data.resolution={given}: the backbone's last map has one place for {stride} x {stride} pixels"
+    message = f"data.resolution={given}: the backbone's last map has one place for {stride} x {stride} pixels"
     if 2 * side < stride:
-        raise UserError(f"{said}: give {stride} or more (images are resized to it)")
-    return [f"{said}; at {stride} and above more is learnt"]
+        raise UserError(f"{message}: give {stride} or more (images are resized to it)")
+    return [f"{message}; at {stride} and above more is learnt"]
 
 
 def build_data(cfg: DictConfig) -> DataModule:
@@ -236,3 +235,45 @@ def build_callbacks(cfg: DictConfig, task: Task, folder: RunFolder) -> list[Any]
         given = {name: value for name, value in known.items() if name in asked and name not in node}
         made.append(instantiate(node, drop=("enabled",), **given))
     return made
+
+
+def make_trainer(
+    cfg: DictConfig,
+    callbacks: Sequence[Callback],
+    *,
+    checkpoints: bool = False,
+    logger: Any = False,
+    changes: Mapping[str, Any] | None = None,
+    **arguments: Any,
+) -> Trainer:
+    """``Trainer(...)`` with the keys of the node ``trainer``, of a training, an evaluation or a fine-tuning alike.
+
+    Args:
+        cfg: the run's config; ``trainer.max_time`` is not Lightning's to keep (see ``training/time_budget.py``).
+        callbacks: in the order in which they are called.
+        checkpoints: whether one of them saves checkpoints.
+        logger: the tracker; False for none.
+        changes: values in place of the config's; keys that the config's Trainer does not have are left out.
+        **arguments: further ones, as objects.
+
+    Raises:
+        UserError: values that do not go together, in one line.
+    """
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+    node: Any = OmegaConf.to_container(cfg.trainer, resolve=True)
+    node.update(node.pop("kwargs", None) or {})
+    node.pop("max_time", None)
+    node |= {key: value for key, value in (changes or {}).items() if key in node}
+    try:
+        trainer: Trainer = instantiate(
+            node,
+            callbacks=list(callbacks),
+            logger=logger,
+            enable_checkpointing=checkpoints,
+            enable_progress_bar=False,  # ours is a callback
+            **arguments,
+        )
+    except (MisconfigurationException, ValueError) as error:
+        raise UserError(f"trainer: {str(error).splitlines()[0]}") from error
+    return trainer

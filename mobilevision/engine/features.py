@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
+from lightning_fabric.utilities.apply_func import move_data_to_device
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from mobilevision.spec import Features
 
@@ -45,26 +47,11 @@ def split_features(task: Task, data: DataModule, split: Literal["train", "val"])
     training = task.training
     task.eval()
     device = next(task.backbone.parameters()).device
-    parts: list[Features] = []
-    targets: list[Any] = []
-    places: list[Tensor] = []
+    parts: list[SplitFeatures] = []
     for batch in data.eval_dataloader(split, shard=False):
         # A frozen backbone's features may be cached already.
         features = batch.get("features") or task.backbone(batch["image"].to(device), task.head.needs)
-        parts.append(Features({s: m.cpu() for s, m in features.maps.items()}, _cpu(features.pooled)))
-        targets.append(batch["target"])
-        places.append(batch["index"])
+        parts.append(SplitFeatures(move_data_to_device(features, "cpu"), batch["target"], batch["index"]))
     task.train(training)
-    maps = {stride: torch.cat([part.maps[stride] for part in parts]) for stride in parts[0].maps}
-    pooled = None if parts[0].pooled is None else torch.cat([p.pooled for p in parts if p.pooled is not None])
-    return SplitFeatures(Features(maps, pooled), _joined(targets), torch.cat(places))
-
-
-def _joined(targets: list[Any]) -> Any:
-    if isinstance(targets[0], dict):
-        return {name: _joined([each[name] for each in targets]) for name in targets[0]}
-    return torch.cat(targets)
-
-
-def _cpu(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.cpu()
+    joined: SplitFeatures = tree_map(lambda *each: None if each[0] is None else torch.cat(each), *parts)
+    return joined

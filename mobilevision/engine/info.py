@@ -6,7 +6,7 @@ import json
 import platform
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,12 +114,12 @@ def command_line() -> str:
     return shlex.join([program, *sys.argv[1:]]) if program == "mobilevision" else ""
 
 
-def versions() -> dict[str, str]:
-    """Python's and those of the libraries that numbers depend on."""
+def versions(more: Sequence[str] = ()) -> dict[str, str]:
+    """Python's, those of the libraries that numbers depend on, and those of more packages that are installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = {"python": platform.python_version()}
-    for name in _LIBRARIES:
+    for name in (*_LIBRARIES, *more):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

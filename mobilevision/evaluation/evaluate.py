@@ -56,8 +56,8 @@ def evaluate(target: str | Path | None, overrides: Sequence[str] = ()) -> dict[s
     from mobilevision.callbacks import Progress
     from mobilevision.config.auto_settings import without_training
     from mobilevision.data.skipped import SkipLog
+    from mobilevision.engine.build import make_trainer
     from mobilevision.engine.recording import quiet
-    from mobilevision.engine.trainer import make_trainer
     from mobilevision.tracking.processes import shared_folder
 
     folder = RunFolder(shared_folder(lambda: _new_folder(target)))

@@ -7,7 +7,6 @@ import re
 import shutil
 from collections.abc import Sequence
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -139,7 +138,7 @@ def about(subject: Subject, tools: Sequence[str]) -> dict[str, Any]:
         "cost": {"parameters": cost.parameters, "mult_adds": cost.mult_adds},
         "trained_by": without_folders(str(info.get("command") or "")),
         "command": without_folders(command_line()),
-        "versions": {**versions(), **_versions(tools)},
+        "versions": versions(tools),
     }
 
 
@@ -198,13 +197,3 @@ def _taken(notes: Sequence[str]) -> str:
 
             return type(candidates()[option]).__name__ if option in candidates() else option
     return ""
-
-
-def _versions(tools: Sequence[str]) -> dict[str, str]:
-    found = {}
-    for name in tools:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -80,7 +80,7 @@ def _again(run: str | Path) -> tuple[DictConfig, Built]:
 
 def _trainer(cfg: DictConfig, epochs: int) -> Trainer:
     from mobilevision.callbacks import Divergence, Progress, Randomness
-    from mobilevision.engine.trainer import make_trainer
+    from mobilevision.engine.build import make_trainer
 
     one_process = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
     short = {"max_epochs": epochs, "max_steps": -1, "limit_val_batches": 0, "num_sanity_val_steps": 0}

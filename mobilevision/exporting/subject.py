@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilevision.backbones.imagenet import imagenet_names
 from mobilevision.errors import UserError
 from mobilevision.tracking.run_folder import RunFolder
 
@@ -93,17 +93,6 @@ def _class_names(cfg: DictConfig, count: int) -> tuple[str, ...]:
     if count == _IMAGENET and (weights == "timm" or "in1k" in weights.rpartition("/")[2]):
         return imagenet_names()
     return tuple(f"class {number}" for number in range(count))
-
-
-def imagenet_names() -> tuple[str, ...]:
-    """The first name of each of ImageNet's 1000 classes; the WNID behind it where two have the same."""
-    from timm.data import ImageNetInfo
-
-    info: Any = ImageNetInfo()
-    names = [str(words).split(",")[0].strip() for words in info.label_descriptions()]
-    often = Counter(names)  # crane, the bird and the machine
-    wnids = info.label_names()
-    return tuple(f"{name} {wnid}" if often[name] > 1 else name for name, wnid in zip(names, wnids, strict=True))
 
 
 @final

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mobilevision.errors import UserError
 from mobilevision.geo.cells import Cells, groups
-from mobilevision.heads.head import Head
+from mobilevision.heads.head import Head, draw_small
 from mobilevision.ranges import Range, ShareBelowOne, check_ranges
 from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
 
@@ -49,27 +49,23 @@ class CellsHead(Head):
             raise UserError("head=cells: the data has no train to make cells of; data.cells.file=FILE names cells")
         cells = Cells.from_dict(data.cells)
         self.dropout = nn.Dropout(dropout)
-        self.classifier = _layer(backbone.width, len(cells))
+        self.classifier = nn.Linear(backbone.width, len(cells))
+        draw_small(self.classifier)
         self.coarser = nn.ModuleList()
-        for place, level in enumerate(levels):
+        for index, level in enumerate(levels):
             try:
-                found = groups(cells, level)
+                coarse = groups(cells, level)
             except ValueError as error:
                 raise UserError(f"head.levels: {error}") from None
-            self.coarser.append(_layer(backbone.width, found.number))
-            self.register_buffer(f"group_{place}", torch.from_numpy(found.of), persistent=False)
+            layer = nn.Linear(backbone.width, coarse.number)
+            draw_small(layer)
+            self.coarser.append(layer)
+            self.register_buffer(f"group_{index}", torch.from_numpy(coarse.of), persistent=False)
 
     def forward(self, features: Features) -> Tensor:
         """Float logits [batch, cells]."""
         pooled = self.dropout(features.pooled)
         logits: Tensor = self.classifier(pooled)
-        for place, layer in enumerate(self.coarser):
-            logits = logits + layer(pooled)[:, self.get_buffer(f"group_{place}")]
+        for index, layer in enumerate(self.coarser):
+            logits = logits + layer(pooled)[:, self.get_buffer(f"group_{index}")]
         return logits
-
-
-def _layer(width: int, outputs: int) -> nn.Linear:
-    layer = nn.Linear(width, outputs)
-    nn.init.normal_(layer.weight, std=0.01)
-    nn.init.zeros_(layer.bias)
-    return layer

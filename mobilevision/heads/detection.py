@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, TypedDict
 
 from torch import Tensor
 
 from mobilevision.errors import UserError
 from mobilevision.heads.head import Head
-from mobilevision.ops.anchor_planning import Places
+from mobilevision.ops.anchor_planning import Places, Sizes
 from mobilevision.ops.candidates import DetectorOutputs
 from mobilevision.ops.postprocess import detections as best_detections
 from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Share, ShareBelowOne
@@ -93,7 +93,6 @@ class DetectionHead(Head, ABC):
         Returns:
             Plain values; None of a head whose boxes do not start from the same anchors in every image.
         """
-        del outputs
         return None
 
     def decode(self, outputs: DetectorOutputs) -> dict[str, Tensor]:
@@ -112,3 +111,22 @@ class DetectionHead(Head, ABC):
             most=self.detections,
             classes=len(self.data_spec.classes),
         )
+
+
+def anchor_shapes(anchors: Anchors | None, by_rule: Callable[[], Sizes]) -> Sizes:
+    """The given shapes of the anchors of each map, else those by the head's rule.
+
+    Raises:
+        UserError: scales that do not go with the number of maps.
+    """
+    if anchors is not None:
+        return [[(float(width), float(height)) for width, height in each] for each in anchors]
+    try:
+        return by_rule()
+    except ValueError as error:
+        raise UserError(f"head.scales: {error}") from None
+
+
+def rows(maps: Tensor, values: int) -> Tensor:
+    """Predictions [B, K * values, h, w] of K boxes a place as [B, h * w * K, values]."""
+    return maps.permute(0, 2, 3, 1).reshape(maps.shape[0], -1, values)

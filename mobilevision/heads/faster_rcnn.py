@@ -14,9 +14,10 @@ from torch.nn import functional
 from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
 
 from mobilevision.errors import UserError
-from mobilevision.heads.detection import Anchors, DetectionHead, DetectionOptions
-from mobilevision.ops.anchor_planning import Places
-from mobilevision.ops.anchors import Sizes, anchor_sizes, box_levels, centred, grid_anchors
+from mobilevision.heads.detection import Anchors, DetectionHead, DetectionOptions, anchor_shapes, rows
+from mobilevision.heads.head import draw_small
+from mobilevision.ops.anchor_planning import Places, Sizes
+from mobilevision.ops.anchors import anchor_sizes, box_levels, centred, grid_anchors
 from mobilevision.ops.candidates import Candidates, DetectorOutputs, Weights
 from mobilevision.ops.proposals import best_proposals, sampled_regions
 from mobilevision.ops.roi_align import roi_align
@@ -51,8 +52,7 @@ class RegionProposals(nn.Module):
         self.objectness = nn.Conv2d(width, 2 * self.count, 1)
         self.deltas = nn.Conv2d(width, 4 * self.count, 1)
         for layer in (self.conv, self.objectness, self.deltas):
-            nn.init.normal_(layer.weight, std=0.01)
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+            draw_small(layer)
         shapes = torch.stack([centred(each, resolution) for each in sizes])
         self.register_buffer("shapes", shapes, persistent=False)
 
@@ -65,53 +65,13 @@ class RegionProposals(nn.Module):
         logits, deltas, by_map = [], [], []
         for x, shapes, stride in zip(maps, self.shapes, self.strides, strict=True):
             hidden = functional.relu(self.conv(x))
-            logits.append(_rows(self.objectness(hidden), 2))
-            deltas.append(_rows(self.deltas(hidden), 4))
+            logits.append(rows(self.objectness(hidden), 2))
+            deltas.append(rows(self.deltas(hidden), 4))
             by_map.append(grid_anchors(shapes, (x.shape[2], x.shape[3]), stride))
         anchors = torch.cat(by_map).expand(maps[0].shape[0], -1, -1)
         valid = torch.ones_like(anchors[..., 0], dtype=torch.bool)
         first = Candidates(torch.cat(logits, dim=1), torch.cat(deltas, dim=1), anchors, valid, WEIGHTS)
         return first, [len(each) for each in by_map]
-
-
-def proposal_anchors(
-    maps: int,
-    resolution: tuple[int, int],
-    *,
-    scales: Sequence[float],
-    ratios: Sequence[float],
-    anchors: Anchors | None,
-) -> Sizes:
-    """Sizes of the anchors of each map: the given ones, else every scale in every ratio.
-
-    Args:
-        maps: how many the head has.
-        resolution: (height, width) of the input in pixels.
-        scales: as in :func:`anchor_sizes`.
-        ratios: as in :func:`anchor_sizes`.
-        anchors: (width, height) of each map's, as fractions of the input's sides; these win.
-
-    Raises:
-        UserError: for another number of maps, not as many for each, or sizes that are none.
-    """
-    if anchors is None:
-        if not (scales and ratios) or min(*scales, *ratios) <= 0:
-            raise UserError(f"head.scales={list(scales)} head.ratios={list(ratios)}: give numbers above 0")
-        try:
-            return anchor_sizes(maps, resolution, scales=scales, ratios=ratios)
-        except ValueError as error:
-            raise UserError(f"head.scales: {error}") from None
-    if len(anchors) != maps or len({len(each) for each in anchors}) != 1 or not anchors[0]:
-        counts = [len(each) for each in anchors]
-        raise UserError(f"head.anchors: lists of {counts} anchors; give {maps} of them, each with as many")
-    if any(len(shape) != 2 or min(shape) <= 0 for each in anchors for shape in each):
-        raise UserError("head.anchors: give [width, height] pairs above 0")
-    return [[(float(width), float(height)) for width, height in each] for each in anchors]
-
-
-def _rows(x: Tensor, values: int) -> Tensor:
-    """[B, K * values, h, w] to [B, h * w * K, values]."""
-    return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, values)
 
 
 REGION_WEIGHTS: Weights = (10.0, 10.0, 5.0, 5.0)
@@ -181,8 +141,11 @@ class TwoStageHead(DetectionHead, ABC):
     ) -> None:
         options.setdefault("per_class", 100)
         super().__init__(backbone=backbone, data=data, **options)
-        self.anchor_shapes = proposal_anchors(
-            len(strides), data.resolution, scales=scales, ratios=ratios, anchors=anchors
+        counts = [len(each) for each in anchors or ()]
+        if anchors is not None and (len(counts) != len(strides) or len(set(counts)) != 1):
+            raise UserError(f"head.anchors: lists of {counts} anchors; give {len(strides)} of them, each with as many")
+        self.anchor_shapes = anchor_shapes(
+            anchors, lambda: anchor_sizes(len(strides), data.resolution, scales=scales, ratios=ratios)
         )
         self.rpn = RegionProposals(
             channels=channels,
@@ -209,8 +172,8 @@ class TwoStageHead(DetectionHead, ABC):
         """The maps that regions are proposed from, float [B, channels, h, w] each."""
 
     @abstractmethod
-    def look(self, maps: list[Tensor], regions: Tensor) -> tuple[Tensor, Tensor]:
-        """Look at regions again.
+    def refine(self, maps: list[Tensor], regions: Tensor) -> tuple[Tensor, Tensor]:
+        """Classify regions and correct their boxes.
 
         Args:
             maps: as :meth:`maps` gives them.
@@ -231,7 +194,7 @@ class TwoStageHead(DetectionHead, ABC):
         maps = self.maps(features)
         first, levels = self.rpn(maps)
         regions, valid = self._regions(first, levels, target)
-        logits, deltas = self.look(maps, regions)
+        logits, deltas = self.refine(maps, regions)
         batch, count = valid.shape
         deltas = deltas.view(batch, count, self.outputs - 1, 4)
         final = Candidates(
@@ -263,11 +226,12 @@ class TwoStageHead(DetectionHead, ABC):
         return sampled_regions(boxes, valid, target, count=self.regions, positives=self.positives)
 
 
-def calm(classifier: nn.Linear, regressor: nn.Linear) -> None:
-    """Let the last layers begin near zero: all classes alike, every region as proposed."""
-    for layer, spread in ((classifier, 0.01), (regressor, 0.001)):
-        nn.init.normal_(layer.weight, std=spread)
-        nn.init.zeros_(layer.bias)
+def last_layers(width: int, outputs: int) -> tuple[nn.Linear, nn.Linear]:
+    """The second stage's class scores, and a box for each class but background; they begin near zero."""
+    classifier, regressor = nn.Linear(width, outputs), nn.Linear(width, 4 * (outputs - 1))
+    draw_small(classifier)
+    draw_small(regressor, std=0.001)
+    return classifier, regressor
 
 
 STRIDE = 16
@@ -319,16 +283,14 @@ class FasterRCNNHead(TwoStageHead):
             rpn_width=rpn_width,
             **options,
         )
-        self.classifier = nn.Linear(backbone.tail, self.outputs)
-        self.regressor = nn.Linear(backbone.tail, 4 * (self.outputs - 1))
-        calm(self.classifier, self.regressor)
+        self.classifier, self.regressor = last_layers(backbone.tail, self.outputs)
 
     def maps(self, features: Features) -> list[Tensor]:
         """The map of stride 16."""
         return [features.maps[STRIDE]]
 
-    def look(self, maps: list[Tensor], regions: Tensor) -> tuple[Tensor, Tensor]:
-        """See :meth:`TwoStageHead.look`; the tail must have been handed over (:meth:`Head.take_tail`)."""
+    def refine(self, maps: list[Tensor], regions: Tensor) -> tuple[Tensor, Tensor]:
+        """See :meth:`TwoStageHead.refine`; the tail must have been handed over (:meth:`Head.take_tail`)."""
         assert self.tail is not None, "take_tail() first"
         x = self.tail(roi_align(maps, regions, (STRIDE,), side=SIDE)).mean(dim=(2, 3))
         return self.classifier(x), self.regressor(x)
@@ -394,17 +356,15 @@ class FasterRCNNFPNHead(TwoStageHead):
         self.hidden = nn.Sequential(
             nn.Flatten(), nn.Linear(width * SIDE**2, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()
         )
-        self.classifier = nn.Linear(hidden, self.outputs)
-        self.regressor = nn.Linear(hidden, 4 * (self.outputs - 1))
-        calm(self.classifier, self.regressor)
+        self.classifier, self.regressor = last_layers(hidden, self.outputs)
 
     def maps(self, features: Features) -> list[Tensor]:
         """The pyramid's maps, finest first."""
         pyramid = self.fpn(OrderedDict((str(stride), features.maps[stride]) for stride in self.needs.strides))
         return list(pyramid.values())
 
-    def look(self, maps: list[Tensor], regions: Tensor) -> tuple[Tensor, Tensor]:
-        """See :meth:`TwoStageHead.look`; the map of twice the last stride serves proposals only."""
+    def refine(self, maps: list[Tensor], regions: Tensor) -> tuple[Tensor, Tensor]:
+        """See :meth:`TwoStageHead.refine`; the map of twice the last stride serves proposals only."""
         strides = self.needs.strides
         levels = box_levels(regions, strides, canonical=self.canonical)
         x = self.hidden(roi_align(maps[: len(strides)], regions, strides, levels=levels, side=SIDE))

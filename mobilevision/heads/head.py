@@ -1,4 +1,4 @@
-"""The face that every head shows to a task."""
+"""The interface of a head."""
 
 from __future__ import annotations
 
@@ -48,5 +48,11 @@ class Head(nn.Module, ABC):
 
     def load_classifier(self, weight: Tensor, bias: Tensor) -> bool:
         """Take over the last layer of pretrained weights where it fits; true if it was taken."""
-        del weight, bias
         return False
+
+
+def draw_small(layer: nn.Linear | nn.Conv2d, std: float = 0.01) -> None:
+    """Let a last layer begin near zero, all outputs alike: normal weights, no bias yet."""
+    nn.init.normal_(layer.weight, std=std)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)

@@ -7,7 +7,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from mobilevision.heads.head import Head
+from mobilevision.heads.head import Head, draw_small
 from mobilevision.ranges import ShareBelowOne, check_ranges
 from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
 
@@ -29,8 +29,7 @@ class LinearHead(Head):
         super().__init__(backbone=backbone, data=data)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(backbone.width, len(data.classes))
-        nn.init.normal_(self.classifier.weight, std=0.01)
-        nn.init.zeros_(self.classifier.bias)
+        draw_small(self.classifier)
 
     def forward(self, features: Features) -> Tensor:
         """Float logits [batch, classes]."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from abc import ABC
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Unpack, final
+from typing import Annotated, Any, Literal, NamedTuple, Unpack, final
 
 import numpy as np
 import torch
@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mobilevision.errors import UserError
-from mobilevision.heads.detection import Anchors, DetectionHead, DetectionOptions
+from mobilevision.heads.detection import Anchors, DetectionHead, DetectionOptions, anchor_shapes, rows
+from mobilevision.heads.head import draw_small
 from mobilevision.ops.anchor_planning import Places
-from mobilevision.ops.anchors import RATIOS, SCALES, Sizes, default_boxes, default_sizes
+from mobilevision.ops.anchors import RATIOS, SCALES, default_boxes, default_sizes
 from mobilevision.ops.box_coding import LARGEST, SSD_WEIGHTS
 from mobilevision.ops.candidates import Candidates, DetectorOutputs
 from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, check_ranges
@@ -27,6 +28,8 @@ from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
 
 Activation = Literal["relu", "relu6"]
 ACTIVATIONS = {"relu": nn.ReLU, "relu6": nn.ReLU6}
+MakeLayer = Callable[[int, int], nn.Module]
+"""Makes a layer of so many channels in and out."""
 
 
 @final
@@ -65,56 +68,12 @@ class ConvNorm(nn.Module):
         return result
 
 
-# The default boxes that the options of a single-shot head describe.
-
-
-def anchor_sizes(
-    maps: int,
-    resolution: tuple[int, int],
-    *,
-    scales: Sequence[float],
-    ratios: Sequence[float],
-    reduced: bool,
-    clip: bool,
-    anchors: Anchors | None,
-) -> Sizes:
-    """Sizes for each map: the given ones, else by rule.
-
-    Args:
-        maps: how many the head has.
-        resolution: (height, width) of the input in pixels.
-        scales: as in :func:`default_sizes`.
-        ratios: as in :func:`default_sizes`.
-        reduced: as in :func:`default_sizes`.
-        clip: as in :func:`default_sizes`.
-        anchors: (width, height) of the boxes of each map, as fractions of the input's sides; these win.
-
-    Raises:
-        UserError: for another number of maps, or sizes that are none.
-    """
-    if anchors is None:
-        if not ratios or min([*scales, *ratios]) <= 0:
-            raise UserError(f"head.scales={list(scales)} head.ratios={list(ratios)}: give numbers above 0")
-        try:
-            return default_sizes(maps, resolution, scales=scales, ratios=ratios, reduced=reduced, clip=clip)
-        except ValueError as error:
-            raise UserError(f"head.scales: {error}") from None
-    if len(anchors) != maps:
-        raise UserError(f"head.anchors: {len(anchors)} lists for {maps} maps at {resolution[0]}x{resolution[1]} pixels")
-    for index, shapes in enumerate(anchors):
-        if not shapes or any(len(shape) != 2 or min(shape) <= 0 for shape in shapes):
-            raise UserError(f"head.anchors[{index}]={list(shapes)}: give [width, height] pairs above 0")
-    return [[(float(width), float(height)) for width, height in shapes] for shapes in anchors]
-
-
 PRIOR = 0.01
 """Share of objects that an untrained head expects; anything near a half and the first steps are spent on background."""
 NARROWEST = 16
 
 
-@final
-@dataclass(frozen=True)
-class Pyramid:
+class Pyramid(NamedTuple):
     """The maps that boxes are read off, from fine to coarse.
 
     Attributes:
@@ -219,22 +178,29 @@ class SingleShotHead(DetectionHead, ABC):
         super().__init__(backbone=backbone, data=data, **options)
         self.maps = pyramid(backbone, data.resolution, strides=strides, extras=extras, width=width)
         self.needs = Needs(strides=self.maps.strides)
-        count = len(self.maps.grids)
-        self.anchor_shapes = anchor_sizes(
-            count, data.resolution, scales=scales, ratios=ratios, reduced=reduced, clip=clip, anchors=anchors
+        count, side = len(self.maps.grids), data.resolution
+        if anchors is not None and len(anchors) != count:
+            raise UserError(f"head.anchors: {len(anchors)} lists for {count} maps at {side[0]}x{side[1]} pixels")
+        self.anchor_shapes = anchor_shapes(
+            anchors, lambda: default_sizes(count, side, scales=scales, ratios=ratios, reduced=reduced, clip=clip)
         )
 
-    def grow(self, activation: Activation) -> None:
-        """Make the layers; called once, by the constructor."""
+    def grow(self, extra: MakeLayer, predictor: MakeLayer) -> None:
+        """Make the layers; called once, by the constructor.
+
+        Args:
+            extra: makes a layer from one map to the next, of half the side.
+            predictor: makes a layer that reads values off a map; its last module is a convolution with bias.
+        """
         channels, counts = self.maps.channels, [len(sizes) for sizes in self.anchor_shapes]
         chain = pairwise(channels[len(self.maps.strides) - 1 :])
-        self.extras = nn.ModuleList(self.extra(before, after, activation) for before, after in chain)
+        self.extras = nn.ModuleList(extra(before, after) for before, after in chain)
         self.classifiers, self.regressors = nn.ModuleList(), nn.ModuleList()
         for wide, count in zip(channels, counts, strict=True):
-            self.classifiers.append(self.predictor(wide, count * self.outputs, activation))
-            self.regressors.append(self.predictor(wide, count * 4, activation))
-        for predictor in self.classifiers:
-            expect_background(predictor, self.outputs)
+            self.classifiers.append(predictor(wide, count * self.outputs))
+            self.regressors.append(predictor(wide, count * 4))
+        for layer in self.classifiers:
+            expect_background(layer, self.outputs)
         boxes = default_boxes(self.maps.grids, self.anchor_shapes, self.data_spec.resolution)
         self.register_buffer("anchors", boxes, persistent=False)
 
@@ -243,21 +209,13 @@ class SingleShotHead(DetectionHead, ABC):
         """The middles of the cells of each map."""
         return [Places((np.arange(w) + 0.5) / w, (np.arange(h) + 0.5) / h) for h, w in self.maps.grids]
 
-    @abstractmethod
-    def extra(self, inputs: int, outputs: int, activation: Activation) -> nn.Module:
-        """A layer from one map to the next, of half the side."""
-
-    @abstractmethod
-    def predictor(self, inputs: int, outputs: int, activation: Activation) -> nn.Module:
-        """A layer that reads values off a map; its last module is a convolution with bias."""
-
     def forward(self, features: Features, target: Mapping[str, Tensor] | None = None) -> DetectorOutputs:
-        """Raw outputs; ``target`` is not looked at."""
+        """Raw outputs; ``target`` is not used."""
         maps = [features.maps[stride] for stride in self.maps.strides]
         for extra in self.extras:
             maps.append(extra(maps[-1]))
-        logits = torch.cat([_rows(layer(x), self.outputs) for layer, x in zip(self.classifiers, maps, strict=True)], 1)
-        deltas = torch.cat([_rows(layer(x), 4) for layer, x in zip(self.regressors, maps, strict=True)], 1)
+        logits = torch.cat([rows(layer(x), self.outputs) for layer, x in zip(self.classifiers, maps, strict=True)], 1)
+        deltas = torch.cat([rows(layer(x), 4) for layer, x in zip(self.regressors, maps, strict=True)], 1)
         anchors = self._anchors(maps).expand(logits.shape[0], -1, -1)
         valid = torch.ones((1, 1), dtype=torch.bool, device=logits.device).expand(anchors.shape[:2])
         return DetectorOutputs(Candidates(logits, deltas, anchors, valid, SSD_WEIGHTS))
@@ -293,14 +251,8 @@ def expect_background(predictor: nn.Module, outputs: int) -> None:
 def reading(inputs: int, outputs: int, kernel: int = 1) -> nn.Conv2d:
     """The convolution that reads values off a map: small weights, no bias yet."""
     layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
-    nn.init.normal_(layer.weight, std=0.01)
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    draw_small(layer)
     return layer
-
-
-def _rows(values: Tensor, each: int) -> Tensor:
-    """Predictions [B, boxes a place * each, H, W] as [B, H * W * boxes a place, each]."""
-    return values.permute(0, 2, 3, 1).reshape(values.shape[0], -1, each)
 
 
 @final
@@ -335,20 +287,15 @@ class SSDHead(SingleShotHead):
         **options: Unpack[SingleShotOptions],
     ) -> None:
         super().__init__(backbone=backbone, data=data, reduced=reduced, **options)
-        self.kernel = kernel
-        self.grow(activation)
 
-    def extra(self, inputs: int, outputs: int, activation: Activation) -> nn.Module:
-        """To half the channels to come, then to half the side."""
-        return nn.Sequential(
-            ConvNorm(inputs, outputs // 2, activation=activation),
-            ConvNorm(outputs // 2, outputs, 3, stride=2, activation=activation),
-        )
+        def extra(inputs: int, outputs: int) -> nn.Module:
+            """To half the channels to come, then to half the side."""
+            return nn.Sequential(
+                ConvNorm(inputs, outputs // 2, activation=activation),
+                ConvNorm(outputs // 2, outputs, 3, stride=2, activation=activation),
+            )
 
-    def predictor(self, inputs: int, outputs: int, activation: Activation) -> nn.Module:
-        """One convolution."""
-        del activation
-        return reading(inputs, outputs, self.kernel)
+        self.grow(extra, partial(reading, kernel=kernel))
 
 
 @final
@@ -381,19 +328,20 @@ class SSDLiteHead(SingleShotHead):
         **options: Unpack[SingleShotOptions],
     ) -> None:
         super().__init__(backbone=backbone, data=data, reduced=reduced, **options)
-        self.grow(activation)
 
-    def extra(self, inputs: int, outputs: int, activation: Activation) -> nn.Module:
-        """To half the channels to come, to half the side, to all channels."""
-        middle = outputs // 2
-        return nn.Sequential(
-            ConvNorm(inputs, middle, activation=activation),
-            ConvNorm(middle, middle, 3, stride=2, groups=middle, activation=activation),
-            ConvNorm(middle, outputs, activation=activation),
-        )
+        def extra(inputs: int, outputs: int) -> nn.Module:
+            """To half the channels to come, to half the side, to all channels."""
+            middle = outputs // 2
+            return nn.Sequential(
+                ConvNorm(inputs, middle, activation=activation),
+                ConvNorm(middle, middle, 3, stride=2, groups=middle, activation=activation),
+                ConvNorm(middle, outputs, activation=activation),
+            )
 
-    def predictor(self, inputs: int, outputs: int, activation: Activation) -> nn.Module:
-        """A depthwise and a pointwise convolution."""
-        return nn.Sequential(
-            ConvNorm(inputs, inputs, 3, groups=inputs, activation=activation), reading(inputs, outputs)
-        )
+        def predictor(inputs: int, outputs: int) -> nn.Module:
+            """A depthwise and a pointwise convolution."""
+            return nn.Sequential(
+                ConvNorm(inputs, inputs, 3, groups=inputs, activation=activation), reading(inputs, outputs)
+            )
+
+        self.grow(extra, predictor)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mobilevision.losses.loss import Loss
+from mobilevision.ops.rows import attribute_mean
 from mobilevision.ranges import NonNegativeFloat, check_ranges
 from mobilevision.spec import DataSpec
 
@@ -57,18 +58,6 @@ class AttributeCrossEntropy(Loss):
         if self.focal:
             loss = loss * (logits.sigmoid() - truth).abs().pow(self.focal)
         return {"attributes": attribute_mean(loss, known)}
-
-
-def attribute_mean(loss: Tensor, known: Tensor) -> Tensor:
-    """Mean over attributes of the means over the samples that know them; 0 where nobody knows anything.
-
-    Args:
-        loss: float [B, A], finite.
-        known: bool [B, A].
-    """
-    number = known.sum(dim=0)
-    each = (loss * known).sum(dim=0) / number.clamp(min=1)
-    return each.sum() / (number > 0).sum().clamp(min=1)
 
 
 def positive_weight(data: DataSpec) -> Tensor | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, final
+from typing import Any, Literal, TypedDict, final, get_args
 
 import torch
 from torch import Tensor
@@ -15,19 +16,17 @@ from mobilevision.ranges import ShareBelowOne, check_ranges
 from mobilevision.spec import DataSpec
 
 ClassWeights = Literal["none", "balanced"]
-CHOICES = ("none", "balanced")
 
 LARGEST_RATIO = 20.0
 """Most that a sample of any class counts beside one of the largest class: one image must not be a batch."""
 
 
-def weights_by_class(choice: ClassWeights, counts: Sequence[int], key: str = "loss.class_weights") -> Tensor | None:
+def weights_by_class(choice: ClassWeights, counts: Sequence[int]) -> Tensor | None:
     """Weights by class for a loss.
 
     Args:
         choice: ``none``, or ``balanced``: see :func:`balanced_weights`.
         counts: training samples a class.
-        key: for the message.
 
     Returns:
         Float32 [K]; None where every sample counts the same.
@@ -35,29 +34,28 @@ def weights_by_class(choice: ClassWeights, counts: Sequence[int], key: str = "lo
     Raises:
         UserError: another choice.
     """
-    if choice not in CHOICES:
-        raise UserError(f"{key}={choice}: must be one of {', '.join(CHOICES)}")
+    if choice not in get_args(ClassWeights):
+        raise UserError(f"loss.class_weights={choice}: must be one of {', '.join(get_args(ClassWeights))}")
     return balanced_weights(counts) if choice == "balanced" and any(counts) else None
 
 
-def balanced_weights(counts: Sequence[int], largest_ratio: float = LARGEST_RATIO) -> Tensor:
+def balanced_weights(counts: Sequence[int]) -> Tensor:
     """Weights inverse to the number of samples, capped, with a mean of 1 over the training samples.
 
-    Without the cap every class counts the same. With it, a class with fewer samples than the largest one has over
-    ``largest_ratio`` counts less: the hundredth look at the same image teaches little that is new, the thought behind
-    the effective number of samples (Cui et al. 2019, arXiv 1901.05555). The mean of 1 keeps the meaning of a learning
-    rate.
+    Without the cap every class counts the same. With it, a class that is over :data:`LARGEST_RATIO` times
+    smaller than the largest one counts less: the hundredth look at the same image teaches little that is new, the
+    thought behind the effective number of samples (Cui et al. 2019, arXiv 1901.05555). The mean of 1 keeps the meaning
+    of a learning rate.
 
     Args:
         counts: training samples of each of K classes.
-        largest_ratio: most that a sample weighs, in weights of the largest class.
 
     Returns:
         Float32 [K]; a class without training samples, of which nothing is known, weighs 1.
     """
     count = torch.tensor(counts, dtype=torch.float64)
     present = count > 0
-    weights = (count.max() / count.clamp(min=1)).clamp(max=largest_ratio)
+    weights = (count.max() / count.clamp(min=1)).clamp(max=LARGEST_RATIO)
     weights = weights * count.sum() / (weights * count).sum()
     return torch.where(present, weights, 1.0).float()
 
@@ -100,9 +98,15 @@ def sample_weights(target: Tensor, weight: Tensor) -> Tensor:
     return (target * weight).sum(dim=1) if target.is_floating_point() else weight[target]
 
 
-@final
-class CrossEntropy(Loss):
-    """Softmax cross-entropy; targets are class indices [B] or, after mixup, probabilities [B, K].
+class ClassLossOptions(TypedDict, total=False):
+    """Arguments that every loss over classes takes; :class:`ClassLoss` says what they mean."""
+
+    label_smoothing: ShareBelowOne
+    class_weights: ClassWeights
+
+
+class ClassLoss(Loss, ABC):
+    """A loss over logits of classes that exclude each other; an evaluation always measures plain cross-entropy.
 
     Args:
         data: as in :class:`Loss`.
@@ -115,17 +119,32 @@ class CrossEntropy(Loss):
 
     @check_ranges("loss")
     def __init__(
-        self,
-        *,
-        data: DataSpec,
-        label_smoothing: ShareBelowOne = 0.0,
-        class_weights: ClassWeights = "none",
+        self, *, data: DataSpec, label_smoothing: ShareBelowOne = 0.0, class_weights: ClassWeights = "none"
     ) -> None:
         super().__init__(data=data)
         self.label_smoothing = label_smoothing
         self.register_buffer("weight", weights_by_class(class_weights, data.counts), persistent=False)
 
     def forward(self, outputs: Tensor, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """``outputs``: float logits [B, K]."""
-        each = weighted_cross_entropy(outputs, batch["target"], self.weight, self.label_smoothing)
-        return {"class": each.mean()}
+        """``outputs``: float logits [B, K]; ``batch["target"]``: int64 [B], or float [B, K] once mixed."""
+        target = batch["target"]
+        return {
+            "class": self.training_loss(outputs, target) if self.training else self.by_label(outputs, target).mean()
+        }
+
+    def by_label(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Weighted cross-entropy of each sample against its label, float [B]."""
+        return weighted_cross_entropy(outputs, target, self.weight, self.label_smoothing)
+
+    @abstractmethod
+    def training_loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """The scalar that training minimises; arguments as of :meth:`by_label`."""
+
+
+@final
+class CrossEntropy(ClassLoss):
+    """Softmax cross-entropy; targets are class indices [B] or, after mixup, probabilities [B, K]."""
+
+    def training_loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """As in an evaluation."""
+        return self.by_label(outputs, target).mean()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Annotated, Any, Literal, final
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypedDict, Unpack, final, get_args
 
 import torch
 from pytorch_metric_learning import distances, losses, miners, reducers
@@ -17,8 +16,6 @@ from mobilevision.losses.cross_entropy import ClassWeights, weights_by_class
 from mobilevision.losses.loss import Loss
 from mobilevision.ranges import NonNegativeInt, PositiveFloat, Range, Share, check_ranges
 from mobilevision.spec import DataSpec
-
-PART = "verification"
 
 
 def verification(embeddings: Tensor, identities: Tensor) -> dict[str, Tensor]:
@@ -39,22 +36,23 @@ def verification(embeddings: Tensor, identities: Tensor) -> dict[str, Tensor]:
     known = (identities >= 0)[:, None] & (identities >= 0)[None]
     one = torch.triu(torch.ones_like(known), diagonal=1) & known
     same = identities[:, None] == identities[None]
-    return {PART: _mean(1 - cosine, one & same) + _mean(cosine.clamp(min=0), one & ~same)}
+    return {"verification": _mean(1 - cosine, one & same) + _mean(cosine.clamp(min=0), one & ~same)}
 
 
 def _mean(values: Tensor, chosen: Tensor) -> Tensor:
     return (values * chosen).sum() / chosen.sum().clamp(min=1)
 
 
-@contextmanager
-def full_precision(embeddings: Tensor) -> Iterator[Tensor]:
-    """Float32, also under mixed precision: small angles vanish in 16 bits."""
-    with torch.autocast(embeddings.device.type, enabled=False):
-        yield embeddings.float()
-
-
 # The slope of the arc cosine is infinite at 1, where an image that is learnt by heart comes to lie.
 _NEARLY_ONE = 1 - 1e-6
+
+
+class MarginOptions(TypedDict, total=False):
+    """Arguments of :class:`MarginLoss` that both losses take; it says what they mean."""
+
+    scale: PositiveFloat
+    warmup: NonNegativeInt
+    class_weights: ClassWeights
 
 
 class MarginLoss(Loss, ABC):
@@ -76,7 +74,13 @@ class MarginLoss(Loss, ABC):
     loss: Any
 
     def __init__(
-        self, *, data: DataSpec, margin: float, scale: float, warmup: int, class_weights: ClassWeights
+        self,
+        *,
+        data: DataSpec,
+        margin: float,
+        scale: float = 16.0,
+        warmup: int = 1000,
+        class_weights: ClassWeights = "none",
     ) -> None:
         super().__init__(data=data)
         self.margin, self.warmup, self.steps = margin, warmup, 0
@@ -104,8 +108,8 @@ class MarginLoss(Loss, ABC):
             raise UserError(f"loss {type(self).__name__} needs a head that gives embeddings: take head=embedding")
         self.loss.margin = self.margin * min(1.0, self.steps / self.warmup) if self.warmup else self.margin
         self.steps += 1
-        with full_precision(outputs) as embeddings:
-            return {"identity": self.loss(embeddings, identities)}
+        with torch.autocast(outputs.device.type, enabled=False):  # small angles vanish in 16 bits
+            return {"identity": self.loss(outputs.float(), identities)}
 
     def get_extra_state(self) -> Tensor:
         """Training steps so far: a resumed run has the margin of the one before."""
@@ -123,9 +127,7 @@ class ArcFace(MarginLoss):
     Args:
         data: as in :class:`MarginLoss`.
         margin: in radians.
-        scale: as in :class:`MarginLoss`.
-        warmup: likewise.
-        class_weights: likewise.
+        **options: of :class:`MarginLoss`.
     """
 
     @check_ranges("loss")
@@ -134,11 +136,9 @@ class ArcFace(MarginLoss):
         *,
         data: DataSpec,
         margin: Annotated[float, Range(min=0, max=1.5)] = 0.3,
-        scale: PositiveFloat = 16.0,
-        warmup: NonNegativeInt = 1000,
-        class_weights: ClassWeights = "none",
+        **options: Unpack[MarginOptions],
     ) -> None:
-        super().__init__(data=data, margin=margin, scale=scale, warmup=warmup, class_weights=class_weights)
+        super().__init__(data=data, margin=margin, **options)
 
     def classifier(self, identities: int, width: int) -> Any:
         """See :class:`MarginLoss`."""
@@ -152,9 +152,7 @@ class CosFace(MarginLoss):
     Args:
         data: as in :class:`MarginLoss`.
         margin: in cosines.
-        scale: as in :class:`MarginLoss`.
-        warmup: likewise.
-        class_weights: likewise.
+        **options: of :class:`MarginLoss`.
     """
 
     @check_ranges("loss")
@@ -163,11 +161,9 @@ class CosFace(MarginLoss):
         *,
         data: DataSpec,
         margin: Share = 0.2,
-        scale: PositiveFloat = 16.0,
-        warmup: NonNegativeInt = 1000,
-        class_weights: ClassWeights = "none",
+        **options: Unpack[MarginOptions],
     ) -> None:
-        super().__init__(data=data, margin=margin, scale=scale, warmup=warmup, class_weights=class_weights)
+        super().__init__(data=data, margin=margin, **options)
 
     def classifier(self, identities: int, width: int) -> Any:
         """See :class:`MarginLoss`."""
@@ -184,7 +180,7 @@ class _ArcFace(losses.ArcFaceLoss):  # type: ignore[misc]  # the library is not 
         return angles
 
 
-MINING = ("semi_hard", "batch_hard", "all")
+Mining = Literal["semi_hard", "batch_hard", "all"]
 
 
 @final
@@ -208,11 +204,11 @@ class Triplet(Loss):
         *,
         data: DataSpec,
         margin: Annotated[float, Range(min=0, max=4)] = 0.2,
-        mining: Literal["semi_hard", "batch_hard", "all"] = "batch_hard",
+        mining: Mining = "batch_hard",
     ) -> None:
         super().__init__(data=data)
-        if mining not in MINING:
-            raise UserError(f"loss.mining={mining}: must be one of {', '.join(MINING)}")
+        if mining not in get_args(Mining):
+            raise UserError(f"loss.mining={mining}: must be one of {', '.join(get_args(Mining))}")
         distance = distances.LpDistance(power=2)
         self.loss = losses.TripletMarginLoss(margin=margin, distance=distance)
         if mining == "batch_hard":
@@ -226,6 +222,6 @@ class Triplet(Loss):
         identities = batch["target"][:, 0]
         if not self.training:
             return verification(outputs, identities)
-        with full_precision(outputs) as embeddings:
-            loss: Tensor = self.loss(embeddings, identities, self.miner(embeddings, identities))
-            return {"triplet": loss}
+        with torch.autocast(outputs.device.type, enabled=False):  # as above
+            embeddings = outputs.float()
+            return {"triplet": self.loss(embeddings, identities, self.miner(embeddings, identities))}

@@ -1,4 +1,4 @@
-"""The face that every loss shows to a task."""
+"""The interface of a loss."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Loss(nn.Module, ABC):
     """Raw outputs and a batch in, named scalar parts out; training minimises their sum.
 
     Args:
-        data: what the data set knows of itself (class counts, for weights).
+        data: description of the data set (class counts, for weights).
     """
 
     def __init__(self, *, data: DataSpec) -> None:
@@ -23,8 +23,7 @@ class Loss(nn.Module, ABC):
         self.data_spec = data
 
     def take_width(self, width: int) -> None:
-        """Learn the length of the vectors that the head gives; a loss with weights of its own makes them now."""
-        del width
+        """Take the length of the head's vectors; a loss with weights of its own makes them now."""
 
     @abstractmethod
     def forward(self, outputs: Any, batch: Mapping[str, Any]) -> dict[str, Tensor]:

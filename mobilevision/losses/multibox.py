@@ -69,8 +69,6 @@ def assign(
 
 # Ways to weigh the classes of many candidates of which nearly all are background.
 
-Samples = tuple[Tensor, Tensor]
-
 
 def mined(
     logits: Tensor, assignments: Assignments, *, negatives: float, least: int, weight: Tensor | None = None
@@ -243,7 +241,8 @@ class MultiBox(Loss):
             if outputs.proposals is None:
                 return self._one_stage(outputs.final, batch["target"])
             first = self._first_stage(outputs.proposals, batch["target"])
-            return first | self._second_stage(outputs.final, batch["target"])
+            assignments = assign(outputs.final, batch["target"], positive=0.5, negative=0.5, force=False)
+            return first | self._over_all(outputs.final, assignments, self.weight)
 
     def _one_stage(self, candidates: Candidates, target: dict[str, Tensor]) -> dict[str, Tensor]:
         assignments = assign(candidates, target, positive=self.overlap, negative=self.overlap, force=True)
@@ -264,10 +263,6 @@ class MultiBox(Loss):
         assignments = sampled(assignments, most=self.sampled, positive=0.5)
         parts = self._over_all(candidates, assignments)
         return {f"rpn_{name}": part for name, part in parts.items()}
-
-    def _second_stage(self, candidates: Candidates, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        assignments = assign(candidates, target, positive=0.5, negative=0.5, force=False)
-        return self._over_all(candidates, assignments, self.weight)
 
     def _over_all(
         self, candidates: Candidates, assignments: Assignments, weight: Tensor | None = None

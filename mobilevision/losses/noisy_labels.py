@@ -2,44 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, final
+from typing import Literal, Unpack, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mobilevision.errors import UserError
-from mobilevision.losses.cross_entropy import (
-    ClassWeights,
-    sample_weights,
-    weighted_cross_entropy,
-    weights_by_class,
-)
-from mobilevision.losses.loss import Loss
+from mobilevision.losses.cross_entropy import ClassLoss, ClassLossOptions, sample_weights
 from mobilevision.ranges import NonNegativeFloat, Share, ShareBelowOne, check_ranges
 from mobilevision.spec import DataSpec
 
 
 @final
-class Bootstrap(Loss):
+class Bootstrap(ClassLoss):
     """Cross-entropy with targets of which a share is the model's own prediction (Reed et al. 2014, arXiv 1412.6596).
 
     With ``soft`` that share is its probabilities (the paper's equation 6), with ``hard`` its most probable class
-    (equation 7). An evaluation measures plain cross-entropy, so that runs can be compared.
+    (equation 7).
+
+    A sample weighs by its label, also in the model's share: else a model that guesses rare classes would teach itself
+    to do so.
 
     Args:
-        data: as in :class:`Loss`.
+        data: as in :class:`ClassLoss`.
         mode: ``soft`` or ``hard``.
         trust: share of the label, the paper's beta, which is 0.95 for soft and 0.8 for hard there; the rest is the
             model's.
         ramp: epochs over which the model's share rises from nothing: before it has learnt, it knows no better.
-        label_smoothing: share of the label spread evenly over all classes.
-        class_weights: as in :class:`~mobilevision.losses.cross_entropy.CrossEntropy`; a sample weighs by its label,
-            also in the model's share: else a model that guesses rare classes would teach itself to do so.
+        **options: of :class:`ClassLoss`.
     """
-
-    weight: Tensor | None
 
     @check_ranges("loss")
     def __init__(
@@ -49,31 +41,25 @@ class Bootstrap(Loss):
         mode: Literal["soft", "hard"] = "hard",
         trust: Share = 0.8,
         ramp: NonNegativeFloat = 0.0,
-        label_smoothing: ShareBelowOne = 0.0,
-        class_weights: ClassWeights = "none",
+        **options: Unpack[ClassLossOptions],
     ) -> None:
-        super().__init__(data=data)
+        super().__init__(data=data, **options)
         if mode not in ("soft", "hard"):
             raise UserError(f"loss.mode={mode}: must be soft or hard")
-        self.mode, self.trust, self.ramp, self.label_smoothing = mode, trust, ramp, label_smoothing
-        self.register_buffer("weight", weights_by_class(class_weights, data.counts), persistent=False)
+        self.mode, self.trust, self.ramp = mode, trust, ramp
         self.progress = Progress(data)
 
-    def forward(self, outputs: Tensor, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """``outputs``: float logits [B, K]; ``batch["target"]``: int64 [B], or float [B, K] once mixed."""
-        target = batch["target"]
-        if not self.training:
-            return {"class": weighted_cross_entropy(outputs, target, self.weight, self.label_smoothing).mean()}
+    def training_loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """See :class:`ClassLoss`."""
         own = (1 - self.trust) * self.progress.ramp(self.ramp)
         self.progress.add(len(outputs))
-        itself = self._itself(outputs.float())
+        itself = self._against_itself(outputs.float())
         if self.weight is not None:
             itself = itself * sample_weights(target, self.weight)
-        labels = weighted_cross_entropy(outputs, target, self.weight, self.label_smoothing)
-        return {"class": ((1 - own) * labels + own * itself).mean()}
+        return ((1 - own) * self.by_label(outputs, target) + own * itself).mean()
 
-    def _itself(self, outputs: Tensor) -> Tensor:
-        """Cross-entropy [B] of the model against what it says itself; of soft targets that is its entropy."""
+    def _against_itself(self, outputs: Tensor) -> Tensor:
+        """Cross-entropy [B] of the model against its own prediction; of soft targets that is its entropy."""
         if self.mode == "hard":
             return functional.cross_entropy(outputs, outputs.argmax(dim=1), reduction="none")
         logs = outputs.log_softmax(dim=1)
@@ -106,7 +92,7 @@ class Progress(nn.Module):
 
 
 @final
-class SmallLoss(Loss):
+class SmallLoss(ClassLoss):
     """Cross-entropy over the samples of a batch with the smallest loss; an evaluation measures all.
 
     Networks learn what labels have in common before they learn single labels by heart (Arpit et al. 2017, arXiv
@@ -114,16 +100,14 @@ class SmallLoss(Loss):
     1804.06872) lets two networks choose for each other; this is its choice by the one network that is trained, which
     costs nothing.
 
+    Samples are chosen by their loss without the class weight: by the weighted one, rare classes would be dropped first.
+
     Args:
-        data: as in :class:`Loss`.
+        data: as in :class:`ClassLoss`.
         drop: share of a batch that is dropped, about the share of wrong labels.
         ramp: epochs over which that share rises from 0 (co-teaching takes 10 of 200).
-        label_smoothing: share of the probability spread evenly over all classes.
-        class_weights: as in :class:`~mobilevision.losses.cross_entropy.CrossEntropy`. Samples are chosen by their loss
-            without the weight: by the weighted one, rare classes would be dropped first.
+        **options: of :class:`ClassLoss`.
     """
-
-    weight: Tensor | None
 
     @check_ranges("loss")
     def __init__(
@@ -132,24 +116,18 @@ class SmallLoss(Loss):
         data: DataSpec,
         drop: ShareBelowOne = 0.2,
         ramp: NonNegativeFloat = 3.0,
-        label_smoothing: ShareBelowOne = 0.0,
-        class_weights: ClassWeights = "none",
+        **options: Unpack[ClassLossOptions],
     ) -> None:
-        super().__init__(data=data)
-        self.drop, self.ramp, self.label_smoothing = drop, ramp, label_smoothing
-        self.register_buffer("weight", weights_by_class(class_weights, data.counts), persistent=False)
+        super().__init__(data=data, **options)
+        self.drop, self.ramp = drop, ramp
         self.progress = Progress(data)
 
-    def forward(self, outputs: Tensor, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """``outputs``: float logits [B, K]; ``batch["target"]``: int64 [B], or float [B, K] once mixed."""
-        target = batch["target"]
+    def training_loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """See :class:`ClassLoss`."""
         each = functional.cross_entropy(outputs, target, label_smoothing=self.label_smoothing, reduction="none")
-        if not self.training:
-            return {"class": weighted_cross_entropy(outputs, target, self.weight, self.label_smoothing).mean()}
         dropped = self.drop * self.progress.ramp(self.ramp)
         self.progress.add(len(outputs))
-        keep = max(1, round(len(each) * (1 - dropped)))
-        kept = each.topk(keep, largest=False)
+        kept = each.topk(max(1, round(len(each) * (1 - dropped))), largest=False)
         if self.weight is None:
-            return {"class": kept.values.mean()}
-        return {"class": (each * sample_weights(target, self.weight))[kept.indices].mean()}
+            return kept.values.mean()
+        return (each * sample_weights(target, self.weight))[kept.indices].mean()

@@ -100,20 +100,20 @@ class ClassificationMetrics(TaskMetric):
     def _per_class(self) -> tuple[Tensor, Tensor]:
         """Recall (per-class accuracy) and F1 of each class, float64 [K]; zero where a class never occurs."""
         confusion = self.confusion.cpu().double()
-        hits, truth, said = confusion.diagonal(), confusion.sum(dim=1), confusion.sum(dim=0)
-        return hits / truth.clamp(min=1), 2 * hits / (truth + said).clamp(min=1)
+        hits, truth, predicted = confusion.diagonal(), confusion.sum(dim=1), confusion.sum(dim=0)
+        return hits / truth.clamp(min=1), 2 * hits / (truth + predicted).clamp(min=1)
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         """``per_class``: class, samples, accuracy, precision, f1; ``per_group``; ``confusion``: a row a true class."""
         recall, f1 = self._per_class()
-        said = self.confusion.sum(dim=0)
+        predicted = self.confusion.sum(dim=0)
         rows = [
             {
                 "class": name,
                 **({"group": self.groups[i]} if self.groups else {}),
                 "samples": int(self.confusion[i].sum()),
                 "accuracy": float(recall[i]),
-                "precision": float(self.confusion[i, i]) / max(int(said[i]), 1),
+                "precision": float(self.confusion[i, i]) / max(int(predicted[i]), 1),
                 "f1": float(f1[i]),
             }
             for i, name in enumerate(self.classes)

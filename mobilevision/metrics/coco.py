@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilevision.errors import UserError
-from mobilevision.metrics.box_matching import Pairs, pairs
-from mobilevision.metrics.scenes import Scenes
+from mobilevision.metrics.scenes import Pairs, Scenes, pairs
 from mobilevision.ops.boxes import area
 
 Engine = Literal["auto", "faster", "pycocotools"]
@@ -34,43 +33,31 @@ class Accumulated(NamedTuple):
     recall: NDArray[np.float64]
 
 
-@final
-class Annotations:
-    """Boxes as the dictionaries that both libraries read, and the overlaps that both would compute.
+def _truth(scenes: Scenes) -> Iterator[dict[str, Any]]:
+    """True boxes as both libraries read them. An ignored one says crowd, so that it can be found more than once."""
+    truth = scenes.truth
+    columns = (*_places(scenes, truth.group), truth.area.tolist(), truth.ignored.astype(int).tolist())
+    for number, (image, label, size, ignored) in enumerate(zip(*columns, strict=True), 1):
+        yield {
+            "id": number,
+            "image_id": image,
+            "category_id": label,
+            "area": size,
+            "iscrowd": ignored,
+            "ignore": ignored,
+        }
 
-    Args:
-        scenes: what is evaluated.
-    """
 
-    def __init__(self, scenes: Scenes) -> None:
-        self._scenes = scenes
-        self.images = list(range(scenes.images))
-        self.classes = list(range(scenes.classes))
-        self.overlaps = _matrices(scenes, pairs(scenes.found, scenes.truth))
+def _detected(scenes: Scenes) -> Iterator[dict[str, Any]]:
+    """Detections, likewise."""
+    detected = scenes.detected
+    columns = (*_places(scenes, detected.group), area(detected.boxes).tolist(), detected.scores.tolist())
+    for number, (image, label, size, score) in enumerate(zip(*columns, strict=True), 1):
+        yield {"id": number, "image_id": image, "category_id": label, "area": size, "score": score}
 
-    def truth(self) -> Iterator[dict[str, Any]]:
-        """True boxes. An ignored one says crowd, so that it can be found more than once; its overlap is its own."""
-        truth = self._scenes.truth
-        columns = (*self._place(truth.group), truth.area.tolist(), truth.ignored.astype(int).tolist())
-        for number, (image, label, size, ignored) in enumerate(zip(*columns, strict=True), 1):
-            yield {
-                "id": number,
-                "image_id": image,
-                "category_id": label,
-                "area": size,
-                "iscrowd": ignored,
-                "ignore": ignored,
-            }
 
-    def found(self) -> Iterator[dict[str, Any]]:
-        """Detections."""
-        found = self._scenes.found
-        columns = (*self._place(found.group), area(found.boxes).tolist(), found.scores.tolist())
-        for number, (image, label, size, score) in enumerate(zip(*columns, strict=True), 1):
-            yield {"id": number, "image_id": image, "category_id": label, "area": size, "score": score}
-
-    def _place(self, group: NDArray[np.int64]) -> tuple[list[int], list[int]]:
-        return self._scenes.image(group).tolist(), self._scenes.label(group).tolist()
+def _places(scenes: Scenes, group: NDArray[np.int64]) -> tuple[list[int], list[int]]:
+    return scenes.image(group).tolist(), scenes.label(group).tolist()
 
 
 def _matrices(scenes: Scenes, candidates: Pairs) -> dict[tuple[int, int], NDArray[np.float64]]:
@@ -82,7 +69,7 @@ def _matrices(scenes: Scenes, candidates: Pairs) -> dict[tuple[int, int], NDArra
     first = candidates.truth[starts]
     boxes = np.searchsorted(scenes.truth.group, group[starts], side="right") - first
     blocks = np.split(candidates.overlap, starts[1:])
-    places = zip(scenes.image(group[starts]).tolist(), scenes.label(group[starts]).tolist(), strict=True)
+    places = zip(*_places(scenes, group[starts]), strict=True)
     return {place: block.reshape(-1, width) for place, block, width in zip(places, blocks, boxes.tolist(), strict=True)}
 
 
@@ -99,7 +86,7 @@ def accumulate(scenes: Scenes, *, engine: Engine = "auto") -> Accumulated:
     if scenes.images == 0:
         none = -np.ones((10, 101, scenes.classes, len(_AREAS), len(_MOST)))
         return Accumulated(none, none[:, 0])
-    evaluation = _evaluation(Annotations(scenes), engine)
+    evaluation = _evaluation(scenes, engine)
     with redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         evaluation.evaluate()
         evaluation.accumulate()
@@ -107,55 +94,39 @@ def accumulate(scenes: Scenes, *, engine: Engine = "auto") -> Accumulated:
     return Accumulated(np.asarray(found["precision"]), np.asarray(found["recall"]))
 
 
-def _evaluation(annotations: Annotations, engine: Engine) -> Any:
+def _evaluation(scenes: Scenes, engine: Engine) -> Any:
+    """COCO's evaluation as published (pycocotools) or in C++ (faster-coco-eval), fed with arrays instead of json."""
     usable = faster_is_usable()
     if engine == "faster" and not usable:
         raise UserError("engine=faster needs faster-coco-eval 1.8 or newer: pip install 'mobilevision[fast]'")
-    return _pycocotools(annotations) if engine == "pycocotools" or not usable else _faster(annotations)
+    faster = usable and engine != "pycocotools"
+    if faster:
+        from faster_coco_eval.core.faster_eval_api import COCOeval_faster as COCOeval
+    else:
+        from pycocotools.cocoeval import COCOeval
 
-
-def _pycocotools(annotations: Annotations) -> Any:
-    """COCO's evaluation as published, fed with arrays instead of json."""
-    from pycocotools.cocoeval import COCOeval
+    overlaps = _matrices(scenes, pairs(scenes.detected, scenes.truth))
 
     @final
     class Evaluation(COCOeval):  # type: ignore[misc]
         """Over annotations whose overlaps are known."""
 
         def _prepare(self) -> None:
-            for annotation in annotations.truth():
-                self._gts[annotation["image_id"], annotation["category_id"]].append(annotation)
-            for annotation in annotations.found():
-                self._dts[annotation["image_id"], annotation["category_id"]].append(annotation)
+            datasets = (self.gt_dataset, self.dt_dataset) if faster else (self._gts, self._dts)
+            for kept, boxes in zip(datasets, (_truth(scenes), _detected(scenes)), strict=True):
+                for box in boxes:
+                    if faster:
+                        kept.append_ref(box["image_id"], box["category_id"], box)
+                    else:
+                        kept[box["image_id"], box["category_id"]].append(box)
 
-        def computeIoU(self, imgId: int, catId: int) -> Any:  # noqa: N802, N803 - pycocotools' own names
-            return annotations.overlaps.get((imgId, catId), [])
+        def computeIoU(self, imgId: int, catId: int) -> Any:  # noqa: N802, N803 - the libraries' own names
+            return overlaps.get((imgId, catId), [])
 
-    evaluation = Evaluation(None, None, "bbox")
-    evaluation.params.imgIds, evaluation.params.catIds = annotations.images, annotations.classes
-    return evaluation
-
-
-def _faster(annotations: Annotations) -> Any:
-    """The same in C++, by faster-coco-eval."""
-    from faster_coco_eval.core.faster_eval_api import COCOeval_faster
-
-    @final
-    class Evaluation(COCOeval_faster):  # type: ignore[misc]
-        """Over annotations whose overlaps are known."""
-
-        def _prepare(self) -> None:
-            for annotation in annotations.truth():
-                self.gt_dataset.append_ref(annotation["image_id"], annotation["category_id"], annotation)
-            for annotation in annotations.found():
-                self.dt_dataset.append_ref(annotation["image_id"], annotation["category_id"], annotation)
-
-        def computeIoU(self, imgId: int, catId: int) -> Any:  # noqa: N802, N803 - the library's own names
-            return annotations.overlaps.get((imgId, catId), [])
-
-    evaluation = Evaluation(None, None, "bbox", print_function=lambda *_: None)
-    evaluation._nonempty_iou_pairs = annotations.overlaps.keys()
-    evaluation.params.imgIds, evaluation.params.catIds = annotations.images, annotations.classes
+    evaluation = Evaluation(None, None, "bbox", **({"print_function": lambda *_: None} if faster else {}))
+    if faster:
+        evaluation._nonempty_iou_pairs = overlaps.keys()
+    evaluation.params.imgIds, evaluation.params.catIds = list(range(scenes.images)), list(range(scenes.classes))
     return evaluation
 
 

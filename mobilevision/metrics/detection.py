@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, final
 
 import torch
 from torch import Tensor
-from torchmetrics.utilities.data import dim_zero_cat
 
 from mobilevision.metrics.coco import Accumulated, Engine, accumulate, summary
-from mobilevision.metrics.detection_tables import curves, error_tables, operating_points, per_class_rows, pr_rows
-from mobilevision.metrics.metric import TaskMetric
+from mobilevision.metrics.detection_tables import curves, error_tables, operating_point, per_class_rows, pr_rows
+from mobilevision.metrics.metric import GatheredMetric
 from mobilevision.metrics.scenes import FOUND_COLUMNS, TRUTH_COLUMNS, Scenes, scenes
 
 
 @final
-class DetectionMetrics(TaskMetric):
-    """What is measured of a detector, with the numbers of COCO's own evaluation.
+class DetectionMetrics(GatheredMetric):
+    """Metrics of a detector, with the numbers of COCO's own evaluation.
 
     ``map_50`` (average precision at an overlap of one half), ``map`` (mean over overlaps 0.5 to 0.95) and ``map_75``;
     ``map_small``, ``map_medium``, ``map_large`` (objects of less than 32 x 32 pixels of the image, more than 96 x 96,
@@ -33,18 +32,14 @@ class DetectionMetrics(TaskMetric):
         engine: ``auto`` takes faster-coco-eval where it is installed, else pycocotools; their numbers are equal.
     """
 
-    images: list[Tensor]
-    truth: list[Tensor]
-    found: list[Tensor]
-
     def __init__(self, *, classes: tuple[str, ...], engine: Engine = "auto") -> None:
-        super().__init__()
+        truth, found = ((len(columns),) for columns in (TRUTH_COLUMNS, FOUND_COLUMNS))
+        super().__init__(
+            {"images": ((), torch.int64), "truth": (truth, torch.float64), "found": (found, torch.float64)}
+        )
         self.classes = classes
         self.engine: Engine = engine
         self._evaluated: dict[bool, Accumulated] = {}  # of this process alone (False), and of all
-        self._widths = {"images": None, "truth": len(TRUTH_COLUMNS), "found": len(FOUND_COLUMNS)}
-        for name in self._widths:
-            self.add_state(name, [], dist_reduce_fx="cat")
 
     def update(self, prediction: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
         """Add a batch.
@@ -59,11 +54,11 @@ class DetectionMetrics(TaskMetric):
         """
         self._evaluated.clear()
         # Some accelerators have no float64, and the evaluation is the CPU's: a copy a batch, and no more memory there.
-        said = {name: value.detach().cpu() for name, value in prediction.items()}
+        predicted = {name: value.detach().cpu() for name, value in prediction.items()}
         known = {name: value.detach().cpu() for name, value in target.items()}
-        self.images.append(known["image"].long())
-        self.truth.append(self._truth_rows(known))
-        self.found.append(self._found_rows(said, known))
+        self.append("images", known["image"])
+        self.append("truth", self._truth_rows(known))
+        self.append("found", self._found_rows(predicted, known))
 
     def _truth_rows(self, target: Mapping[str, Tensor]) -> Tensor:
         """``TRUTH_COLUMNS``, float64 [m, 9]."""
@@ -99,7 +94,7 @@ class DetectionMetrics(TaskMetric):
         """
         everything = self._scenes()
         found = curves(everything)
-        points = operating_points(found)
+        points = [operating_point(curve) for curve in found]
         overall, by_class = error_tables(everything, [point.threshold for point in points], self.classes)
         precision = self._evaluation(everything).precision[..., 0, -1]
         return {
@@ -115,7 +110,7 @@ class DetectionMetrics(TaskMetric):
         It lies midway between the last detection that is worth keeping and the next. A class without a true box, or
         of which none is found, gets 0.5.
         """
-        return [point.threshold for point in operating_points(curves(self._scenes()))]
+        return [operating_point(curve).threshold for curve in curves(self._scenes())]
 
     def reset(self) -> None:
         """Start anew."""
@@ -130,21 +125,5 @@ class DetectionMetrics(TaskMetric):
 
     def _scenes(self) -> Scenes:
         """Everything measured so far; the same in whatever order and on however many processes it came."""
-        images, truth, found = (self._joined(name).cpu().numpy() for name in self._widths)
+        images, truth, found = (self.joined(name).numpy() for name in ("images", "truth", "found"))
         return scenes(images, truth, found, classes=len(self.classes))
-
-    def _joined(self, name: str) -> Tensor:
-        """All rows of a state; none of the right shape and type where there was no batch."""
-        parts: Sequence[Tensor] | Tensor = getattr(self, name)
-        if isinstance(parts, Tensor):  # as torchmetrics leaves it after gathering
-            return parts
-        width = self._widths[name]
-        empty = torch.zeros(0, dtype=torch.int64) if width is None else torch.zeros(0, width, dtype=torch.float64)
-        joined: Tensor = dim_zero_cat([empty, *(part.cpu() for part in parts)])
-        return joined
-
-    def _sync_dist(self, *args: Any, **kwargs: Any) -> None:
-        """Gather the states; torchmetrics alone would give a process without a batch one of another shape and type."""
-        for name in self._widths:
-            setattr(self, name, [self._joined(name).to(self.device)])
-        super()._sync_dist(*args, **kwargs)

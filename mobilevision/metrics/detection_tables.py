@@ -6,14 +6,12 @@ The latter is a breakdown after TIDE (Bolya et al. 2020, arXiv 2008.08115, secti
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.metrics.box_matching import match, pairs, pairs_of
-from mobilevision.metrics.scenes import Found, Scenes
+from mobilevision.metrics.scenes import Detected, Scenes, match, pairs, pairs_of
 from mobilevision.ops.boxes import iou
 
 _FALLBACK = 0.5
@@ -49,7 +47,7 @@ class Point(NamedTuple):
 
     Attributes:
         threshold: detections with this score and more are shown.
-        precision: of those; None where nothing can be said.
+        precision: of those; None where it is not defined.
         recall: likewise.
         f1: likewise.
     """
@@ -62,7 +60,7 @@ class Point(NamedTuple):
 
 def curves(scenes: Scenes) -> list[Curve]:
     """The curve of each class, by COCO's matching at an overlap of one half."""
-    found, truth = scenes.found, scenes.truth
+    found, truth = scenes.detected, scenes.truth
     matched = match(found, truth, pairs(found, truth))
     hit = matched >= 0
     counts = ~hit if not hit.any() else ~(hit & truth.ignored[matched])
@@ -77,12 +75,8 @@ def curves(scenes: Scenes) -> list[Curve]:
     return made
 
 
-def operating_points(found: Sequence[Curve]) -> list[Point]:
-    """Where F1 is best, a class; see :meth:`DetectionMetrics.thresholds`."""
-    return [_best(curve) for curve in found]
-
-
-def _best(curve: Curve) -> Point:
+def operating_point(curve: Curve) -> Point:
+    """Where a class's F1 is best; see :meth:`DetectionMetrics.thresholds`."""
     if not curve.boxes:
         return Point(_FALLBACK, None, None, None)
     scores, hits = curve.scores, curve.hits
@@ -183,9 +177,9 @@ def error_tables(
 
 def error_counts(scenes: Scenes, thresholds: Sequence[float]) -> NDArray[np.int64]:
     """How many of each kind, int64 [K, 6], columns as ``KINDS``; ``missed`` by the class of the true box."""
-    shown = scenes.found.scores >= np.asarray(thresholds, dtype=np.float64)[scenes.label(scenes.found.group)]
-    found = Found(scenes.found.group[shown], scenes.found.boxes[shown], scenes.found.scores[shown])
-    scenes = replace(scenes, found=found)
+    shown = scenes.detected.scores >= np.asarray(thresholds, dtype=np.float64)[scenes.label(scenes.detected.group)]
+    found = Detected(scenes.detected.group[shown], scenes.detected.boxes[shown], scenes.detected.scores[shown])
+    scenes = scenes._replace(detected=found)
     kind, missed = _kinds(scenes)
     label = scenes.label(found.group)[kind >= 0]
     counts = np.bincount(label * len(KINDS) + kind[kind >= 0], minlength=scenes.classes * len(KINDS))
@@ -196,7 +190,7 @@ def error_counts(scenes: Scenes, thresholds: Sequence[float]) -> NDArray[np.int6
 
 def _kinds(scenes: Scenes) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """The kind of each detection, -1 for those on ignored boxes, and which true boxes are missed."""
-    found, truth = scenes.found, scenes.truth
+    found, truth = scenes.detected, scenes.truth
     matched = match(found, truth, pairs(found, truth), overlap=_RIGHT)
     kind = np.full(len(matched), KINDS.index("background"))
     hit = np.flatnonzero(matched >= 0)
@@ -216,7 +210,7 @@ def _kinds(scenes: Scenes) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
 
 def _nearest(scenes: Scenes, rows: NDArray[np.int64]) -> tuple[Any, Any, Any, Any]:
     """For some detections: the largest overlap with a true box of their class, that box, and both of other classes."""
-    found, truth = scenes.found, scenes.truth
+    found, truth = scenes.detected, scenes.truth
     counted = np.flatnonzero(~truth.ignored)
     by_image = counted[np.argsort(scenes.image(truth.group[counted]), kind="stable")]
     first, second = pairs_of(scenes.image(found.group[rows]), scenes.image(truth.group[by_image]))

@@ -1,4 +1,4 @@
-"""How far answers lie from the truth: the paper's shares within five radii (arXiv 1704.04861, Table 11)."""
+"""How far predictions lie from the truth: the paper's shares within five radii (arXiv 1704.04861, Table 11)."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from mobilevision.geo import guessing
 from mobilevision.geo.cells import Cells
 from mobilevision.geo.distance import RADII, haversine
 from mobilevision.geo.partition import oracle
-from mobilevision.metrics.metric import TaskMetric
+from mobilevision.metrics.metric import GatheredMetric
 
-_STATES = {"truth": torch.float64, "answer": torch.float64, "cell": torch.int64, "cells": torch.int64}
 _BELT, _SECTOR = 30, 45  # degrees of a region of the table
 _SHOWN = 400  # answers that are kept for the map
 Numbers = NDArray[Any]
 
 
 @final
-class GeolocationMetrics(TaskMetric):
-    """What is measured of places.
+class GeolocationMetrics(GatheredMetric):
+    """Metrics of coordinates.
 
     ``within_1km`` to ``within_2500km``: share of images whose answer lies so near to the truth; ``mean_within``: the
     mean of the five, which tells models apart on the scale of a city as well as of the world; ``median_km``.
@@ -40,11 +39,11 @@ class GeolocationMetrics(TaskMetric):
     errors: ClassVar[frozenset[str]] = frozenset({"median_km"})
 
     def __init__(self, *, cells: dict[str, Any] | None) -> None:
-        super().__init__()
+        coordinate = ((2,), torch.float64)
+        cells_of_earth = {"cell": ((1,), torch.int64), "cells": ((5,), torch.int64)}
+        super().__init__({"truth": coordinate, "answer": coordinate, **cells_of_earth})
         self.known = Cells.from_dict(cells)
         self._names = np.array(self.known.to_dict()["tokens"])
-        for name in _STATES:
-            self.add_state(name, [], dist_reduce_fx="cat")
 
     def update(self, prediction: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
         """Add a batch.
@@ -57,14 +56,13 @@ class GeolocationMetrics(TaskMetric):
         five = torch.nn.functional.pad(best, (0, 5 - best.shape[1]), value=-2)  # of fewer cells than five
         rows = {"truth": target["coordinate"], "answer": prediction["coordinate"], "cell": target["cell"][:, None]}
         for name, values in {**rows, "cells": five}.items():
-            # On the CPU, since not every accelerator knows float64.
-            getattr(self, name).append(values.detach().cpu().to(_STATES[name]))
+            self.append(name, values.cpu())  # not every accelerator has float64
 
     def compute(self) -> dict[str, Tensor]:
         """Scalars by name, float64; without an image shares are 0 and the distance is NaN."""
-        truth, distance = self._all("truth"), self.distances()
-        shares = {radius: float((distance <= radius).mean()) if len(distance) else 0.0 for radius in RADII}
-        cell, five = self._all("cell"), self._all("cells")
+        truth, distance = self.joined("truth").numpy(), self.distances()
+        shares = _within(distance)
+        cell, five = self.joined("cell").numpy(), self.joined("cells").numpy()
         prior = guessing.prior(self.known, self._constants, *truth.T)
         values = {f"within_{radius}km": share for radius, share in shares.items()}
         values["mean_within"] = sum(shares.values()) / len(shares)
@@ -76,7 +74,7 @@ class GeolocationMetrics(TaskMetric):
 
     def distances(self) -> NDArray[np.float64]:
         """Kilometres from each answer to the truth, float64 [n]."""
-        return haversine(*self._all("truth").T, *self._all("answer").T)
+        return haversine(*self.joined("truth").numpy().T, *self.joined("answer").numpy().T)
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         """``radii``, ``per_region``, ``per_cell`` and ``answers``.
@@ -86,14 +84,10 @@ class GeolocationMetrics(TaskMetric):
             found). ``per_region``: belts of 30 and sectors of 45 degrees; ``per_cell``: cells of test images, those
             with most of them first. ``answers``: truth and answer of some images, for a map.
         """
-        truth, answer, distance, cell = (
-            self._all("truth"),
-            self._all("answer"),
-            self.distances(),
-            self._all("cell")[:, 0],
-        )
+        truth, answer, cells = (self.joined(name).numpy() for name in ("truth", "answer", "cell"))
+        distance, cell = self.distances(), cells[:, 0]
         sources = {
-            "model": {radius: float((distance <= radius).mean()) if len(distance) else 0.0 for radius in RADII},
+            "model": _within(distance),
             "prior": guessing.prior(self.known, self._constants, *truth.T),
             "chance": guessing.chance(self.known, *truth.T),
             "right_cell": oracle(self.known, *truth.T),
@@ -134,21 +128,10 @@ class GeolocationMetrics(TaskMetric):
             rows.append({title: str(names[place]), "pictures": int(counts[place]), "median_km": median, **shares})
         return rows
 
-    def _all(self, name: str) -> Numbers:
-        return np.asarray(self._joined(name).cpu().numpy())
 
-    def _joined(self, name: str) -> Tensor:
-        """All rows of a state; none, of the right shape and type, where there was no batch."""
-        parts = getattr(self, name)
-        width = {"cell": 1, "cells": 5}.get(name, 2)
-        given = [parts] if isinstance(parts, Tensor) else parts  # a tensor is what torchmetrics leaves after gathering
-        return torch.cat([torch.zeros(0, width, dtype=_STATES[name]), *(part.cpu() for part in given)])
-
-    def _sync_dist(self, *args: Any, **kwargs: Any) -> None:
-        """Gather the states from where processes can: their devices."""
-        for name in _STATES:
-            setattr(self, name, [self._joined(name).to(self.device)])
-        super()._sync_dist(*args, **kwargs)
+def _within(distance: Numbers) -> dict[int, float]:
+    """The share of distances within each radius; 0 without any."""
+    return {radius: float((distance <= radius).mean()) if len(distance) else 0.0 for radius in RADII}
 
 
 def _regions(places: Numbers) -> Numbers:

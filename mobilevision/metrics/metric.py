@@ -1,4 +1,4 @@
-"""The face that every task's metric shows, and what one stage measures with it."""
+"""The interface of a task's metric, and what one stage measures with it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
+import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
@@ -18,7 +19,7 @@ class TaskMetric(Metric, ABC):
 
     full_state_update = False
 
-    # Names of those of its numbers of which less is better.
+    # Names of the values of which less is better.
     errors: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
@@ -32,6 +33,37 @@ class TaskMetric(Metric, ABC):
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         """Tables of the report: name -> rows of plain values, such as one row a class."""
         return {}
+
+
+class GatheredMetric(TaskMetric, ABC):
+    """A metric that keeps rows of all samples and computes from all of them at once.
+
+    Args:
+        states: name of a state -> the shape and dtype of its rows.
+    """
+
+    def __init__(self, states: Mapping[str, tuple[tuple[int, ...], torch.dtype]]) -> None:
+        super().__init__()
+        self._states = dict(states)
+        for name in states:
+            self.add_state(name, [], dist_reduce_fx="cat")
+
+    def append(self, name: str, rows: Tensor) -> None:
+        """Add the rows of a batch to a state."""
+        getattr(self, name).append(rows.detach().to(self._states[name][1]))
+
+    def joined(self, name: str) -> Tensor:
+        """All rows of a state, on the CPU: not every accelerator has float64. None of them where there was no batch."""
+        parts = getattr(self, name)
+        parts = [parts] if isinstance(parts, Tensor) else parts  # a tensor is what torchmetrics leaves after gathering
+        shape, dtype = self._states[name]
+        return torch.cat([torch.zeros(0, *shape, dtype=dtype), *(part.cpu() for part in parts)])
+
+    def _sync_dist(self, *args: Any, **kwargs: Any) -> None:
+        """Gather the states; torchmetrics alone would give a process without a batch one of another shape and type."""
+        for name in self._states:
+            setattr(self, name, [self.joined(name).to(self.device)])
+        super()._sync_dist(*args, **kwargs)
 
 
 @final

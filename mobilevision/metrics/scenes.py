@@ -1,21 +1,24 @@
-"""True and found boxes of many images as flat arrays, in the order in which COCO's evaluation takes them."""
+"""True and detected boxes of many images as flat arrays, and which belong together, as COCO's evaluation has it.
+
+COCO's evaluation goes through images, classes, detections and true boxes in four nested loops. Here the loop is over
+ranks only: the surest detections of all images and classes choose first, then the second surest, and so on.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import final
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mobilevision.ops.boxes import iou
 
 MOST = 100  # found boxes of a class in an image that count, the surest first
 TRUTH_COLUMNS = ("image", "label", "crowd", "difficult", "area", "left", "top", "right", "bottom")
 FOUND_COLUMNS = ("image", "label", "score", "left", "top", "right", "bottom")
 
 
-@final
-@dataclass(frozen=True)
-class Truth:
+class Truth(NamedTuple):
     """True boxes, sorted by class, then image; as annotated within one.
 
     Attributes:
@@ -33,9 +36,7 @@ class Truth:
     ignored: NDArray[np.bool_]
 
 
-@final
-@dataclass(frozen=True)
-class Found:
+class Detected(NamedTuple):
     """Detections, sorted by class, then image, then score from the highest.
 
     Attributes:
@@ -49,22 +50,20 @@ class Found:
     scores: NDArray[np.float64]
 
 
-@final
-@dataclass(frozen=True)
-class Scenes:
+class Scenes(NamedTuple):
     """All that is evaluated together.
 
     Attributes:
         images: how many, those without any box included.
         classes: how many.
-        truth: what is there.
-        found: what the detector says.
+        truth: the true boxes.
+        detected: its detections.
     """
 
     images: int
     classes: int
     truth: Truth
-    found: Found
+    detected: Detected
 
     def label(self, group: NDArray[np.int64]) -> NDArray[np.int64]:
         """The class of a group, int64."""
@@ -108,10 +107,80 @@ def scenes(
         count,
         classes,
         Truth(true_group, truth[:, 5:9], truth[:, 4], crowd, crowd | difficult),
-        Found(found_group, found[:, 3:7], found[:, 2]),
+        Detected(found_group, found[:, 3:7], found[:, 2]),
     )
 
 
 def _rank(group: NDArray[np.int64]) -> NDArray[np.int64]:
     """Place of each element within its run of equal values, int64; the values are sorted."""
     return np.arange(len(group)) - np.searchsorted(group, group)
+
+
+class Pairs(NamedTuple):
+    """Every detection with every true box that it could be, sorted by detection, then by true box.
+
+    Attributes:
+        found: int64 [p], places of the detections.
+        truth: int64 [p], places of the true boxes.
+        overlap: float64 [p], intersection over union; for a crowd region over the detection's own area.
+    """
+
+    found: NDArray[np.int64]
+    truth: NDArray[np.int64]
+    overlap: NDArray[np.float64]
+
+
+def pairs(found: Detected, truth: Truth) -> Pairs:
+    """Pairs of the same image and class."""
+    detection, box = pairs_of(found.group, truth.group)
+    crowd = truth.crowd[box]
+    return Pairs(detection, box, iou(found.boxes[detection], truth.boxes[box], crowd=crowd))
+
+
+def pairs_of(first: NDArray[np.int64], second: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Places in ``first`` and in ``second`` of all pairs of equal values; ``second`` is sorted. Both int64 [p]."""
+    start = np.searchsorted(second, first, side="left")
+    count = np.searchsorted(second, first, side="right") - start
+    left = np.repeat(np.arange(len(first)), count)
+    return left, np.arange(len(left)) + np.repeat(start - np.cumsum(count) + count, count)
+
+
+def match(found: Detected, truth: Truth, candidates: Pairs, *, overlap: float = 0.5) -> NDArray[np.int64]:
+    """The true box that each detection is taken for, as COCO does it.
+
+    From the highest score on, a detection takes the free true box of its class that it overlaps most, of equal ones
+    the later; an ignored one only if no other is left. Ignored boxes are never used up.
+
+    Args:
+        found: detections in the order of :class:`Detected`.
+        truth: true boxes.
+        candidates: :func:`pairs` of the two.
+        overlap: the least that a match needs.
+
+    Returns:
+        int64 [n], places of true boxes; -1 for detections that match none.
+    """
+    near = candidates.overlap >= min(overlap, 1 - 1e-10)
+    detection, box, amount = candidates.found[near], candidates.truth[near], candidates.overlap[near]
+    rank = _rounds(detection, found.group)
+    # The last free one of a detection's boxes in this order is the one it takes.
+    order = np.lexsort((box, amount, ~truth.ignored[box], detection, rank))
+    detection, box, rank = detection[order], box[order], rank[order]
+    matched = np.full(len(found.scores), -1, dtype=np.int64)
+    taken = np.zeros(len(truth.ignored), dtype=bool)
+    ends = np.flatnonzero(np.diff(rank)) + 1
+    for ours, boxes in zip(np.split(detection, ends), np.split(box, ends), strict=True):
+        free = ~taken[boxes]
+        ours, boxes = ours[free], boxes[free]
+        last = np.append(ours[1:] != ours[:-1], True)[: len(ours)]
+        matched[ours[last]] = boxes[last]
+        taken[boxes[last]] = ~truth.ignored[boxes[last]]
+    return matched
+
+
+def _rounds(detection: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The round in which each pair's detection chooses: its place among those of its group that have any pair."""
+    choosing, place = np.unique(detection, return_inverse=True)
+    groups = group[choosing]
+    rank: NDArray[np.int64] = (np.arange(len(choosing)) - np.searchsorted(groups, groups))[place]
+    return rank

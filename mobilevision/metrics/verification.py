@@ -1,4 +1,4 @@
-"""What is measured of embeddings: same or not, as LFW and FaceNet do it, and whether the nearest is the same."""
+"""Metrics of embeddings: same or not, as LFW and FaceNet do it, and whether the nearest is the same."""
 
 from __future__ import annotations
 
@@ -97,8 +97,8 @@ def fold_accuracy(similarity: Floats, same: NDArray[np.bool_], fold: Numbers) ->
         if not all(sort.any() for sort in sorts):
             continue
         hits, others = (np.cumsum(sort)[last] / sort.sum() for sort in sorts[:2])
-        said = similarity >= values[last[(hits - others).argmax()]]
-        accuracies.append(float((said[sorts[2]].mean() + (~said[sorts[3]]).mean()) / 2))
+        accepted = similarity >= values[last[(hits - others).argmax()]]
+        accuracies.append(float((accepted[sorts[2]].mean() + (~accepted[sorts[3]]).mean()) / 2))
     return (float(np.mean(accuracies)) if accuracies else float("nan")), accuracies
 
 
@@ -108,8 +108,19 @@ _BINS = 40
 
 
 class _Compared(NamedTuple):
-    """The pairs as places among the images, and their cosines."""
+    """The images in the order of their numbers, whatever order they came in, and the pairs among them with cosines.
 
+    Attributes:
+        vectors: float32 [n, D], embeddings.
+        identities: int64 [n].
+        images: int64 [n], their numbers.
+        pairs: by index among the images.
+        similarity: float64, a cosine a pair.
+    """
+
+    vectors: Tensor
+    identities: Numbers
+    images: Numbers
     pairs: Pairs
     similarity: NDArray[np.float64]
 
@@ -122,7 +133,7 @@ class VerificationMetrics(TaskMetric):
     of the other nine; where the two sorts of pairs differ in number, the mean of both sorts' shares. ``val_at_far_*``:
     the share of the same accepted at that false accept rate, as FaceNet defines it (arXiv 1503.03832, section 4).
     ``rank_1``: the share of images, among those with another of their identity, whose nearest image is of it. What
-    cannot be said is NaN: rates that need more pairs than there are, ``rank_1`` where nobody knows the identities.
+    cannot be measured is NaN: rates that need more pairs than there are, ``rank_1`` where nobody knows the identities.
 
     The pairs are those of ``pairs``; else all pairs of the images, or ``most`` of them drawn by a fixed seed. What is
     computed does not depend on the order of batches, nor on how many processes saw them.
@@ -149,8 +160,7 @@ class VerificationMetrics(TaskMetric):
 
     def compute(self) -> dict[str, Tensor]:
         """Scalars by name, float64."""
-        vectors, identities, images = self._gathered()
-        pairs, similarity = self._compared(vectors, identities, images)
+        vectors, identities, _, pairs, similarity = self._compared()
         found = curve(similarity, pairs.same)
         values = {"auc": area(found), "accuracy": fold_accuracy(similarity, pairs.same, pairs.fold)[0]}
         others = int((~pairs.same).sum())
@@ -160,8 +170,7 @@ class VerificationMetrics(TaskMetric):
 
     def threshold(self) -> float | None:
         """The cosine from which two images are best taken for the same; None without pairs of both sorts."""
-        vectors, identities, images = self._gathered()
-        pairs, similarity = self._compared(vectors, identities, images)
+        _, _, _, pairs, similarity = self._compared()
         best = best_threshold(curve(similarity, pairs.same))
         return None if np.isnan(best) else best
 
@@ -173,8 +182,7 @@ class VerificationMetrics(TaskMetric):
             accept rate, validation rate and threshold along the curve; ``similarities``: from, and the shares of the
             pairs of the same and of others in each bin of cosine.
         """
-        vectors, identities, images = self._gathered()
-        pairs, similarity = self._compared(vectors, identities, images)
+        _, identities, _, pairs, similarity = self._compared()
         found = curve(similarity, pairs.same)
         each = fold_accuracy(similarity, pairs.same, pairs.fold)[1]
         return {
@@ -190,8 +198,7 @@ class VerificationMetrics(TaskMetric):
         Returns:
             Rows of two image numbers, cosine, and whether both show the same; the worst first.
         """
-        vectors, identities, images = self._gathered()
-        pairs, similarity = self._compared(vectors, identities, images)
+        _, _, images, pairs, similarity = self._compared()
         rows: list[tuple[int, int, float, bool]] = []
         for alike, sign in ((False, -1), (True, 1)):
             chosen = np.flatnonzero(pairs.same == alike)
@@ -200,27 +207,26 @@ class VerificationMetrics(TaskMetric):
                 rows.append((*both, float(similarity[row]), alike))
         return rows
 
-    def _gathered(self) -> tuple[Tensor, Numbers, Numbers]:
-        """Embeddings [n, D], identities and image numbers, by number: the same in whatever order they came."""
-        if len(self.targets) == 0:
-            return torch.zeros(0, 1), np.zeros(0, np.int64), np.zeros(0, np.int64)
-        vectors, targets = (dim_zero_cat(state).cpu() for state in (self.embeddings, self.targets))
-        order = torch.sort(targets[:, 1], stable=True).indices
-        identities, images = targets[order].numpy().T
-        return vectors[order], identities, images
-
-    def _compared(self, vectors: Tensor, identities: Numbers, images: Numbers) -> _Compared:
-        listed = self.pairs is not None
-        pairs = self.pairs.among(images) if self.pairs is not None else pairs_of(identities, most=self.most)
-        if not listed and (identities < 0).any():
-            keep = (identities[pairs.first] >= 0) & (identities[pairs.second] >= 0)
-            pairs = Pairs(pairs.first[keep], pairs.second[keep], pairs.same[keep], pairs.fold[keep])
+    def _compared(self) -> _Compared:
+        vectors, identities, images = torch.zeros(0, 1), np.zeros(0, np.int64), np.zeros(0, np.int64)
+        if len(self.targets):
+            vectors, targets = (dim_zero_cat(state).cpu() for state in (self.embeddings, self.targets))
+            order = torch.sort(targets[:, 1], stable=True).indices
+            identities, images = targets[order].numpy().T
+            vectors = vectors[order]
+        if self.pairs is not None:
+            pairs = self.pairs.among(images)
+        else:
+            pairs = pairs_of(identities, most=self.most)
+            if (identities < 0).any():
+                keep = (identities[pairs.first] >= 0) & (identities[pairs.second] >= 0)
+                pairs = Pairs(pairs.first[keep], pairs.second[keep], pairs.same[keep], pairs.fold[keep])
         values = [
             (vectors[pairs.first[start : start + _BLOCK]] * vectors[pairs.second[start : start + _BLOCK]]).sum(1)
             for start in range(0, len(pairs), _BLOCK)
         ]
         similarity = torch.cat(values).double().numpy() if values else np.zeros(0)
-        return _Compared(pairs, similarity)
+        return _Compared(vectors, identities, images, pairs, similarity)
 
     def _rank_1(self, vectors: Tensor, identities: Numbers) -> float:
         known, sizes = np.unique(identities, return_inverse=True)[1], np.unique(identities, return_counts=True)[1]

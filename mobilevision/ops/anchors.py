@@ -12,13 +12,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mobilevision.ops.anchor_planning import Sizes
+
 # The default boxes of single-shot detectors (SSD, arXiv 1512.02325, section 2.2).
 
 RATIOS = (1.0, 2.0, 1 / 2, 3.0, 1 / 3)
 SCALES = (0.2, 0.95)
-
-Sizes = list[list[tuple[float, float]]]
-"""For each map, (width, height) of the boxes at each of its places, as fractions of the input's sides."""
 
 
 def default_sizes(
@@ -161,20 +160,20 @@ def grid_anchors(shapes: Tensor, size: tuple[int, int], stride: int) -> Tensor:
     return (centres + shapes).reshape(-1, 4)
 
 
-def box_levels(boxes: Tensor, strides: Sequence[int], *, canonical: float, stride: int = 16) -> Tensor:
+def box_levels(boxes: Tensor, strides: Sequence[int], *, canonical: float) -> Tensor:
     """The map to look a box up in (Lin et al., "Feature Pyramid Networks", arXiv 1612.03144, equation 1).
 
     Args:
         boxes: float [..., 4], (left, top, right, bottom) in pixels of the input.
         strides: of the maps, each twice the one before.
-        canonical: side in pixels of the smallest box that is looked up at ``stride``.
-        stride: the one that ``canonical`` speaks of; a box of twice the side is looked up at twice the stride.
+        canonical: side in pixels of the smallest box that is looked up at stride 16; one of twice the side is looked up
+            at stride 32.
 
     Returns:
         int64 [...], numbers of maps; 0 for boxes without area.
     """
     left, top, right, bottom = boxes.unbind(-1)
     side = ((right - left).clamp(min=0) * (bottom - top).clamp(min=0)).sqrt()
-    level = torch.floor(math.log2(stride) + torch.log2(side / canonical) + ROUNDING)
+    level = torch.floor(math.log2(16) + torch.log2(side / canonical) + ROUNDING)
     finest, coarsest = math.log2(strides[0]), math.log2(strides[-1])
     return (level.clamp(finest, coarsest) - finest).long()

@@ -1,4 +1,4 @@
-"""Which box, if any, each anchor has to find: a batch at a time, in float32."""
+"""Which box, if any, each anchor is matched with: a batch at a time, in float32."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ IGNORED = -2
 INSIDE = 0.5
 """An anchor with more than this share of its area in a crowd region counts neither way."""
 PAIRS = 1 << 23
-"""References times boxes that are compared at once: some 32 MB a tensor."""
+"""Anchors times boxes that are compared at once: some 32 MB a tensor."""
 
 
 def match(
@@ -48,7 +48,9 @@ def match(
     found = []
     for start in range(0, len(anchors), rows):
         part = slice(start, start + rows)
-        overlap = _real_overlaps(anchors[part], boxes[part], labels[part], crowd[part])
+        # [B, M, A]; -1 where there is no box to be matched.
+        real = (labels[part] >= 0) & ~crowd[part]
+        overlap = tensor_iou(boxes[part, :, None], anchors[part, None]).masked_fill_(~real[:, :, None], -1.0)
         most, own = overlap.max(dim=1)
         matched = own.masked_fill(most < positive, IGNORED).masked_fill_(most < negative, BACKGROUND)
         region = crowd[part] & (labels[part] >= 0)
@@ -59,12 +61,6 @@ def match(
             matched = _force_ties(matched, own, overlap) if ties else _force_each(matched, overlap)
         found.append(matched)
     return torch.cat(found)
-
-
-def _real_overlaps(anchors: Tensor, boxes: Tensor, labels: Tensor, crowd: Tensor) -> Tensor:
-    """Overlaps [B, M, A]; -1 where there is no box to be found."""
-    real = (labels >= 0) & ~crowd
-    return tensor_iou(boxes[:, :, None], anchors[:, None]).masked_fill_(~real[:, :, None], -1.0)
 
 
 def _force_each(matched: Tensor, overlap: Tensor) -> Tensor:

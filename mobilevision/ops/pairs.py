@@ -44,16 +44,16 @@ class Pairs:
         return Pairs(first[there], second[there], self.same[there], self.fold[there])
 
 
-def folds(same: NDArray[np.bool_], seed: int = 0) -> Numbers:
+def folds(same: NDArray[np.bool_]) -> Numbers:
     """A fold for each pair, int64 [n]: ten of one size, each with its share of the pairs that show the same."""
-    rng = np.random.default_rng((seed, len(same)))
+    rng = np.random.default_rng((0, len(same)))
     found = np.zeros(len(same), dtype=np.int64)
     for rows in (np.flatnonzero(same), np.flatnonzero(~same)):
         found[rows] = rng.permutation(np.arange(len(rows)) % FOLDS)
     return found
 
 
-def pairs_of(identities: Numbers, *, most: int, seed: int = 0) -> Pairs:
+def pairs_of(identities: Numbers, *, most: int) -> Pairs:
     """Pairs of images whose identities are known.
 
     All of them where they are no more than ``most``; else half as many pairs at most that show the same, and half as
@@ -62,18 +62,17 @@ def pairs_of(identities: Numbers, *, most: int, seed: int = 0) -> Pairs:
     Args:
         identities: int64 [n].
         most: pairs, at least 2.
-        seed: of the draw.
     """
     count = len(identities)
     if count * (count - 1) // 2 <= most:
         first, second = (side.astype(np.int64) for side in np.triu_indices(count, k=1))
         same = identities[first] == identities[second]
     else:
-        rng = np.random.default_rng((seed, count))
+        rng = np.random.default_rng((0, count))
         alike, others = _alike(identities, most // 2, rng), _others(identities, most // 2, rng)
         first, second = np.concatenate([alike, others]).T
         same = np.arange(len(first)) < len(alike)
-    return Pairs(first, second, same, folds(same, seed))
+    return Pairs(first, second, same, folds(same))
 
 
 def _alike(identities: Numbers, most: int, rng: np.random.Generator) -> Numbers:

@@ -7,7 +7,7 @@ at, and more only where too few of these survive.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, NotRequired, TypedDict, Unpack
 
 import torch
 from torch import Tensor
@@ -19,27 +19,40 @@ from mobilevision.ops.boxes import clip_tensor
 from mobilevision.ops.candidates import Candidates
 from mobilevision.ops.suppression import suppress
 
+
+class Limits(TypedDict):
+    """Which candidates become detections.
+
+    Attributes:
+        resolution: (height, width) of the input in pixels, to which boxes are clipped.
+        score_threshold: only scores above it become detections.
+        iou: boxes of one class that overlap a better one by more than this are dropped.
+        per_class: at most this many of each class go into suppression; None for all.
+        most: detections of an image, D.
+        classes: how many of the outputs after background mean something; None or left out for all.
+    """
+
+    resolution: tuple[int, int]
+    score_threshold: float
+    iou: float
+    per_class: int | None
+    most: int
+    classes: NotRequired[int | None]
+
+
 # Detections with shapes that depend on no values: what :mod:`mobilevision.ops.postprocess` does, for exported graphs.
 
 
-def fixed_detections(
-    candidates: Candidates,
-    *,
-    resolution: tuple[int, int],
-    score_threshold: float,
-    iou: float,
-    per_class: int | None,
-    most: int,
-    classes: int | None = None,
-) -> dict[str, Tensor]:
-    """The best of each class, suppression within each class, the best of all; see :func:`detections` there."""
-    probabilities = candidates.logits.float().softmax(dim=-1)[..., 1:][..., :classes]
+def fixed_detections(candidates: Candidates, **limits: Unpack[Limits]) -> dict[str, Tensor]:
+    """The best of each class, suppression within each class, the best of all; see :func:`detections`."""
+    resolution, most, per_class = limits["resolution"], limits["most"], limits["per_class"]
+    probabilities = candidates.logits.float().softmax(dim=-1)[..., 1:][..., : limits.get("classes")]
     scores = probabilities.masked_fill(~candidates.valid[..., None], 0.0).transpose(1, 2)
     count, anchors = scores.shape[1:]
     each = min(per_class or anchors, anchors)
     scores, places = scores.topk(each, dim=2)  # [B, classes, each]
     boxes = _fixed_boxes(candidates, places, resolution)
-    kept = suppress(boxes.flatten(0, 1), scores.flatten(0, 1), iou, score_threshold).view_as(scores)
+    kept = suppress(boxes.flatten(0, 1), scores.flatten(0, 1), limits["iou"], limits["score_threshold"]).view_as(scores)
     wanted = min(most, count * each)
     best, order = scores.masked_fill(~kept, 0.0).flatten(1).topk(wanted, dim=1)
     found = best > 0
@@ -70,52 +83,31 @@ FIRST = 4
 """How many candidates are looked at first, times the detections wanted; then four times as many, and so on."""
 
 
-def detections(
-    candidates: Candidates,
-    *,
-    resolution: tuple[int, int],
-    score_threshold: float,
-    iou: float,
-    per_class: int | None,
-    most: int,
-    classes: int | None = None,
-) -> dict[str, Tensor]:
+def detections(candidates: Candidates, **limits: Unpack[Limits]) -> dict[str, Tensor]:
     """Softmax, the best of each class, non-maximum suppression within each class, the best of all.
 
     Args:
         candidates: raw outputs of a batch.
-        resolution: (height, width) of the input in pixels, to which boxes are clipped.
-        score_threshold: only scores above it become detections.
-        iou: boxes of one class that overlap a better one by more than this are dropped.
-        per_class: at most this many of each class go into suppression; None for all.
-        most: detections of an image, D.
-        classes: how many of the outputs after background mean something; None for all.
+        **limits: see :class:`Limits`.
 
     Returns:
         ``boxes`` float32 [B, D, 4], (left, top, right, bottom) in pixels of the input; ``scores`` float32 [B, D],
         descending, 0 where there is no detection; ``labels`` int64 [B, D], -1 there. On meta tensors, only shapes.
     """
     if torch.compiler.is_exporting():
-        return fixed_detections(
-            candidates,
-            resolution=resolution,
-            score_threshold=score_threshold,
-            iou=iou,
-            per_class=per_class,
-            most=most,
-            classes=classes,
-        )
-    scores = candidates.logits.detach().float().softmax(dim=-1)[..., 1:][..., :classes]
+        return fixed_detections(candidates, **limits)
+    resolution, most = limits["resolution"], limits["most"]
+    scores = candidates.logits.detach().float().softmax(dim=-1)[..., 1:][..., : limits.get("classes")]
     batch = len(scores)
     boxes, best = scores.new_zeros(batch, most, 4), scores.new_zeros(batch, most)
     labels = torch.full((batch, most), -1, dtype=torch.int64, device=scores.device)
     if scores.is_meta:
         return {"boxes": boxes, "scores": best, "labels": labels}
     for row in range(batch):
-        anchors, kinds = (scores[row] > score_threshold).nonzero(as_tuple=True)
+        anchors, kinds = (scores[row] > limits["score_threshold"]).nonzero(as_tuple=True)
         real = candidates.valid[row][anchors]
         source = _Source(candidates, row, scores[row], anchors[real], kinds[real])
-        found = _best(source, resolution, iou, per_class, most)
+        found = _best(source, resolution, limits["iou"], limits["per_class"], most)
         count = len(found[1])
         boxes[row, :count], best[row, :count], labels[row, :count] = found
     return {"boxes": boxes, "scores": best, "labels": labels}

@@ -1,4 +1,4 @@
-"""Batches and samples whose tensors are nested: some of their rows, and the same as NumPy arrays."""
+"""Rows of batches: some of them of nested tensors, the same as NumPy arrays, and means over the known ones."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 
 def take(value: Any, rows: Tensor | int | slice) -> Any:
@@ -15,13 +16,7 @@ def take(value: Any, rows: Tensor | int | slice) -> Any:
         value: anything; what holds no tensor comes back as it is.
         rows: int64 [n] or bool [B]; a slice; or one place, which takes the batch dimension away.
     """
-    if isinstance(value, Tensor):
-        return value[rows.to(value.device) if isinstance(rows, Tensor) else rows]
-    if isinstance(value, dict):
-        return {key: take(inner, rows) for key, inner in value.items()}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(take(inner, rows) for inner in value))
-    return type(value)(take(inner, rows) for inner in value) if isinstance(value, list | tuple) else value
+    return tree_map_only(Tensor, lambda each: each[rows.to(each.device) if isinstance(rows, Tensor) else rows], value)
 
 
 def arrays(value: Any) -> Any:
@@ -30,3 +25,15 @@ def arrays(value: Any) -> Any:
         plain = value.detach().cpu()
         return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
     return {key: arrays(inner) for key, inner in value.items()} if isinstance(value, dict) else value
+
+
+def attribute_mean(loss: Tensor, known: Tensor) -> Tensor:
+    """Mean over attributes of the means over the samples that know them; 0 where nobody knows anything.
+
+    Args:
+        loss: float [B, A], finite.
+        known: bool [B, A].
+    """
+    number = known.sum(dim=0)
+    each = (loss * known).sum(dim=0) / number.clamp(min=1)
+    return each.sum() / (number > 0).sum().clamp(min=1)

@@ -83,7 +83,8 @@ class OptimizerFactory:
         return {name: self.backbone_lr_scale * self.layer_decay ** (top - layer) for name, layer in layers.items()}
 
     def _groups(self, module: nn.Module, scales: dict[str, float]) -> Groups:
-        depthwise = {id(m.weight) for m in module.modules() if isinstance(m, nn.Conv2d) and _is_depthwise(m)}
+        convolutions = (layer for layer in module.modules() if isinstance(layer, nn.Conv2d))
+        depthwise = {id(each.weight) for each in convolutions if 1 < each.groups == each.in_channels}
         groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
         for name, parameter in module.named_parameters():
             decays = self.decay_norm_and_bias or parameter.ndim > 1
@@ -97,10 +98,6 @@ class OptimizerFactory:
             }
             for (scale, decays), parameters in groups.items()
         ]
-
-
-def _is_depthwise(convolution: nn.Conv2d) -> bool:
-    return convolution.groups > 1 and convolution.groups == convolution.in_channels
 
 
 def _layers(backbone: nn.Module) -> Iterator[tuple[str, int]]:

@@ -97,7 +97,6 @@ class Constant(Schedule):
 
     def factor(self, progress: float) -> float:
         """As in :class:`Schedule`."""
-        del progress
         return 1.0
 
 

@@ -25,7 +25,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """As Lightning's, on a local disk."""
-        del storage_options
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(target.name + PART)
@@ -43,7 +42,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
         """As Lightning's, where every byte is as it was written."""
-        del map_location, weights_only
         return read_checkpoint(path)
 
 

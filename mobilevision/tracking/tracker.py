@@ -38,8 +38,13 @@ class Tracker(Logger, ABC):
     everything anyway.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    @property
+    def version(self) -> str:
+        """Of the run, where a tracker has one."""
+        return ""
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: the configuration is in config.yaml, and trackers that keep it take it at the start."""
 
     def table(self, key: str, rows: Rows) -> None:
         """Keep a table: one mapping a row, all with the first row's keys."""

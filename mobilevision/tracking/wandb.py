@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Any, Literal, TypedDict, final
 from urllib.parse import urlsplit
 
 from PIL import Image
@@ -121,6 +121,16 @@ def first_line(error: Exception) -> str:
 _log = logging.getLogger(__name__)
 
 
+class WandbOptions(TypedDict, total=False):
+    """Arguments of :class:`WandbTracker` that ``conf/logger/wandb.yaml`` states; it says what they mean."""
+
+    project: str
+    entity: str | None
+    name: str | None
+    tags: Sequence[str]
+    artifacts: bool
+
+
 @final
 class WandbTracker(Tracker):
     """Logs a run to W&B; its files lie in ``<run_dir>/wandb``.
@@ -132,11 +142,11 @@ class WandbTracker(Tracker):
         run_dir: the run's folder.
         config: the composed configuration, sent as the run's config.
         mode: ``online``, ``offline`` or ``disabled``.
+        pictures: whether sample images may be sent.
         project: W&B project.
         entity: W&B user or team; None is the user's default.
         name: the run's name; None takes the run folder's.
         tags: W&B tags.
-        images: whether sample images may be sent.
         artifacts: whether the best checkpoint is sent as a model artifact (online only).
     """
 
@@ -146,12 +156,12 @@ class WandbTracker(Tracker):
         run_dir: Path,
         config: Mapping[str, Any],
         mode: Mode,
-        project: str,
-        entity: str | None,
-        name: str | None,
-        tags: Sequence[str],
         pictures: bool,
-        artifacts: bool,
+        project: str = "mobilevision",
+        entity: str | None = None,
+        name: str | None = None,
+        tags: Sequence[str] = (),
+        artifacts: bool = True,
     ) -> None:
         super().__init__()
         self.folder = run_dir / "wandb"
@@ -211,48 +221,36 @@ class WandbTracker(Tracker):
         """Send one point of every metric."""
         self._safely(lambda run: run.log({**metrics, STEP: step} if step is not None else dict(metrics)))
 
-    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: the whole configuration was sent at the start."""
-
     def table(self, key: str, rows: Rows) -> None:
         """Send a table."""
-
-        def send(run: Any) -> None:
-            from wandb import Table
-
-            head: list[str | int] = list(rows[0])
-            run.log({key: Table(columns=head, data=[[row.get(str(name)) for name in head] for row in rows])})
-
         if rows:
-            self._safely(send)
+            head = list(rows[0])
+            data = [[row.get(name) for name in head] for row in rows]
+            self._send(key, lambda wandb: wandb.Table(columns=head, data=data))
 
     def figure(self, key: str, image: Image.Image) -> None:
         """Send a chart."""
-
-        def send(run: Any) -> None:
-            from wandb import Image as WandbImage
-
-            run.log({key: WandbImage(image)})
-
-        self._safely(send)
+        self._send(key, lambda wandb: wandb.Image(image))
 
     def samples(self, key: str, pictures: Sequence[SampleImage]) -> None:
         """Send sample images with their captions, if images may be sent."""
-
-        def send(run: Any) -> None:
-            from wandb import Image as WandbImage
-
-            run.log(
-                {
-                    key: [
-                        WandbImage(str(p.plain or p.path), caption=p.caption, boxes=_boxes(p.outlines))
-                        for p in pictures
-                    ]
-                }
+        if pictures and self._images:
+            self._send(
+                key,
+                lambda wandb: [
+                    wandb.Image(str(p.plain or p.path), caption=p.caption, boxes=_boxes(p.outlines)) for p in pictures
+                ],
             )
 
-        if pictures and self._images:
-            self._safely(send)
+    def _send(self, key: str, make: Callable[[Any], object]) -> None:
+        """Log what ``make`` makes with the client's module."""
+
+        def send(run: Any) -> None:
+            import wandb
+
+            run.log({key: make(wandb)})
+
+        self._safely(send)
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """Set values of the run's summary."""
@@ -309,8 +307,8 @@ def _boxes(outlines: Mapping[str, Rows] | None) -> dict[str, Any] | None:
 
 def _box(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     left, top, right, bottom = (float(value) for value in row["box"])
-    said = f"{row['label']} {row['score']:.2f}" if "score" in row else row["label"]
-    scores = {"score": float(row["score"])} if "score" in row else {}
     position = {"minX": left, "minY": top, "maxX": right, "maxY": bottom}
-    box = {"position": position, "domain": "pixel", "class_id": names.index(row["label"]), "box_caption": said}
-    return box | ({"scores": scores} if scores else {})
+    box = {"position": position, "domain": "pixel", "class_id": names.index(row["label"]), "box_caption": row["label"]}
+    if "score" in row:
+        box |= {"box_caption": f"{row['label']} {row['score']:.2f}", "scores": {"score": float(row["score"])}}
+    return box

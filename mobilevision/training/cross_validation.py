@@ -1,7 +1,8 @@
-"""Cross-validation: a run a fold, each judged on images that it never saw; then their mean, spread and pooled figures.
+"""Cross-validation: a run a fold, each evaluated on images that it never saw; then mean, spread and pooled figures.
 
-On few images a test of a fifth of them says little: of 40 images each is 2.5 points. With folds every image is judged
-once, by a model that was neither trained on it nor chosen by it (Stone 1974; Hastie et al. 2009, section 7.10).
+On few images a test of a fifth of them says little: of 40 images each is 2.5 points. With folds every image is
+evaluated once, by a model that was neither trained on it nor chosen by it (Stone 1974; Hastie et al. 2009, section
+7.10).
 """
 
 from __future__ import annotations
@@ -10,10 +11,9 @@ import csv
 import hashlib
 import shlex
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, final
+from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -21,18 +21,14 @@ from mobilevision.engine.info import command_line, read_info
 from mobilevision.errors import StoppedError, UserError
 from mobilevision.io.atomic_files import remove_unfinished, write_csv, write_json, write_text
 from mobilevision.tracking.run_folder import FINAL, FOLDS, RunFolder
-from mobilevision.training.sweep import differences, finished, refuse_processes
+from mobilevision.training.sweep import Start, differences, finished, refuse_processes
 
 RESULT = "cv.json"
 _ADD_FINAL = "data.folds_final=true"
 _WORST = 12  # images of all folds that the page shows
 
-Start = Callable[[DictConfig], dict[str, float]]
 
-
-@final
-@dataclass(frozen=True)
-class Fold:
+class Fold(NamedTuple):
     """One run.
 
     Attributes:
@@ -89,7 +85,7 @@ def _begin(cfg: DictConfig, start: Start, folder: Path) -> dict[str, float]:
 
 
 def statement(cfg: DictConfig) -> list[str]:
-    """What chooses and what judges, in words."""
+    """Which images choose and which evaluate, in words."""
     share = f"{cfg.data.val_fraction * 100:g} % of" if cfg.data.val_fraction else "no part of"
     lines = [
         f"chooses: val, {share} the folds that a run trains on (or the data's own val)",
@@ -193,7 +189,7 @@ def sum_up(folder: Path, cfg: DictConfig, folds: Sequence[Fold]) -> dict[str, fl
     if pooled:
         rows.append({"fold": "pooled", "images": images, **pooled})
     print_folds([*table, *rows], info["primary"])
-    said = [*statement(cfg), f"pooled: all {images:,} predictions measured at once" if pooled else why]
+    statements = [*statement(cfg), f"pooled: all {images:,} predictions measured at once" if pooled else why]
     write_json(
         folder / RESULT,
         {
@@ -202,7 +198,7 @@ def sum_up(folder: Path, cfg: DictConfig, folds: Sequence[Fold]) -> dict[str, fl
             "mean": means,
             "standard_deviation": spreads,
             "pooled": pooled,
-            "statement": said,
+            "statement": statements,
             "final": FINAL if cfg.data.folds_final else None,
         },
     )
@@ -214,7 +210,7 @@ def sum_up(folder: Path, cfg: DictConfig, folds: Sequence[Fold]) -> dict[str, fl
         {
             **{key: info[key] for key in (*kept, "classes", "weights", "device", "versions")},
             "samples": {"in all folds": images},
-            "notes": [*said, f"{info['primary']}: {means[info['primary']]:.3f} ± {spreads[info['primary']]:.3f}"],
+            "notes": [*statements, f"{info['primary']}: {means[info['primary']]:.3f} ± {spreads[info['primary']]:.3f}"],
             "command": command_line(),
         },
     )
@@ -237,7 +233,6 @@ def pool(
     from mobilevision.config.loaded import read_config
     from mobilevision.engine.build import build_data
     from mobilevision.engine.restore import load_run
-    from mobilevision.evaluation.data import EvaluationData, own_samples
     from mobilevision.prediction.samples import evaluating
     from mobilevision.reports.results import keep_evaluation
 
@@ -249,31 +244,18 @@ def pool(
     if kind == "identity" or (kind == "coordinate" and cfg.data.cells.file is None):
         write_json(place.tables_json, tables)
         return {}, apart[kind]
-    meter = judge = None
+    first = load_run(folds[0].folder.path).task
+    meter = first.meter("test")
+    meter.has_loss = False
     for fold in folds:
-        restored = load_run(fold.folder.path)
-        task = restored.task
+        task = first if fold is folds[0] else load_run(fold.folder.path).task
         data = build_data(read_config(fold.folder.config))
-        crop = task.backbone.preset.crop
-        samples = own_samples(data, task.data_spec, crop, "test")
-        batches = EvaluationData(
-            records=samples.records,
-            spec=task.data_spec,
-            crop=crop,
-            batch_size=data.eval_batch_size or data.batch_size,
-            workers=data.workers,
-            skip=None,
-        ).test_dataloader()
-        if meter is None or judge is None:
-            judge, meter = task, task.meter("test")
-            meter.has_loss = False
+        data.setup_data(default_resolution=task.data_spec.resolution, crop=task.backbone.preset.crop)
         with evaluating(task):
-            for batch in batches:
+            for batch in data.eval_dataloader("test"):
                 meter.update(None, task.decode(task.outputs(batch)), batch["target"], samples=len(batch["index"]))
-    assert judge is not None
-    assert meter is not None
     meter.tabulate()
-    keep_evaluation(judge, place, "test", tables)
+    keep_evaluation(first, place, "test", tables)
     return {name: float(value) for name, value in meter.metric.compute().items()}, ""
 
 

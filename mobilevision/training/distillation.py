@@ -19,7 +19,7 @@ from mobilevision.training.teachers import find_teacher
 
 if TYPE_CHECKING:
     from mobilevision.data import Records
-    from mobilevision.distill import Distiller, Objective, Seen, Teacher
+    from mobilevision.distill import Distiller, ModelOutputs, Objective, Teacher
     from mobilevision.engine.build import Built
     from mobilevision.tasks.base import Task
 
@@ -42,7 +42,7 @@ def cached(cfg: DictConfig, built: Built, teacher: Teacher) -> Teacher:
     """
     from mobilevision.distill import KnownOutputs
 
-    if not teacher.looks:
+    if not teacher.sees_images:
         return teacher
     if not unaugmented(cfg.get("augment")):
         raise UserError(
@@ -166,16 +166,18 @@ def distil(cfg: DictConfig, built: Built) -> None:
             )
         return
     task = built.task
-    teacher = find_teacher(cfg, built.data.train_and_unlabelled_dataloader().source.records, emits=task.emits)
+    teacher = find_teacher(
+        cfg, built.data.train_and_unlabelled_dataloader().source.records, output_kind=task.output_kind
+    )
     check(cfg, built, teacher)
     if cfg.distill.cache:
         teacher = cached(cfg, built, teacher)
     task.distiller = make(cfg, built, teacher)
-    built.data.splits.notes.append(f"teacher: {teacher.name}, {said(cfg)}")
+    built.data.splits.notes.append(f"teacher: {teacher.name}, {in_words(cfg)}")
 
 
-def said(cfg: DictConfig) -> str:
-    """What is imitated and what it counts, in words."""
+def in_words(cfg: DictConfig) -> str:
+    """What is imitated and its weight, in words."""
     name = cfg.distill["_target_"].rpartition(".")[2].lower()
     return f"its {name} count {cfg.distill.weight:g}, the labels {cfg.distill.label_weight:g}"
 
@@ -185,10 +187,10 @@ def make(cfg: DictConfig, built: Built, teacher: Teacher) -> Distiller:
     from mobilevision.distill import Distiller, order
 
     task = built.task
-    objective: Objective = instantiate(cfg.distill, drop=SHARED, emits=task.emits)
+    objective: Objective = instantiate(cfg.distill, drop=SHARED, output_kind=task.output_kind)
     places = None
-    if objective.by_class and task.emits != "embedding" and teacher.classes:
-        places = order(task.data_spec.classes, teacher.classes, emits=task.emits, name=teacher.name)
+    if objective.by_class and task.output_kind != "embedding" and teacher.classes:
+        places = order(task.data_spec.classes, teacher.classes, output_kind=task.output_kind, name=teacher.name)
     distiller = Distiller(
         teacher=teacher,
         objective=objective,
@@ -197,23 +199,21 @@ def make(cfg: DictConfig, built: Built, teacher: Teacher) -> Distiller:
         weight=cfg.distill.weight,
     )
     batch = built.data.eval_dataloader("train", shard=False).source.__getitems__([(0, 0)])
-    distiller.prepare(look(task, distiller, batch), batch)
+    distiller.prepare(student_outputs(task, distiller, batch), batch)
     return distiller
 
 
-def look(task: Task, distiller: Distiller, batch: Any) -> Seen:
-    """What the student makes of a batch, in evaluation mode."""
-    import torch
-
-    from mobilevision.distill import Seen
+def student_outputs(task: Task, distiller: Distiller, batch: Any) -> ModelOutputs:
+    """The student's outputs of a batch, in evaluation mode."""
+    from mobilevision.distill import ModelOutputs
 
     training = task.training
     task.eval()
     with torch.no_grad():
         features = task.extract(batch["image"], distiller.needs)
-        seen = Seen(task.head(features), features)
+        outputs = ModelOutputs(task.head(features), features)
     task.train(training)
-    return seen
+    return outputs
 
 
 def check(cfg: DictConfig, built: Built, teacher: Teacher) -> None:
@@ -229,7 +229,7 @@ def check(cfg: DictConfig, built: Built, teacher: Teacher) -> None:
     augment = built.data.augment
     if augment is None:
         return
-    if augment.mixes and (not teacher.looks or cfg.distill.cache):
+    if augment.mixes and (not teacher.sees_images or cfg.distill.cache):
         raise UserError(
             "augment.mixup, augment.cutmix: outputs that were computed before are not those of mixed images:"
             " set both to 0, or let the teacher look (a run, distill.cache=false)"

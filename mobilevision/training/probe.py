@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from mobilevision.engine.features import SplitFeatures, cacheable, split_features
 from mobilevision.errors import UserError
-from mobilevision.ops.rows import take as take_rows
+from mobilevision.ops.rows import take
+from mobilevision.spec import Features
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -56,8 +57,6 @@ def probe(cfg: DictConfig, task: Task, data: DataModule, device: torch.device) -
         raise UserError("probe.enabled=true fits a head on pooled features; this one takes maps: probe.enabled=false")
     if task.kind == "identity":
         raise UserError("probe.enabled=true fits a classifier; identities are compared: probe.enabled=false")
-    if cfg.probe.folds < 2:
-        raise UserError(f"probe.folds={cfg.probe.folds}: cross-validation takes at least 2 parts of train")
     steps, training = int(cfg.probe.steps), task.training
     task.to(device)
     train = split_features(task, data, "train")
@@ -119,14 +118,6 @@ def parts(whole: SplitFeatures, folds: int) -> Iterator[tuple[SplitFeatures, Spl
         yield take(whole, turn != fold), take(whole, turn == fold)
 
 
-def take(whole: SplitFeatures, rows: Tensor) -> SplitFeatures:
-    """Some samples, chosen by bool [n]."""
-    maps = {stride: feature[rows] for stride, feature in whole.features.maps.items()}
-    pooled = None if whole.features.pooled is None else whole.features.pooled[rows]
-    features = whole.features._replace(maps=maps, pooled=pooled)
-    return SplitFeatures(features, take_rows(whole.target, rows), whole.places[rows])
-
-
 def fit_head(task: Task, train: SplitFeatures, *, decay: float, steps: int) -> None:
     """Minimise the task's own loss plus ``decay / 2`` times the squared matrices of its head, on cached features."""
     device = next(task.head.parameters()).device
@@ -158,7 +149,6 @@ def score(task: Task, part: SplitFeatures) -> float:
     return float(metric.compute()[task.followed])
 
 
-def _to(part: SplitFeatures, device: torch.device) -> tuple[Any, dict[str, Any]]:
-    maps = {stride: feature.to(device) for stride, feature in part.features.maps.items()}
-    pooled = None if part.features.pooled is None else part.features.pooled.to(device)
-    return part.features._replace(maps=maps, pooled=pooled), {"target": move_data_to_device(part.target, device)}
+def _to(part: SplitFeatures, device: torch.device) -> tuple[Features, dict[str, Any]]:
+    """The features, and a batch with the targets."""
+    return move_data_to_device(part.features, device), {"target": move_data_to_device(part.target, device)}

@@ -53,9 +53,12 @@ def compose_resume(
     OmegaConf.set_struct(cfg, True)
     errors: list[str] = []
     parsed = parse((each for each in overrides if each.lstrip("+").partition("=")[0] != "resume"), errors)
-    anew = folder.nothing_trained
-    fixed = [each for each in parsed if not (anew or _changeable(each.key_or_group)) or each.is_delete()]
-    errors += (_refusal(each) for each in fixed)
+    anew, changeable = folder.nothing_trained, tuple(f"{key}." for key in CHANGEABLE)
+    fixed = [
+        each for each in parsed if not (anew or f"{each.key_or_group}.".startswith(changeable)) or each.is_delete()
+    ]
+    can = f"cannot change in a run that goes on; these can: {', '.join(CHANGEABLE)}"
+    errors += (f"{each.input_line}: {can}" for each in fixed)
     changes = [each for each in parsed if each not in fixed]
     for each in [each for each in changes if each.key_or_group == "logger"]:
         _swap_logger(cfg, str(each.value()), found, errors)
@@ -64,14 +67,6 @@ def compose_resume(
     refuse(errors)
     cfg.resume = str(run_folder)
     return cfg
-
-
-def _changeable(key: str) -> bool:
-    return any(key == each or key.startswith(f"{each}.") for each in CHANGEABLE)
-
-
-def _refusal(override: Override) -> str:
-    return f"{override.input_line}: cannot change in a run that goes on; these can: {', '.join(CHANGEABLE)}"
 
 
 def _swap_logger(cfg: DictConfig, option: str, found: Sequence[Source], errors: list[str]) -> None:

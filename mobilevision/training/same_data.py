@@ -46,21 +46,15 @@ def with_absolute_paths(cfg: DictConfig) -> DictConfig:
     return cfg
 
 
-def fingerprint(data: DataModule) -> str:
+def fingerprint(data: DataModule, split: str | None = None) -> str:
     """A short text that differs where samples, their order, their targets or their splits do; not with the place.
 
     Args:
         data: read and split.
+        split: of this one alone; what a run was measured on, whatever it was trained on.
     """
-    return hashlib.sha256(b"\n".join(_index(data.splits.items(), data.root))).hexdigest()[:16]
-
-
-def split_fingerprints(data: DataModule) -> dict[str, str]:
-    """As :func:`fingerprint`, of each split by itself: what a run was measured on, whatever it was trained on."""
-    return {
-        split: hashlib.sha256(b"\n".join(_index([(split, records)], data.root))).hexdigest()[:16]
-        for split, records in data.splits.items()
-    }
+    splits = [(name, records) for name, records in data.splits.items() if split in (None, name)]
+    return hashlib.sha256(b"\n".join(_index(splits, data.root))).hexdigest()[:16]
 
 
 def require_same(cfg: DictConfig, data: DataModule, folder: RunFolder) -> None:
@@ -74,7 +68,7 @@ def require_same(cfg: DictConfig, data: DataModule, folder: RunFolder) -> None:
     if before is None or before == fingerprint(data):
         return
     now = {name: len(records) for name, records in data.splits.items()}
-    counts = "" if info.get("samples") == now else f" ({_said(info.get('samples') or {})} then, {_said(now)} now)"
+    counts = "" if info.get("samples") == now else f" ({_counted(info.get('samples') or {})} then, {_counted(now)} now)"
     raise UserError(
         f"data.root={cfg.data.root}: not the data that this run was begun with{counts}: its images, their labels or"
         " their splits differ; say where that data lies now with data.root=, or start a new run on this one"
@@ -100,7 +94,7 @@ def moved_data_told(cfg: DictConfig, folder: RunFolder) -> Iterator[None]:
         ) from error
 
 
-def _said(counts: dict[str, int]) -> str:
+def _counted(counts: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in counts.items())
 
 

@@ -28,7 +28,7 @@ from mobilevision.config.check import RELATED, check_values, claim_of, examine, 
 from mobilevision.config.compose import opened
 from mobilevision.config.grammar import unreadable
 from mobilevision.config.groups import groups
-from mobilevision.config.layout import Layout
+from mobilevision.config.layout import Layout, leaves
 from mobilevision.config.search_path import Source
 from mobilevision.errors import StoppedError, UserError
 from mobilevision.io.atomic_files import write_json, write_text
@@ -92,7 +92,7 @@ def digest(value: object) -> str:
 # One run of a sweep: begun, gone on with, or there already; what fails is written down and the others go on.
 
 ERROR = "error.txt"  # in the folder of a run that failed: why
-_OWN = {"run_dir", "resume", "distill.teacher"}  # settled by the run itself
+_OWN = {"run_dir", "resume", "distill.teacher"}  # decided by the run itself
 _OWN |= {"data.folds_final"}  # says whether one more run follows: no run of a fold differs by it
 
 Start = Callable[[DictConfig], dict[str, float]]
@@ -153,26 +153,17 @@ def finished(cfg: DictConfig, folder: RunFolder) -> dict[str, float] | None:
 
 def differences(before: Any, now: DictConfig) -> list[str]:
     """The keys in which two configurations differ."""
-    first = dict(_flat(before, "")) if isinstance(before, dict) else {}
-    second = _leaves(now)
-    settled = _OWN | {"backbone.weights"} if now.pretrain.root is not None else _OWN
-    keys = sorted((first.keys() | second.keys()) - settled, key=lambda key: (key.count("."), key))
+    first, second = _values(before), _values(OmegaConf.to_container(now, resolve=True))
+    decided = _OWN | {"backbone.weights"} if now.pretrain.root is not None else _OWN
+    keys = sorted((first.keys() | second.keys()) - decided, key=lambda key: (key.count("."), key))
     keys = [key for key in keys if second.get(key) != AUTO]  # the run decided it
     return [f"{key}: {first.get(key)}, now {second.get(key)}" for key in keys if first.get(key) != second.get(key)]
 
 
-def _leaves(cfg: Any) -> dict[str, Any]:
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(plain, dict)
-    return dict(_flat(plain, ""))
-
-
-def _flat(values: dict[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
+def _values(configuration: Any) -> dict[str, Any]:
+    """Dotted key -> value, without mappings that hold nothing."""
+    found = leaves(configuration) if isinstance(configuration, dict) else ()
+    return {key: value for key, value in found if value != {}}
 
 
 def folders(sweep: str | Path) -> list[Path]:
@@ -209,7 +200,9 @@ def check_sweep(overrides: Sequence[str], config_dir: str | None = None) -> tupl
         folder = _folder(parsed)
         given = [line for line, each in zip(given, parsed, strict=True) if each.key_or_group != "run_dir"]
         parsed = [each for each in parsed if each.key_or_group != "run_dir"]
-        jobs = _jobs(parsed)
+        # A range without steps is left to its sweeper.
+        discrete = [each for each in parsed if not each.is_sweep_override() or each.is_discrete_sweep()]
+        jobs: list[list[str]] = BasicSweeper.split_arguments(discrete, max_batch_size=None)[0]
         errors: list[str] = []
         added: set[str] = set()
         task = "sweep"
@@ -329,13 +322,6 @@ def _folder(parsed: Sequence[Override]) -> str | None:
         raise UserError("run_dir: names one folder for the whole sweep, in which each run has its own")
     value = named[-1].value() if named else None
     return None if value is None else str(value)
-
-
-def _jobs(parsed: Sequence[Override]) -> list[list[str]]:
-    """The overrides of each run; a sweep over a range without steps is left to its sweeper."""
-    discrete = [each for each in parsed if not each.is_sweep_override() or each.is_discrete_sweep()]
-    jobs: list[list[str]] = BasicSweeper.split_arguments(discrete, max_batch_size=None)[0]
-    return jobs
 
 
 def _covering(jobs: Sequence[list[str]]) -> list[list[str]]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mobilevision.ops.boxes import tensor_iou
-from mobilevision.spec import Emits
+from mobilevision.spec import OutputKind
 from mobilevision.training.teachers import find_teacher
 
 if TYPE_CHECKING:
@@ -37,23 +37,23 @@ class Agreement:
     IoU from 0.5, any score from half of that).
 
     Args:
-        emits: what the outputs are.
+        output_kind: what the outputs are.
         decode: from raw outputs to predictions.
     """
 
-    def __init__(self, emits: Emits | None, decode: Callable[[Any], dict[str, Tensor]]) -> None:
-        self.emits, self.decode = emits, decode
+    def __init__(self, output_kind: OutputKind | None, decode: Callable[[Any], dict[str, Tensor]]) -> None:
+        self.output_kind, self.decode = output_kind, decode
         self.sums = torch.zeros(2, dtype=torch.float64)
 
     def add(self, student: Any, teacher: Any) -> None:
         """Raw outputs of both of a batch."""
-        if self.emits == "softmax":
+        if self.output_kind == "softmax":
             same = (student.argmax(1) == teacher.argmax(1))[teacher.isfinite().all(dim=1)]
-        elif self.emits == "sigmoid":
+        elif self.output_kind == "sigmoid":
             same = ((student >= 0) == (teacher >= 0))[teacher.isfinite()]
-        elif self.emits == "embedding" and student.shape == teacher.shape:
+        elif self.output_kind == "embedding" and student.shape == teacher.shape:
             same = functional.cosine_similarity(student.float(), teacher.float())
-        elif self.emits == "detections":
+        elif self.output_kind == "detections":
             same = self._found(self.decode(student), self.decode(teacher))
         else:
             return
@@ -79,11 +79,10 @@ class Agreement:
 
 
 Row = dict[str, Any]
-TABLE = "student_and_teacher"
 
 
 def measure_teacher(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFolder) -> list[Row]:
-    """What the teacher reaches on the split on which the student is about to be judged.
+    """What the teacher reaches on the split on which the student is about to be evaluated.
 
     The task measures the teacher's outputs as if they were its own, so whatever a task measures is measured of both.
     Before the student's own test, whose tables are those that stay.
@@ -104,7 +103,7 @@ def measure_teacher(cfg: DictConfig, trainer: Trainer, built: Built, folder: Run
     teacher = _looking(cfg, built, split)
     if teacher is None:
         return []
-    agreement, distiller = Agreement(task.emits, task.decode), task.distiller
+    agreement, distiller = Agreement(task.output_kind, task.decode), task.distiller
 
     def teachers(batch: dict[str, Any]) -> Any:
         outputs = distiller.ask(teacher, batch).outputs
@@ -167,11 +166,11 @@ def _looking(cfg: DictConfig, built: Built, split: str) -> Teacher | None:
     """The teacher for another split than train: what is known by place is looked up anew, a cache asks its source."""
     assert built.task.distiller is not None
     teacher: Teacher = built.task.distiller.teacher
-    if teacher.looks:
+    if teacher.sees_images:
         return teacher
     from mobilevision.errors import UserError
 
     try:
-        return find_teacher(cfg, getattr(built.data.splits, split), emits=built.task.emits)
+        return find_teacher(cfg, getattr(built.data.splits, split), output_kind=built.task.output_kind)
     except UserError:  # a table of the training images only
         return None

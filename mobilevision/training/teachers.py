@@ -1,4 +1,4 @@
-"""From ``distill.teacher`` to a teacher: a run, a checkpoint, a timm model, a table of outputs; or one trained now."""
+"""From ``distill.teacher`` to a teacher: a run, a checkpoint, a timm model, a table of outputs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 
 from mobilevision.data.formats.table_rows import USUAL
 from mobilevision.errors import UserError
 from mobilevision.tracking.run_folder import RunFolder
-from mobilevision.training.prerequisite_runs import Train, one_device, prerequisite_config, train_or_reuse
 
 if TYPE_CHECKING:
     from mobilevision.data import Records
@@ -27,7 +26,7 @@ _ASIDE = {*USUAL["path"], *USUAL["label"], *USUAL["split"], "index"}
 _SMALLEST = 1e-6  # a probability of 0 has no logit
 
 
-def of_table(path: Path, records: Records, *, emits: Any) -> Teacher:
+def of_table(path: Path, records: Records, *, output_kind: Any) -> Teacher:
     """The teacher that a table holds.
 
     An image is found by the end of its path, as much of it as the table states. Images that are not in the table
@@ -36,7 +35,7 @@ def of_table(path: Path, records: Records, *, emits: Any) -> Teacher:
     Args:
         path: comma, semicolon, tab or bar between columns; a header with the classes' names.
         records: the samples whose outputs are wanted.
-        emits: what the student's outputs are.
+        output_kind: what the student's outputs are.
 
     Raises:
         UserError: a table that cannot be read, or in which no image is found.
@@ -57,7 +56,7 @@ def of_table(path: Path, records: Records, *, emits: Any) -> Teacher:
             f" the data {records.name(0)}"
         )
     values = torch.tensor(list(rows.values()), dtype=torch.float32)
-    values = torch.cat([logits(values, emits), torch.full((1, len(classes)), torch.nan)])
+    values = torch.cat([logits(values, output_kind), torch.full((1, len(classes)), torch.nan)])
     order = torch.tensor([len(rows) if place is None else place for place in found])
     missing = sum(place is None for place in found)
     name = f"{path} ({missing:,} of {len(found):,} images are not in it)" if missing else str(path)
@@ -93,13 +92,13 @@ def read(path: Path) -> tuple[tuple[str, ...], dict[str, list[float]]]:
     return tuple(head[place] for place in columns), rows
 
 
-def logits(values: Tensor, emits: Any) -> Tensor:
+def logits(values: Tensor, output_kind: Any) -> Tensor:
     """Probabilities [n, K] as logits, where the task's outputs are such; anything else as it is."""
     finite = values[values.isfinite()]
-    if emits not in ("softmax", "sigmoid") or finite.numel() == 0 or finite.min() < 0 or finite.max() > 1:
+    if output_kind not in ("softmax", "sigmoid") or finite.numel() == 0 or finite.min() < 0 or finite.max() > 1:
         return values
     sure = values.clamp(_SMALLEST, 1 - _SMALLEST)
-    return sure.log() if emits == "softmax" else sure.logit()
+    return sure.log() if output_kind == "softmax" else sure.logit()
 
 
 def _number(cell: str, where: str) -> float:
@@ -122,37 +121,37 @@ def _find(name: str, places: dict[str, int], last: dict[str, int]) -> int | None
     return next((places[end] for end in ends if end in places), last.get(parts[-1]))
 
 
-AUTO = "auto"
 _PREFIX = "timm:"
 _TABLES = (".csv", ".tsv", ".txt")
-_OF_LENGTH = ("max_epochs", "max_steps", "limit_train_batches")
 
 
-def find_teacher(cfg: DictConfig, records: Records, *, emits: Any) -> Teacher:
+def find_teacher(cfg: DictConfig, records: Records, *, output_kind: Any) -> Teacher:
     """The teacher that ``distill.teacher`` names.
 
     Args:
         cfg: the student's config.
         records: the samples to be taught; a table is matched with them by path.
-        emits: what the outputs of the student's task are.
+        output_kind: what the outputs of the student's task are.
 
     Raises:
         UserError: nothing of that name, or something that cannot teach this student.
     """
+    import timm
+
     given = str(cfg.distill.teacher)
     path = Path(given).expanduser()
     if given.startswith(_PREFIX):
         return of_timm(given.removeprefix(_PREFIX), int(cfg.data.channels))
     if path.suffix.lower() in _TABLES:
-        return of_table(path, records, emits=emits)
+        return of_table(path, records, output_kind=output_kind)
     if path.suffix == ".ckpt":
         if not path.is_file() or path.stem not in ("best", "last"):
             raise UserError(f"distill.teacher={given}: give best.ckpt or last.ckpt of a run, where they lie in it")
         return of_run(path.parent.parent, cfg, which=path.stem)
     if path.is_dir():
         return of_run(path, cfg)
-    if (named := _timm_name(given)) is not None:
-        return of_timm(named, int(cfg.data.channels))
+    if "/" not in given and timm.is_model(given.partition(".")[0]):
+        return of_timm(given, int(cfg.data.channels))
     raise UserError(
         f"distill.teacher={given}: no such run folder, checkpoint or table, and no model of timm's (timm:NAME)"
     )
@@ -197,6 +196,7 @@ def of_timm(name: str, channels: int) -> Teacher:
         UserError: no such model, or one whose weights bring no classifier.
     """
     from mobilevision.backbones import timm_backbone
+    from mobilevision.backbones.imagenet import CLASSES, imagenet_names
     from mobilevision.distill import ModelTeacher
     from mobilevision.heads import LinearHead
     from mobilevision.spec import DataSpec
@@ -205,72 +205,11 @@ def of_timm(name: str, channels: int) -> Teacher:
     if backbone.classifier is None:
         raise UserError(f"distill.teacher={_PREFIX}{name}: its weights bring no classifier that could teach")
     weight, bias = backbone.classifier
-    side = backbone.preset.side
-    spec = DataSpec("class", _imagenet(len(bias)), channels, (side, side))
+    side, count = backbone.preset.side, len(bias)
+    names = imagenet_names() if count == CLASSES else tuple(map(str, range(count)))
+    spec = DataSpec("class", names, channels, (side, side))
     head = LinearHead(backbone=backbone.spec, data=spec)
     head.load_classifier(weight, bias)
     return ModelTeacher(
         backbone=backbone, head=head, resolution=(side, side), classes=spec.classes, name=f"{_PREFIX}{name}"
     )
-
-
-def _imagenet(count: int) -> tuple[str, ...]:
-    """Names of timm's classes: ImageNet's, as ``data=imagenet`` names them, else numbers."""
-    from collections import Counter
-
-    from timm.data import ImageNetInfo
-
-    if count != 1000:
-        return tuple(str(number) for number in range(count))
-    info = ImageNetInfo()
-    wnids = info.label_names()
-    plain = [info.label_name_to_description(wnid).split(",")[0].strip() for wnid in wnids]
-    often = Counter(plain)
-    return tuple(f"{name} {wnid}" if often[name] > 1 else name for name, wnid in zip(plain, wnids, strict=True))
-
-
-def _timm_name(given: str) -> str | None:
-    import timm
-
-    return given if "/" not in given and timm.is_model(given.partition(".")[0]) else None
-
-
-def train_teacher(cfg: DictConfig, train: Train) -> DictConfig:
-    """With ``distill.teacher=auto``, train that teacher, or find it trained, and name it instead.
-
-    It is a run of its own in ``outputs/teachers``: the student's config without distillation and unlabelled images,
-    with a backbone of ``distill.auto_width``. One that was broken off goes on; one that is done is used again.
-
-    Args:
-        cfg: the student's.
-        train: trains by a config.
-
-    Raises:
-        UserError: the backbone has no width, or none to spare; or several processes.
-    """
-    if cfg.get("distill") is None or cfg.distill.teacher != AUTO:
-        return cfg
-    wide, width = cfg.distill.auto_width, cfg.backbone.get("width")
-    if width is None or not width < wide:
-        have = "has no width" if width is None else f"has width {width:g}"
-        raise UserError(
-            f"distill.teacher=auto trains the student's backbone at width {wide:g} first, and the student's {have}:"
-            " choose a narrower backbone, or name a teacher with distill.teacher=RUN"
-        )
-    if not one_device(cfg):
-        raise UserError("distill.teacher=auto trains on one device: train the teacher first and name its run")
-    begins = f"width {wide:g}, trained first"
-    folder = train_or_reuse(teacher_config(cfg), train, who="teacher", begins=begins, then="the student")
-    settled = cfg.copy()
-    OmegaConf.update(settled, "distill.teacher", str(folder.path))
-    return settled
-
-
-def teacher_config(cfg: DictConfig) -> DictConfig:
-    """The config of the teacher that ``auto`` trains; its folder is named by what it is."""
-    values: Any = OmegaConf.to_container(cfg, resolve=True)
-    wide = values["distill"]["auto_width"]
-    values |= {"distill": None, "resume": None}
-    values["backbone"]["width"] = wide
-    values["data"]["unlabelled"] = None
-    return prerequisite_config(values, "teachers", trainer={key: values["trainer"][key] for key in _OF_LENGTH})

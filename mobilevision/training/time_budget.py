@@ -6,7 +6,7 @@ that is at its time is finished: its best weights are tested and reported like a
 
 from __future__ import annotations
 
-import copy
+import statistics
 import time
 from typing import TYPE_CHECKING, Any, final
 
@@ -17,7 +17,7 @@ from pytorch_lightning.callbacks import Callback
 from mobilevision.callbacks.progress import EVALUATION_SHARE, in_words
 from mobilevision.config.auto_settings import Decision
 from mobilevision.optim import optimizer_steps
-from mobilevision.training.tuning import endless_batches, train_step
+from mobilevision.training.tuning import endless_batches, train_step, trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,24 +69,17 @@ def fitting_length(built: Built, device: torch.device, *, left: float, usual: in
 
 
 def _seconds_a_step(built: Built, device: torch.device, *, share: float) -> float:
-    task = built.task
-    before = copy.deepcopy(task.state_dict())
-    training = task.training
-    task.to(device).train()
-    optimizer = task.optimizer_factory(backbone=task.backbone.model, head=task.head)
     times: list[float] = []
     began = time.perf_counter()
     batches = endless_batches(built.data)
-    for number in range(WARM_UP_STEPS + TIMED_STEPS):
-        start = time.perf_counter()
-        train_step(task, optimizer, next(batches), device)
-        times.append(time.perf_counter() - start)
-        if number >= WARM_UP_STEPS and time.perf_counter() - began > share:
-            break
-    task.load_state_dict(before)
-    task.zero_grad(set_to_none=True)
-    task.train(training)
-    return sorted(times[WARM_UP_STEPS:])[len(times[WARM_UP_STEPS:]) // 2]
+    with trial(built.task, device) as optimizer:
+        for number in range(WARM_UP_STEPS + TIMED_STEPS):
+            start = time.perf_counter()
+            train_step(built.task, optimizer, next(batches), device)
+            times.append(time.perf_counter() - start)
+            if number >= WARM_UP_STEPS and time.perf_counter() - began > share:
+                break
+    return statistics.median_high(times[WARM_UP_STEPS:])
 
 
 @torch.no_grad()
@@ -112,13 +105,13 @@ class TimeEstimate(Callback):
     def __init__(self) -> None:
         self._began = 0.0
         self._steps = 0
-        self._said = False
+        self._printed = False
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Time the steps after the first ones."""
-        if self._said or not trainer.is_global_zero or "features" in batch:
+        if self._printed or not trainer.is_global_zero or "features" in batch:
             return
         self._steps += 1
         if self._steps == WARM_UP_STEPS:
@@ -127,17 +120,17 @@ class TimeEstimate(Callback):
         last = self._steps >= trainer.num_training_batches
         if timed < 1 or not (last or timed >= TIMED_STEPS):
             return
-        self._said = True
+        self._printed = True
         step = (time.perf_counter() - self._began) / timed
         epochs = (trainer.max_epochs or 1) - trainer.current_epoch
         looks = sum(trainer.num_val_batches) * EVALUATION_SHARE
         seconds = epochs * (trainer.num_training_batches + looks) * step
         length = f"{epochs} epoch{'s' * (epochs != 1)}"
         budget = next((each for each in trainer.callbacks if isinstance(each, TimeBudget)), None)  # type: ignore[attr-defined]
-        print(f"time: {_said(seconds, length, budget)}, at {step:.2g} s a step", flush=True)
+        print(f"time: {_estimate(seconds, length, budget)}, at {step:.2g} s a step", flush=True)
 
 
-def _said(seconds: float, length: str, budget: TimeBudget | None) -> str:
+def _estimate(seconds: float, length: str, budget: TimeBudget | None) -> str:
     if budget is None:
         return f"about {in_words(seconds)} for {length}"
     left = max(0.0, budget.left)
@@ -163,7 +156,7 @@ class TimeBudget(Callback):
 
     def __init__(self, *, seconds: float, used: float, fixed: str, shortened: Callable[[int], Any]) -> None:
         self.seconds, self.fixed, self.shortened = seconds, fixed, shortened
-        self._said = False
+        self._printed = False
         self._used = used
         self._used_before = 0.0
         self._began = 0.0
@@ -195,8 +188,8 @@ class TimeBudget(Callback):
         """Stop at the time; every process at the same step."""
         if trainer.strategy.reduce_boolean_decision(self.left <= 0, all=False):
             trainer.should_stop = True
-            if not self._said and trainer.is_global_zero and not _is_last(trainer, batch_idx):
-                self._said = True
+            if not self._printed and trainer.is_global_zero and not _is_last(trainer, batch_idx):
+                self._printed = True
                 print(f"time: {self._is_up(trainer)}", flush=True)
 
     def _is_up(self, trainer: pl.Trainer) -> str:

@@ -58,54 +58,56 @@ def train(cfg: DictConfig) -> dict[str, float]:
     Raises:
         UserError: for all that the user can mend.
     """
+    from pytorch_lightning import seed_everything
+
     from mobilevision.callbacks import StopSignals
-    from mobilevision.engine.build import build, check_val
+    from mobilevision.engine.build import build, check_val, instantiate
     from mobilevision.engine.recording import recording
     from mobilevision.reports.results import write_results
     from mobilevision.training.distillation import distil
-    from mobilevision.training.pretraining import pretrain
+    from mobilevision.training.prerequisite_runs import pretrain, train_teacher
     from mobilevision.training.same_data import moved_data_told, require_same, with_absolute_paths
     from mobilevision.training.teacher_comparison import compare_with_teacher, measure_teacher
-    from mobilevision.training.teachers import train_teacher
     from mobilevision.training.tuning import tune
 
     began = time.perf_counter()
     signals = StopSignals()
     with signals.caught():
         require_accelerator(str(cfg.trainer.accelerator))
-        cfg = train_teacher(pretrain(cfg, train), train)
-        folder, cfg = find_folder(cfg)
+        folder, given = find_folder(train_teacher(pretrain(cfg, train), train))
         ending = Ending(folder)
         with ending.reported(), folder.locked(), recording(folder.log):
-            cfg = with_absolute_paths(cfg)
-            prepare_folder(cfg, folder)
-            prepare_process(cfg)
-            checkpoint = checkpoint_to_start_from(cfg, folder)
-            asked = cfg.backbone
-            with moved_data_told(cfg, folder):
-                built = build(with_checkpoint_as_weights(cfg, checkpoint), run_dir=folder.path)
-            cfg = built.cfg.copy()
-            OmegaConf.update(cfg, "backbone", asked, merge=False)
-            if cfg.resume is not None:
-                require_same(cfg, built.data, folder)
-                save_resumed_config(cfg, folder)
+            given = with_absolute_paths(given)
+            prepare_folder(given, folder)
+            if given.allocator == "tuned":
+                tune_allocator()  # before any worker is started
+            seed_everything(given.seed, verbose=False)
+            checkpoint = checkpoint_to_start_from(given, folder)
+            with moved_data_told(given, folder):
+                built = build(with_checkpoint_as_weights(given, checkpoint), run_dir=folder.path)
+            decided = built.cfg.copy()  # nothing in it is ``auto`` any more
+            OmegaConf.update(decided, "backbone", given.backbone, merge=False)
+            if decided.resume is not None:
+                require_same(decided, built.data, folder)
+                save_resumed_config(decided, folder)
             elif built.decisions and is_first_process():
                 # So that a resume, or the same run again, decides nothing anew.
-                write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
-            check_val(cfg, built.data)
-            distil(cfg, built)
-            if cfg.compile:
+                write_text(folder.config, OmegaConf.to_yaml(decided, resolve=True))
+            check_val(decided, built.data)
+            distil(decided, built)
+            if decided.compile:
                 built.task.backbone.compile()
-            tracker = make_tracker(cfg, folder)
-            trainer = trainer_of(cfg, built, folder, tracker, signals)
+            values = OmegaConf.to_container(decided, resolve=True)
+            tracker = instantiate(decided.logger, run_dir=folder.path, config=values)
+            trainer = trainer_of(decided, built, folder, tracker, signals)
             if trainer.is_global_zero:
-                measured = cfg.trainer.max_time is not None and trainer.world_size == 1 and not fixed_by(cfg, built)
-                announce(cfg, built, folder, tracker, measured=measured)
-            cfg = tune(cfg, trainer, built, folder)
-            probed = probe_first(cfg, trainer, built)
-            cfg = fit_into_time(cfg, trainer, built, folder, began)
+                timed = decided.trainer.max_time is not None and trainer.world_size == 1
+                announce(decided, built, folder, tracker, measured=timed and not fixed_by(decided, built))
+            tuned = tune(decided, trainer, built, folder)
+            probed = probe_first(tuned, trainer, built)
+            final = fit_into_time(tuned, trainer, built, folder, began)
             fit(trainer, built, checkpoint, probed, ending)
-            teacher = measure_teacher(cfg, trainer, built, folder)
+            teacher = measure_teacher(final, trainer, built, folder)
             results = test(trainer, built, folder)
             if trainer.is_global_zero:
                 folder.require()
@@ -162,15 +164,6 @@ def prepare_folder(cfg: DictConfig, folder: RunFolder) -> None:
         print(f"{folder.path}: nothing was trained there, so the run starts anew", flush=True)
     folder.clear()
     write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
-
-
-def prepare_process(cfg: DictConfig) -> None:
-    """Seed everything and keep freed memory for the next step, before any worker is started."""
-    from pytorch_lightning import seed_everything
-
-    if cfg.allocator == "tuned":
-        tune_allocator()
-    seed_everything(cfg.seed, verbose=False)
 
 
 def tune_allocator() -> bool:
@@ -235,20 +228,10 @@ def save_resumed_config(cfg: DictConfig, folder: RunFolder) -> None:
     write_text(folder.config, now)
 
 
-def make_tracker(cfg: DictConfig, folder: RunFolder) -> Tracker:
-    """The tracker of ``logger=``."""
-    from mobilevision.engine.build import instantiate
-
-    config = OmegaConf.to_container(cfg, resolve=True)
-    tracker: Tracker = instantiate(cfg.logger, run_dir=folder.path, config=config)
-    return tracker
-
-
 def trainer_of(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Any, signals: StopSignals) -> Trainer:
     """The run's ``Trainer`` with its callbacks; Lightning's own files, if any, go into the run folder."""
     from mobilevision.callbacks import Divergence, Freeze, LastCheckpoint, Randomness, SafeStop
-    from mobilevision.engine.build import build_callbacks
-    from mobilevision.engine.trainer import make_trainer
+    from mobilevision.engine.build import build_callbacks, make_trainer
     from mobilevision.tracking.checkpoint_files import AtomicCheckpointIO
     from mobilevision.training.time_budget import TimeEstimate
 
@@ -285,11 +268,12 @@ def announce(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Tracker,
     """
     from mobilevision.engine.info import note_resume, run_info
     from mobilevision.reports.summary import print_start
-    from mobilevision.training.same_data import fingerprint, split_fingerprints
+    from mobilevision.training.same_data import fingerprint
 
     info = run_info(cfg, built)
     if cfg.resume is None:
-        of_data = {"data_fingerprint": fingerprint(built.data), "split_fingerprints": split_fingerprints(built.data)}
+        of_splits = {split: fingerprint(built.data, split) for split, _ in built.data.splits.items()}
+        of_data = {"data_fingerprint": fingerprint(built.data), "split_fingerprints": of_splits}
         write_json(folder.info_json, {**info, **of_data})
     else:
         note_resume(cfg, folder)
@@ -304,11 +288,10 @@ def probe_first(cfg: DictConfig, trainer: Trainer, built: Built) -> dict[str, fl
     A run that goes on has done that.
     """
     from mobilevision.training.probe import probe
-    from mobilevision.training.tuning import device_of
 
     if not cfg.probe.enabled or cfg.resume is not None:
         return {}
-    values = probe(cfg, built.task, built.data, device_of(trainer))
+    values = probe(cfg, built.task, built.data, trainer.strategy.root_device)
     if trainer.is_global_zero:
         primary = next((name for name in values if name.endswith(f"/{built.task.followed}")), "")
         print(f"probe: {primary} {values[primary]:.4f} with a linear head on frozen features (epoch 0)", flush=True)
@@ -340,10 +323,9 @@ def fit_into_time(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFo
         The config with the length that was chosen.
     """
     from mobilevision.config.auto_settings import Decision
-    from mobilevision.config.max_time import seconds_of
+    from mobilevision.config.settings import seconds_of
     from mobilevision.engine.info import update_decisions
     from mobilevision.training.time_budget import TimeBudget, fitting_length
-    from mobilevision.training.tuning import device_of
 
     if cfg.trainer.max_time is None:
         return cfg
@@ -364,7 +346,7 @@ def fit_into_time(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFo
 
     if not fixed and trainer.world_size == 1:
         left = seconds - (time.perf_counter() - began)
-        found = fitting_length(built, device_of(trainer), left=left, usual=cfg.trainer.max_epochs)
+        found = fitting_length(built, trainer.strategy.root_device, left=left, usual=cfg.trainer.max_epochs)
         part = found.key == "trainer.limit_train_batches"
         cfg = take(1, found.value) if part else take(found.value)
         trainer.fit_loop.max_epochs = cfg.trainer.max_epochs

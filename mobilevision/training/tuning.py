@@ -7,6 +7,7 @@ import math
 import resource
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,25 +85,32 @@ def range_test(task: Task, data: DataModule, device: torch.device) -> RangeTest:
         data: its data module, set up.
         device: where to train.
     """
-    before = copy.deepcopy(task.state_dict())
-    task.to(device).train()
-    optimizer = task.optimizer_factory(backbone=task.backbone.model, head=task.head)
-    scales = [group["lr"] / task.lr for group in optimizer.param_groups]
     rates: list[float] = []
     losses: list[float] = []
     mean = 0.0
-    for step, batch in zip(range(STEPS), endless_batches(data), strict=False):
-        rates.append(LOW * (HIGH / LOW) ** (step / (STEPS - 1)))
-        for group, scale in zip(optimizer.param_groups, scales, strict=True):
-            group["lr"] = rates[-1] * scale
-        mean = SMOOTH * mean + (1 - SMOOTH) * train_step(task, optimizer, batch, device)
-        losses.append(mean / (1 - SMOOTH ** (step + 1)))
-        if not math.isfinite(losses[-1]) or losses[-1] > DIVERGED * min(losses):
-            break
-    task.load_state_dict(before)
-    task.zero_grad(set_to_none=True)
+    with trial(task, device) as optimizer:
+        scales = [group["lr"] / task.lr for group in optimizer.param_groups]
+        for step, batch in zip(range(STEPS), endless_batches(data), strict=False):
+            rates.append(LOW * (HIGH / LOW) ** (step / (STEPS - 1)))
+            for group, scale in zip(optimizer.param_groups, scales, strict=True):
+                group["lr"] = rates[-1] * scale
+            mean = SMOOTH * mean + (1 - SMOOTH) * train_step(task, optimizer, batch, device)
+            losses.append(mean / (1 - SMOOTH ** (step + 1)))
+            if not math.isfinite(losses[-1]) or losses[-1] > DIVERGED * min(losses):
+                break
     finite = [index for index, loss in enumerate(losses) if math.isfinite(loss)]
     return RangeTest([rates[index] for index in finite], [losses[index] for index in finite])
+
+
+@contextmanager
+def trial(task: Task, device: torch.device) -> Iterator[torch.optim.Optimizer]:
+    """An optimiser for some training steps outside the trainer, after which the task is as it was before them."""
+    before, training = copy.deepcopy(task.state_dict()), task.training
+    task.to(device).train()
+    yield task.optimizer_factory(backbone=task.backbone.model, head=task.head)
+    task.load_state_dict(before)
+    task.zero_grad(set_to_none=True)
+    task.train(training)
 
 
 def train_step(task: Task, optimizer: torch.optim.Optimizer, batch: dict[str, Any], device: torch.device) -> float:
@@ -141,12 +149,12 @@ def tune(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFolder) -> 
         return cfg
     if trainer.world_size > 1:
         raise UserError("tune.*: find batch size and learning rate on one device first, then give them to trainer=ddp")
-    cfg = cfg.copy()
+    cfg, device = cfg.copy(), trainer.strategy.root_device
     if cfg.tune.batch_size:
-        cfg.data.batch_size = built.data.batch_size = find_batch_size(built.task, built.data, device_of(trainer))
+        cfg.data.batch_size = built.data.batch_size = find_batch_size(built.task, built.data, device)
         print(f"tune: data.batch_size={cfg.data.batch_size}", flush=True)
     if cfg.tune.learning_rate:
-        test = range_test(built.task, built.data, device_of(trainer))
+        test = range_test(built.task, built.data, device)
         test.draw(folder.path / "learning_rate.png")
         cfg.optimizer.lr = built.task.lr = test.suggestion() or built.task.lr
         found = "" if test.suggestion() else "the loss fell at no rate within the test; "
@@ -154,11 +162,6 @@ def tune(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFolder) -> 
     cfg.tune.batch_size = cfg.tune.learning_rate = False
     write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
     return cfg
-
-
-def device_of(trainer: Trainer) -> torch.device:
-    """Where the trainer puts the model."""
-    return trainer.strategy.root_device
 
 
 def find_batch_size(task: Task, data: DataModule, device: torch.device) -> int:
@@ -170,7 +173,8 @@ def find_batch_size(task: Task, data: DataModule, device: torch.device) -> int:
     most = max(len(data.splits.train or ()) // STEPS_AN_EPOCH, 1)
     before = copy.deepcopy(task.state_dict())  # batch norm takes in the images of the trial, which are noise
     measure = _memory_of_step(task, device)
-    budget = MEMORY_SHARE * _free_memory(device)
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    budget = MEMORY_SHARE * float(free)
     size, used = 2, measure(2)
     while 2 * size <= most:
         try:
@@ -181,7 +185,9 @@ def find_batch_size(task: Task, data: DataModule, device: torch.device) -> int:
         size, used = 2 * size, need
         if used + per_sample * size > budget:
             break
-    _forget(task, device)
+    task.to("cpu")
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
     task.load_state_dict(before)
     return size
 
@@ -205,21 +211,9 @@ def _memory_of_step(task: Task, device: torch.device) -> Callable[[int], float]:
     return measure
 
 
-def _forget(task: Task, device: torch.device) -> None:
-    task.to("cpu")
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-
-
 def _taken(device: torch.device) -> float:
     """Peak memory of this process on the device, in bytes."""
     if device.type == "cuda":
         return float(torch.cuda.max_memory_allocated(device))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return float(peak) * (1 if sys.platform == "darwin" else 1024)
-
-
-def _free_memory(device: torch.device) -> float:
-    if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0])
-    return float(psutil.virtual_memory().available)

@@ -134,7 +134,7 @@ def test_what_is_no_run_is_refused(tmp_path: Path, write: Write, text: str) -> N
 
 
 GIVEN = {"backbone", "data", "head", "loss", "optimizer", "scheduler", "mix", "augment", "channels", "channels_last"}
-GIVEN |= {"folder", "monitor", "mode", "run_dir", "config", "seed", "pretrained", "emits"}  # given by code
+GIVEN |= {"folder", "monitor", "mode", "run_dir", "config", "seed", "pretrained", "output_kind"}  # given by code
 
 
 def fitting(option: str) -> Layout:

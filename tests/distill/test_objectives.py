@@ -16,22 +16,22 @@ from mobilevision.distill import (
     FeatureMaps,
     KnownOutputs,
     Logits,
+    ModelOutputs,
     ModelTeacher,
     Objective,
     Outputs,
-    Seen,
     order,
 )
-from mobilevision.distill.alignment import reordered, rescaled
-from mobilevision.distill.teacher import resized
+from mobilevision.distill.distiller import reordered
+from mobilevision.distill.teacher import rescaled, resized
 from mobilevision.errors import UserError
 from mobilevision.ops.candidates import Candidates, DetectorOutputs
 from mobilevision.ops.rows import take
 from mobilevision.spec import Features, Needs
 
 
-def seen(outputs: object, pooled: Tensor | None = None, **maps: Tensor) -> Seen:
-    return Seen(outputs, Features({int(name[1:]): value for name, value in maps.items()}, pooled))
+def seen(outputs: object, pooled: Tensor | None = None, **maps: Tensor) -> ModelOutputs:
+    return ModelOutputs(outputs, Features({int(name[1:]): value for name, value in maps.items()}, pooled))
 
 
 def detector(logits: Tensor, deltas: Tensor, references: Tensor) -> DetectorOutputs:
@@ -44,7 +44,7 @@ def test_softmax_outputs_by_hand() -> None:
     student, teacher = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, math.log(3.0)]])
     total = math.log(math.exp(1) + math.exp(2))
     expected = 0.25 * (total - 1) + 0.75 * (total - 2)
-    part = Outputs(emits="softmax")(seen(student), seen(teacher))["outputs"]
+    part = Outputs(output_kind="softmax")(seen(student), seen(teacher))["outputs"]
     assert part.item() == pytest.approx(expected, rel=1e-5)
 
 
@@ -58,24 +58,24 @@ def test_attributes_are_averaged_over_those_that_are_known() -> None:
         return -p * math.log(q) - (1 - p) * math.log(1 - q)
 
     expected = ((entropy(0, 0.5) + entropy(2, 0.5)) / 2 + entropy(1, 0.8)) / 2
-    part = Outputs(emits="sigmoid")(seen(student), seen(teacher))["outputs"]
+    part = Outputs(output_kind="sigmoid")(seen(student), seen(teacher))["outputs"]
     assert part.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_other_outputs_are_compared_by_squared_distance() -> None:
-    part = Outputs(emits=None)(seen(torch.tensor([[1.0, 2.0], [0.0, 0.0]])), seen(torch.zeros(2, 2)))["outputs"]
+    part = Outputs(output_kind=None)(seen(torch.tensor([[1.0, 2.0], [0.0, 0.0]])), seen(torch.zeros(2, 2)))["outputs"]
     assert part.item() == pytest.approx((1 + 4) / 2)
 
 
-@pytest.mark.parametrize("emits", ["softmax", "sigmoid"])
-def test_softened_logits(emits: str) -> None:
+@pytest.mark.parametrize("output_kind", ["softmax", "sigmoid"])
+def test_softened_logits(output_kind: str) -> None:
     """Zero where both agree; at high temperatures the squared difference of the (centred) logits, by Hinton's limit."""
     generator = torch.Generator().manual_seed(0)
     student, teacher = (torch.randn(4, 3, generator=generator) for _ in range(2))
-    objective = Logits(emits=emits, temperature=200.0)  # type: ignore[arg-type]
+    objective = Logits(output_kind=output_kind, temperature=200.0)  # type: ignore[arg-type]
     assert objective(seen(teacher), seen(teacher))["logits"].abs().item() < 1e-3
     difference = student - teacher
-    if emits == "softmax":
+    if output_kind == "softmax":
         difference = difference - difference.mean(dim=1, keepdim=True)
         expected = difference.square().sum(dim=1).mean() / (2 * 3)
     else:
@@ -85,18 +85,18 @@ def test_softened_logits(emits: str) -> None:
 
 def test_logits_need_logits() -> None:
     with pytest.raises(UserError, match="distill=outputs"):
-        Logits(emits=None)
+        Logits(output_kind=None)
     with pytest.raises(UserError, match="temperature"):
-        Logits(emits="softmax", temperature=0)
+        Logits(output_kind="softmax", temperature=0)
 
 
 def test_embeddings_of_one_width_and_of_two() -> None:
-    same = Embeddings(emits="embedding")
+    same = Embeddings(output_kind="embedding")
     student, teacher = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
     same.prepare(seen(student), seen(teacher))
     assert not list(same.parameters())
     assert same(seen(student), seen(teacher))["embeddings"].item() == pytest.approx(2.0)
-    other = Embeddings(emits="softmax")
+    other = Embeddings(output_kind="softmax")
     assert other.needs.pooled
     pooled, wide = torch.ones(2, 4), torch.zeros(2, 6)
     other.prepare(seen(None, pooled), seen(None, wide))
@@ -107,13 +107,13 @@ def test_embeddings_of_one_width_and_of_two() -> None:
 
 
 def test_hints_project_and_resize() -> None:
-    objective = FeatureMaps(emits="softmax", strides=[16])
+    objective = FeatureMaps(output_kind="softmax", strides=[16])
     student, teacher = torch.randn(2, 3, 4, 4), torch.randn(2, 5, 8, 8)
     objective.prepare(seen(None, s16=student), seen(None, s16=teacher))
     part = objective(seen(None, s16=student), seen(None, s16=teacher))["features"]
     part.backward()
     assert all(weight.grad is not None for weight in objective.parameters())
-    exact = FeatureMaps(emits="softmax", strides=[16])
+    exact = FeatureMaps(output_kind="softmax", strides=[16])
     exact.projections["16"] = nn.Identity()
     assert exact(seen(None, s16=teacher), seen(None, s16=teacher))["features"].item() == 0
 
@@ -125,7 +125,7 @@ def test_detections_count_where_the_teacher_is_sure() -> None:
     said = torch.tensor([[[0.0, 0.0], [3.0, 0.0], [0.0, 3.0]]])
     student = seen(detector(said, torch.full((1, 3, 4), 0.5), references))
     teacher = seen(detector(truth, torch.zeros(1, 3, 4), references))
-    objective = Detections(emits="detections", negatives=0.0)
+    objective = Detections(output_kind="detections", negatives=0.0)
     objective.prepare(student, teacher)
     parts = objective(student, teacher)
     assert parts["class"].item() == pytest.approx(math.log(2) + math.log(1 + math.exp(3)), rel=1e-4)
@@ -142,13 +142,13 @@ def test_a_detectors_outputs_are_moved_and_put_in_order() -> None:
 
 
 def test_classes_are_matched_by_name() -> None:
-    assert order(["a", "b"], ["a", "b"], emits="softmax", name="t") is None
-    assert order(["a", "b"], ["b", "a"], emits="softmax", name="t") == [1, 0]
-    assert order(["b"], ["a", "b"], emits="sigmoid", name="t") == [1]
+    assert order(["a", "b"], ["a", "b"], output_kind="softmax", name="t") is None
+    assert order(["a", "b"], ["b", "a"], output_kind="softmax", name="t") == [1, 0]
+    assert order(["b"], ["a", "b"], output_kind="sigmoid", name="t") == [1]
     with pytest.raises(UserError, match=r"Teacher \(2\): cat, dog. Student \(2\): cat, owl"):
-        order(["cat", "owl"], ["cat", "dog"], emits="softmax", name="t")
+        order(["cat", "owl"], ["cat", "dog"], output_kind="softmax", name="t")
     with pytest.raises(UserError, match="another order"):
-        order(["a", "b"], ["b", "a"], emits=None, name="t")
+        order(["a", "b"], ["b", "a"], output_kind=None, name="t")
 
 
 class Pool(nn.Module):
@@ -200,7 +200,7 @@ def test_gradients_reach_the_student_only_and_the_teacher_stays_as_it_is() -> No
     master.model.eval()
     before = {key: value.clone() for key, value in master.model.state_dict().items()}
     student, last = Pool(), Last()
-    wrapped = distiller(Outputs(emits="softmax"), master, label_weight=0.5, weight=2.0)
+    wrapped = distiller(Outputs(output_kind="softmax"), master, label_weight=0.5, weight=2.0)
     wrapped.train()
     features = student(batch()["image"], Needs(pooled=True))
     parts = wrapped(last(features), features, batch(), own_loss)
@@ -216,7 +216,7 @@ def test_gradients_reach_the_student_only_and_the_teacher_stays_as_it_is() -> No
 
 def test_the_teacher_is_no_part_of_the_module() -> None:
     master = teacher()
-    wrapped = distiller(Outputs(emits="softmax"), master)
+    wrapped = distiller(Outputs(output_kind="softmax"), master)
     assert not wrapped.state_dict()
     assert not list(wrapped.parameters())
     assert copy.deepcopy(wrapped).teacher is master
@@ -233,7 +233,7 @@ def test_the_teacher_looks_at_its_own_side() -> None:
 
 
 def test_labels_count_only_where_there_are_some() -> None:
-    wrapped = distiller(Outputs(emits="softmax"), teacher(), label_weight=1.0)
+    wrapped = distiller(Outputs(output_kind="softmax"), teacher(), label_weight=1.0)
     last, features = Last(), Pool()(batch()["image"], Needs(pooled=True))
     outputs = last(features)
     some = {**batch(), "labelled": torch.tensor([True, False, True, False])}
@@ -246,18 +246,18 @@ def test_labels_count_only_where_there_are_some() -> None:
 
 def test_rows_of_whatever_is_nested() -> None:
     rows = torch.tensor([2, 0])
-    found = take({"a": torch.arange(3), "b": Seen(torch.arange(3) * 2, None)}, rows)
+    found = take({"a": torch.arange(3), "b": ModelOutputs(torch.arange(3) * 2, None)}, rows)
     assert found["a"].tolist() == [2, 0]
     assert found["b"].outputs.tolist() == [4, 0]
 
 
 def test_a_head_that_nobody_teaches_is_refused() -> None:
-    wrapped = distiller(FeatureMaps(emits="softmax"), teacher(), label_weight=0.0)
+    wrapped = distiller(FeatureMaps(output_kind="softmax"), teacher(), label_weight=0.0)
     features = Pool()(batch()["image"], wrapped.needs)
     with pytest.raises(UserError, match="label_weight=0"):
-        wrapped.prepare(Seen(None, features), batch())
+        wrapped.prepare(ModelOutputs(None, features), batch())
     with pytest.raises(UserError, match="must be at least 0"):
-        distiller(Outputs(emits="softmax"), teacher(), label_weight=-1.0)
+        distiller(Outputs(output_kind="softmax"), teacher(), label_weight=-1.0)
 
 
 def test_known_outputs_go_by_place() -> None:

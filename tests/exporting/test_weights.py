@@ -11,11 +11,12 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from mobilevision.backbones.imagenet import imagenet_names
 from mobilevision.deploy.artifact import Artifact
 from mobilevision.errors import UserError
 from mobilevision.evaluation.evaluate import evaluate
 from mobilevision.exporting.command import export
-from mobilevision.exporting.subject import calibration_of, imagenet_names, subject_of
+from mobilevision.exporting.subject import calibration_of, subject_of
 
 WIDTH = "backbone.width=0.25"
 

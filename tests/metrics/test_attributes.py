@@ -11,8 +11,14 @@ from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc, binary_average_precision, binary_f1_score
 
 from mobilevision.metrics import AttributeMetrics
-from mobilevision.metrics.ranking import area_under_roc, average_precision, best_thresholds, rank
-from mobilevision.metrics.temperature import binned, fit_temperatures
+from mobilevision.metrics.attributes import (
+    area_under_roc,
+    average_precision,
+    best_thresholds,
+    binned,
+    fit_temperatures,
+    rank,
+)
 
 CLASSES = tuple("abcdef")
 
@@ -168,7 +174,7 @@ def test_the_order_and_the_batches_change_nothing() -> None:
 
 def gather(others: list[AttributeMetrics]) -> Callable[..., list[Tensor]]:
     """Stands for two processes: gives the states of both, in the order in which they are asked for."""
-    queue = [[metric._joined(name) for metric in others] for name in ("logits", "probabilities", "present", "truth")]
+    queue = [[metric.joined(name) for metric in others] for name in ("logits", "probabilities", "present", "truth")]
     return lambda *_, **__: queue.pop(0)
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from mobilevision.metrics import DetectionMetrics
-from mobilevision.metrics.box_matching import match, pairs
 from mobilevision.metrics.coco import accumulate
 from mobilevision.metrics.detection_tables import curves
+from mobilevision.metrics.scenes import match, pairs
 
 sys.path.insert(0, str(Path(__file__).parent))
 from detections import Image, batches, by_hand, drawn, tinycoco
@@ -58,16 +58,17 @@ def test_matches_as_pycocotools(options: dict[str, Any], overlap: float) -> None
     at = int(np.flatnonzero(np.isclose(reference.params.iouThrs, overlap))[0])
     metric = measured(drawing, classes)
     everything = metric._scenes()
-    matched = match(everything.found, everything.truth, pairs(everything.found, everything.truth), overlap=overlap)
+    candidates = pairs(everything.detected, everything.truth)
+    matched = match(everything.detected, everything.truth, candidates, overlap=overlap)
     # Number true boxes as the annotations were: by image.
-    place = np.lexsort((np.arange(len(matched)), everything.found.group))
+    place = np.lexsort((np.arange(len(matched)), everything.detected.group))
     assert (place == np.arange(len(matched))).all(), "sorted by group"
     truth_group, seen = everything.truth.group, 0
     for each in reference.evalImgs:
         if each is None or each["aRng"] != [0, 1e10]:
             continue
         group = (each["category_id"] - 1) * len(drawing) + each["image_id"]
-        ours = matched[everything.found.group == group]
+        ours = matched[everything.detected.group == group]
         first = np.searchsorted(truth_group, group)
         annotations = reference._gts[each["image_id"], each["category_id"]]
         theirs = [int(number) for number in each["dtMatches"][at]]

@@ -166,7 +166,7 @@ def test_a_teacher_of_places(run: Path, tmp_path: Path) -> None:
 
 def test_the_first_stage_of_two_learns_places_too(tmp_path: Path) -> None:
     from mobilevision.errors import UserError
-    from mobilevision.training.pretraining import first_stage, pretrain
+    from mobilevision.training.prerequisite_runs import first_stage, pretrain
     from mobilevision.training.train import train
 
     words = ["experiment=paper_planet", f"pretrain.root={tmp_path}", "data.root=x", "data.cells.most=70"]

@@ -285,7 +285,7 @@ def test_a_table_of_a_teacher_holds_numbers(tmp_path: Path, text: str) -> None:
     file = tmp_path / "table.csv"
     file.write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=r"table\.csv") as failure:
-        of_table(file, None, emits="softmax")  # type: ignore[arg-type]
+        of_table(file, None, output_kind="softmax")  # type: ignore[arg-type]
     assert "\n" not in str(failure.value)
 
 

@@ -9,7 +9,7 @@ import torch
 
 from mobilevision.config.compose import compose
 from mobilevision.errors import UserError
-from mobilevision.training.pretraining import first_stage, pretrain
+from mobilevision.training.prerequisite_runs import first_stage, pretrain
 from mobilevision.training.train import train
 
 QUICK = ["backbone.width=0.25", "data.resolution=32", "data.batch_size=8", "data.workers=0", "logger=none"]

@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from mobilevision.config.compose import compose
-from mobilevision.config.max_time import seconds_of
+from mobilevision.config.settings import seconds_of
 from mobilevision.errors import UserError
 from mobilevision.optim import Cosine
 from mobilevision.training import time_budget

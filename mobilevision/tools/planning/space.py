@@ -116,14 +116,14 @@ def heads_for(kind: str) -> list[str]:
 
 def _widths(cfg: DictConfig) -> list[str] | None:
     """The widths that papers publish of an architecture; None where we know of none."""
-    from mobilevision.backbones import mobilenetv1, mobilenetv2, mobilenetv3, mobilenetv4
+    from mobilevision.backbones import mobilenets, mobilenetv1
 
     node: Any = cfg.backbone
     known: dict[str, Sequence[float]] = {
         "mobilenet_v1": mobilenetv1.TYPICAL_WIDTHS,
-        "mobilenet_v2": mobilenetv2.WIDTHS,
-        "mobilenet_v3": mobilenetv3.WIDTHS.get(str(node.get("size")), (1.0,)),
-        "mobilenet_v4": mobilenetv4.WIDTHS.get(str(node.get("variant")), (1.0,)),
+        "mobilenet_v2": mobilenets.V2_WIDTHS,
+        "mobilenet_v3": mobilenets.V3_WIDTHS.get(str(node.get("size")), (1.0,)),
+        "mobilenet_v4": mobilenets.V4_WIDTHS.get(str(node.get("variant")), (1.0,)),
     }
     widths = known.get(str(node["_target_"]).rpartition(".")[2])
     return None if widths is None else [f"{each:g}" for each in widths]
