@@ -179,3 +179,11 @@ def test_an_answer_that_nobody_knows_is_one_line() -> None:
     task.answers = "heatmaps"  # type: ignore[misc]
     with pytest.raises(UserError, match=r"Plain: answer=heatmaps: there are attributes, .*classes, .*numbers, "):
         task.truth(torch.tensor(0))
+
+
+def test_a_task_may_state_its_outputs_by_their_former_name() -> None:
+    class Former(Task):
+        emits = "softmax"
+
+    assert Former.output_kind == "softmax"
+    assert Task.output_kind is None
