@@ -421,6 +421,8 @@ def facts_of(cfg: DictConfig, backbone: Backbone, data: DataModule, *, probes: b
         data: set up.
         probes: whether the head takes pooled features and nothing else.
     """
+    from hydra.utils import get_class
+
     spec = data.spec
     train = data.splits.train
     asked = AUTO in (OmegaConf.select(cfg, "head.strides"), OmegaConf.select(cfg, "head.scales"))
@@ -435,7 +437,7 @@ def facts_of(cfg: DictConfig, backbone: Backbone, data: DataModule, *, probes: b
         memory=_memory(str(cfg.trainer.get("accelerator", AUTO))),
         processes=_processes(cfg.trainer),
         input_side=min(spec.resolution),
-        primary=_primary(cfg),
+        primary=str(getattr(get_class(cfg.task["_target_"]), "primary", "")),
         features=backbone.spec.width,
         strides=tuple(backbone.spec.strides),
         box_sides=_box_sides(data, crop=backbone.preset.crop) if asked and spec.kind == "boxes" else None,
@@ -450,12 +452,6 @@ def _image_bytes(backbone: Backbone, channels: int, resolution: tuple[int, int])
 
     needs = Needs(strides=(max(backbone.spec.strides),)) if backbone.spec.strides else Needs(pooled=True)
     return kept_for_backward(backbone, torch.empty(1, channels, *resolution, dtype=torch.uint8, device="meta"), needs)
-
-
-def _primary(cfg: DictConfig) -> str:
-    from hydra.utils import get_class
-
-    return str(getattr(get_class(cfg.task["_target_"]), "primary", ""))
 
 
 def _memory(accelerator: str) -> int:

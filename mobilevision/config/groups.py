@@ -42,16 +42,11 @@ def choose(overrides: Sequence[Override], found: Sequence[Source], errors: list[
     except (ConfigCompositionException, MissingConfigException):
         layout = _fitting(named, found, errors)
     for each in good:
-        if each.value() is None and layout is not None:  # is as it is by itself, or impossible
-            errors += _emptied(each, layout, found)
+        group = each.key_or_group
+        if each.value() is None and layout is not None and layout.choices.get(group) is not None:
+            there = ", ".join(options(group, found))
+            errors.append(f"{line_of(each)}: a group cannot be taken away; choose one of: {there}")
     return layout
-
-
-def _emptied(override: Override, layout: Layout, found: Sequence[Source]) -> list[str]:
-    group = override.key_or_group
-    if layout.choices.get(group) is None:
-        return []
-    return [f"{line_of(override)}: a group cannot be taken away; choose one of: {', '.join(options(group, found))}"]
 
 
 def line_of(override: Override) -> str:

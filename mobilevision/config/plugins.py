@@ -130,16 +130,12 @@ def _folder(path: Path) -> Plugin:
     if str(path) not in sys.path:
         sys.path.append(str(path))
     found = [*path.glob("*.py"), *(init.parent for init in path.glob("*/__init__.py"))]
-    modules = tuple(sorted(each.stem for each in found if _is_plugin_module(each.stem)))
+    names = {each.stem for each in found if each.stem.isidentifier() and not each.stem.startswith(("_", "test_"))}
+    modules = tuple(sorted(names - {"setup", "conftest", "conf", "tests"}))
     hidden = [name for name in modules if not _comes_from(name, path)]
     conf = path / "conf"
     error = f"its {hidden[0]} is hidden by another module of that name: rename it" if hidden else None
     return Plugin(path.name, origin, modules, conf if conf.is_dir() else None, error)
-
-
-def _is_plugin_module(name: str) -> bool:
-    aside = {"setup", "conftest", "conf", "tests"}
-    return name.isidentifier() and not name.startswith(("_", "test_")) and name not in aside
 
 
 def _comes_from(module: str, folder: Path) -> bool:

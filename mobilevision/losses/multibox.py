@@ -246,13 +246,12 @@ class MultiBox(Loss):
 
     def _one_stage(self, candidates: Candidates, target: dict[str, Tensor]) -> dict[str, Tensor]:
         assignments = assign(candidates, target, positive=self.overlap, negative=self.overlap, force=True)
-        logits = candidates.logits
+        logits, weight = candidates.logits, self.weight
         if self.classification == "focal":
-            classes = focal(logits, assignments, alpha=self.alpha, gamma=self.gamma, weight=self.weight)
+            classes = focal(logits, assignments, alpha=self.alpha, gamma=self.gamma, weight=weight)
         else:
-            classes = mined(
-                candidates.logits, assignments, negatives=self.negatives, least=self.least_negatives, weight=self.weight
-            )
+            least = self.least_negatives
+            classes = mined(logits, assignments, negatives=self.negatives, least=least, weight=weight)
         boxes = box_term(candidates, assignments, kind=self.box, beta=SQUARE)
         count = assignments.positive.sum().clamp(min=1)
         return {"class": classes / count, "box": self.box_weight * boxes / count}

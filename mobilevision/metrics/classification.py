@@ -46,11 +46,10 @@ class ClassificationMetrics(TaskMetric):
         self.bins = bins
         self.groups = groups
         count = len(classes)
-        self.add_state("confusion", torch.zeros(count, count, dtype=torch.int64), dist_reduce_fx="sum")
-        self.add_state("top5", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
-        self.add_state("bin_count", torch.zeros(bins, dtype=torch.int64), dist_reduce_fx="sum")
-        self.add_state("bin_correct", torch.zeros(bins, dtype=torch.int64), dist_reduce_fx="sum")
-        self.add_state("bin_confidence", torch.zeros(bins, dtype=torch.int64), dist_reduce_fx="sum")
+        shapes = {"confusion": (count, count), "top5": ()}
+        shapes |= dict.fromkeys(("bin_count", "bin_correct", "bin_confidence"), (bins,))
+        for name, shape in shapes.items():
+            self.add_state(name, torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, prediction: Mapping[str, Tensor], target: Tensor) -> None:
         """``prediction["probabilities"]``: float [B, K]; ``target``: int64 [B]."""
@@ -62,13 +61,10 @@ class ClassificationMetrics(TaskMetric):
         # A rank count is cheaper than a top-k; a constant output must not score, so ties count as wrong.
         rank = (probabilities >= own).sum(dim=1)
         self.top5 += (rank <= 5).sum()
-        self._update_bins(confidence, label == target)
-
-    def _update_bins(self, confidence: Tensor, correct: Tensor) -> None:
-        place = (confidence * self.bins).long().clamp(max=self.bins - 1)
-        self.bin_count += torch.bincount(place, minlength=self.bins)
-        self.bin_correct += torch.bincount(place[correct], minlength=self.bins)
-        self.bin_confidence.scatter_add_(0, place, (confidence / _UNIT).round().long())
+        index = (confidence * self.bins).long().clamp(max=self.bins - 1)
+        self.bin_count += torch.bincount(index, minlength=self.bins)
+        self.bin_correct += torch.bincount(index[label == target], minlength=self.bins)
+        self.bin_confidence.scatter_add_(0, index, (confidence / _UNIT).round().long())
 
     def compute(self) -> dict[str, Tensor]:
         """Scalars by name; all zero where nothing was measured."""

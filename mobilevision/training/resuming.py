@@ -17,7 +17,7 @@ from mobilevision.config.layout import Claim, Layout, file_of
 from mobilevision.config.loaded import known_targets, read_config
 from mobilevision.config.names import did_you_mean
 from mobilevision.config.plugins import require
-from mobilevision.config.search_path import Source, sources
+from mobilevision.config.search_path import sources
 from mobilevision.engine.info import read_info
 from mobilevision.tracking.run_folder import RunFolder
 
@@ -61,21 +61,16 @@ def compose_resume(
     errors += (f"{each.input_line}: {can}" for each in fixed)
     changes = [each for each in parsed if each not in fixed]
     for each in [each for each in changes if each.key_or_group == "logger"]:
-        _swap_logger(cfg, str(each.value()), found, errors)
+        option, there = str(each.value()), options("logger", found)
+        if option in there and (file := file_of(f"logger/{option}", found)) is not None:
+            cfg.logger = file.body
+        else:
+            errors.append(f"logger={option}: there is no such logger{did_you_mean(option, there)}")
         changes.remove(each)
     _apply(cfg, changes, errors)
     refuse(errors)
     cfg.resume = str(run_folder)
     return cfg
-
-
-def _swap_logger(cfg: DictConfig, option: str, found: Sequence[Source], errors: list[str]) -> None:
-    there = options("logger", found)
-    file = file_of(f"logger/{option}", found)
-    if option not in there or file is None:
-        errors.append(f"logger={option}: there is no such logger{did_you_mean(option, there)}")
-        return
-    cfg.logger = file.body
 
 
 def _apply(cfg: DictConfig, changes: Sequence[Override], errors: list[str]) -> None:

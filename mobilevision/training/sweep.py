@@ -166,11 +166,6 @@ def _values(configuration: Any) -> dict[str, Any]:
     return {key: value for key, value in found if value != {}}
 
 
-def folders(sweep: str | Path) -> list[Path]:
-    """The folders of a sweep's runs, those that failed too, by name."""
-    return sorted(path for path in Path(sweep).iterdir() if (path / "config.yaml").exists() or (path / ERROR).exists())
-
-
 # Every run of a sweep composed and checked before the first one starts.
 
 _LAUNCHERS = {"parallel": "hydra-joblib-launcher", "cluster": "hydra-submitit-launcher"}
@@ -381,7 +376,8 @@ def sum_up(plan: Plan) -> None:
     """
     from mobilevision.reports.compare import collect, print_rows, write
 
-    places = folders(plan.folder)
+    paths = sorted(Path(plan.folder).iterdir())
+    places = [path for path in paths if (path / "config.yaml").exists() or (path / ERROR).exists()]
     failed = [place for place in places if (place / ERROR).exists()]
     finished = [place for place in places if place not in failed and (place / "metrics.json").exists()]
     if finished:

@@ -190,13 +190,10 @@ class TimeBudget(Callback):
             trainer.should_stop = True
             if not self._printed and trainer.is_global_zero and not _is_last(trainer, batch_idx):
                 self._printed = True
-                print(f"time: {self._is_up(trainer)}", flush=True)
-
-    def _is_up(self, trainer: pl.Trainer) -> str:
-        place = f"trainer.max_time is up in epoch {trainer.current_epoch + 1}"
-        place += f" of {trainer.max_epochs}" if (trainer.max_epochs or 0) > 0 else ""
-        why = f"; the learning rate has not fallen to its end, as {self.fixed}" if self.fixed else ""
-        return f"{place}: the run counts as finished{why}"
+                of = f" of {trainer.max_epochs}" if (trainer.max_epochs or 0) > 0 else ""
+                why = f"; the learning rate has not fallen to its end, as {self.fixed}" if self.fixed else ""
+                epoch = f"{trainer.current_epoch + 1}{of}"
+                print(f"time: trainer.max_time is up in epoch {epoch}: the run counts as finished{why}", flush=True)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Foresee the rest."""
