@@ -189,6 +189,15 @@ class Task(pl.LightningModule, ABC):
         """Boxes that a tracker draws by itself, by layer (prediction, truth): rows of label, box and perhaps score."""
         return self.current_answer.outlines(arrays(prediction), arrays(target))
 
+    def explained(self, outputs: Any) -> Tensor | None:
+        """The score of each sample's answer, float [B] with gradients, that activation maps explain; None: it has none.
+
+        Args:
+            outputs: of the head.
+        """
+        del outputs
+        return None
+
     def figures(self, stage: Stage) -> dict[str, Any]:
         """PIL images by name of what the last evaluation showed, such as a confusion matrix."""
         return {}

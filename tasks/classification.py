@@ -26,6 +26,10 @@ class Classification(Task):
         """``probabilities``: float [B, K] from logits [B, K]."""
         return {"probabilities": outputs.float().softmax(dim=1)}
 
+    def explained(self, outputs: Tensor) -> Tensor | None:
+        """The logit of the most probable class."""
+        return outputs.amax(dim=1)
+
     def configure_metrics(self) -> TaskMetric:
         """As in :class:`Task`."""
         return ClassificationMetrics(classes=self.data_spec.classes, groups=self.data_spec.groups)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mobilevision.heads import DetectionHead
 from mobilevision.metrics import DetectionMetrics, TaskMetric
+from mobilevision.ops.candidates import Candidates
 from mobilevision.spec import OutputKind
 from mobilevision.tasks.base import Batch, Stage, Task
 from mobilevision.visualization import charts_detection
@@ -52,6 +53,12 @@ class Detection(Task):
     def raw_facts(self, outputs: Any) -> dict[str, Any] | None:
         """Anchors and settings; None of a two-stage head, which suppresses boxes on the way."""
         return self.head.raw_facts(outputs)
+
+    def explained(self, outputs: Any) -> Tensor | None:
+        """The probability of each candidate's best class, summed, each counting as much as it is sure."""
+        final: Candidates = outputs.final
+        best = final.logits.softmax(dim=2)[:, :, 1 : 1 + len(self.data_spec.classes)].amax(dim=2)
+        return (best * best.detach() * final.valid).sum(dim=1)
 
     def configure_metrics(self) -> TaskMetric:
         """As in :class:`Task`."""

@@ -54,6 +54,10 @@ class FaceAttributes(Task):
             "present": probabilities >= self._decided("thresholds", _HALF, logits),
         }
 
+    def explained(self, outputs: Tensor) -> Tensor | None:
+        """The logit of the most probable attribute."""
+        return outputs.amax(dim=1)
+
     def configure_metrics(self) -> TaskMetric:
         """As in :class:`Task`."""
         return AttributeMetrics(classes=self.data_spec.classes)

@@ -73,6 +73,10 @@ class Geolocalization(Task):
         """The cells of Earth, and how many places are told."""
         return {"cells": self.data_spec.cells, "places": self.places}
 
+    def explained(self, outputs: Tensor) -> Tensor | None:
+        """The logit of the most probable cell."""
+        return outputs.amax(dim=1)
+
     def configure_metrics(self) -> TaskMetric:
         """As in :class:`Task`."""
         return GeolocationMetrics(cells=self.data_spec.cells)

@@ -18,15 +18,19 @@ class PredictionImages(Callback):
     Args:
         folder: the run's.
         count: images.
+        activation: whether the same images are drawn with what the model looked at.
     """
 
     limit = 5000
     """Samples looked at, at most."""
 
     @check_ranges("callbacks.pictures")
-    def __init__(self, *, folder: RunFolder, count: Annotated[int, Range(min=0, max=1000)] = 16) -> None:
+    def __init__(
+        self, *, folder: RunFolder, count: Annotated[int, Range(min=0, max=1000)] = 16, activation: bool = True
+    ) -> None:
         self.folder = folder
         self.count = count
+        self.activation = activation
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Draw after the last look at val, where the data has no test."""
@@ -45,4 +49,5 @@ class PredictionImages(Callback):
             data = trainer.datamodule  # type: ignore[attr-defined]
             # No more than the trainer looked at: trainer=debug looks at two batches.
             tested = batches * (data.eval_batch_size or data.batch_size) * trainer.world_size
-            write_images(pl_module, data, self.folder, count=self.count, limit=min(int(tested), self.limit))
+            limit = min(int(tested), self.limit)
+            write_images(pl_module, data, self.folder, count=self.count, limit=limit, activation=self.activation)

@@ -13,6 +13,7 @@ from mobilevision.data.loader import BatchSource
 from mobilevision.images.framing import Affine, Frame
 from mobilevision.io.atomic_files import flat, write_csv, write_json
 from mobilevision.ops.rows import take
+from mobilevision.prediction.activation_maps import activation_map, draw_activation
 from mobilevision.prediction.confused import Sample, draw_confused
 from mobilevision.visualization.draw import to_image
 
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 _SHOWN_SIDE = 320  # longer side of a drawn image: the model's view, but as sharp as the file is
 
 
-def write_images(task: Task, data: DataModule, folder: RunFolder, *, count: int = 16, limit: int = 5000) -> list[Path]:
+def write_images(
+    task: Task, data: DataModule, folder: RunFolder, *, count: int = 16, limit: int = 5000, activation: bool = True
+) -> list[Path]:
     """Write ``predictions/predictions.csv`` and ``count`` images: the worst by loss, and others drawn at random.
 
     Of classes also the most confused pairs, see :mod:`mobilevision.prediction.confused`.
@@ -37,6 +40,7 @@ def write_images(task: Task, data: DataModule, folder: RunFolder, *, count: int 
         folder: the run's.
         count: images; the worst are the first half.
         limit: samples that are looked at; of a larger split, so many at equal distances.
+        activation: whether the same images are drawn with what the model looked at, below ``activation/``.
 
     Returns:
         The images' files.
@@ -50,6 +54,7 @@ def write_images(task: Task, data: DataModule, folder: RunFolder, *, count: int 
         files += draw_confused(
             samples, folder.predictions, lambda index: drawn(task, source, index)[0], source.records.name
         )
+        draw_activations(task, source, chosen if activation else {}, folder.predictions / "activation")
     _write_rows(folder.predictions / "predictions.csv", source, samples, chosen)
     return [folder.predictions / name for name in files]
 
@@ -101,6 +106,17 @@ def draw_images(task: Task, source: BatchSource, chosen: dict[str, Sample], fold
             to_image(pixels, at_least=0).save(plain / name, optimize=True)
     write_json(plain / "outlines.json", outlined)
     return list(chosen)
+
+
+def draw_activations(task: Task, source: BatchSource, chosen: dict[str, Sample], folder: Path) -> None:
+    """Draw where the answers for the chosen samples come from, under the same names; earlier images give way."""
+    for old in folder.glob("*.png"):
+        old.unlink()
+    for name, sample in chosen.items():
+        found = activation_map(task, source.__getitems__([(0, sample.index)])["image"][0])
+        if found is not None:
+            folder.mkdir(exist_ok=True)
+            draw_activation(*view(source, sample.index), found).save(folder / name, optimize=True)
 
 
 def drawn(task: Task, source: BatchSource, index: int) -> tuple[Any, np.ndarray[Any, np.dtype[np.uint8]], list[Any]]:

@@ -282,7 +282,10 @@ def _images(folder: Path) -> dict[str, list[dict[str, Any]]]:
     for row in sorted(drawn, key=lambda row: row["picture"]):
         group = row["picture"].partition("_")[0]
         path = folder / row["picture"]
-        groups.setdefault(group, []).append({**row, "data": _embed(path, side=320), "wide": _is_wide(path)})
+        looked = path.parent / "activation" / path.name
+        activation = _embed(looked, side=320) if looked.is_file() else ""
+        shown = {"data": _embed(path, side=320), "wide": _is_wide(path), "activation": activation}
+        groups.setdefault(group, []).append({**row, **shown})
     return {name: groups[name] for name in sorted(groups, reverse=True)}
 
 

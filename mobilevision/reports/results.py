@@ -123,7 +123,10 @@ def track(
         tracker.table(f"{stage}/{name}", rows)
     for name, image in built.task.figures(stage).items():
         tracker.figure(f"{stage}/{name}_chart", image)
-    tracker.samples(f"{stage}/predictions", samples(folder))
+    shown = samples(folder)
+    tracker.samples(f"{stage}/predictions", shown)
+    looked = [(folder.predictions / "activation" / each.path.name, each.caption) for each in shown]
+    tracker.samples(f"{stage}/activation_maps", [SampleImage(path, said) for path, said in looked if path.is_file()])
     costs = {"cost/parameters": built.cost.parameters, "cost/mult_adds": built.cost.mult_adds}
     tracker.summary({**results, **costs})
     tracker.model(folder.best, {**results, **costs})
