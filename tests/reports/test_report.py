@@ -81,7 +81,7 @@ def test_the_report_holds_everything_and_fetches_nothing(run: RunFolder) -> None
     assert page.count("<svg") >= 5
     confused = len(list(run.predictions.glob("confused_*.png")))
     assert confused > 0
-    assert page.count("data:image/jpeg;base64") == 6 + confused
+    assert page.count("data:image/jpeg;base64") == 2 * 6 + confused  # each with what the model looked at
     assert page.count("data:image/png;base64") == 2
     for text in ("Per class", "Most confused", "Worst predictions", "mult-adds", "prefers-color-scheme: dark"):
         assert text in page
