@@ -24,8 +24,7 @@ from mobilevision.deploy.formats import find_format
 from mobilevision.deploy.graph import Graph
 from mobilevision.deploy.precision import Precision
 from mobilevision.tools.benchmarking.folding import fold
-from mobilevision.tools.benchmarking.stopwatch import measure
-from mobilevision.tools.benchmarking.timed import Timed, TorchModel
+from mobilevision.tools.benchmarking.stopwatch import Timed, TorchModel, measure
 
 CLASSES = 1000
 

@@ -17,8 +17,8 @@ from typing import Any
 import mobilevision
 from mobilevision.deploy.manifest import Manifest
 from mobilevision.errors import UserError
-from mobilevision.tools.benchmarking.report import Style, rows
-from mobilevision.tools.benchmarking.subjects import subjects
+from mobilevision.tools.benchmarking.command import Style, rows
+from mobilevision.tools.models import models_of
 
 PRECISIONS: dict[str, Any] = {"float32": None, "float16": "float16", "int8": "int8"}
 
@@ -40,7 +40,7 @@ def line(run: Path, out: Path, seconds: float) -> str:
     folders = {precision: exported(run, precision, out) for precision in PRECISIONS}
     manifests = {precision: Manifest.read(folder) for precision, folder in folders.items()}
     timed = rows(
-        subjects([str(run), *map(str, folders.values())], outputs=None),
+        models_of([str(run), *map(str, folders.values())], outputs=None),
         [1],
         [1],
         ["cpu"],

@@ -11,7 +11,7 @@ from mobilevision.metrics import AttributeMetrics, TaskMetric
 from mobilevision.metrics.attributes import FEWEST
 from mobilevision.spec import OutputKind
 from mobilevision.tasks.base import Stage, Task
-from mobilevision.visualization import charts_attributes
+from mobilevision.visualization import charts
 
 _HALF = 0.5
 _NOT_CHOSEN = f"threshold not chosen: fewer than {FEWEST} val samples with it or without it"
@@ -92,8 +92,8 @@ class FaceAttributes(Task):
         """``average_precision`` of each attribute; ``reliability``: what is said against what is so."""
         tables = self.tables(stage)
         return {
-            "average_precision": charts_attributes.average_precisions(tables["per_attribute"]),
-            "reliability": charts_attributes.reliability(tables["calibration"]),
+            "average_precision": charts.average_precisions(tables["per_attribute"]),
+            "reliability": charts.attribute_reliability(tables["calibration"]),
         }
 
     def _decided(self, name: str, default: float, like: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ from mobilevision.metrics import TaskMetric
 from mobilevision.metrics.verification import VerificationMetrics
 from mobilevision.spec import OutputKind
 from mobilevision.tasks.base import Stage, Task
-from mobilevision.visualization import charts_verification
-from mobilevision.visualization.draw_matches import pairs
+from mobilevision.visualization import charts
+from mobilevision.visualization.draw import pairs
 
 if TYPE_CHECKING:
     from mobilevision.data import Records
@@ -64,8 +64,8 @@ class FaceEmbedding(Task):
         drawn = {}
         if tables["roc"]:
             threshold = self.decision.get("threshold")
-            drawn["roc"] = charts_verification.roc(tables["roc"])
-            drawn["similarities"] = charts_verification.similarities(tables["similarities"], threshold=threshold)
+            drawn["roc"] = charts.roc(tables["roc"])
+            drawn["similarities"] = charts.similarities(tables["similarities"], threshold=threshold)
         records = self._measured().get(stage)
         if records is not None and isinstance(metric, VerificationMetrics):
             rows = [

@@ -15,7 +15,7 @@ from mobilevision.metrics.geolocation import GeolocationMetrics
 from mobilevision.ranges import PositiveInt, check_ranges
 from mobilevision.spec import OutputKind
 from mobilevision.tasks.base import Batch, Stage, Task
-from mobilevision.visualization.charts_geolocation import prediction_map, shares
+from mobilevision.visualization.world_map import prediction_map, shares
 
 
 @final

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -26,67 +25,35 @@ plugins_app = typer.Typer(help="Plugins: what is installed, and whether it works
 app.add_typer(plugins_app, name="plugins")
 
 
-class Which(str, Enum):  # noqa: UP042 - typer's choices
-    """The checkpoints of a run."""
-
-    best = "best"
-    last = "last"
-
-
-class OnError(str, Enum):  # noqa: UP042 - typer's choices
-    """What to do about rows that cannot be used."""
-
-    refuse = "raise"
-    skip = "skip"
-
-
-class Clock(str, Enum):  # noqa: UP042 - typer's choices
-    """What times are taken by."""
-
-    wall = "wall"
-    cpu = "cpu"
-
-
-class Scores(str, Enum):  # noqa: UP042 - typer's choices
-    """How much of what a model says is written."""
-
-    shown = "shown"
-    all = "all"
-
-
-class AnnotationForm(str, Enum):  # noqa: UP042 - typer's choices
-    """What labelling tools import; the names of ``mobilevision.prediction.annotations.FORMS``."""
-
-    coco = "coco"
-    yolo = "yolo"
-    csv = "csv"
-    label_studio = "label-studio"
-
-
-class Precision(str, Enum):  # noqa: UP042 - typer's choices
-    """What a file's numbers are."""
-
-    float32 = "float32"
-    float16 = "float16"
-    int8 = "int8"
-
-
 _OUTPUTS = typer.Option(min=1, help="Class scores, a detector's with background; else the data's.")
 _CLOCK = typer.Option(help="What users wait, or the processor's own time.")
 
 
-class Input(str, Enum):  # noqa: UP042 - typer's choices
-    """What pixels are given as; 0 to 255 in either case."""
+def _existing_model(context: typer.Context, folder: str) -> str:
+    """A run or an exported model, looked at before options that are missing are asked for.
 
-    uint8 = "uint8"
-    float = "float"
+    Raises:
+        UserError: neither is there.
+    """
+    from mobilevision.deploy.manifest import is_artifact
+    from mobilevision.tracking.run_folder import RunFolder
+
+    if not context.resilient_parsing and not is_artifact(folder):
+        RunFolder.existing(folder)
+    return folder
 
 
-class Quantize(str, Enum):  # noqa: UP042 - typer's choices
-    """Smaller numbers than float32."""
+def _existing_export(context: typer.Context, folder: str) -> str:
+    """An exported model, likewise.
 
-    int8 = "int8"
-    float16 = "float16"
+    Raises:
+        UserError: there is none.
+    """
+    from mobilevision.exporting.push import check_artifact
+
+    if not context.resilient_parsing:
+        check_artifact(folder)
+    return folder
 
 
 def main() -> None:
@@ -168,21 +135,24 @@ def compare(
 
 @app.command()
 def predict(
-    run: Annotated[str, typer.Argument(help="The run folder, or that of an exported model.")],
+    run: Annotated[str, typer.Argument(callback=_existing_model, help="The run folder, or that of an exported model.")],
     inputs: Annotated[list[str], typer.Argument(help="Images and folders with some; or movies, camera:0.")],
     out: Annotated[str, typer.Option(help="Folder for predictions.csv, predictions.json and the drawn images.")],
-    which: Annotated[Which, typer.Option(help="The best checkpoint, or the last.")] = Which.best,
+    which: Annotated[Literal["best", "last"], typer.Option(help="The best checkpoint, or the last.")] = "best",
     batch_size: Annotated[int, typer.Option(min=1, help="Images that go through the model at once.")] = 32,
     pictures: Annotated[bool, typer.Option(help="Draw each prediction on its image.")] = True,
     device: Annotated[str | None, typer.Option(help="Such as cpu or cuda; a GPU is taken where there is one.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0, help="How much of a movie or a camera.")] = None,
     gallery: Annotated[str | None, typer.Option(help="Folder of identities to find the nearest of.")] = None,
-    scores: Annotated[Scores, typer.Option(help="What is shown, or every detection and every class.")] = Scores.shown,
+    scores: Annotated[
+        Literal["shown", "all"], typer.Option(help="What is shown, or every detection and every class.")
+    ] = "shown",
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Score from which something is shown; else what val chose.")
     ] = None,
     annotations: Annotated[
-        AnnotationForm | None, typer.Option(help="Write what labelling tools import, least certain images first.")
+        Literal["coco", "yolo", "csv", "label-studio"] | None,
+        typer.Option(help="Write what labelling tools import, least certain images first."),
     ] = None,
 ) -> None:
     """Predict for images, movies or a camera: drawn on them, as CSV and as JSON.
@@ -198,13 +168,13 @@ def predict(
     from mobilevision.prediction.gallery import predict_in_gallery
     from mobilevision.prediction.predict import predict as work
 
-    options: Any = {"which": which.value, "batch_size": batch_size, "pictures": pictures, "device": device}
+    options: Any = {"which": which, "batch_size": batch_size, "pictures": pictures, "device": device}
     if gallery is not None:
-        if scores is Scores.all or threshold is not None or annotations is not None:
+        if scores == "all" or threshold is not None or annotations is not None:
             raise UserError("--gallery: it names the nearest identity, without --scores, --threshold and --annotations")
         predict_in_gallery(run, inputs, gallery=gallery, out=out, **options)
         return
-    options |= {"scores": scores.value, "threshold": threshold, "annotations": annotations and annotations.value}
+    options |= {"scores": scores, "threshold": threshold, "annotations": annotations}
     work(run, inputs, out=out, seconds=seconds, **options)
 
 
@@ -213,9 +183,7 @@ def cost(
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="RUN|OVERRIDE", help="As for a training; or one run folder.")
     ] = None,
-    outputs: Annotated[
-        int | None, typer.Option(min=1, help="Class scores, a detector's with background; else the data's.")
-    ] = None,
+    outputs: Annotated[int | None, _OUTPUTS] = None,
     layers: Annotated[bool, typer.Option("--layers", help="A line for each layer, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead, with all layers.")] = False,
     out: Annotated[str | None, typer.Option(help="Folder for cost.png, cost.json and layers.csv.")] = None,
@@ -287,9 +255,9 @@ def cells(
     finest: Annotated[int | None, typer.Option(min=0, max=30, help="Level of the smallest cells.")] = None,
     level: Annotated[int | None, typer.Option(min=0, max=30, help="Level of all cells, instead.")] = None,
     columns: Annotated[str | None, typer.Option(help="LATITUDE,LONGITUDE: names or numbers from 0.")] = None,
-    on_error: Annotated[OnError, typer.Option(help="Refuse rows that cannot be used, or leave them out.")] = (
-        OnError.refuse
-    ),
+    on_error: Annotated[
+        Literal["raise", "skip"], typer.Option(help="Refuse rows that cannot be used, or leave them out.")
+    ] = "raise",
 ) -> None:
     """Cut Earth into S2 cells, small where many photos were taken, and show how near a model can come with them.
 
@@ -300,7 +268,7 @@ def cells(
     from mobilevision.tools.cells import Cut
     from mobilevision.tools.cells import cells as work
 
-    work(coordinates, out=out, cut=Cut(most, least, coarsest, finest, level), columns=columns, on_error=on_error.value)
+    work(coordinates, out=out, cut=Cut(most, least, coarsest, finest, level), columns=columns, on_error=on_error)
 
 
 @app.command(short_help="How long models take on this machine, beside their mult-adds.")
@@ -314,7 +282,7 @@ def benchmark(
     device: Annotated[str | None, typer.Option(help="Such as cpu or cuda; else the CPU and a GPU.")] = None,
     outputs: Annotated[int | None, _OUTPUTS] = None,
     seconds: Annotated[float, typer.Option(min=0.01, help="About so long for each row.")] = 1.0,
-    clock: Annotated[Clock, _CLOCK] = Clock.wall,
+    clock: Annotated[Literal["wall", "cpu"], _CLOCK] = "wall",
     fold: Annotated[bool, typer.Option(help="Fold batch norm, as exported models have it.")] = True,
     channels_last: Annotated[bool, typer.Option(help="The memory layout that convolutions like best.")] = True,
     out: Annotated[str | None, typer.Option(help="Folder for benchmark.csv and the chart.")] = None,
@@ -330,7 +298,7 @@ def benchmark(
     from mobilevision.tools.benchmarking.command import benchmark as work
 
     options: Any = {"threads": threads, "batch": batch, "device": device, "outputs": outputs, "seconds": seconds}
-    work(models, **options, clock=clock.value, fold=fold, channels_last=channels_last, out=out)
+    work(models, **options, clock=clock, fold=fold, channels_last=channels_last, out=out)
 
 
 @app.command(short_help="The models that fit a budget of size, mult-adds and time.")
@@ -342,9 +310,11 @@ def plan(
     max_mult_adds: Annotated[str | None, typer.Option(metavar="300M", help="Mult-adds of an image.")] = None,
     max_latency: Annotated[str | None, typer.Option(metavar="15ms", help="Time of an image, here.")] = None,
     max_size: Annotated[str | None, typer.Option(metavar="4MB", help="Of the exported file.")] = None,
-    precision: Annotated[Precision, typer.Option(help="Of the numbers in that file.")] = Precision.float32,
+    precision: Annotated[
+        Literal["float32", "float16", "int8"], typer.Option(help="Of the numbers in that file.")
+    ] = "float32",
     threads: Annotated[int, typer.Option(min=1, help="For --max-latency.")] = 1,
-    clock: Annotated[Clock, _CLOCK] = Clock.wall,
+    clock: Annotated[Literal["wall", "cpu"], _CLOCK] = "wall",
     outputs: Annotated[int | None, _OUTPUTS] = None,
     results: Annotated[str | None, typer.Option(help="Folder with runs, whose accuracy then counts.")] = None,
     epochs: Annotated[
@@ -361,12 +331,12 @@ def plan(
 
     Lists narrow the search: backbone=mobilenet_v1,mobilenet_v2 backbone.width=0.25,0.35 data.resolution=96,128.
     """
-    from mobilevision.tools.planning.command import Wish
+    from mobilevision.tools.planning.command import Request
     from mobilevision.tools.planning.command import plan as work
 
     bounds = {"params": max_params, "mult_adds": max_mult_adds, "latency": max_latency, "size": max_size}
-    wish = Wish(bounds=bounds, precision=precision.value, threads=threads, clock=clock.value, outputs=outputs)
-    work(overrides or [], wish, results=results, epochs=epochs, starters=starters, out=out)
+    request = Request(bounds=bounds, precision=precision, threads=threads, clock=clock, outputs=outputs)
+    work(overrides or [], request, results=results, epochs=epochs, starters=starters, out=out)
 
 
 @app.command(short_help="A model as a file that anyone can use, compared with its checkpoint.")
@@ -376,7 +346,9 @@ def export(
         typer.Argument(metavar="RUN|OVERRIDE", help="The run folder; or weights as backbone.weights=..., and data."),
     ],
     format: Annotated[str, typer.Option(help="What the file is: onnx, openvino, executorch or litert.")] = "onnx",
-    quantize: Annotated[Quantize | None, typer.Option(help="Smaller numbers: a quarter or half of the file.")] = None,
+    quantize: Annotated[
+        Literal["int8", "float16"] | None, typer.Option(help="Smaller numbers: a quarter or half of the file.")
+    ] = None,
     keep_float: Annotated[str, typer.Option(help="Layers that int8 leaves alone, separated by commas.")] = "",
     calibration_samples: Annotated[
         int, typer.Option(min=1, help="Training images that int8 takes its ranges from.")
@@ -385,7 +357,9 @@ def export(
         int, typer.Option(min=0, help="Train on for so long before int8, with its rounding felt.")
     ] = 0,
     out: Annotated[str | None, typer.Option(help="Folder for the model; else exports/FORMAT in the run.")] = None,
-    input: Annotated[Input, typer.Option(help="Pixels as uint8, or as float for targets that need it.")] = Input.uint8,
+    input: Annotated[
+        Literal["uint8", "float"], typer.Option(help="Pixels as uint8, or as float for targets that need it.")
+    ] = "uint8",
     gate_samples: Annotated[
         int | None, typer.Option(min=0, help="Test images to compare on; else all. 0: do not compare.")
     ] = None,
@@ -422,12 +396,12 @@ def export(
     work(
         _run_or_overrides(arguments),
         format=format,
-        quantize=None if quantize is None else quantize.value,
+        quantize=quantize,
         keep_float=[name.strip() for name in keep_float.split(",") if name.strip()],
         calibration_samples=calibration_samples,
         finetune_epochs=finetune_epochs,
         out=out,
-        input=input.value,
+        input=input,
         gate_samples=gate_samples,
         max_drop=max_drop,
         license=license,
@@ -452,7 +426,9 @@ def _run_or_overrides(arguments: list[str]) -> str | list[str]:
 
 @app.command(short_help="An exported model onto the Hugging Face hub.")
 def push(
-    folder: Annotated[str, typer.Argument(metavar="EXPORT", help="The folder of an exported model.")],
+    folder: Annotated[
+        str, typer.Argument(metavar="EXPORT", callback=_existing_export, help="The folder of an exported model.")
+    ],
     repo: Annotated[str, typer.Option(metavar="USER/NAME", help="The repository; made where it is missing.")],
     private: Annotated[bool, typer.Option("--private", help="Let nobody else see one that is made.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would go.")] = False,

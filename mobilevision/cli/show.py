@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -67,18 +67,14 @@ def _keys(layout: Layout, claimed: dict[str, Any]) -> Iterator[str]:
             yield ""
         above = top
         file, inside = layout.places[key]
-        yield f"  {f'{key}={plain_value(value)}':<{_COLUMN}} {file.comments.get(inside, '')}".rstrip()
+        typed = value if isinstance(value, str) else json.dumps(value)
+        yield f"  {f'{key}={typed}':<{_COLUMN}} {file.comments.get(inside, '')}".rstrip()
 
 
 def _is_fixed(key: str) -> bool:
     """Whether a key says what an option is, and is nothing to set."""
     top, name = key.partition(".")[0], key.rpartition(".")[2]
     return name.startswith("_") or name == "kinds" or top == "task"
-
-
-def plain_value(value: Any) -> str:
-    """A value as one would type it: text bare, everything else as in JSON."""
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def print_config(cfg: DictConfig, *, package: str | None = None, resolve: bool = False) -> None:
@@ -98,10 +94,7 @@ def print_config(cfg: DictConfig, *, package: str | None = None, resolve: bool =
     if package not in {None, "_global_"}:
         part = OmegaConf.select(cfg, str(package), default=None)
         if part is None:
-            raise UserError(f"--package {package}: there is no such key{nearest_key(str(package), _dotted(cfg))}")
+            values: Any = OmegaConf.to_container(cfg, resolve=False)
+            near = nearest_key(str(package), Layout(values=values).dotted())
+            raise UserError(f"--package {package}: there is no such key{near}")
     print(OmegaConf.to_yaml(part).rstrip() if isinstance(part, DictConfig | ListConfig) else part)
-
-
-def _dotted(cfg: DictConfig) -> Iterable[str]:
-    values: Any = OmegaConf.to_container(cfg, resolve=False)
-    return Layout(values=values).dotted()

@@ -2,6 +2,6 @@
 
 from mobilevision.cost.counting import count, kept_for_backward
 from mobilevision.cost.layers import BYTES, Activations, Cost, LayerCost, Share
-from mobilevision.cost.shapes import Unfilled
+from mobilevision.cost.trace import Unfilled
 
 __all__ = ["BYTES", "Activations", "Cost", "LayerCost", "Share", "Unfilled", "count", "kept_for_backward"]

@@ -38,7 +38,11 @@ def count(model: nn.Module, image: Tensor, *others: Any) -> Cost:
     with _evaluating(model), watch.over(model), torch.no_grad(), trace:
         outputs = functional_call(model, placed, (image, *others)) if placed else model(image, *others)
     plan = trace.plan(outputs)
-    layers = tuple(_with_memory(watch.rows(model), trace, plan))
+    most: dict[str, int] = {}  # bytes alive while a module works
+    for operation, alive in zip(trace.operations, plan.alive(), strict=True):
+        most[operation.module] = max(alive, most.get(operation.module, 0))
+    rows = [row for row in watch.rows(model) if row.parameters or row.mult_adds]
+    layers = tuple(replace(row, memory=most.get(row.name, 0)) for row in rows)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return Cost(parameters, trace.mult_adds, layers, _peak(trace, plan))
 
@@ -60,13 +64,6 @@ def kept_for_backward(model: nn.Module, image: Tensor, *others: Any) -> int:
 def _on_meta(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     for named in (model.named_parameters(), model.named_buffers()):
         yield from ((name, tensor.to("meta")) for name, tensor in named if not tensor.is_meta)
-
-
-def _with_memory(rows: list[LayerCost], trace: Trace, plan: Plan) -> Iterator[LayerCost]:
-    most: dict[str, int] = {}
-    for operation, alive in zip(trace.operations, plan.alive(), strict=True):
-        most[operation.module] = max(alive, most.get(operation.module, 0))
-    yield from (replace(row, memory=most.get(row.name, 0)) for row in rows if row.parameters or row.mult_adds)
 
 
 def _peak(trace: Trace, plan: Plan) -> Activations:
@@ -97,7 +94,7 @@ class _Call:
 
 
 @dataclass
-class _Seen:
+class _Observed:
     """What a module was seen to do: its own mult-adds, and the shapes it took and gave."""
 
     mult_adds: int = 0
@@ -112,7 +109,7 @@ class _Watch:
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
         self._open: list[_Call] = []
-        self._seen: dict[str, _Seen] = {}
+        self._seen: dict[str, _Observed] = {}
 
     @contextmanager
     def over(self, model: nn.Module) -> Iterator[None]:
@@ -134,7 +131,7 @@ class _Watch:
         return [self._row(name, modules[name], taken) for name in order]
 
     def _row(self, name: str, module: nn.Module, taken: set[int]) -> LayerCost:
-        seen = self._seen.get(name, _Seen())
+        seen = self._seen.get(name, _Observed())
         parameters, weights, folded, channels = numbers(module, taken)
         return LayerCost(
             name=name,
@@ -159,7 +156,7 @@ class _Watch:
         if self._open:
             self._open[-1].inside += whole
         self._trace.module = self._open[-1].name if self._open else ""
-        seen = self._seen.setdefault(call.name, _Seen())
+        seen = self._seen.setdefault(call.name, _Observed())
         seen.mult_adds += whole - call.inside
         seen.inputs, seen.shape = _shape(taken), _shape(given)
 

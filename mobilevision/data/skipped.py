@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import final
 
-from mobilevision.io.printable_text import cell, uncells
+from mobilevision.io.atomic_files import read_csv
+from mobilevision.io.printable_text import cell
 from mobilevision.io.regular_files import append_to
 
 
@@ -45,7 +46,4 @@ class SkipLog:
 
     def read(self) -> dict[str, str]:
         """What is in the list, file to reason."""
-        if self.path is None or not self.path.is_file():
-            return {}
-        with open(self.path, newline="", encoding="utf-8") as stream:
-            return {row["file"]: row["reason"] for row in map(uncells, csv.DictReader(stream))}
+        return {row["file"]: row["reason"] for row in read_csv(self.path)} if self.path is not None else {}

@@ -40,7 +40,9 @@ class Graph(nn.Module):
         with torch.inference_mode():
             outputs = self._named(self.example())
         self.names = tuple(outputs)
-        self.outputs = tuple(_port(name, value) for name, value in outputs.items())
+        dtypes = [str(value.dtype).removeprefix("torch.") for value in outputs.values()]
+        shapes = [(None, *value.shape[1:]) for value in outputs.values()]
+        self.outputs = tuple(map(Port, self.names, dtypes, shapes))
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Outputs in the order of ``names``.
@@ -63,9 +65,5 @@ class Graph(nn.Module):
 
     def _named(self, images: Tensor) -> Mapping[str, Tensor]:
         outputs = self.task(images)
-        found: Mapping[str, Tensor] = self.task.raw(outputs) if self.raw else self.task.deploy(outputs)
-        return found
-
-
-def _port(name: str, value: Tensor) -> Port:
-    return Port(name, str(value.dtype).removeprefix("torch."), (None, *value.shape[1:]))
+        named: Mapping[str, Tensor] = self.task.raw(outputs) if self.raw else self.task.deploy(outputs)
+        return named

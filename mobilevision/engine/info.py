@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import shlex
 import sys
@@ -15,8 +14,7 @@ from omegaconf import OmegaConf
 
 from mobilevision.config.auto_settings import shown
 from mobilevision.config.plugins import used
-from mobilevision.io.atomic_files import write_json
-from mobilevision.io.regular_files import read_text
+from mobilevision.io.atomic_files import read_object, write_json
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -87,11 +85,7 @@ def note_resume(cfg: DictConfig, folder: RunFolder) -> None:
 
 def read_info(folder: RunFolder) -> dict[str, Any]:
     """What info.json holds; nothing where it is missing or broken."""
-    try:
-        found = json.loads(read_text(folder.info_json))
-    except (OSError, ValueError, RecursionError):  # the last: lists nested without end
-        return {}
-    return found if isinstance(found, dict) else {}
+    return read_object(folder.info_json)
 
 
 def device(accelerator: str) -> str:

@@ -33,7 +33,7 @@ _SHOWN = 12
 @final
 @dataclass(frozen=True)
 class Samples:
-    """What is evaluated: a split by its name, and what the data's reader said."""
+    """What is evaluated: a split by its name, and what reading the data noted."""
 
     split: str
     records: Records

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,8 @@ from mobilevision.errors import UserError
 from mobilevision.evaluation.config import take_split
 from mobilevision.io.atomic_files import write_json
 from mobilevision.io.regular_files import check_own_part
-from mobilevision.tracking.run_folder import RunFolder
+from mobilevision.io.text_columns import print_fact, side
+from mobilevision.tracking.run_folder import RunFolder, new_folder
 
 if TYPE_CHECKING:
     from pytorch_lightning import Trainer
@@ -124,32 +124,17 @@ def _gone_if_empty(folder: RunFolder) -> Iterator[None]:
 def _new_folder(target: str | Path | None) -> Path:
     if target is None:
         return RunFolder.create("evaluate", None).path
-    name = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     base = (Path(target) if is_artifact(target) else RunFolder.existing(target).path) / "evaluations"
     check_own_part(base, "folder")
-    for count in range(1000):
-        path = base / (name if count == 0 else f"{name}_{count}")
-        try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        return path
-    raise UserError(f"{base}: a thousand evaluations started in this second")
+    return new_folder(base)
 
 
 def _announce(subject: Subject, target: str | Path | None) -> None:
-    from mobilevision.reports.summary import print_evaluation
-
     report = subject.task.backbone.report
     weights = [] if report is None or target is not None else report.lines()
-    print_evaluation(
-        model=str(target or subject.cfg.backbone.weights),
-        lines=weights,
-        split=subject.samples.split,
-        count=len(subject.records),
-        notes=subject.samples.notes,
-        resolution=subject.spec.resolution,
-    )
+    print_fact("model", "\n".join([str(target or subject.cfg.backbone.weights), *weights]))
+    print_fact("data", f"{subject.samples.split} {len(subject.records):,} · side {side(subject.spec.resolution)}")
+    print_fact("", "\n".join(subject.samples.notes))
 
 
 def _measure(subject: Subject, trainer: Trainer, skip: SkipLog) -> dict[str, float]:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 # The images of a data set by an exported model's own way: from their files, as its model.json says.
 
 
-def pinned(artifact: Artifact, records: Records, places: Sequence[int]) -> NDArray[np.uint8]:
+def prepared_pixels(artifact: Artifact, records: Records, places: Sequence[int]) -> NDArray[np.uint8]:
     """Uint8 [N, C, H, W] of the samples ``places``: from the file, or what is drawn as it is drawn."""
     prepared = []
     for place in places:
@@ -54,7 +54,7 @@ def _path(records: Records, place: int) -> str | None:
 
 
 @final
-class Outside(nn.Module):
+class ExternalModel(nn.Module):
     """Stands where a task has its layers, for a model that runs elsewhere.
 
     Args:
@@ -87,18 +87,18 @@ def of_artifact(folder: str | Path, changes: Sequence[str], split: str | None, s
         spec = replace(spec, classes=samples.classes)
     task = measuring_task(artifact.manifest, cfg, spec)
 
-    def answered(batch: dict[str, Any]) -> dict[str, Tensor]:
-        pixels = pinned(artifact, records, batch["index"].tolist())
+    def predict(batch: dict[str, Any]) -> dict[str, Tensor]:
+        pixels = prepared_pixels(artifact, records, batch["index"].tolist())
         return {name: torch.from_numpy(value) for name, value in artifact.outputs(pixels).items()}
 
-    task.evaluate_predictions_of(answered)
+    task.evaluate_predictions_of(predict)
     form = f"measured through {artifact.manifest.format}, {artifact.manifest.precision}; a file has no loss"
     return Subject(task, spec, replace(samples, notes=(*samples.notes, form)), records, cfg)
 
 
 def measuring_task(manifest: Manifest, cfg: DictConfig, spec: DataSpec) -> Any:
     """The task that the model was trained for, without its layers: metrics, tables and charts are there."""
-    outside = Outside(str(manifest.about.get("backbone")), manifest.preprocessing.crop)
+    outside = ExternalModel(str(manifest.about.get("backbone")), manifest.preprocessing.crop)
     parts = {"backbone": outside, "head": outside, "loss": nn.Identity(), "optimizer": None, "scheduler": None}
     task = instantiate(cfg.task, drop=("kind", "name"), data=spec, **parts)
     task.decision = manifest.decision

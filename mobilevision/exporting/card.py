@@ -1,15 +1,19 @@
-"""README.md of an exported model: what it is, how well it does, how it is used, how it came to be."""
+"""An exported model in words: its README.md (what it is, how well it does, how to use it), and the command's output."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mobilevision.deploy.manifest import Manifest
 from mobilevision.errors import UserError
-from mobilevision.exporting.card_text import compared, counted, intended, is_baseline, limited, moved
 from mobilevision.io.printable_text import visible
+
+if TYPE_CHECKING:
+    from mobilevision.exporting.gate import Verdict
 
 # What stands in front of a model card for programs: YAML as model hubs read it.
 
@@ -39,7 +43,9 @@ def header(manifest: Manifest) -> str:
     import yaml
 
     about = manifest.about
-    tags = ["mobilevision", manifest.task, manifest.format, manifest.precision, *_family(str(about["backbone"]))]
+    tags = ["mobilevision", manifest.task, manifest.format, manifest.precision]
+    if "mobilenet" in str(about["backbone"]):
+        tags.append("mobilenet")
     found: dict[str, Any] = {"license": about.get("license") or "unknown", "library_name": "mobilevision"}
     if manifest.answer in PIPELINES:
         found["pipeline_tag"] = PIPELINES[manifest.answer]
@@ -48,10 +54,6 @@ def header(manifest: Manifest) -> str:
         found["model-index"] = [_measured(manifest)]
     text: str = yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=1000)
     return f"---\n{text}---"
-
-
-def _family(backbone: str) -> list[str]:
-    return ["mobilenet"] if "mobilenet" in backbone else []
 
 
 def _measured(manifest: Manifest) -> dict[str, Any]:
@@ -70,6 +72,90 @@ def _measured(manifest: Manifest) -> dict[str, Any]:
             }
         ],
     }
+
+
+# What a model card says of use and limits, by the kind of answer.
+
+_LEAST_SHOWN = 0.00005  # less is no difference in four decimals
+_USES = {
+    "classes": "It names the class of an image that shows one of its classes.",
+    "attributes": "It says which of its attributes an image shows, each by itself.",
+    "embedding": "It gives a vector an image; the cosine of two says how alike they are. It finds what it was never"
+    " shown again, such as other people or things.",
+    "places": "It guesses where on Earth an image was taken.",
+    "boxes": "It finds the objects of its classes in an image, a box and a score each.",
+    "numbers": "It gives numbers whose meaning its task knows.",
+}
+_LIMITS = {
+    "classes": "It says one of its classes of any image, also of one that shows none of them.",
+    "attributes": "What it says of an image is what those who labelled its training data would have said, no more.",
+    "embedding": "Likeness is no proof of identity: set the threshold on your own images, and do not let it alone"
+    " decide about people.",
+    "places": "Places with few photos in its training data are guessed worst, and it always answers.",
+    "boxes": "Small and covered objects are missed first; what looks like one of its classes may be taken for it.",
+    "numbers": "Nothing is known of it but its measurements.",
+}
+_TESTED = {
+    "run": "It was judged on images like those of its training only; it may do worse on other cameras, places or"
+    " people. Measure it on your own images first.",
+    "weights": "It was judged on the images named above only; it may do worse on other cameras, places or people."
+    " Measure it on your own images first.",
+}
+_UNTESTED = "Nobody measured this file yet: do that on your own images first."
+
+
+def metric_change(gate: Mapping[str, Any]) -> str:
+    """How the primary metric of the exported model differs from the checkpoint's, in a sentence."""
+    name, drop = gate["primary"], gate["drop"]
+    if drop is None or math.isnan(drop):
+        return f"{name} is no number here, so it was not compared."
+    if abs(drop) < _LEAST_SHOWN:
+        return f"{name} stays as it is."
+    falls = (drop > 0) == (gate.get("mode", "max") == "max")
+    return f"{name} {'falls' if falls else 'rises'} by {abs(drop):.4f}."
+
+
+def comparison_sentences(gate: Mapping[str, Any]) -> list[str]:
+    """What else the gate found, a sentence each: whether little agreement is chance, and images with equal detections.
+
+    Args:
+        gate: as model.json has it; earlier ones lack some of it.
+    """
+    found, images = [], gate["pictures"]
+    chance = gate.get("agreement_chance")
+    if chance is not None and gate["passed"]:
+        found.append(
+            f"Less agreement than {gate['least_agreement']} may be chance on so few images"
+            f" ({images:,}, p = {chance:.2g}): compare on more to be sure."
+        )
+    same = gate.get("images_with_same_detections")
+    if same is not None:
+        found.append(f"{same:,} of {images:,} images have the same detections at the thresholds, no more and no fewer.")
+    if (other := gate.get("without_vnni")) is not None:
+        found.append(_elsewhere(other))
+    return found
+
+
+def _elsewhere(found: Mapping[str, Any]) -> str:
+    """What came of the file on an emulated processor without VNNI."""
+    name = f"a processor without VNNI (emulated: {found['processor']})"
+    if "not_tried" in found:
+        return f"Not tried on {name}: {found['not_tried']}."
+    gap = found["largest_difference"]
+    on = f"on {plural(found['images'], 'image')}"
+    if gap == 0:
+        return f"On {name} it gives the same numbers, {on}."
+    return f"On {name} it gives the same answers to {found['agreement']:.4f}, and numbers to {gap:.2g}, {on}."
+
+
+def is_baseline(metric: str) -> bool:
+    """Whether a number is not the model's, but what a guess reaches that looks at no image."""
+    return metric.startswith("prior_")
+
+
+def plural(number: int, one: str, several: str = "") -> str:
+    """A number of things: ``1 epoch``, ``3 epochs``."""
+    return f"{number} {one if number == 1 else several or one + 's'}"
 
 
 # What a model card says of each output, by the kind of answer.
@@ -121,18 +207,21 @@ _NONE = "-"  # in the place of a number that there is not
 def card(manifest: Manifest) -> str:
     """The model card, in Markdown."""
     about = manifest.about
+    kind = manifest.answer.removeprefix("raw_")
+    kind = kind if kind in _USES else "numbers"
+    tested = _TESTED[about["from"]] if about.get("gate") else _UNTESTED
     parts = [
         header(manifest),
         f"# {about['backbone']}, {manifest.task}",
-        f"{intended(manifest.answer)} {_origin(manifest)} `model.json` holds all that is said here, for programs.",
-        _knows(manifest),
+        f"{_USES[kind]} {_origin(manifest)} `model.json` holds all that is said here, for programs.",
+        _data(manifest),
         _gate(about.get("gate")),
         _input(manifest),
         outputs(manifest),
         _decision(manifest),
         _cost(manifest),
         _use(manifest),
-        f"## Limits\n\n{limited(manifest.answer, origin=about['from'], measured=bool(about.get('gate')))}",
+        f"## Limits\n\n{_LIMITS[kind]} {tested}",
         _made(about),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -146,14 +235,14 @@ def _origin(manifest: Manifest) -> str:
     start = f" that started from `{_plain(about['weights'])}`" if about.get("weights") else ""
     epochs = (about.get("quantised") or {}).get("finetune_epochs")
     more = (
-        f", trained on for {counted(epochs, 'epoch')} more for this file: its weights are not the run's"
+        f", trained on for {plural(epochs, 'epoch')} more for this file: its weights are not the run's"
         if epochs
         else ""
     )
     return f"{made} {manifest.precision}, from a training{start}{more}."
 
 
-def _knows(manifest: Manifest) -> str:
+def _data(manifest: Manifest) -> str:
     data, learnt = manifest.about.get("data") or {}, manifest.about["from"] == "run"
     name = _plain(data.get("name", "data that nobody named")).replace("<", "&lt;")
     lines = ["## Data"]
@@ -169,7 +258,7 @@ def _knows(manifest: Manifest) -> str:
     if manifest.classes and manifest.answer not in ("embedding", "places"):
         more = f" and {len(manifest.classes) - _SHOWN} more" if len(manifest.classes) > _SHOWN else ""
         names = ", ".join(f"`{_plain(name)}`" for name in manifest.classes[:_SHOWN])
-        lines.append(f"{counted(len(manifest.classes), 'class', 'classes')}: {names}{more}.")
+        lines.append(f"{plural(len(manifest.classes), 'class', 'classes')}: {names}{more}.")
     return "\n\n".join(lines)
 
 
@@ -180,14 +269,16 @@ def _gate(gate: Mapping[str, Any] | None) -> str:
     for name, value in gate["checkpoint"].items():
         told = f"{name} (baseline)" if is_baseline(name) else name
         rows.append(f"| {told} | {_number(value)} | {_number(gate['artifact'].get(name))} |")
-    said = "passed" if gate["passed"] else "FAILED: do not use it"
+    outcome = "passed" if gate["passed"] else "FAILED: do not use it"
+    images, of = gate["pictures"], gate.get("of")
+    count = f"{images:,}" if of in (None, images) else f"{images:,} of {of:,}"
     lines = [
         "## How well it does",
-        f"Both models on the same {_seen(gate)} images of {gate['split']}, from the files on. Gate: {said}.",
+        f"Both models on the same {count} images of {gate['split']}, from the files on. Gate: {outcome}.",
         "\n".join(rows),
         f"Agreement {_number(gate['agreement'])} ({gate['agreement_of']}; at least {gate['least_agreement']}). "
-        f"{moved(gate)} It may get worse by at most {gate['max_drop']:g}, or by what may be chance.",
-        *compared(gate),
+        f"{metric_change(gate)} It may get worse by at most {gate['max_drop']:g}, or by what may be chance.",
+        *comparison_sentences(gate),
     ]
     if any(_number(value) == _NONE for side in ("checkpoint", "artifact") for value in gate[side].values()):
         lines.append(f"`{_NONE}`: there are too few images, or pairs of them, to say.")
@@ -204,12 +295,6 @@ def _gate(gate: Mapping[str, Any] | None) -> str:
         if len(classes) > _SHOWN:
             lines.append(f"And {len(classes) - _SHOWN} more, in `model.json`.")
     return "\n\n".join(lines)
-
-
-def _seen(gate: Mapping[str, Any]) -> str:
-    """How many images, and of how many where that was a part of them."""
-    images, of = gate["pictures"], gate.get("of")
-    return f"{images:,}" if of in (None, images) else f"{images:,} of {of:,}"
 
 
 def _input(manifest: Manifest) -> str:
@@ -259,7 +344,7 @@ def _cost(manifest: Manifest) -> str:
             f"Ranges of int8 come from {smaller['calibration_pictures']:,} images of training."
             + _saturation(smaller)
             + (f" Left in float32: {kept}." if kept else "")
-            + (f" Trained on for {counted(epochs, 'epoch')} with the rounding felt." if epochs else "")
+            + (f" Trained on for {plural(epochs, 'epoch')} with the rounding felt." if epochs else "")
         )
     if time:
         first, third = time["quartiles"]
@@ -300,8 +385,8 @@ Without mobilevision, {files} and `model.json` are enough."""
 
 def _made(about: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
-    said = (about.get("trained_by"), about.get("command"))
-    commands = "\n".join(visible(each, keep="\n").replace("```", "~~~") for each in said if each)
+    typed = (about.get("trained_by"), about.get("command"))
+    commands = "\n".join(visible(each, keep="\n").replace("```", "~~~") for each in typed if each)
     return f"## Made by\n\n```bash\n{commands}\n```\n\nWith {versions}." if commands else f"## Made with\n\n{versions}."
 
 
@@ -312,3 +397,59 @@ def _number(value: Any) -> str:
 def _plain(name: Any) -> str:
     """A name that ends no code span and no table cell."""
     return visible(name).replace("`", "'").replace("|", "/")
+
+
+# What the command prints about an export.
+
+
+def print_summary(manifest: Manifest, place: Path) -> None:
+    """Print both models' numbers, and where the folder is."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console, gate = Console(highlight=False), manifest.about["gate"]
+    if gate is not None:
+        table = Table(box=None, pad_edge=False)
+        for heading in ("metric", "checkpoint", manifest.format):
+            table.add_column(heading, justify="left" if heading == "metric" else "right")
+        for name, value in gate["checkpoint"].items():
+            table.add_row(name, f"{value:.4f}", f"{gate['artifact'].get(name, float('nan')):.4f}")
+        console.print(table)
+        part = "all" if gate["pictures"] == gate["of"] else f"{gate['pictures']:,} of"
+        seen = f"{part} {gate['of']:,}"
+        console.print(
+            f"agreement {gate['agreement']:.4f}: {gate['agreement_of']}; {seen} images of {gate['split']}",
+            soft_wrap=True,
+        )
+        for sentence in comparison_sentences(gate):
+            console.print(sentence, soft_wrap=True)
+        if unequal := gate["pictures"] - gate["pictures_with_equal_pixels"]:
+            console.print(f"{unequal:,} images came out with other pixels than in the evaluation", style="yellow")
+    else:
+        console.print("not compared with its checkpoint: the gate was left out", style="yellow")
+    names = ", ".join(file.name for file in manifest.files)
+    console.print(
+        f"{names} ({manifest.size / 1e6:.2f} MB), model.json and README.md in {place}", soft_wrap=True, markup=False
+    )
+
+
+def refusal(verdict: Verdict, manifest: Manifest, place: Path) -> UserError:
+    """The error of a model that does not pass, with what may help."""
+    worst = ", ".join(f"{row['class']} {-row['drop']:+.3f}" for row in verdict.facts["worst_classes"])
+    most = f"; worst classes: {worst}" if worst else ""
+    return UserError(
+        f"the gate refuses the model: {' and '.join(verdict.failures)}{most} (kept in {place})"
+        + (_help(manifest) if verdict.compared else "")
+    )
+
+
+def _help(manifest: Manifest) -> str:
+    """What keeps an int8 model nearer to its checkpoint."""
+    quantised = manifest.about.get("quantised")
+    if quantised is None:
+        return ""
+    found, hurt = quantised.get("remedy"), quantised.get("layers_that_hurt")
+    keep = f"none of up to {len(hurt)} layers in float make it pass; " if hurt else ""
+    if found is not None:
+        keep = f"--keep-float {','.join(found['keep_float'])} passes (agreement {found['agreement']:.3f}); "
+    return f": {keep}--finetune-epochs 3 trains on with the rounding felt"

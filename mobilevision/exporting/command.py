@@ -29,29 +29,6 @@ if TYPE_CHECKING:
 # What an export is asked for, checked before any work.
 
 _TYPES: dict[str, InputType] = {"uint8": "uint8", "float": "float32"}
-_LEAST = {"gate_samples": 0, "calibration_samples": 1, "finetune_epochs": 0}
-
-
-def input_type(name: str) -> InputType:
-    """The type of the pixels that go in.
-
-    Raises:
-        UserError: another than the graph can take.
-    """
-    if name not in _TYPES:
-        raise UserError(f"input={name}: there are {', '.join(_TYPES)}")
-    return _TYPES[name]
-
-
-def check_numbers(**numbers: int | None) -> None:
-    """See that numbers of images and epochs are some; None leaves one open.
-
-    Raises:
-        UserError: too small a number.
-    """
-    for name, value in numbers.items():
-        if value is not None and value < _LEAST[name]:
-            raise UserError(f"{name}={value}: it has to be at least {_LEAST[name]}")
 
 
 def check_comparable(run: str | Path | Sequence[str], samples: int | None, max_drop: float | None) -> None:
@@ -194,15 +171,18 @@ def export(
     from mobilevision.deploy.artifact import Artifact
     from mobilevision.deploy.graph import Graph
     from mobilevision.exporting.description import decoding_left, described
-    from mobilevision.exporting.gate import with_latency
-    from mobilevision.exporting.judging import judged
+    from mobilevision.exporting.gate import gate, with_latency
     from mobilevision.exporting.subject import subject_of
 
     check_license(license)
     form, name = find_format(format), quantize or "float32"
     keep_float = (keep_float,) if isinstance(keep_float, str) else keep_float
-    dtype = input_type(input)
-    check_numbers(gate_samples=gate_samples, calibration_samples=calibration_samples, finetune_epochs=finetune_epochs)
+    if input not in _TYPES:
+        raise UserError(f"input={input}: there are {', '.join(_TYPES)}")
+    numbers = {"gate_samples": gate_samples, "calibration_samples": calibration_samples}
+    for key, value in {**numbers, "finetune_epochs": finetune_epochs}.items():
+        if value is not None and value < (least := int(key == "calibration_samples")):
+            raise UserError(f"{key}={value}: it has to be at least {least}")
     form.can_write(name)
     if name != "int8" and (keep_float or finetune_epochs):
         raise UserError("--keep-float and --finetune-epochs are about int8: add --quantize int8, or leave them out")
@@ -210,20 +190,20 @@ def export(
     subject = subject_of(run, gated=gate_samples != 0)
     place = "-".join([form.name, *([quantize] if quantize else []), *(["raw"] if raw else [])])
     target = target_of(out, subject.home, place)
-    left = decoding_left(subject.task) if raw else None
+    undecoded = decoding_left(subject.task) if raw else None
     precision = _precision(run, subject, name, keep_float, calibration_samples)
     source = _trained_on(run, subject, finetune_epochs, precision, form.weight_steps)
     spec = subject.task.data_spec
     with workplace(target) as work:
-        graph = Graph(source, shape=(spec.channels, *spec.resolution), dtype=dtype, raw=raw)
+        graph = Graph(source, shape=(spec.channels, *spec.resolution), dtype=_TYPES[input], raw=raw)
         form.write(graph, work / form.file, precision)
-        told = {"license": license, "finetune_epochs": finetune_epochs}
-        manifest = described(graph, form, precision, subject, work, left=left, **told)
+        extra: Any = {"undecoded": undecoded, "finetune_epochs": finetune_epochs, "license": license}
+        manifest = described(graph, form, precision, subject, work, **extra)
         manifest.write(work)
         if latency:
             manifest = with_latency(manifest, work)
         most = MAX_DROP[name] if max_drop is None else max_drop
-        manifest, verdict = judged(manifest, form, graph, precision, subject, work, samples=gate_samples, max_drop=most)
+        manifest, verdict = gate(manifest, form, graph, precision, subject, work, samples=gate_samples, max_drop=most)
         return Artifact(_finished(manifest, verdict, work, target))
 
 
@@ -234,7 +214,7 @@ def _precision(
 
     if name != "int8":
         return replace(FLOAT32, name=name)
-    from mobilevision.deploy.simulated_int8 import layer_names
+    from mobilevision.exporting.finetuning import layer_names
     from mobilevision.exporting.subject import calibration_of
 
     Precision(name, None, tuple(keep)).check(layer_names(subject.task))
@@ -262,17 +242,16 @@ def _finished(manifest: Manifest, verdict: Verdict | None, work: Path, target: P
     Raises:
         UserError: the gate refuses it; then it is complete, too.
     """
-    from mobilevision.exporting.card import card
+    from mobilevision.exporting.card import card, print_summary, refusal
     from mobilevision.exporting.description import write_beside
-    from mobilevision.exporting.summary import refused, say
 
-    judged = replace(manifest, about={**manifest.about, "gate": None if verdict is None else verdict.facts})
-    judged.write(work)
-    (work / CARD).write_text(card(judged), encoding="utf-8")
-    own = [file.name for file in judged.files]
-    names = [*own, *write_beside(judged, work), CARD, NAME]  # the description last: without it, it is no artifact
+    final = replace(manifest, about={**manifest.about, "gate": None if verdict is None else verdict.facts})
+    final.write(work)
+    (work / CARD).write_text(card(final), encoding="utf-8")
+    own = [file.name for file in final.files]
+    names = [*own, *write_beside(final, work), CARD, NAME]  # the description last: without it, it is no artifact
     place = put(work, names, target, failed=verdict is not None and bool(verdict.failures))
-    say(judged, place)
+    print_summary(final, place)
     if verdict is not None and verdict.failures:
-        raise refused(verdict, judged, place)
+        raise refusal(verdict, final, place)
     return place

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -34,7 +34,15 @@ _FOLDERS = re.compile(r"(?<![\w.~])(?:~|[A-Za-z]:)?[/\\](?:[^\s'\",=\[\]]*[/\\])
 
 
 def described(
-    graph: Graph, form: Format, precision: Precision, subject: Subject, work: Path, *, left: Left | None, **more: Any
+    graph: Graph,
+    form: Format,
+    precision: Precision,
+    subject: Subject,
+    work: Path,
+    *,
+    undecoded: tuple[str, dict[str, Any]] | None,
+    finetune_epochs: int,
+    license: str | None,
 ) -> Manifest:
     """What is known before the model has been compared.
 
@@ -44,15 +52,34 @@ def described(
         precision: how.
         subject: where it comes from.
         work: the folder with the file.
-        left: what decoding outside needs, where the graph ends before it.
-        more: for people: the licence, the epochs that it was trained on.
+        undecoded: as :func:`decoding_left` gives it, where the graph ends before decoding.
+        finetune_epochs: that it was trained on.
+        license: under which it may be used.
     """
-    task = graph.task
-    found = about(subject, form.modules(precision.name))
-    quantised = _quantised(form, precision, work, more.pop("finetune_epochs"))
+    task, cfg, info = graph.task, subject.cfg, subject.info
+    preset, cost = subject.task.backbone.preset, measure(subject.task)
+    answer, facts = (task.answers, task.facts()) if undecoded is None else undecoded
+    about = {
+        "from": "weights" if subject.home is None else "run",
+        "kind": subject.task.kind,
+        "settings": _settings(cfg),
+        "groups": list(task.data_spec.groups),
+        "backbone": subject.task.backbone.name,
+        "head": type(subject.task.head).__name__,
+        "normalisation_in_graph": {"mean": list(preset.mean), "std": list(preset.std), "of": "pixels / 255"},
+        "weights": _weights(subject),
+        "data": _data(subject),
+        "cost": {"parameters": cost.parameters, "mult_adds": cost.mult_adds},
+        "trained_by": without_folders(str(info.get("command") or "")),
+        "command": without_folders(command_line()),
+        "versions": versions(form.modules(precision.name)),
+        **_quantised(form, precision, work, finetune_epochs),
+        "license": license,
+        "made": datetime.now().isoformat(timespec="seconds"),
+    }
     return Manifest(
-        task=found.pop("task"),
-        answer=task.answers if left is None else left.answer,
+        task=str(cfg.task.name),
+        answer=answer,
         format=form.name,
         precision=precision.name,
         file=ModelFile.of(work / form.file),
@@ -61,8 +88,8 @@ def described(
         preprocessing=Preprocessing.of(task.data_spec, task.backbone.preset.crop),
         outputs=tuple(port.of(form.batch) for port in graph.outputs),
         decision=task.decision,
-        facts=task.facts() if left is None else left.facts,
-        about={**found, **quantised, **more, "made": datetime.now().isoformat(timespec="seconds")},
+        facts=facts,
+        about=about,
         parts=tuple(ModelFile.of(work / name) for name in form.parts),
     )
 
@@ -79,15 +106,11 @@ def _quantised(form: Format, precision: Precision, work: Path, finetune_epochs: 
     return {"quantised": found}
 
 
-class Left(NamedTuple):
-    """What a graph leaves to whoever runs it: the name of the answer, and its facts."""
+def decoding_left(task: Task) -> tuple[str, dict[str, Any]]:
+    """What a graph without decoding, as ``--raw`` wants it, leaves to whoever runs it.
 
-    answer: str
-    facts: dict[str, Any]
-
-
-def decoding_left(task: Task) -> Left:
-    """What ``--raw`` takes out of a task's graph.
+    Returns:
+        The name of the answer, and its facts.
 
     Raises:
         UserError: nothing, or nothing that can be taken out.
@@ -106,7 +129,7 @@ def decoding_left(task: Task) -> Left:
             f"--raw: {type(task.head).__name__} suppresses boxes between its two stages; only one-stage heads (ssd,"
             " ssdlite) can leave decoding outside"
         )
-    return Left(task.raw_answers, {**task.facts(), **facts})
+    return task.raw_answers, {**task.facts(), **facts}
 
 
 def write_beside(manifest: Manifest, folder: Path) -> list[str]:
@@ -118,28 +141,6 @@ def write_beside(manifest: Manifest, folder: Path) -> list[str]:
         assert spec.origin is not None
         shutil.copyfile(spec.origin, folder / name)
     return list(beside)
-
-
-def about(subject: Subject, tools: Sequence[str]) -> dict[str, Any]:
-    """Plain values; ``task`` is the task's name, and ``tools`` are packages whose versions are told."""
-    task, cfg, info = subject.task, subject.cfg, subject.info
-    preset, cost = task.backbone.preset, measure(task)
-    return {
-        "task": str(cfg.task.name),
-        "from": "weights" if subject.home is None else "run",
-        "kind": task.kind,
-        "settings": _settings(cfg),
-        "groups": list(task.data_spec.groups),
-        "backbone": task.backbone.name,
-        "head": type(task.head).__name__,
-        "normalisation_in_graph": {"mean": list(preset.mean), "std": list(preset.std), "of": "pixels / 255"},
-        "weights": _weights(subject),
-        "data": _data(subject),
-        "cost": {"parameters": cost.parameters, "mult_adds": cost.mult_adds},
-        "trained_by": without_folders(str(info.get("command") or "")),
-        "command": without_folders(command_line()),
-        "versions": versions(tools),
-    }
 
 
 def _settings(cfg: DictConfig) -> dict[str, Any]:

@@ -45,12 +45,17 @@ def emulator() -> str | None:
 
 def has_vnni() -> bool | None:
     """Whether this processor has VNNI; None where that is not told (Linux on x86-64 tells)."""
+    flags = cpu_info("flags")
+    return None if flags is None else bool({"avx512_vnni", "avx_vnni"} & set(flags.split()))
+
+
+def cpu_info(field: str) -> str | None:
+    """A field of what Linux tells of the first processor; None where it does not."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return None
-    flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), None)
-    return None if flags is None else bool({"avx512_vnni", "avx_vnni"} & set(flags))
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), None)
 
 
 def outputs(

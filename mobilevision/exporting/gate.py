@@ -1,10 +1,14 @@
-"""The gate: an exported model and its checkpoint on the same images, each by its own way from the files on."""
+"""The gate: an exported model and its checkpoint on the same images, each by its own way from the files on.
+
+Whether the exported model may be used, and if not, what would help.
+"""
 
 from __future__ import annotations
 
 import math
 import platform
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,14 +24,18 @@ from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.loader import BatchSource
 from mobilevision.deploy.answers.base import Agreed
 from mobilevision.deploy.artifact import Artifact
-from mobilevision.evaluation.exported_model import pinned
+from mobilevision.deploy.manifest import Manifest, ModelFile
+from mobilevision.evaluation.exported_model import prepared_pixels
 from mobilevision.exporting import emulated
 from mobilevision.metrics import TaskMetric
 from mobilevision.ops.rows import take
 
 if TYPE_CHECKING:
     from mobilevision.data import Records
-    from mobilevision.deploy.manifest import Manifest
+    from mobilevision.deploy.formats import Format
+    from mobilevision.deploy.graph import Graph
+    from mobilevision.deploy.precision import Precision
+    from mobilevision.exporting.subject import Subject
     from mobilevision.tasks.base import Task
 
 
@@ -64,12 +72,7 @@ def with_latency(manifest: Manifest, folder: Path) -> Manifest:
 
 def processor() -> str:
     """The name of this machine's processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    return emulated.cpu_info("model name") or platform.processor() or platform.machine()
 
 
 # What an export does to each class, and the classes that it hurts most.
@@ -103,7 +106,7 @@ def worst(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted((row for row in rows if row["drop"] > 0), key=lambda row: -row["drop"])[:_SHOWN]
 
 
-# Two models on the same images: what each said, what each is worth, and whether the difference is chance.
+# Two models on the same images: what each predicts, what each is worth, and whether the difference is chance.
 
 _RESAMPLES = 200
 _AGREEMENT_RESAMPLES = 1000  # of sums alone, which cost nothing
@@ -134,19 +137,18 @@ class Paired:
         """The metric of each model over all samples; or of the first alone, where the second's outputs hold NaN."""
         return self._measure(np.arange(self.starts[-1]), 1 if first_only else 2)
 
-    def chance(self, difference: Callable[[TaskMetric, TaskMetric], float], *, seed: int = 0) -> float:
+    def chance(self, difference: Callable[[TaskMetric, TaskMetric], float]) -> float:
         """How often resampled images show no positive difference: a one-sided paired bootstrap.
 
         Where samples must not repeat, random halves are taken instead, whose spread is that of the whole.
 
         Args:
             difference: of two metrics.
-            seed: of the resampling.
 
         Returns:
             A share from 0 to 1; below ``_SURE`` it is hardly chance.
         """
-        rng, count = np.random.default_rng(seed), self.starts[-1]
+        rng, count = np.random.default_rng(0), self.starts[-1]
         none = 0
         for _ in range(_RESAMPLES):
             drawn = rng.integers(0, count, count) if self.repeats else rng.permutation(count)[: max(2, count // 2)]
@@ -169,7 +171,7 @@ class Paired:
         return metrics
 
 
-def agreement_chance(same: NDArray[np.float64], of: NDArray[np.float64], least: float, *, seed: int = 0) -> float:
+def agreement_chance(same: NDArray[np.float64], of: NDArray[np.float64], least: float) -> float:
     """How probable it is to see so little agreement of two models that agree on ``least`` of all there is.
 
     Where every image gives one yes or no, this is the exact one-sided binomial test. Where an image gives several,
@@ -179,7 +181,6 @@ def agreement_chance(same: NDArray[np.float64], of: NDArray[np.float64], least: 
         same: [N], how much of an image's ``of`` both models say alike.
         of: [N], how much there is.
         least: the share to compare with, 0 to 1.
-        seed: of the resampling.
 
     Returns:
         A share from 0 to 1; see :func:`is_chance`.
@@ -188,7 +189,7 @@ def agreement_chance(same: NDArray[np.float64], of: NDArray[np.float64], least: 
         from scipy.stats import binom
 
         return float(binom.cdf(same.sum(), len(same), least))
-    rng, enough = np.random.default_rng(seed), 0
+    rng, enough = np.random.default_rng(0), 0
     for _ in range(_AGREEMENT_RESAMPLES):
         drawn = rng.integers(0, len(same), len(same))
         enough += bool(same[drawn].sum() >= least * of[drawn].sum())
@@ -208,6 +209,7 @@ LEAST_ALIKE = 0.75
 works keeps more than 0.9; one that is broken may still name the class of one image in two."""
 
 _BATCH = 32
+_REMEDY_COUNTS = (1, 2, 4, 8)  # further layers left in float32, tried before they are advised
 _EMULATED = 4  # images; emulation takes some hundred times as long
 
 
@@ -228,42 +230,95 @@ class Verdict:
 
 
 def gate(
-    task: Task,
-    artifact: Artifact,
-    source: BatchSource,
+    manifest: Manifest,
+    form: Format,
+    graph: Graph,
+    precision: Precision,
+    subject: Subject,
+    work: Path,
     *,
-    split: str,
     samples: int | None,
     max_drop: float,
-    origin: Any = None,
-) -> Verdict:
-    """Let both say what they see, and judge.
+) -> tuple[Manifest, Verdict | None]:
+    """Compare the file in ``work`` with its checkpoint; for int8 that is refused, look for a remedy, too.
 
     Args:
-        task: the checkpoint's model, in evaluation mode.
-        artifact: what was exported from it.
-        source: the images, as the checkpoint's evaluation sees them.
-        split: its name.
-        samples: at most so many of them, at equal distances; None for all.
+        manifest: describes the file.
+        form: its format.
+        graph: what was written.
+        precision: how.
+        subject: the checkpoint's model, and the images as its evaluation sees them.
+        work: the folder with the file.
+        samples: at most so many images, at equal distances; None for all.
         max_drop: of the metric that the run follows, in its own unit.
-        origin: what the exported model has to agree with, where that is not ``task``: the same, trained further.
+
+    Returns:
+        The manifest, with what was found of a remedy; and the verdict, None where there are no images to compare on.
     """
-    origin = task if origin is None else origin
+    if subject.source is None:
+        return manifest, None
+
+    def judge_folder(folder: Path) -> Verdict:
+        parts = tuple(ModelFile.of(folder / name) for name in form.parts)
+        replace(manifest, file=ModelFile.of(folder / form.file), parts=parts).write(folder)
+        return _compare(subject, Artifact(folder), graph.task, samples, max_drop)
+
+    verdict = judge_folder(work)
+    if not verdict.failures or not verdict.compared or precision.name != "int8":
+        return manifest, verdict
+    quantised = {**manifest.about["quantised"], **remedy(form, graph, precision, work, judge_folder)}
+    return replace(manifest, about={**manifest.about, "quantised": quantised}), verdict
+
+
+def _compare(subject: Subject, artifact: Artifact, origin: Any, samples: int | None, max_drop: float) -> Verdict:
+    """Run both models on the same images; agreement is with ``origin``, which may be the task trained further."""
+    task, source = subject.task, subject.source
+    assert source is not None
     compared = Compared(artifact)
     paired = Paired(
         lambda: _metric(task, source.records), repeats=not isinstance(source.records.targets, IdentityTargets)
     )
     for batch in _batches(source, samples):
-        pixels = pinned(artifact, source.records, batch["index"].tolist())
-        mine, theirs = _said(task, batch["image"]), artifact.outputs(pixels)
-        compared.add(batch["image"].numpy(), pixels, mine if origin is task else _said(origin, batch["image"]), theirs)
+        pixels = prepared_pixels(artifact, source.records, batch["index"].tolist())
+        mine, theirs = _predicted(task, batch["image"]), artifact.outputs(pixels)
+        reference = mine if origin is task else _predicted(origin, batch["image"])
+        compared.add(batch["image"].numpy(), pixels, reference, theirs)
         paired.add(mine, {name: torch.from_numpy(value) for name, value in theirs.items()}, batch["target"])
-    return judge(task, paired, compared, split=split, of=len(source), max_drop=max_drop)
+    return judge(task, paired, compared, split=subject.split, of=len(source), max_drop=max_drop)
+
+
+def remedy(
+    form: Format, graph: Graph, precision: Precision, work: Path, judge_folder: Callable[[Path], Verdict]
+) -> dict[str, Any]:
+    """Leave the layers that int8 hurts most in float32, more and more of them, until the gate lets the model pass.
+
+    Args:
+        form: the format.
+        graph: what was written.
+        precision: as it was written.
+        work: the folder of the refused model.
+        judge_folder: the gate, for a folder with another file.
+
+    Returns:
+        As in model.json: ``layers_that_hurt``, the worst first, empty where the format cannot tell; and ``remedy``, the
+        layers to keep in float32 with the agreement that this reaches, None where none of those tried pass.
+    """
+    noise = form.noise(work / form.file, precision)
+    worst = [{"layer": name, "noise": share} for name, share in list(noise.items())[: _REMEDY_COUNTS[-1]]]
+    for count in _REMEDY_COUNTS if noise else ():
+        keep = (*precision.keep, *list(noise)[:count])
+        with tempfile.TemporaryDirectory(dir=work) as folder:
+            form.write(graph, Path(folder) / form.file, replace(precision, keep=keep))
+            verdict = judge_folder(Path(folder))
+        if not verdict.failures:
+            kept = {"keep_float": list(keep), "agreement": float(verdict.facts["agreement"])}
+            return {"layers_that_hurt": worst, "remedy": kept}
+    return {"layers_that_hurt": worst, "remedy": None}
 
 
 @final
 class Compared:
-    """What both said of each image."""
+    """What both predict for each image."""
 
     def __init__(self, artifact: Artifact) -> None:
         self.artifact, self.answer = artifact, artifact.answer
@@ -311,7 +366,7 @@ class Compared:
     def agreement(self) -> float:
         """A share; NaN where there was nothing to agree on."""
         same, of = (float(column.sum()) for column in self._columns())
-        return same / of if of else float("nan")
+        return same / of if of else math.nan
 
     @property
     def chance(self) -> float | None:
@@ -372,7 +427,7 @@ def judge(task: Task, paired: Paired, compared: Compared, *, split: str, of: int
     Args:
         task: the checkpoint's model, whose ``followed`` metric decides.
         paired: both models' predictions and the targets.
-        compared: what both said of each image.
+        compared: what both predict for each image.
         split: the images' name.
         of: how many images the split has.
         max_drop: of the primary metric, in its own unit.
@@ -456,5 +511,5 @@ def _batches(source: BatchSource, samples: int | None) -> Iterator[dict[str, Any
 
 
 @torch.inference_mode()
-def _said(task: Task, images: Tensor) -> dict[str, Tensor]:
+def _predicted(task: Task, images: Tensor) -> dict[str, Tensor]:
     return {name: value.cpu() for name, value in task.predict(images.to(task.device)).items()}

@@ -37,12 +37,13 @@ def push(folder: str | Path, repo: str, *, private: bool = False, dry_run: bool 
     Raises:
         UserError: no exported model, one that the gate refused, no login, no network, or a hub that says no.
     """
-    if not is_artifact(folder):
-        raise UserError(f"{folder}: not an exported model; `mobilevision export RUN --out FOLDER` makes one")
+    check_artifact(folder)
     manifest = Manifest.read(folder)
     if not _REPO.fullmatch(repo):
         raise UserError(f"--repo {repo}: it has to be USER/NAME")
-    _check_passed(manifest, str(folder))
+    gate = manifest.about.get("gate")
+    if isinstance(gate, dict) and gate.get("passed") is not True:
+        raise UserError(f"{folder}: the gate refused this model, so it is not pushed: export one that passes")
     files = own_files(manifest, Path(folder))
     console, place = Console(highlight=False), f"huggingface.co/{repo}"
     for path in files:
@@ -55,6 +56,12 @@ def push(folder: str | Path, repo: str, *, private: bool = False, dry_run: bool 
     place = _send(files, repo, private=private, message=f"{manifest.about.get('backbone')}, {manifest.task}")
     console.print(f"pushed to {place}", soft_wrap=True, markup=False)
     return place
+
+
+def check_artifact(folder: str | Path) -> None:
+    """Raise a UserError where a folder is no exported model."""
+    if not is_artifact(folder):
+        raise UserError(f"{folder}: not an exported model; `mobilevision export RUN --out FOLDER` makes one")
 
 
 def own_files(manifest: Manifest, folder: Path) -> list[Path]:
@@ -72,12 +79,6 @@ def own_files(manifest: Manifest, folder: Path) -> list[Path]:
         if path.is_symlink():
             raise UserError(f"{path} is a link: copy the file itself into the folder")
     return paths
-
-
-def _check_passed(manifest: Manifest, folder: str) -> None:
-    gate = manifest.about.get("gate")
-    if isinstance(gate, dict) and gate.get("passed") is not True:
-        raise UserError(f"{folder}: the gate refused this model, so it is not pushed: export one that passes")
 
 
 def _send(files: list[Path], repo: str, *, private: bool, message: str) -> str:
@@ -100,8 +101,8 @@ def _in_words(error: Exception, repo: str) -> UserError:
     """What went wrong: the hub's own answer, or that there was none."""
     if isinstance(error, UserError):
         return error
-    answered: Any = getattr(error, "response", None)
-    status = getattr(answered, "status_code", None)
+    response: Any = getattr(error, "response", None)
+    status = getattr(response, "status_code", None)
     if status in (401, 403):
         return UserError(f"--repo {repo}: the hub does not let this login write there ({status})")
     why = " ".join(str(error).split())[:160] or type(error).__name__

@@ -1,4 +1,4 @@
-"""Text, JSON and CSV files that are written whole or not at all."""
+"""Text, JSON and CSV files of a run folder: written whole or not at all, read where they are there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mobilevision.io.printable_text import cells
+from mobilevision.io.printable_text import cells, uncells
+from mobilevision.io.regular_files import read_text
 
 PART = ".part"
 """Ends the name of a file that is being written; what is left of it after a kill can go."""
@@ -69,6 +70,23 @@ def write_csv(
     writer.writeheader()
     writer.writerows(kept)
     write_text(path, stream.getvalue())
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """The rows of a table that :func:`write_csv` made; none where there is no file."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(map(uncells, csv.DictReader(file)))
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; empty where there is no file, or anything else in it."""
+    try:
+        value = json.loads(read_text(path))
+    except (OSError, ValueError, RecursionError):  # the last: lists nested without end
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def flat(row: dict[str, Any]) -> dict[str, Any]:

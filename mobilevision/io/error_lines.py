@@ -50,7 +50,8 @@ def error_line(error: Exception) -> str:
         return f"error: {visible(error, keep=LINE_END)}"
     if hasattr(error, "format_message"):  # a wrong option or argument, as typer tells of it
         told = error.format_message().replace("Value error, ", "")  # which pydantic puts before
-        return f"error: {visible(told, keep=LINE_END)} (--help shows what there is)"
+        start = f"{told[:-1]}; " if told.endswith(")") else f"{told} ("
+        return f"error: {visible(start, keep=LINE_END)}--help shows what there is)"
     if told := system_error(error):
         return f"error: {visible(told, keep=LINE_END)}"
     place = traceback.extract_tb(error.__traceback__)[-1]

@@ -12,15 +12,13 @@ from rich.console import Console
 
 from mobilevision.errors import UserError
 from mobilevision.images.files import printable
-from mobilevision.io.printable_text import visible
-from mobilevision.prediction.predict import find, find_some, predicted, refuse_file, write
+from mobilevision.prediction.predict import SHOWN, find, find_some, finish, predicted, refuse_file, save_drawn
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from mobilevision.prediction.model import Model
 
-_SHOWN = 5
 _SIDE = 192
 _UNKNOWN = "nobody known"
 
@@ -73,7 +71,7 @@ def predict_in_gallery(
     batch_size: int = 32,
     pictures: bool = True,
     device: str | None = None,
-    count: int = _SHOWN,
+    count: int = SHOWN,
 ) -> list[dict[str, Any]]:
     """Find the nearest identities of a gallery for each image, and write what came out into ``out``.
 
@@ -109,15 +107,13 @@ def predict_in_gallery(
     for path, name, embedding in _embedded(model, files, batch_size, skipped):
         row = _row(model, path, known.nearest(embedding, count, besides=path))
         if pictures:
-            drawn = target / "pictures" / f"{name}.png"
-            drawn.parent.mkdir(parents=True, exist_ok=True)
-            _draw(model, path, row).save(drawn)
-            row["picture"] = str(drawn.relative_to(target))
+            row["picture"] = save_drawn(_draw(model, path, row), target, name)
         rows.append(row)
-    if not rows:
-        first = skipped[-1]
-        raise UserError(f"none of {len(files)} images can be read; the last: {first['file']}: {first['reason']}")
-    _keep(target, rows, skipped, known)
+    console = Console(highlight=False)
+    if rows:
+        console.print(f"gallery: {len(known.identities)} identities, {len(known.files)} images")
+    lines = [f"{row['file']}  {row['label']} {row['score']:.3f}" for row in rows[:SHOWN]]
+    finish(rows, skipped, target, console, lines)
     return rows
 
 
@@ -178,7 +174,7 @@ def _row(model: Model, path: str, nearest: Sequence[tuple[str, float, str]]) -> 
 
 def _draw(model: Model, path: str, row: dict[str, Any]) -> Any:
     """The image, then the nearest of the gallery; the first green from the similarity that val chose, else red."""
-    from mobilevision.visualization.draw_matches import Match, matches
+    from mobilevision.visualization.draw import Match, matches
 
     threshold = model.task.decision.get("threshold")
     found = [
@@ -190,18 +186,3 @@ def _draw(model: Model, path: str, row: dict[str, Any]) -> Any:
         for place, each in enumerate(row["nearest"])
     ]
     return matches(model.preprocessing.whole(path, side=_SIDE), Path(path).name, found)
-
-
-def _keep(target: Path, rows: list[dict[str, Any]], skipped: Sequence[dict[str, str]], known: Gallery) -> None:
-    console = Console(highlight=False)
-    target.mkdir(parents=True, exist_ok=True)
-    write(target, rows, skipped)
-    if skipped:
-        console.print(f"{len(skipped)} images skipped, all in {target / 'skipped.csv'}", soft_wrap=True, markup=False)
-    console.print(f"gallery: {len(known.identities)} identities, {len(known.files)} images")
-    for row in rows[:_SHOWN]:
-        line = visible(f"{row['file']}  {row['label']} {row['score']:.3f}")
-        console.print(line, soft_wrap=True, markup=False)
-    if len(rows) > _SHOWN:
-        console.print(f"... and {len(rows) - _SHOWN} more")
-    console.print(f"{len(rows)} predictions in {target}", soft_wrap=True, markup=False)

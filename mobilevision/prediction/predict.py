@@ -20,11 +20,14 @@ from mobilevision.prediction.annotations import AnnotatedImage, check_form, comm
 from mobilevision.prediction.opening import open_model
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from mobilevision.deploy.answers import Answer
     from mobilevision.deploy.predictor import Predictor
     from mobilevision.deploy.preprocessing import Prepared
 
-_SHOWN = 5
+SHOWN = 5
+"""Rows and skipped files that are printed."""
 _VALUES, _WIDTH = 12, 80  # of an answer on the console: values, and characters of each
 
 
@@ -102,17 +105,9 @@ def predict(
                 inside = Path(os.path.abspath(path)).relative_to(top).as_posix()
                 annotated.append(AnnotatedImage(inside, prepared.shape, told, model.certainty(prediction)))
             if pictures:
-                drawn = target / "pictures" / f"{name}.png"
-                drawn.parent.mkdir(parents=True, exist_ok=True)
-                model.draw(path, prediction, prepared).save(drawn)
-                row["picture"] = str(drawn.relative_to(target))
+                row["picture"] = save_drawn(model.draw(path, prediction, prepared), target, name)
             rows.append(row)
-    if not rows:
-        raise UserError(
-            f"none of {len(files)} images can be read; the first: {skipped[0]['file']}: {skipped[0]['reason']}"
-        )
-    write(target, rows, skipped)
-    _say(rows, skipped, target, console)
+    finish(rows, skipped, target, console, [f"{row['file']}  {_answer(row)}" for row in rows[:SHOWN]])
     if annotations is not None:
         name = Path(run).resolve().name
         written = write_annotations(annotations, annotated, target / "annotations", answer=model.answer, model=name)
@@ -129,6 +124,14 @@ def set_threshold(answer: Answer, threshold: float | None) -> None:
     if threshold is not None and not answer.takes_threshold:
         raise UserError(f"--threshold {threshold:g}: it is for boxes and attributes; this model predicts {answer.name}")
     answer.threshold = threshold
+
+
+def save_drawn(image: Image, target: Path, name: str) -> str:
+    """Save a drawn image as ``pictures/NAME.png`` in the folder for the results; gives its path in there."""
+    file = target / "pictures" / f"{name}.png"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    image.save(file)
+    return str(file.relative_to(target))
 
 
 def find(inputs: Iterable[str | Path]) -> Iterator[tuple[bytes, str]]:
@@ -212,20 +215,38 @@ def write(out: Path, rows: Sequence[dict[str, Any]], skipped: Sequence[dict[str,
 
 def _answer(row: Mapping[str, Any]) -> str:
     """What a model says of an image, for a line of the console; of a task that has a word for none of it, all."""
-    if said := [str(row[key]) for key in ("found", "label", "score") if key in row]:
-        return "  ".join(said)
+    if parts := [str(row[key]) for key in ("found", "label", "score") if key in row]:
+        return "  ".join(parts)
     values = {name: value for name, value in flat(dict(row)).items() if name not in ("file", "picture")}
-    said = [f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()]
-    said = [text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..." for text in said]
-    return "  ".join(said[:_VALUES]) + (f"  ... and {len(said) - _VALUES} more" if len(said) > _VALUES else "")
+    parts = [f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()]
+    parts = [text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..." for text in parts]
+    return "  ".join(parts[:_VALUES]) + (f"  ... and {len(parts) - _VALUES} more" if len(parts) > _VALUES else "")
 
 
-def _say(rows: Sequence[dict[str, Any]], skipped: Sequence[dict[str, str]], out: Path, console: Console) -> None:
-    for row in rows[:_SHOWN]:
-        console.print(visible(f"{row['file']}  {_answer(row)}"), soft_wrap=True, markup=False)
-    if len(rows) > _SHOWN:
-        console.print(f"... and {len(rows) - _SHOWN} more")
-    for entry in skipped[:_SHOWN]:
+def finish(
+    rows: Sequence[dict[str, Any]], skipped: Sequence[dict[str, str]], out: Path, console: Console, lines: Sequence[str]
+) -> None:
+    """Write the results, and print the first of them.
+
+    Args:
+        rows: one an image.
+        skipped: ``file`` and ``reason`` of each image that cannot be read.
+        out: folder for the results.
+        console: where to print.
+        lines: what to print of the first rows.
+
+    Raises:
+        UserError: there are no rows.
+    """
+    if not rows:
+        last = skipped[-1]
+        raise UserError(f"none of {len(skipped)} images can be read; the last: {last['file']}: {last['reason']}")
+    write(out, rows, skipped)
+    for line in lines:
+        console.print(visible(line), soft_wrap=True, markup=False)
+    if len(rows) > len(lines):
+        console.print(f"... and {len(rows) - len(lines)} more")
+    for entry in skipped[:SHOWN]:
         line = visible(f"skipped {entry['file']}: {entry['reason']}")
         console.print(line, soft_wrap=True, markup=False, style="yellow")
     if skipped:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 import torch
@@ -14,17 +15,30 @@ from mobilevision.images.framing import Affine, Frame
 from mobilevision.io.atomic_files import flat, write_csv, write_json
 from mobilevision.ops.rows import take
 from mobilevision.prediction.activation_maps import activation_map, draw_activation
-from mobilevision.prediction.confused import Sample, draw_confused
-from mobilevision.visualization.draw import to_image
+from mobilevision.visualization.draw import beside, to_image
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from PIL.Image import Image
 
     from mobilevision.data import DataModule
     from mobilevision.tasks.base import Task
     from mobilevision.tracking.run_folder import RunFolder
 
 _SHOWN_SIDE = 320  # longer side of a drawn image: the model's view, but as sharp as the file is
+_PAIRS, _CONFUSED = 8, "confused.csv"
+
+
+@final
+@dataclass(frozen=True)
+class Sample:
+    """One prediction: the index in the split, the loss, the truth in words, and the row that the task makes of it."""
+
+    index: int
+    loss: float
+    truth: str
+    row: dict[str, Any]
 
 
 def write_images(
@@ -32,7 +46,7 @@ def write_images(
 ) -> list[Path]:
     """Write ``predictions/predictions.csv`` and ``count`` images: the worst by loss, and others drawn at random.
 
-    Of classes also the most confused pairs, see :mod:`mobilevision.prediction.confused`.
+    Of classes also the most confused pairs, see :func:`draw_confused`.
 
     Args:
         task: a :class:`mobilevision.tasks.base.Task`; stays on its device, and in its mode when this returns.
@@ -164,3 +178,75 @@ def _write_rows(path: Path, source: BatchSource, samples: Sequence[Sample], chos
         tail |= {"loss": round(sample.loss, 6), "picture": drawn.get(sample.index, "")}
         lines.append({**head, **flat(sample.row), **tail})
     write_csv(path, lines, columns=[] if lines else ["file"])
+
+
+# The classes most often taken for each other, an example of each side by side.
+
+
+class Pair(NamedTuple):
+    """Two classes: how often one was taken for the other, a sample of that, and one of the class it was taken for."""
+
+    truth: str
+    label: str
+    times: int
+    of: int
+    mistaken: Sample
+    example: Sample
+
+
+def confused_pairs(samples: Sequence[Sample]) -> list[Pair]:
+    """The pairs of a true and a predicted class with most mistakes between them.
+
+    The two directions of a pair are one; the one with more mistakes is shown. The example of the other class is the one
+    that the model knows best, so that it shows what was meant. Pairs without such an example are left out.
+
+    Args:
+        samples: predictions with a ``label`` in their rows; others are passed over.
+    """
+    labelled = [sample for sample in samples if "label" in sample.row]
+    mistakes: dict[tuple[str, str], list[Sample]] = {}
+    shown: dict[str, list[Sample]] = {}
+    for sample in labelled:
+        shown.setdefault(sample.truth, []).append(sample)
+        if sample.row["label"] != sample.truth:
+            mistakes.setdefault((sample.truth, sample.row["label"]), []).append(sample)
+    both = {pair: len(found) + len(mistakes.get(pair[::-1], ())) for pair, found in mistakes.items()}
+    ordered = sorted(mistakes, key=lambda pair: (-both[pair], sorted(pair), -len(mistakes[pair]), pair))
+    pairs: dict[frozenset[str], Pair] = {}
+    for truth, label in ordered:
+        if frozenset((truth, label)) not in pairs and label in shown:
+            worst = max(mistakes[truth, label], key=lambda sample: sample.loss)
+            best = min(shown[label], key=lambda sample: sample.loss)
+            times, of = len(mistakes[truth, label]), len(shown[truth])
+            pairs[frozenset((truth, label))] = Pair(truth, label, times, of, worst, best)
+    return list(pairs.values())[:_PAIRS]
+
+
+def draw_confused(
+    samples: Sequence[Sample], folder: Path, draw: Callable[[int], Image], name: Callable[[int], str]
+) -> list[str]:
+    """Draw the most confused pairs into ``folder``, whose earlier ones give way, and list them in ``confused.csv``.
+
+    Args:
+        samples: predictions of a split.
+        folder: where the images go.
+        draw: draws the prediction of a sample, by its index in the split.
+        name: the file of a sample.
+
+    Returns:
+        The images' names.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in [*folder.glob("confused_*.png"), folder / _CONFUSED]:
+        old.unlink(missing_ok=True)
+    rows: list[dict[str, Any]] = []
+    for number, pair in enumerate(confused_pairs(samples), start=1):
+        title = f"{pair.truth} taken for {pair.label}: {pair.times} of {pair.of}"
+        file = f"confused_{number:02d}.png"
+        beside(draw(pair.mistaken.index), draw(pair.example.index), title).save(folder / file, optimize=True)
+        files = {"file": name(pair.mistaken.index), "example": name(pair.example.index)}
+        counts = {"truth": pair.truth, "label": pair.label, "times": pair.times, "of": pair.of}
+        rows.append({"picture": file, **counts, "loss": round(pair.mistaken.loss, 6), **files})
+    if rows:
+        write_csv(folder / _CONFUSED, rows)
+    return [row["picture"] for row in rows]

@@ -11,9 +11,9 @@ from typing import Any, final
 
 from mobilevision.engine.info import read_info
 from mobilevision.errors import UserError
-from mobilevision.io.atomic_files import write_csv, write_text
+from mobilevision.io.atomic_files import read_object, write_csv, write_text
 from mobilevision.io.printable_text import visible
-from mobilevision.io.regular_files import read_text
+from mobilevision.io.text_columns import side
 from mobilevision.tracking.run_folder import RunFolder
 
 # Finished runs as rows: what each costs and how well it does.
@@ -57,8 +57,12 @@ class Row:
     @property
     def size(self) -> str:
         """The side in words: 160, or 120x160."""
-        height, width = self.side
-        return str(height) if height == width else f"{height}x{width}"
+        return side(self.side)
+
+    @property
+    def score(self) -> float:
+        """The value, negated where less is better."""
+        return self.value if self.best == "max" else -self.value
 
 
 def collect(places: Iterable[str | Path]) -> list[Row]:
@@ -125,7 +129,7 @@ def read(folder: Path) -> Row | None:
     run = RunFolder(folder)
     info = read_info(run)
     try:
-        metrics = json.loads(read_text(run.metrics_json))
+        metrics = read_object(run.metrics_json)
         name = next(
             f"{split}/{info['primary']}" for split in ("test", "val") if f"{split}/{info['primary']}" in metrics
         )
@@ -154,13 +158,12 @@ def front(rows: list[Row], cost: str) -> list[Row]:
         rows: of one metric.
         cost: the attribute to pay in: ``mult_adds`` or ``parameters``.
     """
-    sign = 1 if rows and rows[0].best == "max" else -1
     kept: list[Row] = []
     last: dict[int, Row] = {}  # of each data
-    for row in sorted(rows, key=lambda each: (getattr(each, cost), -sign * each.value)):
+    for row in sorted(rows, key=lambda each: (getattr(each, cost), -each.score)):
         before = last.get(row.data)
         equal = before is not None and (getattr(before, cost), before.value) == (getattr(row, cost), row.value)
-        if before is None or equal or sign * row.value > sign * before.value:
+        if before is None or equal or row.score > before.score:
             kept.append(row)
             last[row.data] = row
     return kept
@@ -272,8 +275,8 @@ def _figure(rows: Sequence[Row], cost: str, best: Sequence[Row]) -> Any:
             row.value,
             f"{row.size}, data {row.data}" if mixed else row.size,
             _name(row, rows),
-            row in best,
-            row.data,
+            best=row in best,
+            data=row.data,
         )
         for row in ordered
     ]
@@ -292,8 +295,9 @@ def _family(row: Row) -> str:
 
 
 def _page(rows: Sequence[Row], fronts: dict[str, list[Row]]) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
+
+    from mobilevision.reports.page import template
 
     here = Path(__file__).parent
     base = common(rows)
@@ -306,8 +310,7 @@ def _page(rows: Sequence[Row], fronts: dict[str, list[Row]]) -> str:
         }
         for row in rows
     ]
-    pages = Environment(loader=FileSystemLoader(here), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return pages.get_template("compare.html.j2").render(
+    return template("compare.html.j2", lstrip_blocks=False).render(
         title=f"{rows[0].task}: accuracy and cost",
         metric=rows[0].metric,
         mixed=different_data(rows),

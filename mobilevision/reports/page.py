@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import base64
-import csv
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 from PIL import Image
 
 from mobilevision.callbacks.history import read_history
 from mobilevision.engine.info import read_info
-from mobilevision.io.atomic_files import write_text
-from mobilevision.io.printable_text import is_name, uncells
-from mobilevision.io.regular_files import read_text
-from mobilevision.reports.summary import by_stage, side
+from mobilevision.io.atomic_files import read_csv, read_object, write_text
+from mobilevision.io.printable_text import is_name
+from mobilevision.io.text_columns import side
+from mobilevision.reports.summary import by_stage
 from mobilevision.tracking.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 # Curves over the epochs as inline SVG, in colours that the page's style decides.
 
@@ -95,8 +97,8 @@ def charts(history: Sequence[Mapping[str, str]], primary: str = "", mode: str = 
                 line.append((int(float(row["epoch"])), value))
     for chart in found.values():
         chart.lines = {stage: chart.lines[stage] for stage in _order(chart.lines)}
-    if primary in found and (judged := found[primary].lines.get("val")):
-        found[primary].best = (max if mode == "max" else min)(judged, key=lambda point: point[1])
+    if primary in found and (followed := found[primary].lines.get("val")):
+        found[primary].best = (max if mode == "max" else min)(followed, key=lambda point: point[1])
     first = {"loss": 0, primary: 1, "lr": 3}
     return sorted(found.values(), key=lambda chart: (first.get(chart.title, 2), chart.title))
 
@@ -112,15 +114,10 @@ def ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
     return [round(index * step, 12) for index in range(start, stop + 1)]
 
 
-@final
-class _scale:  # noqa: N801 - used as a function
-    """Maps [low, high] onto [start, end]."""
-
-    def __init__(self, low: float, high: float, start: float, end: float) -> None:
-        self.low, self.slope, self.start = low, (end - start) / (high - low), start
-
-    def __call__(self, value: float) -> float:
-        return self.start + (value - self.low) * self.slope
+def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+    """A function that maps [low, high] onto [start, end]."""
+    slope = (end - start) / (high - low)
+    return lambda value: start + (value - low) * slope
 
 
 def _horizontal(at: float, tick: float) -> str:
@@ -164,17 +161,21 @@ def collect(folder: RunFolder) -> dict[str, Any]:
     """Everything that the page's template asks for; empty where the folder does not have it."""
     info = read_info(folder)
     history = read_history(folder.metrics_csv)
-    metrics = _json(folder.metrics_json)
+    metrics = read_object(folder.metrics_json)
     curves = charts(history, info.get("primary", ""), info.get("mode", "max"))
     best = next((chart.best for chart in curves if chart.best), None)
-    tables = _json(folder.tables_json)
-    problems = [*info.get("problems", []), *_skipped(folder.skipped)]
+    tables = read_object(folder.tables_json)
+    skipped = [f"skipped {row['file']}: {row['reason']}" for row in read_csv(folder.skipped)]
+    problems = [*info.get("problems", []), *skipped]
     stages, results = by_stage(metrics)
-    folds = _json(folder.path / "cv.json")
+    folds = read_object(folder.path / "cv.json")
     if folds:
         stages, results = _of_folds(folds)
+    title = folder.path.resolve().name
+    if "task" in info:
+        title = f"{info['task'].replace('_', ' ')} · {info['backbone']} · side {side(info['resolution'])}"
     return {
-        "title": " · ".join(_title(info)) or folder.path.resolve().name,
+        "title": title,
         "run": str(folder.path),
         "info": info,
         "tiles": _tiles(info, metrics, best, folds, resumed=_resumed(folder.log)),
@@ -190,12 +191,6 @@ def collect(folder: RunFolder) -> dict[str, Any]:
         "more_problems": max(0, len(problems) - _SHOWN_PROBLEMS),
         "config": folder.config.read_text(encoding="utf-8") if folder.config.is_file() else "",
     }
-
-
-def _title(info: dict[str, Any]) -> list[str]:
-    if "task" not in info:
-        return []
-    return [info["task"].replace("_", " "), str(info["backbone"]), f"side {side(info['resolution'])}"]
 
 
 def _of_folds(folds: dict[str, Any]) -> tuple[list[str], dict[str, dict[str, float]]]:
@@ -273,27 +268,18 @@ def _resumed(log: Path) -> bool:
 
 def _images(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """The drawn predictions by the first part of their names, worst before typical."""
-    path = folder / "predictions.csv"
-    if not path.is_file():
+    if not (rows := read_csv(folder / "predictions.csv")):
         return {}
     groups: dict[str, list[dict[str, Any]]] = {}
-    listed = [row for table in (path, folder / "confused.csv") for row in _rows(table)]
+    listed = [*rows, *read_csv(folder / "confused.csv")]
     drawn = [row for row in listed if is_name(row.get("picture")) and (folder / row["picture"]).is_file()]
     for row in sorted(drawn, key=lambda row: row["picture"]):
-        group = row["picture"].partition("_")[0]
-        path = folder / row["picture"]
+        group, path = row["picture"].partition("_")[0], folder / row["picture"]
         looked = path.parent / "activation" / path.name
         activation = _embed(looked, side=320) if looked.is_file() else ""
         shown = {"data": _embed(path, side=320), "wide": _is_wide(path), "activation": activation}
         groups.setdefault(group, []).append({**row, **shown})
     return {name: groups[name] for name in sorted(groups, reverse=True)}
-
-
-def _rows(table: Path) -> list[dict[str, Any]]:
-    if not table.is_file():
-        return []
-    with table.open(newline="", encoding="utf-8") as file:
-        return list(map(uncells, csv.DictReader(file)))
 
 
 def _is_wide(path: Path) -> bool:
@@ -313,21 +299,6 @@ def _embed(path: Path, *, side: int | None = None) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _skipped(path: Path) -> list[str]:
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [f"skipped {row['file']}: {row['reason']}" for row in map(uncells, csv.DictReader(file))]
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(read_text(path))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def write_report(folder: RunFolder) -> Path:
     """Make ``report.html`` from what lies in the run folder; a missing part is left out.
 
@@ -339,9 +310,13 @@ def write_report(folder: RunFolder) -> Path:
     Returns:
         The page's file.
     """
+    write_text(folder.report, template("page.html.j2").render(collect(folder)))
+    return folder.report
+
+
+def template(name: str, *, lstrip_blocks: bool = True) -> Template:
+    """A template of this folder; what a page does not give it is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    loader = FileSystemLoader(Path(__file__).parent)
-    pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    write_text(folder.report, pages.get_template("page.html.j2").render(collect(folder)))
-    return folder.report
+    how: Any = {"autoescape": True, "undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": lstrip_blocks}
+    return Environment(loader=FileSystemLoader(Path(__file__).parent), **how).get_template(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 from collections.abc import Mapping
@@ -10,8 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mobilevision.engine.info import update_info
-from mobilevision.io.atomic_files import write_json
-from mobilevision.io.printable_text import is_name, uncells
+from mobilevision.io.atomic_files import read_csv, write_json
+from mobilevision.io.printable_text import is_name
 from mobilevision.reports import summary
 from mobilevision.tracking.tracker import SampleImage
 
@@ -28,6 +27,7 @@ _IMAGES = 16
 MIN_TEST_IMAGES = 20
 """Images of test (or val) below which a metric moves by points with each of them."""
 FOLDS = 5
+_MISTAKES = 20  # of a confusion matrix that are listed
 _WIDEST = 200  # classes of a confusion matrix that is kept as a table
 
 
@@ -100,7 +100,7 @@ def readable(tables: Mapping[str, list[dict[str, Any]]]) -> dict[str, list[dict[
     return found
 
 
-def most_confused(rows: list[dict[str, Any]], count: int = 20) -> list[dict[str, Any]]:
+def most_confused(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The most frequent mistakes: true class, predicted class, how often, and the share of the true class."""
     mistakes = []
     for row in rows:
@@ -108,11 +108,11 @@ def most_confused(rows: list[dict[str, Any]], count: int = 20) -> list[dict[str,
         cells = {key: value for key, value in list(row.items())[1:] if value}
         total = sum(cells.values())
         mistakes += [
-            {"truth": name, "taken_for": said, "times": times, "share": times / total}
-            for said, times in cells.items()
-            if said != name
+            {"truth": name, "taken_for": predicted, "times": times, "share": times / total}
+            for predicted, times in cells.items()
+            if predicted != name
         ]
-    return sorted(mistakes, key=lambda row: (-row["times"], -row["share"]))[:count]
+    return sorted(mistakes, key=lambda row: (-row["times"], -row["share"]))[:_MISTAKES]
 
 
 def track(
@@ -134,17 +134,15 @@ def track(
 
 def samples(folder: RunFolder) -> list[SampleImage]:
     """The run's drawn images with a caption each; where a task outlines things, also plain with the outlines."""
-    path = folder.predictions / "predictions.csv"
-    if not path.is_file():
+    if not (rows := read_csv(folder.predictions / "predictions.csv")):
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        drawn = [row for row in map(uncells, csv.DictReader(file)) if is_name(row["picture"])][:_IMAGES]
+    drawn = [row for row in rows if is_name(row["picture"])][:_IMAGES]
     plain = folder.predictions / "plain"
     outlined = json.loads((plain / "outlines.json").read_text(encoding="utf-8"))
     found = []
     for row in drawn:
-        name, said = row["picture"], row.get("found") or f"{row.get('label', '')} {row.get('score', '')}"
+        name, words = row["picture"], row.get("found") or f"{row.get('label', '')} {row.get('score', '')}"
         shown = plain / name if name in outlined else None
-        caption = f"{said}, truth {row['truth']}"
+        caption = f"{words}, truth {row['truth']}"
         found.append(SampleImage(folder.predictions / name, caption, shown, outlined.get(name)))
     return found

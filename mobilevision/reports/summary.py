@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mobilevision.io.printable_text import visible
+from mobilevision.io.text_columns import print_fact, side
 
 if TYPE_CHECKING:
     from mobilevision.tracking.run_folder import RunFolder
@@ -41,7 +42,8 @@ def print_start(info: Mapping[str, Any], lines: Sequence[str] = (), *, console: 
         ("device", info["device"]),
         ("tracking", "\n".join(lines)),
     ]
-    _print_rows(((name, text) for name, text in rows if text), console or Console(highlight=False))
+    for name, text in rows:
+        print_fact(name, str(text), console=console)
 
 
 def print_results(
@@ -74,28 +76,8 @@ def print_results(
         *[("tracking" if index == 0 else "", line) for index, line in enumerate(lines)],
     ]
     shown.print()
-    _print_rows(rows, shown)
-
-
-def print_evaluation(
-    *, model: str, lines: Sequence[str], split: str, count: int, notes: Sequence[str], resolution: Sequence[int]
-) -> None:
-    """What is about to be measured.
-
-    Args:
-        model: the run folder, or the weights.
-        lines: what was loaded.
-        split: which part of the data.
-        count: its samples.
-        notes: what the data's reader decided.
-        resolution: (height, width) of the model's input.
-    """
-    rows = [
-        ("model", "\n".join([model, *lines])),
-        ("data", f"{split} {count:,} · side {side(resolution)}"),
-        ("", "\n".join(notes)),
-    ]
-    _print_rows(rows, Console(highlight=False))
+    for row in rows:
+        print_fact(*row, console=shown)
 
 
 def print_metrics(metrics: Mapping[str, float], *, console: Console | None = None) -> None:
@@ -138,21 +120,6 @@ def number(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.3g}"
-
-
-def side(resolution: Sequence[int]) -> str:
-    """``224``, or ``192x256`` (height x width) where an image is no square."""
-    height, width = resolution
-    return f"{height}" if height == width else f"{height}x{width}"
-
-
-def _print_rows(rows: Iterable[tuple[str, str]], console: Console) -> None:
-    """Rows of a name and lines of text; long lines are not broken, so that commands and paths can be copied."""
-    for name, text in rows:
-        for index, line in enumerate(str(text).splitlines()):
-            label = name if index == 0 else ""
-            console.print(f"{label:<12}", end="", style="dim", markup=False)
-            console.print(visible(line, keep="\t"), soft_wrap=True, markup=False)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -22,6 +22,7 @@ from mobilevision.geo.coordinates import Trouble, check, find_columns, is_header
 from mobilevision.geo.distance import RADII
 from mobilevision.geo.partition import FINEST, PLANET, adaptive, fixed, oracle, scaled
 from mobilevision.io.atomic_files import write_text
+from mobilevision.io.text_columns import print_lines
 from mobilevision.visualization import coast
 
 # Reading a table of coordinates: two columns of degrees, with what is wrong in them named by line and counted.
@@ -48,7 +49,7 @@ class Coordinates(NamedTuple):
 
 
 @final
-class _Bad(NamedTuple):
+class _BadRow(NamedTuple):
     """A row that cannot be used, and where it stands."""
 
     line: int
@@ -98,8 +99,8 @@ def _columns(file: Path, head: list[str], header: bool, wanted: str | None) -> t
     if not header and wanted is None and len(head) > 1 and not any(map(is_header, ([head[0]], [head[1]]))):
         return 0, 1
     found = find_columns(head if header else [str(i) for i in range(len(head))], latitude=given[0], longitude=given[1])
-    for place, name, what in zip(found, given, ("latitude", "longitude"), strict=True):
-        if place is None:
+    for index, name, what in zip(found, given, ("latitude", "longitude"), strict=True):
+        if index is None:
             has = ", ".join(head) if header else f"{len(head)} column(s) and no header"
             lacking = f"no column {name} for the {what}" if name is not None else f"no column for the {what}"
             raise UserError(f"{file}: {lacking}; it has {has}: name both with --columns LATITUDE,LONGITUDE")
@@ -110,7 +111,7 @@ def _columns(file: Path, head: list[str], header: bool, wanted: str | None) -> t
 
 def _numbers(
     reader: Any, north: int, east: int, width: int
-) -> tuple[NDArray[np.float64], NDArray[np.int64], list[_Bad]]:
+) -> tuple[NDArray[np.float64], NDArray[np.int64], list[_BadRow]]:
     """All rows as degrees [2, N], the line of each, and those that hold text."""
     parts, lines, bad = [np.zeros((2, 0))], [np.zeros(0, dtype=np.int64)], []
     for rows, where in _chunks(reader):
@@ -119,11 +120,11 @@ def _numbers(
         for column in (north, east):
             values, troubles = numbers([row[column] if column < len(row) else "" for row in rows])
             pairs.append(values)
-            bad += [_Bad(where[each.position], each) for each in troubles if whole[each.position]]
+            bad += [_BadRow(where[each.position], each) for each in troubles if whole[each.position]]
         for place in (index for index, fits in enumerate(whole) if not fits):
             what = f"{len(rows[place])} cells where the first row has {width}"
             fix = "a decimal comma? write points, or put the numbers in quotation marks"
-            bad.append(_Bad(where[place], Trouble(place, what, fix)))
+            bad.append(_BadRow(where[place], Trouble(place, what, fix)))
         parts.append(np.stack(pairs))
         lines.append(np.array(where, dtype=np.int64))
     return np.concatenate(parts, axis=1), np.concatenate(lines), bad
@@ -140,7 +141,7 @@ def _usable(
     file: Path,
     places: NDArray[np.float64],
     lines: NDArray[np.int64],
-    bad: list[_Bad],
+    bad: list[_BadRow],
     names: tuple[str, str],
     skip: bool,
 ) -> Coordinates:
@@ -152,7 +153,7 @@ def _usable(
         raise UserError(f"{file}: {found.swapped}; {fix} reads them so")
     absent = len(found.absent) - len({each.line for each in bad})
     beyond = set(found.beyond.tolist())
-    bad += [_Bad(int(lines[each.position]), each) for each in found.troubles() if each.position in beyond]
+    bad += [_BadRow(int(lines[each.position]), each) for each in found.troubles() if each.position in beyond]
     if bad and not skip:
         raise UserError(_refusal(file, bad))
     if not found.usable.any():
@@ -164,7 +165,7 @@ def _usable(
     return Coordinates(latitude, wrapped(longitude), names, notes)
 
 
-def _refusal(file: Path, bad: list[_Bad]) -> str:
+def _refusal(file: Path, bad: list[_BadRow]) -> str:
     bad = sorted(bad, key=lambda each: each.line)
     text = [f"{file}: {len({each.line for each in bad}):,} row(s) cannot be used"]
     text += [f"  {file.name}:{line}: {trouble.what}: {trouble.fix}" for line, trouble in bad[:_SHOWN]]
@@ -221,7 +222,7 @@ def cells(
     if target.suffix != ".json":
         raise UserError(f"--out {out}: a file of cells ends with .json, say {target.with_suffix('.json')}")
     places = read(Path(coordinates), wanted=columns, skip=on_error == "skip")
-    make, said = _cutter(cut or Cut(), len(places.latitude))
+    make, settings = _cutter(cut or Cut(), len(places.latitude))
     made = make(places.latitude, places.longitude)
     if not len(made):
         least = make.keywords["least"]
@@ -232,16 +233,15 @@ def cells(
     write_text(target, json.dumps(made.to_dict()) + "\n")
     image = target.with_suffix(".png")
     _draw(made, image)
-    _say(f"{len(places.latitude):,} coordinates in {coordinates}, columns {places.names[0]} and {places.names[1]}")
-    for line in (*places.notes, said):
-        _say(line)
+    columns_read = f"columns {places.names[0]} and {places.names[1]}"
+    print_lines([f"{len(places.latitude):,} coordinates in {coordinates}, {columns_read}", *places.notes, settings])
     _print(made, len(places.latitude))
     _print_reach(made, make, places)
     if len(made) == 1:
-        _say("one cell leaves a model nothing to choose: lower --most, or raise --coarsest")
+        print_lines(["one cell leaves a model nothing to choose: lower --most, or raise --coarsest"])
     if not coast.installed():
-        _say(coast.ABSENT)
-    _say(f"cells in {target}, drawn in {image}")
+        print_lines([coast.ABSENT])
+    print_lines([f"cells in {target}, drawn in {image}"])
     return made
 
 
@@ -255,29 +255,27 @@ def _cutter(cut: Cut, photos: int) -> tuple[partial[Cells], str]:
         others = {"most": cut.most, "coarsest": cut.coarsest, "finest": cut.finest}
         if given := [f"--{name}" for name, value in others.items() if value is not None]:
             raise UserError(f"--level {cut.level} makes all cells of one level: leave out {', '.join(given)}")
-        least = _or(cut.least, 1)
+        least = 1 if cut.least is None else cut.least
         return partial(fixed, level=cut.level, least=least), f"cells of level {cut.level} with {least:,} photos or more"
     usual = scaled(photos)
-    most = _or(cut.most, max(usual[0], _or(cut.least, 0)))
-    least = _or(cut.least, min(usual[1], most))
-    coarsest = _or(cut.coarsest, 0)
-    finest = _or(cut.finest, max(FINEST, coarsest))
+    most = max(usual[0], cut.least or 0) if cut.most is None else cut.most
+    least = min(usual[1], most) if cut.least is None else cut.least
+    coarsest = cut.coarsest or 0
+    finest = max(FINEST, coarsest) if cut.finest is None else cut.finest
     if coarsest > finest:
         raise UserError(f"--coarsest {coarsest} --finest {finest}: levels grow towards smaller cells")
     if least > most:
         raise UserError(f"--least {least} is more than --most {most}: nearly every cell would be dropped")
-    said = f"cells of {most:,} photos at most and {least:,} at least, levels {coarsest} to {finest}"
+    settings = f"cells of {most:,} photos at most and {least:,} at least, levels {coarsest} to {finest}"
     if cut.most is None and cut.least is None:
-        said += f" (PlaNet's {PLANET[1]:,} and {PLANET[2]} of {PLANET[0] // 10**6} million, by the root of the number)"
-    return partial(adaptive, most=most, least=least, coarsest=coarsest, finest=finest), said
-
-
-def _or(value: int | None, otherwise: int) -> int:
-    return otherwise if value is None else value
+        settings += (
+            f" (PlaNet's {PLANET[1]:,} and {PLANET[2]} of {PLANET[0] // 10**6} million, by the root of the number)"
+        )
+    return partial(adaptive, most=most, least=least, coarsest=coarsest, finest=finest), settings
 
 
 def _draw(made: Cells, path: Path) -> None:
-    from mobilevision.visualization.charts_geolocation import cell_map
+    from mobilevision.visualization.world_map import cell_map
 
     outlines = s2.corners(made.ids, points=int(np.clip(_OUTLINE // len(made), 1, 8)))
     title = f"{len(made):,} cells of {made.counts.sum():,} photos"
@@ -287,8 +285,12 @@ def _draw(made: Cells, path: Path) -> None:
 def _print(made: Cells, photos: int) -> None:
     kept = int(made.counts.sum())
     low, middle, high = np.quantile(made.counts, (0, 0.5, 1)).astype(int)
-    _say(f"{len(made):,} cells with {low:,} to {high:,} photos, half of them with {middle:,} or more")
-    _say(f"{kept:,} photos ({kept / photos:.2%}) lie in them, {photos - kept:,} in cells that were dropped")
+    print_lines(
+        [
+            f"{len(made):,} cells with {low:,} to {high:,} photos, half of them with {middle:,} or more",
+            f"{kept:,} photos ({kept / photos:.2%}) lie in them, {photos - kept:,} in cells that were dropped",
+        ]
+    )
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("level", "cells", "photos", "km across"):
         table.add_column(name, justify="right")
@@ -300,7 +302,7 @@ def _print(made: Cells, photos: int) -> None:
         table.add_row(str(level), f"{here.sum():,}", f"{made.counts[here].sum():,}", across)
     Console(highlight=False).print(table)
     head = FEATURES * len(made) + len(made)
-    _say(f"a last layer from {FEATURES} features to {len(made):,} cells has {head / 1e6:,.2f} M parameters")
+    print_lines([f"a last layer from {FEATURES} features to {len(made):,} cells has {head / 1e6:,.2f} M parameters"])
 
 
 def _print_reach(made: Cells, make: Callable[..., Cells], places: Coordinates) -> None:
@@ -311,14 +313,10 @@ def _print_reach(made: Cells, make: Callable[..., Cells], places: Coordinates) -
         "these photos": oracle(made, places.latitude, places.longitude),
         f"unseen photos (1 in {_HELD_OUT})": oracle(others, places.latitude[held], places.longitude[held]),
     }
-    _say("within reach when the right cell is always found:")
+    print_lines(["within reach when the right cell is always found:"])
     table = Table("", box=None, pad_edge=False, header_style="bold")
     for radius in RADII:
         table.add_column(f"{radius:,} km", justify="right")
     for name, shares in rows.items():
         table.add_row(name, *(f"{share:.1%}" for share in shares.values()))
     Console(highlight=False).print(table)
-
-
-def _say(text: str) -> None:
-    Console(highlight=False).print(text, soft_wrap=True, markup=False)

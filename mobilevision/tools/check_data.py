@@ -13,6 +13,7 @@ from rich.progress import Progress
 from mobilevision.errors import UserError
 from mobilevision.io.atomic_files import write_csv
 from mobilevision.io.printable_text import visible
+from mobilevision.io.text_columns import print_lines
 from mobilevision.tracking.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -61,9 +62,7 @@ def check_data(overrides: Sequence[str], *, out: str | Path | None = None) -> in
         findings = inspect(data.splits, resolution=side, threads=max(1, data.workers), progress=progress)
     _print(findings, data, console)
     if findings.bad or findings.duplicates:
-        folder = Path(out) if out is not None else RunFolder.create("check-data", None).path
-        _write(findings, data, folder)
-        console.print(f"lists in {folder}", soft_wrap=True, markup=False)
+        _write(findings, data, out)
     stopped = bool(findings.bad) and stops
     rest = ", without what is bad" if findings.bad else ""
     console.print(
@@ -85,9 +84,7 @@ def _unusable(data: DataModule, error: UserError, out: str | Path | None, consol
         raise error
     findings = Findings(splits.classes, bad=list(splits.problems))
     _print(findings, data, console)
-    folder = Path(out) if out is not None else RunFolder.create("check-data", None).path
-    _write(findings, data, folder)
-    console.print(f"lists in {folder}", soft_wrap=True, markup=False)
+    _write(findings, data, out)
     raise error
 
 
@@ -162,18 +159,18 @@ def _print_boxes(boxes: BoxFindings, classes: Sequence[str], say: Callable[..., 
         say(f"  {split}: {named}{rest}")
 
 
-def _write(findings: Findings, data: DataModule, folder: Path) -> None:
+def _write(findings: Findings, data: DataModule, out: str | Path | None) -> None:
     from mobilevision.data.sheet import problem_sheet, worst
     from mobilevision.images.decode import HINT
 
+    folder = Path(out) if out is not None else RunFolder.create("check-data", None).path
     folder.mkdir(parents=True, exist_ok=True)
     if findings.bad:
         rows = [
             {"where": each.where, "what": each.what.replace(f" {HINT}", ""), "fix": each.fix} for each in findings.bad
         ]
         write_csv(folder / "problems.csv", rows)
-        sheet = problem_sheet(findings.bad)
-        if sheet is not None:
+        if (sheet := problem_sheet(findings.bad)) is not None:
             sheet.save(folder / "problems.png")
     if findings.duplicates:
         pairs = [
@@ -189,6 +186,6 @@ def _write(findings: Findings, data: DataModule, folder: Path) -> None:
             for pair in findings.duplicates
         ]
         write_csv(folder / "duplicates.csv", pairs)
-        sheet = worst(data.splits, findings)
-        if sheet is not None:
+        if (sheet := worst(data.splits, findings)) is not None:
             sheet.save(folder / "duplicates.png")
+    print_lines([f"lists in {folder}"])

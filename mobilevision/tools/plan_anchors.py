@@ -14,6 +14,7 @@ from rich.table import Table
 
 from mobilevision.errors import UserError
 from mobilevision.io.atomic_files import write_text
+from mobilevision.io.text_columns import print_lines
 from mobilevision.ops.anchor_planning import Coverage, Places, Sizes, coverage, plan
 from mobilevision.tracking.run_folder import RunFolder
 
@@ -80,7 +81,9 @@ def plan_anchors(overrides: Sequence[str], *, boxes: int | None = None, out: str
     seen = training_boxes(data, crop=crop)
     if len(seen) > _BOXES:
         seen = seen[np.sort(rng.choice(len(seen), _BOXES, replace=False))]
-    proposed = _rounded(plan(seen, places, head.anchor_shapes, rng, count=boxes))
+    exact = plan(seen, places, head.anchor_shapes, rng, count=boxes)
+    # Three digits: nobody needs more, and the line stays short.
+    proposed = [[(max(round(w, 3), 0.001), max(round(h, 3), 0.001)) for w, h in each] for each in exact]
     covered = coverage(seen, places, head.anchor_shapes), coverage(seen, places, proposed)
     found = Plan(head.anchor_shapes, proposed, *covered)
     folder = Path(out) if out is not None else RunFolder.create("plan-anchors", None).path
@@ -116,16 +119,6 @@ def training_boxes(data: DataModule, *, crop: float = 1.0) -> NDArray[np.float64
     return seen
 
 
-def _rounded(sizes: Sizes) -> Sizes:
-    """Three digits: nobody needs more, and the line stays short."""
-    return [[(max(round(w, 3), 0.001), max(round(h, 3), 0.001)) for w, h in each] for each in sizes]
-
-
-def _override(sizes: Sizes) -> str:
-    lists = ",".join("[" + ",".join(f"[{w:g},{h:g}]" for w, h in each) + "]" for each in sizes)
-    return f"head.anchors=[{lists}]"
-
-
 def _write(found: Plan, names: Sequence[str], seen: NDArray[np.float64], out: Path, overrides: Sequence[str]) -> None:
     from mobilevision.visualization.charts_detection import anchors
 
@@ -157,6 +150,6 @@ def _print(found: Plan, names: Sequence[str], resolution: tuple[int, int], count
     if found.reachable.recall <= found.reached.recall and found.reachable.mean <= found.reached.mean:
         console.print("the head's own default boxes fit as well: keep them")
         return
-    for line in ("", f"'{_override(found.after)}'", "", f"or MOBILEVISION_PATH={out} ... experiment=anchors"):
-        console.print(line, soft_wrap=True, markup=False)
-    console.print(f"drawn in {out / 'anchors.png'}", soft_wrap=True, markup=False)
+    lists = ",".join("[" + ",".join(f"[{w:g},{h:g}]" for w, h in each) + "]" for each in found.after)
+    print_lines(["", f"'head.anchors=[{lists}]'", "", f"or MOBILEVISION_PATH={out} ... experiment=anchors"])
+    print_lines([f"drawn in {out / 'anchors.png'}"])

@@ -19,6 +19,19 @@ _LINKED_WITHIN = "wandb"  # its client keeps links to its newest run in there
 _FOLDERS = ("checkpoints", "figures", "predictions", "evaluations", "exports", "tensorboard", _LINKED_WITHIN)
 
 
+def new_folder(base: Path) -> Path:
+    """Make ``base/<date_time>``, with a number behind it if that is taken."""
+    start = base / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    for count in range(1000):
+        path = start if count == 0 else start.with_name(f"{start.name}_{count}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return path
+    raise UserError(f"{start}: a thousand were made in this second; name a folder, as with run_dir=")
+
+
 @final
 class RunFolder:
     """Paths inside one run's folder.
@@ -62,15 +75,7 @@ class RunFolder:
             except OSError as error:
                 raise UserError(f"run_dir={run_dir}: {error.strerror or error}: name another folder") from None
             return folder
-        base = Path("outputs") / task / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-        for count in range(1000):
-            path = base if count == 0 else base.with_name(f"{base.name}_{count}")
-            try:
-                path.mkdir(parents=True)
-            except FileExistsError:
-                continue
-            return cls(path)
-        raise UserError(f"{base}: a thousand runs started in this second; name a folder with run_dir=")
+        return cls(new_folder(Path("outputs") / task))
 
     @classmethod
     def existing(cls, path: str | Path) -> RunFolder:

@@ -1,20 +1,19 @@
-"""Charts of a classifier's results as images: confusion matrix and reliability diagram. Pure functions."""
+"""Charts of classes, attributes and verification as images, and what all charts share. Pure functions."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
 
 _BLUE, _AMBER, _GREY = "#2f6fde", "#e08a1e", "#8a929c"
 _NAMED = 40  # more classes than this have no room for their names
 _COUNTED = 16  # more classes than this have no room for the counts in the cells
+_NAMED_ATTRIBUTES = 60  # more attributes than this have no room for their names
 
 
 def confusion_matrix(counts: ArrayLike, classes: Sequence[str]) -> Image.Image:
@@ -41,8 +40,9 @@ def confusion_matrix(counts: ArrayLike, classes: Sequence[str]) -> Image.Image:
         names = [short(name) for name in classes]
         axes.set_xticks(range(size), names, rotation=55, ha="right", rotation_mode="anchor", fontsize=8)
         axes.set_yticks(range(size), names, fontsize=8)
-    if size <= _COUNTED:
-        _write_counts(axes, table, shares)
+    for row, column in np.argwhere(table > 0) if size <= _COUNTED else ():  # in ink that can be read on its colour
+        ink = "white" if shares[row, column] > 0.55 else "#1d2733"
+        axes.text(column, row, f"{table[row, column]:g}", ha="center", va="center", color=ink, fontsize=8)
     figure.colorbar(axes.images[0], ax=axes, fraction=0.04, pad=0.03, label="share of the true class")
     return image(figure)
 
@@ -78,6 +78,92 @@ def reliability_diagram(counts: ArrayLike, confidence: ArrayLike, accuracy: Arra
     return image(figure)
 
 
+def average_precisions(rows: Sequence[Mapping[str, Any]]) -> Image.Image:
+    """Draw the average precision of each attribute, the best on top, with the base rate that a coin would reach.
+
+    Args:
+        rows: ``attribute``, ``ap`` (None where it cannot be told; left out), ``samples`` and ``positives``.
+    """
+    told = sorted((row for row in rows if row["ap"] is not None), key=lambda row: float(row["ap"]))[-_NAMED_ATTRIBUTES:]
+    figure, axes = blank(6.0, 1.4 + 0.22 * len(told))
+    rows_at = np.arange(len(told))
+    base = [row["positives"] / max(row["samples"], 1) for row in told]
+    axes.barh(rows_at, [row["ap"] for row in told], color=_BLUE, alpha=0.85, height=0.75, label="average precision")
+    axes.plot(base, rows_at, "|", color=_AMBER, markersize=9, markeredgewidth=2, label="share that has it")
+    axes.set_yticks(rows_at, [str(row["attribute"])[:24] for row in told], fontsize=8)
+    axes.set(xlim=(0, 1), ylim=(-0.6, max(len(told), 1) - 0.4), xlabel="average precision")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    return image(figure)
+
+
+def attribute_reliability(rows: Sequence[Mapping[str, Any]]) -> Image.Image:
+    """Draw true shares over predicted probabilities, in bins of probability, before and after calibration.
+
+    Points on the diagonal are right; above it the model says too little, below it too much. Their area is the share of
+    answers in the bin.
+
+    Args:
+        rows: a row a bin with ``samples``, ``probability`` and ``share``, and likewise ``raw_...``.
+    """
+    figure, axes = blank(4.8, 4.6)
+    axes.plot([0, 1], [0, 1], "--", color=_GREY, linewidth=1)
+    for prefix, colour, name in (("raw_", _AMBER, "before"), ("", _BLUE, "after")):
+        count, predicted, actual = (
+            np.array([row[f"{prefix}{key}"] for row in rows], dtype=np.float64)
+            for key in ("samples", "probability", "share")
+        )
+        error = float((count * np.abs(predicted - actual)).sum() / max(count.sum(), 1))
+        filled = count > 0
+        area = 12 + 500 * count[filled] / max(count.sum(), 1)
+        axes.plot(
+            predicted[filled], actual[filled], "-", color=colour, linewidth=1.2, label=f"{name}: off by {error:.3f}"
+        )
+        axes.scatter(predicted[filled], actual[filled], s=area, color=colour, alpha=0.6, linewidths=0)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="probability said", ylabel="share that is so")
+    axes.legend(loc="upper left", fontsize=8, frameon=False)
+    return image(figure)
+
+
+def roc(rows: Sequence[Mapping[str, float]], *, auc: float | None = None) -> Image.Image:
+    """Validation rate over false accept rate, the latter logarithmic: rare mistakes are what counts.
+
+    Args:
+        rows: along the curve, with ``far`` and ``val``, 0 to 1.
+        auc: area under the curve, for the title.
+    """
+    figure, axes = blank(4.8, 4.2)
+    far, val = (np.array([row[key] for row in rows]) for key in ("far", "val"))
+    shown = far > 0
+    least = float(far[shown].min()) if shown.any() else 1e-4
+    axes.plot([least, 1], [least, 1], "--", color=_GREY, linewidth=1, label="chance")
+    axes.plot(far[shown], val[shown], color=_BLUE, label="model", drawstyle="steps-post")
+    axes.set(xscale="log", xlim=(least, 1), ylim=(0, 1), xlabel="false accept rate", ylabel="validation rate")
+    axes.set_title("ROC curve" + (f", area {auc:.3f}" if auc is not None else ""))
+    axes.grid(alpha=0.25)
+    axes.legend(loc="lower right", fontsize=8, frameon=False)
+    return image(figure)
+
+
+def similarities(rows: Sequence[Mapping[str, float]], *, threshold: float | None = None) -> Image.Image:
+    """How similar pairs of the same are, and others.
+
+    Args:
+        rows: a bin each, with ``from`` (a cosine) and the shares ``same`` and ``other`` of their pairs.
+        threshold: a cosine to mark.
+    """
+    figure, axes = blank(5.2, 3.6)
+    start = np.array([row["from"] for row in rows])
+    width = float(start[1] - start[0]) if len(start) > 1 else 2.0
+    for key, colour, label in (("other", _AMBER, "two identities"), ("same", _BLUE, "the same")):
+        shares = np.array([row[key] for row in rows])
+        axes.bar(start + width / 2, shares, width, color=colour, alpha=0.6, label=label)
+    if threshold is not None:
+        axes.axvline(threshold, color=_GREY, linestyle="--", linewidth=1, label=f"threshold {threshold:.2f}")
+    axes.set(xlabel="cosine similarity", ylabel="share of the pairs")
+    axes.legend(fontsize=8, frameon=False)
+    return image(figure)
+
+
 def blank(width: float, height: float, rows: tuple[float, ...] = (1,), columns: int = 1) -> tuple[Any, Any]:
     """A figure without pyplot, so without a window, a global state or a leak, and its axes, row by row."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -87,13 +173,6 @@ def blank(width: float, height: float, rows: tuple[float, ...] = (1,), columns: 
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(rows), columns, height_ratios=rows)
     return figure, axes
-
-
-def _write_counts(axes: Any, table: Any, shares: Any) -> None:
-    """The number of images in every cell that is not empty, in the ink that can be read on its colour."""
-    for row, column in np.argwhere(table > 0):
-        ink = "white" if shares[row, column] > 0.55 else "#1d2733"
-        axes.text(column, row, f"{table[row, column]:g}", ha="center", va="center", color=ink, fontsize=8)
 
 
 def short(name: str) -> str:

@@ -11,11 +11,12 @@ from PIL import Image
 
 from mobilevision.visualization.charts import blank, image
 
-# Charts of what a model costs, layer by layer. Pure functions.
-
-# Kinds in the order of their cost; safe for most colour-blind eyes, grey for the rest.
+# Kinds of layers in the order of their cost; safe for most colour-blind eyes, grey for the rest.
 _LAYER_COLOURS = ("#2f6fde", "#e08a1e", "#1f9e89", "#b5449a", "#7a5c3a")
 _GREY = "#8a929c"
+_GROUP_COLOURS = ("#2f6fde", "#e08a1e", "#2e9e6b", "#c2477f", "#7a5cd6", "#5f6b76", "#b0892e", "#1f9bb5")
+_NAMED_TRADEOFFS, _NAMED_POINTS = 24, 30  # more points than this are not named
+_COLUMNS = 2  # panels beside each other
 _PANELS = (("mult_adds", "million mult-adds", 1e6), ("parameters", "thousand parameters", 1e3))
 
 
@@ -75,31 +76,47 @@ def _named(rows: Sequence[Mapping[str, Any]], kind: str) -> str:
     return f"{kind}: {', '.join(shares)}"
 
 
-# Accuracy against cost, as figures 4 and 5 of arXiv 1704.04861 draw it.
-
-_TRADEOFF_COLOURS = ("#2f6fde", "#e08a1e", "#2e9e6b", "#c2477f", "#7a5cd6", "#5f6b76", "#b0892e", "#1f9bb5")
-_MANY_TRADEOFFS = 24  # more points than this are not named
-
-
 @dataclass(frozen=True)
 class Point:
-    """A model.
+    """A model on a chart.
 
     Attributes:
-        cost: what it costs, above 0.
-        value: how well it does.
-        group: what is coloured alike, such as the side.
-        name: written beside it, such as the width.
-        best: whether it lies on the Pareto front of its data.
+        x: what it costs, above 0: mult-adds of one image, or parameters.
+        y: what stands against that: a metric, seconds of one image, or parameters.
+        group: what is coloured alike, such as the side or the architecture.
+        label: written beside it, such as the width.
+        name: what to call it.
+        best: whether it is on the Pareto front of its data, or recommended.
         data: a number a data set; points of different ones are not joined.
+        fits: whether it keeps all bounds.
     """
 
-    cost: float
-    value: float
+    x: float
+    y: float
     group: str
-    name: str
-    best: bool
+    label: str
+    name: str = ""
+    best: bool = False
     data: int = 1
+    fits: bool = True
+
+
+def _colour(number: int) -> str:
+    """Of a group, by its number."""
+    return _GROUP_COLOURS[number % len(_GROUP_COLOURS)]
+
+
+def _at(points: Sequence[Point], x: float = 1.0, y: float = 1.0) -> tuple[list[float], list[float]]:
+    """Where points are drawn, in units of ``x`` and ``y``."""
+    return [point.x / x for point in points], [point.y / y for point in points]
+
+
+def _write_labels(axes: Any, points: Sequence[Point], offset: tuple[int, int], x: float, y: float, **how: Any) -> None:
+    for point in points:
+        axes.annotate(point.label, (point.x / x, point.y / y), offset, textcoords="offset points", **how)
+
+
+# Accuracy against cost, as figures 4 and 5 of arXiv 1704.04861 draw it.
 
 
 def tradeoff(points: Sequence[Point], *, across: str, up: str, group: str) -> Any:
@@ -118,17 +135,15 @@ def tradeoff(points: Sequence[Point], *, across: str, up: str, group: str) -> An
 
     figure, axes = blank(7.2, 4.6)
     look = {"color": "#1d2733", "lw": 5, "alpha": 0.12, "solid_capstyle": "round"}
-    for place, data in enumerate(dict.fromkeys(point.data for point in points)):
-        edge = sorted((point.cost, point.value) for point in points if point.best and point.data == data)
-        label = "best for its cost" if place == 0 else None
-        axes.plot([cost for cost, _ in edge], [value for _, value in edge], label=label, **look)
-    for place, name in enumerate(dict.fromkeys(point.group for point in points)):
-        chosen = sorted((point for point in points if point.group == name), key=lambda point: point.cost)
-        across_, up_ = [point.cost for point in chosen], [point.value for point in chosen]
-        axes.plot(across_, up_, "o-", color=_TRADEOFF_COLOURS[place % len(_TRADEOFF_COLOURS)], lw=1.2, ms=5, label=name)
-    if len(points) <= _MANY_TRADEOFFS:
-        for point in points:
-            axes.annotate(point.name, (point.cost, point.value), (4, -10), textcoords="offset points", fontsize=7)
+    for number, data in enumerate(dict.fromkeys(point.data for point in points)):
+        edge = sorted((point.x, point.y) for point in points if point.best and point.data == data)
+        label = "best for its cost" if number == 0 else None
+        axes.plot([x for x, _ in edge], [y for _, y in edge], label=label, **look)
+    for number, name in enumerate(dict.fromkeys(point.group for point in points)):
+        chosen = sorted((point for point in points if point.group == name), key=lambda point: point.x)
+        axes.plot(*_at(chosen), "o-", color=_colour(number), lw=1.2, ms=5, label=name)
+    if len(points) <= _NAMED_TRADEOFFS:
+        _write_labels(axes, points, (4, -10), 1, 1, fontsize=7)
     axes.set(xscale="log", xlabel=across, ylabel=up)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(EngFormatter())
@@ -138,30 +153,7 @@ def tradeoff(points: Sequence[Point], *, across: str, up: str, group: str) -> An
     return figure
 
 
-# Charts of time against mult-adds: how far counting predicts what a clock shows. Pure functions.
-
-_LATENCY_COLOURS = ("#2f6fde", "#e08a1e", "#2e9e6b", "#c2477f", "#7a5cd6", "#5f6b76", "#b0892e", "#1f9bb5")
-_MANY_LATENCIES = 30  # more points than this are not named
-_COLUMNS = 2
-
-
-@dataclass(frozen=True)
-class Timing:
-    """A model and how long it took.
-
-    Attributes:
-        mult_adds: of one image.
-        seconds: of one image.
-        group: what is coloured alike, such as the architecture.
-        name: what to call it.
-        label: written beside it.
-    """
-
-    mult_adds: float
-    seconds: float
-    group: str
-    name: str
-    label: str = ""
+# Charts of time against mult-adds: how far counting predicts what a clock shows.
 
 
 @dataclass(frozen=True)
@@ -183,10 +175,10 @@ class Line:
         return float(np.exp(self.intercept + self.slope * np.log(mult_adds)))
 
 
-def fit(points: Sequence[Timing]) -> Line | None:
+def fit(points: Sequence[Point]) -> Line | None:
     """The line through the points; None where they all have the same mult-adds."""
-    across = np.log([point.mult_adds for point in points])
-    up = np.log([point.seconds for point in points])
+    across = np.log([point.x for point in points])
+    up = np.log([point.y for point in points])
     if len(points) < 2 or np.ptp(across) < 1e-9:
         return None
     slope, intercept = np.polyfit(across, up, 1)
@@ -194,7 +186,7 @@ def fit(points: Sequence[Timing]) -> Line | None:
     return Line(float(slope), float(intercept), correlation)
 
 
-def mult_adds_against_time(panels: Mapping[str, Sequence[Timing]], *, title: str = "") -> Image.Image:
+def mult_adds_against_time(panels: Mapping[str, Sequence[Point]], *, title: str = "") -> Image.Image:
     """Draw milliseconds an image over mult-adds, both logarithmic, with the line through all.
 
     Args:
@@ -216,25 +208,20 @@ def mult_adds_against_time(panels: Mapping[str, Sequence[Timing]], *, title: str
     return image(figure)
 
 
-def _panel(axes: Any, setting: str, points: Sequence[Timing], groups: Sequence[str]) -> None:
-    for place, group in enumerate(groups):
+def _panel(axes: Any, setting: str, points: Sequence[Point], groups: Sequence[str]) -> None:
+    for number, group in enumerate(groups):
         mine = [point for point in points if point.group == group]
-        across, up = [point.mult_adds / 1e6 for point in mine], [1e3 * point.seconds for point in mine]
-        axes.plot(across, up, "o", color=_LATENCY_COLOURS[place % len(_LATENCY_COLOURS)], ms=5, alpha=0.85, label=group)
+        axes.plot(*_at(mine, 1e6, 1e-3), "o", color=_colour(number), ms=5, alpha=0.85, label=group)
     line = fit(points)
-    said = setting
+    title = setting
     if line is not None:
-        ends = np.array([min(point.mult_adds for point in points), max(point.mult_adds for point in points)])
-        axes.plot(ends / 1e6, [1e3 * line.seconds(end) for end in ends], "--", color="#8a929c", lw=1)
-        said += f": correlation {line.correlation:.2f}, time ~ mult-adds^{line.slope:.2f}"
-    if len(points) <= _MANY_LATENCIES:
-        for point in points:
-            place_ = (point.mult_adds / 1e6, 1e3 * point.seconds)
-            axes.annotate(
-                point.label or point.name, place_, (4, 3), textcoords="offset points", fontsize=6, color="#3a434d"
-            )
+        ends = np.array([min(point.x for point in points), max(point.x for point in points)])
+        axes.plot(ends / 1e6, [1e3 * line.seconds(end) for end in ends], "--", color=_GREY, lw=1)
+        title += f": correlation {line.correlation:.2f}, time ~ mult-adds^{line.slope:.2f}"
+    if len(points) <= _NAMED_POINTS:
+        _write_labels(axes, points, (4, 3), 1e6, 1e-3, fontsize=6, color="#3a434d")
     axes.set(xscale="log", yscale="log", xlabel="million mult-adds an image", ylabel="milliseconds an image")
-    axes.set_title(said, fontsize=9)
+    axes.set_title(title, fontsize=9)
     axes.grid(alpha=0.25, which="both")
     plain_ticks(axes)
 
@@ -250,56 +237,26 @@ def plain_ticks(axes: Any) -> None:
     axes.tick_params(which="both", labelsize=8)
 
 
-_PLAN_COLOURS = ("#2f6fde", "#e08a1e", "#2e9e6b", "#c2477f", "#7a5cd6", "#5f6b76", "#b0892e", "#1f9bb5")
-_MANY_PLANS = 30  # more of the front than this are not named
-
-
-@dataclass(frozen=True)
-class Place:
-    """A model.
-
-    Attributes:
-        mult_adds: of one image.
-        params: parameters.
-        group: what is coloured alike.
-        name: written beside it where it is recommended.
-        fits: whether it keeps all bounds.
-        kept: whether it is recommended.
-    """
-
-    mult_adds: float
-    params: float
-    group: str
-    name: str
-    fits: bool
-    kept: bool
-
-
 def budget_chart(
-    places: Sequence[Place], *, mult_adds: float | None, params: float | None, title: str = ""
+    points: Sequence[Point], *, mult_adds: float | None, params: float | None, title: str = ""
 ) -> Image.Image:
     """Draw parameters over mult-adds, both logarithmic: what fits in colour, what is recommended ringed and named.
 
     Args:
-        places: all models.
+        points: all models.
         mult_adds: the bound, drawn as a line; None: there is none.
         params: likewise.
         title: above it.
     """
     figure, axes = blank(7.6, 5.4)
-    axes.plot(*_at([place for place in places if not place.fits]), "o", color="#c9ced4", ms=4, label="beyond")
-    for number, group in enumerate(dict.fromkeys(place.group for place in places)):
-        mine = [place for place in places if place.group == group and place.fits]
-        colour = _PLAN_COLOURS[number % len(_PLAN_COLOURS)]
-        if mine:
-            axes.plot(*_at(mine), "o", color=colour, ms=5, label=group)
-    kept = [place for place in places if place.kept]
-    ring = {"mfc": "none", "mec": "#1d2733", "ms": 9, "label": "kept"}
-    axes.plot(*_at(kept), "o", **ring)
-    if len(kept) <= _MANY_PLANS:
-        for place in kept:
-            at = (place.mult_adds / 1e6, place.params / 1e6)
-            axes.annotate(place.name, at, (6, 4), textcoords="offset points", fontsize=6)
+    axes.plot(*_at([point for point in points if not point.fits], 1e6, 1e6), "o", color="#c9ced4", ms=4, label="beyond")
+    for number, group in enumerate(dict.fromkeys(point.group for point in points)):
+        if mine := [point for point in points if point.group == group and point.fits]:
+            axes.plot(*_at(mine, 1e6, 1e6), "o", color=_colour(number), ms=5, label=group)
+    kept = [point for point in points if point.best]
+    axes.plot(*_at(kept, 1e6, 1e6), "o", mfc="none", mec="#1d2733", ms=9, label="kept")
+    if len(kept) <= _NAMED_POINTS:
+        _write_labels(axes, kept, (6, 4), 1e6, 1e6, fontsize=6)
     for bound, draw in ((mult_adds, axes.axvline), (params, axes.axhline)):
         if bound is not None:
             draw(bound / 1e6, color="#b3261e", lw=1, ls="--")
@@ -309,8 +266,3 @@ def budget_chart(
     axes.set_title(title, fontsize=9)
     figure.legend(loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     return image(figure)
-
-
-def _at(places: Sequence[Place]) -> tuple[list[float], list[float]]:
-    """Where they are drawn, in millions."""
-    return [place.mult_adds / 1e6 for place in places], [place.params / 1e6 for place in places]

@@ -175,8 +175,7 @@ def _mean(rows: Sequence[Mapping[str, Any]]) -> float:
     return float(sum(row["ap_50"] for row in rows)) / max(len(rows), 1)
 
 
-_BOXES, _ANCHOR_COLOURS = "#c5ccd4", ("#2f6fde", "#e08a1e", "#1f8a4c", "#c62f3b", "#8a4fc7", "#0f8a8a")
-_DOTS = 4000
+_DOTS, _MAPS = 4000, 6  # dots at most, and colours of maps
 
 
 def anchors(
@@ -194,9 +193,9 @@ def anchors(
     figure, panels = blank(4.6 * len(plans), 4.8, columns=len(plans))
     dots = shapes[np.linspace(0, len(shapes) - 1, min(len(shapes), _DOTS)).astype(int)]
     for axes, (title, sizes) in zip(np.atleast_1d(panels), plans, strict=True):
-        axes.plot(*dots.T, ".", color=_BOXES, markersize=3, zorder=1)
+        axes.plot(*dots.T, ".", color=_FAINT, markersize=3, zorder=1)
         for number, (name, each) in enumerate(zip(names, sizes, strict=True)):
-            colour = _ANCHOR_COLOURS[number % len(_ANCHOR_COLOURS)]
+            colour = _COLOURS[number % _MAPS]
             axes.plot(*np.array(each).T, "o", color=colour, markersize=6, markeredgecolor="white", label=name)
         axes.set(xlim=(0, 1.05), ylim=(0, 1.05), xlabel="width of the input", ylabel="height", title=title)
         axes.set_aspect("equal")

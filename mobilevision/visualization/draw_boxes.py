@@ -59,7 +59,8 @@ def judge(
     Returns:
         Both with their marks, in their own order.
     """
-    found, known = list(prediction), [_left_aside(box) for box in truth]
+    found = list(prediction)
+    known = [box._replace(mark="ignored" if box.crowd or box.difficult else "missed") for box in truth]
     amounts = iou(_corners(found)[:, None], _corners(known), crowd=np.array([box.crowd for box in known], dtype=bool))
     for place in sorted(range(len(found)), key=lambda index: -(found[index].score or 0.0)):
         near = [i for i, box in enumerate(known) if box.label == found[place].label and amounts[place, i] >= overlap]
@@ -70,11 +71,6 @@ def judge(
             best = max(free, key=lambda index: amounts[place, index])
             known[best] = known[best]._replace(mark="correct")
     return found, known
-
-
-def _left_aside(box: Shown) -> Shown:
-    """A true box before anything is found."""
-    return box._replace(mark="ignored" if box.crowd or box.difficult else "missed")
 
 
 def _corners(boxes: Sequence[Shown]) -> NDArray[np.float64]:
@@ -103,6 +99,7 @@ _PALETTE = (
     "#3d7ea6",
 )
 _GAP = 6
+_PANEL = 512  # the longer side of each of two images
 _READABLE = 320  # the longer side below which captions would hide the image
 
 
@@ -121,9 +118,7 @@ class _Spot(NamedTuple):
         )
 
 
-def draw_boxes(
-    pixels: NDArray[np.uint8], shown: Sequence[Shown], *, at_least: int = _READABLE, at_most: int = 640
-) -> Image.Image:
+def draw_boxes(pixels: NDArray[np.uint8], shown: Sequence[Shown], *, at_most: int = 640) -> Image.Image:
     """An image with boxes on it, each with its label and score.
 
     Right ones are green, wrong ones red, missed ones orange and dashed, ignored ones grey and dashed; a neutral one
@@ -133,10 +128,9 @@ def draw_boxes(
     Args:
         pixels: uint8 [height, width, channels] or [height, width].
         shown: boxes in pixels of ``pixels``; parts that lie outside are cut off.
-        at_least: an image with a smaller longer side is scaled up, and its boxes with it.
-        at_most: an image with a larger one is scaled down.
+        at_most: an image with a larger longer side is scaled down, and its boxes with it; a small one is scaled up.
     """
-    image = to_image(pixels, at_least=at_least, at_most=at_most)
+    image = to_image(pixels, at_least=_READABLE, at_most=at_most)
     scale = image.width / pixels.shape[1], image.height / pixels.shape[0]
     draw = ImageDraw.Draw(image)
     line = max(2, max(image.size) // 220)
@@ -154,7 +148,6 @@ def compared(
     *,
     prediction: Sequence[Shown],
     truth: Sequence[Shown] | None = None,
-    at_most: int = 512,
 ) -> Image.Image:
     """What is there on the left and what the model says on the right, both judged; the latter alone without truth.
 
@@ -162,12 +155,11 @@ def compared(
         pixels: uint8 [height, width, channels].
         prediction: detections in pixels of ``pixels``, only those that are to be shown.
         truth: true boxes likewise; None where they are not known.
-        at_most: the longer side of each of the two images.
     """
     if truth is None:
-        return draw_boxes(pixels, prediction, at_most=max(at_most, 640))
+        return draw_boxes(pixels, prediction)
     found, known = judge(prediction, truth)
-    panels = [draw_boxes(pixels, boxes, at_most=at_most) for boxes in (known, found)]
+    panels = [draw_boxes(pixels, boxes, at_most=_PANEL) for boxes in (known, found)]
     width, height = panels[0].size
     band = 22
     sheet = Image.new("RGB", (2 * width + _GAP, height + band), PAPER)

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple, final
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mobilevision.visualization import coast
 from mobilevision.visualization.draw import BAD, GOOD, INK, MUTED, NEUTRAL, PAPER, cut, font, to_image
-from mobilevision.visualization.map_outlines import copies, great_circle, shapes
-from mobilevision.visualization.world_map import LAND, SEA, SHORE, WORLD, Window
+from mobilevision.visualization.world_map import LAND, SEA, SHORE, WORLD, Window, copies, great_circle, shapes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -118,12 +116,10 @@ def _map(
 @lru_cache(maxsize=8)
 def _ground(window: Window) -> Image.Image:
     """Land and water, drawn once for all images."""
-    flat = 1.0 if window == WORLD else max(float(np.cos(np.radians((window.north + window.south) / 2))), 0.1)
-    height = min(_WIDTH, round(_WIDTH * (window.north - window.south) / (window.width * flat)))
+    height = min(_WIDTH, round(_WIDTH * (window.north - window.south) / (window.width * window.narrowing)))
     chart = Image.new("RGB", (_WIDTH, height), SEA)
     draw = ImageDraw.Draw(chart)
-    fine = window.width < 40
-    for outline in coast.outlines(fine, 20.0 if fine else 500.0):
+    for outline in window.outlines():
         points = _pixels(np.stack([outline.longitude, outline.latitude], axis=1), window, height)
         draw.polygon(points, fill=LAND if outline.land else SEA, outline=SHORE)
     return chart

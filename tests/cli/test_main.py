@@ -174,8 +174,11 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_hands_on_what_it_was_given(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_hands_on_what_it_was_given(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     room, name, expected = COMMANDS[command]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").touch()
     calls: list[Any] = []
 
     def work(*arguments: Any, **options: Any) -> int:

@@ -92,6 +92,9 @@ def test_help_imports_nothing_heavy(arguments: list[str], said: str) -> None:
         (["mobilevision", "plugins", "--what"], "No such option"),
         (["mobilevision", "cost", "backbone.widht=1"], "did you mean backbone.width?"),
         (["mobilevision", "cost", "nowhere"], "nowhere is not a run folder"),
+        (["mobilevision", "predict", "nowhere", "images"], "nowhere is not a run folder"),  # nor is there an --out
+        (["mobilevision", "predict", "run", "--oot"], "--oot (Possible options: --out; --help shows what there is)"),
+        (["mobilevision", "push", "nowhere"], "nowhere: not an exported model"),
         (["mobilevision", "paper", "--table", "15"], "the paper has tables 1 to 14"),
         (["mobilevision", "plugins", "check"], "Missing argument"),
         (["mobilevision", "plugins", "check", "nothing"], "there is no plugin nothing"),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mobilevision.cost.shapes import Unfilled, known
+from mobilevision.cost.trace import Unfilled, known
 
 ATEN = torch.ops.aten
 A = torch.linspace(0, 1, 120).reshape(2, 3, 4, 5)

@@ -12,11 +12,11 @@ from torch import nn
 
 from mobilevision.deploy.formats.onnx_int8.gptq import REDUCED, WHOLE, can_saturate, largest_weight, rounded, steps
 from mobilevision.deploy.formats.onnx_int8.layers import layers, weightless_nodes
-from mobilevision.deploy.formats.onnx_int8.ranges import Gram, Values, best, look, observe
+from mobilevision.deploy.formats.onnx_int8.ranges import Gram, Values, best, observe, run_over
 from mobilevision.deploy.formats.onnx_int8.writing import calibrate, quantise
 from mobilevision.deploy.precision import Precision
-from mobilevision.deploy.simulated_int8 import layer_names, simulated_int8
 from mobilevision.errors import UserError
+from mobilevision.exporting.finetuning import layer_names, simulated_int8
 
 onnx = pytest.importorskip("onnx")
 
@@ -161,7 +161,7 @@ def test_sums_are_those_of_the_layer(path: Path, pixels: np.ndarray, monkeypatch
     model = shaped(path)
     found = layers(model)
     _, grams = observe(model, found, [], pixels)
-    seen = [batch for batch, _ in look(model, [layer.result for layer in found], pixels)]
+    seen = [batch for batch, _ in run_over(model, [layer.result for layer in found], pixels)]
     for layer in found:
         gram: Gram = grams[layer.name]
         means = gram.mean[:, -1, :-1]  # of each input of a sum

@@ -21,7 +21,7 @@ from mobilevision.deploy.precision import Precision
 from mobilevision.errors import UserError
 from mobilevision.prediction.model import Model
 from mobilevision.tools.benchmarking.command import benchmark
-from mobilevision.tools.benchmarking.exported import exported
+from mobilevision.tools.models import exported
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "consumer" / "use_model.py"
 

@@ -13,9 +13,9 @@ import torch
 from mobilevision.deploy.answers import find_answer
 from mobilevision.deploy.manifest import Manifest, ModelFile, Port
 from mobilevision.deploy.preprocessing import Preprocessing
-from mobilevision.exporting.card_text import compared as sentences
+from mobilevision.exporting.card import comparison_sentences as sentences
+from mobilevision.exporting.card import refusal
 from mobilevision.exporting.gate import Compared, Paired, Verdict, agreement_chance, is_chance, judge
-from mobilevision.exporting.summary import refused
 from mobilevision.metrics import ClassificationMetrics
 
 CLASSES = ("a", "b", "c", "d")
@@ -157,7 +157,7 @@ def test_where_nothing_is_detected_nothing_passes() -> None:
     found = judge(TASK, paired, told, split="test", of=2, max_drop=0.005)
     assert not found.compared
     assert "neither model shows a detection on these 2 images" in found.failures[0]
-    line = str(refused(found, told.artifact.manifest, Path("x.failed")))
+    line = str(refusal(found, told.artifact.manifest, Path("x.failed")))
     assert "--gate-samples 0" in line
     assert "--keep-float" not in line
     assert "\n" not in line

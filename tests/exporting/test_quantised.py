@@ -90,7 +90,7 @@ def test_what_int8_spoils_is_refused_with_layers_and_a_remedy(
 ) -> None:
     narrow = writing.best
     monkeypatch.setattr(writing, "best", lambda values: tuple(0.02 * end for end in narrow(values)))
-    monkeypatch.setattr("mobilevision.exporting.judging._COUNTS", (2,))  # the others are as quick to fail
+    monkeypatch.setattr("mobilevision.exporting.gate._REMEDY_COUNTS", (2,))  # the others are as quick to fail
     with pytest.raises(UserError, match=r"agreement 0\.\d+ is below 0.97") as caught:
         mobilevision.export(trained, quantize="int8", out=tmp_path / "bad")
     assert "none of up to 2 layers in float make it pass" in str(caught.value)
@@ -148,7 +148,7 @@ def test_weights_are_rounded_for_other_formats_too(trained: Path) -> None:
     from mobilevision.deploy.formats.onnx_int8.prerounded_graph import rounded_graph
     from mobilevision.deploy.graph import Graph
     from mobilevision.deploy.precision import Precision
-    from mobilevision.deploy.simulated_int8 import layer_names
+    from mobilevision.exporting.finetuning import layer_names
     from mobilevision.exporting.subject import calibration_of, subject_of
 
     task, pixels = subject_of(trained, gated=False).task, calibration_of(trained, 24)
@@ -177,7 +177,7 @@ def test_what_is_advised_was_tried(tmp_path: Path) -> None:
     from typing import Any
 
     from mobilevision.deploy.precision import Precision
-    from mobilevision.exporting.judging import remedy
+    from mobilevision.exporting.gate import remedy
 
     tried: list[tuple[str, ...]] = []
     form: Any = SimpleNamespace(
@@ -192,7 +192,7 @@ def test_what_is_advised_was_tried(tmp_path: Path) -> None:
 
     found = remedy(form, None, Precision("int8", keep=("z",)), tmp_path, judge)  # type: ignore[arg-type]
     assert tried == [("z", "a"), ("z", "a", "b"), ("z", "a", "b", "c", "d")]
-    assert (found.keep, found.agreement) == (tried[-1], 0.98)
-    assert [row["layer"] for row in found.facts()["layers_that_hurt"]] == list("abcdefgh")
+    assert found["remedy"] == {"keep_float": list(tried[-1]), "agreement": 0.98}
+    assert [row["layer"] for row in found["layers_that_hurt"]] == list("abcdefgh")
     never: Any = lambda folder: SimpleNamespace(failures=("no",))  # noqa: E731
-    assert remedy(form, None, Precision("int8"), tmp_path, never).keep is None  # type: ignore[arg-type]
+    assert remedy(form, None, Precision("int8"), tmp_path, never)["remedy"] is None  # type: ignore[arg-type]

@@ -54,9 +54,9 @@ def test_the_rest_of_the_graph_is_in_the_facts(head: str, side: str) -> None:
     awake(task)
     height, width = task.data_spec.resolution
     graph = Graph(task, shape=(3, height, width), raw=True)
-    left = decoding_left(task)
-    facts = json.loads(json.dumps(left.facts))
-    assert (graph.names, left.answer) == (("logits", "deltas"), "raw_boxes")
+    answer, facts = decoding_left(task)
+    facts = json.loads(json.dumps(facts))
+    assert (graph.names, answer) == (("logits", "deltas"), "raw_boxes")
     images = graph.example()
     logits, deltas = (value.numpy() for value in graph(images))
     assert logits.shape == (2, len(facts["anchors"]), 9)
@@ -72,13 +72,11 @@ def test_the_rest_of_the_graph_is_in_the_facts(head: str, side: str) -> None:
 
 def test_the_file_beside_is_the_one_that_we_run(tmp_path: Path) -> None:
     task = built("task=detection", "head=ssd")
-    graph, left = Graph(task, shape=(3, 96, 96), raw=True), decoding_left(task)
+    graph, (answer, facts) = Graph(task, shape=(3, 96, 96), raw=True), decoding_left(task)
     look, note = Preprocessing("stretch", 1.0, 3, 96, 96), ModelFile("m", 0, "")
-    about = {"decision": {}, "facts": left.facts, "about": {}}
+    about = {"decision": {}, "facts": facts, "about": {}}
     classes = task.data_spec.classes
-    manifest = Manifest(
-        "detection", left.answer, "onnx", "float32", note, classes, graph.port, look, graph.outputs, **about
-    )
+    manifest = Manifest("detection", answer, "onnx", "float32", note, classes, graph.port, look, graph.outputs, **about)
     manifest.write(tmp_path)
     with pytest.raises(UserError, match="export it without --raw"):  # a browser has a suppression
         exported(tmp_path, tmp_path / "page")

@@ -59,7 +59,7 @@ def test_rounded_weights_of_a_real_model_leave_a_tenth_of_the_noise(
     from mobilevision.deploy.formats.onnx_int8.prerounded_graph import rounded_graph
     from mobilevision.deploy.graph import Graph
     from mobilevision.deploy.precision import Precision
-    from mobilevision.deploy.simulated_int8 import layer_names
+    from mobilevision.exporting.finetuning import layer_names
     from mobilevision.exporting.subject import subject_of
 
     task = subject_of([f"backbone.weights={shared_weights / WEIGHTS}", "backbone.width=0.25"], gated=False).task

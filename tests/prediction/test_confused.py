@@ -7,8 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from mobilevision.prediction.confused import draw_confused, most_confused
-from mobilevision.prediction.samples import Sample
+from mobilevision.prediction.samples import Sample, confused_pairs, draw_confused
 
 
 def samples(*pairs: tuple[str, str]) -> list[Sample]:
@@ -16,15 +15,15 @@ def samples(*pairs: tuple[str, str]) -> list[Sample]:
 
 
 def test_both_directions_are_one_pair_and_the_more_frequent_is_shown() -> None:
-    found = most_confused(samples(("a", "b"), ("b", "a"), ("b", "a"), ("a", "c"), ("a", "a"), ("c", "c"), ("b", "b")))
+    found = confused_pairs(samples(("a", "b"), ("b", "a"), ("b", "a"), ("a", "c"), ("a", "a"), ("c", "c"), ("b", "b")))
     assert [(pair.truth, pair.label, pair.times, pair.of) for pair in found] == [("b", "a", 2, 3), ("a", "c", 1, 3)]
     assert found[0].mistaken.index == 2, "the mistake with the largest loss"
     assert found[0].example.truth == "a"
 
 
 def test_a_class_that_never_occurs_has_no_example() -> None:
-    assert most_confused(samples(("a", "z"), ("a", "a"))) == []
-    assert most_confused([Sample(0, 1.0, "{}", {"found": "2 boxes"})]) == [], "not a classifier"
+    assert confused_pairs(samples(("a", "z"), ("a", "a"))) == []
+    assert confused_pairs([Sample(0, 1.0, "{}", {"found": "2 boxes"})]) == [], "not a classifier"
 
 
 def test_images_are_drawn_and_listed_and_old_ones_give_way(tmp_path: Path) -> None:

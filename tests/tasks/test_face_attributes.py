@@ -11,7 +11,7 @@ import torch
 
 from mobilevision.config.compose import compose
 from mobilevision.engine.build import Built, build
-from mobilevision.visualization.draw_attributes import Entry, listed
+from mobilevision.visualization.draw import Entry, listed
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,13 @@ from PIL import Image
 
 from mobilevision.config.compose import compose
 from mobilevision.errors import UserError
-from mobilevision.tools.costs.classes import known_of
 from mobilevision.tools.costs.command import cost
-from mobilevision.tools.costs.counting import Counted, cost_of
+from mobilevision.tools.costs.counting import Counted, class_info_of, cost_of
 
 
 def counted(*overrides: str, outputs: int | None = None) -> Counted:
     cfg = compose(overrides, complete=False)
-    return cost_of(cfg, **known_of(cfg, outputs)._asdict())
+    return cost_of(cfg, **class_info_of(cfg, outputs)._asdict())
 
 
 @pytest.mark.parametrize(
@@ -40,10 +39,10 @@ def test_the_paper_s_models_to_the_digit(overrides: str, outputs: int | None, mu
 
 
 def test_outputs_of_detectors_have_background_among_them() -> None:
-    assert known_of(compose(["task=detection"]), 91) == (90, None)
-    assert known_of(compose(["task=detection", "head.outputs=81", "data=coco"]), None).classes == 80
+    assert class_info_of(compose(["task=detection"]), 91) == (90, None)
+    assert class_info_of(compose(["task=detection", "head.outputs=81", "data=coco"]), None).classes == 80
     with pytest.raises(UserError, match="--outputs 1: at least 2, background included"):
-        known_of(compose(["task=detection"]), 1)
+        class_info_of(compose(["task=detection"]), 1)
 
 
 def test_classes_come_from_the_data_where_it_is(coloured: Path) -> None:

@@ -12,10 +12,9 @@ from omegaconf import OmegaConf
 
 from mobilevision.config.compose import compose
 from mobilevision.errors import UserError
-from mobilevision.tools.paper.command import paper
+from mobilevision.tools.paper.command import SAME, Line, as_dict, lines_of, paper, text_of
+from mobilevision.tools.paper.ours import find_results
 from mobilevision.tools.paper.reading import SOURCES, UNITS, table, tables
-from mobilevision.tools.paper.results import find_results
-from mobilevision.tools.paper.text import SAME, Line, as_dict, lines_of, text_of
 
 ROOT = Path(__file__).resolve().parents[2]
 

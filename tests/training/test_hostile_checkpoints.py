@@ -18,7 +18,7 @@ from mobilevision.backbones.weights import NESTS, read_weights
 from mobilevision.engine.restore import load_run
 from mobilevision.errors import UserError
 from mobilevision.io.tensor_files import load_tensors, read_checkpoint
-from mobilevision.tools.costs.classes import of_run
+from mobilevision.tools.costs.counting import class_info_of_run
 from mobilevision.tracking.checkpoint_files import AtomicCheckpointIO, newest_readable
 from mobilevision.tracking.run_folder import RunFolder
 from mobilevision.training.distillation import _read
@@ -252,7 +252,7 @@ def test_what_a_checkpoint_says_of_itself_is_checked(
     if key == "data":
         folder.info_json.unlink()
         with pytest.raises(UserError, match=r"best\.ckpt: not a checkpoint of mobilevision"):
-            of_run(folder, "class")
+            class_info_of_run(folder, "class")
 
 
 @pytest.mark.parametrize("content", [[1], torch.ones(3), {"state_dict": 1, "mobilevision": {}}, {"mobilevision": 3}])

@@ -26,11 +26,12 @@ from mobilevision.evaluation.evaluate import evaluate
 from mobilevision.exporting.command import target_of
 from mobilevision.images.decode import EncodedImage, UnreadableImageError
 from mobilevision.images.files import printable
+from mobilevision.io.atomic_files import read_csv, read_object
 from mobilevision.io.error_lines import error_line
 from mobilevision.io.printable_text import cell, cells, uncell, uncells, visible
 from mobilevision.prediction.predict import write
 from mobilevision.reports.compare import read
-from mobilevision.reports.page import _images, _json, _rows
+from mobilevision.reports.page import _images
 from mobilevision.reports.summary import print_start
 from mobilevision.tools.check_data import check_data
 from mobilevision.tracking.run_folder import RunFolder
@@ -123,7 +124,7 @@ def test_tables_for_spreadsheets_hold_no_formulas(tmp_path: Path) -> None:
     assert not [value for row in found for value in (row["file"], row["label"]) if value[:1] in set("=+-@\t\r")]
     assert {row["score"] for row in found} == {"-0.25"}
     assert [uncells(row)["label"] for row in found] == READ
-    assert [row["label"] for row in _rows(tmp_path / "predictions.csv")] == READ
+    assert [row["label"] for row in read_csv(tmp_path / "predictions.csv")] == READ
     log = SkipLog(tmp_path / "log.csv")
     log.extend([("=a", "+b"), ("c", "d")])
     log.extend([("=a", "again")])
@@ -160,7 +161,7 @@ def test_json_is_bounded(tmp_path: Path) -> None:
                 (tmp_path / name).write_text(content, encoding="utf-8")
         assert read_info(run) == {}
         assert read(tmp_path) is None
-        assert _json(run.tables_json) == {}
+        assert read_object(run.tables_json) == {}
         with pytest.raises(UserError, match=r"model\.json") as failure:
             Manifest.read(tmp_path)
         assert "\n" not in str(failure.value)

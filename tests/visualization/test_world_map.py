@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
-from mobilevision.visualization import charts_geolocation as charts_places
-from mobilevision.visualization import coast, map_outlines, world_map
+from mobilevision.visualization import coast, world_map
 
 
 def box(south: float, north: float, west: float, east: float) -> tuple[np.ndarray, np.ndarray]:
@@ -21,13 +20,13 @@ def area(shape: np.ndarray) -> float:
 
 
 def test_a_shape_within_the_map_stays_as_it_is() -> None:
-    found, rows = map_outlines.shapes(*box(10, 20, 30, 50))
+    found, rows = world_map.shapes(*box(10, 20, 30, 50))
     assert rows.tolist() == [0]
     assert found[0].tolist() == [[30, 10], [50, 10], [50, 20], [30, 20]]
 
 
 def test_a_shape_across_the_antimeridian_comes_at_both_sides_and_not_across_the_whole_map() -> None:
-    found, rows = map_outlines.shapes(*box(10, 20, 170, -175))
+    found, rows = world_map.shapes(*box(10, 20, 170, -175))
     assert rows.tolist() == [0, 0]
     assert sorted((shape[:, 0].min(), shape[:, 0].max()) for shape in found) == [(-190, -175), (170, 185)]
     assert [area(shape) for shape in found] == [150, 150]
@@ -36,25 +35,25 @@ def test_a_shape_across_the_antimeridian_comes_at_both_sides_and_not_across_the_
 @pytest.mark.parametrize("side", [1, -1])
 def test_a_shape_around_a_pole_fills_the_map_up_to_its_edge(side: int) -> None:
     east = np.linspace(-180, 180, 8, endpoint=False)[None]
-    shape = map_outlines.shapes(np.full_like(east, 60.0 * side), east)[0][0]
+    shape = world_map.shapes(np.full_like(east, 60.0 * side), east)[0][0]
     assert area(shape) == pytest.approx(360 * 30)
     assert shape[-1, 1] == 90 * side
 
 
 def test_a_corner_on_a_pole_becomes_an_edge_of_the_map() -> None:
-    found, _ = map_outlines.shapes(np.array([[40.0, 40, 90]]), np.array([[10.0, 100, -77]]))
+    found, _ = world_map.shapes(np.array([[40.0, 40, 90]]), np.array([[10.0, 100, -77]]))
     assert area(found[0]) == pytest.approx(90 * 50), "a triangle with its tip on the pole is a rectangle"
 
 
 def test_the_shortest_way() -> None:
-    way = map_outlines.great_circle(np.array([60.0, 170]), np.array([60.0, -170]))
+    way = world_map.great_circle(np.array([60.0, 170]), np.array([60.0, -170]))
     assert way[0].tolist() == pytest.approx([170, 60])
     assert way[-1].tolist() == pytest.approx([190, 60]), "over the antimeridian, unwrapped"
     assert way[:, 1].max() > 60, "it bends towards the pole"
-    assert len(map_outlines.copies(way)) == 2
-    same = map_outlines.great_circle(np.array([1.0, 2]), np.array([1.0, 2]))
+    assert len(world_map.copies(way)) == 2
+    same = world_map.great_circle(np.array([1.0, 2]), np.array([1.0, 2]))
     np.testing.assert_allclose(same, np.tile([2.0, 1], (40, 1)))
-    assert np.isfinite(map_outlines.great_circle(np.array([0.0, 0]), np.array([0.0, 180]))).all()
+    assert np.isfinite(world_map.great_circle(np.array([0.0, 0]), np.array([0.0, 180]))).all()
 
 
 def test_land_is_where_land_is() -> None:
@@ -65,21 +64,21 @@ def test_land_is_where_land_is() -> None:
         "km^2; what the antimeridian cuts comes twice"
     )
     assert len(coast.outlines(True, 20.0)) > 3 * len(found)
-    image = np.asarray(charts_places.prediction_map(([0.0], [0.0]), ([0.0], [179.0])).convert("RGB"), dtype=int)
+    image = np.asarray(world_map.prediction_map(([0.0], [0.0]), ([0.0], [179.0])).convert("RGB"), dtype=int)
     land = (np.abs(image - (0xDC, 0xD9, 0xD0)).sum(axis=2) < 6).mean()
     assert 0.2 < land < 0.5, "the land of a plate carree, Antarctica stretched"
 
 
 def test_without_the_package_a_map_has_no_land_and_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     cells = box(10, 20, 30, 50)
-    full = charts_places.cell_map(*cells, [1.0])
+    full = world_map.cell_map(*cells, [1.0])
     coast.outlines.cache_clear()
     monkeypatch.setattr(coast, "_folder", lambda: None)
     try:
         assert coast.outlines() == ()
         figure, axes = world_map.base()
         assert coast.ABSENT in [text.get_text() for text in axes.texts]
-        bare = charts_places.cell_map(*cells, [1.0])
+        bare = world_map.cell_map(*cells, [1.0])
     finally:
         coast.outlines.cache_clear()
     assert ImageChops.difference(full, bare.resize(full.size)).getbbox() is not None
@@ -110,13 +109,10 @@ def differs(first: Image.Image, second: Image.Image) -> bool:
 
 def test_every_map_draws_what_it_was_given() -> None:
     north, east = (np.concatenate(each) for each in zip(box(40, 50, 0, 10), box(-30, -20, 140, 150), strict=True))
-    one = charts_places.probability_map(north, east, [0.9, 0.1])
-    assert differs(one, charts_places.probability_map(north, east, [0.1, 0.9]))
-    assert differs(one, charts_places.probability_map(north, east, [0.9, 0.1], truth=(45, 5), answer=(-25, 145)))
-    near = charts_places.probability_map(north, east, [1.0, 0.0], whole=False, title="near")
-    assert differs(one, near)
-    assert charts_places.probability_map(north, east, [0.0, 0.0]).size[0] > 500, "nothing likely is a map, too"
-    assert charts_places.cell_map(north, east, [5.0, 5.0]).size[0] > 500, "one density has no range"
-    assert charts_places.cell_map(north[:0], east[:0], []).size[0] > 500
+    one = world_map.cell_map(north, east, [0.9, 0.1])
+    assert differs(one, world_map.cell_map(north, east, [0.1, 0.9]))
+    assert differs(one, world_map.cell_map(north[:1], east[:1], [0.9], title="near"))
+    assert world_map.cell_map(north, east, [5.0, 5.0]).size[0] > 500, "one density has no range"
+    assert world_map.cell_map(north[:0], east[:0], []).size[0] > 500
     pair = (np.array([48.0, 10]), np.array([2.0, 179])), (np.array([50.0, 10]), np.array([3.0, -179]))
-    assert differs(charts_places.prediction_map(*pair), charts_places.prediction_map(pair[0], pair[0]))
+    assert differs(world_map.prediction_map(*pair), world_map.prediction_map(pair[0], pair[0]))

@@ -1,4 +1,4 @@
-"""The face of an answer: what a prediction means, in NumPy; of a task, and of the model exported from it."""
+"""What every kind of answer has: what a prediction means, in NumPy, for a task and for the model exported from it."""
 
 from __future__ import annotations
 
@@ -148,12 +148,19 @@ class Answer(ABC):
         return {}
 
 
+class DistributionAnswer(Answer, ABC):
+    """An answer that rests on ``probabilities`` float [K], whose sum is 1."""
+
+    def agree(self, mine: Prediction, other: Prediction) -> Agreed:
+        """Whether the most probable class is the same."""
+        return Agreed(float(mine["probabilities"].argmax() == other["probabilities"].argmax()), 1.0)
+
+    def alike(self, mine: Prediction, other: Prediction) -> float:
+        """What both distributions have in common: 1 less their total variation distance."""
+        return float(np.minimum(mine["probabilities"], other["probabilities"]).sum(dtype=np.float64))
+
+
 def _plain(target: Any) -> Any:
     if isinstance(target, Mapping):
         return {str(name): _plain(value) for name, value in target.items()}
     return target.tolist()
-
-
-def shared_probability(one: NDArray[Any], two: NDArray[Any]) -> float:
-    """What two distributions [K] have in common: 1 less their total variation distance."""
-    return float(np.minimum(one, two).sum(dtype=np.float64))

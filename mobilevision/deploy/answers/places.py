@@ -7,7 +7,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from mobilevision.deploy.answers.base import Agreed, Answer, Prediction, shared_probability
+from mobilevision.deploy.answers.base import DistributionAnswer, Prediction
 from mobilevision.deploy.fields import Fields
 from mobilevision.geo import s2
 from mobilevision.geo.cells import Cells
@@ -21,7 +21,7 @@ _FAINT = 0.01  # of the most probable cell's probability: less is not drawn
 
 
 @final
-class Places(Answer):
+class Places(DistributionAnswer):
     """``probabilities`` float [K] of cells of Earth, ``cells`` the most probable ones, ``coordinate`` in degrees.
 
     Of ``facts``: ``cells``, as :meth:`mobilevision.geo.partition.Cells.to_dict` gives them, and ``places``, how many of
@@ -68,14 +68,6 @@ class Places(Answer):
     def truth(self, target: Any) -> str:
         """Latitude and longitude in degrees."""
         return " ".join(f"{degrees:.5f}" for degrees in target["coordinate"].tolist())
-
-    def agree(self, mine: Prediction, other: Prediction) -> Agreed:
-        """Whether the most probable cell is the same."""
-        return Agreed(float(mine["probabilities"].argmax() == other["probabilities"].argmax()), 1.0)
-
-    def alike(self, mine: Prediction, other: Prediction) -> float:
-        """How much of the probability both put on the same cells."""
-        return shared_probability(mine["probabilities"], other["probabilities"])
 
     def _candidates(self, prediction: Prediction) -> list[tuple[Place, float]]:
         cells = prediction["cells"][: self.places].tolist()

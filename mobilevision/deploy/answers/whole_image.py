@@ -9,17 +9,17 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.deploy.answers.base import Agreed, Answer, Prediction, shared_probability
+from mobilevision.deploy.answers.base import Agreed, Answer, DistributionAnswer, Prediction
 from mobilevision.images.pixels import Pixels
 from mobilevision.visualization import draw
-from mobilevision.visualization.draw_attributes import Entry, listed
+from mobilevision.visualization.draw import Entry, listed
 
 _PRESENT = 0.5  # an attribute's label from which it is there
 _TOLERANCE, _INT8_TOLERANCE = 1e-3, 0.1  # error of an output over its norm
 
 
 @final
-class Classes(Answer):
+class Classes(DistributionAnswer):
     """``probabilities`` float [K]: the most probable class, and the five most probable ones; targets are int64 []."""
 
     name: ClassVar[str] = "classes"
@@ -53,14 +53,6 @@ class Classes(Answer):
         """The class by its name."""
         return self.classes[int(target)]
 
-    def agree(self, mine: Prediction, other: Prediction) -> Agreed:
-        """Whether the class is the same."""
-        return Agreed(float(mine["probabilities"].argmax() == other["probabilities"].argmax()), 1.0)
-
-    def alike(self, mine: Prediction, other: Prediction) -> float:
-        """How much of the probability both put on the same classes."""
-        return shared_probability(mine["probabilities"], other["probabilities"])
-
 
 @final
 class Attributes(Answer):
@@ -75,9 +67,9 @@ class Attributes(Answer):
     takes_threshold: ClassVar[bool] = True
 
     def describe(self, prediction: Prediction) -> dict[str, Any]:
-        """``found`` in words, ``attributes`` said to be there, most probable first, and all ``probabilities``."""
+        """``found`` in words, predicted ``attributes``, most probable first, and all ``probabilities``."""
         entries = [entry._replace(probability=round(entry.probability, 4)) for entry in self._entries(prediction)]
-        present = sorted((entry for entry in entries if entry.said), key=lambda entry: -entry.probability)
+        present = sorted((entry for entry in entries if entry.predicted), key=lambda entry: -entry.probability)
         return {
             "found": ", ".join(f"{entry.name} {entry.probability:.2f}" for entry in present) or "no attribute",
             "attributes": [entry.name for entry in present],
@@ -89,7 +81,7 @@ class Attributes(Answer):
         return float(2 * np.abs(prediction["probabilities"].astype(np.float64) - 0.5).min())
 
     def draw(self, image: Pixels, prediction: Prediction, target: Any = None) -> Any:
-        """The image beside what is said of it, right and wrong in colours, and what is missed."""
+        """The image beside what is predicted, right and wrong in colours, and what is missed."""
         return listed(image, self._entries(prediction, target))
 
     def truth(self, target: Any) -> str:
@@ -112,7 +104,9 @@ class Attributes(Answer):
             [math.nan] * len(self.classes) if target is None else target.tolist(),
             strict=True,
         )
-        return [Entry(name, p, said, None if math.isnan(true) else true >= _PRESENT) for name, p, said, true in values]
+        return [
+            Entry(name, p, present, None if math.isnan(true) else true >= _PRESENT) for name, p, present, true in values
+        ]
 
 
 @final
@@ -132,7 +126,7 @@ class Embedding(Answer):
         return {"found": f"{len(vector)} numbers", "embedding": vector}
 
     def draw(self, image: Pixels, prediction: Prediction, target: Any = None) -> Any:
-        """The image over the first numbers of its embedding, said to be these, and, where known, who it is."""
+        """The image over the first numbers of its embedding, named as such, and, where known, who it is."""
         vector = prediction["embedding"].tolist()
         first = " ".join(f"{value:+.2f}" for value in vector[:3])
         truth = None if target is None else self.truth(target)
@@ -168,8 +162,8 @@ class Numbers(Answer):
     def draw(self, image: Pixels, prediction: Prediction, target: Any = None) -> Any:
         """The image over the first number of each output and, where known, the truth."""
         first = {name: value.ravel()[0] for name, value in prediction.items() if value.size}
-        said = ", ".join(f"{name} {value:.4g}" for name, value in first.items())
-        return draw.captioned(image, prediction=said, truth=None if target is None else self.truth(target))
+        caption = ", ".join(f"{name} {value:.4g}" for name, value in first.items())
+        return draw.captioned(image, prediction=caption, truth=None if target is None else self.truth(target))
 
     def agree(self, mine: Prediction, other: Prediction) -> Agreed:
         """Whether all outputs are the same: the error of each is small beside it."""

@@ -1,11 +1,14 @@
-"""The face of a format: it writes a graph into a file, and runs such a file."""
+"""What every format does: write a graph into a file, and run such a file."""
 
 from __future__ import annotations
 
+import io
+import logging
 import os
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,12 +23,9 @@ if TYPE_CHECKING:
     from mobilevision.deploy.precision import Precision
 
 
-# Libraries in C++ write to the console whatever Python's settings are.
-
-
 @contextmanager
 def silent() -> Iterator[None]:
-    """Nothing reaches standard error: what a runtime notes on the processor is nothing that a user can mend."""
+    """Nothing reaches standard error, not from C++ either: users can do nothing about a runtime's notes."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
@@ -36,7 +36,17 @@ def silent() -> Iterator[None]:
         os.close(nowhere)
 
 
-Arrays = Mapping[str, NDArray[Any]]
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what libraries log, warn and print about their own workings from the console."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), silent(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 class Runner(ABC):

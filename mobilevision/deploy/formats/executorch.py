@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.deploy.formats.base import Format, Runner, silent
+from mobilevision.deploy.formats.base import Format, Runner, quiet
 from mobilevision.deploy.formats.onnx import Onnx
 from mobilevision.errors import UserError
 
@@ -37,7 +33,7 @@ class ExecuTorch(Format):
     def write(self, graph: Graph, path: Path, precision: Precision) -> None:
         """As in :class:`Format`."""
         self.require(self.writes_with)
-        with _quiet(), silent():
+        with quiet():
             path.write_bytes(_lowered(graph, precision))
         try:
             self.open(path, outputs=graph.names)
@@ -50,7 +46,7 @@ class ExecuTorch(Format):
     def open(self, path: Path, *, outputs: tuple[str, ...], threads: int | None = None) -> Runner:
         """As in :class:`Format`; ``threads`` are those of all models of the process."""
         self.require(self.runs_with)
-        with _quiet(), silent():
+        with quiet():
             from executorch.extension.pybindings import portable_lib
             from executorch.runtime import Runtime
 
@@ -80,13 +76,12 @@ class _Method(Runner):
     def __call__(self, images: NDArray[Any]) -> dict[str, NDArray[Any]]:
         import torch
 
-        found = []
+        results = []
         for image in torch.from_numpy(np.ascontiguousarray(images)):
-            # Copied: the runtime writes its next answer to the same place.
-            found.append([np.array(value.numpy()) for value in self.method.execute([image[None]])])
-        return {
-            name: np.concatenate(values) for name, values in zip(self.outputs, zip(*found, strict=True), strict=True)
-        }
+            # Copied: the runtime overwrites its outputs at the next call.
+            results.append([np.array(value.numpy()) for value in self.method.execute([image[None]])])
+        by_output = map(np.concatenate, zip(*results, strict=True))
+        return dict(zip(self.outputs, by_output, strict=True))
 
 
 def _lowered(graph: Graph, precision: Precision) -> bytes:
@@ -94,12 +89,10 @@ def _lowered(graph: Graph, precision: Precision) -> bytes:
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
+    from mobilevision.deploy.formats.onnx_int8.prerounded_graph import rounded_graph
     from mobilevision.deploy.formats.plain_operators import laid_out, plain
 
-    if precision.name == "int8":
-        from mobilevision.deploy.formats.onnx_int8.prerounded_graph import rounded_graph
-
-        graph = rounded_graph(graph, precision, ExecuTorch.weight_steps)
+    graph = rounded_graph(graph, precision, ExecuTorch.weight_steps)
     model: Any = laid_out(graph)
     example = (graph.example(1),)
     if precision.name == "int8":
@@ -113,16 +106,3 @@ def _lowered(graph: Graph, precision: Precision) -> bytes:
         why = " ".join(str(error).split())[:200]
         raise UserError(f"--format executorch: the model has an operation that ExecuTorch lacks ({why})") from error
     return bytes(lowered.buffer)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the notes that libraries make on their own workings from the console."""
-    before = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
 import re
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.deploy.formats.base import Format, Runner, silent
+from mobilevision.deploy.formats.base import Format, Runner, quiet, silent
 from mobilevision.deploy.formats.onnx import Onnx
 from mobilevision.errors import UserError
 
@@ -41,19 +35,14 @@ class LiteRT(Format):
     def write(self, graph: Graph, path: Path, precision: Precision) -> None:
         """As in :class:`Format`."""
         self.require(self.writes_with)
-        with _quiet():
-            from mobilevision.deploy.formats.litert_graph import converted
+        with quiet():
+            from mobilevision.deploy.formats.onnx_int8.prerounded_graph import rounded_graph
 
-            if precision.name == "int8":
-                from mobilevision.deploy.formats.onnx_int8.prerounded_graph import rounded_graph
-
-                graph = rounded_graph(graph, precision, self.weight_steps)
-            converted(graph, path)
+            graph = rounded_graph(graph, precision, self.weight_steps)
+            _convert(graph, path)
             if precision.name == "int8":
                 self.require(self.quantizes_with)
-                from mobilevision.deploy.formats.litert_int8 import quantize
-
-                quantize(path, graph, precision)
+                _quantize(path, graph, precision)
 
     def open(self, path: Path, *, outputs: tuple[str, ...], threads: int | None = None) -> Runner:
         """As in :class:`Format`."""
@@ -72,42 +61,71 @@ class LiteRT(Format):
             raise UserError(
                 f"{path}: has {len(given)} outputs, not {len(outputs)} as model.json says: export the model again"
             )
-        places = [each["index"] for each in sorted(given, key=_number)]
-        return _Interpreted(interpreter, takes[0], dict(zip(outputs, places, strict=True)))
+        indices = [each["index"] for each in sorted(given, key=_number)]
+        return _Interpreted(interpreter, takes[0], dict(zip(outputs, indices, strict=True)))
 
 
 @final
 class _Interpreted(Runner):
     """Takes the images of a batch one by one. Not by the file's signature: quantising leaves a wrong one."""
 
-    def __init__(self, interpreter: Any, port: dict[str, Any], places: dict[str, int]) -> None:
-        self.interpreter, self.input, self.places = interpreter, port["index"], places
+    def __init__(self, interpreter: Any, port: dict[str, Any], outputs: dict[str, int]) -> None:
+        self.interpreter, self.input, self.outputs = interpreter, port["index"], outputs
         self.takes = np.dtype(port["dtype"]).name, tuple(map(int, port["shape"][1:]))
 
     def __call__(self, images: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        found: dict[str, list[NDArray[Any]]] = {name: [] for name in self.places}
+        results: dict[str, list[NDArray[Any]]] = {name: [] for name in self.outputs}
         for image in images:
             self.interpreter.set_tensor(self.input, image[None])
             self.interpreter.invoke()
-            for name, place in self.places.items():
-                found[name].append(self.interpreter.get_tensor(place))
-        return {name: np.concatenate(values) for name, values in found.items()}
+            for name, index in self.outputs.items():
+                results[name].append(self.interpreter.get_tensor(index))
+        return {name: np.concatenate(values) for name, values in results.items()}
 
 
 def _number(output: dict[str, Any]) -> int:
-    """Its place among the graph's outputs, which its name holds."""
+    """Its index among the graph's outputs, read from its name."""
     number = re.search(r"output_(\d+)", output["name"])
     return int(number[1]) if number else 0
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the converter's notes on its own workings from the console."""
-    before = logging.root.manager.disable
-    logging.disable(logging.ERROR)
+def _convert(graph: Graph, path: Path) -> None:
+    """Write a graph for one image.
+
+    Raises:
+        UserError: the graph holds what LiteRT does not have.
+    """
+    import litert_torch
+    import torch
+
+    from mobilevision.deploy.formats.plain_operators import laid_out, plain
+
+    example, replacements = (graph.example(1),), plain(loops=False)
     try:
-        with warnings.catch_warnings(), silent(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
+        program = torch.export.export(laid_out(graph), example)
+        if any(node.target in replacements for node in program.graph.nodes):
+            program = program.run_decompositions(replacements)
+        litert_torch.convert(program.module(check_guards=False), example).export(str(path))
+    except Exception as error:
+        why = " ".join(str(error).split())[:200]
+        raise UserError(f"--format litert: the model has an operation that LiteRT lacks ({why})") from error
+
+
+def _quantize(path: Path, graph: Graph, precision: Precision) -> None:
+    """Replace a file in float32 by one whose layers are in int8: ranges from images, by AI Edge Quantizer.
+
+    Raises:
+        UserError: a layer is to stay in float32: the file does not say which is which.
+    """
+    from ai_edge_quantizer import qtyping, quantizer
+
+    assert precision.calibration is not None
+    if precision.keep:
+        raise UserError(f"--keep-float {precision.keep[0]}: format litert quantises every layer; leave it out")
+    work = quantizer.Quantizer(path.read_bytes())
+    for layer in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+        kind = qtyping.TFLOperationName[layer]
+        work.add_static_config(regex=".*", operation_name=kind, activation_num_bits=8, weight_num_bits=8)
+    images = [{"args_0": each[None].astype(graph.dtype)} for each in precision.calibration]
+    ranges = work.calibrate({"serving_default": images}, num_threads=1)
+    path.write_bytes(bytes(work.quantize(ranges, enable_progress_report=False).quantized_model))

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.deploy.formats.base import Format, Runner
+from mobilevision.deploy.formats.base import Format, Runner, quiet
 from mobilevision.deploy.formats.onnx_int8.gptq import REDUCED
+from mobilevision.deploy.formats.onnx_int8.layers import open_session
 from mobilevision.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,14 +37,13 @@ def halve(source: Path, target: Path) -> None:
         halved = numpy_helper.to_array(constant).clip(-largest, largest).astype(np.float16)
         constant.CopyFrom(numpy_helper.from_array(halved, f"{name}_half"))
         widening.append(helper.make_node("Cast", [constant.name], [name], name=f"{name}_widened", to=TensorProto.FLOAT))
-    for place, node in enumerate(widening):
-        model.graph.node.insert(place, node)
+    for index, node in enumerate(widening):
+        model.graph.node.insert(index, node)
     onnx.save(model, target)
 
 
 _MOST = 1024  # images of a batch
 _TYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
-_ERRORS = 3  # ONNX Runtime's log level from which it speaks
 
 
 @final
@@ -92,19 +88,13 @@ class Onnx(Format):
     def open(self, path: Path, *, outputs: tuple[str, ...], threads: int | None = None) -> Runner:
         """As in :class:`Format`."""
         self.require(self.runs_with)
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = _ERRORS
-        if threads is not None:
-            options.intra_op_num_threads = threads
         try:
-            session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            session = open_session(path, threads=threads)
         except Exception as error:
             why = " ".join(str(error).split())[:160]
             raise UserError(f"{path}: ONNX Runtime cannot load it ({why}): copy the folder again") from None
-        there = [port.name for port in session.get_outputs()]
-        if len(session.get_inputs()) != 1 or (missing := [name for name in outputs if name not in there]):
+        missing = sorted(set(outputs) - {port.name for port in session.get_outputs()}, key=outputs.index)
+        if missing or len(session.get_inputs()) != 1:
             lacks = f"has no output {', '.join(missing)}" if len(session.get_inputs()) == 1 else "has other inputs"
             raise UserError(f"{path}: {lacks}, as model.json says it has: export the model again")
         return _Session(session, outputs)
@@ -130,9 +120,7 @@ def _whole(path: Path) -> Path:
 def _write_float(graph: Graph, path: Path) -> None:
     import torch
 
-    from mobilevision.deploy.formats.onnx_operators import translations
-
-    with _quiet():
+    with quiet():
         program = torch.onnx.export(
             graph,
             (graph.example(),),  # of two images: of one, the batch would be taken for fixed
@@ -140,7 +128,7 @@ def _write_float(graph: Graph, path: Path) -> None:
             dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=_MOST)},),
             input_names=[graph.input],
             output_names=list(graph.names),
-            custom_translation_table=translations(),
+            custom_translation_table=_translations(),
             verbose=False,
         )
     assert program is not None
@@ -152,15 +140,27 @@ def _write_float(graph: Graph, path: Path) -> None:
     program.save(path, external_data=False)
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's notes on its own workings from the console."""
-    logger = logging.getLogger("torch.onnx")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(before)
+def _translations() -> dict[Any, Any]:
+    """Our own operators in terms of ONNX's, as ``torch.onnx.export`` takes them."""
+    import torch
+    from onnxscript import opset18
+
+    from mobilevision.ops import suppression  # noqa: F401 - registers the operator
+
+    op: Any = opset18  # its annotations name tensor types that only the graph knows
+
+    def suppress(boxes: Any, scores: Any, iou: float, least: float) -> Any:
+        """See :func:`mobilevision.ops.suppression.suppress`: the boxes that ONNX's operator lists, as a mask."""
+        chosen = op.NonMaxSuppression(
+            boxes,
+            op.Unsqueeze(scores, op.Constant(value_ints=[1])),
+            op.Shape(scores, start=1),
+            op.Constant(value_floats=[iou]),
+            op.Constant(value_floats=[least]),
+        )
+        indices = op.Gather(chosen, op.Constant(value_ints=[0, 2]), axis=1)  # row and box; between them the only class
+        none = op.Cast(op.ConstantOfShape(op.Shape(scores)), to=9)
+        kept = op.Cast(op.Expand(op.Constant(value_ints=[1]), op.Shape(indices, end=1)), to=9)
+        return op.ScatterND(none, indices, kept)
+
+    return {torch.ops.mobilevision.suppress.default: suppress}

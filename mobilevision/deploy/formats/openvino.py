@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.deploy.formats.base import Format, Runner, silent
+from mobilevision.deploy.formats.base import Format, Runner, quiet
 from mobilevision.deploy.formats.onnx import Onnx
 from mobilevision.deploy.formats.onnx_int8.gptq import REDUCED
 from mobilevision.errors import UserError
@@ -43,17 +40,14 @@ def quantized(model: Any, source: Path, graph: Graph, precision: Precision, most
     """
     assert precision.calibration is not None
     kept = _operations(source, [name for name, _ in graph.task.named_modules() if precision.keeps(name)])
-    dtype = np.uint8 if graph.dtype == "uint8" else np.float32
-    images = [each[None].astype(dtype) for each in precision.calibration]
+    images = [each[None].astype(graph.dtype) for each in precision.calibration]
     with _alone():
         import nncf
         from nncf.quantization.range_estimator import RangeEstimatorParametersSet
         from openvino.passes import ConstantFolding, Manager
 
         passes = Manager()
-        passes.register_pass(
-            ConstantFolding()
-        )  # else weights of depthwise layers are an expression and stay in float32
+        passes.register_pass(ConstantFolding())  # else depthwise weights are an expression and stay in float32
         passes.run_passes(model)
         names = [each.get_friendly_name() for each in model.get_ordered_ops()]
         ignored = [name for name in names if name.partition("/")[0] in kept]
@@ -137,15 +131,13 @@ def _operations(source: Path, layers: Sequence[str]) -> set[str]:
 @contextmanager
 def _alone() -> Iterator[None]:
     """NNCF without its notes to the console, and without those that it sends home about its use."""
-    quiet, disabled = os.environ.get("NNCF_CI"), logging.root.manager.disable
+    before = os.environ.get("NNCF_CI")
     os.environ["NNCF_CI"] = "1"
-    logging.disable(logging.ERROR)
     try:
-        with silent(), contextlib.redirect_stdout(io.StringIO()):
+        with quiet():
             yield
     finally:
-        logging.disable(disabled)
-        if quiet is None:
+        if before is None:
             del os.environ["NNCF_CI"]
 
 
@@ -175,19 +167,16 @@ class OpenVino(Format):
         self.require(self.writes_with)
         import openvino
 
+        from mobilevision.deploy.formats.onnx_int8.prerounded_graph import rounded_graph
         from mobilevision.deploy.precision import FLOAT32
 
         with tempfile.TemporaryDirectory(dir=path.parent) as work:
             source = Path(work) / Onnx.file
-            if precision.name == "int8":
-                from mobilevision.deploy.formats.onnx_int8.prerounded_graph import rounded_graph
-
-                graph = rounded_graph(graph, precision, self.weight_steps)
+            graph = rounded_graph(graph, precision, self.weight_steps)
             Onnx().write(graph, source, FLOAT32)
             model = openvino.Core().read_model(source)
             if precision.name == "int8":
                 self.require(self.quantizes_with)
-
                 model = quantized(model, source, graph, precision, self.weight_steps)
             openvino.save_model(model, path, compress_to_fp16=precision.name == "float16")
 

@@ -65,12 +65,9 @@ def _pairs(model: nn.Module, image: Tensor) -> tuple[list[tuple[str, str]], Any]
     finally:
         for handle in handles:
             handle.remove()
-    single = [(conv, norms[0]) for conv, norms in taken.items() if len(norms) == 1 == calls[conv]]
-    return [(conv, norm) for conv, norm in single if _is_norm(modules[norm]) and calls[norm] == 1], outputs
-
-
-def _is_norm(module: nn.Module) -> bool:
-    return isinstance(module, nn.BatchNorm2d) and module.running_mean is not None
+    single = [(conv, norms[0]) for conv, norms in taken.items() if len(norms) == 1 == calls[conv] == calls[norms[0]]]
+    norms = {name for name, each in own.items() if isinstance(each, nn.BatchNorm2d) and each.running_mean is not None}
+    return [(conv, norm) for conv, norm in single if norm in norms], outputs
 
 
 def _replace(model: nn.Module, conv: str, norm: str) -> None:

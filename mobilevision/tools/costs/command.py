@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from omegaconf import DictConfig
+from typing import TYPE_CHECKING, Any
 
 from mobilevision.config.compose import compose
 from mobilevision.errors import UserError
+from mobilevision.io.atomic_files import write_csv, write_json
+from mobilevision.io.text_columns import aligned, print_fact, print_lines, print_paragraph, side
+from mobilevision.tracking.run_folder import RunFolder
 
 if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
     from mobilevision.tools.costs.counting import Counted
+
+WHAT = (
+    "Counted from a trace of one image. Mult-adds: convolutions, fully connected layers and other matrix products,"
+    " one multiplication and one addition as one; no bias, batch norm, activation, pooling or decoding of boxes."
+    " Activations: the most that is alive at a time, batch norm and element-wise operations in place, without weights."
+    " File: the numbers of an exported model, batch norm folded; in int8 a scale a channel, and biases of four bytes."
+)
+_BODY = "backbone.model."
 
 
 def cost(
@@ -28,7 +40,8 @@ def cost(
 
     Args:
         arguments: overrides as for a training, or one run folder.
-        outputs: class scores of the head, for counting alone; see :func:`mobilevision.tools.costs.classes.known_of`.
+        outputs: class scores of the head, for counting alone;
+            see :func:`mobilevision.tools.costs.counting.class_info_of`.
         layers: whether every layer is printed.
         as_json: print one JSON object instead, all layers in it.
         out: folder for ``cost.json``, ``layers.csv`` and the chart ``cost.png``; None writes nothing.
@@ -37,51 +50,120 @@ def cost(
         UserError: for all that the user can mend.
     """
     is_run = bool(arguments) and ("=" not in arguments[0] or Path(arguments[0]).is_dir())
-    cfg, counted = _of_run(arguments) if is_run else _of_overrides(arguments, outputs)
+    if is_run and len(arguments) > 1:
+        raise UserError(f"{arguments[1]}: a run is counted as it was trained; for another, name overrides alone")
+    named = RunFolder.existing(arguments[0]) if is_run else compose(arguments, complete=False)
     if is_run and outputs is not None:
         raise UserError(f"--outputs {outputs}: a run is counted as it was trained")
 
-    from mobilevision.tools.costs import report
+    from mobilevision.tools.models import count_model  # after the config's own mistakes, which take no time
 
-    found = report.as_dict(cfg, counted)
+    model = count_model(named, outputs)
+    found = as_dict(model.cfg, model.counted)
     if as_json:
         print(json.dumps(found, indent=2))
     else:
-        report.show(found, layers=layers)
+        show(found, layers=layers)
     if out is not None:
-        report.write(found, Path(out), quiet=as_json)
-    return counted
+        write(found, Path(out), quiet=as_json)
+    return model.counted
 
 
-def _of_overrides(overrides: Sequence[str], outputs: int | None) -> tuple[DictConfig, Counted]:
-    cfg = compose(overrides, complete=False)
+def as_dict(cfg: DictConfig, counted: Counted) -> dict[str, Any]:
+    """All that was counted, as plain values; bytes are bytes, shares are fractions."""
+    from mobilevision.cost import BYTES
+    from mobilevision.tools.costs.counting import class_name
 
-    from mobilevision.config.plugins import load_for
-    from mobilevision.tools.costs.classes import known_of
-    from mobilevision.tools.costs.counting import cost_of
+    found = counted.cost
+    return {
+        "task": str(cfg.task.name),
+        "kind": str(cfg.task.kind),
+        "backbone": counted.backbone,
+        "head": class_name(cfg.head),
+        "resolution": list(counted.resolution),
+        "channels": counted.channels,
+        "classes": counted.classes,
+        "parameters": found.parameters,
+        "mult_adds": found.mult_adds,
+        "activations": asdict(found.activations),
+        "file_size": {precision: found.file_size(precision) for precision in BYTES},
+        "by_type": [
+            {
+                **share._asdict(),
+                "mult_adds_share": share.mult_adds / max(found.mult_adds, 1),
+                "parameters_share": share.parameters / max(found.parameters, 1),
+            }
+            for share in found.by_kind()
+        ],
+        "layers": [asdict(row) for row in found.layers],
+    }
 
-    load_for(cfg)
-    if outputs is not None and cfg.head.get("outputs") is not None:
-        cfg.head.outputs = outputs
-    return cfg, cost_of(cfg, **known_of(cfg, outputs)._asdict())
+
+def show(found: Mapping[str, Any], *, layers: bool) -> None:
+    """Print what :func:`as_dict` gives; the layers only where they are asked for."""
+    memory, size = found["activations"], found["file_size"]
+    classes = [] if found["kind"] == "identity" else [f"{found['classes']:,} classes"]
+    rows = [
+        (
+            "model",
+            " · ".join([f"{found['backbone']} + {found['head']}", *classes, f"side {side(found['resolution'])}"]),
+        ),
+        ("parameters", f"{found['parameters']:,}"),
+        ("mult-adds", f"{found['mult_adds']:,}"),
+        ("activations", f"{_in_each(memory)}, while {_short(memory['at'])} works"),
+        ("file", _in_each(size)),
+    ]
+    for row in rows:
+        print_fact(*row, width=13)
+    print_lines(["", *_by_type(found["by_type"])])
+    if layers:
+        print_lines(["", *_by_layer(found["layers"])])
+    print()
+    print_paragraph(WHAT, style="dim")
 
 
-def _of_run(arguments: Sequence[str]) -> tuple[DictConfig, Counted]:
-    if len(arguments) > 1:
-        raise UserError(f"{arguments[1]}: a run is counted as it was trained; for another, name overrides alone")
+def write(found: Mapping[str, Any], folder: Path, *, quiet: bool = False) -> None:
+    """``cost.json``, ``layers.csv`` and ``cost.png`` into a folder, which is made."""
+    from mobilevision.visualization.charts_cost import layers
 
-    from mobilevision.tracking.run_folder import RunFolder
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "cost.json", dict(found))
+    rows = [{**row, "inputs": _shape(row["inputs"]), "shape": _shape(row["shape"])} for row in found["layers"]]
+    write_csv(folder / "layers.csv", rows, columns=[] if rows else ["name"])
+    title = f"{found['backbone']} + {found['head']}, side {side(found['resolution'])}"
+    layers(found["layers"], title=title).save(folder / "cost.png")
+    if not quiet:
+        print(f"drawn in {folder / 'cost.png'}")
 
-    folder = RunFolder.existing(arguments[0])
 
-    from mobilevision.config.loaded import read_config
-    from mobilevision.config.plugins import load_for
-    from mobilevision.tools.costs.classes import of_run
-    from mobilevision.tools.costs.counting import cost_of
+def _by_type(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    table = [["by type", "layers", "mult-adds", "share", "parameters", "share"]]
+    for row in rows:
+        shares = (f"{row['mult_adds_share']:.2%}", f"{row['parameters_share']:.2%}")
+        counts = (f"{row['mult_adds']:,}", f"{row['parameters']:,}")
+        table.append([row["kind"], str(row["layers"]), counts[0], shares[0], counts[1], shares[1]])
+    return aligned(table, left=1)
 
-    cfg = read_config(folder.config)
-    load_for(cfg)
-    known, resolution = of_run(folder, str(cfg.task.kind))
-    if "weights" in cfg.backbone:
-        cfg.backbone.weights = None  # they may have gone, and the side is known
-    return cfg, cost_of(cfg, **known._asdict(), resolution=resolution)
+
+def _by_layer(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The layers that compute; how many there are besides."""
+    table = [["layer", "type", "gives", "mult-adds", "parameters", "MB alive"]]
+    busy = [row for row in rows if row["mult_adds"]]
+    for row in busy:
+        counts = (f"{row['mult_adds']:,}", f"{row['parameters']:,}", f"{row['memory'] / 1e6:.2f}")
+        table.append([_short(row["name"]) or "(no layer)", row["kind"], _shape(row["shape"]), *counts])
+    rest = len(rows) - len(busy)
+    return aligned(table, left=3) + ([f"and {rest} without mult-adds, which --json and --out list too"] if rest else [])
+
+
+def _short(name: str) -> str:
+    return name.removeprefix(_BODY)
+
+
+def _in_each(values: Mapping[str, Any]) -> str:
+    """Megabytes (of a million bytes) in each precision."""
+    return " · ".join(f"{name} {values[name] / 1e6:.2f} MB" for name in ("float32", "float16", "int8"))
+
+
+def _shape(values: Sequence[int]) -> str:
+    return "x".join(map(str, values))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -12,15 +12,96 @@ from torch import Tensor, nn
 
 from mobilevision.config.auto_settings import without_training
 from mobilevision.cost import Cost, Unfilled, count
-from mobilevision.engine.build import build_backbone, default_side, instantiate
+from mobilevision.engine.build import build_backbone, build_data, default_side, instantiate
+from mobilevision.engine.info import read_info
 from mobilevision.errors import UserError
 from mobilevision.heads import Head
 from mobilevision.spec import DataSpec
-from mobilevision.tools.costs.classes import Known
+from mobilevision.tracking.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from mobilevision.backbones import Backbone
     from mobilevision.backbones.presets import Preset
+
+
+WITHOUT_DATA = "--outputs N counts without data"
+
+
+class ClassInfo(NamedTuple):
+    """What a head has to know of the data.
+
+    Attributes:
+        classes: how many; of a detector without background.
+        cells: of Earth, as a :class:`mobilevision.spec.DataSpec` carries them, where the classes are such.
+    """
+
+    classes: int
+    cells: dict[str, Any] | None = None
+
+
+def class_info_of(cfg: DictConfig, outputs: int | None) -> ClassInfo:
+    """What a config's head is made for.
+
+    Args:
+        cfg: composed.
+        outputs: class scores of the head, of a detector with background; None: of a detector ``head.outputs``, where
+            that is set, else what the data set holds.
+
+    Raises:
+        UserError: the data set is not there, or the head has no class scores.
+    """
+    if cfg.task.kind == "identity":  # the length of its vector is a key, whoever the identities are
+        if outputs is not None:
+            head = class_name(cfg.head)
+            raise UserError(f"--outputs {outputs}: head={head} gives a vector; head.dimensions sets its length")
+        return ClassInfo(2)
+    known = cfg.head.get("outputs") if outputs is None else outputs
+    if known is not None:
+        least = 2 if cfg.task.kind == "boxes" else 1
+        if known < least:
+            raise UserError(f"--outputs {known}: at least {least}{', background included' if least == 2 else ''}")
+        return ClassInfo(int(known) - (least - 1))
+    return _of_data(cfg)
+
+
+def class_info_of_run(folder: RunFolder, kind: str) -> tuple[ClassInfo, tuple[int, int]]:
+    """What a run was trained for, and (height, width) of its input: from its info.json, else from its checkpoint.
+
+    Raises:
+        UserError: neither of them says it.
+    """
+    info = read_info(folder)
+    if kind == "coordinate" or not {"classes", "resolution"} <= set(info):  # only checkpoints know the cells
+        info = _of_checkpoint(folder)
+    try:
+        height, width = (int(side) for side in info["resolution"])
+        return ClassInfo(len(info["classes"]), info.get("cells")), (height, width)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{folder.info_json}: not what a run of ours says of itself ({error})") from error
+
+
+def _of_checkpoint(folder: RunFolder) -> dict[str, Any]:
+    from mobilevision.io.tensor_files import read_checkpoint
+
+    file = next((path for path in (folder.best, folder.last) if path.is_file()), None)
+    known = read_checkpoint(file).get("mobilevision") if file is not None else None
+    if known is None:
+        raise UserError(f"{folder.path}: no info.json and no checkpoint that say what the run is for")
+    try:
+        return DataSpec.from_dict(known["data"]).to_dict()
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{file}: not a checkpoint of mobilevision ({error})") from error
+
+
+def _of_data(cfg: DictConfig) -> ClassInfo:
+    missing = [key for key in OmegaConf.missing_keys(cfg) if key.startswith("data.")]
+    if missing:
+        raise UserError(f"{' and '.join(sorted(missing))}: not set; {WITHOUT_DATA}")
+    try:
+        spec = build_data(cfg).setup_data()
+    except UserError as error:
+        raise UserError(f"{error}; {WITHOUT_DATA}") from error
+    return ClassInfo(len(spec.classes), spec.cells)
 
 
 # A config without its pretrained weights: they cost a download and change nothing but the side they expect.
@@ -98,12 +179,8 @@ def spread_cells(count: int) -> dict[str, Any]:
     return Cells(ids, np.ones(count, dtype=np.int64), *s2.centres(ids)).to_dict()
 
 
-_NO_VALUES = (
-    RuntimeError,
-    AssertionError,
-    TypeError,
-    ValueError,
-)  # what torch, and models, say where values are missing
+# What torch, and models, raise where values are missing.
+_NO_VALUES = (RuntimeError, AssertionError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -123,6 +200,11 @@ class Counted:
     resolution: tuple[int, int]
     channels: int
     classes: int
+
+    @property
+    def architecture(self) -> str:
+        """The backbone without its width."""
+        return self.backbone.rpartition("_")[0] or self.backbone
 
 
 def cost_of(
@@ -146,15 +228,16 @@ def cost_of(
     Raises:
         UserError: head and backbone that do not fit, values that they refuse, or an input they do not run on.
     """
-    try:
-        return _counted(cfg, Known(classes, cells), resolution, "meta")
-    except _NO_VALUES:  # something, perhaps of a plugin, looks at values: let there be some
-        pass
-    try:
-        return _counted(cfg, Known(classes, cells), resolution, "cpu")
-    except _NO_VALUES as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{backbone_and_head(cfg)} do not run on this input: {reason}") from error
+    for device in ("meta", "cpu"):  # where something, perhaps of a plugin, looks at values: let there be some
+        try:
+            model, image = deployed(cfg, classes=classes, cells=cells, resolution=resolution, device=device)
+            _, channels, height, width = image.shape
+            return Counted(count(model, image), model.backbone.name, (height, width), channels, classes)
+        except _NO_VALUES as error:
+            failure = error
+    reason = (str(failure).strip() or type(failure).__name__).splitlines()[0]
+    both = f"{class_name(cfg.backbone)} and {class_name(cfg.head)}"
+    raise UserError(f"{both} do not run on this input: {reason}") from failure
 
 
 @final
@@ -212,16 +295,9 @@ def deployed(
         return Deployed(backbone, head), torch.full((1, channels, *size), 128, dtype=torch.uint8)
 
 
-def _counted(cfg: DictConfig, known: Known, resolution: tuple[int, int] | None, device: str) -> Counted:
-    """On the meta device there are shapes only; on another, a real model looks at a grey image."""
-    model, image = deployed(cfg, **known._asdict(), resolution=resolution, device=device)
-    _, channels, height, width = image.shape
-    return Counted(count(model, image), model.backbone.name, (height, width), channels, known.classes)
-
-
-def backbone_and_head(cfg: DictConfig) -> str:
-    """Both by the names of their code."""
-    return " and ".join(str(node["_target_"]).rpartition(".")[2] for node in (cfg.backbone, cfg.head))
+def class_name(node: DictConfig) -> str:
+    """The class that a node of a config builds, without its module."""
+    return str(node["_target_"]).rpartition(".")[2]
 
 
 def _pair(value: Any) -> tuple[int, int] | None:

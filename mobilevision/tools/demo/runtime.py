@@ -85,8 +85,8 @@ def _version(folder: Path) -> str:
         if isinstance(about, dict) and about.get("name") == PACKAGE:
             return str(about.get("version"))
     head = (folder / FILES[0]).read_text(encoding="utf-8", errors="replace")[:400]
-    said = re.search(r"v(\d+\.\d+\.\d+)", head)
-    return said[1] if said else "of an unknown version"
+    version = re.search(r"v(\d+\.\d+\.\d+)", head)
+    return version[1] if version else "of an unknown version"
 
 
 def _fetch(kept: Path) -> None:

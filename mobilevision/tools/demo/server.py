@@ -49,13 +49,7 @@ class _Handler(SimpleHTTPRequestHandler):
 
 
 @final
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-
-@final
 class _Server6(ThreadingHTTPServer):
-    daemon_threads = True
     address_family = socket.AF_INET6
 
 
@@ -65,7 +59,7 @@ def open_server(folder: Path, *, host: str, port: int) -> ThreadingHTTPServer:
     Raises:
         UserError: it cannot listen there.
     """
-    kind = _Server6 if ":" in host else _Server
+    kind = _Server6 if ":" in host else ThreadingHTTPServer
     try:
         return kind((host, port), partial(_Handler, directory=str(folder)))
     except OSError as error:

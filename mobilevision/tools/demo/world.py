@@ -10,13 +10,9 @@ from numpy.typing import NDArray
 from mobilevision.deploy.manifest import Manifest
 from mobilevision.geo import s2
 from mobilevision.geo.cells import Cells
-from mobilevision.visualization import coast
-from mobilevision.visualization.map_outlines import shapes
-from mobilevision.visualization.world_map import WORLD, Window, around
+from mobilevision.visualization.world_map import WORLD, Window, around, shapes
 
 _WIDE = 1000  # of the map in steps that a shore is rounded to
-_REGION = 40.0  # degrees: a narrower map gets the finer shores
-_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 30)  # degrees between lines of the grid
 
 
 def world(manifest: Manifest) -> dict[str, Any]:
@@ -27,7 +23,7 @@ def world(manifest: Manifest) -> dict[str, Any]:
     """
     cells = Cells.from_dict(manifest.facts.get("cells"), source="model.json")
     window = around((cells.latitude, cells.longitude))
-    flat = 1.0 if window == WORLD else max(float(np.cos(np.radians((window.north + window.south) / 2))), 0.1)
+    flat = window.narrowing
     if window == WORLD:
         window = Window(south=-60.0, north=84.0) if cells.latitude.min() > -58 else window
     step = window.width / _WIDE
@@ -43,9 +39,8 @@ def world(manifest: Manifest) -> dict[str, Any]:
 
 def _land(window: Window, flat: float, step: float) -> str:
     """Lakes are holes in the land, islands are land in the holes: the page fills by even and odd."""
-    fine = window.width < _REGION
     least = (4 * step * 100) ** 2  # km^2: what is smaller would be a speck
-    found = [each for each in coast.outlines(fine, 20.0 if fine else 500.0) if each.area >= least]
+    found = [each for each in window.outlines() if each.area >= least]
     inside = [
         each
         for each in found
@@ -76,9 +71,7 @@ def _path(points: NDArray[Any], flat: float, step: float) -> str:
 
 
 def _grid(window: Window, flat: float) -> str:
-    step = next((each for each in _STEPS if window.width / each <= 12), 30)
-    east = np.arange(np.ceil(window.west / step), np.floor(window.east / step) + 1) * step * flat
-    north = np.arange(np.ceil(window.south / step), np.floor(window.north / step) + 1) * step
-    upright = [f"M{x:g},{-window.north:g}V{-window.south:g}" for x in east.tolist()]
+    east, north = window.degrees()
+    upright = [f"M{x:g},{-window.north:g}V{-window.south:g}" for x in (east * flat).tolist()]
     level = [f"M{window.west * flat:g},{-y:g}H{window.east * flat:g}" for y in north.tolist()]
     return "".join(upright + level)

@@ -44,7 +44,7 @@ class Row:
         name: as the paper calls it.
         paper: figures by column, digit for digit as they are printed.
         config: overrides that compose the model, after the table's own.
-        model: or the name of a model in :mod:`mobilevision.tools.paper.others`.
+        model: or the name of a model in :data:`mobilevision.tools.paper.ours.OTHERS`.
         layer: or the number of a layer that computes, of the table's own model.
         kind: or a kind of layer (:func:`mobilevision.cost.layers.kind_of`) of it.
         within: of the row's model, only layers with this in their name.

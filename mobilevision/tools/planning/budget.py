@@ -69,7 +69,7 @@ class Budget:
         return {name: costs[name] / most for name, most in bounds.items() if most is not None and costs[name] > most}
 
     def __str__(self) -> str:
-        return " · ".join(f"{option(name)} {said(name, most)}" for name in _KINDS if (most := getattr(self, name)))
+        return " · ".join(f"{option(name)} {written(name, most)}" for name in _KINDS if (most := getattr(self, name)))
 
 
 def quantity(name: str, text: str) -> float:
@@ -94,7 +94,7 @@ def option(name: str) -> str:
     return f"max-{name.replace('_', '-')}"
 
 
-def said(name: str, value: float) -> str:
+def written(name: str, value: float) -> str:
     """A cost as people write it: 1.33M, 14.2ms, 4.10MB."""
     if name == "latency":
         return f"{_short(1e3 * value)}ms"

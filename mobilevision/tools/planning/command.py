@@ -12,20 +12,23 @@ from typing import TYPE_CHECKING, Any, final
 from rich.console import Console
 
 from mobilevision.errors import UserError
-from mobilevision.io.text_columns import aligned
-from mobilevision.tools.planning.budget import Budget, said
-from mobilevision.tools.planning.space import Corner, corners
+from mobilevision.io.atomic_files import read_object, write_csv
+from mobilevision.io.text_columns import aligned, print_fact, print_lines, print_paragraph, side
+from mobilevision.tools.benchmarking.command import busy
+from mobilevision.tools.planning.budget import Budget, option, written
+from mobilevision.tools.planning.candidate import RULE, RULE_MEASURED, Candidate, count_all, front, known_accuracies
+from mobilevision.tools.planning.space import SIDE, WIDTH, Combination, combinations
+from mobilevision.tracking.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from mobilevision.cost.layers import Precision
-    from mobilevision.tools.benchmarking.stopwatch import Clock
-    from mobilevision.tools.planning.candidate import Candidate
-    from mobilevision.tools.planning.report import Answer
+    from mobilevision.reports.compare import Row
+    from mobilevision.tools.benchmarking.stopwatch import Clock, Times
 
 
 @final
 @dataclass(frozen=True)
-class Wish:
+class Request:
     """What is asked for.
 
     Attributes:
@@ -43,20 +46,42 @@ class Wish:
     outputs: int | None = None
 
 
+@final
+@dataclass
+class Plan:
+    """What a search came to.
+
+    Attributes:
+        request: what was asked for.
+        budget: the bounds.
+        candidates: all that were counted.
+        front: what is recommended, all within the budget.
+        times: of those that were measured.
+        accuracy: the best run of those of which there are runs.
+    """
+
+    request: Request
+    budget: Budget
+    candidates: list[Candidate]
+    front: list[Candidate] = field(default_factory=list)
+    times: dict[Candidate, Times] = field(default_factory=dict)
+    accuracy: dict[Candidate, Row] = field(default_factory=dict)
+
+
 def plan(
     overrides: Sequence[str],
-    wish: Wish,
+    request: Request,
     *,
     results: str | None = None,
     epochs: int | None = None,
     starters: int = 8,
     out: str | None = None,
-) -> Answer:
+) -> Plan:
     """Search, print, and perhaps train.
 
     Args:
         overrides: as for a training; what they set is not searched, what they list is what is searched.
-        wish: the budget and how it is measured.
+        request: the budget and how it is measured.
         results: folder with runs, whose accuracy then counts.
         epochs: of the best model, by successive halving; None trains nothing.
         starters: models that it begins with.
@@ -65,53 +90,49 @@ def plan(
     Raises:
         UserError: nothing fits, with the nearest miss; and for all else that the user can mend.
     """
-    budget = Budget.read(wish.bounds)
+    budget = Budget.read(request.bounds)
     with Console(stderr=True).status("composing") as status:
         start = time.perf_counter()
-        found, refused = corners(overrides)
-        answer, more = _counted(found, wish, budget, status.update)
-        _opening(answer, found[0], time.perf_counter() - start, [*refused, *more])
-        excess: dict[Candidate, Mapping[str, float]] = {each: each.excess(budget) for each in answer.candidates}
+        found, refused = combinations(overrides)
+        total = sum(map(len, found))
+        candidates, more = count_all(
+            found,
+            outputs=request.outputs,
+            precision=request.precision,
+            progress=lambda number: status.update(f"counted {number} of {total}"),
+        )
+        result = Plan(request, budget, candidates)
+        _opening(result, found[0], time.perf_counter() - start, [*refused, *more])
+        excess: dict[Candidate, Mapping[str, float]] = {each: each.excess(budget) for each in candidates}
         fits = [each for each, broken in excess.items() if not broken]
-        if not fits:
-            raise UserError(_nothing(answer, excess))
-        if results is not None:
-            _learn(answer, results)
-        fits = _front(answer, fits, wish, excess, status.update)
+        if fits and results is not None:
+            result.accuracy, runs = known_accuracies(results, candidates)
+            known = f"an accuracy for {len(result.accuracy)} models"
+            print_fact("results", f"{runs} runs of this task and data in {results}: {known}")
+        if fits:
+            fits = _front(result, fits, excess, status.update)
     if not fits:
-        raise UserError(_nothing(answer, excess))
-
-    from mobilevision.tools.planning import report
-
-    report.show(answer)
+        raise UserError(_nearest(result, excess))
+    show(result)
     if out is not None:
-        report.write(answer, {each: _state(each, fits, excess) for each in answer.candidates}, Path(out))
+        states = {each: "no" if excess[each] else "yes" if each in fits else "not timed" for each in candidates}
+        write(result, states, Path(out))
     if epochs is not None:
-        _train(answer, found[0], epochs, starters, out)
-    return answer
+        _train(result, found[0], epochs, starters, out)
+    return result
 
 
-def _counted(
-    found: Sequence[Corner], wish: Wish, budget: Budget, say: Callable[[str], None]
-) -> tuple[Answer, list[str]]:
-    from mobilevision.tools.planning.counting import count_all
-    from mobilevision.tools.planning.report import Answer
-
-    total = sum(map(len, found))
-    how: Any = {"outputs": wish.outputs, "precision": wish.precision}
-    candidates, refused = count_all(found, **how, said=lambda number: say(f"counted {number} of {total}"))
-    return Answer(budget, candidates, [], precision=wish.precision, clock=wish.clock, threads=wish.threads), refused
-
-
-def _opening(answer: Answer, corner: Corner, seconds: float, refused: Sequence[str]) -> None:
-    cfg, number = corner.cfg, len(answer.candidates)
+def _opening(result: Plan, combination: Combination, seconds: float, refused: Sequence[str]) -> None:
+    cfg, number = combination.cfg, len(result.candidates)
     named = {"identity": "", "attributes": "attributes", "coordinate": "cells"}.get(str(cfg.task.kind), "classes")
-    classes = f" · {answer.candidates[0].subject.known.classes:,} {named}" if named else ""
-    _row("task", f"{cfg.task.name}{classes}")
-    _row("budget", f"{answer.budget} ({answer.precision})" if answer.budget.size else str(answer.budget))
-    _row("searched", f"{number:,} models, all counted, in {seconds:.0f} s: {', '.join(_searched(answer.candidates))}")
+    classes = f" · {result.candidates[0].subject.class_info.classes:,} {named}" if named else ""
+    print_fact("task", f"{cfg.task.name}{classes}")
+    print_fact("budget", f"{result.budget} ({result.request.precision})" if result.budget.size else str(result.budget))
+    print_fact(
+        "searched", f"{number:,} models, all counted, in {seconds:.0f} s: {', '.join(_searched(result.candidates))}"
+    )
     for reason in list(dict.fromkeys(refused))[:3]:
-        _row("left out", textwrap.shorten(reason, 160, placeholder=" ..."))
+        print_fact("left out", textwrap.shorten(reason, 160, placeholder=" ..."))
 
 
 def _searched(candidates: Sequence[Candidate]) -> list[str]:
@@ -123,74 +144,193 @@ def _searched(candidates: Sequence[Candidate]) -> list[str]:
     return [f"{len(found)} of {key.rpartition('.')[2]}" for key, found in values.items() if len(found) > 1]
 
 
-def _learn(answer: Answer, folder: str) -> None:
-    from mobilevision.tools.planning.results import known_accuracies
-
-    answer.accuracy, runs = known_accuracies(folder, answer.candidates)
-    _row("results", f"{runs} runs of this task and data in {folder}: an accuracy for {len(answer.accuracy)} models")
-
-
 def _front(
-    answer: Answer,
-    fits: list[Candidate],
-    wish: Wish,
-    excess: dict[Candidate, Mapping[str, float]],
-    say: Callable[[str], None],
+    result: Plan, fits: list[Candidate], excess: dict[Candidate, Mapping[str, float]], say: Callable[[str], None]
 ) -> list[Candidate]:
-    """Settle the front; returns who fits, as far as is known."""
-    from mobilevision.tools.planning.front import front
-
-    scores = {each: known.score for each, known in answer.accuracy.items()}
-    bound = answer.budget.latency
+    """Find the front; returns those that fit, as far as is known."""
+    scores = {each: run.score for each, run in result.accuracy.items()}
+    bound, request = result.budget.latency, result.request
     if bound is None:
-        answer.front = front(fits, scores)
-        _row("fit", f"{len(fits)} keep the counted bounds, {len(answer.front)} of them worth having")
+        result.front = front(fits, scores)
+        print_fact("fit", f"{len(fits)} keep the counted bounds, {len(result.front)} of them worth having")
         return fits
 
     from mobilevision.tools.planning.latency import phones, within
 
-    found = within(fits, bound, threads=wish.threads, clock=wish.clock, accuracy=scores, said=say)
-    answer.front, answer.times = found.kept, found.times
-    seconds = {**{each: times.median(wish.clock) for each, times in found.times.items()}, **found.far}
+    found = within(fits, bound, threads=request.threads, clock=request.clock, accuracy=scores, progress=say)
+    result.front, result.times = found.kept, found.times
+    seconds = {**{each: times.median(request.clock) for each, times in found.times.items()}, **found.far}
     for each, taken in seconds.items():
-        excess[each] = answer.budget.excess(latency=taken)
+        excess[each] = result.budget.excess(latency=taken)
     slow = sum(bool(excess[each]) for each in seconds)
-    limit, threads = said("latency", bound), f"{wish.threads} thread{'s' * (wish.threads > 1)}"
-    _row("fit", f"{len(fits)} keep the counted bounds; {len(seconds)} were timed, {slow} of them take over {limit}")
-    _row("time", f"eager torch on this CPU, {threads}, one image, medians of runs in turns")
-    _row("", phones())
+    limit, threads = written("latency", bound), f"{request.threads} thread{'s' * (request.threads > 1)}"
+    timed = f"{len(seconds)} were timed, {slow} of them take over {limit}"
+    print_fact("fit", f"{len(fits)} keep the counted bounds; {timed}")
+    print_fact("time", f"eager torch on this CPU, {threads}, one image, medians of runs in turns")
+    print_fact("", phones())
     return [each for each in fits if each in seconds and not excess[each]]
 
 
-def _state(each: Candidate, fits: Sequence[Candidate], excess: Mapping[Candidate, Mapping[str, float]]) -> str:
-    if each in fits:
-        return "yes"
-    return "no" if excess[each] else "not timed"
-
-
-def _nothing(answer: Answer, excess: Mapping[Candidate, Mapping[str, float]]) -> str:
-    from mobilevision.tools.planning.report import nearest
-
-    return nearest(answer, excess)
-
-
-def _train(answer: Answer, corner: Corner, epochs: int, starters: int, out: str | None) -> None:
-    from mobilevision.tools.planning.halving import halve, tested
+def _train(result: Plan, combination: Combination, epochs: int, starters: int, out: str | None) -> None:
+    from mobilevision.tools.planning.halving import halve
     from mobilevision.training.sweep import digest
 
-    folder = Path(out or f"outputs/plans/{corner.cfg.task.name}_{digest(corner.fixed)}") / "runs"
-    runs = halve(answer.front, epochs, starters, folder)
+    folder = Path(out or f"outputs/plans/{combination.cfg.task.name}_{digest(combination.fixed)}") / "runs"
+    runs = halve(result.front, epochs, starters, folder)
     table = [(run.candidate.subject.name, str(run.epochs), f"{run.value:.4f}") for run in runs]
     print("", *aligned([("model", "epochs", runs[0].metric), *table]), sep="\n")
     best = runs[0]
     print()
+    tested = read_object(RunFolder(best.folder).metrics_json)
     costs = f"{best.candidate.params:,} parameters · {best.candidate.mult_adds:,} mult-adds"
-    _row("best", f"{best.candidate.subject.name} · {costs}")
-    _row("", " · ".join(f"{name} {value:.4f}" for name, value in tested(best).items())[:160])
-    _row("run folder", str(best.folder))
+    print_fact("best", f"{best.candidate.subject.name} · {costs}")
+    print_fact("", " · ".join(f"{name} {value:.4f}" for name, value in tested.items())[:160])
+    print_fact("run folder", str(best.folder))
 
 
-def _row(name: str, text: str) -> None:
-    console = Console(highlight=False)
-    console.print(f"{name:<12}", end="", style="dim", markup=False)
-    console.print(text, soft_wrap=True, markup=False)
+# What each knob costs, in the counts at hand.
+
+_ORDER = (WIDTH, SIDE, "backbone", "head")
+
+
+def knobs(
+    reference: Candidate,
+    candidates: Sequence[Candidate],
+    times: Mapping[Candidate, Times] | None = None,
+    clock: Clock = "wall",
+) -> list[str]:
+    """Lines such as ``data.resolution 160 instead of 224: mult-adds x0.51, parameters x1.00``.
+
+    Args:
+        reference: where one stands.
+        candidates: counted; those that differ from it in one knob are compared with it.
+        times: of those that were measured.
+        clock: whose times.
+    """
+    found: dict[str, list[str]] = {}
+    for other in candidates:
+        changed = _changed(reference, other)
+        if len(changed) != 1:
+            continue
+        (key,) = changed
+        costs = [
+            f"mult-adds {_ratio(other.mult_adds / reference.mult_adds)}",
+            f"parameters {_ratio(other.params / reference.params)}",
+        ]
+        if times and reference in times and other in times:
+            costs.append(f"time {_ratio(times[other].median(clock) / times[reference].median(clock))}")
+        text = f"{key} {other.knobs[key]} instead of {reference.knobs[key]}: {', '.join(costs)}"
+        found.setdefault(key, []).append(text)
+    order = sorted(found, key=lambda key: _ORDER.index(key) if key in _ORDER else len(_ORDER))
+    return [line for key in order for line in found[key]]
+
+
+def _changed(first: Candidate, second: Candidate) -> set[str]:
+    if first.knobs.keys() != second.knobs.keys():
+        return set()
+    return {key for key, value in first.knobs.items() if second.knobs[key] != value}
+
+
+def _ratio(value: float) -> str:
+    return f"x{value:.2f}" if value < 100 else f"x{value:,.0f}"
+
+
+_LINES = 12  # of what knobs cost
+
+
+def show(result: Plan) -> None:
+    """Print the front, the largest first, and what each knob costs there."""
+    rows = sorted(result.front, key=lambda each: (each.family, -each.capacity[1], -each.capacity[0]))
+    if result.accuracy:
+        rows.sort(key=lambda each: -result.accuracy[each].score if each in result.accuracy else float("inf"))
+    print_lines(["", *aligned(_table(rows, result), left=3), ""])
+    print_paragraph(RULE + (RULE_MEASURED if result.accuracy else ""), style="dim")
+    largest = rows[0] if result.accuracy else max(result.front, key=lambda each: each.mult_adds)
+    lines = knobs(largest, result.candidates, result.times, result.request.clock)
+    if lines:
+        why = "the most accurate" if result.accuracy else "the most mult-adds"
+        print_lines(["", f"What the knobs cost, seen from {largest.subject.name} ({why}):"])
+        print_lines([f"  {line}" for line in _some(lines)])
+    if result.times and (warning := busy([each.busy for each in result.times.values()], result.request.clock)):
+        print()
+        print_paragraph(warning, style="yellow")
+    print_lines(["", f"to train {largest.subject.name}:", f"  {largest.command}"])
+
+
+def _nearest(result: Plan, excess: Mapping[Candidate, Mapping[str, float]]) -> str:
+    """The miss to report where nothing fits: the candidate that breaks its worst bound by least."""
+    best = min(result.candidates, key=lambda each: (max(excess[each].values()), sum(excess[each].values())))
+    bounds = {name: getattr(result.budget, name) for name in excess[best]}
+    broken = [
+        f"{written(name, factor * bounds[name])} for --{option(name)} {written(name, bounds[name])}"
+        for name, factor in excess[best].items()
+    ]
+    return f"nothing of {len(result.candidates)} models fits; the nearest is {best.subject.name}: {', '.join(broken)}"
+
+
+def write(result: Plan, fits: Mapping[Candidate, str], folder: Path) -> None:
+    """``plan.csv`` with every candidate, and ``plan.png``, into a folder, which is made."""
+    from mobilevision.visualization.charts_cost import Point, budget_chart
+
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = set(result.front)
+    rows = [_values(each, result, fits[each], each in kept) for each in result.candidates]
+    write_csv(folder / "plan.csv", rows)
+    points = []
+    for each in result.candidates:
+        label = f"{each.capacity[0]:g} {each.subject.head} {each.subject.counted.resolution[0]}"
+        fitting, best = fits[each] != "no", each in kept
+        points.append(
+            Point(each.mult_adds, each.params, each.subject.counted.architecture, label, best=best, fits=fitting)
+        )
+    budget_chart(points, mult_adds=result.budget.mult_adds, params=result.budget.params, title=str(result.budget)).save(
+        folder / "plan.png"
+    )
+    print(f"\nwritten     plan.csv, plan.png in {folder}")
+
+
+def _table(rows: Sequence[Candidate], result: Plan) -> list[list[str]]:
+    metric = next((run.metric for run in result.accuracy.values()), "")
+    head = ["backbone", "head", "side", "mult-adds", "parameters", result.request.precision]
+    head += [f"{'cpu ' * (result.request.clock == 'cpu')}ms", "half within"] if result.times else []
+    table = [[*head, metric, ""] if metric else head]
+    for each in rows:
+        row = [each.subject.counted.backbone, each.subject.head, side(each.subject.counted.resolution)]
+        row += [f"{each.mult_adds:,}", f"{each.params:,}", written("size", each.size)]
+        if result.times:
+            times = result.times[each]
+            low, high = times.quartiles(result.request.clock)
+            row += [f"{1e3 * times.median(result.request.clock):.2f}", f"{1e3 * low:.2f}..{1e3 * high:.2f}"]
+        if metric:
+            run = result.accuracy.get(each)
+            row += [f"{run.value:.4f}", run.folder] if run else ["", ""]
+        table.append(row)
+    return table
+
+
+def _values(each: Candidate, result: Plan, fits: str, kept: bool) -> dict[str, Any]:
+    """One line of the CSV."""
+    times, run = result.times.get(each), result.accuracy.get(each)
+    height, width = each.subject.counted.resolution
+    return {
+        "backbone": each.subject.counted.backbone,
+        "head": each.subject.head,
+        "height": height,
+        "width": width,
+        "mult_adds": each.mult_adds,
+        "parameters": each.params,
+        f"size_{result.request.precision}": each.size,
+        "fits": fits,
+        "front": "yes" if kept else "no",
+        "median_s": times.median(result.request.clock) if times else "",
+        "clock": result.request.clock if times else "",
+        "threads": result.request.threads if times else "",
+        "accuracy": run.value if run else "",
+        "run": run.folder if run else "",
+        "command": each.command,
+    }
+
+
+def _some(lines: Sequence[str]) -> list[str]:
+    more = len(lines) - _LINES
+    return [*lines[:_LINES], *([f"... and {more} more in plan.csv (--out)"] if more > 0 else [])]

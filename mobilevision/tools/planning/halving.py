@@ -5,9 +5,8 @@ Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparamet
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -145,12 +144,6 @@ def _reached(candidate: Candidate, folder: RunFolder) -> Trained:
     value = max(values) if info["mode"] == "max" else min(values)
     score = value if info["mode"] == "max" else -value
     return Trained(candidate, folder.path, metric, value, score, max(int(float(row["epoch"])) for row in rows))
-
-
-def tested(run: Trained) -> Mapping[str, float]:
-    """The final metrics of a run."""
-    found: dict[str, float] = json.loads(RunFolder(run.folder).metrics_json.read_text(encoding="utf-8"))
-    return found
 
 
 def _models(count: int) -> str:

@@ -6,16 +6,11 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 from mobilevision.errors import UserError
-from mobilevision.tools.benchmarking.stopwatch import Clock, Times, impression, measure
-from mobilevision.tools.planning.front import front
-
-if TYPE_CHECKING:
-    from mobilevision.tools.benchmarking.timed import TorchModel
-    from mobilevision.tools.planning.candidate import Candidate
-
+from mobilevision.tools.benchmarking.stopwatch import Clock, Times, TorchModel, impression, measure
+from mobilevision.tools.planning.candidate import Candidate, front
 
 # Whether a phone is connected on which time could be taken.
 
@@ -68,7 +63,7 @@ def within(
     threads: int = 1,
     clock: Clock = "wall",
     accuracy: Mapping[Candidate, float] | None = None,
-    said: Callable[[str], None] | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Measured:
     """The front of those whose median time keeps a bound.
 
@@ -80,8 +75,8 @@ def within(
         bound: seconds.
         threads: of the CPU.
         clock: ``wall`` or ``cpu``.
-        accuracy: as for :func:`mobilevision.tools.planning.front.front`.
-        said: is told what is going on.
+        accuracy: as for :func:`mobilevision.tools.planning.candidate.front`.
+        progress: is told what is going on.
     """
     import torch
 
@@ -92,8 +87,8 @@ def within(
             new = [each for each in found.kept if each not in found.times]
             if not new:
                 return found
-            if said is not None:
-                said(f"measuring {len(new)} of {len(rest)}")
+            if progress is not None:
+                progress(f"measuring {len(new)} of {len(rest)}")
             _measure(new, found, _FAR * bound, threads, clock)
             slow = {each for each in new if each in found.far or found.times[each].median(clock) > bound}
             rest = [each for each in rest if each not in slow]

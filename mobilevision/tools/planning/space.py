@@ -15,12 +15,12 @@ from mobilevision.config.groups import options
 from mobilevision.config.kinds import kinds_of
 from mobilevision.config.search_path import sources
 from mobilevision.errors import UserError
-from mobilevision.tools.benchmarking.subjects import split
-from mobilevision.tools.planning.candidate import SIDE, WIDTH
+from mobilevision.tools.models import split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+WIDTH, SIDE = "backbone.width", "data.resolution"
 BACKBONES: Mapping[str, Mapping[str, Sequence[str]]] = {
     "mobilenet_v1": {},
     "mobilenet_v2": {},
@@ -33,7 +33,7 @@ SIDES, DETECTOR_SIDES = (128, 160, 192, 224), (160, 192, 224, 256, 320)
 
 @final
 @dataclass(frozen=True)
-class Corner:
+class Combination:
     """The models that differ in width and side alone.
 
     Attributes:
@@ -64,7 +64,7 @@ class Corner:
             yield knobs, cfg
 
 
-def corners(overrides: Sequence[str]) -> tuple[list[Corner], list[str]]:
+def combinations(overrides: Sequence[str]) -> tuple[list[Combination], list[str]]:
     """Compose every choice of backbone, head and whatever else is listed; mistakes come before heavy imports.
 
     Args:
@@ -89,7 +89,7 @@ def corners(overrides: Sequence[str]) -> tuple[list[Corner], list[str]]:
             continue
         mine = None if WIDTH in settled or "width" not in cfg.backbone else widths or _widths(cfg)
         both = None if SIDE in settled else sides or _sides(cfg)
-        found.append(Corner(tuple(fixed), knobs, cfg, mine, both))
+        found.append(Combination(tuple(fixed), knobs, cfg, mine, both))
     if not found:
         raise UserError(refused[0])
     return found, refused

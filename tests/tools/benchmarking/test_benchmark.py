@@ -11,12 +11,11 @@ from PIL import Image
 
 from mobilevision.cost import Cost
 from mobilevision.errors import UserError
-from mobilevision.tools.benchmarking.command import benchmark
-from mobilevision.tools.benchmarking.exported import Exported
-from mobilevision.tools.benchmarking.report import Row, Style, busy, show, write
+from mobilevision.tools.benchmarking.command import Row, Style, benchmark, busy, show, write
 from mobilevision.tools.benchmarking.stopwatch import Times
 from mobilevision.tools.costs.counting import Counted
-from mobilevision.visualization.charts_cost import Timing, fit, mult_adds_against_time
+from mobilevision.tools.models import Exported
+from mobilevision.visualization.charts_cost import Point, fit, mult_adds_against_time
 
 SMALL = "backbone=mobilenet_v1 backbone.width=0.25 data.resolution=32,64"
 
@@ -68,7 +67,7 @@ def test_mistakes(arguments: list[str], options: dict[str, object], said: str) -
 
 
 def test_a_line_through_a_power_law() -> None:
-    points = [Timing(x, 3e-9 * x**0.5, "a", "") for x in (1e6, 1e7, 3e8)]
+    points = [Point(x, 3e-9 * x**0.5, "a", "") for x in (1e6, 1e7, 3e8)]
     line = fit(points)
     assert line is not None
     assert (line.slope, line.correlation) == (pytest.approx(0.5), pytest.approx(1.0))
@@ -78,7 +77,7 @@ def test_a_line_through_a_power_law() -> None:
 
 
 def test_panels_are_drawn() -> None:
-    points = [Timing(x * 1e6, x * 1e-3, "a", "b") for x in (1, 10)]
+    points = [Point(x * 1e6, x * 1e-3, "a", "b") for x in (1, 10)]
     one, three = (mult_adds_against_time({str(n): points for n in range(count)}) for count in (1, 3))
     assert three.width > one.width
     assert three.height > one.height

@@ -12,9 +12,8 @@ from mobilevision.backbones import mobilenet_v1, mobilenet_v2
 from mobilevision.errors import UserError
 from mobilevision.tools.benchmarking.command import numbers
 from mobilevision.tools.benchmarking.folding import fold
-from mobilevision.tools.benchmarking.stopwatch import Times, measure
-from mobilevision.tools.benchmarking.subjects import expand, refuse_halves, split
-from mobilevision.tools.benchmarking.timed import MatrixProduct, Timed
+from mobilevision.tools.benchmarking.stopwatch import MatrixProduct, Timed, Times, measure
+from mobilevision.tools.models import expand, refuse_halves, split
 
 
 @final

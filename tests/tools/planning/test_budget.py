@@ -8,12 +8,11 @@ from typing import Any, cast
 import pytest
 
 from mobilevision.errors import UserError
-from mobilevision.tools.planning.budget import Budget, quantity, said
-from mobilevision.tools.planning.candidate import Candidate
-from mobilevision.tools.planning.front import front
+from mobilevision.tools.planning.budget import Budget, quantity, written
+from mobilevision.tools.planning.candidate import Candidate, front
 from mobilevision.tools.planning.halving import choose, rungs
 from mobilevision.tools.planning.latency import phones
-from mobilevision.visualization.charts_cost import Place, budget_chart
+from mobilevision.visualization.charts_cost import Point, budget_chart
 
 
 @pytest.mark.parametrize(
@@ -73,7 +72,7 @@ def test_a_bound_itself_fits() -> None:
     [("params", 1331592, "1.33M"), ("latency", 0.0142, "14.2ms"), ("size", 4.1e6, "4.1MB"), ("mult_adds", 3e8, "300M")],
 )
 def test_said(name: str, value: float, text: str) -> None:
-    assert said(name, value) == text
+    assert written(name, value) == text
 
 
 class StandIn:
@@ -144,6 +143,6 @@ def test_no_adb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_the_chart() -> None:
-    places = [Place(1e6 * n, 1e5 * n, "a", "b", n < 3, n == 2) for n in range(1, 5)]
-    assert budget_chart(places, mult_adds=2.5e6, params=None).width > 300
-    assert budget_chart(places[3:], mult_adds=None, params=1.0).width > 300
+    points = [Point(1e6 * n, 1e5 * n, "a", "b", fits=n < 3, best=n == 2) for n in range(1, 5)]
+    assert budget_chart(points, mult_adds=2.5e6, params=None).width > 300
+    assert budget_chart(points[3:], mult_adds=None, params=1.0).width > 300

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from mobilevision.errors import UserError
-from mobilevision.tools.benchmarking.subjects import subjects
+from mobilevision.tools.models import models_of
 from mobilevision.tools.planning.budget import quantity
-from mobilevision.tools.planning.command import Wish, plan
+from mobilevision.tools.planning.command import Request, plan
 from mobilevision.tools.planning.latency import within
 
 NARROW = ["backbone=mobilenet_v1,mobilenet_v2", "backbone.width=0.25,0.5", "data.resolution=32,64"]
@@ -29,10 +29,10 @@ NARROW = ["backbone=mobilenet_v1,mobilenet_v2", "backbone.width=0.25,0.5", "data
 )
 def test_everything_printed_keeps_every_bound(overrides: list[str], bounds: dict[str, str]) -> None:
     """Counted anew from the overrides alone, as ``mobilevision cost`` counts them."""
-    answer = plan(overrides, Wish(bounds=bounds))
+    answer = plan(overrides, Request(bounds=bounds))
     assert answer.front
     for each in answer.front:
-        (again,) = subjects([" ".join(each.overrides)], outputs=None)
+        (again,) = models_of([" ".join(each.overrides)], outputs=None)
         costs = {
             "params": again.counted.cost.parameters,
             "mult_adds": again.counted.cost.mult_adds,
@@ -44,7 +44,7 @@ def test_everything_printed_keeps_every_bound(overrides: list[str], bounds: dict
 
 
 def test_nothing_larger_of_a_family_fits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    answer = plan(NARROW, Wish(bounds={"mult_adds": "3M"}), out=str(tmp_path))
+    answer = plan(NARROW, Request(bounds={"mult_adds": "3M"}), out=str(tmp_path))
     for kept in answer.front:
         larger = [
             each
@@ -69,17 +69,19 @@ def test_the_nearest_miss() -> None:
     with pytest.raises(
         UserError, match=r"nothing of 8 models fits; the nearest is mobilenet_v1_0.25.*for --max-params 1k"
     ):
-        plan(NARROW, Wish(bounds={"params": "1k"}))
+        plan(NARROW, Request(bounds={"params": "1k"}))
 
 
 def test_what_is_settled_is_not_searched() -> None:
-    answer = plan(["backbone=mobilenet_v1", "backbone.width=0.3", "data.resolution=48"], Wish(bounds={"params": "1M"}))
+    answer = plan(
+        ["backbone=mobilenet_v1", "backbone.width=0.3", "data.resolution=48"], Request(bounds={"params": "1M"})
+    )
     assert len(answer.candidates) == 1
     assert answer.candidates[0].subject.counted.backbone == "mobilenet_v1_0.3"
 
 
 def test_time_is_a_bound() -> None:
-    fitting = plan(NARROW, Wish(bounds={"mult_adds": "3M"}))
+    fitting = plan(NARROW, Request(bounds={"mult_adds": "3M"}))
     found = within(fitting.candidates, 1e-9)
     assert not found.kept
     assert len(found.far) == len(fitting.candidates)
@@ -102,7 +104,7 @@ def test_time_is_a_bound() -> None:
 )
 def test_mistakes(overrides: list[str], said: str) -> None:
     with pytest.raises(UserError, match=said):
-        plan(overrides, Wish(bounds={"params": "1M"}))
+        plan(overrides, Request(bounds={"params": "1M"}))
 
 
 def test_units_are_wrong_before_anything_heavy() -> None:
@@ -119,7 +121,7 @@ def test_training_halves_and_is_taken_up_again(tmp_path: Path, capsys: pytest.Ca
     data = [f"data.format.{split}=40" for split in ("train", "val", "test")]
     command = ["backbone=mobilenet_v1", "backbone.width=0.25", "data.resolution=16,24", "head=linear", *data]
     command += ["backbone.depth=standard,shallow", "logger=none", "data.workers=0", "data.batch_size=20"]
-    answer = plan(command, Wish(bounds={"mult_adds": "1M"}), epochs=2, starters=2, out=str(tmp_path / "out"))
+    answer = plan(command, Request(bounds={"mult_adds": "1M"}), epochs=2, starters=2, out=str(tmp_path / "out"))
     said = capsys.readouterr().out
     assert len(answer.front) == 2
     assert "rung 1 of 2: 2 models to 1 epoch" in said
@@ -128,11 +130,11 @@ def test_training_halves_and_is_taken_up_again(tmp_path: Path, capsys: pytest.Ca
     assert head.split() == ["model", "epochs", "val/top1"]
     folder = said.rpartition("run folder")[2].split()[0]
     assert (Path(folder) / "report.html").exists()
-    known = plan(command, Wish(bounds={"mult_adds": "1M"}), epochs=2, starters=2, out=str(tmp_path / "out"))
+    known = plan(command, Request(bounds={"mult_adds": "1M"}), epochs=2, starters=2, out=str(tmp_path / "out"))
     again = capsys.readouterr().out
     assert "trained already" in again
     assert again.rpartition("run folder")[2].split()[0] == folder
     assert not known.accuracy
-    known = plan(command, Wish(bounds={"mult_adds": "1M"}), results=str(tmp_path))
+    known = plan(command, Request(bounds={"mult_adds": "1M"}), results=str(tmp_path))
     assert len(known.accuracy) == 2
     assert "test/top1" in capsys.readouterr().out

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.deploy.formats.onnx_int8.layers import REMOVED, Layer, layers, weightless_nodes
+from mobilevision.deploy.formats.onnx_int8.layers import REMOVED, Layer, copied, layers, open_session, weightless_nodes
 from mobilevision.deploy.formats.onnx_int8.writing import calibrate, round_weights, with_integers
 from mobilevision.deploy.precision import Precision
 
 _IMAGES = 16
 _FEW = 3  # where hundreds of regions of each are looked at
-_LOOKED_AT = 64  # for ranges: an order of layers needs fewer images than their best ranges
+_RANGE_IMAGES = 64  # for ranges: an order of layers needs fewer images than their best ranges
 _CHOICES = ("NonMaxSuppression", "TopK")  # what comes after them jumps
 
 Found = dict[str, NDArray[Any]]
 
 
-def noise(source: Path, precision: Precision, said: Callable[[str], None] | None = None) -> dict[str, float]:
+def noise(source: Path, precision: Precision) -> dict[str, float]:
     """The error that each layer alone brings into the last layers' outputs, as a share of their mean square.
 
     Args:
         source: the graph in float32.
         precision: as for :func:`mobilevision.deploy.formats.onnx_int8.writing.quantise`.
-        said: is told how far it is.
 
     Returns:
         By the layer's name, the largest first.
@@ -35,17 +34,15 @@ def noise(source: Path, precision: Precision, said: Callable[[str], None] | None
     from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
 
     assert precision.calibration is not None
-    pixels = precision.calibration[:: max(1, len(precision.calibration) // _LOOKED_AT)]
+    pixels = precision.calibration[:: max(1, len(precision.calibration) // _RANGE_IMAGES)]
     plain = load_model_with_shape_infer(source)
     chosen = [layer for layer in layers(plain) if not precision.keeps(layer.name)]
     beside = list(weightless_nodes(plain))
     ranges, grams = calibrate(plain, chosen, beside, pixels)
     run = _Ends(plain, pixels)
     found = {}
-    for number, layer in enumerate(chosen):
-        if said is not None:
-            said(f"{number + 1} of {len(chosen)} layers")
-        model = _copy(plain)
+    for layer in chosen:
+        model = copied(plain)
         alone = next(each for each in layers(model) if each.name == layer.name)
         overrides = round_weights(model, [alone], grams)
         own = [node for node in weightless_nodes(model) if node.input[0] == alone.result and node.op_type in REMOVED]
@@ -65,32 +62,29 @@ class _Ends:
         self.names = [layer.result for layer in _last(plain)]
         self.regions = [node.input[1] for node in plain.graph.node if node.op_type == "RoiAlign"]
         self.feed: Found = {plain.graph.input[0].name: pixels[: _FEW if self.regions else _IMAGES]}
-        seen = self._run(plain, [*self.names, *self.regions])
-        self.reference = {name: seen[name] for name in self.names}
-        self.feed |= {f"{name}_seen": seen[name] for name in self.regions}
+        outputs = self._run(plain, [*self.names, *self.regions])
+        self.reference = {name: outputs[name] for name in self.names}
+        self.feed |= {f"{name}_reference": outputs[name] for name in self.regions}
 
     def error(self, model: Any) -> float:
         """Squared error over mean square, the mean over the last layers."""
-        fixed = _copy(model)
+        fixed = copied(model)
         for node in fixed.graph.node:
             if node.op_type == "RoiAlign":
-                node.input[1] = f"{node.input[1]}_seen"
-        seen = self._run(fixed, self.names)
-        shares = [_share(self.reference[name], seen[name]) for name in self.names]
+                node.input[1] = f"{node.input[1]}_reference"
+        outputs = self._run(fixed, self.names)
+        shares = [_share(self.reference[name], outputs[name]) for name in self.names]
         return float(np.mean(shares))
 
     def _run(self, model: Any, names: Sequence[str]) -> Found:
-        import onnxruntime
         from onnx import TensorProto, helper
 
-        wider = _copy(model)
+        wider = copied(model)
         del wider.graph.output[:]
         wider.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
         for name in self.feed.keys() - {port.name for port in wider.graph.input}:
             wider.graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 4]))
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(wider.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        session = open_session(wider)
         kinds = {port.name: np.float32 if "float" in port.type else np.uint8 for port in session.get_inputs()}
         given = {name: self.feed[name].astype(kind) for name, kind in kinds.items()}
         return dict(zip(names, session.run(list(names), given), strict=True))
@@ -122,9 +116,3 @@ def _reaches(start: str, users: Mapping[str, Sequence[Any]], nodes: set[str]) ->
 def _share(right: NDArray[Any], wrong: NDArray[Any]) -> float:
     right, wrong = right.astype(np.float64), wrong.astype(np.float64)
     return float(np.square(right - wrong).sum() / max(np.square(right).sum(), 1e-12))
-
-
-def _copy(model: Any) -> Any:
-    twin = type(model)()
-    twin.CopyFrom(model)
-    return twin

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -79,6 +80,25 @@ def weightless_nodes(model: Any) -> Iterator[Any]:
         sums = [each for each in node.input if each not in constants and ranks.get(each) == 4]
         if node.op_type in WEIGHTLESS_OPERATORS and len(sums) == (2 if node.op_type == "Add" else 1):
             yield node
+
+
+def open_session(model: Any, *, threads: int | None = None) -> Any:
+    """ONNX Runtime's session on the CPU, of a model or its file; it logs errors alone."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    given = model if isinstance(model, Path) else model.SerializeToString()
+    return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+
+
+def copied(model: Any) -> Any:
+    """A copy of an ONNX model."""
+    twin = type(model)()
+    twin.CopyFrom(model)
+    return twin
 
 
 def attribute(node: Any, name: str, otherwise: Any) -> Any:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def rounded_graph(graph: Graph, precision: Precision, most: int) -> Graph:
-    """A copy with rounded weights, and biases that make good for it.
+    """A copy with rounded weights and biases that compensate for the rounding; in float32, the graph itself.
 
     What a layer's inputs do is seen in ONNX Runtime, where batch norm is folded already. A row of a weight keeps its
     largest value, so whoever takes that as ``most`` steps finds every weight on a step.
@@ -34,6 +34,8 @@ def rounded_graph(graph: Graph, precision: Precision, most: int) -> Graph:
         precision: calibration images, and the layers to leave alone.
         most: steps of a row's largest weight: those that the format's own tool will take.
     """
+    if precision.name != "int8":
+        return graph
     from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
 
     assert precision.calibration is not None

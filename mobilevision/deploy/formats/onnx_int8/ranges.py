@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.deploy.formats.onnx_int8.layers import Layer, attribute
+from mobilevision.deploy.formats.onnx_int8.layers import Layer, attribute, copied, open_session
 
 # What real images do inside a model: the values of tensors, and how the inputs of layers go together.
 
@@ -74,7 +74,9 @@ class Gram:
         return np.concatenate([self._patches(image, most, rng) for image in values], axis=1)
 
     def _patches(self, image: Floats, most: int, rng: np.random.Generator) -> Floats:
-        (top, left, bottom, right), strides, steps, kernel = self._window()
+        node, kernel = self.layer.node, self.layer.weight.shape[2:]
+        top, left, bottom, right = attribute(node, "pads", [0, 0, 0, 0])
+        strides, steps = attribute(node, "strides", [1, 1]), attribute(node, "dilations", [1, 1])
         padded = np.pad(image, ((0, 0), (top, bottom), (left, right)))
         sides = [
             (side - step * (long - 1) - 1) // stride + 1
@@ -86,18 +88,8 @@ class Gram:
         found = padded[:, rows, columns].reshape(self.groups, -1, len(places), kernel[0] * kernel[1])
         return found.transpose(0, 2, 1, 3).reshape(self.groups, len(places), -1)
 
-    def _window(self) -> tuple[Sequence[int], Sequence[int], Sequence[int], Sequence[int]]:
-        node = self.layer.node
-        pads = attribute(node, "pads", [0, 0, 0, 0])
-        return (
-            pads,
-            attribute(node, "strides", [1, 1]),
-            attribute(node, "dilations", [1, 1]),
-            self.layer.weight.shape[2:],
-        )
 
-
-def look(model: Any, names: Sequence[str], pixels: NDArray[np.uint8]) -> Iterator[tuple[dict[str, Floats], float]]:
+def run_over(model: Any, names: Sequence[str], pixels: NDArray[np.uint8]) -> Iterator[tuple[dict[str, Floats], float]]:
     """Run a model over images.
 
     Args:
@@ -108,16 +100,12 @@ def look(model: Any, names: Sequence[str], pixels: NDArray[np.uint8]) -> Iterato
     Yields:
         The tensors of a few images, and what share of all those are.
     """
-    import onnxruntime
     from onnx import helper
 
-    wider = type(model)()
-    wider.CopyFrom(model)
+    wider = copied(model)
     there = {port.name for port in wider.graph.output}
     wider.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names if name not in there)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(wider.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = open_session(wider)
     port = session.get_inputs()[0]
     kind = np.float32 if "float" in port.type else np.uint8
     for start in range(0, len(pixels), _BATCH):
@@ -138,7 +126,7 @@ def observe(
     grams = {layer.name: Gram(layer) for layer in found}
     values = {name: Values() for name in tensors}
     names = list(dict.fromkeys([*values, *(gram.layer.source for gram in grams.values())]))
-    for tensors_now, share in look(model, names, pixels):
+    for tensors_now, share in run_over(model, names, pixels):
         for name, each in values.items():
             if tensors_now[name].size:
                 each.add(tensors_now[name], share, rng)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilevision.deploy.formats.base import quiet
 from mobilevision.deploy.formats.onnx_int8.gptq import REDUCED, rounded, steps
 from mobilevision.deploy.formats.onnx_int8.layers import LINEAR, WEIGHTLESS_OPERATORS, Layer, layers, weightless_nodes
 from mobilevision.deploy.formats.onnx_int8.ranges import Gram, best, observe
@@ -143,11 +143,6 @@ def with_integers(
             "TensorQuantOverrides": dict(overrides),
         },
     )
-    logger = logging.getLogger()
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
+    with quiet():
         quantiser.quantize_model()
-    finally:
-        logger.setLevel(before)
     return quantiser.model
