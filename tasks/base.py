@@ -376,7 +376,8 @@ class Task(pl.LightningModule, ABC):
         if self.global_step % max(getattr(self.trainer, "log_every_n_steps", 1), 1) == 0:
             if len(parts) > 1:
                 self.log_dict({f"train/{name}_loss_step": value.detach() for name, value in parts.items()})
-            self.log("train/loss_step", total.detach(), prog_bar=True)
+            self.log("train/loss_step", total.detach())
+            self.log("train/lr_step", self._learning_rate)
         return total
 
     def on_train_epoch_end(self) -> None:
@@ -384,7 +385,11 @@ class Task(pl.LightningModule, ABC):
         # Computed by hand on every process: torchmetrics adds up over them.
         self.log("train/loss", float(self.epoch_loss.compute()))
         self.epoch_loss.reset()
-        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+        self.log("train/lr", self._learning_rate)
+
+    @property
+    def _learning_rate(self) -> float:
+        return float(self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def configure_optimizers(self) -> Any:
         """An optimiser over all weights, frozen ones too, and its schedule, stepped with it."""

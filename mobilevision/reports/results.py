@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from mobilevision.callbacks.history import read_history
 from mobilevision.engine.info import update_info
 from mobilevision.io.atomic_files import read_csv, write_json
 from mobilevision.io.printable_text import is_name
@@ -128,8 +129,18 @@ def track(
     looked = [(folder.predictions / "activation" / each.path.name, each.caption) for each in shown]
     tracker.samples(f"{stage}/activation_maps", [SampleImage(path, said) for path, said in looked if path.is_file()])
     costs = {"cost/parameters": built.cost.parameters, "cost/mult_adds": built.cost.mult_adds}
-    tracker.summary({**results, **costs})
+    tracker.summary({**results, **costs, **best_on_val(built.task, folder)})
     tracker.model(folder.best, {**results, **costs})
+
+
+def best_on_val(task: Task, folder: RunFolder) -> dict[str, float]:
+    """The best value of the metric that the run chose by, and its epoch; epoch 0 is the probe."""
+    name = f"val/{task.followed}"
+    rows = [row for row in read_history(folder.metrics_csv) if row.get(name)]
+    if not rows:
+        return {}
+    best = (max if task.followed_mode == "max" else min)(rows, key=lambda row: float(row[name]))
+    return {f"best/{name}": float(best[name]), "best/epoch": int(best["epoch"])}
 
 
 def samples(folder: RunFolder) -> list[SampleImage]:

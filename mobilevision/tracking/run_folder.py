@@ -207,6 +207,8 @@ class RunFolder:
 
 FOLDS = "folds.yaml"
 """In the folder of a cross-validation: the config of all its runs."""
+SWEEP = "sweep.json"
+"""In the folder of a sweep: what it is going to do."""
 FINAL = "final"
 """In the folder of a cross-validation: the folder of the run on everything."""
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from PIL import Image
 
 from mobilevision.errors import UserError
+from mobilevision.tracking.run_folder import SWEEP, is_cross_validation
 from mobilevision.tracking.tracker import Rows, SampleImage, Tracker
 
 # Whether this user can log in to W&B, and in which mode a run therefore goes.
@@ -81,7 +82,7 @@ def start(keys: Mapping[str, Any], mode: Mode) -> Any:
 
     # Said of images that are not all of one size, which nobody can do anything about.
     logging.getLogger().addFilter(_harmless)
-    settings = wandb.Settings(console="off", init_timeout=_SECONDS, x_disable_stats=True, quiet=True, silent=True)
+    settings = wandb.Settings(console="off", init_timeout=_SECONDS, quiet=True, silent=True)
     # Only a server knows whether a run is there to be resumed; offline, sync joins what has one id.
     resume: Literal["allow"] | None = "allow" if mode == "online" else None
     run = wandb.init(**keys, mode=mode, resume=resume, settings=settings, reinit="finish_previous")
@@ -127,6 +128,7 @@ class WandbOptions(TypedDict, total=False):
     project: str
     entity: str | None
     name: str | None
+    group: str | None
     tags: Sequence[str]
     artifacts: bool
 
@@ -146,8 +148,9 @@ class WandbTracker(Tracker):
         project: W&B project.
         entity: W&B user or team; None is the user's default.
         name: the run's name; None takes the run folder's.
+        group: W&B group; None takes the folder of the sweep, or of the cross-validation, that the run is part of.
         tags: W&B tags.
-        artifacts: whether the best checkpoint is sent as a model artifact (online only).
+        artifacts: whether the best checkpoint is sent as a model artifact; of an offline run, with ``wandb sync``.
     """
 
     def __init__(
@@ -160,6 +163,7 @@ class WandbTracker(Tracker):
         project: str = "mobilevision",
         entity: str | None = None,
         name: str | None = None,
+        group: str | None = None,
         tags: Sequence[str] = (),
         artifacts: bool = True,
     ) -> None:
@@ -173,6 +177,7 @@ class WandbTracker(Tracker):
             "project": project,
             "entity": entity,
             "name": name or run_dir.resolve().name,
+            "group": group or _group_of(run_dir.resolve()),
             "tags": list(tags) or None,
             "config": dict(config),
         }
@@ -257,15 +262,16 @@ class WandbTracker(Tracker):
         self._safely(lambda run: run.summary.update(dict(values)))
 
     def model(self, path: Path, metadata: Mapping[str, Any]) -> None:
-        """Send the checkpoint as a model artifact, when online and wanted."""
-        if self.mode != "online" or not self._artifacts or not path.is_file():
+        """Send the checkpoint as a model artifact, where that is wanted."""
+        if not self._artifacts or not path.is_file():
             return
 
         def send(run: Any) -> None:
             from wandb import Artifact
 
             artifact = Artifact(f"{self._project}-{self.id}", type="model", metadata=dict(metadata))
-            artifact.add_file(str(path), name=path.name)
+            # Offline the file stays where it is, in the run folder, until it is sent; else the client copies it first.
+            artifact.add_file(str(path), name=path.name, policy="immutable" if self.mode == "offline" else "mutable")
             run.log_artifact(artifact, aliases=["best", "latest"])
 
         self._safely(send)
@@ -276,7 +282,7 @@ class WandbTracker(Tracker):
             return ["W&B: off"]
         if self.mode == "offline":
             return [f"W&B: offline, kept in {self.folder}; nothing is sent"]
-        sent = "config, command, host name, git commit, curves, tables, charts"
+        sent = "config, command, host name, git commit, use of the machine, curves, tables, charts"
         sent += ", sample images" if self._images else " (no images: logger.pictures=true sends them)"
         sent += ", the best checkpoint" if self._artifacts else ""
         return [f"W&B: {self._run.url}", f"     sends {sent}; logger.mode=offline sends nothing"]
@@ -291,6 +297,12 @@ class WandbTracker(Tracker):
         if self.mode == "online":
             return [f"W&B: {url}"]
         return [f"W&B: offline; send it with  wandb sync {shlex.quote(str(self.folder))}/offline-run-*"]
+
+
+def _group_of(run_dir: Path) -> str | None:
+    """The name of the folder of the sweep or of the cross-validation around a run."""
+    above = run_dir.parent
+    return above.name if (above / SWEEP).is_file() or is_cross_validation(above) else None
 
 
 def _boxes(outlines: Mapping[str, Rows] | None) -> dict[str, Any] | None:

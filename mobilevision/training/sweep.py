@@ -34,12 +34,11 @@ from mobilevision.errors import StoppedError, UserError
 from mobilevision.io.atomic_files import write_json, write_text
 from mobilevision.io.error_lines import VARIABLE, error_line
 from mobilevision.io.safe_yaml import read_yaml
-from mobilevision.tracking.run_folder import RunFolder
+from mobilevision.tracking.run_folder import SWEEP, RunFolder
 from mobilevision.training.same_data import with_absolute_paths
 
 # What a sweep is going to do, kept in its folder: every run of it, in whatever process, finds its own place.
 
-_FILE = "sweep.json"
 _LONGEST = 120  # characters of a folder's name
 
 
@@ -60,12 +59,12 @@ class Plan:
 
     def write(self) -> None:
         """Keep it in its folder."""
-        write_json(Path(self.folder) / _FILE, asdict(self))
+        write_json(Path(self.folder) / SWEEP, asdict(self))
 
     @classmethod
     def read(cls, folder: str | Path) -> Plan:
         """Undo :meth:`write`."""
-        values = json.loads((Path(folder) / _FILE).read_text(encoding="utf-8"))
+        values = json.loads((Path(folder) / SWEEP).read_text(encoding="utf-8"))
         return cls(values["folder"], tuple(values["keys"]), values["runs"])
 
     def place(self, overrides: Sequence[str]) -> Path:

@@ -246,3 +246,25 @@ def test_folds_are_named_as_many_as_work(tmp_path: Path) -> None:
     rarest = min(built.task.data_spec.counts)
     assert 1 < rarest < 5
     assert f"; data.folds={rarest} judges" in small_test_set_warning(built, "test")
+
+
+def test_the_tracker_is_told_the_best_value_on_val(run: RunFolder) -> None:
+    from mobilevision.engine.restore import load_run
+    from mobilevision.reports.results import best_on_val
+
+    with run.metrics_csv.open(newline="") as file:
+        values = [float(row["val/top1"]) for row in csv.DictReader(file)]
+    assert best_on_val(load_run(run.path).task, run) == {
+        "best/val/top1": max(values),
+        "best/epoch": 1 + values.index(max(values)),
+    }
+
+
+def test_the_learning_rate_is_logged_at_each_logged_step(coloured: Path, tmp_path: Path) -> None:
+    options = ["data=folder", f"data.root={coloured}", "data.resolution=32", "data.batch_size=8", "data.workers=0"]
+    options += ["backbone.width=0.25", "trainer=cpu", "trainer.max_epochs=1", "trainer.log_every_n_steps=1"]
+    train(compose([*options, "logger=csv", "callbacks.pictures.count=0", f"run_dir={tmp_path / 'run'}"]))
+    with (tmp_path / "run" / "steps.csv").open(newline="") as file:
+        logged = list(csv.DictReader(file))
+    steps = {name: [row["step"] for row in logged if row["metric"] == f"train/{name}_step"] for name in ("loss", "lr")}
+    assert steps["lr"] == steps["loss"] == ["0", "1", "2"]

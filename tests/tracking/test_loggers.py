@@ -205,3 +205,32 @@ def test_boxes_are_sent_as_boxes(tmp_path: Path) -> None:
     assert [box["class_id"] for box in truth] == [1, 0]
     assert prediction[0]["position"] == {"minX": 1.0, "minY": 2.0, "maxX": 30.0, "maxY": 20.0}
     assert prediction[0]["scores"] == {"score": 0.9}
+
+
+def logged(run_dir: Path) -> bytes:
+    """What an offline run keeps for the server."""
+    (file,) = (run_dir / "wandb").glob("offline-run-*/*.wandb")
+    return file.read_bytes()
+
+
+def test_an_offline_run_keeps_its_model_for_the_sync(tmp_path: Path) -> None:
+    for name, artifacts in (("kept", True), ("left out", False)):
+        best = tmp_path / name / "checkpoints" / "best.ckpt"
+        best.parent.mkdir(parents=True)
+        best.write_bytes(b"weights")
+        tracker = wandb_logger(run_dir=tmp_path / name, config=CONFIG, mode="offline", artifacts=artifacts)
+        tracker.model(best, {"test/top1": 0.5})
+        tracker.closing()
+        assert (str(best).encode() in logged(tmp_path / name)) == artifacts
+
+
+def test_runs_of_a_sweep_and_of_a_cross_validation_are_a_group(tmp_path: Path) -> None:
+    for file in ("sweep.json", "folds.yaml", None):
+        above = tmp_path / f"all of {file}"
+        above.mkdir()
+        if file:
+            (above / file).write_text("{}")
+        wandb_logger(run_dir=above / "one", config=CONFIG, mode="offline").closing()
+        assert (f"all of {file}".encode() in logged(above / "one").replace(str(above).encode(), b"")) == bool(file)
+    wandb_logger(run_dir=above / "two", config=CONFIG, mode="offline", group="a group of mine").closing()
+    assert b"a group of mine" in logged(above / "two")
