@@ -246,7 +246,10 @@ def make_trainer(
     changes: Mapping[str, Any] | None = None,
     **arguments: Any,
 ) -> Trainer:
-    """``Trainer(...)`` with the keys of the node ``trainer``, of a training, an evaluation or a fine-tuning alike.
+    """``Trainer(...)`` with the keys of the node ``trainer``: ``conf/trainer/auto.yaml`` has them and the class itself.
+
+    A training (``training/train.py``), an evaluation (``evaluation/evaluate.py``) and the fine-tuning of an export
+    (``exporting/finetuning.py``) differ by the arguments alone.
 
     Args:
         cfg: the run's config; ``trainer.max_time`` is not Lightning's to keep (see ``training/time_budget.py``).

@@ -127,7 +127,7 @@ def cross_entropies(logits: Tensor, assignments: Assignments) -> Tensor:
     return functional.cross_entropy(logits.float().flatten(0, 1), classes.flatten(), reduction="none").view_as(classes)
 
 
-def sampled(assignments: Assignments, *, most: int, positive: float) -> Assignments:
+def keep_random(assignments: Assignments, *, most: int, positive: float) -> Assignments:
     """Assignments with all but a random few of each image left out.
 
     Args:
@@ -259,7 +259,7 @@ class MultiBox(Loss):
     def _first_stage(self, candidates: Candidates, target: dict[str, Tensor]) -> dict[str, Tensor]:
         objects = {**target, "labels": target["labels"].clamp(max=0)}  # of whatever class
         assignments = assign(candidates, objects, positive=0.7, negative=0.3, force=True, ties=True)
-        assignments = sampled(assignments, most=self.sampled, positive=0.5)
+        assignments = keep_random(assignments, most=self.sampled, positive=0.5)
         parts = self._over_all(candidates, assignments)
         return {f"rpn_{name}": part for name, part in parts.items()}
 

@@ -12,7 +12,8 @@
 
 Coordinates are floats on a grid whose lines lie between pixels: pixel (row, column) covers ``column ... column + 1`` by
 ``row ... row + 1``, the image begins at (0, 0) and ends at (width, height), and a box is ``right - left`` wide, without
-a further pixel. Readers of files that count pixels from 1 or name the last pixel inside (Pascal VOC) convert to this.
+a further pixel. Readers of files that count pixels from 1 or name the last pixel inside convert to this: Pascal VOC's
+own (``data=voc``, or ``one_based=true`` of ``voc_xml``, whose numbers else stand as annotation tools write them).
 Normalised boxes are the same over the sides of the image (YOLO's files) or of the model's input (anchor sizes in a
 config, :mod:`mobilevision.ops.anchor_planning`); wherever boxes are normalised, the docstring says so.
 

@@ -51,14 +51,15 @@ def match(
         # [B, M, A]; -1 where there is no box to be matched.
         real = (labels[part] >= 0) & ~crowd[part]
         overlap = tensor_iou(boxes[part, :, None], anchors[part, None]).masked_fill_(~real[:, :, None], -1.0)
-        most, own = overlap.max(dim=1)
-        matched = own.masked_fill(most < positive, IGNORED).masked_fill_(most < negative, BACKGROUND)
+        best_overlap, best_box = overlap.max(dim=1)
+        matched = best_box.masked_fill(best_overlap < positive, IGNORED)
+        matched = matched.masked_fill_(best_overlap < negative, BACKGROUND)
         region = crowd[part] & (labels[part] >= 0)
         if bool(region.any()):
             inside = _inside(anchors[part], boxes[part], region)
             matched = matched.masked_fill_(inside & (matched == BACKGROUND), IGNORED)
         if force:
-            matched = _force_ties(matched, own, overlap) if ties else _force_each(matched, overlap)
+            matched = _force_ties(matched, best_box, overlap) if ties else _force_each(matched, overlap)
         found.append(matched)
     return torch.cat(found)
 
@@ -71,11 +72,11 @@ def _force_each(matched: Tensor, overlap: Tensor) -> Tensor:
     return torch.where(taker >= 0, taker, matched)
 
 
-def _force_ties(matched: Tensor, own: Tensor, overlap: Tensor) -> Tensor:
+def _force_ties(matched: Tensor, best_box: Tensor, overlap: Tensor) -> Tensor:
     """Match every anchor that no other overlaps a box more than."""
     best = overlap.amax(dim=2, keepdim=True)
     chosen = ((overlap == best) & (best > 0)).any(dim=1)
-    return torch.where(chosen, own, matched)
+    return torch.where(chosen, best_box, matched)
 
 
 def _inside(anchors: Tensor, boxes: Tensor, region: Tensor) -> Tensor:

@@ -53,7 +53,7 @@ class Tracker(Logger, ABC):
         """Keep a chart."""
 
     def samples(self, key: str, pictures: Sequence[SampleImage]) -> None:
-        """Keep images of the data with predictions on them."""
+        """Keep images of the data with predictions on them: those that a run has below ``predictions/``."""
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """Keep final numbers: test metrics, parameters, mult-adds."""

@@ -215,7 +215,7 @@ COMMANDS = {
 
 def words(command: str, run: Path, image: Path) -> list[str]:
     """The command line."""
-    names = {"RUN": str(run), "PICTURE": str(image), "GALLERY": str(image.parent)}
+    names = {"RUN": str(run), "IMAGE": str(image), "GALLERY": str(image.parent)}
     line = command
     for name, stands in names.items():
         line = line.replace(name, stands)

@@ -13,7 +13,7 @@ from torchvision.models.detection.roi_heads import fastrcnn_loss
 from torchvision.ops import box_iou, generalized_box_iou_loss
 
 from mobilevision.losses import MultiBox
-from mobilevision.losses.multibox import Assignments, assign, focal, sampled
+from mobilevision.losses.multibox import Assignments, assign, focal, keep_random
 from mobilevision.ops.anchors import default_boxes, default_sizes
 from mobilevision.ops.box_coding import SSD_WEIGHTS, decode, encode
 from mobilevision.ops.candidates import Candidates, DetectorOutputs
@@ -93,11 +93,11 @@ def test_second_stage_equals_torchvisions() -> None:
 def test_first_stage_samples_as_many_as_it_may_half_of_them_objects() -> None:
     classes = torch.zeros(3, 400, dtype=torch.int64)
     classes[0, :300], classes[1, :10], classes[2] = 1, 1, -1
-    aims = sampled(Assignments(classes, torch.zeros(3, 400, 4)), most=256, positive=0.5)
+    aims = keep_random(Assignments(classes, torch.zeros(3, 400, 4)), most=256, positive=0.5)
     assert aims.positive.sum(dim=1).tolist() == [128, 10, 0]
     assert aims.background.sum(dim=1).tolist() == [100, 246, 0]
     assert (aims.classes[classes == -1] == -1).all()
-    again = sampled(Assignments(classes, torch.zeros(3, 400, 4)), most=256, positive=0.5)
+    again = keep_random(Assignments(classes, torch.zeros(3, 400, 4)), most=256, positive=0.5)
     assert not torch.equal(again.classes, aims.classes)
 
 

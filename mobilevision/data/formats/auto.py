@@ -99,7 +99,11 @@ class Auto(DataFormat):
 
 
 def candidates() -> dict[str, DataFormat]:
-    """The formats to try, narrow ones first, by the name of their option."""
+    """The formats to try, narrow ones first, by the name of their option.
+
+    Those whose layout another one reads as well (``coco``, ``voc``, ``identities``), and those of plugins, are named:
+    ``data=NAME``.
+    """
     return {
         "cifar10": Cifar10(download=False),
         "oxford_pets": OxfordPets(download=False),

@@ -64,20 +64,20 @@ class Onnx(Format):
         if precision.name == "float32":
             _write_float(graph, path)
             return
-        whole = _whole(path)
-        _write_float(graph, whole)
+        exact = _float32_path(path)
+        _write_float(graph, exact)
         if precision.name == "float16":
-            halve(whole, path)
+            halve(exact, path)
         else:
             from mobilevision.deploy.formats.onnx_int8.writing import quantise
 
-            quantise(whole, path, precision)
+            quantise(exact, path, precision)
 
     def noise(self, path: Path, precision: Precision) -> dict[str, float]:
         """As in :class:`Format`."""
         from mobilevision.deploy.formats.onnx_int8.layer_sensitivity import noise
 
-        return noise(_whole(path), precision)
+        return noise(_float32_path(path), precision)
 
     def largest_weight(self, path: Path) -> int | None:
         """As in :class:`Format`."""
@@ -112,7 +112,7 @@ class _Session(Runner):
         return dict(zip(self.outputs, found, strict=True))
 
 
-def _whole(path: Path) -> Path:
+def _float32_path(path: Path) -> Path:
     """Where the same graph lies in float32."""
     return path.with_name(f"float32{path.suffix}")
 
