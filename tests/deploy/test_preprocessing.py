@@ -98,7 +98,7 @@ def test_what_is_no_image_is_named(tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("not an image")
     Image.new("RGB", (200, 200)).save(tmp_path / "whole.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:120])
-    text = r"text.jpg: not an image \(its first bytes are b'not a pictur'\)$"
+    text = r"text.jpg: not an image \(its first bytes are b'not an image'\)$"
     for name, why in (("empty", "empty file"), ("text", text), ("cut", "truncated"), ("no", "No such")):
         file = tmp_path / (f"{name}.png" if name == "cut" else f"{name}.jpg")
         with pytest.raises(UnreadableImageError, match=why):
