@@ -2,7 +2,7 @@
 
     python benchmarks/ssd_step.py                     # about four minutes
 
-MobileNet V1 1.0 with ReLU6, 80 classes, six default boxes at every place of six maps, 1x1 predictors, eight boxes a
+MobileNet V1 1.0 with ReLU6, 80 classes, six default boxes at every place of six maps, 1x1 predictors, eight boxes an
 image, SGD in float32. torchvision's gets timm's body as it comes and images as a list of floats, ours uint8
 pixels. Each run is in a process of its own, the contenders taking turns; one more is ours with torch's own allocator,
 contiguous tensors and copying ReLU6, which shows what is due to the head and the loss alone. Ratios of medians; CPU

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
 from mobilevision.callbacks.checkpoints import BestCheckpoint
+from mobilevision.callbacks.stopping import ends_here
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -45,14 +46,16 @@ class Progress(Checkpoint):
         """Begin the bar of an epoch."""
         self._validated = False
         epoch = f"epoch {_of(trainer.current_epoch + 1, trainer.max_epochs)}"
-        self._start(trainer, epoch, trainer.num_training_batches + sum(trainer.num_val_batches))
+        validations = _validations_an_epoch(trainer) if _validates(trainer) else 0
+        self._start(trainer, epoch, trainer.num_training_batches + int(validations * sum(trainer.num_val_batches)))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Move the bar on."""
         self._batches += 1
-        self._show(trainer, loss=outputs["loss"])
+        # What Lightning hands on is the share of one batch in a step.
+        self._show(trainer, loss=outputs["loss"] * trainer.accumulate_grad_batches)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The epoch's line may tell what val says."""
@@ -126,7 +129,7 @@ class Progress(Checkpoint):
             parts += (
                 [f"{followed} {values[f'val/{followed}']:.4f}{_best(trainer)}"] if f"val/{followed}" in values else []
             )
-        finished = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+        finished = trainer.current_epoch + 1 == trainer.max_epochs or ends_here(trainer)
         left = None if finished else self._seconds_left(trainer, of_this_epoch=0.0)
         parts += [f"{in_words(left)} left"] if left is not None else []
         return "  ".join(parts)
@@ -138,11 +141,15 @@ class Progress(Checkpoint):
 
     def _seconds_left(self, trainer: pl.Trainer, *, of_this_epoch: float) -> float | None:
         """Seconds to the end of the training, which still has so many batches of this epoch; None: not known."""
-        if self._batch_seconds is None or not trainer.max_epochs or trainer.max_epochs < 0:
-            return None
-        epoch = trainer.num_training_batches + EVALUATION_SHARE * sum(trainer.num_val_batches)
-        epochs = trainer.max_epochs - trainer.current_epoch - 1
-        return self._batch_seconds * (of_this_epoch + epochs * epoch)
+        batches = []
+        if trainer.max_epochs and trainer.max_epochs > 0:
+            batches.append(
+                of_this_epoch + (trainer.max_epochs - trainer.current_epoch - 1) * _batches_an_epoch(trainer)
+            )
+        if trainer.max_steps > 0:
+            steps = (trainer.max_steps - trainer.global_step) * trainer.accumulate_grad_batches
+            batches.append(steps * _batches_an_epoch(trainer) / max(1, trainer.num_training_batches))
+        return None if self._batch_seconds is None or not batches else self._batch_seconds * min(batches)
 
     def _start(self, trainer: pl.Trainer, what: str, batches: float) -> None:
         self._stop()
@@ -168,8 +175,8 @@ class Progress(Checkpoint):
         if trainer.state.fn == "fit":
             if self._work_done >= _TIMED_BATCHES:
                 self._batch_seconds = (now - self._began) / self._work_done
-            epoch = trainer.num_training_batches + EVALUATION_SHARE * sum(trainer.num_val_batches)
-            left = self._seconds_left(trainer, of_this_epoch=max(0.0, epoch - self._work_done))
+            rest = max(0.0, _batches_an_epoch(trainer) - self._work_done)
+            left = self._seconds_left(trainer, of_this_epoch=rest)
             now_doing = "validation" if loss is None else f"loss {float(loss):.4f}"
             note = f"{now_doing}  {in_words(left)} left" if left is not None else now_doing
         self._bar.update(self._task, completed=self._batches + self._evaluated, note=note, refresh=True)
@@ -179,6 +186,24 @@ class Progress(Checkpoint):
             self._bar.update(self._task, visible=False)  # so that nothing of it stays on the screen
             self._bar.stop()
         self._bar = self._task = None
+
+
+def _validates(trainer: pl.Trainer) -> bool:
+    """Whether this epoch is one that val is measured in."""
+    every = trainer.check_val_every_n_epoch or 1
+    return (trainer.current_epoch + 1) % every == 0
+
+
+def _validations_an_epoch(trainer: pl.Trainer) -> float:
+    """How often val is measured in an epoch in which it is."""
+    every = float(trainer.val_check_batch or 0)
+    return max(1.0, trainer.num_training_batches // every) if 0 < every < float("inf") else 1.0
+
+
+def _batches_an_epoch(trainer: pl.Trainer) -> float:
+    """The work of a mean epoch, in training batches."""
+    looks = _validations_an_epoch(trainer) / (trainer.check_val_every_n_epoch or 1)
+    return trainer.num_training_batches + EVALUATION_SHARE * looks * sum(trainer.num_val_batches)
 
 
 def in_words(seconds: float) -> str:

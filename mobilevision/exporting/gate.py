@@ -119,7 +119,7 @@ class Paired:
 
     Args:
         metric: makes a fresh metric.
-        repeats: whether a sample may be measured twice at once; pairs of images compare each with each, and a
+        repeats: whether a sample may be measured twice at once; pairs of images compare each with each, and an
             image with itself would be a pair too many.
     """
 

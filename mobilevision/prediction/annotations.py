@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from shutil import rmtree
 from typing import Any
+from urllib.parse import quote
 
 from mobilevision.deploy.answers import Answer, Attributes, Classes, Detections
 from mobilevision.errors import UserError
+from mobilevision.images.files import printable
 from mobilevision.io.atomic_files import write_csv, write_json, write_text
 from mobilevision.version import __version__
 
@@ -35,7 +38,9 @@ class AnnotatedImage:
     certainty: float
 
 
-def write_annotations(form: str, images: Sequence[AnnotatedImage], folder: Path, *, answer: Answer, model: str) -> Path:
+def write_annotations(
+    form: str, images: Sequence[AnnotatedImage], folder: Path, *, answer: Answer, model: str, top: Path
+) -> Path:
     """Write annotations, those of the images that the model is least sure of first.
 
     Args:
@@ -44,12 +49,15 @@ def write_annotations(form: str, images: Sequence[AnnotatedImage], folder: Path,
         folder: made where it is missing.
         answer: what the model predicts.
         model: its name, for formats that keep it.
+        top: the folder that the images lie in.
 
     Returns:
         The file, or the folder, to import.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    ordered = sorted(images, key=lambda image: (image.certainty, image.path))
+    ordered = sorted(map(_inside, images), key=lambda image: (image.certainty, image.path))
+    if form == "label-studio":  # whose storage is a folder below its root
+        ordered = [replace(image, path=f"{top.name}/{image.path}") for image in ordered]
     return FORMS[form](ordered, folder, answer, model)
 
 
@@ -63,6 +71,9 @@ def check_form(form: str, answer: Answer) -> None:
     if form not in able:
         can = f"there are {', '.join(able)}" if able else "there is no format for it"
         raise UserError(f"--annotations {form}: it does not hold what this model predicts ({answer.name}): {can}")
+    odd = [name for name in answer.classes if printable(name) != name]
+    if odd and form == "yolo":
+        raise UserError(f"--annotations yolo: a class is called {printable(odd[0])!r}, which its lists cannot hold")
 
 
 def forms_of(answer: Answer) -> tuple[str, ...]:
@@ -72,9 +83,44 @@ def forms_of(answer: Answer) -> tuple[str, ...]:
     return ("csv", "label-studio") if isinstance(answer, Classes | Attributes) else ()
 
 
-def common_folder(paths: Sequence[str]) -> Path:
-    """The deepest folder that all of these files lie in, absolute."""
-    return Path(os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths]))
+def paths_below_one_folder(files: Sequence[bytes], form: str) -> tuple[Path, list[str]]:
+    """The deepest folder that all files lie in, absolute, and the path of each below it, with ``/``.
+
+    Raises:
+        UserError: files of two drives, or names that annotations of this format cannot hold.
+    """
+    paths = [os.path.abspath(os.fsdecode(file)) for file in files]
+    try:
+        top = Path(os.path.commonpath([os.path.dirname(path) for path in paths]))
+    except ValueError as error:
+        raise UserError("--annotations: the images lie on several drives: predict for one at a time") from error
+    below = [Path(path).relative_to(top).as_posix() for path in paths]
+    labels: dict[str, str] = {}
+    for name in below:
+        if printable(name) != name:
+            raise UserError(f"--annotations: {printable(name)}: annotations cannot hold this name: rename the file")
+        if form != "yolo":
+            continue
+        if "images" in PurePosixPath(name).parts[:-1]:
+            why = "YOLO takes a folder called images for its own: give that folder alone as the images"
+            raise UserError(f"--annotations yolo: {name}: {why}")
+        if (other := labels.setdefault(str(PurePosixPath(name).with_suffix("")).lower(), name)) != name:
+            raise UserError(f"--annotations yolo: {other} and {name} would share one label file: rename one")
+    return top, below
+
+
+def _inside(image: AnnotatedImage) -> AnnotatedImage:
+    """Boxes clipped to the image, without those that have no area: a letterboxed model sees what is beside it, too."""
+    if "detections" not in image.row:
+        return image
+    height, width = image.shape
+    kept = []
+    for found in image.row["detections"]:
+        left, top, right, bottom = found["box"]
+        box = [max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height))]
+        if box[0] < box[2] and box[1] < box[3]:
+            kept.append({**found, "box": box})
+    return replace(image, row={**image.row, "detections": kept})
 
 
 def _coco(images: Sequence[AnnotatedImage], folder: Path, answer: Answer, model: str) -> Path:
@@ -106,6 +152,8 @@ def _coco(images: Sequence[AnnotatedImage], folder: Path, answer: Answer, model:
 def _yolo(images: Sequence[AnnotatedImage], folder: Path, answer: Answer, model: str) -> Path:
     """Ultralytics' layout: ``data.yaml``, ``train.txt`` and a file of class and box in fractions an image."""
     top = folder / "yolo"
+    if (top / "data.yaml").is_file():
+        rmtree(top)  # labels of other images would be taken for these
     for image in images:
         height, width = image.shape
         lines = []
@@ -127,7 +175,7 @@ def _yolo(images: Sequence[AnnotatedImage], folder: Path, answer: Answer, model:
     names = "".join(
         f"  {number}: {json.dumps(name, ensure_ascii=False)}\n" for number, name in enumerate(answer.classes)
     )
-    write_text(top / "data.yaml", f"path: .\ntrain: train.txt\nnames:\n{names}")
+    write_text(top / "data.yaml", f"train: train.txt\nnames:\n{names}")
     return top
 
 
@@ -146,7 +194,7 @@ def _csv(images: Sequence[AnnotatedImage], folder: Path, answer: Answer, model: 
                 box = dict(zip(sides, found["box"], strict=True))
                 rows.append({"path": image.path, "label": found["label"], **box, "score": found["score"]})
     path = folder / "labels.csv"
-    write_csv(path, rows)
+    write_csv(path, rows, escape=False)  # names as they are: they are read again
     return path
 
 
@@ -170,7 +218,7 @@ def _label_studio(images: Sequence[AnnotatedImage], folder: Path, answer: Answer
             several = image.row["attributes"] if isinstance(answer, Attributes) else [image.row["label"]]
             results.append({**shared, "id": "choice1", "type": "choices", "value": {"choices": several}})
         predicted = {"model_version": model, "score": round(image.certainty, 4), "result": results}
-        address = f"/data/local-files/?d={image.path}"
+        address = f"/data/local-files/?d={quote(image.path)}"
         tasks.append({"data": {"image": address}, "predictions": [predicted]})
     path = folder / "label_studio.json"
     write_json(path, tasks)

@@ -16,7 +16,7 @@ from mobilevision.images.files import printable
 from mobilevision.images.video import is_movie
 from mobilevision.io.atomic_files import flat, write_csv, write_json
 from mobilevision.io.printable_text import visible
-from mobilevision.prediction.annotations import AnnotatedImage, check_form, common_folder, write_annotations
+from mobilevision.prediction.annotations import AnnotatedImage, check_form, paths_below_one_folder, write_annotations
 from mobilevision.prediction.opening import open_model
 
 if TYPE_CHECKING:
@@ -77,10 +77,13 @@ def predict(
     files = [] if movies else find_some(inputs)
     model, target = open_model(run, which=which, device=device), Path(out)
     set_threshold(model.answer, threshold)
-    if annotations is not None:
-        check_form(annotations, model.answer)
     if movies and (annotations is not None or scores == "all"):
         raise UserError("--annotations and --scores are for images; take the frames out of the movie first")
+    below: dict[bytes, str] = {}
+    if annotations is not None:
+        check_form(annotations, model.answer)
+        top, names = paths_below_one_folder([path for path, _ in files], annotations)
+        below = dict(zip((path for path, _ in files), names, strict=True))
     refuse_file(target)
     target.mkdir(parents=True, exist_ok=True)
     if movies:
@@ -92,7 +95,6 @@ def predict(
     rows: list[dict[str, Any]] = []
     skipped: list[dict[str, str]] = []
     annotated: list[AnnotatedImage] = []
-    top = common_folder([os.fsdecode(path) for path, _ in files])
     console = Console(highlight=False)
     chunks = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]
     for chunk in track(chunks, f"{len(files)} images", console=console, disable=not console.is_terminal):
@@ -102,7 +104,7 @@ def predict(
             if scores == "all":
                 row |= model.scores(prediction, prepared)
             if annotations is not None:
-                inside = Path(os.path.abspath(path)).relative_to(top).as_posix()
+                inside = below[os.fsencode(path)]
                 annotated.append(AnnotatedImage(inside, prepared.shape, told, model.certainty(prediction)))
             if pictures:
                 row["picture"] = save_drawn(model.draw(path, prediction, prepared), target, name)
@@ -110,7 +112,8 @@ def predict(
     finish(rows, skipped, target, console, [f"{row['file']}  {_answer(row)}" for row in rows[:SHOWN]])
     if annotations is not None:
         name = Path(run).resolve().name
-        written = write_annotations(annotations, annotated, target / "annotations", answer=model.answer, model=name)
+        folder = target / "annotations"
+        written = write_annotations(annotations, annotated, folder, answer=model.answer, model=name, top=top)
         console.print(f"annotations in {written}, of images in {top}", soft_wrap=True, markup=False)
     return rows
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from mobilevision.tasks.base import Task
     from mobilevision.tracking.run_folder import RunFolder
 
+_log = logging.getLogger(__name__)
 _SHOWN_SIDE = 320  # longer side of a drawn image: the model's view, but as sharp as the file is
 _PAIRS, _CONFUSED = 8, "confused.csv"
 
@@ -127,7 +129,11 @@ def draw_activations(task: Task, source: BatchSource, chosen: dict[str, Sample],
     for old in folder.glob("*.png"):
         old.unlink()
     for name, sample in chosen.items():
-        found = activation_map(task, source.__getitems__([(0, sample.index)])["image"][0])
+        try:
+            found = activation_map(task, source.__getitems__([(0, sample.index)])["image"][0])
+        except Exception as error:  # of a plugin's backbone or head; a finished training does not end in it
+            _log.warning("no activation maps: %s", error)
+            return
         if found is not None:
             folder.mkdir(exist_ok=True)
             draw_activation(*view(source, sample.index), found).save(folder / name, optimize=True)

@@ -234,7 +234,7 @@ def _tiles(
         found.append(("mult-adds", short(info["mult_adds"]), "an image"))
     if samples := info.get("samples"):
         detail = ", ".join(f"{count:,} {name}" for name, count in samples.items())
-        found.append(("pictures", f"{sum(samples.values()):,}", detail))
+        found.append(("images", f"{sum(samples.values()):,}", detail))
     if lasted := "" if resumed else _lasted(info):
         found.append(("time", lasted, str(info.get("device", ""))))
     return [{"name": name, "value": value, "detail": detail} for name, value, detail in found]

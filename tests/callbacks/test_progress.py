@@ -11,10 +11,12 @@ import subprocess
 import sys
 import termios
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from mobilevision.callbacks.progress import in_words
+from mobilevision.callbacks.progress import EVALUATION_SHARE, Progress, in_words
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = [
@@ -83,3 +85,26 @@ def test_a_training_on_a_pipe(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("seconds", "words"), [(0.2, "1 s"), (59.6, "60 s"), (150, "2 min"), (12_600, "3.5 h")])
 def test_times_in_words(seconds: float, words: str) -> None:
     assert in_words(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("options", "batches"),
+    [
+        ({"max_epochs": 5}, 10 + 3 * (100 + 20 * EVALUATION_SHARE)),
+        ({"max_epochs": 5, "check_val_every_n_epoch": 2}, 10 + 3 * (100 + 10 * EVALUATION_SHARE)),
+        ({"max_epochs": 5, "val_check_batch": 25}, 10 + 3 * (100 + 80 * EVALUATION_SHARE)),
+        ({"max_epochs": -1, "max_steps": 200}, 50 * (100 + 20 * EVALUATION_SHARE) / 100),
+        ({"max_epochs": 5, "max_steps": 151}, (100 + 20 * EVALUATION_SHARE) / 100),
+        ({"max_epochs": None}, None),
+    ],
+)
+def test_what_is_left_of_a_training(options: dict[str, Any], batches: float | None) -> None:
+    usual = {"max_steps": -1, "current_epoch": 1, "global_step": 150, "accumulate_grad_batches": 1}
+    usual |= {"num_training_batches": 100, "check_val_every_n_epoch": 1, "val_check_batch": 100}
+    trainer: Any = SimpleNamespace(**{**usual, "num_val_batches": [20], **options})
+    progress = Progress()
+    assert progress._seconds_left(trainer, of_this_epoch=10.0) is None, "nothing was timed yet"
+    progress._batch_seconds = 2.0
+    assert progress._seconds_left(trainer, of_this_epoch=10.0) == (
+        None if batches is None else pytest.approx(2 * batches)
+    )

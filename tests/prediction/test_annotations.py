@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,16 @@ from mobilevision.data.data_format import DataFormat
 from mobilevision.data.formats import BoxesCsv, CocoJson, YoloTxt
 from mobilevision.deploy.answers import Attributes, Boxes, Classes, Embedding
 from mobilevision.errors import UserError
-from mobilevision.prediction.annotations import FORMS, AnnotatedImage, check_form, common_folder, write_annotations
+from mobilevision.prediction.annotations import (
+    FORMS,
+    AnnotatedImage,
+    check_form,
+    paths_below_one_folder,
+    write_annotations,
+)
 from mobilevision.prediction.predict import predict, set_threshold
 
+TOP = Path("/photos/of june")
 NAMES = ("cat", "dog: small")
 BOXES = {
     "a/one.jpg": [("cat", 0.9, [2.0, 3.0, 20.5, 30.0]), ("dog: small", 0.6, [0.0, 0.0, 64.0, 48.0])],
@@ -63,7 +71,7 @@ LEAST_CERTAIN_FIRST = list(reversed(BOXES))
 
 
 def test_coco_is_read_back(images: list[AnnotatedImage], tmp_path: Path) -> None:
-    file = write_annotations("coco", images, tmp_path / "out", answer=detector(), model="run")
+    file = write_annotations("coco", images, tmp_path / "out", answer=detector(), model="run", top=TOP)
     document = json.loads(file.read_text(encoding="utf-8"))
     assert [row["file_name"] for row in document["images"]] == LEAST_CERTAIN_FIRST
     assert {row["score"] for row in document["annotations"]} == {0.9, 0.6, 0.55}
@@ -71,23 +79,25 @@ def test_coco_is_read_back(images: list[AnnotatedImage], tmp_path: Path) -> None
 
 
 def test_yolo_is_read_back_beside_its_images(images: list[AnnotatedImage], tmp_path: Path) -> None:
-    folder = write_annotations("yolo", images, tmp_path / "out", answer=detector(), model="run")
+    folder = write_annotations("yolo", images, tmp_path / "out", answer=detector(), model="run", top=TOP)
     assert (folder / "train.txt").read_text().split() == [f"images/train/{name}" for name in LEAST_CERTAIN_FIRST]
     shutil.copytree(tmp_path / "images", folder / "images" / "train")
     assert read(YoloTxt(), folder) == EXPECTED
 
 
 def test_a_csv_is_read_back(images: list[AnnotatedImage], tmp_path: Path) -> None:
-    file = write_annotations("csv", images, tmp_path / "out", answer=detector(), model="run")
+    file = write_annotations("csv", images, tmp_path / "out", answer=detector(), model="run", top=TOP)
     with file.open(newline="") as table:
         assert list(dict.fromkeys(row["path"] for row in csv.DictReader(table))) == LEAST_CERTAIN_FIRST
     assert read(BoxesCsv(images=str(tmp_path / "images")), file) == EXPECTED
 
 
 def test_label_studio_gets_predictions_in_percent(images: list[AnnotatedImage], tmp_path: Path) -> None:
-    file = write_annotations("label-studio", images, tmp_path / "out", answer=detector(), model="run")
+    file = write_annotations("label-studio", images, tmp_path / "out", answer=detector(), model="run", top=TOP)
     tasks = json.loads(file.read_text(encoding="utf-8"))
-    assert [task["data"]["image"] for task in tasks] == [f"/data/local-files/?d={name}" for name in LEAST_CERTAIN_FIRST]
+    assert [task["data"]["image"] for task in tasks] == [
+        f"/data/local-files/?d=of%20june/{name}" for name in LEAST_CERTAIN_FIRST
+    ]
     (predicted,) = tasks[-1]["predictions"]
     assert (predicted["model_version"], predicted["score"]) == ("run", 1.0)
     first = predicted["result"][0]
@@ -102,15 +112,15 @@ def test_classes_and_attributes_become_choices_and_columns(tmp_path: Path) -> No
     parts: dict[str, Any] = {"classes": ("red", "blue"), "decision": {}, "facts": {}}
     one = Classes(**parts)
     image = AnnotatedImage("a.jpg", (4, 4), one.describe({"probabilities": np.array([0.3, 0.7])}), 0.4)
-    file = write_annotations("label-studio", [image], tmp_path, answer=one, model="run")
+    file = write_annotations("label-studio", [image], tmp_path, answer=one, model="run", top=TOP)
     assert json.loads(file.read_text())[0]["predictions"][0]["result"][0]["value"] == {"choices": ["blue"]}
-    assert write_annotations("csv", [image], tmp_path, answer=one, model="run").read_text() == (
+    assert write_annotations("csv", [image], tmp_path, answer=one, model="run", top=TOP).read_text() == (
         "path,label,score\na.jpg,blue,0.7\n"
     )
     several = Attributes(**parts)
     row = several.describe({"probabilities": np.array([0.3, 0.7]), "present": np.array([True, True])})
     image = AnnotatedImage("a.jpg", (4, 4), row, 0.4)
-    assert write_annotations("csv", [image], tmp_path, answer=several, model="run").read_text() == (
+    assert write_annotations("csv", [image], tmp_path, answer=several, model="run", top=TOP).read_text() == (
         "path,red,blue\na.jpg,1,1\n"
     )
 
@@ -164,7 +174,7 @@ def test_predict_writes_what_a_table_of_labels_is_read_from(
     assert all(row["probabilities"][row["label"]] == pytest.approx(row["score"], abs=2e-6) for row in rows)
     with (out / "annotations" / "labels.csv").open(newline="") as table:
         written = list(csv.DictReader(table))
-    top = common_folder([row["file"] for row in rows])
+    top, _ = paths_below_one_folder([os.fsencode(row["file"]) for row in rows], "csv")
     assert {str(top / row["path"]): row["label"] for row in written} == {row["file"]: row["label"] for row in rows}
     least, most = (next(row for row in rows if row["file"].endswith(written[at]["path"])) for at in (0, -1))
     assert least["score"] <= most["score"]
@@ -172,3 +182,49 @@ def test_predict_writes_what_a_table_of_labels_is_read_from(
         f"annotations in {out / 'annotations' / 'labels.csv'}, of images in {top}"
         in capsys.readouterr().out.replace("\n", "")
     )
+
+
+def test_boxes_end_with_their_image(tmp_path: Path) -> None:
+    rows = [
+        {"label": "cat", "score": 0.9, "box": box} for box in ([-10.0, 4, 90, 20], [70.0, 0, 80, 9], [3.0, 3, 3, 9])
+    ]
+    image = AnnotatedImage("a.jpg", (48, 64), {"detections": rows}, 0.1)
+    file = write_annotations("coco", [image], tmp_path, answer=detector(), model="run", top=TOP)
+    assert [row["bbox"] for row in json.loads(file.read_text())["annotations"]] == [[0.0, 4, 64.0, 16]]
+
+
+def test_yolo_forgets_what_another_call_wrote(images: list[AnnotatedImage], tmp_path: Path) -> None:
+    for part in (images, images[:1]):
+        folder = write_annotations("yolo", part, tmp_path / "out", answer=detector(), model="run", top=TOP)
+    assert [file.name for file in (folder / "labels").rglob("*.txt")] == ["one.txt"]
+
+
+@pytest.mark.parametrize(
+    ("names", "form", "said"),
+    [
+        (["a.jpg", "a.png"], "yolo", r"a\.jpg and a\.png would share one label file"),
+        (["x/images/a.jpg", "b.jpg"], "yolo", "takes a folder called images for its own"),
+        (["a\nb.jpg"], "csv", r"a\\nb\.jpg: annotations cannot hold this name"),
+        (["\udcff.jpg"], "coco", r"\\xff\.jpg: annotations cannot hold this name"),
+    ],
+)
+def test_names_that_cannot_be_kept_are_refused_before_anything_is_predicted(
+    names: list[str], form: str, said: str, tmp_path: Path
+) -> None:
+    files = [os.fsencode(tmp_path / name) for name in names]
+    with pytest.raises(UserError, match=said):
+        paths_below_one_folder(files, form)
+    if form == "yolo":
+        assert paths_below_one_folder(files, "coco") == (tmp_path, names)
+
+
+def test_a_class_of_two_lines_is_not_for_yolo() -> None:
+    with pytest.raises(UserError, match=r"a class is called .*, which its lists cannot hold"):
+        check_form("yolo", Boxes(classes=("a\nb",), decision={}, facts={}))
+
+
+def test_labels_like_formulas_stay_what_they_are(tmp_path: Path) -> None:
+    answer = Classes(classes=("+1", "-1"), decision={}, facts={})
+    image = AnnotatedImage("-x.jpg", (4, 4), answer.describe({"probabilities": np.array([0.3, 0.7])}), 0.4)
+    file = write_annotations("csv", [image], tmp_path, answer=answer, model="run", top=TOP)
+    assert file.read_text() == "path,label,score\n-x.jpg,-1,0.7\n"
