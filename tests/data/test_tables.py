@@ -279,3 +279,11 @@ def test_a_table_beside_class_folders_is_told(save: Save, tmp_path: Path, rows: 
     notes = read(Auto(), tmp_path).notes
     expected = f"not used: table.csv, beside the folders that are the classes ({said.format(root=tmp_path)})"
     assert notes[:2] == ["data=auto took the format folder", expected]
+
+
+@pytest.mark.parametrize("kind", ["class", "identity", "boxes"])
+def test_groups_that_would_not_be_kept_together_are_refused(images: Path, kind: str) -> None:
+    rows = ["file,label,person", *(f"{path},{label},p" for path, label in zip(PATHS, LABELS, strict=True))]
+    file = table(images, rows)
+    with pytest.raises(UserError, match=r"data\.format\.group=person: it is for attributes and coordinates"):
+        Csv(group="person").read(root=file, kind=kind, channels=3, seed=0)

@@ -96,6 +96,11 @@ class Csv(DataFormat):
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
         """See :class:`DataFormat`."""
         root = self.place(root)
+        if self.columns.group is not None and kind not in ("attributes", "coordinate"):
+            raise UserError(
+                f"data.format.group={self.columns.group}: it is for attributes and coordinates; images that belong"
+                " together are kept so by a column split with train, val and test"
+            )
         if kind == "boxes":
             return self.boxes.read(root=root, kind=kind, channels=channels, seed=seed)
         tables = self._find(root)
