@@ -207,10 +207,14 @@ def test_boxes_are_sent_as_boxes(tmp_path: Path) -> None:
     assert prediction[0]["scores"] == {"score": 0.9}
 
 
-def logged(run_dir: Path) -> bytes:
-    """What an offline run keeps for the server."""
+def ended(tracker: Tracker, run_dir: Path) -> bytes:
+    """What an offline run keeps for the server, all of it: the client's own process writes it, and may be behind."""
+    tracker.log_metrics({"logged/last": 1.0}, step=1)
+    tracker.closing()
     (file,) = (run_dir / "wandb").glob("offline-run-*/*.wandb")
-    return file.read_bytes()
+    while b"logged/last" not in (kept := file.read_bytes()):
+        time.sleep(0.1)
+    return kept
 
 
 def test_an_offline_run_keeps_its_model_for_the_sync(tmp_path: Path) -> None:
@@ -220,8 +224,7 @@ def test_an_offline_run_keeps_its_model_for_the_sync(tmp_path: Path) -> None:
         best.write_bytes(b"weights")
         tracker = wandb_logger(run_dir=tmp_path / name, config=CONFIG, mode="offline", artifacts=artifacts)
         tracker.model(best, {"test/top1": 0.5})
-        tracker.closing()
-        assert (str(best).encode() in logged(tmp_path / name)) == artifacts
+        assert (str(best).encode() in ended(tracker, tmp_path / name)) == artifacts
 
 
 def test_runs_of_a_sweep_and_of_a_cross_validation_are_a_group(tmp_path: Path) -> None:
@@ -230,7 +233,7 @@ def test_runs_of_a_sweep_and_of_a_cross_validation_are_a_group(tmp_path: Path) -
         above.mkdir()
         if file:
             (above / file).write_text("{}")
-        wandb_logger(run_dir=above / "one", config=CONFIG, mode="offline").closing()
-        assert (f"all of {file}".encode() in logged(above / "one").replace(str(above).encode(), b"")) == bool(file)
-    wandb_logger(run_dir=above / "two", config=CONFIG, mode="offline", group="a group of mine").closing()
-    assert b"a group of mine" in logged(above / "two")
+        kept = ended(wandb_logger(run_dir=above / "one", config=CONFIG, mode="offline"), above / "one")
+        assert (f"all of {file}".encode() in kept.replace(str(above).encode(), b"")) == bool(file)
+    named = wandb_logger(run_dir=above / "two", config=CONFIG, mode="offline", group="a group of mine")
+    assert b"a group of mine" in ended(named, above / "two")
