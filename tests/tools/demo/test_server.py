@@ -70,10 +70,10 @@ def test_the_command_serves_until_it_is_stopped(tmp_path: Path, no_runtime: Path
         lines = [running.stdout.readline(), running.stdout.readline()]
         address = re.search(r"http://localhost:(\d+)/", lines[1])
         assert address, lines
-        with urlopen(f"http://127.0.0.1:{address[1]}/model/model.json", timeout=10) as answer:
+        with urlopen(f"http://127.0.0.1:{address[1]}/model/model.json", timeout=120) as answer:
             assert answer.status == 200
         running.send_signal(signal.SIGINT)
-        _, errors = running.communicate(timeout=60)
+        _, errors = running.communicate()
         assert (running.returncode, errors) == (0, "")
     finally:
         running.kill()
