@@ -6,8 +6,10 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -78,3 +80,18 @@ def test_the_command_serves_until_it_is_stopped(tmp_path: Path, no_runtime: Path
     finally:
         running.kill()
     assert not list(tmp_path.glob("mobilevision-demo-*"))
+
+
+def test_a_page_that_is_closed_while_it_loads_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "large.bin").write_bytes(bytes(50_000_000))
+    before = set(threading.enumerate())
+    with open_server(tmp_path, host="127.0.0.1", port=0) as server:
+        client = socket.create_connection(("127.0.0.1", server.server_address[1]))
+        client.sendall(b"GET /large.bin HTTP/1.0\r\n\r\n")
+        server.handle_request()  # a thread of its own writes the answer
+        (answering,) = set(threading.enumerate()) - before
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a close is a reset then
+        client.recv(100)
+        client.close()
+        answering.join()
+    assert capsys.readouterr().err == ""
