@@ -81,7 +81,7 @@ def test_users_of_mypy_see_the_types(tmp_path: Path) -> None:
     (tmp_path / "snippet.py").write_text(SNIPPET, encoding="utf-8")
     command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", str(tmp_path / "snippet.py")]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
-    assert "list[builtins.dict[builtins.str, Any]]" in said
+    assert "list[dict[str, Any]]" in said.replace("builtins.", "")  # which mypy writes depends on its version
     assert "Model" in said
     assert 'Unexpected keyword argument "formt"' in said
     assert "Found 1 error" in said
