@@ -68,36 +68,17 @@ class Progress(Checkpoint):
         if trainer.state.fn != "fit":
             self._start(trainer, "val", sum(trainer.num_val_batches))
 
-    def on_validation_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def on_validation_batch_end(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
         """Move the bar on."""
         if not trainer.sanity_checking:
             self._evaluated += 1
             self._show(trainer)
 
+    on_test_batch_end = on_validation_batch_end
+
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin the bar of an evaluation."""
         self._start(trainer, "test", sum(trainer.num_test_batches))
-
-    def on_test_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Move the bar on."""
-        self._evaluated += 1
-        self._show(trainer)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """End the bar."""

@@ -240,10 +240,13 @@ class WandbTracker(Tracker):
     def samples(self, key: str, pictures: Sequence[SampleImage]) -> None:
         """Send sample images with their captions, if images may be sent."""
         if pictures and self._images:
+            boxes = [row for p in pictures for rows in (p.outlines or {}).values() for row in rows]
+            names = sorted({row["label"] for row in boxes})  # one number a class: the server has one legend for all
             self._send(
                 key,
                 lambda wandb: [
-                    wandb.Image(str(p.plain or p.path), caption=p.caption, boxes=_boxes(p.outlines)) for p in pictures
+                    wandb.Image(str(p.plain or p.path), caption=p.caption, boxes=_boxes(p.outlines, names))
+                    for p in pictures
                 ],
             )
 
@@ -305,11 +308,10 @@ def _group_of(run_dir: Path) -> str | None:
     return above.name if (above / SWEEP).is_file() or is_cross_validation(above) else None
 
 
-def _boxes(outlines: Mapping[str, Rows] | None) -> dict[str, Any] | None:
+def _boxes(outlines: Mapping[str, Rows] | None, names: Sequence[str]) -> dict[str, Any] | None:
     """Outlines as W&B takes them: its own boxes, which can be switched and filtered there."""
     if not outlines:
         return None
-    names = sorted({row["label"] for rows in outlines.values() for row in rows})
     return {
         layer: {"box_data": [_box(row, names) for row in rows], "class_labels": dict(enumerate(names))}
         for layer, rows in outlines.items()

@@ -197,12 +197,15 @@ def test_boxes_are_sent_as_boxes(tmp_path: Path) -> None:
         "truth": [{"label": "dog", "box": [1.0, 2.0, 30.0, 20.0]}, {"label": "cat", "box": [0.0, 0.0, 9.0, 9.0]}],
     }
     tracker = wandb_logger(run_dir=tmp_path, config={}, mode="offline", pictures=True)
-    tracker.samples("test/predictions", [SampleImage(image, "1 cat, truth 1 dog", image, outlines)])
+    other = {"truth": [{"label": "ant", "box": [3.0, 2.0, 9.0, 20.0]}]}
+    both = [SampleImage(image, "1 cat, truth 1 dog", image, outlines), SampleImage(image, "1 ant", image, other)]
+    tracker.samples("test/predictions", both)
     tracker.closing()
     files = (tmp_path / "wandb").glob("offline-run-*/files/media/metadata/boxes2D/test/*.json")
     layers = sorted((json.loads(file.read_text())["box_data"] for file in files), key=len)
-    prediction, truth = layers
-    assert [box["class_id"] for box in truth] == [1, 0]
+    (prediction, ant), truth = sorted(layers[:2], key=lambda boxes: "scores" not in boxes[0]), layers[2]
+    assert [box["class_id"] for box in truth] == [2, 1]
+    assert (prediction[0]["class_id"], ant[0]["class_id"]) == (1, 0), "a class has one number in all images"
     assert prediction[0]["position"] == {"minX": 1.0, "minY": 2.0, "maxX": 30.0, "maxY": 20.0}
     assert prediction[0]["scores"] == {"score": 0.9}
 
