@@ -294,9 +294,9 @@ class Task(pl.LightningModule, ABC):
             with metric.sync_context():
                 self.decision = self.decide(metric)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure a batch of test."""
-        self._evaluate("test", batch)
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Measure a batch of test, and give its predictions (:meth:`decode`) to callbacks."""
+        return self._evaluate("test", batch)
 
     def on_test_epoch_end(self) -> None:
         """Log what test measured."""
@@ -453,7 +453,7 @@ class Task(pl.LightningModule, ABC):
             made = self._made_answer = self.decision, self.data_spec, self.configure_answer()
         return made[2]
 
-    def _evaluate(self, stage: Stage, batch: Batch) -> None:
+    def _evaluate(self, stage: Stage, batch: Batch) -> dict[str, Tensor]:
         loss: Tensor | None = None
         if self.other_predictions is not None:
             prediction = {name: value.to(self.device) for name, value in self.other_predictions(batch).items()}
@@ -462,6 +462,7 @@ class Task(pl.LightningModule, ABC):
             loss = torch.stack(list(self.loss(outputs, batch).values())).sum()
             prediction = self.decode(outputs)
         self.meter(stage).update(loss, prediction, batch["target"], samples=len(batch["index"]))
+        return prediction
 
     def _log_metrics(self, stage: Stage) -> None:
         self.log_dict({f"{stage}/{name}": value for name, value in self.meter(stage).compute().items()})

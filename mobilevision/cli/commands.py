@@ -103,6 +103,16 @@ def evaluate(
             metavar="RUN|EXPORT|OVERRIDE", help="A run or an exported model, and changes such as data=folder."
         ),
     ],
+    scores: Annotated[
+        Literal["shown", "all"] | None,
+        typer.Option(help="Write a row a sample: what is shown, or every detection and every class, too."),
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Score from which something is shown in these rows.")
+    ] = None,
+    track_as: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Send the numbers to the run's tracker, too, as NAME/...")
+    ] = None,
 ) -> None:
     """Measure a run, an exported model, or pretrained weights without a run, on its own data or on other.
 
@@ -111,12 +121,15 @@ def evaluate(
     Example: mobilevision evaluate EXPORT data=auto data.root=IMAGES split=test
 
     Example: mobilevision evaluate backbone.weights=timm data=imagenet data.root=ILSVRC
+
+    Example: mobilevision evaluate RUN data=auto data.root=NIGHT --scores all --track-as night
     """
     from mobilevision.evaluation.evaluate import evaluate as work
 
     first = arguments[0]
     is_run = "=" not in first or Path(first).is_dir()
-    work(first if is_run else None, arguments[is_run:])
+    target = first if is_run else None
+    work(target, arguments[is_run:], scores=scores, threshold=threshold, track_as=track_as)
 
 
 @app.command(short_help="Finished runs beside each other: accuracy against cost.")

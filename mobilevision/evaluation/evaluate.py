@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from omegaconf import OmegaConf
 
@@ -16,18 +17,28 @@ from mobilevision.evaluation.config import take_split
 from mobilevision.io.atomic_files import write_json
 from mobilevision.io.regular_files import check_own_part
 from mobilevision.io.text_columns import print_fact, side
+from mobilevision.prediction.predict import set_threshold, write_rows
 from mobilevision.tracking.run_folder import RunFolder, new_folder
 
 if TYPE_CHECKING:
-    from pytorch_lightning import Trainer
+    from pytorch_lightning import Callback
 
     from mobilevision.data.skipped import SkipLog
+    from mobilevision.evaluation.data import EvaluationData
     from mobilevision.evaluation.subject import Subject
+    from mobilevision.tracking.tracker import Tracker
 
 _PINNED = ("data.resolution", "data.fit", "data.channels")
 
 
-def evaluate(target: str | Path | None, overrides: Sequence[str] = ()) -> dict[str, float]:
+def evaluate(
+    target: str | Path | None,
+    overrides: Sequence[str] = (),
+    *,
+    scores: Literal["shown", "all"] | None = None,
+    threshold: float | None = None,
+    track_as: str | None = None,
+) -> dict[str, float]:
     """Measure a trained run, an exported model, or pretrained weights without a run.
 
     With a run: ``data=``, ``data.*``, ``trainer=`` and ``trainer.*`` may be changed, and ``split=test|val|train``
@@ -43,6 +54,12 @@ def evaluate(target: str | Path | None, overrides: Sequence[str] = ()) -> dict[s
     Args:
         target: a run folder, that of an exported model, or None for pretrained weights.
         overrides: as on the command line.
+        scores: writes a row a sample (``predictions.csv`` and ``predictions.json``): ``shown`` what the model shows,
+            ``all`` also every detection, or the probability of every class.
+        threshold: score from which detections are shown, or attributes are there, in these rows; None takes what val
+            chose. Metrics do not depend on it.
+        track_as: also sends numbers, tables and charts to the run's tracker, into the run that trained the model, as
+            ``<track_as>/<split>/<metric>``.
 
     Returns:
         ``<split>/<metric>`` -> value; the same in every process.
@@ -51,6 +68,8 @@ def evaluate(target: str | Path | None, overrides: Sequence[str] = ()) -> dict[s
         UserError: for all that the user can mend.
     """
     split, changes = take_split(overrides)
+    if track_as is not None:
+        _check_trackable(target, track_as)
     if target is not None and is_artifact(target):
         _check_measurable(target, changes)  # before torch is imported
     from mobilevision.callbacks import Progress
@@ -58,19 +77,76 @@ def evaluate(target: str | Path | None, overrides: Sequence[str] = ()) -> dict[s
     from mobilevision.data.skipped import SkipLog
     from mobilevision.engine.build import make_trainer
     from mobilevision.engine.recording import quiet
+    from mobilevision.evaluation.predictions import CollectPredictions
     from mobilevision.tracking.processes import shared_folder
 
     folder = RunFolder(shared_folder(lambda: _new_folder(target)))
     skip = SkipLog(folder.skipped)
     with quiet(), _gone_if_empty(folder):
         subject = _subject(target, changes, split, skip)
-        trainer = make_trainer(without_training(subject.cfg), [Progress()], checkpoints=True)
+        data = _data(subject, skip)
+        callbacks: list[Callback] = [Progress()]
+        collected: CollectPredictions | None = None
+        if scores is not None or threshold is not None:
+            set_threshold(subject.task.current_answer, threshold)
+            collected = CollectPredictions(data.source, all_scores=scores == "all")
+            callbacks.append(collected)
+        tracker = None if track_as is None else _tracker(subject, target)
+        trainer = make_trainer(without_training(subject.cfg), callbacks, checkpoints=True)
         if trainer.is_global_zero:
             _announce(subject, target)
-        metrics = _measure(subject, trainer, skip)
+        measured = trainer.test(subject.task, datamodule=data, verbose=False)
+        metrics = _named(subject.samples.split, measured)
+        rows = None if collected is None else collected.rows()
     if trainer.is_global_zero:
+        if rows is not None:
+            write_rows(folder.path, rows)
         _keep(subject, folder, target, metrics)
+        if tracker is not None:
+            _track(subject, tracker, metrics, str(track_as))
     return metrics
+
+
+def _check_trackable(target: str | Path | None, name: str) -> None:
+    """Refuse to track what no training tracked.
+
+    Raises:
+        UserError: the target is no run, or the name is none of a group of metrics.
+    """
+    if target is None or is_artifact(target):
+        raise UserError(f"--track-as {name}: only a run has a tracker: evaluate a run folder")
+    if not re.fullmatch(r"\w[\w .-]*", name):
+        raise UserError(f"--track-as {name}: a name of letters, digits, spaces, dots, - and _")
+
+
+def _tracker(subject: Subject, run: str | Path | None) -> Tracker:
+    """The tracker of the run that is evaluated, which goes on with what it tracked.
+
+    Raises:
+        UserError: it had none.
+    """
+    from mobilevision.engine.build import instantiate
+    from mobilevision.tracking.loggers import SilentTracker
+    from mobilevision.tracking.processes import is_first_process
+
+    known = {"task": OmegaConf.to_container(subject.cfg.task, resolve=True)}  # the rest it knows from the training
+    tracker: Tracker = instantiate(subject.cfg.logger, run_dir=run, config=known)
+    if isinstance(tracker, SilentTracker) and is_first_process():
+        raise UserError(f"--track-as: {run} was trained with logger=none, so there is nowhere to send it")
+    return tracker
+
+
+def _track(subject: Subject, tracker: Tracker, metrics: Mapping[str, float], name: str) -> None:
+    from mobilevision.reports.results import readable
+
+    group = f"{name}/{subject.samples.split}"
+    tracker.log_metrics({f"{name}/{metric}": value for metric, value in metrics.items()})
+    for table, rows in readable(subject.task.tables("test")).items():
+        tracker.table(f"{group}/{table}", rows)
+    for chart, image in subject.task.figures("test").items():
+        tracker.figure(f"{group}/{chart}_chart", image)
+    for line in tracker.closing():
+        print(line)
 
 
 def _check_measurable(folder: str | Path, overrides: Sequence[str]) -> None:
@@ -137,13 +213,13 @@ def _announce(subject: Subject, target: str | Path | None) -> None:
     print_fact("", "\n".join(subject.samples.notes))
 
 
-def _measure(subject: Subject, trainer: Trainer, skip: SkipLog) -> dict[str, float]:
+def _data(subject: Subject, skip: SkipLog) -> EvaluationData:
     from mobilevision.config.auto_settings import without_training
     from mobilevision.data.module import default_workers
     from mobilevision.evaluation.data import EvaluationData
 
     settings = without_training(subject.cfg).data
-    data = EvaluationData(
+    return EvaluationData(
         records=subject.records,
         spec=subject.spec,
         crop=subject.task.backbone.preset.crop,
@@ -151,12 +227,12 @@ def _measure(subject: Subject, trainer: Trainer, skip: SkipLog) -> dict[str, flo
         workers=default_workers() if settings.workers is None else settings.workers,
         skip=skip if settings.on_error == "skip" else None,
     )
-    measured = trainer.test(subject.task, datamodule=data, verbose=False)
-    return {
-        f"{subject.samples.split}/{name.partition('/')[2]}": float(value)
-        for part in measured
-        for name, value in part.items()
-    }
+
+
+def _named(split: str, measured: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """What Lightning measured as test, by the split that it was measured on."""
+    every = (item for part in measured for item in part.items())
+    return {f"{split}/{name.partition('/')[2]}": float(value) for name, value in every}
 
 
 def _keep(subject: Subject, folder: RunFolder, target: str | Path | None, metrics: dict[str, float]) -> None:

@@ -207,13 +207,18 @@ def predicted(
 
 
 def write(out: Path, rows: Sequence[dict[str, Any]], skipped: Sequence[dict[str, str]]) -> None:
-    """``predictions.csv`` and ``predictions.json``, and ``skipped.csv`` where something was skipped."""
-    write_json(out / "predictions.json", list(rows))
-    write_csv(out / "predictions.csv", [flat(row) for row in rows])
+    """The rows, and ``skipped.csv`` where something was skipped."""
+    write_rows(out, rows)
     if skipped:
         write_csv(out / "skipped.csv", skipped)
     else:
         (out / "skipped.csv").unlink(missing_ok=True)
+
+
+def write_rows(out: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """``predictions.csv`` and ``predictions.json``."""
+    write_json(out / "predictions.json", list(rows))
+    write_csv(out / "predictions.csv", [flat(row) for row in rows])
 
 
 def _answer(row: Mapping[str, Any]) -> str:

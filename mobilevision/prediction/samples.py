@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, final
@@ -16,6 +17,7 @@ from mobilevision.images.framing import Affine, Frame
 from mobilevision.io.atomic_files import flat, write_csv, write_json
 from mobilevision.ops.rows import take
 from mobilevision.prediction.activation_maps import activation_map, draw_activation
+from mobilevision.tracking.tracker import SampleImage
 from mobilevision.visualization.draw import beside, to_image
 
 if TYPE_CHECKING:
@@ -89,6 +91,47 @@ def predictions(task: Task, source: BatchSource, *, batch: int, limit: int) -> I
             loss = sum(task.loss(take(outputs, slice(place, place + 1)), one).values())
             placed = task.locate(take(decoded, place), source.view.frame(index).to_input.inverse)
             yield Sample(index, float(loss), task.truth(take(target, place)), task.describe(placed))
+
+
+def draw_followed(task: Task, data: DataModule, folder: Path, *, count: int) -> list[SampleImage]:
+    """Draw ``count`` images of val, at equal distances, so that the same ones can be followed through a training.
+
+    Args:
+        task: as it is now; stays on its device, and in its mode when this returns.
+        data: set up.
+        folder: for the images; those of an earlier epoch are overwritten.
+        count: images, or as many as val has.
+    """
+    source = data.eval_dataloader("val").source
+    source.features = None  # images are to be drawn, even where features are cached
+    indexes = np.linspace(0, len(source) - 1, min(count, len(source))).astype(np.int64)
+    batch = source.__getitems__([(0, int(index)) for index in indexes])
+    with evaluating(task):
+        predicted = task.predict(batch["image"].to(task.device))
+        samples = [
+            Sample(index, 0.0, task.truth(take(batch["target"], place)), task.describe(take(predicted, place)))
+            for place, index in enumerate(batch["index"].tolist())
+        ]
+        chosen = {f"image_{number:02d}.png": sample for number, sample in enumerate(samples, 1)}
+        draw_images(task, source, chosen, folder)
+    rows = [{"picture": name, "truth": sample.truth, **sample.row} for name, sample in chosen.items()]
+    return tracked_images(rows, folder)
+
+
+def tracked_images(rows: Sequence[Mapping[str, Any]], folder: Path) -> list[SampleImage]:
+    """Drawn images with a caption each; where a task outlines things, also plain with the outlines.
+
+    Args:
+        rows: what the task says of each, with ``truth`` and ``picture``, the file's name.
+        folder: where :func:`draw_images` drew them.
+    """
+    outlined = json.loads((folder / "plain" / "outlines.json").read_text(encoding="utf-8")) if rows else {}
+    found = []
+    for row in rows:
+        name, words = row["picture"], row.get("found") or f"{row.get('label', '')} {row.get('score', '')}"
+        plain = folder / "plain" / name if name in outlined else None
+        found.append(SampleImage(folder / name, f"{words}, truth {row['truth']}", plain, outlined.get(name)))
+    return found
 
 
 def choose(samples: Sequence[Sample], count: int) -> dict[str, Sample]:

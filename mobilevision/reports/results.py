@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,6 +11,7 @@ from mobilevision.callbacks.history import read_history
 from mobilevision.engine.info import update_info
 from mobilevision.io.atomic_files import read_csv, write_json
 from mobilevision.io.printable_text import is_name
+from mobilevision.prediction.samples import tracked_images
 from mobilevision.reports import summary
 from mobilevision.tracking.tracker import SampleImage
 
@@ -124,7 +124,8 @@ def track(
         tracker.table(f"{stage}/{name}", rows)
     for name, image in built.task.figures(stage).items():
         tracker.figure(f"{stage}/{name}_chart", image)
-    shown = samples(folder)
+    rows = read_csv(folder.predictions / "predictions.csv")
+    shown = tracked_images([row for row in rows if is_name(row["picture"])][:_IMAGES], folder.predictions)
     tracker.samples(f"{stage}/predictions", shown)
     looked = [(folder.predictions / "activation" / each.path.name, each.caption) for each in shown]
     tracker.samples(f"{stage}/activation_maps", [SampleImage(path, said) for path, said in looked if path.is_file()])
@@ -141,19 +142,3 @@ def best_on_val(task: Task, folder: RunFolder) -> dict[str, float]:
         return {}
     best = (max if task.followed_mode == "max" else min)(rows, key=lambda row: float(row[name]))
     return {f"best/{name}": float(best[name]), "best/epoch": int(best["epoch"])}
-
-
-def samples(folder: RunFolder) -> list[SampleImage]:
-    """The run's drawn images with a caption each; where a task outlines things, also plain with the outlines."""
-    if not (rows := read_csv(folder.predictions / "predictions.csv")):
-        return []
-    drawn = [row for row in rows if is_name(row["picture"])][:_IMAGES]
-    plain = folder.predictions / "plain"
-    outlined = json.loads((plain / "outlines.json").read_text(encoding="utf-8"))
-    found = []
-    for row in drawn:
-        name, words = row["picture"], row.get("found") or f"{row.get('label', '')} {row.get('score', '')}"
-        shown = plain / name if name in outlined else None
-        caption = f"{words}, truth {row['truth']}"
-        found.append(SampleImage(folder.predictions / name, caption, shown, outlined.get(name)))
-    return found

@@ -144,11 +144,18 @@ class TensorBoardTracker(Tracker):
             raise UserError("logger=tensorboard needs TensorBoard: pip install 'mobilevision[tensorboard]'") from error
         self.folder = run_dir / "tensorboard"
         self._images = pictures
+        self._step: int | None = None  # of the last point: images and tables belong to it
         self._writer: Any = SummaryWriter(str(self.folder))
         self._writer.add_text("config", "\n".join(f"    {key}: {value}" for key, value in config.items()))
 
+    @property
+    def takes_images(self) -> bool:
+        """Whether they may be kept."""
+        return self._images
+
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Write one point for every metric."""
+        self._step = self._step if step is None else step
         for name, value in metrics.items():
             self._writer.add_scalar(name, float(value), step)
 
@@ -163,7 +170,7 @@ class TensorBoardTracker(Tracker):
 
     def figure(self, key: str, image: Image.Image) -> None:
         """Write the chart as an image."""
-        self._writer.add_image(key, np.asarray(image.convert("RGB")), dataformats="HWC")
+        self._writer.add_image(key, np.asarray(image.convert("RGB")), self._step, dataformats="HWC")
 
     def samples(self, key: str, pictures: Sequence[SampleImage]) -> None:
         """Write the images, if they may be kept."""

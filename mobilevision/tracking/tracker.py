@@ -43,6 +43,11 @@ class Tracker(Logger, ABC):
         """Of the run, where a tracker has one."""
         return ""
 
+    @property
+    def takes_images(self) -> bool:
+        """Whether images of the data are kept."""
+        return False
+
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing: the configuration is in config.yaml, and trackers that keep it take it at the start."""
 

@@ -222,6 +222,11 @@ class WandbTracker(Tracker):
         """The W&B run's id."""
         return self.id
 
+    @property
+    def takes_images(self) -> bool:
+        """Whether they may be sent, and there is somewhere to send them."""
+        return self._images and self._run is not None
+
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Send one point of every metric."""
         self._safely(lambda run: run.log({**metrics, STEP: step} if step is not None else dict(metrics)))

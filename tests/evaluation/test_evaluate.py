@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from mobilevision.errors import UserError
 from mobilevision.evaluation.config import take_split
 from mobilevision.evaluation.evaluate import evaluate
+from mobilevision.io.atomic_files import read_csv
 
 
 @pytest.fixture
@@ -153,6 +154,44 @@ def test_classes_of_imagenet_are_found_by_name(
     (root / "0").rename(root / "tench")
     with pytest.raises(UserError, match="class crane: two classes of ImageNet have this name: call it n02012849 or"):
         evaluate(None, [*common, f"data.root={root}"])
+
+
+def test_a_row_a_sample_says_what_the_model_predicts_of_it(run: Path, coloured: Path) -> None:
+    evaluate(run, [], scores="all")
+    rows = json.loads((_only(run) / "predictions.json").read_text())
+    assert [row["file"] for row in rows] == sorted(map(str, (coloured / "test").rglob("*.png")))
+    trained = {row["file"]: row for row in read_csv(run / "predictions" / "predictions.csv")}
+    for row in rows:
+        before = trained[row["file"]]
+        assert (row["truth"], row["label"]) == (before["truth"], before["label"])
+        assert row["score"] == pytest.approx(float(before["score"]), abs=2e-6)
+        assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+        assert max(row["probabilities"], key=row["probabilities"].get) == row["label"]
+    with pytest.raises(UserError, match=r"--threshold 0\.5: it is for boxes and attributes"):
+        evaluate(run, [], threshold=0.5)
+
+
+def test_numbers_go_to_the_tracker_of_the_run(run: Path) -> None:
+    before = (run / "steps.csv").read_text()
+    found = evaluate(run, ["split=val"], track_as="night shots")
+    added = (run / "steps.csv").read_text().removeprefix(before).splitlines()
+    assert added == [f",night shots/{name},{value!r}" for name, value in found.items()]
+
+
+@pytest.mark.parametrize(("name", "says"), [("a/b", "a name of letters"), ("", "a name of letters")])
+def test_a_name_that_is_no_group_of_metrics_is_refused(run: Path, name: str, says: str) -> None:
+    with pytest.raises(UserError, match=f"--track-as {name}: {says}"):
+        evaluate(run, [], track_as=name)
+
+
+def test_what_was_tracked_by_nothing_cannot_be_tracked(run: Path) -> None:
+    with pytest.raises(UserError, match="--track-as x: only a run has a tracker"):
+        evaluate(None, ["backbone.weights=timm"], track_as="x")
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("loggers.csv_logger", "loggers.no_logger"))
+    with pytest.raises(UserError, match="was trained with logger=none"):
+        evaluate(run, [], track_as="x")
+    assert not list(run.glob("evaluations/*"))
 
 
 def test_nothing_to_evaluate_is_said(coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +66,23 @@ def test_the_thresholds_that_val_chose_come_back_with_the_weights(found: Path) -
 def test_the_same_numbers_come_out_again(found: Path) -> None:
     measured, kept = evaluate(found), json.loads((found / "metrics.json").read_text())
     assert measured == pytest.approx(kept, abs=1e-6)
+
+
+def test_an_evaluation_tells_all_boxes_in_pixels_of_each_image(found: Path, tmp_path: Path) -> None:
+    Image.effect_mandelbrot((150, 60), (-3, -2.5, 2, 2.5), 100).convert("RGB").save(tmp_path / "a.png")
+    (tmp_path / "test.csv").write_text("filename,class,xmin,ymin,xmax,ymax\na.png,disk,5,5,40,40\n")
+    run = Path(shutil.copytree(found, tmp_path / "run"))
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(re.sub(r"(score_threshold:) [\d.]+", r"\1 0.0", config))
+    evaluate(run, ["data=boxes_csv", f"data.root={tmp_path}"], scores="all", threshold=0.02)
+    [row] = json.loads((max((run / "evaluations").iterdir()) / "predictions.json").read_text())
+    [same] = predict(run, [tmp_path / "a.png"], out=tmp_path / "out", scores="all", threshold=0.02)
+    assert row["truth"] == "1 disk"
+    assert [(each["label"], each["box"]) for each in row["all_detections"]] == [
+        (each["label"], pytest.approx(each["box"], abs=0.06)) for each in same["all_detections"]
+    ]
+    assert row["all_detections"]
+    assert len(row["detections"]) == sum(each["score"] >= 0.02 for each in row["all_detections"])
 
 
 def test_boxes_are_told_in_pixels_of_the_image(found: Path, wide: Path) -> None:
