@@ -96,14 +96,19 @@ def _harmless(record: logging.LogRecord) -> bool:
 
 
 def kept_id(folder: Path) -> str:
-    """The id that this run folder has, or a new one, kept from now on."""
+    """The id that this run folder has, or a new one, kept from now on; an agent of a sweep says which."""
     file = folder / "id"
     if file.is_file() and (known := file.read_text(encoding="utf-8").strip()):
         return known
-    fresh = secrets.token_hex(4)
+    fresh = (_of_agent() and os.environ.get("WANDB_RUN_ID")) or secrets.token_hex(4)
     folder.mkdir(parents=True, exist_ok=True)
     file.write_text(fresh + "\n", encoding="utf-8")
     return fresh
+
+
+def _of_agent() -> bool:
+    """Whether ``wandb agent`` started this process: the client then takes project, team and id from the sweep."""
+    return bool(os.environ.get("WANDB_SWEEP_ID"))
 
 
 def forget_failed_start() -> None:
@@ -122,10 +127,13 @@ def first_line(error: Exception) -> str:
 _log = logging.getLogger(__name__)
 
 
+_NOT_IN_PROJECTS = "/\\#?%:"  # what the client refuses
+
+
 class WandbOptions(TypedDict, total=False):
     """Arguments of :class:`WandbTracker` that ``conf/logger/wandb.yaml`` states; it says what they mean."""
 
-    project: str
+    project: str | None
     entity: str | None
     name: str | None
     group: str | None
@@ -145,12 +153,15 @@ class WandbTracker(Tracker):
         config: the composed configuration, sent as the run's config.
         mode: ``online``, ``offline`` or ``disabled``.
         pictures: whether sample images may be sent.
-        project: W&B project.
-        entity: W&B user or team; None is the user's default.
-        name: the run's name; None takes the run folder's.
+        project: W&B project; None takes ``WANDB_PROJECT``, else ``mobilevision``.
+        entity: W&B user or team; None takes ``WANDB_ENTITY``, else the user's default.
+        name: the run's name; None takes ``WANDB_NAME``, else the run folder's.
         group: W&B group; None takes the folder of the sweep, or of the cross-validation, that the run is part of.
         tags: W&B tags.
         artifacts: whether the best checkpoint is sent as a model artifact; of an offline run, with ``wandb sync``.
+
+    Raises:
+        UserError: a project that W&B does not take.
     """
 
     def __init__(
@@ -160,7 +171,7 @@ class WandbTracker(Tracker):
         config: Mapping[str, Any],
         mode: Mode,
         pictures: bool,
-        project: str = "mobilevision",
+        project: str | None = None,
         entity: str | None = None,
         name: str | None = None,
         group: str | None = None,
@@ -168,19 +179,24 @@ class WandbTracker(Tracker):
         artifacts: bool = True,
     ) -> None:
         super().__init__()
+        self._project = project or os.environ.get("WANDB_PROJECT") or "mobilevision"
+        if odd := set(self._project) & set(_NOT_IN_PROJECTS):
+            raise UserError(f"logger.project={self._project}: W&B takes no {' '.join(sorted(odd))} in it")
         self.folder = run_dir / "wandb"
         self.id = kept_id(self.folder)
-        self._project, self._images, self._artifacts = project, pictures, artifacts
+        self._images, self._artifacts = pictures, artifacts
         self._keys: dict[str, Any] = {
             "dir": str(run_dir),
             "id": self.id,
-            "project": project,
+            "project": self._project,
             "entity": entity,
-            "name": name or run_dir.resolve().name,
+            "name": name or os.environ.get("WANDB_NAME") or run_dir.resolve().name,
             "group": group or _group_of(run_dir.resolve()),
             "tags": list(tags) or None,
             "config": dict(config),
         }
+        if _of_agent():
+            self._keys |= {"id": None, "project": None, "entity": None}
         self.mode: Mode = mode
         self._run: Any = None
         self._start()

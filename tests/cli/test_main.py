@@ -154,8 +154,16 @@ def test_an_unforeseen_error_names_its_place() -> None:
 
 
 COMMANDS = {
-    "evaluate run split=val": ("evaluation", "evaluate", ("run", ["split=val"])),
-    "evaluate backbone.weights=timm": ("evaluation", "evaluate", (None, ["backbone.weights=timm"])),
+    "evaluate run split=val --scores all --threshold 0.5": (
+        "evaluation",
+        "evaluate",
+        ("run", ["split=val"], {"scores": "all", "threshold": 0.5, "track_as": None}),
+    ),
+    "evaluate backbone.weights=timm": (
+        "evaluation",
+        "evaluate",
+        (None, ["backbone.weights=timm"], {"scores": None, "threshold": None, "track_as": None}),
+    ),
     "predict run a.jpg b --out here --which last --no-pictures": (
         "prediction",
         "predict",

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -169,6 +170,21 @@ def test_csv_appends_a_line_a_number_over_a_resume(tmp_path: Path, image: Path) 
     rows = list(csv.DictReader((tmp_path / "steps.csv").open()))
     assert rows[0] == {"step": "3", "metric": "train/loss", "value": "1.5"}
     assert len(rows) == 4
+
+
+def test_the_project_and_the_name_may_be_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_PROJECT", "flowers")
+    monkeypatch.setenv("WANDB_NAME", "third try")
+    given: list[dict[str, Any]] = []
+    monkeypatch.setattr("mobilevision.tracking.wandb.start", lambda keys, mode: given.append(keys))
+    wandb_logger(run_dir=tmp_path / "a", config=CONFIG, mode="offline")
+    wandb_logger(run_dir=tmp_path / "b", config=CONFIG, mode="offline", project="mine", name="first")
+    assert [(keys["project"], keys["name"]) for keys in given] == [("flowers", "third try"), ("mine", "first")]
+
+
+def test_a_project_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"logger\.project=a/b: W&B takes no / in it"):
+        wandb_logger(run_dir=tmp_path, config=CONFIG, mode="offline", project="a/b")
 
 
 def test_tensorboard_writes_points_text_and_images(tmp_path: Path, image: Path) -> None:
