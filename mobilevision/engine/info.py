@@ -97,7 +97,8 @@ def device(accelerator: str) -> str:
         return f"{torch.cuda.get_device_name(0)}{f' (of {count} GPUs)' if count > 1 else ''}"
     if accelerator in ("auto", "mps") and torch.backends.mps.is_available():
         return "Apple GPU"
-    return f"CPU, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' * (threads > 1)}"
 
 
 def command_line() -> str:
