@@ -39,21 +39,31 @@ class Progress(Checkpoint):
         self._drawn = 0.0
         self._began = 0.0
         self._batches, self._evaluated = 0, 0
+        self._epoch = -1  # that the bar is of
+        self._place = 0  # in the epoch, whose first batches an earlier run may have done
         self._validated = False
         self._batch_seconds: float | None = None  # of a training batch, over the last epoch
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin the bar of an epoch."""
         self._validated = False
+        self._epoch = trainer.current_epoch
         epoch = f"epoch {_of(trainer.current_epoch + 1, trainer.max_epochs)}"
         validations = _validations_an_epoch(trainer) if _validates(trainer) else 0
         self._start(trainer, epoch, trainer.num_training_batches + int(validations * sum(trainer.num_val_batches)))
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Begin the bar of an epoch that is gone on with, of which Lightning calls no start."""
+        if self._epoch != trainer.current_epoch:
+            self.on_train_epoch_start(trainer, pl_module)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Move the bar on."""
-        self._batches += 1
+        self._batches, self._place = self._batches + 1, batch_idx + 1
         # What Lightning hands on is the share of one batch in a step.
         self._show(trainer, loss=outputs["loss"] * trainer.accumulate_grad_batches)
 
@@ -134,7 +144,7 @@ class Progress(Checkpoint):
 
     def _start(self, trainer: pl.Trainer, what: str, batches: float) -> None:
         self._stop()
-        self._batches = self._evaluated = 0
+        self._batches = self._evaluated = self._place = 0
         self._began, self._drawn = time.perf_counter(), 0.0
         if not (trainer.is_global_zero and sys.stdout.isatty()):
             return
@@ -156,11 +166,11 @@ class Progress(Checkpoint):
         if trainer.state.fn == "fit":
             if self._work_done >= _TIMED_BATCHES:
                 self._batch_seconds = (now - self._began) / self._work_done
-            rest = max(0.0, _batches_an_epoch(trainer) - self._work_done)
+            rest = max(0.0, _batches_an_epoch(trainer) - self._place - EVALUATION_SHARE * self._evaluated)
             left = self._seconds_left(trainer, of_this_epoch=rest)
             now_doing = "validation" if loss is None else f"loss {float(loss):.4f}"
             note = f"{now_doing}  {in_words(left)} left" if left is not None else now_doing
-        self._bar.update(self._task, completed=self._batches + self._evaluated, note=note, refresh=True)
+        self._bar.update(self._task, completed=self._place + self._evaluated, note=note, refresh=True)
 
     def _stop(self) -> None:
         if self._bar is not None and self._task is not None:

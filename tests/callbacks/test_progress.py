@@ -82,6 +82,22 @@ def test_a_training_on_a_pipe(tmp_path: Path) -> None:
     assert "━" not in done.stdout
 
 
+def test_an_epoch_that_is_gone_on_with_begins_where_it_was_left(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    some_steps_of_the_first_epoch = "0:24:9"
+    stopping = [str(ROOT / "tests" / "training" / "stopping_places.py"), some_steps_of_the_first_epoch]
+    options = [*SMALL, "trainer.max_epochs=2", "callbacks.last.every_n_steps=1", f"run_dir={run}"]
+    command, where = [sys.executable, *stopping, *options], {**os.environ, "PYTHONPATH": str(ROOT)}
+    killed = subprocess.run(command, cwd=ROOT, env=where, capture_output=True, check=False)
+    assert killed.returncode != 0
+    sent = on_a_terminal([sys.executable, "train.py", f"resume={run}"], 80)
+    shown = [int(place) for place in re.findall(r"epoch 1/2.*?(\d+)/8", LIVE.sub("", sent))]
+    assert shown == sorted(shown)
+    assert min(place for place in shown if place) > 1
+    [left] = re.findall(r"epoch 1/2 .* (\d+) s left", LIVE.sub("", sent).replace("\r", "\n"))[-1:]
+    assert int(left) < 60
+
+
 @pytest.mark.parametrize(("seconds", "words"), [(0.2, "1 s"), (59.6, "60 s"), (150, "2 min"), (12_600, "3.5 h")])
 def test_times_in_words(seconds: float, words: str) -> None:
     assert in_words(seconds) == words
