@@ -7,8 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from shutil import rmtree
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from mobilevision.deploy.answers import Answer, Attributes, Classes, Detections
@@ -19,6 +18,7 @@ from mobilevision.version import __version__
 
 _BOX_DIGITS = 2  # of coordinates in pixels
 _FRACTION_DIGITS = 6  # of coordinates in fractions of the image
+_NO_CLASS = ("", "nan", "na", "n/a", "none", "null", "#n/a", "<na>")  # cells that readers of tables take for empty
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,18 @@ def write_annotations(
 
     Returns:
         The file, or the folder, to import.
+
+    Raises:
+        UserError: it is there already.
     """
+    check_free(form, folder)
     folder.mkdir(parents=True, exist_ok=True)
     ordered = sorted(map(_inside, images), key=lambda image: (image.certainty, image.path))
     if form == "label-studio":  # whose storage is a folder below its root
         ordered = [replace(image, path=f"{top.name}/{image.path}") for image in ordered]
-    return FORMS[form](ordered, folder, answer, model)
+    target = folder / FORMS[form].name
+    FORMS[form].write(ordered, target, answer, model)
+    return target
 
 
 def check_form(form: str, answer: Answer) -> None:
@@ -71,9 +77,24 @@ def check_form(form: str, answer: Answer) -> None:
     if form not in able:
         can = f"there are {', '.join(able)}" if able else "there is no format for it"
         raise UserError(f"--annotations {form}: it does not hold what this model predicts ({answer.name}): {can}")
-    odd = [name for name in answer.classes if printable(name) != name]
-    if odd and form == "yolo":
-        raise UserError(f"--annotations yolo: a class is called {printable(odd[0])!r}, which its lists cannot hold")
+    for name in answer.classes:
+        lost = (printable(name) != name and form == "yolo") or (name != name.strip() and form in ("csv", "yolo"))
+        if lost or (name.lower() in _NO_CLASS and form == "csv"):
+            raise UserError(f"--annotations {form}: a class is called {printable(name)!r}, which is lost in its files")
+
+
+def check_free(form: str, folder: Path) -> None:
+    """Refuse to write where annotations, or images for them, are: people may have corrected them.
+
+    Raises:
+        UserError: something is there.
+    """
+    target = folder / FORMS[form].name
+    if target.exists() or target.is_symlink():
+        raise UserError(
+            f"--annotations {form}: {target} is there already, perhaps with corrections: move it away, or name another"
+            " folder with --out"
+        )
 
 
 def forms_of(answer: Answer) -> tuple[str, ...]:
@@ -97,8 +118,8 @@ def paths_below_one_folder(files: Sequence[bytes], form: str) -> tuple[Path, lis
     below = [Path(path).relative_to(top).as_posix() for path in paths]
     labels: dict[str, str] = {}
     for name in below:
-        if printable(name) != name:
-            raise UserError(f"--annotations: {printable(name)}: annotations cannot hold this name: rename the file")
+        if printable(name) != name or "\\" in name or name != name.strip():
+            raise UserError(f"--annotations: {printable(name)!r}: annotations cannot hold this name: rename the file")
         if form != "yolo":
             continue
         if "images" in PurePosixPath(name).parts[:-1]:
@@ -123,7 +144,7 @@ def _inside(image: AnnotatedImage) -> AnnotatedImage:
     return replace(image, row={**image.row, "detections": kept})
 
 
-def _coco(images: Sequence[AnnotatedImage], folder: Path, answer: Answer, model: str) -> Path:
+def _coco(images: Sequence[AnnotatedImage], target: Path, answer: Answer, model: str) -> None:
     """COCO's json: boxes as [left, top, width, height] in pixels, with the score beside each."""
     ids = {name: number for number, name in enumerate(answer.classes, start=1)}
     annotations: list[dict[str, Any]] = []
@@ -144,16 +165,11 @@ def _coco(images: Sequence[AnnotatedImage], folder: Path, answer: Answer, model:
         ],
         "annotations": annotations,
     }
-    path = folder / "coco.json"
-    write_json(path, document)
-    return path
+    write_json(target, document)
 
 
-def _yolo(images: Sequence[AnnotatedImage], folder: Path, answer: Answer, model: str) -> Path:
+def _yolo(images: Sequence[AnnotatedImage], target: Path, answer: Answer, model: str) -> None:
     """Ultralytics' layout: ``data.yaml``, ``train.txt`` and a file of class and box in fractions an image."""
-    top = folder / "yolo"
-    if (top / "data.yaml").is_file():
-        rmtree(top)  # labels of other images would be taken for these
     for image in images:
         height, width = image.shape
         lines = []
@@ -167,19 +183,18 @@ def _yolo(images: Sequence[AnnotatedImage], folder: Path, answer: Answer, model:
             )
             values = " ".join(f"{value:.{_FRACTION_DIGITS}f}" for value in numbers)
             lines.append(f"{answer.classes.index(found['label'])} {values}\n")
-        file = top / "labels" / "train" / PurePosixPath(image.path).with_suffix(".txt")
+        file = target / "labels" / "train" / PurePosixPath(image.path).with_suffix(".txt")
         file.parent.mkdir(parents=True, exist_ok=True)
         write_text(file, "".join(lines))
-    write_text(top / "train.txt", "".join(f"images/train/{image.path}\n" for image in images))
-    write_text(top / "classes.txt", "".join(f"{name}\n" for name in answer.classes))
+    write_text(target / "train.txt", "".join(f"images/train/{image.path}\n" for image in images))
+    write_text(target / "classes.txt", "".join(f"{name}\n" for name in answer.classes))
     names = "".join(
         f"  {number}: {json.dumps(name, ensure_ascii=False)}\n" for number, name in enumerate(answer.classes)
     )
-    write_text(top / "data.yaml", f"train: train.txt\nnames:\n{names}")
-    return top
+    write_text(target / "data.yaml", f"train: train.txt\nnames:\n{names}")
 
 
-def _csv(images: Sequence[AnnotatedImage], folder: Path, answer: Answer, model: str) -> Path:
+def _csv(images: Sequence[AnnotatedImage], target: Path, answer: Answer, model: str) -> None:
     """A row a box, an image without any as one of empty cells; or a row an image with its class, or its attributes."""
     rows: list[dict[str, Any]] = []
     for image in images:
@@ -193,12 +208,10 @@ def _csv(images: Sequence[AnnotatedImage], folder: Path, answer: Answer, model: 
             for found in image.row["detections"] or [{"label": "", "score": "", "box": ("",) * 4}]:
                 box = dict(zip(sides, found["box"], strict=True))
                 rows.append({"path": image.path, "label": found["label"], **box, "score": found["score"]})
-    path = folder / "labels.csv"
-    write_csv(path, rows, escape=False)  # names as they are: they are read again
-    return path
+    write_csv(target, rows, escape=False)  # names as they are: they are read again
 
 
-def _label_studio(images: Sequence[AnnotatedImage], folder: Path, answer: Answer, model: str) -> Path:
+def _label_studio(images: Sequence[AnnotatedImage], target: Path, answer: Answer, model: str) -> None:
     """Label Studio's tasks with predictions; images are looked for in its local storage, by ``?d=`` and their path."""
     tasks = []
     for image in images:
@@ -220,10 +233,24 @@ def _label_studio(images: Sequence[AnnotatedImage], folder: Path, answer: Answer
         predicted = {"model_version": model, "score": round(image.certainty, 4), "result": results}
         address = f"/data/local-files/?d={quote(image.path)}"
         tasks.append({"data": {"image": address}, "predictions": [predicted]})
-    path = folder / "label_studio.json"
-    write_json(path, tasks)
-    return path
+    write_json(target, tasks)
 
 
-Writer = Callable[[Sequence[AnnotatedImage], Path, Answer, str], Path]
-FORMS: Mapping[str, Writer] = {"coco": _coco, "yolo": _yolo, "csv": _csv, "label-studio": _label_studio}
+class Form(NamedTuple):
+    """A format of annotations.
+
+    Attributes:
+        name: of the file, or the folder, that it is.
+        write: writes it there: images (the least certain first), the place, the answer, the model's name.
+    """
+
+    name: str
+    write: Callable[[Sequence[AnnotatedImage], Path, Answer, str], None]
+
+
+FORMS: Mapping[str, Form] = {
+    "coco": Form("coco.json", _coco),
+    "yolo": Form("yolo", _yolo),
+    "csv": Form("labels.csv", _csv),
+    "label-studio": Form("label_studio.json", _label_studio),
+}

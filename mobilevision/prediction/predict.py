@@ -16,7 +16,13 @@ from mobilevision.images.files import printable
 from mobilevision.images.video import is_movie
 from mobilevision.io.atomic_files import flat, write_csv, write_json
 from mobilevision.io.printable_text import visible
-from mobilevision.prediction.annotations import AnnotatedImage, check_form, paths_below_one_folder, write_annotations
+from mobilevision.prediction.annotations import (
+    AnnotatedImage,
+    check_form,
+    check_free,
+    paths_below_one_folder,
+    write_annotations,
+)
 from mobilevision.prediction.opening import open_model
 
 if TYPE_CHECKING:
@@ -71,7 +77,7 @@ def predict(
 
     Raises:
         UserError: no images in the inputs, or none of them can be read; a threshold or annotations that the model's
-            predictions do not go with.
+            predictions do not go with; annotations that are there already.
     """
     movies = any(map(is_movie, inputs))
     files = [] if movies else find_some(inputs)
@@ -82,6 +88,7 @@ def predict(
     below: dict[bytes, str] = {}
     if annotations is not None:
         check_form(annotations, model.answer)
+        check_free(annotations, target / "annotations")
         top, names = paths_below_one_folder([path for path, _ in files], annotations)
         below = dict(zip((path for path, _ in files), names, strict=True))
     refuse_file(target)
@@ -112,8 +119,8 @@ def predict(
     finish(rows, skipped, target, console, [f"{row['file']}  {_answer(row)}" for row in rows[:SHOWN]])
     if annotations is not None:
         name = Path(run).resolve().name
-        folder = target / "annotations"
-        written = write_annotations(annotations, annotated, folder, answer=model.answer, model=name, top=top)
+        into: Any = {"folder": target / "annotations", "answer": model.answer, "model": name, "top": top}
+        written = write_annotations(annotations, annotated, **into)
         console.print(f"annotations in {written}, of images in {top}", soft_wrap=True, markup=False)
     return rows
 

@@ -193,10 +193,33 @@ def test_boxes_end_with_their_image(tmp_path: Path) -> None:
     assert [row["bbox"] for row in json.loads(file.read_text())["annotations"]] == [[0.0, 4, 64.0, 16]]
 
 
-def test_yolo_forgets_what_another_call_wrote(images: list[AnnotatedImage], tmp_path: Path) -> None:
-    for part in (images, images[:1]):
-        folder = write_annotations("yolo", part, tmp_path / "out", answer=detector(), model="run", top=TOP)
-    assert [file.name for file in (folder / "labels").rglob("*.txt")] == ["one.txt"]
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_there_stays_as_people_corrected_it(form: str, images: list[AnnotatedImage], tmp_path: Path) -> None:
+    written = write_annotations(form, images, tmp_path, answer=detector(), model="run", top=TOP)
+    (tmp_path / "yolo" / "images").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "yolo" / "images" / "mine.jpg").write_bytes(b"mine")
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    with pytest.raises(UserError, match=f"--annotations {form}: {written} is there already, perhaps with corrections"):
+        write_annotations(form, images[:1], tmp_path, answer=detector(), model="run", top=TOP)
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+
+
+def test_a_link_is_not_written_through(images: list[AnnotatedImage], tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "yolo").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="is there already"):
+        write_annotations("yolo", images, tmp_path, answer=detector(), model="run", top=TOP)
+
+
+@pytest.mark.parametrize(("name", "forms"), [("null", ("csv",)), (" lead", ("csv", "yolo")), ("a\nb", ("yolo",))])
+def test_a_class_whose_name_would_be_lost_is_refused(name: str, forms: tuple[str, ...]) -> None:
+    answer = Boxes(classes=("cat", name), decision={}, facts={})
+    for form in FORMS:
+        if form in forms:
+            with pytest.raises(UserError, match=f"--annotations {form}: a class is called"):
+                check_form(form, answer)
+        else:
+            check_form(form, answer)
 
 
 @pytest.mark.parametrize(
@@ -204,8 +227,10 @@ def test_yolo_forgets_what_another_call_wrote(images: list[AnnotatedImage], tmp_
     [
         (["a.jpg", "a.png"], "yolo", r"a\.jpg and a\.png would share one label file"),
         (["x/images/a.jpg", "b.jpg"], "yolo", "takes a folder called images for its own"),
-        (["a\nb.jpg"], "csv", r"a\\nb\.jpg: annotations cannot hold this name"),
-        (["\udcff.jpg"], "coco", r"\\xff\.jpg: annotations cannot hold this name"),
+        (["a\nb.jpg"], "csv", r"a\\+nb\.jpg'?: annotations cannot hold this name"),
+        (["\udcff.jpg"], "coco", r"\\xff\.jpg'?: annotations cannot hold this name"),
+        (["back\\slash.jpg"], "coco", r"back\\+slash\.jpg'?: annotations cannot hold this name"),
+        ([" lead.jpg"], "csv", r"' lead\.jpg': annotations cannot hold this name"),
     ],
 )
 def test_names_that_cannot_be_kept_are_refused_before_anything_is_predicted(
@@ -216,11 +241,6 @@ def test_names_that_cannot_be_kept_are_refused_before_anything_is_predicted(
         paths_below_one_folder(files, form)
     if form == "yolo":
         assert paths_below_one_folder(files, "coco") == (tmp_path, names)
-
-
-def test_a_class_of_two_lines_is_not_for_yolo() -> None:
-    with pytest.raises(UserError, match=r"a class is called .*, which its lists cannot hold"):
-        check_form("yolo", Boxes(classes=("a\nb",), decision={}, facts={}))
 
 
 def test_labels_like_formulas_stay_what_they_are(tmp_path: Path) -> None:
