@@ -222,6 +222,9 @@ def test_the_parts_of_contributing_train_together(extended: Path) -> None:
     done = subprocess.run(command, cwd=extended, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (extended / "run" / "metrics.json").is_file()
+    for command in (["-m", "mobilevision", "evaluate", "run"], ["train.py", "resume=run", "trainer.max_epochs=2"]):
+        done = subprocess.run([sys.executable, *command], cwd=extended, capture_output=True, text=True, timeout=280)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_messages_that_the_troubleshooting_quotes_exist() -> None:

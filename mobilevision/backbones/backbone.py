@@ -123,11 +123,16 @@ class Backbone(nn.Module):
         report: LoadReport | None = None,
     ) -> None:
         super().__init__()
-        self.name, self.preset, self.channels = name, preset, channels
+        self.name, self.channels = name, channels
         self.model = model
         self.classifier, self.report = classifier, report
         self._levels, self._pools = levels_of(model), True
         self.spec = BackboneSpec(pooled_width(model), self._widths(), tail_width(model, self._levels))
+        self.expect(preset)
+
+    def expect(self, preset: Preset) -> None:
+        """Take images as weights expect them that were trained with this preset: with its mean and deviation."""
+        self.preset = preset
         self.register_buffer("mean", torch.tensor(preset.mean) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(preset.std) * 255, persistent=False)
 

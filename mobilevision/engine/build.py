@@ -131,9 +131,29 @@ def check_val(cfg: DictConfig, data: DataModule) -> None:
     data.splits.notes.append("no val: the last epoch's weights are kept, and nothing is chosen on the way")
 
 
-def build_backbone(cfg: DictConfig) -> Backbone:
-    """The backbone for images of ``data.channels``, with its pretrained weights."""
-    backbone: Backbone = instantiate(cfg.backbone, channels=cfg.data.channels)
+def build_backbone(cfg: DictConfig, *, trained_with: Mapping[str, Any] | None = None) -> Backbone:
+    """The backbone for images of ``data.channels``, with its pretrained weights.
+
+    Args:
+        cfg: the run's config.
+        trained_with: values of the preset of a checkpoint, whose weights are still to be loaded, in place of the
+            config's preset and of pretrained weights. A backbone whose factory takes no preset gets its normalisation.
+    """
+    from hydra.utils import get_method
+
+    from mobilevision.backbones.presets import Preset
+
+    node = OmegaConf.to_container(cfg.backbone, resolve=True)
+    assert isinstance(node, dict)
+    if trained_with is not None and "weights" in node:
+        node["weights"] = None
+    parameters = inspect.signature(get_method(node["_target_"])).parameters.values()
+    takes = any(each.name == "preset" or each.kind is each.VAR_KEYWORD for each in parameters)
+    if trained_with is not None and takes:
+        node["preset"] = dict(trained_with)
+    backbone: Backbone = instantiate(node, channels=cfg.data.channels)
+    if trained_with is not None and not takes:
+        backbone.expect(Preset.from_dict(trained_with))
     return backbone
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from mobilevision.engine.build import build_backbone, build_task
 from mobilevision.errors import UserError
@@ -59,10 +59,8 @@ def load_run(
         raise UserError(f"{file}: the run has no such checkpoint yet")
     checkpoint = read_checkpoint(file)
     spec, preset, decision, state = _read(checkpoint, file)
-    bare = cfg.copy()
-    OmegaConf.update(bare, "backbone.weights", None, force_add=True)
-    OmegaConf.update(bare, "backbone.preset", preset, force_add=True)
-    task = build_task(bare, replace(spec, resolution=resolution or spec.resolution), build_backbone(bare))
+    backbone = build_backbone(cfg, trained_with=preset)
+    task = build_task(cfg, replace(spec, resolution=resolution or spec.resolution), backbone)
     try:
         # What a distilled run learnt along to compare itself with its teacher is no part of the model.
         weights = {key: value for key, value in state.items() if not key.startswith("distiller.")}

@@ -211,7 +211,8 @@ def with_checkpoint_as_weights(cfg: DictConfig, checkpoint: Path | None) -> Dict
 
     changed = cfg.copy()
     changed.backbone.weights = str(checkpoint)
-    OmegaConf.update(changed, "backbone.preset", dict(read_checkpoint(checkpoint)["mobilevision"]["preset"]))
+    if "preset" in changed.backbone:
+        OmegaConf.update(changed, "backbone.preset", dict(read_checkpoint(checkpoint)["mobilevision"]["preset"]))
     return changed
 
 

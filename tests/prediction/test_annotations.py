@@ -120,7 +120,7 @@ def test_classes_and_attributes_become_choices_and_columns(tmp_path: Path) -> No
     several = Attributes(**parts)
     row = several.describe({"probabilities": np.array([0.3, 0.7]), "present": np.array([True, True])})
     image = AnnotatedImage("a.jpg", (4, 4), row, 0.4)
-    assert write_annotations("csv", [image], tmp_path, answer=several, model="run", top=TOP).read_text() == (
+    assert write_annotations("csv", [image], tmp_path / "more", answer=several, model="run", top=TOP).read_text() == (
         "path,red,blue\na.jpg,1,1\n"
     )
 
