@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -234,6 +235,14 @@ def test_messages_that_the_troubleshooting_quotes_exist() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "mobilevision").rglob("*.py"))
     parts = {part.strip() for message in quoted for part in message.split("...") if part.strip()}
     assert [part for part in parts if part not in source] == []
+
+
+def test_the_extras_that_docs_and_messages_name_exist() -> None:
+    there = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    texts = [path for folder in ("docs", "mobilevision", "tasks") for path in (ROOT / folder).rglob("*.[mp][dy]")]
+    for path in [*texts, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]:
+        for named in re.findall(r"mobilevision\[([a-z,]+)\]", path.read_text(encoding="utf-8")):
+            assert set(named.split(",")) <= set(there), f"{path}: mobilevision[{named}]"
 
 
 def test_every_page_has_its_place_on_the_site() -> None:

@@ -460,7 +460,7 @@ def push(
 @app.command(short_help="A page that runs a model in the browser, also on a phone.")
 def demo(
     model: Annotated[
-        str, typer.Argument(metavar="RUN|ARTIFACT", help="Folder of an exported model, or of a run, exported first.")
+        str, typer.Argument(metavar="RUN|EXPORT", help="Folder of an exported model, or of a run, exported first.")
     ],
     out: Annotated[str | None, typer.Option(help="Write the page into this folder, for any web server.")] = None,
     host: Annotated[

@@ -83,6 +83,8 @@ def _passes(option: str, plugin: Plugin, overrides: Sequence[str], tried: list[D
     outcomes = conform(chosen)
     for outcome in outcomes:
         print(f"  {outcome.name}: {outcome.error or 'passed'}", flush=True)
+    if any("data.root is not set" in (outcome.error or "") for outcome in outcomes):
+        print(f"  its data is to be given: mobilevision plugins check {plugin.name} data.root=...", flush=True)
     return not any(outcome.error for outcome in outcomes)
 
 

@@ -20,7 +20,9 @@ def parse(arguments: Iterable[str], errors: list[str]) -> list[Override]:
         except HydraException as error:
             errors.append(unreadable(argument, error))
             continue
-        if override.is_sweep_override():
+        if argument.endswith("=") and argument.count("=") == 1:  # as an unset variable of a shell leaves it
+            errors.append(f"{argument} has no value: give one, or {argument}null")
+        elif override.is_sweep_override():
             errors.append(_sweep(argument))
         else:
             overrides.append(override)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.core.default_element import ResultDefault
@@ -13,6 +14,7 @@ from hydra.types import RunMode
 
 from mobilevision.config.layout import File, Layout, file_of, lay_out
 from mobilevision.config.names import did_you_mean
+from mobilevision.config.plugins import discover
 from mobilevision.config.search_path import Source, files
 
 FIRST = ("task", "experiment")  # these decide which groups there are
@@ -61,14 +63,22 @@ def _check(override: Override, found: Sequence[Source], errors: list[str]) -> bo
     wrong = [option for option in chosen if option is not None and str(option) not in there]
     for option in wrong:
         near = did_you_mean(str(option), there)
+        if group == "data" and (Path(str(option)).exists() or {"/", "."} & set(str(option))):
+            near = f"; your own images are data=auto data.root={option}"
         more = f"; or backbone=timm backbone.name={option}" if group == "backbone" and "there are" in near else ""
-        errors.append(f"{group}={option}: there is no such {group}{near}{more}")
+        errors.append(f"{group}={option}: there is no such {group}{near}{more}{_broken_plugins()}")
     before = len(errors)
     if group == "experiment" and not wrong:
         for option in chosen:
             if option is not None and (file := file_of(f"experiment/{option}", found)):
                 check_defaults(file, found, errors)
     return not wrong and len(errors) == before
+
+
+def _broken_plugins() -> str:
+    """What keeps plugins from bringing their options."""
+    broken = [f"{each.name}: {each.error}" for each in discover() if each.error and each.conf is None]
+    return f" (a plugin is broken: {'; '.join(broken)})" if broken else ""
 
 
 def check_defaults(file: File, found: Sequence[Source], errors: list[str]) -> None:

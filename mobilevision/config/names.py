@@ -9,7 +9,7 @@ OTHER_TOOLS: dict[str, str] = {
     **dict.fromkeys(("epochs", "num_epochs", "n_epochs", "train_epochs"), "trainer.max_epochs"),
     **dict.fromkeys(("steps", "max_iter", "iterations"), "trainer.max_steps"),
     **dict.fromkeys(("time", "max_time"), "trainer.max_time"),
-    **dict.fromkeys(("batch", "bs", "batch_size"), "data.batch_size"),
+    **dict.fromkeys(("batch", "bs", "b", "batch_size"), "data.batch_size"),
     **dict.fromkeys(("workers", "num_workers"), "data.workers"),
     **dict.fromkeys(("imgsz", "img_size", "image_size", "input_size", "crop_size", "size"), "data.resolution"),
     **dict.fromkeys(("dataset", "data_dir", "data_path", "path", "root"), "data.root"),
@@ -29,14 +29,26 @@ OTHER_TOOLS: dict[str, str] = {
     **dict.fromkeys(("accumulate", "grad_accum_steps", "accum_iter"), "trainer.accumulate_grad_batches"),
     **dict.fromkeys(("clip_grad", "clip_grad_norm"), "trainer.gradient_clip_val"),
     **dict.fromkeys(("ckpt", "checkpoint", "ckpt_path"), "resume=RUN to go on, backbone.weights=RUN to start from it"),
-    **dict.fromkeys(("output", "out", "output_dir", "save_dir", "work_dir", "project", "name"), "run_dir"),
-    **dict.fromkeys(("num_classes", "nc", "classes"), "nothing: the data says how many classes there are"),
+    **dict.fromkeys(("output", "out", "output_dir", "save_dir", "work_dir", "name"), "run_dir"),
+    **dict.fromkeys(("num_classes", "nc", "classes"), "left out: the data says how many classes there are"),
+    **dict.fromkeys(("auto_augment", "aa"), "augment.rand_augment"),
+    **dict.fromkeys(("random_erase", "reprob"), "augment.erasing"),
+    **dict.fromkeys(("val", "test_only", "evaluate", "eval"), "`mobilevision evaluate RUN`"),
+    **dict.fromkeys(("save_txt", "save_conf"), "`mobilevision predict RUN IMAGES --annotations yolo`"),
+    **dict.fromkeys(("source", "predict"), "`mobilevision predict RUN IMAGES`"),
+    **dict.fromkeys(("log_wandb", "use_wandb"), "logger=wandb, the default"),
+    "project": "run_dir=FOLDER, or for W&B logger.project=NAME",
+    "cfg_options": "the keys themselves, as in data.batch_size=16",
+    "model_ema": "callbacks.ema.enabled=true",
+    "mosaic": "augment=mosaic",
+    "drop_path": "backbone.drop_path",
+    "freeze": "freeze.stages=3, or freeze.epochs=5 for some epochs",
     "patience": "callbacks.early_stopping.enabled=true callbacks.early_stopping.patience=5",
     "ema": "callbacks.ema.enabled",
     "smoothing": "loss.label_smoothing",
     "drop": "head.dropout",
     "iou": "head.nms",
-    "conf": "head.score_threshold",
+    "conf": "`mobilevision predict RUN IMAGES --threshold 0.3`; of a training's detections, head.score_threshold",
 }
 """What other tools (ultralytics, timm, MMDetection ...) call it -> the key here, or what to type instead."""
 
@@ -58,7 +70,9 @@ def did_you_mean(wrong: str, right: Iterable[str]) -> str:
 def nearest_key(wrong: str, keys: Iterable[str]) -> str:
     """As :func:`did_you_mean` for dotted keys: the same name elsewhere, a like name at the same place, a like key."""
     known = [key for key in keys if not wrong.startswith(f"{key}.")]
-    ours = OTHER_TOOLS.get(wrong)
+    top, _, inside = wrong.rpartition(".")
+    foreign = bool(top) and not any(key.startswith(f"{wrong.partition('.')[0]}.") for key in known)
+    ours = OTHER_TOOLS.get(wrong) or (OTHER_TOOLS.get(inside) if foreign else None)
     if ours is not None and ("=" in ours or " " in ours):
         return f"; here it is {ours}"
     if ours in known:

@@ -97,3 +97,34 @@ def enough(splits: Splits, root: object, kind: str) -> None:
                 f"data.root={root}: nothing can be learnt: all {len(boxes)} training boxes are marked as crowds"
                 " (iscrowd, isgroupof), which are left out of training; set the mark to 0 where a box is one object"
             )
+
+
+_RARE, _FREQUENT = 2, 10  # samples in train of what may be a slip of the pen, and of what may be meant
+
+
+def likely_misspelt(classes: Sequence[str], counts: Sequence[int]) -> list[str]:
+    """A note for each class of one or two samples whose name is one letter from that of a frequent one.
+
+    Args:
+        classes: names.
+        counts: training samples of each.
+    """
+    frequent = [(name, count) for name, count in zip(classes, counts, strict=True) if count >= _FREQUENT]
+    return [
+        f"class {rare!r} ({count} in train) is one letter from {name!r} ({many}): if they are one, write them alike"
+        for rare, count in zip(classes, counts, strict=True)
+        if 0 < count <= _RARE
+        for name, many in frequent
+        if _one_letter_apart(rare, name)
+    ]
+
+
+def _one_letter_apart(one: str, other: str) -> bool:
+    """Whether a letter was left out, added or changed; digits, which number things, are no slip."""
+    short, long = sorted((one.casefold(), other.casefold()), key=len)
+    if len(long) - len(short) > 1 or len(long) < 3:
+        return False
+    at = next((place for place, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short))
+    rest = short[at + 1 :] if len(short) == len(long) else short[at:]
+    letters = long[at : at + 1] + (short[at : at + 1] if len(short) == len(long) else "")
+    return long[at + 1 :] == rest and letters.isalpha()

@@ -243,6 +243,8 @@ class DataModule(pl.LightningDataModule):
             white_level=white_level,
             **_counts(self.splits, self.kind, cells),
         )
+        if self.kind in ("class", "boxes"):
+            self.splits.notes += checks.likely_misspelt(self.spec.classes, self.spec.counts)
         return self.spec
 
     def train_with(self, *, batch_size: int, augment: Augmentation | None) -> None:

@@ -134,10 +134,9 @@ def _print_classes(findings: Findings, say: Callable[..., None]) -> None:
         return
     order = sorted(range(len(counts)), key=lambda index: counts[index])
     rare, common = order[0], order[-1]
-    say(
-        f"classes: {len(counts)}, from {counts[rare]:,} ({findings.classes[rare]}) to {counts[common]:,} "
-        f"({findings.classes[common]}) training images"
-    )
+    least, most = (f"{counts[at]:,} ({findings.classes[at]})" for at in (rare, common))
+    spread = f"from {least} to {most}" if counts[rare] != counts[common] else f"each of {counts[rare]:,}"
+    say(f"classes: {len(counts)}, {spread} training images")
     if findings.imbalance > _UNBALANCED:
         say(f"  unbalanced by {findings.imbalance:.1f}: loss.class_weights=balanced weighs the classes", "yellow")
 

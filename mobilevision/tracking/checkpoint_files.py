@@ -24,7 +24,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """As Lightning's, on a local disk."""
+        """As Lightning's, on a local disk.
+
+        Raises:
+            UserError: it cannot be written whole.
+        """
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(target.name + PART)
@@ -33,8 +37,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
-        except BaseException:
+        except BaseException as error:
             part.unlink(missing_ok=True)
+            if isinstance(error, RuntimeError) and "inline_container" in str(error):  # torch's word for a short write
+                why = "is there room, and do files have no limit of size (ulimit -f)?"
+                raise UserError(f"{target}: the checkpoint could not be written whole: {why}") from error
             raise
         if target.name == "last.ckpt" and target.exists():
             _keep(target)

@@ -39,6 +39,7 @@ def start(cfg: DictConfig) -> dict[str, float]:
     from mobilevision.config.plugins import load_for
 
     load_for(cfg)
+    require_folder_beside_data(cfg)
     if (cfg.data.get("folds") or 0) > 1 and cfg.data.get("fold") is None:
         from mobilevision.training.cross_validation import cross_validate
 
@@ -146,15 +147,27 @@ def find_folder(cfg: DictConfig) -> tuple[RunFolder, DictConfig]:
         cfg.run_dir, cfg.resume = str(folder.path), None
     elif cfg.run_dir is not None:
         RunFolder(cfg.run_dir).check_parts()
+    require_folder_beside_data(cfg)
     return RunFolder(shared_folder(lambda: RunFolder.create(cfg.task.name, cfg.run_dir).path)), cfg
+
+
+def require_folder_beside_data(cfg: DictConfig) -> None:
+    """See that what a run makes is not read as data by the next one.
+
+    Raises:
+        UserError: its folder lies in the data's, whose folders may be classes.
+    """
+    root = Path(cfg.data.root).resolve() if cfg.data.get("root") else None
+    folder = Path(cfg.run_dir or Path("outputs") / cfg.task.name)
+    in_folders = cfg.task.kind in ("class", "identity")  # that may stand in the names of folders
+    if cfg.resume is None and root is not None and in_folders and folder.resolve().is_relative_to(root):
+        raise UserError(
+            f"run_dir={folder} lies in data.root={cfg.data.root}, whose folders are read as data: name one elsewhere"
+        )
 
 
 def prepare_folder(cfg: DictConfig, folder: RunFolder) -> None:
     """Remove what a kill left behind; a new run writes its config before anything else."""
-    root = Path(cfg.data.root).resolve() if cfg.data.get("root") else None
-    in_folders = cfg.task.kind in ("class", "identity")  # that may stand in the names of folders
-    if cfg.run_dir is not None and root is not None and in_folders and folder.path.resolve().is_relative_to(root):
-        raise UserError(f"run_dir={cfg.run_dir} lies in data.root, whose folders are read as data: name another folder")
     if not is_first_process():
         return
     if cfg.resume is not None:

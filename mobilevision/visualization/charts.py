@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -183,5 +184,7 @@ def short(name: str) -> str:
 def image(figure: Any) -> Image.Image:
     """The figure as RGB."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", facecolor="white")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph \d+")  # of a script that the font lacks: nobody can mend it
+        figure.savefig(buffer, format="png", facecolor="white")
     return Image.open(buffer).convert("RGB")

@@ -30,11 +30,11 @@ _COLOURS = (
 _TOGETHER = len(_COLOURS)  # more curves than this cannot be told apart
 _PANELS = 6  # of the best classes, and of the worst
 _KINDS = {
-    "correct": ("right", _RIGHT),
-    "other_class": ("another class", "#8a4fc7"),
-    "location": ("badly placed", "#2f6fde"),
-    "duplicate": ("found before", "#0f8a8a"),
-    "background": ("nothing there", _WRONG),
+    "correct": ("correct", _RIGHT),
+    "other_class": ("other class", "#8a4fc7"),
+    "location": ("location", "#2f6fde"),
+    "duplicate": ("duplicate", "#0f8a8a"),
+    "background": ("background", _WRONG),
     "missed": ("missed", "#e08a1e"),
 }
 

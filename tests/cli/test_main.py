@@ -43,6 +43,12 @@ def test_flags_are_found_anywhere() -> None:
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
+        (
+            ["--auto-augment=ra"],
+            "--auto-augment: what to change is written without dashes, as key=value: augment.rand_",
+        ),
+        (["--log-wandb"], "value: logger=wandb, the default"),
+        (["--swin"], "--swin: there is no such option; keys have no dashes: data.batch_size=16"),
         (["--epochs", "5"], "--epochs: what to change is written without dashes, as key=value: trainer.max_epochs=5"),
         (["--batch-size=8", "data=shapes"], "data.batch_size=8"),
         (["--gpus", "2"], "trainer=gpu"),

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import resource
 import shlex
 import shutil
 import signal
@@ -327,7 +328,7 @@ def test_a_run_folder_that_cannot_be_made_is_one_line(tmp_path: Path, place: str
 @pytest.mark.parametrize("place", [".", "run", "train/red"])
 def test_a_run_does_not_lie_among_its_images(coloured: Path, tmp_path: Path, place: str) -> None:
     shutil.copytree(coloured, tmp_path / "data")
-    with pytest.raises(UserError, match=r"lies in data\.root, whose folders are read as data"):
+    with pytest.raises(UserError, match=r"lies in data\.root=.*, whose folders are read as data"):
         train(
             compose(["data=folder", f"data.root={tmp_path / 'data'}", *SMALL, f"run_dir={tmp_path / 'data' / place}"])
         )
@@ -382,3 +383,32 @@ def test_a_disk_that_is_really_full_leaves_whole_files(tmp_path: Path, processes
     assert (out / "config.yaml").is_file()
     for checkpoint in out.glob("checkpoints/*.ckpt"):
         read_checkpoint(checkpoint)
+
+
+@pytest.mark.parametrize("more", [[], ["data.folds=2"]])
+def test_a_run_beside_the_images_of_the_folder_that_it_stands_in_is_refused_and_leaves_nothing(
+    more: list[str], coloured: Path, tmp_path: Path
+) -> None:
+    images = shutil.copytree(coloured / "train", tmp_path / "images")
+    command = [sys.executable, str(ROOT / "train.py"), "data=auto", "data.root=.", "logger=none", "trainer=cpu", *more]
+    done = subprocess.run(command, cwd=images, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 1
+    told = r"error: run_dir=outputs/classification lies in data\.root=\.?.*, whose folders are read as data: name one"
+    assert re.search(told, done.stderr), done.stderr
+    assert not (images / "outputs").exists()
+
+
+def test_a_limit_on_the_size_of_files_is_one_line(tmp_path: Path) -> None:
+    options = ["data.format.train=16", "data.format.val=8", "data.format.test=8", "data.workers=0", "trainer=cpu"]
+    command = [sys.executable, str(ROOT / "train.py"), *options, "trainer.max_epochs=1", "logger=none", "run_dir=run"]
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200 * 1024, 200 * 1024))
+
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False, preexec_fn=limit
+    )
+    assert done.returncode == 1
+    assert "best.ckpt: the checkpoint could not be written whole: is there room" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list((tmp_path / "run" / "checkpoints").iterdir()) == []

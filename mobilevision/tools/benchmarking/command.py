@@ -321,8 +321,8 @@ def _what(rows: Sequence[Row], style: Style) -> str:
     mine = f": {style}; from uint8 images to raw outputs, without decoding; random weights" if not all(exported) else ""
     theirs = " Exported models run as they are, from pixels to finished answers." if any(exported) else ""
     return (
-        f"Medians of {min(len(row.times.wall) for row in rows)} or more runs in turns{mine}.{theirs} Mult-adds are a"
-        f" image's. Peak: a float32 product of matrices in torch, {peak}."
+        f"Medians of {min(len(row.times.wall) for row in rows)} or more runs in turns{mine}.{theirs} Mult-adds are of"
+        f" one image. Peak: a float32 product of matrices in torch, {peak}."
     )
 
 

@@ -226,11 +226,13 @@ def with_paths(raw: Raw, file: Path, top: Path, split: str | None, images: str |
         option: the data option that messages name.
 
     Raises:
-        UserError: none of the images is found, or a name may be several.
+        UserError: none of the images is found, a name may be several, or the named folder is none.
     """
+    given = Path(images).expanduser() if images else None
+    if given and not given.is_dir() and not (top / given).is_dir():
+        raise UserError(f"data.format.images={images}: there is no such folder, neither here nor in {top}")
     if not raw.paths:
         return raw
-    given = Path(images).expanduser() if images else None
     tried = list(image_folders(given, given, split) if given else image_folders(top, file.parent, split))
     if given and not given.is_absolute():
         tried += image_folders(top / given, top / given, split)

@@ -11,8 +11,8 @@ const REFUSED = {
 
 /** Why there can be no camera here, or "". */
 export function noCamera() {
-  if (!window.isSecureContext) return "The live camera needs HTTPS (or localhost); choosing a picture works in any case.";
-  return navigator.mediaDevices?.getUserMedia ? "" : "This browser gives pages no camera; choosing a picture works.";
+  if (!window.isSecureContext) return "The live camera needs HTTPS (or localhost); choosing an image works in any case.";
+  return navigator.mediaDevices?.getUserMedia ? "" : "This browser gives pages no camera; choosing an image works.";
 }
 
 export class Camera {

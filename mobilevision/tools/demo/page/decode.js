@@ -8,7 +8,7 @@ const AS_STORED = { imageOrientation: "from-image", colorSpaceConversion: "none"
 export async function decode(blob) {
   const bitmap = await createImageBitmap(blob, AS_STORED).catch(() => createImageBitmap(blob)).catch(() => null);
   if (!bitmap) {
-    throw new PlainError(`The browser cannot read ${blob.name ?? "this picture"}: JPEG, PNG and WebP work everywhere.`);
+    throw new PlainError(`The browser cannot read ${blob.name ?? "this image"}: JPEG, PNG and WebP work everywhere.`);
   }
   const found = pixelsOf(bitmap, bitmap.width, bitmap.height);
   return { bitmap, ...found, data: (hasAlpha(found.data) && asStored(bitmap)) || found.data };
@@ -45,6 +45,6 @@ export function pixelsOf(source, width, height) {
     const { data } = context.getImageData(0, 0, width, height);
     return { data, width, height };
   } catch {
-    throw new PlainError(`The picture (${width} x ${height}) is too large for this browser.`);
+    throw new PlainError(`The image (${width} x ${height}) is too large for this browser.`);
   }
 }

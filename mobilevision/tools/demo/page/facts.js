@@ -7,7 +7,7 @@ export function factsOf(manifest) {
   const gate = about.gate;
   const { parameters, mult_adds: multAdds } = about.cost ?? {};
   const tiles = [[`${(file.bytes / 1e6).toFixed(2)} MB`, precision]];
-  if (multAdds) tiles.unshift([short(multAdds), "mult-adds a picture"]);
+  if (multAdds) tiles.unshift([short(multAdds), "mult-adds an image"]);
   if (parameters) tiles.unshift([short(parameters), "parameters"]);
   if (gate) tiles.push([metric(gate), `${gate.primary} on ${gate.pictures.toLocaleString("en")} of ${gate.split}`]);
   const rows = [

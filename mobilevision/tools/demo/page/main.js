@@ -49,9 +49,9 @@ function describe() {
 
 function makeSlots() {
   const touched = matchMedia("(pointer: coarse)").matches;
-  const ways = touched ? "Choose a picture" : "Choose, drop or paste a picture";
+  const ways = touched ? "Choose an image" : "Choose, drop or paste an image";
   const invitation = `${ways}, or point the camera at something.`;
-  const texts = answer.slots === 1 ? [invitation] : ["First picture", "Second picture"];
+  const texts = answer.slots === 1 ? [invitation] : ["First image", "Second image"];
   slots = texts.map((text) => new Slot(text));
   results = slots.map(() => null);
   by("slots").classList.toggle("two", slots.length > 1);

@@ -32,6 +32,6 @@ function check(manifest) {
   if (![1, 3, 4].includes(how.channels)) other.push("channels");
   if (other.length) {
     const asked = other.map((name) => `${name} = ${how[name]}`).join(", ");
-    throw new PlainError(`The model asks for pictures prepared in a way that this page does not know (${asked}).`);
+    throw new PlainError(`The model asks for images prepared in a way that this page does not know (${asked}).`);
   }
 }

@@ -5,7 +5,7 @@ const SHOWN = 5;
 
 /** One class a picture: the most probable ones. */
 export class Classes {
-  question = "What is in the picture?";
+  question = "What is in the image?";
   slots = 1;
   #best = element("strong", {});
   #bars = new Bars();

@@ -23,7 +23,7 @@ export class Embedding {
     this.#number.textContent = "";
     this.#bar.style.width = "0";
     if (!both) {
-      this.#said.textContent = "One more picture";
+      this.#said.textContent = "One more image";
       this.#note.textContent = "Two are compared: tap a place to fill it.";
       return;
     }
