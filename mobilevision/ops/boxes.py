@@ -22,6 +22,7 @@ NumPy serves metrics, drawing and exported models, which run without torch: noth
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -50,6 +51,31 @@ def xyxy_to_xywh(left: Values, top: Values, right: Values, bottom: Values) -> tu
 def cxcywh_to_xyxy(x: Values, y: Values, width: Values, height: Values) -> tuple[Values, Values, Values, Values]:
     """(centre x, centre y, width, height) as (left, top, right, bottom); numbers, or arrays of the same shape."""
     return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+
+
+def around_turned(
+    box: tuple[float, float, float, float], degrees: float, pivot: tuple[float, float]
+) -> tuple[float, float, float, float]:
+    """The box around a rectangle that is turned about a point.
+
+    Args:
+        box: the rectangle before it is turned, xyxy in pixels (in fractions only of a square image).
+        degrees: clockwise as one sees the image, whose y points down.
+        pivot: (x, y) of the point that stays in its place.
+    """
+    cos, sin, (x, y) = math.cos(math.radians(degrees)), math.sin(math.radians(degrees)), pivot
+    points = [(side - x, level - y) for side in (box[0], box[2]) for level in (box[1], box[3])]
+    xs, ys = [x + a * cos - b * sin for a, b in points], [y + a * sin + b * cos for a, b in points]
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def around_ellipse(
+    centre: tuple[float, float], radii: tuple[float, float], degrees: float
+) -> tuple[float, float, float, float]:
+    """The box, xyxy, around an ellipse turned about its centre; centre and radii are (x, y) in pixels."""
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    x, y = math.hypot(radii[0] * cos, radii[1] * sin), math.hypot(radii[0] * sin, radii[1] * cos)
+    return centre[0] - x, centre[1] - y, centre[0] + x, centre[1] + y
 
 
 def clip(boxes: Floats, shape: tuple[int, int]) -> Floats:

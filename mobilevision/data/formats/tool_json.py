@@ -22,7 +22,7 @@ from mobilevision.data.formats.text import decode
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
 from mobilevision.images.files import has_image_suffix
-from mobilevision.ops.boxes import cxcywh_to_xyxy, xywh_to_xyxy
+from mobilevision.ops.boxes import around_ellipse, around_turned, cxcywh_to_xyxy, xywh_to_xyxy
 
 # One reader a tool. Formats as publicly documented: Label Studio (export formats JSON and JSON-MIN), Apple CreateML
 # (training data of an object detector), LabelMe (wkentaro/labelme), VoTT (microsoft/VoTT, VoTT JSON), VIA 2 (VGG Image
@@ -30,7 +30,7 @@ from mobilevision.ops.boxes import cxcywh_to_xyxy, xywh_to_xyxy
 # (FiftyOneImageDetectionDataset).
 
 Corners = tuple[float, float, float, float]
-CLASS_KEYS = ("label", "class", "name", "category", "type", "object", "class_name", "object_name", "species", "kind")
+CLASS_KEYS = ("label", "class", "category", "type", "class_name", "object", "object_name", "species", "kind", "name")
 
 
 class Shape(NamedTuple):
@@ -45,47 +45,156 @@ class Shape(NamedTuple):
 
 @dataclass
 class ImageRecord:
-    """An image as a tool names it: (height, width), 0 where nothing is said, and its boxes."""
+    """An image as a tool names it: (height, width), 0 where nothing is said, its boxes, and why it cannot be used."""
 
     name: str
     at: str
     size: tuple[int, int] = (0, 0)
     shapes: list[Shape] = field(default_factory=list)
+    fault: str = ""
+
+
+@dataclass
+class Asked:
+    """What a user asked for, and what there is to say.
+
+    Attributes:
+        label: the attribute with the class, where a user names it.
+        notes: what was decided.
+        counts: how many were treated so, by what is counted and a text with ``{}`` for them.
+    """
+
+    label: str | None = None
+    notes: list[str] = field(default_factory=list)
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def count(self, one: str, text: str) -> None:
+        """Count one, such as a ``task``; of ``text`` a note is made, with the number in place of ``{}``."""
+        self.counts[one, text] += 1
+
+    def told(self) -> list[str]:
+        """The notes, each once, and the counts."""
+        counted = [text.format(many(count, one)) for (one, text), count in self.counts.items()]
+        return [*dict.fromkeys(self.notes), *counted]
 
 
 class Reader(NamedTuple):
     """How a tool's json is read.
 
-    ``read`` takes the document, what messages call the file, and the attribute with the class where a user names it.
+    ``read`` takes the document, what messages call the file, and :class:`Asked`, to which it adds notes.
     ``single``: a file is one image, whose name is relative to the file.
     """
 
-    read: Callable[[Any, str, str | None], Iterator[ImageRecord]]
+    read: Callable[[Any, str, Asked], Iterator[ImageRecord]]
     unit: str = "pixels"
     single: bool = False
 
 
-def _label_studio(document: Any, called: str, _: str | None) -> Iterator[ImageRecord]:
+# What stands in a result of Label Studio and is no region of an image.
+NO_REGION = (
+    "choices",
+    "textarea",
+    "labels",
+    "rating",
+    "taxonomy",
+    "relation",
+    "number",
+    "datetime",
+    "pairwise",
+    "ranker",
+)
+IMAGE_KEYS = ("image", "img", "url")  # usual names of the image in a task's data
+
+
+def _label_studio(document: Any, called: str, asked: Asked) -> Iterator[ImageRecord]:
+    chosen = {at: _annotation(task, asked) for at, task in enumerate(document)}
+    results = {at: each.get("result") or [] for at, each in chosen.items() if each is not None}
+    if not results:
+        guessed = any(task.get("predictions") for task in document)
+        only = ": they hold predictions alone, which are no ground truth" if guessed else ""
+        raise UserError(
+            f"{called}: none of its {many(len(document), 'task')} is annotated{only}; export annotated tasks"
+        )
+    items = (item for result in results.values() for item in result if item.get("to_name") and _is_region(item))
+    tags = {str(item["to_name"]) for item in items}
+    for at, result in results.items():
+        task = document[at]
+        yield from _images_of_task(f"{called}: task {task.get('id', at)}", task.get("data") or {}, result, tags)
+
+
+def _annotation(task: dict[str, Any], asked: Asked) -> dict[str, Any] | None:
+    """The annotation of a task that is read: the one marked as ground truth, else the first; None without any."""
+    given = task.get("annotations") or task.get("completions") or []
+    done: list[dict[str, Any]] = [each for each in given if not each.get("was_cancelled")]
+    if not done:
+        why = "skipped by the annotator" if given else "with predictions only" if task.get("predictions") else ""
+        asked.count("task", "left out: {} " + (why or "without annotations"))
+        return None
+    truth = next((each for each in done if each.get("ground_truth")), None)
+    if len(done) > 1:
+        which = "the first one is" if truth is None else "the one marked as ground truth is"
+        asked.count("task", "{} with several annotations, of which " + which + " taken")
+    return truth or done[0]
+
+
+def _images_of_task(where: str, data: dict[str, Any], result: list[Any], tags: set[str]) -> Iterator[ImageRecord]:
+    """The images of a task, each with its regions.
+
+    ``to_name`` of a region is the name of an image tag in the project's labelling set-up, mostly the key of the image
+    in ``data``. ``tags`` are those of all regions of the export.
+    """
+    images = _named_images(data)
+    keys = list(images) if len(images) < 2 else [key for key in images if key in tags]
+    by_tag = bool(keys) and len(images) > 1
+    if not keys and len(tags) < 2:  # one tag, called otherwise than its image: the image that is called so usually
+        keys = [key for key in images if key in IMAGE_KEYS][:1]
+    if not keys:
+        listed, named = ", ".join(images), ", ".join(sorted(tags))
+        fault = f"which of its images {listed} the regions are of is not said (to_name: {named})" if images else ""
+        yield ImageRecord("", where, fault=fault)
+        return
+    of_key: dict[str, list[Any]] = {key: [] for key in keys}
+    for item in result:
+        of_key.setdefault(str(item.get("to_name")) if by_tag else keys[0], []).append(item)
+    for key, items in of_key.items():
+        names = images.get(key, []) if key in keys else []
+        regions = [each for each in items if _is_region(each)]
+        if not names and regions:
+            fault = f"to_name of a region is {key!r}, which is none of its images {', '.join(images)}"
+            yield ImageRecord("", where, fault=fault)
+        elif len(names) == 1:
+            yield _of_label_studio(where, names[0], items)
+        elif any(each.get("item_index") not in range(len(names)) for each in regions):
+            yield ImageRecord("", where, fault=f"which image of the list {key} a region is of is not said")
+        else:
+            for number, name in enumerate(names):
+                yield _of_label_studio(where, name, [each for each in items if each.get("item_index") == number])
+
+
+def _is_region(item: dict[str, Any]) -> bool:
+    return item.get("type") not in NO_REGION
+
+
+def _label_studio_min(document: Any, called: str, asked: Asked) -> Iterator[ImageRecord]:
     for at, task in enumerate(document):
         where = f"{called}: task {task.get('id', at)}"
-        done = [
-            each for each in task.get("annotations") or task.get("completions") or [] if not each.get("was_cancelled")
-        ]
-        if done:
-            result = done[0].get("result") or []
-            yield _of_label_studio(where, _named_image(task.get("data") or {}), result)
-
-
-def _label_studio_min(document: Any, called: str, _: str | None) -> Iterator[ImageRecord]:
-    for at, task in enumerate(document):
         regions = [value for value in task.values() if isinstance(value, list)]
+        sizes = ("original_width", "original_height", "image_rotation")
         result = [
-            {"value": each, **{key: each.get(key) for key in ("original_width", "original_height")}}
+            {"value": each, **{key: each.get(key) for key in sizes}}
             for rows in regions
             for each in rows
             if isinstance(each, dict)
         ]
-        yield _of_label_studio(f"{called}: task {task.get('id', at)}", _named_image(task), result)
+        images = _named_images(task)
+        names = [name for key in images if key in IMAGE_KEYS for name in images[key]]
+        names = names or [name for several in images.values() for name in several]
+        record = _of_label_studio(where, names[0] if names else "", result)
+        if len(names) > 1:
+            record.fault = (
+                f"JSON-MIN does not say which of the images {', '.join(images)} a region is of: export as JSON"
+            )
+        yield record
 
 
 def _of_label_studio(where: str, name: str, result: list[Any]) -> ImageRecord:
@@ -98,12 +207,16 @@ def _of_label_studio(where: str, name: str, result: list[Any]) -> ImageRecord:
         value, number = item.get("value") or {}, item.get("id")
         width, height = item.get("original_width") or 0, item.get("original_height") or 0
         image.size = (int(height), int(width)) if width and height else image.size
-        if item.get("type") in ("choices", "textarea", "labels", "rating", "taxonomy"):
+        if not _is_region(item):
             continue
         at = f"{where}, region {number}" if number else where
         labels = list(dict.fromkeys(_labels(value) or named.get(number, [])))
-        corners = _percent_corners(value, width or 1, height or 1)
+        corners = _percent_corners(value, float(width), float(height))
         fault = "" if corners else f"a region of the kind {item.get('type', 'unknown')}, around which there is no box"
+        if value.get("rotation") and not (width and height):
+            fault = "a turned region without original_width and original_height, so that its box is not known"
+        if item.get("image_rotation"):
+            fault = f"a region on an image turned by {item['image_rotation']} degrees in Label Studio: turn it back"
         if not labels:
             image.shapes.append(Shape("", (0, 0, 0, 0), at, fault or "a region without a class"))
         image.shapes += [Shape(label, corners or (0, 0, 0, 0), at, fault) for label in labels]
@@ -116,29 +229,47 @@ def _labels(value: dict[str, Any]) -> list[str]:
 
 
 def _percent_corners(value: dict[str, Any], width: float, height: float) -> Corners | None:
-    """The box around a region, in percent; one turned by ``rotation`` turns about its left upper corner, in pixels."""
+    """The box around a region, in percent, of an image of ``width`` by ``height`` pixels.
+
+    ``rotation`` turns clockwise, in pixels, a rectangle about its left upper corner and an ellipse about its centre.
+    """
     if "points" in value:
         return around(value["points"])
+    angle, across, down = float(value.get("rotation") or 0), (width or 1) / 100, (height or 1) / 100
     if "radiusX" in value:
         x, y, a, b = (float(value[key]) for key in ("x", "y", "radiusX", "radiusY"))
-        return x - a, y - b, x + a, y + b
-    if not {"x", "y", "width", "height"} <= set(value):
+        found = around_ellipse((x * across, y * down), (a * across, b * down), angle)
+    elif {"x", "y", "width", "height"} <= set(value):
+        x, y, w, h = (float(value[key]) for key in ("x", "y", "width", "height"))
+        if not angle:
+            return xywh_to_xyxy(x, y, w, h)
+        flat = xywh_to_xyxy(x * across, y * down, w * across, h * down)
+        found = around_turned(flat, angle, flat[:2])
+    else:
         return None
-    x, y, w, h = (float(value[key]) for key in ("x", "y", "width", "height"))
-    angle = math.radians(float(value.get("rotation") or 0))
-    cos, sin, ratio = math.cos(angle), math.sin(angle), height / width
-    turned = [(x + a * cos - b * sin * ratio, y + a * sin / ratio + b * cos) for a in (0, w) for b in (0, h)]
-    return around(turned) if angle else xywh_to_xyxy(x, y, w, h)
+    left, top, right, bottom = (side / (across, down)[at % 2] for at, side in enumerate(found))
+    # Corners of a turned rectangle may well lie beyond the image: what is drawn does not.
+    return (max(left, 0), max(top, 0), min(right, 100), min(bottom, 100)) if angle else (left, top, right, bottom)
 
 
-def _named_image(data: dict[str, Any]) -> str:
-    texts = {key: value for key, value in data.items() if isinstance(value, str)}
-    images = [text for text in texts.values() if has_image_suffix(text.partition("?")[0])]
-    images += [text for text in texts.values() if has_image_suffix(text)]
-    return next(iter([*images, *(texts[key] for key in ("image", "img", "url") if key in texts)]), "")
+def _named_images(data: dict[str, Any]) -> dict[str, list[str]]:
+    """The images that a task's data name, by key; of a key with a list, all of it."""
+    found: dict[str, list[str]] = {}
+    for key, value in data.items():
+        texts = value if isinstance(value, list) else [value]
+        names = [each for each in texts if isinstance(each, str)]
+        if names and len(names) == len(texts) and all(map(_is_image_name, names)):
+            found[key] = names
+    if found:
+        return found
+    return {key: [data[key]] for key in IMAGE_KEYS if isinstance(data.get(key), str) and data[key]}
 
 
-def _createml(document: Any, called: str, _: str | None) -> Iterator[ImageRecord]:
+def _is_image_name(text: str) -> bool:
+    return has_image_suffix(text.partition("?")[0]) or has_image_suffix(text)
+
+
+def _createml(document: Any, called: str, _: Asked) -> Iterator[ImageRecord]:
     for at, row in enumerate(document):
         where = f"{called}: image {at + 1}"
         image = ImageRecord(str(row.get("image", row.get("imagefilename", ""))), where)
@@ -150,7 +281,7 @@ def _createml(document: Any, called: str, _: str | None) -> Iterator[ImageRecord
         yield image
 
 
-def _labelme(document: Any, called: str, _: str | None) -> Iterator[ImageRecord]:
+def _labelme(document: Any, called: str, _: Asked) -> Iterator[ImageRecord]:
     size = _size(document, "imageHeight", "imageWidth")
     image = ImageRecord(str(document.get("imagePath") or ""), called, size)
     for number, each in enumerate(document.get("shapes") or [], start=1):
@@ -168,12 +299,15 @@ def _labelme(document: Any, called: str, _: str | None) -> Iterator[ImageRecord]
     yield image
 
 
-def _vott(document: Any, called: str, _: str | None) -> Iterator[ImageRecord]:
+def _vott(document: Any, called: str, asked: Asked) -> Iterator[ImageRecord]:
     assets = document["assets"].values() if "assets" in document else [document]
     for each in assets:
         asset = each.get("asset") or {}
         if asset.get("state", 2) == 0:
-            continue  # never looked at
+            asked.count("image", "left out: {} that nobody has looked at in VoTT")
+            continue
+        if asset.get("state") == 1 and not each.get("regions"):
+            asked.count("image", "{} looked at in VoTT, without a region: taken as without objects")
         where = f"{called}: asset {asset.get('name', '')}"
         name = str(asset.get("path") or asset.get("name") or "")
         image = ImageRecord(name, where, _size(asset.get("size") or {}))
@@ -185,13 +319,12 @@ def _vott(document: Any, called: str, _: str | None) -> Iterator[ImageRecord]:
         yield image
 
 
-def _via(document: Any, called: str, label: str | None) -> Iterator[ImageRecord]:
+def _via(document: Any, called: str, asked: Asked) -> Iterator[ImageRecord]:
     metadata = document.get("_via_img_metadata", document)
     rows = list(metadata.values() if isinstance(metadata, dict) else metadata)
     regions = {id(row): _rows(row.get("regions")) for row in rows}
-    key = label or _class_key(
-        [each.get("region_attributes") or {} for found in regions.values() for each in found], called
-    )
+    attributes = [each.get("region_attributes") or {} for found in regions.values() for each in found]
+    key = asked.label or _class_key(attributes, called, asked.notes)
     for row in rows:
         where = f"{called}: {row.get('filename', '')}"
         image = ImageRecord(str(row.get("filename", "")), where)
@@ -205,7 +338,7 @@ def _via(document: Any, called: str, label: str | None) -> Iterator[ImageRecord]
         yield image
 
 
-def _class_key(attributes: list[dict[str, Any]], called: str) -> str | None:
+def _class_key(attributes: list[dict[str, Any]], called: str, notes: list[str]) -> str | None:
     keys = list(dict.fromkeys(key for each in attributes for key in each))
     usual = [key for key in keys if key.strip().lower() in CLASS_KEYS]
     usual.sort(key=lambda key: CLASS_KEYS.index(key.strip().lower()))
@@ -214,7 +347,13 @@ def _class_key(attributes: list[dict[str, Any]], called: str) -> str | None:
             f"{called}: which attribute of a region is its class? It has {', '.join(keys)}: name one with"
             " data=tool_json data.format.label=NAME"
         )
-    return next(iter([*usual, *keys]), None)
+    key = next(iter([*usual, *keys]), None)
+    if len(keys) > 1:
+        others = ", ".join(each for each in keys if each != key)
+        notes.append(
+            f"the class of a region is its attribute {key} (it also has {others}): data.format.label=NAME else"
+        )
+    return key
 
 
 def _via_corners(shape: dict[str, Any]) -> Corners | None:
@@ -230,7 +369,7 @@ def _via_corners(shape: dict[str, Any]) -> Corners | None:
     return None
 
 
-def _supervisely(document: Any, called: str, _: str | None) -> Iterator[ImageRecord]:
+def _supervisely(document: Any, called: str, _: Asked) -> Iterator[ImageRecord]:
     image = ImageRecord("", called, _size(document.get("size") or {}))
     for number, each in enumerate(document.get("objects") or [], start=1):
         where, kind = f"{called}: object {each.get('id', number)}", each.get("geometryType", "")
@@ -242,7 +381,7 @@ def _supervisely(document: Any, called: str, _: str | None) -> Iterator[ImageRec
     yield image
 
 
-def _azure(document: Any, called: str, _: str | None) -> Iterator[ImageRecord]:
+def _azure(document: Any, called: str, _: Asked) -> Iterator[ImageRecord]:
     for line, row in document:
         where, details = f"{called}:{line}", row.get("image_details") or {}
         image = ImageRecord(str(row.get("image_url", "")), where, _size(details))
@@ -256,7 +395,7 @@ def _azure(document: Any, called: str, _: str | None) -> Iterator[ImageRecord]:
         yield image
 
 
-def _fiftyone(document: Any, called: str, _: str | None) -> Iterator[ImageRecord]:
+def _fiftyone(document: Any, called: str, _: Asked) -> Iterator[ImageRecord]:
     classes = document.get("classes") or []
     for name, rows in (document.get("labels") or {}).items():
         image = ImageRecord(str(name), f"{called}: {name}")
@@ -365,14 +504,14 @@ class ToolJson(DataFormat):
         root = self.place(root)
         top, splits = root if root.is_dir() else root.parent, Splits()
         found, tool = _choose(root, top, splits)
-        reader = READERS[tool]
+        reader, asked = READERS[tool], Asked(self.label)
         collectors: dict[str | None, Collector] = {}
         for file, text in found:
             called = os.path.relpath(file, top)
             split = _split(file, top, single=reader.single)
             collector = collectors.setdefault(split, Collector())
             try:
-                for image in reader.read(load(text, tool), called, self.label):
+                for image in reader.read(load(text, tool), called, asked):
                     _add(image, _name(image, file, top, tool, single=reader.single), collector, splits.problems)
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
                 what = f"cannot be read as the json of {tool} ({type(error).__name__}: {error})"
@@ -388,7 +527,7 @@ class ToolJson(DataFormat):
             owner = None if splits.whole else split
             parts[str(split)] = with_paths(raw, found[0][0], top, owner, self.images, "tool_json")
         splits.notes += unused_lists(top) if splits.whole else []
-        splits.notes.insert(0, f"json of {tool}, {many(len(found), 'file')}")
+        splits.notes[:0] = [f"json of {tool}, {many(len(found), 'file')}", *asked.told()]
         return make_splits(parts, splits, root=root, channels=channels, units=self.units)
 
 
@@ -397,13 +536,18 @@ def unsupported_json(root: Path) -> str | None:
     for file in islice(_files(root), FILES_PROBED):
         tool = _kind(file)
         if tool in INSTEAD:
-            return f"{file.name} is the json of {tool}, which is not read: export as {INSTEAD[tool]}"
+            return _instead(file.name, tool)
     return None
+
+
+def _instead(file: str, tool: str) -> str:
+    return f"{file} is the json of {tool}, which is not read: export as {INSTEAD[tool]}"
 
 
 def _choose(root: Path, top: Path, splits: Splits) -> tuple[list[tuple[Path, str]], str]:
     """The files of the tool that most are of, with their text."""
     by_tool: dict[str, list[tuple[Path, str]]] = {}
+    others: dict[str, str] = {}
     for file in _files(root):
         try:
             text = decode(file.read_bytes())
@@ -415,22 +559,26 @@ def _choose(root: Path, top: Path, splits: Splits) -> tuple[list[tuple[Path, str
         tool = kind_by(text[:65_536], whole=len(text) <= 65_536)
         if tool in READ:
             by_tool.setdefault(tool, []).append((file, text))
+        elif tool in INSTEAD:
+            others.setdefault(tool, os.path.relpath(file, top))
         elif tool is None and not text.strip().startswith(("{", "[")):
             splits.problems.append(Problem(os.path.relpath(file, top), "is no json", "mend or remove it"))
+    if not by_tool and others:
+        raise UserError(f"data.root={root}: {'; '.join(_instead(file, tool) for tool, file in others.items())}")
     if not by_tool:
         raise UserError(f"data.root={root}: no json of an annotation tool in it; it should be {ToolJson.expected}")
     tool = max(by_tool, key=lambda each: len(by_tool[each]))
     if len(by_tool) > 1:
-        others = Counter({each: len(files) for each, files in by_tool.items() if each != tool})
-        splits.notes.append("not used: json of " + ", ".join(f"{each} ({count})" for each, count in others.items()))
+        unused = Counter({each: len(files) for each, files in by_tool.items() if each != tool})
+        splits.notes.append("not used: json of " + ", ".join(f"{each} ({count})" for each, count in unused.items()))
     chosen = by_tool[tool]
     exports = [each for each in chosen if '"assets"' in each[1]] if tool == "VoTT" else []
     return exports or chosen, tool
 
 
 def _add(image: ImageRecord, name: str, collector: Collector, problems: list[Problem]) -> None:
-    if not name:
-        problems.append(Problem(image.at, "names no image", "export it again"))
+    if image.fault or not name:
+        problems.append(Problem(image.at, image.fault or "names no image", "export it again"))
         return
     number = collector.image(os.fsencode(name), (image.at, 0), image.size)
     for shape in image.shapes:

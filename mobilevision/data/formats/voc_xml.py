@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -22,10 +23,13 @@ from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
 from mobilevision.images.files import has_image_suffix, printable
 from mobilevision.io.regular_files import open_regular
+from mobilevision.ops.boxes import around_turned
 
 # One Pascal VOC xml: an image and its objects, with the line of each.
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
+Box = tuple[float, float, float, float]
+ROTATIONS = ("rotation", "angle", "theta")  # tags that turn a box, by a rule that their tool alone knows
 INSIDE = ("annotation", "object")
 
 DECLARED = re.compile(rb"""\s*<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._:-]+)["']""")
@@ -38,12 +42,14 @@ WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "shift-jis
 class VocObject:
     """One object: texts by tag (``name``, ``difficult`` ...), the line it begins in, and its boxes.
 
-    A box is the texts of its sides by tag; an object has one, or several where a tool wrote them so.
+    A box is the texts of its sides by tag; an object has one, or several where a tool wrote them so. ``attributes`` are
+    CVAT's, by name.
     """
 
     line: int
     texts: dict[str, str] = field(default_factory=dict)
     boxes: list[dict[str, str]] = field(default_factory=list)
+    attributes: dict[str, str] = field(default_factory=dict)
 
 
 @final
@@ -82,7 +88,7 @@ def read_voc(file: Path | bytes) -> VocFile:
     """
     with open_regular(file) as stream:
         content = stream.read()
-    found, path, text = VocFile(), [], []  # type: tuple[VocFile, list[str], list[str]]
+    found, path, text, names = VocFile(), [], [], []  # type: tuple[VocFile, list[str], list[str], list[str]]
     parser = expat.ParserCreate("utf-8")
 
     def start(tag: str, _: Mapping[str, str]) -> None:
@@ -101,6 +107,10 @@ def read_voc(file: Path | bytes) -> VocFile:
                 found.objects[-1].texts[tag] = "".join(text).strip()
             case ["annotation", "object", "bndbox", _]:
                 found.objects[-1].boxes[-1][tag] = "".join(text).strip()
+            case ["annotation", "object", "attributes", "attribute", "name"]:
+                names[:] = ["".join(text).strip()]
+            case ["annotation", "object", "attributes", "attribute", "value"] if names:
+                found.objects[-1].attributes[names.pop()] = "".join(text).strip()
         path.pop()
         text.clear()
 
@@ -139,6 +149,14 @@ def _utf8(content: bytes) -> bytes:
         line = content.count(b"\n", 0, error.start) + 1
         said = "which it declares" if declared else "which is meant where none is declared"
         raise BrokenXmlError(line, f"is not in the encoding {encoding}, {said}") from None
+
+
+def _degrees(text: str) -> float:
+    """The number, 0 for what is none, such as a text in an attribute of the user's own."""
+    try:
+        return float(text) if math.isfinite(float(text)) else 0.0
+    except ValueError:
+        return 0.0
 
 
 def _whole(text: str) -> int:
@@ -443,7 +461,13 @@ class ListedXmls:
         if difficult is None:
             self._note(where, f"difficult is {texts['difficult']!r}, neither 0 nor 1", "mend it", shown)
             return
+        degrees = _degrees(each.attributes.get("rotation", ""))
         for box in each.boxes or [texts]:
+            turns = [tag for tag in ROTATIONS for held in (texts, box) if _degrees(held.get(tag, ""))]
+            if turns:
+                what = f"the object {texts['name']!r} has {turns[0]}, so that its box is turned about nobody knows what"
+                self._note(where, what, "write the box around it, or remove it", shown)
+                continue
             if missing := [side for side in SIDES if not box.get(side)]:
                 what = f"the object {texts['name']!r} has no {', '.join(missing)}"
                 self._note(where, what, "give it a bndbox with xmin, ymin, xmax, ymax or remove it", shown)
@@ -455,7 +479,21 @@ class ListedXmls:
                 self._note(where, what, "mend or remove it", shown)
                 continue
             corners = (left - self.one_based, top - self.one_based, right, bottom)
+            if degrees:
+                corners = self._turned(corners, degrees, collector.size(image))
             collector.box(image, corners, collector.label(texts["name"]), (called, each.line), difficult=difficult)
+
+    def _turned(self, box: Box, degrees: float, size: tuple[int, int]) -> Box:
+        """The box around one that CVAT turns about its centre, clockwise, cut to the image where its size is known."""
+        left, top, right, bottom = box
+        note = "boxes turned by the attribute rotation, about the centre and in degrees as in CVAT: the box around each"
+        if note not in self.splits.notes:
+            self.splits.notes.append(note)
+        found = around_turned(box, degrees, ((left + right) / 2, (top + bottom) / 2))
+        height, width = size
+        if not width:
+            return found
+        return max(found[0], 0), max(found[1], 0), min(found[2], width), min(found[3], height)
 
     def _note(self, where: str, what: str, fix: str, image: str | None = None) -> None:
         self.splits.problems.append(Problem(where, what, fix, image))

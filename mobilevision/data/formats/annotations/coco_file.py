@@ -22,7 +22,7 @@ from mobilevision.data.records import Problem
 from mobilevision.errors import UserError
 from mobilevision.images.decode import printable
 from mobilevision.io.regular_files import open_regular
-from mobilevision.ops.boxes import xywh_to_xyxy
+from mobilevision.ops.boxes import around_turned, xywh_to_xyxy
 
 # Reading the long lists of a large json a piece at a time, so that it never lies in memory as objects: COCO's training
 # annotations are 450 MB of text, nine tenths of them outlines, and take several gigabytes as Python objects. Here the
@@ -37,7 +37,8 @@ ROWS = 4096  # rows parsed one by one where they cannot be parsed at once
 OUTLINE = re.compile(rb'(?<!\\)"segmentation"\s*+:\s*+\[(?:\s*+\[[^][{}"]*+\]\s*+,?)*+\s*+\]')
 KEY = b'"segmentation"'
 BEGIN = re.compile(rb'"segmentation"\s*+:\s*+\[\s*+\[')
-SHORT = b'"":0'
+CUT = ""  # the key that stands in place of polygons that were cut out
+SHORT = b'"%s":0' % CUT.encode()
 BETWEEN = re.compile(r"\}[ \t\r\n]*,[ \t\r\n]*(?=\{)")  # two rows, or what looks like them
 SPACE = re.compile(r"[ \t\n\r]*")
 DECODER = json.JSONDecoder()
@@ -246,6 +247,7 @@ def _what_is_broken(file: Path, called: str) -> UserError:
 
 
 Row = dict[str, Any]
+ROTATIONS = ("rotation", "angle", "theta")  # keys of an annotation that may turn its box, by nobody knows which rule
 
 
 @final
@@ -257,11 +259,15 @@ class CocoFile:
         raw: images and boxes.
         ids: the id of each image.
         masks: how many boxes are marked as crowds only because CVAT marks every mask so.
+        turned: how many boxes were turned by an attribute ``rotation``, of which the box around is taken.
+        odd_turns: how many have a rotation of their own that is not CVAT's, which is not applied.
     """
 
     raw: Raw
     ids: Sequence[Hashable]
     masks: int = 0
+    turned: int = 0
+    odd_turns: int = 0
 
 
 def read_coco(file: Path, called: str, problems: list[Problem], find: Callable[[Raw], Raw]) -> CocoFile:
@@ -291,12 +297,12 @@ def read_coco(file: Path, called: str, problems: list[Problem], find: Callable[[
         labels = _linked(category_ids, number)
     except TypeError as error:
         raise UserError(f"{called}: an id is neither a number nor a text ({error})") from None
-    own_ids = annotations.ids.done()
+    own_ids, sizes = annotations.ids.done(), images.sizes()
     raw = Raw(
         paths=images.names,
-        sizes=images.sizes(),
+        sizes=sizes,
         owner=owner,
-        corners=annotations.corners(),
+        corners=_turned(annotations.corners(), annotations.rotations, owner, sizes),
         labels=labels,
         crowd=_joined(annotations.crowds, np.bool_),
         difficult=np.zeros(len(owner), dtype=bool),
@@ -305,7 +311,21 @@ def read_coco(file: Path, called: str, problems: list[Problem], find: Callable[[
         image_at=lambda i: f"{called}: image {ids[i]}",
         box_at=lambda i: f"{called}: annotation {own_ids[i]}",
     )
-    return CocoFile(_known(find(raw), annotations, problems), ids, annotations.masks)
+    known = _known(find(raw), annotations, problems)
+    return CocoFile(known, ids, annotations.masks, len(annotations.rotations), annotations.odd_turns)
+
+
+def _turned(
+    corners: Corners, rotations: dict[int, float], owner: NDArray[np.int64], sizes: NDArray[np.int64]
+) -> Corners:
+    """The boxes, of those that are turned about their centre the box around, cut to the image."""
+    for row, degrees in rotations.items():
+        left, top, right, bottom = corners[row].tolist()
+        corners[row] = around_turned((left, top, right, bottom), degrees, ((left + right) / 2, (top + bottom) / 2))
+        height, width = sizes[owner[row]].tolist() if owner[row] >= 0 else (0, 0)
+        if height and width:  # corners beyond the image are those of the rectangle, not of the object
+            corners[row] = np.clip(corners[row], 0, (width, height, width, height))
+    return corners
 
 
 @contextmanager
@@ -374,7 +394,8 @@ class _Annotations:
         self.odd_boxes: dict[int, str] = {}
         self.odd_crowds: dict[int, str] = {}
         self._boxes: list[Corners] = []
-        self.masks = 0
+        self.masks = self.odd_turns = 0
+        self.rotations: dict[int, float] = {}
         self._count = 0
 
     def add(self, rows: list[Row]) -> None:
@@ -389,6 +410,10 @@ class _Annotations:
                 crowds[i], self.masks = False, self.masks + 1
         self.odd_crowds |= {first + i: repr(rows[i]["iscrowd"]) for i, crowd in enumerate(crowds) if crowd is None}
         self.crowds.append(np.array([bool(crowd) for crowd in crowds], dtype=bool))
+        for i, row in enumerate(rows):
+            if "attributes" in row and (degrees := _rotation_of_cvat(row)):
+                self.rotations[first + i] = degrees
+            self.odd_turns += any(key in row and _one(row[key]) for key in ROTATIONS)
         given = [row.get("bbox") for row in rows]
         boxes = _boxes(given)
         for i in np.flatnonzero(~np.isfinite(boxes).all(axis=1)).tolist():
@@ -405,6 +430,20 @@ def _is_mask_of_cvat(row: Row) -> bool:
     """Whether it is a mask as CVAT exports it: with run lengths, marked as a crowd, with CVAT's own attributes."""
     attributes = row.get("attributes")
     return isinstance(row.get("segmentation"), dict) and isinstance(attributes, dict) and "occluded" in attributes
+
+
+def _rotation_of_cvat(row: Row) -> float:
+    """The degrees by which CVAT (and Datumaro) turn a box about its centre, which ``bbox`` leaves out; 0 for none.
+
+    Where an outline is given it is that of the turned shape, and ``bbox`` is the box around it.
+    """
+    attributes = row.get("attributes")
+    degrees = _one(attributes.get("rotation")) if isinstance(attributes, dict) and not _has_outline(row) else 0.0
+    return degrees if np.isfinite(degrees) else 0.0
+
+
+def _has_outline(row: Row) -> bool:
+    return CUT in row or row.get("segmentation") not in (None, [], [[]])
 
 
 def _joined(parts: list[NDArray[Any]], kind: Any) -> NDArray[Any]:

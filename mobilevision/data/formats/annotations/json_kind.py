@@ -39,7 +39,10 @@ NOT_READ: dict[str, Signature] = {
     "a FiftyOne dataset of its own": (1, ({"samples"}, {"sample_fields"})),
 }
 """Tools whose json is not read."""
+PREDICTIONS = {"Label Studio with predictions only": (2, ({"predictions", "data"},))}
+"""Looked for last: an export of annotations has the predictions, too."""
 INSTEAD = {
+    "Label Studio with predictions only": "JSON with annotations, for predictions are no ground truth",
     "Datumaro": "COCO or Pascal VOC",
     "VIA 3": "COCO",
     "V7 Darwin": "COCO",
@@ -66,7 +69,7 @@ def kind_of(file: Path) -> str | None:
 def kind_by(text: str, *, whole: bool) -> str | None:
     """The same by the first letters of a json; ``whole``: they are all of it."""
     keys, is_list = _keys(text)
-    for tool, (depth, sets) in {**NOT_READ, **READ}.items():
+    for tool, (depth, sets) in {**NOT_READ, **READ, **PREDICTIONS}.items():
         if not (depth == 1 and is_list) and any(each <= keys[depth] for each in sets):
             # An outline of COCO may be called anything below the top; its lists are not.
             if "images" in keys[1] and "annotations" in keys[1]:

@@ -114,6 +114,10 @@ class Collector:
         self._image_at.append(at)
         return len(self.paths) - 1
 
+    def size(self, image: int) -> tuple[int, int]:
+        """The (height, width) that was given of an image."""
+        return self._sizes[image]
+
     def label(self, name: str) -> int:
         """The number of a class, a new one for a new name."""
         return self.names.setdefault(name, len(self.names))

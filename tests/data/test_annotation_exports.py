@@ -1,0 +1,231 @@
+"""What annotation tools write beside plain boxes: several images a task, turned boxes, unfinished tasks, attributes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mobilevision.data.formats import Auto, CocoJson, ToolJson, VocXml
+from mobilevision.errors import UserError
+
+from .box_files import coco, contents, image, messages, read
+
+WIDTH, HEIGHT = 100, 80
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for number in range(4):
+        image(tmp_path / f"{number}.jpg", WIDTH, HEIGHT)
+    return tmp_path
+
+
+def region(label: str = "cat", x: float = 10, y: float = 10, tag: str = "image", **more: Any) -> dict[str, Any]:
+    """A rectangle of Label Studio, 20 by 20 percent."""
+    size = {"original_width": WIDTH, "original_height": HEIGHT}
+    value = {"x": x, "y": y, "width": 20, "height": 20, "rotation": 0, "rectanglelabels": [label]}
+    return {"id": f"{label}{x}", "type": "rectanglelabels", "to_name": tag, **size, "value": value, **more}
+
+
+def done(*result: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"id": 1, "was_cancelled": False, "result": list(result), **more}
+
+
+def studio(root: Path, *tasks: dict[str, Any]) -> Path:
+    (root / "export.json").write_text(json.dumps([{"id": i, **task} for i, task in enumerate(tasks, start=1)]))
+    return root
+
+
+def task(number: int, *annotations: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"data": {"image": f"/data/upload/1/0a1b2c3d-{number}.jpg"}, "annotations": list(annotations), **more}
+
+
+CAT, DOG = ("cat", [10.0, 8.0, 30.0, 24.0]), ("dog", [50.0, 40.0, 70.0, 56.0])
+
+
+def test_regions_of_two_images_of_a_task_stay_apart(root: Path) -> None:
+    def two(first: int, *result: dict[str, Any]) -> dict[str, Any]:
+        return {"data": {"left": f"{first}.jpg", "right": f"{first + 1}.jpg"}, "annotations": [done(*result)]}
+
+    tasks = two(0, region(tag="left"), region("dog", 50, 50, tag="right")), two(2, region(tag="right"))
+    splits = read(Auto(), studio(root, *tasks))
+    assert contents(splits)["train"] == {"0.jpg": [CAT], "1.jpg": [DOG], "2.jpg": [], "3.jpg": [CAT]}
+    assert not splits.problems
+
+
+@pytest.mark.parametrize("tags", [("picture", "picture"), ("left", "other")])
+def test_a_region_whose_image_is_not_known_is_a_problem(root: Path, tags: tuple[str, str]) -> None:
+    both = {"left": "0.jpg", "right": "1.jpg"}
+    marked = [region(tag=tags[0]), region("dog", tag=tags[1])]
+    sure = {"data": {"left": "2.jpg"}, "annotations": [done(region(tag="left"))]}
+    splits = read(ToolJson(), studio(root, sure, {"data": both, "annotations": [done(*marked)]}))
+    assert contents(splits)["train"]["2.jpg"] == [CAT]
+    [line] = messages(splits)
+    assert line.startswith(
+        f"export.json: task 2: to_name of a region is {tags[1]!r}, which is none of its images left, right"
+    )
+
+
+def test_the_image_tag_may_be_called_otherwise_and_other_addresses_stand_beside_it(root: Path) -> None:
+    data = {"thumbnail": "0.jpg", "image": "1.jpg"}
+    splits = read(ToolJson(), studio(root, {"data": data, "annotations": [done(region(tag="img"))]}))
+    assert contents(splits)["train"] == {"1.jpg": [CAT]}
+    texts = done(region(tag="img"), {"type": "choices", "to_name": "text", "value": {"choices": ["x"]}})
+    splits = read(ToolJson(), studio(root, {"data": {"photo": "1.jpg", "text": "hello"}, "annotations": [texts]}))
+    assert contents(splits)["train"] == {"1.jpg": [CAT]}
+
+
+def test_a_list_of_images_is_told_apart_by_its_index(root: Path) -> None:
+    pages = {"data": {"pages": ["0.jpg", "1.jpg"]}}
+    result = [region(tag="pages", item_index=0), region("dog", 50, 50, tag="pages", item_index=1)]
+    splits = read(ToolJson(), studio(root, {**pages, "annotations": [done(*result)]}))
+    assert contents(splits)["train"] == {"0.jpg": [CAT], "1.jpg": [DOG]}
+    lost = {**pages, "annotations": [done(region(tag="pages"))]}
+    assert "which image of the list pages" in messages(read(ToolJson(), studio(root, task(2, done(region())), lost)))[0]
+
+
+def test_of_several_annotations_the_ground_truth_is_taken(root: Path) -> None:
+    truth = done(region("dog", 50, 50), ground_truth=True)
+    splits = read(
+        ToolJson(), studio(root, task(0, done(region()), truth), task(1, done(region()), done(region("dog"))))
+    )
+    assert contents(splits)["train"] == {"0.jpg": [DOG], "1.jpg": [CAT]}
+    assert "1 task with several annotations, of which the one marked as ground truth is taken" in splits.notes
+    assert "1 task with several annotations, of which the first one is taken" in splits.notes
+
+
+def test_tasks_that_are_left_out_are_counted(root: Path) -> None:
+    guessed = task(2, predictions=[{"result": [region()]}])
+    skipped = task(3, done(region(), was_cancelled=True))
+    splits = read(ToolJson(), studio(root, task(0, done(region())), task(1), guessed, skipped))
+    assert list(contents(splits)["train"]) == ["0.jpg"]
+    assert "left out: 1 task without annotations" in splits.notes
+    assert "left out: 1 task with predictions only" in splits.notes
+    assert "left out: 1 task skipped by the annotator" in splits.notes
+
+
+@pytest.mark.parametrize("form", [Auto(), ToolJson()])
+def test_predictions_are_no_ground_truth(root: Path, form: Auto | ToolJson) -> None:
+    alone = {"data": {"image": "0.jpg"}, "predictions": [{"result": [region()]}]}
+    with pytest.raises(UserError, match=r"export\.json .*predictions.*no ground truth"):
+        read(form, studio(root, alone))
+    with pytest.raises(UserError, match=r"export\.json: none of its 1 task is annotated.*predictions alone"):
+        read(form, studio(root, {**alone, "annotations": []}))
+
+
+def test_a_relation_is_no_region(root: Path) -> None:
+    arrow = {"from_id": "cat10", "to_id": "dog50", "type": "relation", "direction": "right"}
+    splits = read(ToolJson(), studio(root, task(0, done(region(), region("dog", 50, 50), arrow))))
+    assert contents(splits)["train"] == {"0.jpg": [CAT, DOG]}
+    assert not splits.problems
+
+
+def ellipse(rotation: float) -> dict[str, Any]:
+    value = {"x": 50, "y": 50, "radiusX": 30, "radiusY": 5, "rotation": rotation, "ellipselabels": ["cat"]}
+    return {**region(), "type": "ellipselabels", "value": value}
+
+
+def rectangle(rotation: float, x: float = 50) -> dict[str, Any]:
+    value = {"x": x, "y": 50, "width": 20, "height": 10, "rotation": rotation, "rectanglelabels": ["cat"]}
+    return {**region(), "value": value}
+
+
+@pytest.mark.parametrize(
+    ("marked", "box"),
+    [
+        (ellipse(0), [20, 36, 80, 44]),
+        (ellipse(90), [46, 10, 54, 70]),
+        # Radii of 30 and 4 pixels: the halves are both the root of (30² + 4²) / 2.
+        (ellipse(45), [28.6, 18.6, 71.4, 61.4]),
+        (rectangle(90), [42, 40, 50, 60]),  # 20 by 8 pixels about (50, 40)
+        (rectangle(90, x=4), [0, 40, 4, 60]),  # cut to the image
+    ],
+)
+def test_turned_regions_of_label_studio(root: Path, marked: dict[str, Any], box: list[float]) -> None:
+    splits = read(ToolJson(), studio(root, task(0, done(marked))))
+    [(_, found)] = contents(splits)["train"]["0.jpg"]
+    assert found == pytest.approx(box, abs=0.01)
+    assert not splits.problems
+
+
+def test_regions_of_a_turned_image_and_turned_ones_without_a_size_are_problems(root: Path) -> None:
+    turned = region("dog", image_rotation=90)
+    unsized = {key: value for key, value in rectangle(30).items() if not key.startswith("original")}
+    splits = read(ToolJson(), studio(root, task(0, done(region(), turned)), task(1, done(unsized))))
+    assert contents(splits)["train"] == {"0.jpg": [CAT], "1.jpg": []}
+    first, second = messages(splits)
+    assert "image turned by 90 degrees" in first
+    assert "without original_width" in second
+
+
+TURNED = [12.322, 0, 47.678, 32.678]  # (10, 10, 50, 20) by 45 degrees about (30, 15), cut to the image
+
+
+def test_cvat_turns_boxes_of_coco(root: Path) -> None:
+    around = [0.0, 0.0, 30.0, 30.0]
+    outline = [[0, 15, 15, 0, 30, 15, 15, 30]]
+    turned = {"occluded": False, "rotation": 45.0}
+    rows = [
+        {"image_id": 1, "category_id": 3, "bbox": [10, 10, 40, 10], "area": 400, "attributes": turned},
+        {"image_id": 2, "category_id": 3, "bbox": around, "segmentation": outline, "attributes": turned},
+        {"image_id": 3, "category_id": 3, "bbox": [10, 10, 40, 10], "attributes": {"rotation": 0.0}},
+        {"image_id": 4, "category_id": 3, "bbox": [10, 10, 40, 10], "angle": 30},
+    ]
+    coco(root / "c.json", [f"{i}.jpg" for i in range(4)], rows, width=WIDTH, height=HEIGHT)
+    splits = read(CocoJson(), root)
+    found = {name: boxes[0][1] for name, boxes in contents(splits)["train"].items()}
+    assert found["0.jpg"] == pytest.approx(TURNED, abs=0.01)
+    assert found["1.jpg"] == around  # the box around the outline already
+    assert found["2.jpg"] == found["3.jpg"] == [10, 10, 50, 20]
+    assert any("1 box turned by the attribute rotation" in note for note in splits.notes)
+    assert any("1 box with a rotation, angle or theta of their own" in note for note in splits.notes)
+
+
+def xml(path: Path, inner: str = "", side: str = "") -> None:
+    box = f"<bndbox><xmin>10</xmin><ymin>10</ymin><xmax>50</xmax><ymax>20</ymax>{side}</bndbox>"
+    size = f"<size><width>{WIDTH}</width><height>{HEIGHT}</height></size>"
+    path.write_text(f"<annotation>{size}<object><name>cat</name>{inner}{box}</object></annotation>")
+
+
+def attribute(name: str, value: str) -> str:
+    return f"<attributes><attribute><name>{name}</name><value>{value}</value></attribute></attributes>"
+
+
+def test_cvat_turns_boxes_of_voc(root: Path) -> None:
+    for number, inner in enumerate([attribute("rotation", "45.0"), attribute("rotation", "0.0"), "", ""]):
+        xml(root / f"{number}.xml", inner, "<angle>0.5</angle>" if number == 3 else "")
+    splits = read(VocXml(), root)
+    found = contents(splits)["train"]
+    assert found["0.jpg"][0][1] == pytest.approx(TURNED, abs=0.01)
+    assert found["1.jpg"] == found["2.jpg"] == [("cat", [10, 10, 50, 20])]
+    assert found["3.jpg"] == []
+    assert any(note.startswith("boxes turned by the attribute rotation") for note in splits.notes)
+    [line] = messages(splits)
+    assert line.startswith("3.xml:1: the object 'cat' has angle")
+
+
+def test_via_prefers_an_attribute_that_means_a_class(root: Path) -> None:
+    shape = {"name": "rect", "x": 10, "y": 10, "width": 40, "height": 10}
+    regions = [{"shape_attributes": shape, "region_attributes": {"name": "bob", "type": "cat"}}]
+    rows = {f"{i}.jpg1": {"filename": f"{i}.jpg", "size": 1, "regions": regions} for i in range(2)}
+    (root / "via.json").write_text(json.dumps(rows))
+    splits = read(ToolJson(), root)
+    assert splits.classes == ("cat",)
+    assert any("its attribute type (it also has name)" in note for note in splits.notes)
+    assert read(ToolJson(label="name"), root).classes == ("bob",)
+
+
+def test_vott_says_which_images_have_no_region(root: Path) -> None:
+    box = {"left": 10, "top": 10, "width": 40, "height": 10}
+    assets = {}
+    for number, state in enumerate([2, 1, 0]):
+        regions = [{"id": "r", "type": "RECTANGLE", "tags": ["cat"], "boundingBox": box}] if state == 2 else []
+        assets[str(number)] = {"asset": {"name": f"{number}.jpg", "state": state}, "regions": regions}
+    (root / "vott.json").write_text(json.dumps({"name": "set", "tags": [], "assets": assets}))
+    splits = read(ToolJson(), root)
+    assert contents(splits)["train"] == {"0.jpg": [("cat", [10, 10, 50, 20])], "1.jpg": []}
+    assert "1 image looked at in VoTT, without a region: taken as without objects" in splits.notes
+    assert "left out: 1 image that nobody has looked at in VoTT" in splits.notes
