@@ -28,6 +28,7 @@ MODELS = {
     "v1_025": ["backbone.width=0.25", "backbone.weights={weights}/mobilenet_v1_0.25_128_in1k.safetensors"],
     "v2": ["backbone=mobilenet_v2", "backbone.weights={weights}/mobilenet_v2_1.0_224_in1k.safetensors"],
 }
+SHOWN = {"v1_05": "V1 0.5", "v1_025": "V1 0.25", "v2": "V2"}
 FACES = ["data=celeba", "data.root={data}/faces", "data.format.val_as_test=true", "data.val_fraction=0.12"]
 PEOPLE = ["data=identities", "data.root={data}/faces/identities.csv", "data.format.images={data}/faces/images"]
 NOISY = ["data=auto", "data.root={data}/cifar10", "data.resolution=128", "data.label_noise=0.1"]
@@ -104,11 +105,18 @@ def figure(results: dict[str, dict[str, float]], path: Path) -> None:
             lines.setdefault(case, {}).setdefault(int(rest.split()[0]), []).append(found["test"])
     for case, points in lines.items():
         sizes = sorted(points)
-        axes.plot(sizes, [sum(points[size]) / len(points[size]) for size in sizes], marker="o", label=case)
+        data, _, model = case.partition("-")
+        means = [sum(points[size]) / len(points[size]) for size in sizes]
+        axes.plot(sizes, means, marker="o", label=f"{data}, MobileNet {SHOWN[model]}")
         for size in sizes:
-            axes.scatter([size] * len(points[size]), points[size], s=9, color="grey")
-    axes.set(xscale="log", xlabel="training images a class (val is a fifth of them)", ylabel="test")
-    axes.legend()
+            axes.scatter([size] * len(points[size]), points[size], s=9, color="grey", zorder=3)
+    ticks = sorted({size for points in lines.values() for size in points})
+    axes.set(xscale="log", xlabel="training images a class (val is a fifth of them)", ylabel="top-1 on test")
+    axes.set_xticks(ticks, [str(size) for size in ticks], minor=False)
+    axes.minorticks_off()
+    axes.grid(color="#dddddd", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
     drawing.savefig(path)
 
 
