@@ -410,3 +410,18 @@ def test_a_json_read_in_pieces_is_the_same(block: int, tmp_path: Path, monkeypat
 
 def _extend(got: list[dict[str, Any]], _: str, rows: list[dict[str, Any]]) -> None:
     got.extend(rows)
+
+
+def test_another_ending_is_said(tmp_path: Path) -> None:
+    two(tmp_path)
+    (tmp_path / "boxes.csv").write_text(f"{HEAD}1.jpgg,cat,1,2,11,22\n2.jpg,dog,4,5,10,12\n")
+    splits = read(BoxesCsv(), tmp_path)
+    assert contents(splits) == {"train": READ}
+    assert "1 annotated with another ending than the file's: 1.jpgg is taken for 1.jpg" in splits.notes
+
+
+def test_a_folder_of_images_that_is_none_is_refused(tmp_path: Path) -> None:
+    two(tmp_path)
+    coco(tmp_path / "a.json", ["1.jpg", "2.jpg"], [CAT, DOG])
+    with pytest.raises(UserError, match=r"data\.format\.images=imgs: there is no such folder, neither here nor in"):
+        read(CocoJson(images="imgs"), tmp_path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import final
@@ -254,7 +254,20 @@ def with_paths(raw: Raw, file: Path, top: Path, split: str | None, images: str |
         )
     for i, hit in hits.items():
         paths[i] = hit
-    return replace(raw, paths=paths)
+    return replace(raw, paths=paths, notes=(*raw.notes, *_of_another_ending(raw.paths, hits)))
+
+
+def _of_another_ending(names: Sequence[bytes], hits: Mapping[int, bytes]) -> list[str]:
+    """A note for images that were found under another ending than the annotations give them."""
+    others = [
+        (names[i], os.path.basename(hit))
+        for i, hit in hits.items()
+        if (ending := os.path.splitext(names[i])[1]) and ending.lower() != os.path.splitext(hit)[1].lower()
+    ]
+    if not others:
+        return []
+    name, file = (printable(each) for each in others[0])
+    return [f"{len(others)} annotated with another ending than the file's: {name} is taken for {file}"]
 
 
 def _missing(

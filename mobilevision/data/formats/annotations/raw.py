@@ -38,6 +38,7 @@ class Raw:
         image_at: where image i is annotated, ``file:line``.
         box_at: where box i stands, ``file:line``.
         unit: pixels, or fractions or percent of the image's sides.
+        notes: what is to be said of how it was read.
     """
 
     paths: Sequence[bytes]
@@ -52,6 +53,7 @@ class Raw:
     image_at: Callable[[int], str]
     box_at: Callable[[int], str]
     unit: str = "pixels"
+    notes: tuple[str, ...] = ()
 
     def boxes(self, keep: NDArray[Any], **changed: Any) -> Raw:
         """The same images with the boxes ``keep`` (a mask or rows) only."""
@@ -90,6 +92,7 @@ def join(first: Raw, second: Raw) -> Raw:
         paths=[*first.paths, *second.paths],
         image_at=lambda i: first.image_at(i) if i < n else second.image_at(i - n),
         box_at=lambda i: first.box_at(i) if i < m else second.box_at(i - m),
+        notes=(*first.notes, *second.notes),
         **joined,
     )
 

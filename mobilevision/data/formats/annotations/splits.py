@@ -315,6 +315,7 @@ def make_splits(
     parts = with_units(parts, splits.notes, units)
     seen: dict[bytes, str] = {}
     for split in (name for name in ORDER if name in parts):
+        splits.notes += parts[split].notes
         raw = check_images(parts[split], seen, splits.problems, splits.notes)
         raw = _numbered(raw, split, splits.classes, splits.problems)
         raw = check_boxes(to_pixels(raw), splits.problems, splits.notes, keep_repeats=keep_repeats)
