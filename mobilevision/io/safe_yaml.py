@@ -63,13 +63,14 @@ for _kind in ("int", "float"):
     _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.number)
 
 
-def read_yaml(path: Path, *, most_bytes: int = MOST_BYTES, most_nodes: int = MOST_NODES) -> Any:
+def read_yaml(path: Path, *, most_bytes: int = MOST_BYTES, most_nodes: int = MOST_NODES, as_text: bool = False) -> Any:
     """The plain values of a file: None, booleans, numbers, texts, lists and mappings.
 
     Args:
         path: the file.
         most_bytes: a larger file is refused unread.
         most_nodes: values and keys that it may hold, aliases expanded.
+        as_text: every value and key is the text that is written, as names are meant: 007, no, 1.10.
 
     Raises:
         UserError: no such file, no YAML, or more than plain values in it; names the line.
@@ -82,14 +83,14 @@ def read_yaml(path: Path, *, most_bytes: int = MOST_BYTES, most_nodes: int = MOS
     if len(content) > most_bytes:
         raise UserError(f"{path}: larger than {most_bytes:,} bytes, which is more than such a file ever needs")
     encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
-    return parse_yaml(content.decode(encoding, errors="replace"), str(path), most_nodes=most_nodes)
+    return parse_yaml(content.decode(encoding, errors="replace"), str(path), most_nodes=most_nodes, as_text=as_text)
 
 
-def parse_yaml(text: str, where: str, *, most_nodes: int = MOST_NODES) -> Any:
+def parse_yaml(text: str, where: str, *, most_nodes: int = MOST_NODES, as_text: bool = False) -> Any:
     """As :func:`read_yaml` of a text; ``where`` is what messages call it."""
     try:
         _check(text, where, most_nodes)
-        return yaml.load(text, Loader=_Loader)
+        return _texts(yaml.compose(text, Loader=_Loader)) if as_text else yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
@@ -97,6 +98,15 @@ def parse_yaml(text: str, where: str, *, most_nodes: int = MOST_NODES) -> Any:
         raise UserError(f"{where}{line}: no valid YAML ({' '.join(str(problem).split())})") from None
     except (ValueError, OverflowError, RecursionError) as error:  # such as a number of five thousand digits
         raise UserError(f"{where}: no valid YAML ({' '.join(str(error).split())[:120]})") from None
+
+
+def _texts(node: yaml.Node | None) -> Any:
+    """Lists and mappings of the texts that are written."""
+    if isinstance(node, yaml.MappingNode):
+        return {_texts(key) if isinstance(key, yaml.ScalarNode) else str(key): _texts(held) for key, held in node.value}
+    if isinstance(node, yaml.SequenceNode):
+        return [_texts(each) for each in node.value]
+    return None if node is None else node.value
 
 
 def _check(text: str, where: str, most_nodes: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mobilevision.data.formats import Auto, CocoJson, ToolJson, VocXml
+from mobilevision.data.formats import Auto, CocoJson, ToolJson, VocXml, YoloTxt
 from mobilevision.errors import UserError
 
 from .box_files import coco, contents, image, messages, read
@@ -229,3 +229,88 @@ def test_vott_says_which_images_have_no_region(root: Path) -> None:
     assert contents(splits)["train"] == {"0.jpg": [("cat", [10, 10, 50, 20])], "1.jpg": []}
     assert "1 image looked at in VoTT, without a region: taken as without objects" in splits.notes
     assert "left out: 1 image that nobody has looked at in VoTT" in splits.notes
+
+
+def test_labels_of_fiftyone_that_name_no_class_are_problems(root: Path) -> None:
+    box = [0.1, 0.1, 0.4, 0.4]
+    labels = {str(i): [{"label": each, "bounding_box": box}] for i, each in enumerate([1, -1, 7, True])}
+    (root / "labels.json").write_text(json.dumps({"classes": ["cat", "dog"], "labels": labels}))
+    splits = read(ToolJson(), root)
+    assert splits.classes == ("dog",)
+    assert contents(splits)["train"]["0.jpg"] == [("dog", [10, 8, 50, 40])]
+    assert [line.split(": ", 2)[2] for line in messages(splits)] == [
+        "its label is -1, but there are names for 0 to 1 (mend or remove it, or draw a box)",
+        "its label is 7, but there are names for 0 to 1 (mend or remove it, or draw a box)",
+        "its class is True, which is no name (mend or remove it, or draw a box)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("categories", "said"),
+    [
+        ([{"id": 1, "name": "cat"}, {"id": 1, "name": "dog"}], r"two categories have the id 1, 'cat' and 'dog'"),
+        ([{"id": 1, "name": None}], "the category with the id 1 has the name None"),
+        ([{"id": 1, "name": True}], "the category with the id 1 has the name True"),
+    ],
+)
+def test_categories_that_name_no_one_class_are_refused(root: Path, categories: Any, said: str) -> None:
+    coco(root / "c.json", ["0.jpg"], [{"image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9]}], categories)
+    with pytest.raises(UserError, match=said):
+        read(CocoJson(), root)
+
+
+def yolo(root: Path, *numbers: int) -> None:
+    for name, number in enumerate(numbers):
+        image(root / f"images/{name}.jpg", WIDTH, HEIGHT)
+        (root / "labels").mkdir(exist_ok=True)
+        (root / f"labels/{name}.txt").write_text(f"{number} .5 .5 .2 .2\n")
+
+
+def test_an_empty_line_among_the_names_of_classes_is_refused(tmp_path: Path) -> None:
+    yolo(tmp_path, 0, 2)
+    (tmp_path / "classes.txt").write_text("cat\n\ndog\nbird\n")
+    with pytest.raises(UserError, match=r"classes\.txt:2: an empty line before other names: is it class 1"):
+        read(YoloTxt(), tmp_path)
+    (tmp_path / "classes.txt").write_text("cat\ndog\nbird\n\n \n")
+    assert contents(read(YoloTxt(), tmp_path))["train"]["1.jpg"][0][0] == "bird"
+    (tmp_path / "classes.txt").write_text("cat\n\ndog\nbird\n")
+    (tmp_path / "data.yaml").write_text("train: images\nnames: [cat, dog, bird]\n")
+    assert contents(read(YoloTxt(), tmp_path))["train"]["1.jpg"][0][0] == "bird"
+
+
+def test_names_in_a_yaml_are_the_texts_that_are_written(tmp_path: Path) -> None:
+    yolo(tmp_path, *range(8))
+    names = ("no", "yes", "on", "1.10", "007", "null", "12:30", "~")
+    (tmp_path / "data.yaml").write_text(f"train: images\nnames: [{', '.join(names)}]\n")
+    splits = read(YoloTxt(), tmp_path)
+    assert splits.classes == names
+    assert [boxes[0][0] for boxes in contents(splits)["train"].values()] == list(names)
+    mapping = "".join(f"  {number}: {name}\n" for number, name in enumerate(names))
+    (tmp_path / "data.yaml").write_text(f"train: images\nnames:\n{mapping}")
+    assert read(YoloTxt(), tmp_path).classes == names
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("data.yaml", "train: images\nnames: [cat, dog, cat]\n", "classes 0 and 2 both have the name 'cat'"),
+        ("classes.txt", "cat\ndog\ncat\n", "classes 0 and 2 both have the name 'cat'"),
+        ("data.yaml", "train: images\nnames:\n- cat\n-\n- dog\n", "class 1 has no name"),
+        ("data.yaml", "train: images\nnames: [cat, [dog]]\n", "the name of class 1 is a list"),
+        ("data.yaml", "train: images\nnames: {0: cat, 00: dog}\n", "class 0 stands there twice"),
+    ],
+)
+def test_names_of_classes_that_do_not_tell_them_apart_are_refused(
+    tmp_path: Path, file: str, content: str, said: str
+) -> None:
+    yolo(tmp_path, 0, 1)
+    (tmp_path / file).write_text(content)
+    with pytest.raises(UserError, match=said):
+        read(YoloTxt(), tmp_path)
+
+
+def test_a_yaml_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    yolo(tmp_path, 0)
+    (tmp_path / "data.yaml").write_text("train: images\nnames: [狗]\n", encoding="gb2312")
+    with pytest.raises(UserError, match=r"data\.yaml: is not UTF-8"):
+        read(YoloTxt(), tmp_path)

@@ -18,7 +18,7 @@ from mobilevision.data.formats.annotations.json_kind import INSTEAD, READ, kind_
 from mobilevision.data.formats.annotations.raw import Collector, flag, many
 from mobilevision.data.formats.annotations.splits import checked, make_splits
 from mobilevision.data.formats.scan import entries
-from mobilevision.data.formats.text import decode
+from mobilevision.data.formats.text import decode, is_text
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
 from mobilevision.images.files import has_image_suffix
@@ -400,10 +400,15 @@ def _fiftyone(document: Any, called: str, _: Asked) -> Iterator[ImageRecord]:
     for name, rows in (document.get("labels") or {}).items():
         image = ImageRecord(str(name), f"{called}: {name}")
         for number, each in enumerate(rows or [], start=1):
-            label = each.get("label")
-            label = classes[label] if isinstance(label, int) and label < len(classes) else label
+            label, where = each.get("label"), f"{called}: {name}, box {number}"
+            if isinstance(label, int) and not isinstance(label, bool) and (classes or label < 0):
+                if not 0 <= label < len(classes):
+                    fault = f"its label is {label}, but there are names for 0 to {len(classes) - 1}"
+                    image.shapes.append(Shape("", (0, 0, 0, 0), where, fault))
+                    continue
+                label = classes[label]
             corners = _from_size(each.get("bounding_box") or ())
-            image.shapes.append(_shape(label, corners, f"{called}: {name}, box {number}"))
+            image.shapes.append(_shape(label, corners, where))
         yield image
 
 
@@ -416,6 +421,8 @@ def _shape(label: Any, corners: Any, at: str, *, crowd: bool = False) -> Shape:
         return Shape("", (0, 0, 0, 0), at, "no box of four numbers is written there")
     if label is None or not str(label).strip():
         return Shape("", tuple(corners), at, "it has no class")
+    if isinstance(label, bool | list | dict):
+        return Shape("", tuple(corners), at, f"its class is {label!r}, which is no name")
     return Shape(str(label).strip(), tuple(corners), at, "", crowd)
 
 
@@ -584,6 +591,8 @@ def _add(image: ImageRecord, name: str, collector: Collector, problems: list[Pro
     for shape in image.shapes:
         if shape.fault:
             problems.append(Problem(shape.at, shape.fault, "mend or remove it, or draw a box"))
+        elif not is_text(shape.label):
+            problems.append(Problem(shape.at, "its class is not text in UTF-8", "save the file as UTF-8"))
         else:
             collector.box(number, shape.corners, collector.label(shape.label), (shape.at, 0), crowd=shape.crowd)
 

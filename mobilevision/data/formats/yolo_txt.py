@@ -170,7 +170,8 @@ def _load(file: Path) -> dict[str, Any]:
 
 def _by_yaml(file: Path) -> YoloPlaces:
     content = _load(file)
-    places = YoloPlaces(names=_class_names(content.get("names"), file), notes=[f"YOLO: {file.name}"])
+    named = None if content.get("names") is None else read_yaml(file, as_text=True)["names"]
+    places = YoloPlaces(names=_class_names(named, file), notes=[f"YOLO: {file.name}"])
     places.keypoints = bool(content.get("kpt_shape"))
     for split, keys in (("train", ("train",)), ("val", ("val", "valid")), ("test", ("test",))):
         given = next((content[key] for key in keys if content.get(key)), None)
@@ -257,14 +258,39 @@ def _lists_images(file: Path) -> bool:
 
 def _class_names(given: Any, file: Path) -> tuple[str, ...] | None:
     """Names from a list, or from a mapping by number."""
-    if isinstance(given, list):
-        return tuple(map(str, given))
-    if isinstance(given, dict) and all(str(key).isdecimal() for key in given):
-        numbered = {int(key): str(name) for key, name in given.items()}
-        return tuple(numbered.get(i, str(i)) for i in range(max(numbered, default=-1) + 1))
     if given is None:
         return None
-    raise UserError(f"{file}: names should be a list, or a mapping from class number to name")
+    if isinstance(given, list):
+        given = {str(number): name for number, name in enumerate(given)}
+    if not isinstance(given, dict) or not all(key.isdecimal() for key in given):
+        raise UserError(f"{file}: names should be a list, or a mapping from class number to name")
+    numbered: dict[int, str] = {}
+    for key, name in given.items():
+        if not isinstance(name, str):
+            raise UserError(f"{file}: the name of class {key} is a {'list' if isinstance(name, list) else 'mapping'}")
+        if "\ufffd" in name:
+            raise UserError(f"{file}: is not UTF-8, so that names in it cannot be read: save it as UTF-8")
+        if not name.strip() or int(key) in numbered:
+            what = "stands there twice" if name.strip() else "has no name"
+            raise UserError(f"{file}: class {int(key)} {what}: give every number one name")
+        numbered[int(key)] = name
+    return _each_once([numbered.get(i, str(i)) for i in range(max(numbered, default=-1) + 1)], file)
+
+
+def _each_once(names: Sequence[str], file: Path) -> tuple[str, ...]:
+    """The names.
+
+    Raises:
+        UserError: two classes have one.
+    """
+    first: dict[str, int] = {}
+    for number, name in enumerate(names):
+        if first.setdefault(name, number) != number:
+            raise UserError(
+                f"{file}: classes {first[name]} and {number} both have the name {name!r}: name them apart, or give"
+                " their boxes one number"
+            )
+    return tuple(names)
 
 
 def _names_beside(root: Path) -> dict[Path, tuple[str, ...]]:
@@ -277,8 +303,9 @@ def _names_beside(root: Path) -> dict[Path, tuple[str, ...]]:
     for top in dict.fromkeys((root, *inner, *below)):
         file = next((top / name for name in NAMES if (top / name).is_file()), None)
         if file is not None:
-            lines = [line.strip() for line in _lines(file)]
-            found[file.relative_to(root)] = tuple(line for line in lines if line)
+            # A name's line is its class number: an empty line between names is kept until it is known to matter.
+            lines = "\n".join(line.strip() for line in _lines(file)).rstrip("\n")
+            found[file.relative_to(root)] = tuple(lines.split("\n")) if lines else ()
     return found
 
 
@@ -299,7 +326,14 @@ def _one_of(named: dict[Path, tuple[str, ...]], notes: list[str]) -> tuple[str, 
     if not named:
         return None
     notes.append(f"class names from {', '.join(map(str, list(named)[:4]))}")
-    return next(iter(named.values()))
+    file, names = next(iter(named.items()))
+    if "" in names:
+        line = names.index("") + 1
+        raise UserError(
+            f"{file}:{line}: an empty line before other names: is it class {line - 1}, or no class? Write a name, or"
+            " remove the line"
+        )
+    return _each_once(names, file)
 
 
 def _lines(file: Path) -> list[str]:

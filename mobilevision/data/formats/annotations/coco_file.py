@@ -457,6 +457,16 @@ def _classes(categories: list[Row], category_ids: NDArray[Any], called: str) -> 
     """
     if any(row.get("id") is None for row in categories):
         raise UserError(f"{called}: a category has no id")
+    called_so: dict[Any, Any] = {}
+    for row in categories:
+        name = row.get("name", row["id"])
+        if isinstance(name, bool | list | dict) or name is None or not str(name).strip():
+            raise UserError(f"{called}: the category with the id {row['id']!r} has the name {name!r}: write a text")
+        first = called_so.setdefault(row["id"], name)
+        if first != name:
+            raise UserError(
+                f"{called}: two categories have the id {row['id']!r}, {first!r} and {name!r}: give each its own id"
+            )
     used = set(category_ids.tolist())
     above = {row.get("supercategory") for row in categories}
     top = ("none", "", None)
