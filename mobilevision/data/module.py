@@ -243,7 +243,7 @@ class DataModule(pl.LightningDataModule):
             white_level=white_level,
             **_counts(self.splits, self.kind, cells),
         )
-        if self.kind in ("class", "boxes"):
+        if self.kind in ("class", "boxes") and self.splits.train is not None:
             self.splits.notes += checks.likely_misspelt(self.spec.classes, self.spec.counts)
         return self.spec
 

@@ -46,3 +46,14 @@ def test_it_is_said_before_training(tmp_path: Path) -> None:
     told = [note for note in data.splits.notes if "one letter from" in note]
     assert told == likely_misspelt(("ret", "red"), (1, 12))
     assert len(told) == 1
+
+
+def test_data_that_is_a_test_alone_has_nothing_to_be_said(tmp_path: Path) -> None:
+    for number in range(3):
+        Image.new("RGB", (64, 48), (10 * number, 0, 0)).save(tmp_path / f"{number}.png")
+    rows = ["filename,class,xmin,ymin,xmax,ymax", *(f"{number}.png,cat,1,2,11,22" for number in range(3))]
+    (tmp_path / "test.csv").write_text("\n".join(rows))
+    data = build_data(compose(["task=detection", "data=auto", f"data.root={tmp_path}"]))
+    data.setup_data(default_resolution=(32, 32), crop=1.0)
+    assert data.splits.train is None
+    assert data.splits.test is not None
