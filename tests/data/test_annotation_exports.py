@@ -169,18 +169,20 @@ def test_cvat_turns_boxes_of_coco(root: Path) -> None:
     outline = [[0, 15, 15, 0, 30, 15, 15, 30]]
     turned = {"occluded": False, "rotation": 45.0}
     rows = [
-        {"image_id": 1, "category_id": 3, "bbox": [10, 10, 40, 10], "area": 400, "attributes": turned},
+        {"image_id": 1, "category_id": 3, "bbox": [10, 10, 40, 10], "segmentation": [], "attributes": turned},
+        {"image_id": 1, "category_id": 7, "bbox": [10, 10, 40, 10], "segmentation": [[]], "attributes": turned},
         {"image_id": 2, "category_id": 3, "bbox": around, "segmentation": outline, "attributes": turned},
-        {"image_id": 3, "category_id": 3, "bbox": [10, 10, 40, 10], "attributes": {"rotation": 0.0}},
+        {"image_id": 3, "category_id": 3, "bbox": [10, 10, 40, 10], "attributes": {"rotation": "left"}, "angle": "n/a"},
         {"image_id": 4, "category_id": 3, "bbox": [10, 10, 40, 10], "angle": 30},
     ]
     coco(root / "c.json", [f"{i}.jpg" for i in range(4)], rows, width=WIDTH, height=HEIGHT)
     splits = read(CocoJson(), root)
     found = {name: boxes[0][1] for name, boxes in contents(splits)["train"].items()}
     assert found["0.jpg"] == pytest.approx(TURNED, abs=0.01)
+    assert contents(splits)["train"]["0.jpg"][1][1] == pytest.approx(TURNED, abs=0.01)
     assert found["1.jpg"] == around  # the box around the outline already
     assert found["2.jpg"] == found["3.jpg"] == [10, 10, 50, 20]
-    assert any("1 box turned by the attribute rotation" in note for note in splits.notes)
+    assert any("2 boxes turned by the attribute rotation" in note for note in splits.notes)
     assert any("1 box with a rotation, angle or theta of their own" in note for note in splits.notes)
 
 

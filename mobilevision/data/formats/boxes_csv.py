@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, ClassVar, NamedTuple, final
@@ -16,11 +18,11 @@ from mobilevision.data.formats.annotations.image_lookup import (
     unused_lists,
     with_paths,
 )
-from mobilevision.data.formats.annotations.raw import Collector, Raw, flag, join
+from mobilevision.data.formats.annotations.raw import Collector, Raw, flag, join, many
 from mobilevision.data.formats.annotations.splits import checked, make_splits
 from mobilevision.data.formats.scan import ALIASES, named_file
-from mobilevision.data.formats.table_rows import USUAL, Column
-from mobilevision.data.formats.text import cells, is_text
+from mobilevision.data.formats.table_rows import USUAL, Column, single_labels
+from mobilevision.data.formats.text import cells, is_text, odd_names, says_nothing
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
 from mobilevision.images.files import has_image_suffix
@@ -50,10 +52,12 @@ LABEL = (
     *("celltype", "kind", "type", "tag", "tags", "tagname", "defect", "defecttype", "symbol", "disease"),
     *("classid", "categoryid", "labelid", "name"),
 )
+ROTATION = ("rotation", "angle", "theta", "rot", "rotationangle", "rotationdeg", "angledeg", "anglerad", "degrees")
 NO_CLASS = (
+    *ROTATION,
     *("id", "index", "boxid", "bboxid", "annotationid", "objectid", "no", "number", "source", "confidence", "score"),
     *("isoccluded", "istruncated", "isdepiction", "isinside", "occluded", "truncated", "pose", "depth", "fold", "url"),
-    *("filesize", "size", "date", "time", "timestamp", "frame", "video", "videoid", "channels", "rotation", "angle"),
+    *("filesize", "size", "date", "time", "timestamp", "frame", "video", "videoid", "channels"),
     *("height", "width", "imageheight", "imagewidth", "imgheight", "imgwidth", "aspectratio", "format", "area"),
     "dataset",
 )
@@ -89,8 +93,8 @@ class Layout(NamedTuple):
     """The numbers of the columns; None for those that a table has not.
 
     ``form`` says what the sides hold: ``corners`` (left, top, right, bottom), ``size`` (left, top, width, height),
-    ``centre`` (centre x and y, width, height) or ``cell``, one with left, top, width and height in it. ``size`` is
-    (height, width) of the image.
+    ``centre`` (centre x and y, width, height), ``points`` (x and y of three or more) or ``cell``, one with left, top,
+    width and height in it. ``size`` is (height, width) of the image; ``rotation`` may turn the box.
     """
 
     path: int
@@ -102,6 +106,7 @@ class Layout(NamedTuple):
     crowd: int | None
     difficult: int | None
     area: int | None
+    rotation: int | None
     header: bool
 
 
@@ -133,7 +138,10 @@ def layout_of(head: Sequence[str], table: Path, wanted: Wanted) -> Layout:
                 f"{table}: which of the columns {', '.join(rest)} is the class? Name it with data=boxes_csv"
                 f" data.format.label=COLUMN; data.format.label={NONE} where all boxes are of one class"
             )
+    turns = {prefix + name for prefix in PREFIXES for name in ROTATION}
+    rotation = next((at for at, name in enumerate(names) if name in turns and at not in {*taken, split, label}), None)
     return Layout(
+        rotation=rotation,
         path=path,
         label=label,
         split=split,
@@ -156,6 +164,8 @@ def _sides(
     if "regionshapeattributes" in names:
         raise BoxTableError(f"{table}: this is VIA's CSV, which is not read: export as json or COCO")
     for prefix in PREFIXES:
+        if points := _points(names, prefix):
+            return points, "points"
         for sides, form in SIDES:
             if all(prefix + side in names for side in sides):
                 return tuple(names.index(prefix + side) for side in sides), form
@@ -163,6 +173,17 @@ def _sides(
         if name in names:  # four numbers in a cell: [left, top, width, height]
             return (names.index(name),), "cell"
     raise _lacking("boxes", "box=[LEFT,TOP,RIGHT,BOTTOM]", head, table)
+
+
+def _points(names: list[str], prefix: str) -> tuple[int, ...]:
+    """The columns of x1, y1, x2, y2, x3, y3 ..., of three points or more; counted from 0 or 1."""
+    first = 0 if {prefix + "x0", prefix + "y0"} <= set(names) else 1
+    found: list[int] = []
+    for number in range(first, len(names)):
+        if not {f"{prefix}x{number}", f"{prefix}y{number}"} <= set(names):
+            break
+        found += [names.index(f"{prefix}x{number}"), names.index(f"{prefix}y{number}")]
+    return tuple(found) if len(found) > 4 else ()
 
 
 def _column(
@@ -197,7 +218,39 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-NOTHING = ("", "nan", "none", "null")
+TOLD_ORDER = "image, left, top, right, bottom, class"
+MULTI = "a box has one class: keep one, or give each class a row of its own"
+
+
+@final
+class BareOrder:
+    """Whether the six columns of a table without a header can be in the order that is assumed.
+
+    ``xmin, xmax, ymin, ymax`` and a class in front are usual, too, and mostly give four numbers as well.
+    """
+
+    def __init__(self) -> None:
+        self.rows = self.impossible = 0
+        self.class_first = self.by_axis = True
+
+    def add(self, numbers: Sequence[float], last: str) -> None:
+        """A row: the four numbers behind the image, and what stands behind them."""
+        a, b, c, d = numbers
+        self.rows += 1
+        self.impossible += c < a or d < b
+        self.by_axis &= b > a and d > c
+        self.class_first &= a >= 0 and a.is_integer() and d > b and _number(last) > c
+
+    def refused(self) -> str:
+        """Why the order cannot be told; empty where it can."""
+        if not self.rows:
+            return ""
+        if self.class_first:
+            return "the last column holds numbers and may be the bottom of a box whose class stands in front"
+        wrong = f"{self.impossible} of {many(self.rows, 'box')} had left > right or top > bottom, so that it may be "
+        if self.impossible and self.by_axis:
+            return wrong + "xmin, xmax, ymin, ymax"
+        return wrong + "x, y, width, height" if 2 * self.impossible > self.rows else ""
 
 
 @final
@@ -216,7 +269,14 @@ class BoxTable:
 
     def __init__(self, table: Path, called: str, wanted: Wanted, problems: list[Problem]) -> None:
         self.table, self.called, self.problems = table, called, problems
-        self.layout = layout_of(next(cells(table))[1], Path(called), wanted)
+        head = next(cells(table))[1]
+        self.layout, self._width, self._head = layout_of(head, Path(called), wanted), len(head), head
+        self._named = wanted.box is not None
+        if self._named:  # a user who names the sides knows what they are
+            self.layout = self.layout._replace(rotation=None)
+        self.notes: list[str] = []
+        self._order = BareOrder()
+        self._labels: dict[str, str] = {}
         self._parts: dict[str, Collector] = {}
         self._numbers: dict[tuple[str, str], int] = {}
 
@@ -224,7 +284,26 @@ class BoxTable:
         """The splits in it, by the split column where there is one, else all of it as ``default``."""
         for line, row in islice(cells(self.table), int(self.layout.header), None):
             self._row(line, row, default)
-        return {split: collector.done() for split, collector in self._parts.items()}
+        layout = self.layout
+        if not layout.header and not self._named:
+            order = (
+                TOLD_ORDER if len(BARE[6]) == self._width else "image, width, height, class, left, top, right, bottom"
+            )
+            fix = "add a header, say filename,xmin,ymin,xmax,ymax,class, with the columns in their order"
+            if why := self._order.refused():
+                raise UserError(f"{self.called}: no header; the order would be {order}, but {why}: {fix}")
+            self.notes.append(f"{self.called} has no header: its columns are taken for {order}")
+        if layout.form == "cell":
+            self.notes.append(f"{self.called}: four numbers in a cell are taken for left, top, width, height")
+        if layout.form == "points":
+            self.notes.append(f"{self.called}: the box around {len(layout.sides) // 2} points a row is taken")
+        single = single_labels(self._labels, f"data.root={self.table.parent}", self.notes, MULTI)
+        self.notes += odd_names(self._labels)
+        raws = {split: collector.done() for split, collector in self._parts.items()}
+        return {
+            split: replace(raw, names=tuple(single.get(name, name) for name in raw.names))
+            for split, raw in raws.items()
+        }
 
     def _row(self, line: int, row: list[str], default: str) -> None:
         at, layout = (self.called, line), self.layout
@@ -250,10 +329,10 @@ class BoxTable:
         texts = [row[side] for side in layout.sides]
         if layout.form == "cell":
             inner = texts[0].strip("[](){} ")
-            texts = [text.strip() for text in inner.replace(",", " ").split()] if inner.lower() not in NOTHING else [""]
-        unlabelled = layout.label is not None and label.lower() in NOTHING
-        empty = (*NOTHING, "0", "0.0") if unlabelled else NOTHING
-        if (unlabelled or layout.label is None) and all(text.lower() in empty for text in texts):
+            texts = [text.strip() for text in inner.replace(",", " ").split()] if not _is_empty(inner) else [""]
+        unlabelled = layout.label is not None and _is_empty(label)
+        zero = ("0", "0.0") if unlabelled else ()
+        if (unlabelled or layout.label is None) and all(_is_empty(text) or text in zero for text in texts):
             return  # an image without objects
         if unlabelled:
             self._wrong(line, "a box without a class", "name its class, or empty its numbers for an image without any")
@@ -261,14 +340,34 @@ class BoxTable:
         if not is_text(label):
             self._wrong(line, "the class is not text in UTF-8", "save the table as UTF-8")
             return
+        if layout.form == "points":  # polygons of several lengths end in empty cells
+            texts = [text for pair in zip(texts[::2], texts[1::2], strict=True) if "".join(pair) for text in pair]
         try:
-            a, b, c, d = (float(text) for text in texts)
+            numbers = [float(text) for text in texts]
+            if len(numbers) < 6 if layout.form == "points" else len(numbers) != 4:
+                raise ValueError
         except ValueError:
-            self._wrong(line, f"the box is {', '.join(map(repr, texts))}, not four numbers", "mend or remove the row")
+            wanted = "the x and y of three points or more" if layout.form == "points" else "four numbers"
+            self._wrong(line, f"the box is {', '.join(map(repr, texts))}, not {wanted}", "mend or remove the row")
             return
-        corners = {"corners": (a, b, c, d), "size": (a, b, a + c, b + d), "cell": (a, b, a + c, b + d)}.get(
-            layout.form, (a - c / 2, b - d / 2, a + c / 2, b + d / 2)
-        )
+        self._labels.setdefault(label, f"{self.called}:{line}")
+        if (degrees := _number(_cell(row, layout.rotation))) and math.isfinite(degrees):
+            raise UserError(
+                f"{self.called}:{line}: {self._head[layout.rotation or 0].strip()} is {degrees:g}, so that the box is"
+                " turned, and tools differ in the point and the direction: write the sides of the box around it, or"
+                " remove the column if it says something else"
+            )
+        if layout.form == "points":
+            numbers = [min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2])]
+        a, b, c, d = numbers
+        if not layout.header and self._width == len(BARE[6]) and not self._named:
+            self._order.add(numbers, label)
+        corners = {
+            "corners": (a, b, c, d),
+            "points": (a, b, c, d),
+            "size": (a, b, a + c, b + d),
+            "cell": (a, b, a + c, b + d),
+        }.get(layout.form, (a - c / 2, b - d / 2, a + c / 2, b + d / 2))
         collector.box(
             image,
             corners,
@@ -281,6 +380,10 @@ class BoxTable:
 
     def _wrong(self, line: int, what: str, fix: str) -> None:
         self.problems.append(Problem(f"{self.called}:{line}", what, fix))
+
+
+def _is_empty(cell: str) -> bool:
+    return says_nothing(cell) or cell.lower() == "none"
 
 
 def _cell(row: list[str], number: int | None) -> str:
@@ -368,7 +471,9 @@ class BoxesCsv(DataFormat):
             columned |= table.layout.split is not None
             if table.layout.label is None:
                 splits.notes.append(f"{table.called} has no column of classes: all boxes are of the class object")
-            for inner, raw in table.read(split).items():
+            read = table.read(split)
+            splits.notes += table.notes
+            for inner, raw in read.items():
                 where = inner if not alone or table.layout.split is not None else None
                 found = with_paths(raw, file, top, where, self.images, "boxes_csv")
                 parts[inner] = _both(parts[inner], found) if inner in parts else found

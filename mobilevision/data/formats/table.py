@@ -17,7 +17,7 @@ from mobilevision.data.formats.image_rows import read_attributes, read_coordinat
 from mobilevision.data.formats.scan import entries, folders, images, in_class_order, named_file, split_folders, split_of
 from mobilevision.data.formats.table_images import TableImages
 from mobilevision.data.formats.table_rows import Columns, Row, column_index, rows, single_labels
-from mobilevision.data.formats.text import as_text, cells
+from mobilevision.data.formats.text import as_names, as_text, cells
 from mobilevision.data.identities import adopt
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
@@ -120,7 +120,11 @@ class Csv(DataFormat):
         first: dict[str, str] = {}
         for each in (sample for chosen in samples.values() for sample in chosen):
             first.setdefault(each.label, each.where)
-        single = single_labels(first, f"data.root={root}")
+        texts = as_names(first, splits.notes)
+        known = single_labels(
+            {texts[label]: where for label, where in first.items()}, f"data.root={root}", splits.notes
+        )
+        single = {label: known[texts[label]] for label in first}
         labels = in_class_order(set(single.values()))
         splits.classes = tuple(labels)
         number = {label: i for i, label in enumerate(labels)}
@@ -151,7 +155,8 @@ class Csv(DataFormat):
         if not named or 2 * len(named) < len(given):
             few = sum(1 for name in folders(root) if next(images(os.path.join(os.fsencode(root), name), b""), None))
             return tables["train"] if given and few < 2 else None
-        same = sum(as_text(os.fsdecode(os.path.basename(os.path.dirname(path)))) == label for path, label in named)
+        above = [as_text(os.fsdecode(os.path.basename(os.path.dirname(path)))) for path, _ in named]
+        same = sum(folder == as_text(label) for folder, (_, label) in zip(above, named, strict=True))
         return tables["train"] if 2 * same < len(named) else None
 
     def _base(self, root: Path) -> Path:

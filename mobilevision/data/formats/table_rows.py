@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, final
 
 from mobilevision.data.formats.scan import split_of
-from mobilevision.data.formats.text import as_text, cells
+from mobilevision.data.formats.text import cells, says_nothing
 from mobilevision.data.records import Problem
 from mobilevision.errors import UserError
 from mobilevision.images.files import has_image_suffix
@@ -32,7 +32,6 @@ USUAL = {
     "group": (),
 }
 FLAGS = {"is_train": "train", "is_valid": "val", "is_val": "val", "is_test": "test"}
-_NOTHING = ("", "nan", "null", "n/a", "#n/a", "<na>")  # what programs write for no value; "none" may be a class
 _YES = ("1", "1.0", "true", "yes", "t", "y")
 _NO = ("0", "0.0", "false", "no", "f", "n")
 _SHOWN = 8
@@ -68,7 +67,7 @@ class Columns(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One row; ``where`` is ``file:line``, ``split`` is None where it is not known."""
+    """One row; ``where`` is ``file:line``, ``split`` is None where it is not known; the label may not be UTF-8."""
 
     path: bytes
     label: str
@@ -219,14 +218,15 @@ def rows(
             said = on[0] if on else ""
         else:
             said = row[label].strip() if label is not None and label < len(row) else ""
-        if said.lower() in _NOTHING:
-            problems.append(Problem(where, f"no label for {row[path].strip()}", "label it or remove the row"))
+        if says_nothing(said):
+            fix = "label it or remove the row" + (f"; {said} says nothing: call a class otherwise" if said else "")
+            problems.append(Problem(where, f"no label for {row[path].strip()}", fix))
             continue
         split = splits.of(row, default)
         if split is None:
             problems.append(splits.problem(row, where))
             continue
-        yield Row(os.fsencode(row[path].strip()), as_text(said), split if splits.there else None, where)
+        yield Row(os.fsencode(row[path].strip()), said, split if splits.there else None, where)
 
 
 MULTI = (
@@ -235,12 +235,14 @@ MULTI = (
 )
 
 
-def single_labels(labels: Mapping[str, str], source: str) -> dict[str, str]:
+def single_labels(labels: Mapping[str, str], source: str, notes: list[str], multi: str = MULTI) -> dict[str, str]:
     """What each label is as one class; ``['daisy']`` is daisy.
 
     Args:
         labels: each label with the ``file:line`` where it stands first.
         source: what errors call the table.
+        notes: where it is said that names with a separator are taken as they stand.
+        multi: what errors say is to be done.
 
     Raises:
         UserError: labels that are lists of several classes.
@@ -249,15 +251,26 @@ def single_labels(labels: Mapping[str, str], source: str) -> dict[str, str]:
     for label, where in labels.items():
         parts = _listed(label)
         if parts is not None and len(parts) != 1:
-            raise UserError(f"{source}: {where}: the label is a list, {label}; {MULTI}")
+            raise UserError(f"{source}: {where}: the label is a list, {label}; {multi}")
         single[label] = label if parts is None else parts[0]
     for separator in "|;,":
-        several = {label: {part.strip() for part in label.split(separator)} for label in labels if separator in label}
-        count: Counter[str] = Counter(part for parts in several.values() for part in parts)
-        count.update(label for label in labels if separator not in label)
+        several = {label: [part.strip() for part in label.split(separator)] for label in labels if separator in label}
+        alone = {label for label in labels if separator not in label}
+        count: Counter[str] = Counter(part for parts in several.values() for part in set(parts))
+        count.update(alone)
         known = [label for label, parts in several.items() if all(count[part] > 1 for part in parts)]
-        if known and 2 * len(known) >= len(several):
-            raise UserError(f"{source}: {labels[known[0]]}: the label is a list, {known[0]}; {MULTI}")
+        # A list for certain: its parts are classes themselves, or one stands in it twice.
+        lists = [label for label in known if alone.issuperset(several[label]) or len(set(several[label])) == 1]
+        if not lists and 2 * len(known) >= len(several):
+            lists = known
+        if lists:
+            raise UserError(f"{source}: {labels[lists[0]]}: the label is a list, {lists[0]}; {multi}")
+        names = [label for label in several if _listed(label) is None]
+        if names:
+            notes.append(
+                f"names with {separator!r} are taken for one class each ({len(names)}, such as {names[0]!r}): lists of"
+                " several classes need a column of 0 and 1 for each, and task=face_attributes"
+            )
     return single
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import codecs
 import csv
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from mobilevision.errors import UserError
@@ -62,6 +63,14 @@ def is_text(text: str) -> bool:
     return not any("\udc80" <= letter <= "\udcff" for letter in text)
 
 
+_NOTHING = frozenset(("", "nan", "null", "n/a", "#n/a", "<na>"))
+
+
+def says_nothing(cell: str) -> bool:
+    """Whether a cell is what programs write for no value; ``None`` is Python's, a class may well be called ``none``."""
+    return cell.lower() in _NOTHING or cell == "None"
+
+
 SEPARATORS = ",;\t|"
 _WORKBOOKS = ((b"PK\x03\x04", "an Excel workbook (or another zip)"), (b"\xd0\xcf\x11\xe0", "an old Excel workbook"))
 
@@ -101,6 +110,48 @@ def cells(table: Path) -> Iterator[tuple[int, list[str]]]:
         raise UserError(f"{table}: cannot be read as a table ({error}): save it as CSV, UTF-8") from None
     if nothing:
         raise UserError(f"{table}: the table is empty")
+
+
+_SIGNS = (
+    "\u00a0\u2018\u2019\u201c\u201d\u2013\u2014\u00b0\u00b2\u00b3\u00ae\u2122"  # quotes, dashes, degree, squares, marks
+)
+
+
+def as_names(names: Mapping[str, str], notes: list[str]) -> dict[str, str]:
+    """Each name as text; see :func:`as_text`.
+
+    Args:
+        names: each name with the ``file:line`` where it stands first.
+        notes: added to where the encoding was guessed, or looks as if it were another.
+
+    Raises:
+        UserError: a name that is neither UTF-8 nor, read as Windows-1252, one of a Western language.
+    """
+    texts = {name: as_text(name) for name in names}
+    for name, text in texts.items():
+        if text != name and not _is_western(text):
+            raise UserError(
+                f"{names[name]}: the name is not UTF-8 (as Windows-1252 it would be {text!r}): save the table as UTF-8"
+            )
+    if guessed := [text for name, text in texts.items() if text != name]:
+        notes.append(f"not UTF-8, names are read as Windows-1252: {', '.join(guessed[:4])}; if wrong, save it as UTF-8")
+    notes += odd_names(name for name, text in texts.items() if text == name)
+    return texts
+
+
+def odd_names(names: Iterable[str]) -> list[str]:
+    """A note for names of accented letters alone, as Chinese characters give them when taken for UTF-8."""
+    odd = [name for name in names if name and all("\u00a0" < letter < "\u0250" for letter in name)]
+    listed = ", ".join(odd[:4])
+    return [f"classes called {listed}: if that is not their name, the table is not UTF-8: save it so"] if odd else []
+
+
+def _is_western(text: str) -> bool:
+    """Whether a name has plain letters, signs that names have, and never three accented letters in a row."""
+    beyond = [letter for letter in text if not letter.isascii()]
+    usual = all((letter.isalpha() and letter not in "ªºµƒ") or letter in _SIGNS for letter in beyond)
+    plain = any(letter.isascii() and letter.isalpha() for letter in text)
+    return usual and plain and not re.search(r"[^\x00-\x7f]{3}", text)
 
 
 def as_text(cell: str) -> str:

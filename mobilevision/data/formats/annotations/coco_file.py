@@ -34,7 +34,7 @@ BLOCK = 1 << 22  # bytes read at once
 WINDOW = 1 << 20  # letters parsed at once
 ROWS = 4096  # rows parsed one by one where they cannot be parsed at once
 # A polygon is a list of lists of numbers. The key is one only where its quotation mark is not escaped in a text.
-OUTLINE = re.compile(rb'(?<!\\)"segmentation"\s*+:\s*+\[(?:\s*+\[[^][{}"]*+\]\s*+,?)*+\s*+\]')
+OUTLINE = re.compile(rb'(?<!\\)"segmentation"\s*+:\s*+\[(?:\s*+\[[^][{}"]++\]\s*+,?)++\s*+\]')
 KEY = b'"segmentation"'
 BEGIN = re.compile(rb'"segmentation"\s*+:\s*+\[\s*+\[')
 CUT = ""  # the key that stands in place of polygons that were cut out
@@ -101,7 +101,13 @@ def _cut(text: bytes) -> bytes:
         begin = BEGIN.match(text, at)
         end = text.find(b"]]", at) if begin else -1
         inner = text[begin.end() : end] if begin and end >= 0 else b'"'
-        if b'"' in inner or b"{" in inner or inner.count(b"[") != inner.count(b"]") or text[at - 1 : at] == b"\\":
+        if (
+            not inner
+            or b'"' in inner
+            or b"{" in inner
+            or inner.count(b"[") != inner.count(b"]")
+            or text[at - 1 : at] == b"\\"
+        ):
             match = OUTLINE.match(text, at)
             if match is None:
                 at += len(KEY)
@@ -247,7 +253,9 @@ def _what_is_broken(file: Path, called: str) -> UserError:
 
 
 Row = dict[str, Any]
-ROTATIONS = ("rotation", "angle", "theta")  # keys of an annotation that may turn its box, by nobody knows which rule
+ROTATIONS = frozenset(
+    ("rotation", "angle", "theta")
+)  # keys of an annotation that may turn its box, by nobody knows which rule
 
 
 @final
@@ -413,7 +421,8 @@ class _Annotations:
         for i, row in enumerate(rows):
             if "attributes" in row and (degrees := _rotation_of_cvat(row)):
                 self.rotations[first + i] = degrees
-            self.odd_turns += any(key in row and _one(row[key]) for key in ROTATIONS)
+            if not ROTATIONS.isdisjoint(row):
+                self.odd_turns += any(_degrees(row.get(key)) for key in ROTATIONS)
         given = [row.get("bbox") for row in rows]
         boxes = _boxes(given)
         for i in np.flatnonzero(~np.isfinite(boxes).all(axis=1)).tolist():
@@ -438,8 +447,15 @@ def _rotation_of_cvat(row: Row) -> float:
     Where an outline is given it is that of the turned shape, and ``bbox`` is the box around it.
     """
     attributes = row.get("attributes")
-    degrees = _one(attributes.get("rotation")) if isinstance(attributes, dict) and not _has_outline(row) else 0.0
-    return degrees if np.isfinite(degrees) else 0.0
+    if not isinstance(attributes, dict) or _has_outline(row):
+        return 0.0
+    return _degrees(attributes.get("rotation"))
+
+
+def _degrees(value: Any) -> float:
+    """A number other than 0, else 0: an attribute of the user's own may hold anything."""
+    number = _one(value)
+    return number if np.isfinite(number) else 0.0
 
 
 def _has_outline(row: Row) -> bool:

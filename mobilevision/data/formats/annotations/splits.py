@@ -194,10 +194,12 @@ def to_pixels(raw: Raw) -> Raw:
 SLACK = 1.0
 """Pixels (or a thousandth of the side, if that is more) beyond the image that are taken for rounding."""
 
-FINITE, NEGATIVE, FLAT, OUTSIDE, REPEATED, BEYOND = range(1, 7)
+FINITE, NEGATIVE, FLAT, OUTSIDE, REPEATED, BEYOND, FRACTION = range(1, 8)
 
 
-def check_boxes(raw: Raw, problems: list[Problem], notes: list[str], *, keep_repeats: bool = False) -> Raw:
+def check_boxes(
+    raw: Raw, problems: list[Problem], notes: list[str], *, keep_repeats: bool = False, in_pixels: bool = False
+) -> Raw:
     """Leave out invalid boxes; clip those that reach beyond their image.
 
     Args:
@@ -205,6 +207,7 @@ def check_boxes(raw: Raw, problems: list[Problem], notes: list[str], *, keep_rep
         problems: added to.
         notes: added to.
         keep_repeats: let a box stay that repeats another of its class to the last digit.
+        in_pixels: the boxes were written in pixels, so that one within the first pixel is one in fractions.
 
     Returns:
         The usable boxes, inside their images. Areas not stated are those of the clipped boxes.
@@ -212,6 +215,10 @@ def check_boxes(raw: Raw, problems: list[Problem], notes: list[str], *, keep_rep
     raw = raw.boxes(raw.labels >= 0)
     limits = raw.sizes[raw.owner][:, [1, 0, 1, 0]].astype(np.float64)
     clipped, fault, nudged = _clip_and_check(raw.corners, limits)
+    if in_pixels:
+        tiny = (raw.corners >= 0).all(axis=1) & (raw.corners <= 1).all(axis=1)
+        tiny &= (raw.corners[:, 2:] - raw.corners[:, :2] < 1).all(axis=1)
+        fault[tiny & (fault == 0)] = FRACTION
     if not keep_repeats:
         usable = np.flatnonzero(np.isin(fault, (0, BEYOND)))
         first = _first_like(raw, usable)
@@ -272,6 +279,8 @@ def _problem(raw: Raw, i: int, fault: int, clipped: Corners, repeated: Callable[
             what, fix = f"{box} lies outside {image}", "mend its numbers or remove it"
         case 5:  # REPEATED
             what, fix = f"{box} of class {raw.names[raw.labels[i]]!r} repeats {repeated(i)}", "keep one of them"
+        case 7:  # FRACTION
+            what, fix = f"{box} seems to be in fractions of the image, among others in pixels", "write it in pixels"
         case _:
             by = float(np.abs(raw.corners[i] - clipped).max())
             what, fix = f"{box} reaches {by:g} pixels beyond {image}", "mend its numbers; skipping clips it"
@@ -318,7 +327,13 @@ def make_splits(
         splits.notes += parts[split].notes
         raw = check_images(parts[split], seen, splits.problems, splits.notes)
         raw = _numbered(raw, split, splits.classes, splits.problems)
-        raw = check_boxes(to_pixels(raw), splits.problems, splits.notes, keep_repeats=keep_repeats)
+        raw = check_boxes(
+            to_pixels(raw),
+            splits.problems,
+            splits.notes,
+            keep_repeats=keep_repeats,
+            in_pixels=raw.unit == "pixels" and units is None,
+        )
         setattr(splits, split, records(raw, channels))
         splits.notes.append(_count(split, raw))
     _require_boxes(splits, root)

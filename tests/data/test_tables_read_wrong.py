@@ -1,0 +1,184 @@
+"""Tables whose columns, names or encoding can be taken for something that they are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mobilevision.data import Splits
+from mobilevision.data.formats import BoxesCsv, CocoJson, Csv
+from mobilevision.errors import UserError
+
+from .box_files import coco, contents, image, messages, read
+
+HEAD = "filename,class,xmin,ymin,xmax,ymax"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for number in range(6):
+        image(tmp_path / f"{number}.jpg", 100, 80)
+    return tmp_path
+
+
+def table(root: Path, *rows: str, encoding: str = "utf-8") -> Path:
+    (root / "labels.csv").write_bytes("".join(f"{row}\n" for row in rows).encode(encoding))
+    return root
+
+
+def labels(root: Path, *names: str, encoding: str = "utf-8") -> Path:
+    return table(root, "image;label", *(f"{i}.jpg;{name}" for i, name in enumerate(names)), encoding=encoding)
+
+
+# Boxes.
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_box_around_the_points_of_a_quadrilateral(root: Path, first: int) -> None:
+    head = ",".join(f"x{number},y{number}" for number in range(first, first + 4))
+    table(root, f"filename,class,{head}", "0.jpg,cat,10,10,50,15,45,60,8,50", "1.jpg,cat,10,10,50,15,45,60,,")
+    splits = read(BoxesCsv(), root)
+    assert contents(splits)["train"] == {"0.jpg": [("cat", [8, 10, 50, 60])], "1.jpg": [("cat", [10, 10, 50, 60])]}
+    assert "labels.csv: the box around 4 points a row is taken" in splits.notes
+    table(root, f"filename,class,{head}", "0.jpg,cat,10,10,50,15,45,60,8,50", "1.jpg,cat,10,10,50,15,,,,")
+    assert "not the x and y of three points" in messages(read(BoxesCsv(), root))[0]
+
+
+@pytest.mark.parametrize("column", ["angle", "rotation", "theta", "bbox_angle"])
+def test_boxes_turned_by_an_unknown_rule_are_refused(root: Path, column: str) -> None:
+    head = f"filename,class,x,y,w,h,{column}"
+    table(root, head, "0.jpg,cat,10,30,60,10,0", "1.jpg,cat,10,30,60,10,45")
+    with pytest.raises(UserError, match=rf"labels\.csv:3: {column} is 45, so that the box is turned"):
+        read(BoxesCsv(), root)
+    for none in ("0", "0.0", "", "side"):
+        splits = read(BoxesCsv(), table(root, head, f"0.jpg,cat,10,30,60,10,{none}"))
+        assert contents(splits)["train"] == {"0.jpg": [("cat", [10, 30, 70, 40])]}
+    table(root, f"filename,class,xmin,ymin,xmax,ymax,{column}", "0.jpg,cat,10,30,60,40,45")
+    splits = read(BoxesCsv(box=["xmin", "ymin", "xmax", "ymax"]), root)  # said by the user
+    assert contents(splits)["train"] == {"0.jpg": [("cat", [10, 30, 60, 40])]}
+
+
+def test_the_order_of_columns_without_a_header_is_said(root: Path) -> None:
+    splits = read(BoxesCsv(), table(root, "0.jpg,10,20,50,60,3", "1.jpg,10,20,50,60,1"))
+    assert contents(splits)["train"]["0.jpg"] == [("3", [10, 20, 50, 60])]
+    assert any("no header: its columns are taken for image, left, top, right, bottom, class" in n for n in splits.notes)
+    splits = read(BoxesCsv(), table(root, "0.jpg,100,80,1,10,20,30,40"))
+    assert any("taken for image, width, height, class, left, top, right, bottom" in note for note in splits.notes)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (["{},0,10,20,50,60", "{},1,10,20,50,60"], "may be the bottom of a box whose class stands in front"),
+        (["{},10,50,20,60,cat", "{},30,50,20,60,cat"], "1 of 2 boxes .* may be xmin, xmax, ymin, ymax"),
+        (
+            ["{},50,40,20,10,cat", "{},10,10,20,30,cat", "{},50,40,9,9,cat"],
+            "2 of 3 boxes .* may be x, y, width, height",
+        ),
+    ],
+)
+def test_columns_without_a_header_in_another_order_are_refused(root: Path, rows: list[str], said: str) -> None:
+    table(root, *(row.format(f"{i}.jpg") for i, row in enumerate(rows)))
+    with pytest.raises(UserError, match=rf"labels\.csv: no header; .*{said}: add a header, say filename"):
+        read(BoxesCsv(), root)
+
+
+def test_one_box_with_swapped_sides_is_a_problem_of_its_own(root: Path) -> None:
+    table(root, "0.jpg,10,20,50,60,cat", "1.jpg,50,20,10,60,cat", "2.jpg,10,5,50,60,cat")
+    assert "labels.csv:2: box (50, 20, 10, 60) has its corners swapped" in messages(read(BoxesCsv(), root))[0]
+
+
+def test_several_classes_of_a_box_are_refused(root: Path) -> None:
+    table(root, HEAD, "0.jpg,cat,1,1,9,9", "1.jpg,dog,1,1,9,9", "2.jpg,cat|dog,1,1,9,9")
+    with pytest.raises(UserError, match=r"labels\.csv:4: the label is a list, cat\|dog; a box has one class"):
+        read(BoxesCsv(), root)
+    table(root, HEAD, "0.jpg,['cat'],1,1,9,9", "1.jpg,cat,1,1,9,9")
+    assert read(BoxesCsv(), root).classes == ("cat",)
+
+
+def test_a_box_in_fractions_among_boxes_in_pixels_is_a_problem(root: Path) -> None:
+    rows = ["0.jpg,cat,10,10,50,50", "1.jpg,cat,0.1,0.1,0.5,0.6", "2.jpg,cat,0,0,1,1"]
+    splits = read(BoxesCsv(), table(root, HEAD, *rows))
+    [line] = messages(splits)
+    assert line.startswith("labels.csv:3: box (0.1, 0.1, 0.5, 0.6) seems to be in fractions of the image")
+    assert contents(splits)["train"]["2.jpg"] == [("cat", [0, 0, 1, 1])]
+    assert not read(BoxesCsv(units="pixels"), root).problems
+    given = [{"image_id": i, "category_id": 3, "bbox": [10 / i**9, 10 / i**9, 0.5, 40]} for i in (1, 2)]
+    coco(root / "c.json", ["0.jpg", "1.jpg"], given, width=100, height=80)
+    assert not read(CocoJson(), root).problems  # thin, not small
+
+
+# Classes.
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["cat,dog", "dog,dog", "bird,dog"],
+        ["cat, dog", "dog, dog", "bird, dog"],
+        ["cat", "dog", "cat, dog", "bird, big", "fish, small", "horse, brown"],
+        ["cat", "dog", "dog|cat", "a|b"],
+    ],
+)
+def test_lists_of_classes_are_refused(root: Path, names: list[str]) -> None:
+    with pytest.raises(UserError, match=r"the label is a list, .*task=face_attributes"):
+        read_classes(labels(root, *names))
+
+
+def test_names_with_a_comma_are_said_to_be_names(root: Path) -> None:
+    names = ["Pepper,_bell___healthy", "Pepper,_bell___spot", "Tomato", "elephant, African", "elephant"]
+    splits = read_classes(labels(root, *names))
+    assert set(splits.classes) == set(names)
+    assert any("names with ',' are taken for one class each (3, such as" in note for note in splits.notes)
+    assert not any("names with" in note for note in read_classes(labels(root, "cat", "dog")).notes)
+
+
+@pytest.mark.parametrize("form", [Csv(), BoxesCsv()], ids=["classes", "boxes"])
+def test_what_programs_write_for_nothing_is_no_class(root: Path, form: Csv | BoxesCsv) -> None:
+    names = ["None", "nan", "NULL", "", "cat", "dog"]
+    if isinstance(form, Csv):
+        splits = read_classes(labels(root, *names))
+    else:
+        splits = read(form, table(root, HEAD, *(f"{i}.jpg,{name},1,1,9,9" for i, name in enumerate(names))))
+    assert splits.classes == ("cat", "dog")
+    assert len(splits.problems) == 4
+
+
+def read_classes(root: Path) -> Splits:
+    return Csv().read(root=root, kind="class", channels=3, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("names", "encoding"),
+    [
+        (["猫", "狗", "鸟"], "gb2312"),
+        (["猫", "犬", "鳥"], "shift_jis"),
+        (["кошка", "dog", "bird"], "cp1251"),
+        (["żółw", "dog", "bird"], "cp1250"),
+    ],
+)
+def test_names_in_an_unknown_encoding_are_refused(root: Path, names: list[str], encoding: str) -> None:
+    with pytest.raises(UserError, match=r"labels\.csv:\d: the name is not UTF-8 .*: save the table as UTF-8"):
+        read_classes(labels(root, *names, encoding=encoding))
+    row = ",".join(["image", *names])
+    table(root, row, *(f"{i}.jpg,1,0,1" for i in range(6)), encoding=encoding)
+    with pytest.raises(UserError, match="the name is not UTF-8"):
+        Csv().read(root=root, kind="attributes", channels=3, seed=0)
+
+
+def test_western_names_are_read_and_said(root: Path) -> None:
+    splits = read_classes(labels(root, "Küken", "œuf", "dog", encoding="cp1252"))
+    assert splits.classes == ("Küken", "dog", "œuf")
+    assert any("not UTF-8, names are read as Windows-1252: Küken, œuf" in note for note in splits.notes)
+
+
+@pytest.mark.parametrize("boxes", [False, True])
+def test_chinese_that_happens_to_be_utf8_is_said(root: Path, boxes: bool) -> None:
+    if boxes:
+        table(root, HEAD, "0.jpg,猫,1,1,9,9", encoding="gb2312")
+        splits = read(BoxesCsv(), root)
+    else:
+        splits = read_classes(labels(root, "猫", "dog", encoding="gb2312"))
+    assert "è" in splits.classes
+    assert any("classes called è: if that is not their name, the table is not UTF-8" in note for note in splits.notes)
