@@ -11,6 +11,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from mobilevision.errors import UserError
 from mobilevision.io.atomic_files import PART
+from mobilevision.io.error_lines import system_error
 from mobilevision.io.tensor_files import read_checkpoint
 from mobilevision.tracking.run_folder import RunFolder
 
@@ -39,7 +40,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 os.fsync(file.fileno())
         except BaseException as error:
             part.unlink(missing_ok=True)
-            if isinstance(error, RuntimeError) and "inline_container" in str(error):  # torch's word for a short write
+            short = isinstance(error, RuntimeError) and "inline_container" in str(error)  # torch's word for it
+            if short and system_error(error) is None:  # a full disk says so itself
                 why = "is there room, and do files have no limit of size (ulimit -f)?"
                 raise UserError(f"{target}: the checkpoint could not be written whole: {why}") from error
             raise
