@@ -128,9 +128,9 @@ class Backbone(nn.Module):
         self.classifier, self.report = classifier, report
         self._levels, self._pools = levels_of(model), True
         self.spec = BackboneSpec(pooled_width(model), self._widths(), tail_width(model, self._levels))
-        self.expect(preset)
+        self.set_preset(preset)
 
-    def expect(self, preset: Preset) -> None:
+    def set_preset(self, preset: Preset) -> None:
         """Take images as weights expect them that were trained with this preset: with its mean and deviation."""
         self.preset = preset
         self.register_buffer("mean", torch.tensor(preset.mean) * 255, persistent=False)

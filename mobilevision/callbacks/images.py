@@ -47,13 +47,7 @@ class PredictionImages(Callback):
         self.every_n_epochs = every_n_epochs
 
     def on_validation_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: Any,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Draw for the tracker behind the last batch, while the weights are those that val measures (EMA's, say)."""
         drawn = self.every_n_epochs and (trainer.current_epoch + 1) % self.every_n_epochs == 0

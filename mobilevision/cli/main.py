@@ -93,10 +93,9 @@ def _without_dashes(flag: str, value: str | None, overrides: list[str]) -> str:
     from mobilevision.config.names import OTHER_TOOLS
 
     word = flag.lstrip("-").replace("-", "_")
-    ours = OTHER_TOOLS.get(word)
-    if ours is None and "." not in word:  # no key of ours has this name
+    ours = OTHER_TOOLS.get(word, word if "." in word else None)
+    if ours is None:  # no key of ours has this name
         return f"{flag}: there is no such option; keys have no dashes: data.batch_size=16 (--help shows what there is)"
-    ours = ours or word
     given = value or next((each for each in overrides if "=" not in each), "VALUE")
     instead = ours if "=" in ours or " " in ours else f"{ours}={given}"
     return f"{flag}: what to change is written without dashes, as key=value: {instead} (--help shows what there is)"

@@ -70,14 +70,13 @@ def did_you_mean(wrong: str, right: Iterable[str]) -> str:
 def nearest_key(wrong: str, keys: Iterable[str]) -> str:
     """As :func:`did_you_mean` for dotted keys: the same name elsewhere, a like name at the same place, a like key."""
     known = [key for key in keys if not wrong.startswith(f"{key}.")]
-    top, _, inside = wrong.rpartition(".")
-    foreign = bool(top) and not any(key.startswith(f"{wrong.partition('.')[0]}.") for key in known)
-    ours = OTHER_TOOLS.get(wrong) or (OTHER_TOOLS.get(inside) if foreign else None)
+    parent, _, leaf = wrong.rpartition(".")
+    foreign = bool(parent) and not any(key.startswith(f"{wrong.partition('.')[0]}.") for key in known)
+    ours = OTHER_TOOLS.get(leaf if foreign else wrong)
     if ours is not None and ("=" in ours or " " in ours):
         return f"; here it is {ours}"
     if ours in known:
         return f"; did you mean {ours}?"
-    parent, _, leaf = wrong.rpartition(".")
     if not leaf.startswith("_"):  # _target_ is nobody's slip of the pen
         known = [key for key in known if not key.rpartition(".")[2].startswith("_")]
     beside = [key.rpartition(".")[2] for key in known if key.rpartition(".")[0] == parent]

@@ -131,12 +131,12 @@ def check_val(cfg: DictConfig, data: DataModule) -> None:
     data.splits.notes.append("no val: the last epoch's weights are kept, and nothing is chosen on the way")
 
 
-def build_backbone(cfg: DictConfig, *, trained_with: Mapping[str, Any] | None = None) -> Backbone:
+def build_backbone(cfg: DictConfig, *, checkpoint_preset: Mapping[str, Any] | None = None) -> Backbone:
     """The backbone for images of ``data.channels``, with its pretrained weights.
 
     Args:
         cfg: the run's config.
-        trained_with: values of the preset of a checkpoint, whose weights are still to be loaded, in place of the
+        checkpoint_preset: values of the preset of a checkpoint, whose weights are still to be loaded, in place of the
             config's preset and of pretrained weights. A backbone whose factory takes no preset gets its normalisation.
     """
     from hydra.utils import get_method
@@ -145,15 +145,15 @@ def build_backbone(cfg: DictConfig, *, trained_with: Mapping[str, Any] | None = 
 
     node = OmegaConf.to_container(cfg.backbone, resolve=True)
     assert isinstance(node, dict)
-    if trained_with is not None and "weights" in node:
+    if checkpoint_preset is not None and "weights" in node:
         node["weights"] = None
     parameters = inspect.signature(get_method(node["_target_"])).parameters.values()
     takes = any(each.name == "preset" or each.kind is each.VAR_KEYWORD for each in parameters)
-    if trained_with is not None and takes:
-        node["preset"] = dict(trained_with)
+    if checkpoint_preset is not None and takes:
+        node["preset"] = dict(checkpoint_preset)
     backbone: Backbone = instantiate(node, channels=cfg.data.channels)
-    if trained_with is not None and not takes:
-        backbone.expect(Preset.from_dict(trained_with))
+    if checkpoint_preset is not None and not takes:
+        backbone.set_preset(Preset.from_dict(checkpoint_preset))
     return backbone
 
 

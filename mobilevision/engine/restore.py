@@ -59,7 +59,7 @@ def load_run(
         raise UserError(f"{file}: the run has no such checkpoint yet")
     checkpoint = read_checkpoint(file)
     spec, preset, decision, state = _read(checkpoint, file)
-    backbone = build_backbone(cfg, trained_with=preset)
+    backbone = build_backbone(cfg, checkpoint_preset=preset)
     task = build_task(cfg, replace(spec, resolution=resolution or spec.resolution), backbone)
     try:
         # What a distilled run learnt along to compare itself with its teacher is no part of the model.

@@ -91,19 +91,20 @@ def evaluate(
             set_threshold(subject.task.current_answer, threshold)
             collected = CollectPredictions(data.source, all_scores=scores == "all")
             callbacks.append(collected)
-        tracker = None if track_as is None else _tracker(subject, target)
+        if track_as is not None:
+            _require_tracker(subject, target)
         trainer = make_trainer(without_training(subject.cfg), callbacks, checkpoints=True)
         if trainer.is_global_zero:
             _announce(subject, target)
         measured = trainer.test(subject.task, datamodule=data, verbose=False)
-        metrics = _named(subject.samples.split, measured)
+        metrics = _by_split(subject.samples.split, measured)
         rows = None if collected is None else collected.rows()
     if trainer.is_global_zero:
         if rows is not None:
             write_rows(folder.path, rows)
         _keep(subject, folder, target, metrics)
-        if tracker is not None:
-            _track(subject, tracker, metrics, str(track_as))
+        if track_as is not None:
+            _track(subject, target, metrics, track_as)
     return metrics
 
 
@@ -119,26 +120,27 @@ def _check_trackable(target: str | Path | None, name: str) -> None:
         raise UserError(f"--track-as {name}: a name of letters, digits, spaces, dots, - and _")
 
 
-def _tracker(subject: Subject, run: str | Path | None) -> Tracker:
-    """The tracker of the run that is evaluated, which goes on with what it tracked.
+def _require_tracker(subject: Subject, run: str | Path | None) -> None:
+    """See that the run was tracked, before anything is measured.
 
     Raises:
-        UserError: it had none.
+        UserError: it was trained with ``logger=none``.
     """
+    from hydra.utils import get_method
+
+    from mobilevision.tracking.loggers import no_logger
+
+    if get_method(subject.cfg.logger["_target_"]) is no_logger:
+        raise UserError(f"--track-as: {run} was trained with logger=none, so there is nowhere to send it")
+
+
+def _track(subject: Subject, run: str | Path | None, metrics: Mapping[str, float], name: str) -> None:
+    """Send what was measured to the tracker of the run, which goes on with what it tracked."""
     from mobilevision.engine.build import instantiate
-    from mobilevision.tracking.loggers import SilentTracker
-    from mobilevision.tracking.processes import is_first_process
+    from mobilevision.reports.results import readable
 
     known = {"task": OmegaConf.to_container(subject.cfg.task, resolve=True)}  # the rest it knows from the training
     tracker: Tracker = instantiate(subject.cfg.logger, run_dir=run, config=known)
-    if isinstance(tracker, SilentTracker) and is_first_process():
-        raise UserError(f"--track-as: {run} was trained with logger=none, so there is nowhere to send it")
-    return tracker
-
-
-def _track(subject: Subject, tracker: Tracker, metrics: Mapping[str, float], name: str) -> None:
-    from mobilevision.reports.results import readable
-
     group = f"{name}/{subject.samples.split}"
     tracker.log_metrics({f"{name}/{metric}": value for metric, value in metrics.items()})
     for table, rows in readable(subject.task.tables("test")).items():
@@ -229,7 +231,7 @@ def _data(subject: Subject, skip: SkipLog) -> EvaluationData:
     )
 
 
-def _named(split: str, measured: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def _by_split(split: str, measured: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """What Lightning measured as test, by the split that it was measured on."""
     every = (item for part in measured for item in part.items())
     return {f"{split}/{name.partition('/')[2]}": float(value) for name, value in every}

@@ -27,13 +27,7 @@ class CollectPredictions(Callback):
         self._rows: dict[int, dict[str, Any]] = {}
 
     def on_test_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: Any,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, *_: Any, **__: Any
     ) -> None:
         """Note the predictions of a batch."""
         for place, index in enumerate(batch["index"].tolist()):

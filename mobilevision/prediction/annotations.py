@@ -57,7 +57,7 @@ def write_annotations(
     Raises:
         UserError: it is there already.
     """
-    check_free(form, folder)
+    require_absent(form, folder)
     folder.mkdir(parents=True, exist_ok=True)
     ordered = sorted(map(_inside, images), key=lambda image: (image.certainty, image.path))
     if form == "label-studio":  # whose storage is a folder below its root
@@ -83,7 +83,7 @@ def check_form(form: str, answer: Answer) -> None:
             raise UserError(f"--annotations {form}: a class is called {printable(name)!r}, which is lost in its files")
 
 
-def check_free(form: str, folder: Path) -> None:
+def require_absent(form: str, folder: Path) -> None:
     """Refuse to write where annotations, or images for them, are: people may have corrected them.
 
     Raises:

@@ -19,8 +19,8 @@ from mobilevision.io.printable_text import visible
 from mobilevision.prediction.annotations import (
     AnnotatedImage,
     check_form,
-    check_free,
     paths_below_one_folder,
+    require_absent,
     write_annotations,
 )
 from mobilevision.prediction.opening import open_model
@@ -88,7 +88,7 @@ def predict(
     below: dict[bytes, str] = {}
     if annotations is not None:
         check_form(annotations, model.answer)
-        check_free(annotations, target / "annotations")
+        require_absent(annotations, target / "annotations")
         top, names = paths_below_one_folder([path for path, _ in files], annotations)
         below = dict(zip((path for path, _ in files), names, strict=True))
     refuse_file(target)
@@ -119,8 +119,8 @@ def predict(
     finish(rows, skipped, target, console, [f"{row['file']}  {_answer(row)}" for row in rows[:SHOWN]])
     if annotations is not None:
         name = Path(run).resolve().name
-        into: Any = {"folder": target / "annotations", "answer": model.answer, "model": name, "top": top}
-        written = write_annotations(annotations, annotated, **into)
+        folder, answer = target / "annotations", model.answer
+        written = write_annotations(annotations, annotated, folder, answer=answer, model=name, top=top)
         console.print(f"annotations in {written}, of images in {top}", soft_wrap=True, markup=False)
     return rows
 

@@ -100,13 +100,13 @@ def kept_id(folder: Path) -> str:
     file = folder / "id"
     if file.is_file() and (known := file.read_text(encoding="utf-8").strip()):
         return known
-    fresh = (_of_agent() and os.environ.get("WANDB_RUN_ID")) or secrets.token_hex(4)
+    fresh = (_under_agent() and os.environ.get("WANDB_RUN_ID")) or secrets.token_hex(4)
     folder.mkdir(parents=True, exist_ok=True)
     file.write_text(fresh + "\n", encoding="utf-8")
     return fresh
 
 
-def _of_agent() -> bool:
+def _under_agent() -> bool:
     """Whether ``wandb agent`` started this process: the client then takes project, team and id from the sweep."""
     return bool(os.environ.get("WANDB_SWEEP_ID"))
 
@@ -195,7 +195,7 @@ class WandbTracker(Tracker):
             "tags": list(tags) or None,
             "config": dict(config),
         }
-        if _of_agent():
+        if _under_agent():
             self._keys |= {"id": None, "project": None, "entity": None}
         self.mode: Mode = mode
         self._run: Any = None

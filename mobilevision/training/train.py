@@ -39,7 +39,7 @@ def start(cfg: DictConfig) -> dict[str, float]:
     from mobilevision.config.plugins import load_for
 
     load_for(cfg)
-    require_folder_beside_data(cfg)
+    require_folder_beside_data(cfg)  # before a cross-validation makes folders
     if (cfg.data.get("folds") or 0) > 1 and cfg.data.get("fold") is None:
         from mobilevision.training.cross_validation import cross_validate
 

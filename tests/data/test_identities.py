@@ -195,3 +195,9 @@ def test_a_val_of_one_person_is_refused_and_two_are_cut(people: Path, tmp_path: 
         rows += [f"{name}/{name}_{n:04d}.png,{name},{split}" for n in (1, 2)]
     with pytest.raises(UserError, match="val shows 1 identities with at most 2 images each"):
         module(Identities(images=str(people)), table(tmp_path / "l.csv", rows))
+
+
+def test_a_folder_of_images_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_text("a.png,b.png,1\n")
+    with pytest.raises(UserError, match=r"data\.format\.images=gone: there is no such folder"):
+        PairTable(images="gone").read(root=tmp_path / "pairs.csv", kind="identity", channels=3, seed=0)

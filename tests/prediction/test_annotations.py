@@ -16,6 +16,7 @@ from PIL import Image
 from mobilevision.data.data_format import DataFormat
 from mobilevision.data.formats import BoxesCsv, CocoJson, YoloTxt
 from mobilevision.deploy.answers import Attributes, Boxes, Classes, Embedding
+from mobilevision.data.formats.text import is_missing
 from mobilevision.errors import UserError
 from mobilevision.prediction.annotations import (
     FORMS,
@@ -209,6 +210,13 @@ def test_a_link_is_not_written_through(images: list[AnnotatedImage], tmp_path: P
     (tmp_path / "yolo").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(UserError, match="is there already"):
         write_annotations("yolo", images, tmp_path, answer=detector(), model="run", top=TOP)
+
+
+@pytest.mark.parametrize("name", ["nan", "NULL", "n/a", "#N/A", "<NA>", "None", "none"])
+def test_names_that_readers_of_tables_take_for_nothing_are_refused(name: str) -> None:
+    assert is_missing(name) or name == "none"
+    with pytest.raises(UserError, match="--annotations csv: a class is called"):
+        check_form("csv", Boxes(classes=("cat", name), decision={}, facts={}))
 
 
 @pytest.mark.parametrize(("name", "forms"), [("null", ("csv",)), (" lead", ("csv", "yolo")), ("a\nb", ("yolo",))])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Collection, Sequence
@@ -18,11 +17,11 @@ from mobilevision.data.formats.annotations.image_lookup import (
     unused_lists,
     with_paths,
 )
-from mobilevision.data.formats.annotations.raw import Collector, Raw, flag, join, many
+from mobilevision.data.formats.annotations.raw import ROTATIONS, Collector, Raw, degrees_of, flag, join, many
 from mobilevision.data.formats.annotations.splits import checked, make_splits
 from mobilevision.data.formats.scan import ALIASES, named_file
 from mobilevision.data.formats.table_rows import USUAL, Column, single_labels
-from mobilevision.data.formats.text import cells, is_text, odd_names, says_nothing
+from mobilevision.data.formats.text import cells, is_missing, is_text, suspicious_names
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
 from mobilevision.images.files import has_image_suffix
@@ -52,7 +51,7 @@ LABEL = (
     *("celltype", "kind", "type", "tag", "tags", "tagname", "defect", "defecttype", "symbol", "disease"),
     *("classid", "categoryid", "labelid", "name"),
 )
-ROTATION = ("rotation", "angle", "theta", "rot", "rotationangle", "rotationdeg", "angledeg", "anglerad", "degrees")
+ROTATION = (*ROTATIONS, "rot", "rotationangle", "rotationdeg", "angledeg", "anglerad", "degrees")
 NO_CLASS = (
     *ROTATION,
     *("id", "index", "boxid", "bboxid", "annotationid", "objectid", "no", "number", "source", "confidence", "score"),
@@ -218,12 +217,13 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-TOLD_ORDER = "image, left, top, right, bottom, class"
+ASSUMED_ORDER = "image, left, top, right, bottom, class"
+ASSUMED_ORDER_WITH_SIZE = "image, width, height, class, left, top, right, bottom"
 MULTI = "a box has one class: keep one, or give each class a row of its own"
 
 
 @final
-class BareOrder:
+class HeaderlessOrder:
     """Whether the six columns of a table without a header can be in the order that is assumed.
 
     ``xmin, xmax, ymin, ymax`` and a class in front are usual, too, and mostly give four numbers as well.
@@ -275,7 +275,7 @@ class BoxTable:
         if self._named:  # a user who names the sides knows what they are
             self.layout = self.layout._replace(rotation=None)
         self.notes: list[str] = []
-        self._order = BareOrder()
+        self._order = HeaderlessOrder()
         self._labels: dict[str, str] = {}
         self._parts: dict[str, Collector] = {}
         self._numbers: dict[tuple[str, str], int] = {}
@@ -286,9 +286,7 @@ class BoxTable:
             self._row(line, row, default)
         layout = self.layout
         if not layout.header and not self._named:
-            order = (
-                TOLD_ORDER if len(BARE[6]) == self._width else "image, width, height, class, left, top, right, bottom"
-            )
+            order = ASSUMED_ORDER if len(BARE[6]) == self._width else ASSUMED_ORDER_WITH_SIZE
             fix = "add a header, say filename,xmin,ymin,xmax,ymax,class, with the columns in their order"
             if why := self._order.refused():
                 raise UserError(f"{self.called}: no header; the order would be {order}, but {why}: {fix}")
@@ -298,7 +296,7 @@ class BoxTable:
         if layout.form == "points":
             self.notes.append(f"{self.called}: the box around {len(layout.sides) // 2} points a row is taken")
         single = single_labels(self._labels, f"data.root={self.table.parent}", self.notes, MULTI)
-        self.notes += odd_names(self._labels)
+        self.notes += suspicious_names(self._labels)
         raws = {split: collector.done() for split, collector in self._parts.items()}
         return {
             split: replace(raw, names=tuple(single.get(name, name) for name in raw.names))
@@ -351,7 +349,7 @@ class BoxTable:
             self._wrong(line, f"the box is {', '.join(map(repr, texts))}, not {wanted}", "mend or remove the row")
             return
         self._labels.setdefault(label, f"{self.called}:{line}")
-        if (degrees := _number(_cell(row, layout.rotation))) and math.isfinite(degrees):
+        if degrees := degrees_of(_cell(row, layout.rotation)):
             raise UserError(
                 f"{self.called}:{line}: {self._head[layout.rotation or 0].strip()} is {degrees:g}, so that the box is"
                 " turned, and tools differ in the point and the direction: write the sides of the box around it, or"
@@ -383,7 +381,7 @@ class BoxTable:
 
 
 def _is_empty(cell: str) -> bool:
-    return says_nothing(cell) or cell.lower() == "none"
+    return is_missing(cell) or cell.lower() == "none"
 
 
 def _cell(row: list[str], number: int | None) -> str:

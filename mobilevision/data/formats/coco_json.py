@@ -93,10 +93,10 @@ class CocoJson(DataFormat):
                     f"{called}: {many(read.turned, 'box')} turned by the attribute rotation, about the centre and in"
                     " degrees as in CVAT: the box around each is taken"
                 )
-            if read.odd_turns:
+            if read.unknown_rotations:
                 splits.notes.append(
-                    f"{called}: {many(read.odd_turns, 'box')} with a rotation, angle or theta of their own, which is"
-                    " not applied: if it turns the box, write the box around it as bbox"
+                    f"{called}: {many(read.unknown_rotations, 'box')} with a rotation, angle or theta of their own,"
+                    " which is not applied: if it turns the box, write the box around it as bbox"
                 )
             if split == "train" or len(raw.owner):
                 parts[split] = raw

@@ -10,6 +10,7 @@ import numpy as np
 
 from mobilevision.data.data_format import DataFormat
 from mobilevision.data.files import FileRecords
+from mobilevision.data.formats.annotations.image_lookup import named_folder
 from mobilevision.data.formats.folder import ImageFolder
 from mobilevision.data.formats.pairs import read_pairs
 from mobilevision.data.formats.table import Csv
@@ -67,7 +68,8 @@ class Identities(DataFormat):
         if self.split == "identity" or self.pairs:
             splits = pooled(splits, channels)
         if self.pairs:
-            base = Path(self.images).expanduser() if self.images else root if root.is_dir() else root.parent
+            top = root if root.is_dir() else root.parent
+            base = named_folder(self.images, top) if self.images else top
             return test_on_pairs(splits, _list(self.pairs, root), base, channels)
         return adopt(splits)
 

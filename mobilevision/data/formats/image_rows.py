@@ -18,7 +18,7 @@ from mobilevision.data.coordinates import CoordinateTargets
 from mobilevision.data.files import FileRecords
 from mobilevision.data.formats.table_images import TableImages
 from mobilevision.data.formats.table_rows import Column, Columns, SplitColumn, column_index
-from mobilevision.data.formats.text import as_names, as_text, cells
+from mobilevision.data.formats.text import as_text, cells, decoded_names
 from mobilevision.data.records import Problem, Records, Splits
 from mobilevision.errors import UserError
 from mobilevision.geo.coordinates import check, find_columns, numbers, wrapped
@@ -334,7 +334,7 @@ def _attribute_head(row: list[str], columns: Columns, table: Path, notes: list[s
     if not others:
         raise UserError(f"{table}: no columns besides the path; an attribute should have one each")
     picked = [others[at] for at in select_attributes([names[at] for at in others], columns.attributes, str(table))]
-    as_names({row[at].strip(): f"{table}:1" for at in picked}, notes)  # refuses those in an unknown encoding
+    decoded_names({row[at].strip(): f"{table}:1" for at in picked}, notes)  # refuses those in an unknown encoding
     return Head(len(names), path, split, group, picked, header=True), [names[at] for at in picked]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from mobilevision.data.data_format import DataFormat
 from mobilevision.data.files import FileRecords
+from mobilevision.data.formats.annotations.image_lookup import named_folder
 from mobilevision.data.formats.scan import Listing
 from mobilevision.data.identities import UNKNOWN, IdentityTargets
 from mobilevision.data.records import Problem, Splits
@@ -155,7 +156,7 @@ class PairTable(DataFormat):
         root = self.place(root)
         if not root.is_file():
             raise UserError(f"data.root={root}: is a folder; it should be {self.expected}")
-        base = Path(self.images).expanduser() if self.images else root.parent
+        base = named_folder(self.images, root.parent) if self.images else root.parent
         splits = Splits()
         found = read_pairs(root, base, splits.problems)
         numbers = np.arange(len(found.paths))

@@ -12,12 +12,13 @@ import numpy as np
 
 from mobilevision.data.data_format import DataFormat
 from mobilevision.data.files import FileRecords
+from mobilevision.data.formats.annotations.image_lookup import named_folder
 from mobilevision.data.formats.boxes_csv import BoxesCsv, several_boxes
 from mobilevision.data.formats.image_rows import read_attributes, read_coordinates
 from mobilevision.data.formats.scan import entries, folders, images, in_class_order, named_file, split_folders, split_of
 from mobilevision.data.formats.table_images import TableImages
 from mobilevision.data.formats.table_rows import Columns, Row, column_index, rows, single_labels
-from mobilevision.data.formats.text import as_names, as_text, cells
+from mobilevision.data.formats.text import as_text, cells, decoded_names
 from mobilevision.data.identities import adopt
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
@@ -120,7 +121,7 @@ class Csv(DataFormat):
         first: dict[str, str] = {}
         for each in (sample for chosen in samples.values() for sample in chosen):
             first.setdefault(each.label, each.where)
-        texts = as_names(first, splits.notes)
+        texts = decoded_names(first, splits.notes)
         known = single_labels(
             {texts[label]: where for label, where in first.items()}, f"data.root={root}", splits.notes
         )
@@ -161,13 +162,7 @@ class Csv(DataFormat):
 
     def _base(self, root: Path) -> Path:
         top = root if root.is_dir() else root.parent
-        if not self.images:
-            return top
-        named = Path(self.images).expanduser()
-        base = next((each for each in (named, top / named) if each.is_dir()), None)
-        if base is None:
-            raise UserError(f"data.format.images={self.images}: there is no such folder, neither here nor in {top}")
-        return base
+        return named_folder(self.images, top) if self.images else top
 
     def _rows(self, table: Path, default: str, base: Path, splits: Splits) -> Iterator[Row]:
         def is_file(cell: str) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, final
 
 from mobilevision.data.formats.scan import split_of
-from mobilevision.data.formats.text import cells, says_nothing
+from mobilevision.data.formats.text import cells, is_missing
 from mobilevision.data.records import Problem
 from mobilevision.errors import UserError
 from mobilevision.images.files import has_image_suffix
@@ -218,7 +218,7 @@ def rows(
             said = on[0] if on else ""
         else:
             said = row[label].strip() if label is not None and label < len(row) else ""
-        if says_nothing(said):
+        if is_missing(said):
             fix = "label it or remove the row" + (f"; {said} says nothing: call a class otherwise" if said else "")
             problems.append(Problem(where, f"no label for {row[path].strip()}", fix))
             continue

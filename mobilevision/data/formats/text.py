@@ -66,7 +66,7 @@ def is_text(text: str) -> bool:
 _NOTHING = frozenset(("", "nan", "null", "n/a", "#n/a", "<na>"))
 
 
-def says_nothing(cell: str) -> bool:
+def is_missing(cell: str) -> bool:
     """Whether a cell is what programs write for no value; ``None`` is Python's, a class may well be called ``none``."""
     return cell.lower() in _NOTHING or cell == "None"
 
@@ -117,7 +117,7 @@ _SIGNS = (
 )
 
 
-def as_names(names: Mapping[str, str], notes: list[str]) -> dict[str, str]:
+def decoded_names(names: Mapping[str, str], notes: list[str]) -> dict[str, str]:
     """Each name as text; see :func:`as_text`.
 
     Args:
@@ -135,11 +135,11 @@ def as_names(names: Mapping[str, str], notes: list[str]) -> dict[str, str]:
             )
     if guessed := [text for name, text in texts.items() if text != name]:
         notes.append(f"not UTF-8, names are read as Windows-1252: {', '.join(guessed[:4])}; if wrong, save it as UTF-8")
-    notes += odd_names(name for name, text in texts.items() if text == name)
+    notes += suspicious_names(name for name, text in texts.items() if text == name)
     return texts
 
 
-def odd_names(names: Iterable[str]) -> list[str]:
+def suspicious_names(names: Iterable[str]) -> list[str]:
     """A note for names of accented letters alone, as Chinese characters give them when taken for UTF-8."""
     odd = [name for name in names if name and all("\u00a0" < letter < "\u0250" for letter in name)]
     listed = ", ".join(odd[:4])

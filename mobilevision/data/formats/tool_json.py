@@ -55,8 +55,8 @@ class ImageRecord:
 
 
 @dataclass
-class Asked:
-    """What a user asked for, and what there is to say.
+class ReadContext:
+    """What a reader is given beside the document, and what it has to say.
 
     Attributes:
         label: the attribute with the class, where a user names it.
@@ -72,7 +72,7 @@ class Asked:
         """Count one, such as a ``task``; of ``text`` a note is made, with the number in place of ``{}``."""
         self.counts[one, text] += 1
 
-    def told(self) -> list[str]:
+    def all_notes(self) -> list[str]:
         """The notes, each once, and the counts."""
         counted = [text.format(many(count, one)) for (one, text), count in self.counts.items()]
         return [*dict.fromkeys(self.notes), *counted]
@@ -81,11 +81,11 @@ class Asked:
 class Reader(NamedTuple):
     """How a tool's json is read.
 
-    ``read`` takes the document, what messages call the file, and :class:`Asked`, to which it adds notes.
+    ``read`` takes the document, what messages call the file, and :class:`ReadContext`, to which it adds notes.
     ``single``: a file is one image, whose name is relative to the file.
     """
 
-    read: Callable[[Any, str, Asked], Iterator[ImageRecord]]
+    read: Callable[[Any, str, ReadContext], Iterator[ImageRecord]]
     unit: str = "pixels"
     single: bool = False
 
@@ -106,8 +106,8 @@ NO_REGION = (
 IMAGE_KEYS = ("image", "img", "url")  # usual names of the image in a task's data
 
 
-def _label_studio(document: Any, called: str, asked: Asked) -> Iterator[ImageRecord]:
-    chosen = {at: _annotation(task, asked) for at, task in enumerate(document)}
+def _label_studio(document: Any, called: str, context: ReadContext) -> Iterator[ImageRecord]:
+    chosen = {at: _annotation(task, context) for at, task in enumerate(document)}
     results = {at: each.get("result") or [] for at, each in chosen.items() if each is not None}
     if not results:
         guessed = any(task.get("predictions") for task in document)
@@ -122,18 +122,18 @@ def _label_studio(document: Any, called: str, asked: Asked) -> Iterator[ImageRec
         yield from _images_of_task(f"{called}: task {task.get('id', at)}", task.get("data") or {}, result, tags)
 
 
-def _annotation(task: dict[str, Any], asked: Asked) -> dict[str, Any] | None:
+def _annotation(task: dict[str, Any], context: ReadContext) -> dict[str, Any] | None:
     """The annotation of a task that is read: the one marked as ground truth, else the first; None without any."""
     given = task.get("annotations") or task.get("completions") or []
     done: list[dict[str, Any]] = [each for each in given if not each.get("was_cancelled")]
     if not done:
         why = "skipped by the annotator" if given else "with predictions only" if task.get("predictions") else ""
-        asked.count("task", "left out: {} " + (why or "without annotations"))
+        context.count("task", "left out: {} " + (why or "without annotations"))
         return None
     truth = next((each for each in done if each.get("ground_truth")), None)
     if len(done) > 1:
         which = "the first one is" if truth is None else "the one marked as ground truth is"
-        asked.count("task", "{} with several annotations, of which " + which + " taken")
+        context.count("task", "{} with several annotations, of which " + which + " taken")
     return truth or done[0]
 
 
@@ -175,7 +175,7 @@ def _is_region(item: dict[str, Any]) -> bool:
     return item.get("type") not in NO_REGION
 
 
-def _label_studio_min(document: Any, called: str, asked: Asked) -> Iterator[ImageRecord]:
+def _label_studio_min(document: Any, called: str, context: ReadContext) -> Iterator[ImageRecord]:
     for at, task in enumerate(document):
         where = f"{called}: task {task.get('id', at)}"
         regions = [value for value in task.values() if isinstance(value, list)]
@@ -269,7 +269,7 @@ def _is_image_name(text: str) -> bool:
     return has_image_suffix(text.partition("?")[0]) or has_image_suffix(text)
 
 
-def _createml(document: Any, called: str, _: Asked) -> Iterator[ImageRecord]:
+def _createml(document: Any, called: str, _: ReadContext) -> Iterator[ImageRecord]:
     for at, row in enumerate(document):
         where = f"{called}: image {at + 1}"
         image = ImageRecord(str(row.get("image", row.get("imagefilename", ""))), where)
@@ -281,7 +281,7 @@ def _createml(document: Any, called: str, _: Asked) -> Iterator[ImageRecord]:
         yield image
 
 
-def _labelme(document: Any, called: str, _: Asked) -> Iterator[ImageRecord]:
+def _labelme(document: Any, called: str, _: ReadContext) -> Iterator[ImageRecord]:
     size = _size(document, "imageHeight", "imageWidth")
     image = ImageRecord(str(document.get("imagePath") or ""), called, size)
     for number, each in enumerate(document.get("shapes") or [], start=1):
@@ -299,15 +299,15 @@ def _labelme(document: Any, called: str, _: Asked) -> Iterator[ImageRecord]:
     yield image
 
 
-def _vott(document: Any, called: str, asked: Asked) -> Iterator[ImageRecord]:
+def _vott(document: Any, called: str, context: ReadContext) -> Iterator[ImageRecord]:
     assets = document["assets"].values() if "assets" in document else [document]
     for each in assets:
         asset = each.get("asset") or {}
         if asset.get("state", 2) == 0:
-            asked.count("image", "left out: {} that nobody has looked at in VoTT")
+            context.count("image", "left out: {} that nobody has looked at in VoTT")
             continue
         if asset.get("state") == 1 and not each.get("regions"):
-            asked.count("image", "{} looked at in VoTT, without a region: taken as without objects")
+            context.count("image", "{} looked at in VoTT, without a region: taken as without objects")
         where = f"{called}: asset {asset.get('name', '')}"
         name = str(asset.get("path") or asset.get("name") or "")
         image = ImageRecord(name, where, _size(asset.get("size") or {}))
@@ -319,12 +319,12 @@ def _vott(document: Any, called: str, asked: Asked) -> Iterator[ImageRecord]:
         yield image
 
 
-def _via(document: Any, called: str, asked: Asked) -> Iterator[ImageRecord]:
+def _via(document: Any, called: str, context: ReadContext) -> Iterator[ImageRecord]:
     metadata = document.get("_via_img_metadata", document)
     rows = list(metadata.values() if isinstance(metadata, dict) else metadata)
     regions = {id(row): _rows(row.get("regions")) for row in rows}
     attributes = [each.get("region_attributes") or {} for found in regions.values() for each in found]
-    key = asked.label or _class_key(attributes, called, asked.notes)
+    key = context.label or _class_key(attributes, called, context.notes)
     for row in rows:
         where = f"{called}: {row.get('filename', '')}"
         image = ImageRecord(str(row.get("filename", "")), where)
@@ -369,7 +369,7 @@ def _via_corners(shape: dict[str, Any]) -> Corners | None:
     return None
 
 
-def _supervisely(document: Any, called: str, _: Asked) -> Iterator[ImageRecord]:
+def _supervisely(document: Any, called: str, _: ReadContext) -> Iterator[ImageRecord]:
     image = ImageRecord("", called, _size(document.get("size") or {}))
     for number, each in enumerate(document.get("objects") or [], start=1):
         where, kind = f"{called}: object {each.get('id', number)}", each.get("geometryType", "")
@@ -381,7 +381,7 @@ def _supervisely(document: Any, called: str, _: Asked) -> Iterator[ImageRecord]:
     yield image
 
 
-def _azure(document: Any, called: str, _: Asked) -> Iterator[ImageRecord]:
+def _azure(document: Any, called: str, _: ReadContext) -> Iterator[ImageRecord]:
     for line, row in document:
         where, details = f"{called}:{line}", row.get("image_details") or {}
         image = ImageRecord(str(row.get("image_url", "")), where, _size(details))
@@ -395,7 +395,7 @@ def _azure(document: Any, called: str, _: Asked) -> Iterator[ImageRecord]:
         yield image
 
 
-def _fiftyone(document: Any, called: str, _: Asked) -> Iterator[ImageRecord]:
+def _fiftyone(document: Any, called: str, _: ReadContext) -> Iterator[ImageRecord]:
     classes = document.get("classes") or []
     for name, rows in (document.get("labels") or {}).items():
         image = ImageRecord(str(name), f"{called}: {name}")
@@ -511,14 +511,14 @@ class ToolJson(DataFormat):
         root = self.place(root)
         top, splits = root if root.is_dir() else root.parent, Splits()
         found, tool = _choose(root, top, splits)
-        reader, asked = READERS[tool], Asked(self.label)
+        reader, context = READERS[tool], ReadContext(self.label)
         collectors: dict[str | None, Collector] = {}
         for file, text in found:
             called = os.path.relpath(file, top)
             split = _split(file, top, single=reader.single)
             collector = collectors.setdefault(split, Collector())
             try:
-                for image in reader.read(load(text, tool), called, asked):
+                for image in reader.read(load(text, tool), called, context):
                     _add(image, _name(image, file, top, tool, single=reader.single), collector, splits.problems)
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
                 what = f"cannot be read as the json of {tool} ({type(error).__name__}: {error})"
@@ -534,7 +534,7 @@ class ToolJson(DataFormat):
             owner = None if splits.whole else split
             parts[str(split)] = with_paths(raw, found[0][0], top, owner, self.images, "tool_json")
         splits.notes += unused_lists(top) if splits.whole else []
-        splits.notes[:0] = [f"json of {tool}, {many(len(found), 'file')}", *asked.told()]
+        splits.notes[:0] = [f"json of {tool}, {many(len(found), 'file')}", *context.all_notes()]
         return make_splits(parts, splits, root=root, channels=channels, units=self.units)
 
 

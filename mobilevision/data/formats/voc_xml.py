@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -14,8 +13,14 @@ from typing import ClassVar, final
 from xml.parsers import expat
 
 from mobilevision.data.data_format import DataFormat
-from mobilevision.data.formats.annotations.image_lookup import ANNOTATIONS, IMAGES, ImageIndex, split_in_name
-from mobilevision.data.formats.annotations.raw import Collector, flag
+from mobilevision.data.formats.annotations.image_lookup import (
+    ANNOTATIONS,
+    IMAGES,
+    ImageIndex,
+    named_folder,
+    split_in_name,
+)
+from mobilevision.data.formats.annotations.raw import ROTATIONS, Collector, degrees_of, flag
 from mobilevision.data.formats.annotations.splits import checked, make_splits
 from mobilevision.data.formats.scan import entries
 from mobilevision.data.formats.text import HEAD, decode, encoding_by, read_text
@@ -29,7 +34,6 @@ from mobilevision.ops.boxes import around_turned
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 Box = tuple[float, float, float, float]
-ROTATIONS = ("rotation", "angle", "theta")  # tags that turn a box, by a rule that their tool alone knows
 INSIDE = ("annotation", "object")
 
 DECLARED = re.compile(rb"""\s*<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._:-]+)["']""")
@@ -149,14 +153,6 @@ def _utf8(content: bytes) -> bytes:
         line = content.count(b"\n", 0, error.start) + 1
         said = "which it declares" if declared else "which is meant where none is declared"
         raise BrokenXmlError(line, f"is not in the encoding {encoding}, {said}") from None
-
-
-def _degrees(text: str) -> float:
-    """The number, 0 for what is none, such as a text in an attribute of the user's own."""
-    try:
-        return float(text) if math.isfinite(float(text)) else 0.0
-    except ValueError:
-        return 0.0
 
 
 def _whole(text: str) -> int:
@@ -375,10 +371,7 @@ class VocXml(DataFormat):
     def _tree(self, root: Path) -> tuple[Tree, Path]:
         if not root.is_dir():
             raise UserError(f"data.root={root}: is a file; it should be {self.expected}")
-        base = Path(self.images).expanduser() if self.images else root
-        base = root / base if self.images and not base.is_dir() else base
-        if not base.is_dir():
-            raise UserError(f"data.format.images={self.images}: no such folder")
+        base = named_folder(self.images, root) if self.images else root
         tree = Tree().look(os.fsencode(root), images=not self.images)
         if self.images:
             tree.look(os.fsencode(base), xmls=False)
@@ -461,9 +454,9 @@ class ListedXmls:
         if difficult is None:
             self._note(where, f"difficult is {texts['difficult']!r}, neither 0 nor 1", "mend it", shown)
             return
-        degrees = _degrees(each.attributes.get("rotation", ""))
+        degrees = degrees_of(each.attributes.get("rotation", ""))
         for box in each.boxes or [texts]:
-            turns = [tag for tag in ROTATIONS for held in (texts, box) if _degrees(held.get(tag, ""))]
+            turns = [tag for tag in ROTATIONS for held in (texts, box) if degrees_of(held.get(tag, ""))]
             if turns:
                 what = f"the object {texts['name']!r} has {turns[0]}, so that its box is turned about nobody knows what"
                 self._note(where, what, "write the box around it, or remove it", shown)

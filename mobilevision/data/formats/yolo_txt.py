@@ -274,10 +274,10 @@ def _class_names(given: Any, file: Path) -> tuple[str, ...] | None:
             what = "stands there twice" if name.strip() else "has no name"
             raise UserError(f"{file}: class {int(key)} {what}: give every number one name")
         numbered[int(key)] = name
-    return _each_once([numbered.get(i, str(i)) for i in range(max(numbered, default=-1) + 1)], file)
+    return _unique([numbered.get(i, str(i)) for i in range(max(numbered, default=-1) + 1)], file)
 
 
-def _each_once(names: Sequence[str], file: Path) -> tuple[str, ...]:
+def _unique(names: Sequence[str], file: Path) -> tuple[str, ...]:
     """The names.
 
     Raises:
@@ -333,7 +333,7 @@ def _one_of(named: dict[Path, tuple[str, ...]], notes: list[str]) -> tuple[str, 
             f"{file}:{line}: an empty line before other names: is it class {line - 1}, or no class? Write a name, or"
             " remove the line"
         )
-    return _each_once(names, file)
+    return _unique(names, file)
 
 
 def _lines(file: Path) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, final
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.data.formats.annotations.raw import Corners, Raw, flag
+from mobilevision.data.formats.annotations.raw import ROTATIONS, Corners, Raw, degrees_of, flag
 from mobilevision.data.formats.text import HEAD, encoding_by
 from mobilevision.data.records import Problem
 from mobilevision.errors import UserError
@@ -253,9 +253,6 @@ def _what_is_broken(file: Path, called: str) -> UserError:
 
 
 Row = dict[str, Any]
-ROTATIONS = frozenset(
-    ("rotation", "angle", "theta")
-)  # keys of an annotation that may turn its box, by nobody knows which rule
 
 
 @final
@@ -268,14 +265,14 @@ class CocoFile:
         ids: the id of each image.
         masks: how many boxes are marked as crowds only because CVAT marks every mask so.
         turned: how many boxes were turned by an attribute ``rotation``, of which the box around is taken.
-        odd_turns: how many have a rotation of their own that is not CVAT's, which is not applied.
+        unknown_rotations: how many have a rotation of their own that is not CVAT's, which is not applied.
     """
 
     raw: Raw
     ids: Sequence[Hashable]
     masks: int = 0
     turned: int = 0
-    odd_turns: int = 0
+    unknown_rotations: int = 0
 
 
 def read_coco(file: Path, called: str, problems: list[Problem], find: Callable[[Raw], Raw]) -> CocoFile:
@@ -320,7 +317,7 @@ def read_coco(file: Path, called: str, problems: list[Problem], find: Callable[[
         box_at=lambda i: f"{called}: annotation {own_ids[i]}",
     )
     known = _known(find(raw), annotations, problems)
-    return CocoFile(known, ids, annotations.masks, len(annotations.rotations), annotations.odd_turns)
+    return CocoFile(known, ids, annotations.masks, len(annotations.rotations), annotations.unknown_rotations)
 
 
 def _turned(
@@ -402,7 +399,7 @@ class _Annotations:
         self.odd_boxes: dict[int, str] = {}
         self.odd_crowds: dict[int, str] = {}
         self._boxes: list[Corners] = []
-        self.masks = self.odd_turns = 0
+        self.masks = self.unknown_rotations = 0
         self.rotations: dict[int, float] = {}
         self._count = 0
 
@@ -422,7 +419,7 @@ class _Annotations:
             if "attributes" in row and (degrees := _rotation_of_cvat(row)):
                 self.rotations[first + i] = degrees
             if not ROTATIONS.isdisjoint(row):
-                self.odd_turns += any(_degrees(row.get(key)) for key in ROTATIONS)
+                self.unknown_rotations += any(degrees_of(row.get(key)) for key in ROTATIONS)
         given = [row.get("bbox") for row in rows]
         boxes = _boxes(given)
         for i in np.flatnonzero(~np.isfinite(boxes).all(axis=1)).tolist():
@@ -449,13 +446,7 @@ def _rotation_of_cvat(row: Row) -> float:
     attributes = row.get("attributes")
     if not isinstance(attributes, dict) or _has_outline(row):
         return 0.0
-    return _degrees(attributes.get("rotation"))
-
-
-def _degrees(value: Any) -> float:
-    """A number other than 0, else 0: an attribute of the user's own may hold anything."""
-    number = _one(value)
-    return number if np.isfinite(number) else 0.0
+    return degrees_of(attributes.get("rotation"))
 
 
 def _has_outline(row: Row) -> bool:
@@ -473,12 +464,12 @@ def _classes(categories: list[Row], category_ids: NDArray[Any], called: str) -> 
     """
     if any(row.get("id") is None for row in categories):
         raise UserError(f"{called}: a category has no id")
-    called_so: dict[Any, Any] = {}
+    names_by_id: dict[Any, Any] = {}
     for row in categories:
         name = row.get("name", row["id"])
         if isinstance(name, bool | list | dict) or name is None or not str(name).strip():
             raise UserError(f"{called}: the category with the id {row['id']!r} has the name {name!r}: write a text")
-        first = called_so.setdefault(row["id"], name)
+        first = names_by_id.setdefault(row["id"], name)
         if first != name:
             raise UserError(
                 f"{called}: two categories have the id {row['id']!r}, {first!r} and {name!r}: give each its own id"

@@ -211,6 +211,19 @@ def one_a_split(found: Iterable[tuple[str | None, Path]], top: Path, notes: list
     return {str(split): named[split][0] for split in ("train", "val", "test") if split in named}, whole
 
 
+def named_folder(images: str, top: Path) -> Path:
+    """The folder of images that a user names (``data.format.images``): as it stands, else below ``top``.
+
+    Raises:
+        UserError: neither is one.
+    """
+    given = Path(images).expanduser()
+    found = next((each for each in (given, top / given) if each.is_dir()), None)
+    if found is None:
+        raise UserError(f"data.format.images={images}: there is no such folder, neither here nor in {top}")
+    return found
+
+
 def with_paths(raw: Raw, file: Path, top: Path, split: str | None, images: str | None, option: str) -> Raw:
     """The images' names as files.
 
@@ -229,8 +242,8 @@ def with_paths(raw: Raw, file: Path, top: Path, split: str | None, images: str |
         UserError: none of the images is found, a name may be several, or the named folder is none.
     """
     given = Path(images).expanduser() if images else None
-    if given and not given.is_dir() and not (top / given).is_dir():
-        raise UserError(f"data.format.images={images}: there is no such folder, neither here nor in {top}")
+    if images:
+        named_folder(images, top)
     if not raw.paths:
         return raw
     tried = list(image_folders(given, given, split) if given else image_folders(top, file.parent, split))
@@ -254,10 +267,10 @@ def with_paths(raw: Raw, file: Path, top: Path, split: str | None, images: str |
         )
     for i, hit in hits.items():
         paths[i] = hit
-    return replace(raw, paths=paths, notes=(*raw.notes, *_of_another_ending(raw.paths, hits)))
+    return replace(raw, paths=paths, notes=(*raw.notes, *_suffix_notes(raw.paths, hits)))
 
 
-def _of_another_ending(names: Sequence[bytes], hits: Mapping[int, bytes]) -> list[str]:
+def _suffix_notes(names: Sequence[bytes], hits: Mapping[int, bytes]) -> list[str]:
     """A note for images that were found under another ending than the annotations give them."""
     others = [
         (names[i], os.path.basename(hit))

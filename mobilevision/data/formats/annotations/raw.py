@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
@@ -170,6 +171,19 @@ def place(file: str, line: int) -> str:
 def many(count: int, one: str) -> str:
     """``1 box``, ``2 boxes``."""
     return f"{count} {one}" + ("" if count == 1 else "es" if one.endswith("x") else "s")
+
+
+ROTATIONS = frozenset(("rotation", "angle", "theta"))
+"""Keys and tags that may turn a box, about a point and in a direction that their tool alone knows."""
+
+
+def degrees_of(value: Any) -> float:
+    """The number that stands for a rotation; 0 for none, and for what is no number, as attributes of users may be."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return 0.0
+    return number if math.isfinite(number) else 0.0
 
 
 YES = ("1", "1.0", "true", "yes", "y", "t")
