@@ -15,8 +15,8 @@ from PIL import Image
 
 from mobilevision.data.data_format import DataFormat
 from mobilevision.data.formats import BoxesCsv, CocoJson, YoloTxt
-from mobilevision.deploy.answers import Attributes, Boxes, Classes, Embedding
 from mobilevision.data.formats.text import is_missing
+from mobilevision.deploy.answers import Attributes, Boxes, Classes, Embedding
 from mobilevision.errors import UserError
 from mobilevision.prediction.annotations import (
     FORMS,
