@@ -39,6 +39,25 @@ def message(problems: Sequence[Problem]) -> str:
     return "\n".join([*lines, "Mend them, or leave these out with data.on_error=skip"])
 
 
+def letters(name: str) -> str:
+    """A class name without case and blanks."""
+    return "".join(name.split()).casefold()
+
+
+def alike_classes(splits: Splits) -> None:
+    """Note classes whose names differ in upper and lower case or in blanks only, whatever format they come from."""
+    by_letters: dict[str, list[str]] = {}
+    for name in sorted(splits.classes):
+        by_letters.setdefault(letters(name), []).append(name)
+    same = [names for names in by_letters.values() if len(names) > 1]
+    splits.notes += [
+        f"classes {' and '.join(map(repr, names))} differ in case or blanks only: if they are one, write them alike"
+        for names in same[:SHOWN]
+    ]
+    if len(same) > SHOWN:
+        splits.notes.append(f"... and {len(same) - SHOWN} more such groups of classes")
+
+
 def unseen_classes(splits: Splits) -> None:
     """Take classes that train lacks out of val and test, as problems; and unused classes out of the list.
 

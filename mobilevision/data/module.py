@@ -210,6 +210,7 @@ class DataModule(pl.LightningDataModule):
         if self.folds > 1 and self.fold is not None:
             take_fold(self.splits, folds=self.folds, fold=self.fold, seed=self.seed)
         complete(self.splits, val_fraction=self.val_fraction, test_fraction=self.test_fraction, seed=self.seed)
+        checks.alike_classes(self.splits)
         checks.unseen_classes(self.splits)
         checks.classes_without_boxes(self.splits)
         if self.kind == "attributes":

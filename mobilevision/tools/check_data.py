@@ -137,6 +137,7 @@ def _print_classes(findings: Findings, say: Callable[..., None]) -> None:
     least, most = (f"{counts[at]:,} ({findings.classes[at]})" for at in (rare, common))
     spread = f"from {least} to {most}" if counts[rare] != counts[common] else f"each of {counts[rare]:,}"
     say(f"classes: {len(counts)}, {spread} training images")
+    say(f"  {_named(counts, findings.classes)}")
     if findings.imbalance > _UNBALANCED:
         say(f"  unbalanced by {findings.imbalance:.1f}: loss.class_weights=balanced weighs the classes", "yellow")
 
@@ -152,10 +153,14 @@ def _print_boxes(boxes: BoxFindings, classes: Sequence[str], say: Callable[..., 
         say(f"  small: {boxes.small:,} ({boxes.small / boxes.boxes:.0%}) are below a hundredth of their image{tiny}")
         say(f"  most in an image: {boxes.most[0]:,} ({boxes.most[1]})")
     for split, counts in boxes.counts.items():
-        order = sorted(range(len(counts)), key=lambda index: -counts[index])
-        named = " · ".join(f"{classes[index]} {counts[index]:,}" for index in order[:_NAMED])
-        rest = f" · {len(order) - _NAMED} more classes" if len(order) > _NAMED else ""
-        say(f"  {split}: {named}{rest}")
+        say(f"  {split}: {_named(counts, classes)}")
+
+
+def _named(counts: Sequence[int], classes: Sequence[str]) -> str:
+    """The classes with how many each has, the most frequent first."""
+    order = sorted(range(len(counts)), key=lambda index: -counts[index])
+    named = " · ".join(f"{classes[index]} {counts[index]:,}" for index in order[:_NAMED])
+    return named + (f" · {len(order) - _NAMED} more classes" if len(order) > _NAMED else "")
 
 
 def _write(findings: Findings, data: DataModule, out: str | Path | None) -> None:

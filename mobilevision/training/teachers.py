@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # A table of a teacher's outputs: a path, then a column a class (probabilities, or raw outputs).
 
-_ASIDE = {*USUAL["path"], *USUAL["label"], *USUAL["split"], "index"}
+_ASIDE = {*USUAL["path"], *USUAL["identity"], *USUAL["split"], "index"}
 _SMALLEST = 1e-6  # a probability of 0 has no logit
 
 

@@ -223,9 +223,9 @@ def test_a_class_column_by_an_unknown_name_is_asked_for(tmp_path: Path) -> None:
 def test_class_names_that_differ_in_case_or_blanks_only_are_said(tmp_path: Path) -> None:
     two(tmp_path)
     (tmp_path / "a.csv").write_text(HEAD + "1.jpg,Traffic Light,1,2,11,22\n2.jpg,traffic light,4,5,10,12\n")
-    assert any(
-        "classes 'Traffic Light' and 'traffic light' differ in case" in note for note in read(Auto(), tmp_path).notes
-    )
+    data = DataModule(format=Auto(), root=str(tmp_path), kind="boxes", workers=0, val_fraction=0.0)
+    data.setup_data()
+    assert any("classes 'Traffic Light' and 'traffic light' differ in case" in note for note in data.splits.notes)
 
 
 def test_class_lists_of_two_folders_in_another_order_are_refused(tmp_path: Path) -> None:

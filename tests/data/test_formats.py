@@ -148,7 +148,9 @@ def test_csv_problems_are_named_by_file_and_line(save: Save, tmp_path: Path) -> 
 
 def test_csv_without_the_column_lists_what_it_has(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,b,c\n1,2,3\n")
-    with pytest.raises(UserError, match=r"no column for the path; it has a, b, c: name one with data\.format\.path"):
+    with pytest.raises(
+        UserError, match=r"no column for the path; it has a, b, c: name one with data=csv data\.format\.p"
+    ):
         read(Csv(), tmp_path / "t.csv")
     (tmp_path / "t.csv").write_text("")
     with pytest.raises(UserError, match="empty"):

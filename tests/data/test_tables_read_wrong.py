@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mobilevision.data import Splits
-from mobilevision.data.formats import BoxesCsv, CocoJson, Csv
+from mobilevision.data import DataModule, Splits
+from mobilevision.data.formats import Auto, BoxesCsv, CocoJson, Csv, Identities
 from mobilevision.errors import UserError
 
 from .box_files import coco, contents, image, messages, read
@@ -182,3 +182,157 @@ def test_chinese_that_happens_to_be_utf8_is_said(root: Path, boxes: bool) -> Non
         splits = read_classes(labels(root, "猫", "dog", encoding="gb2312"))
     assert "è" in splits.classes
     assert any("classes called è: if that is not their name, the table is not UTF-8" in note for note in splits.notes)
+
+
+# Which column is the class.
+
+ROWS = ["0.jpg,p2,happy", "1.jpg,p2,sad", "2.jpg,p1,happy", "3.jpg,p1,sad"]
+
+
+def of_images(splits: Splits) -> dict[str, str]:
+    assert splits.train is not None
+    targets = splits.train.targets.tolist()
+    return {Path(splits.train.name(at)).name: splits.classes[target] for at, target in enumerate(targets)}
+
+
+HAPPY = {"0.jpg": "happy", "1.jpg": "sad", "2.jpg": "happy", "3.jpg": "sad"}
+
+
+@pytest.mark.parametrize("other", ["subject", "person", "identity", "patient_id"])
+@pytest.mark.parametrize("name", ["classname", "ClassName", "label", "class_label", "diagnosis"])
+def test_whom_an_image_shows_is_not_its_class(root: Path, other: str, name: str) -> None:
+    splits = read_classes(table(root, f"img,{other},{name}", *ROWS))
+    assert of_images(splits) == HAPPY
+    said = f"labels.csv: the class is the column {name} (it also has {other})"
+    assert any(said in note for note in splits.notes) == (other != "patient_id")
+
+
+@pytest.mark.parametrize("other", ["subject", "person", "driver"])
+def test_a_class_that_may_be_one_of_two_columns_is_asked_for(root: Path, other: str) -> None:
+    table(root, f"image,{other},emotion", *ROWS)
+    with pytest.raises(UserError, match=rf"no column for the label; it has image, {other}, emotion: name one with"):
+        Auto().read(root=root, kind="class", channels=3, seed=0)
+    assert of_images(Csv(label="emotion").read(root=root, kind="class", channels=3, seed=0)) == HAPPY
+
+
+def test_people_are_the_classes_where_they_are_what_is_learnt(root: Path) -> None:
+    table(root, "image,person,label", *ROWS)
+    for form in (Csv(), Identities()):
+        assert form.read(root=root, kind="identity", channels=3, seed=0).classes == ("p1", "p2")
+    table(root, "image,person", "0.jpg,p1", "1.jpg,p2")
+    assert read_classes(root).classes == ("p1", "p2")  # nothing else is there
+
+
+def test_people_do_not_overrule_the_folders(tmp_path: Path) -> None:
+    for number, name in enumerate(("c0", "c0", "c1", "c1")):
+        image(tmp_path / "imgs" / "train" / name / f"{number}.jpg", 20, 20)
+    rows = ["p2,c0,0.jpg", "p12,c0,1.jpg", "p2,c1,2.jpg", "p12,c1,3.jpg"]
+    table(tmp_path, "subject,classname,img", *rows)
+    splits = Auto().read(root=tmp_path, kind="class", channels=3, seed=0)
+    assert of_images(splits) == {"0.jpg": "c0", "1.jpg": "c0", "2.jpg": "c1", "3.jpg": "c1"}
+
+
+def test_two_columns_of_boxes_that_may_be_the_class_are_said(root: Path) -> None:
+    rows = ["0.jpg,p1,cat,1,1,9,9", "1.jpg,p2,dog,1,1,9,9"]
+    splits = read(BoxesCsv(), table(root, "filename,subject,classname,xmin,ymin,xmax,ymax", *rows))
+    assert splits.classes == ("cat", "dog")
+    assert any("the class is the column classname (it also has subject)" in note for note in splits.notes)
+
+
+@pytest.mark.parametrize("head", ["path,coarse_label,fine_label", "id,gender,articleType"])
+def test_several_columns_of_words_are_no_attributes(root: Path, head: str) -> None:
+    table(root, head, "0.jpg,x,cat", "1.jpg,x,dog", "2.jpg,y,cow")
+    with pytest.raises(UserError, match=rf"it has {head.replace(',', ', ')}: name one with data=csv data\.format\.lab"):
+        Auto().read(root=root, kind="class", channels=3, seed=0)
+
+
+# Rows with more cells than there are columns.
+
+
+def test_an_unquoted_comma_is_a_problem(root: Path) -> None:
+    table(root, "path,label", "0.jpg,Pepper, bell", "1.jpg,Pepper, hot", "2.jpg,cat", "3.jpg,dog,", "4.jpg,cat,,")
+    splits = read_classes(root)
+    assert splits.classes == ("cat", "dog")
+    assert [str(each) for each in splits.problems] == [
+        f"labels.csv:{line}: 3 cells where 2 are expected, the last ones 'Pepper', '{kind}' (put quotes around a text"
+        " that has the separator in it, or complete the header)"
+        for line, kind in ((2, "bell"), (3, "hot"))
+    ]
+    table(root, '0.jpg,"Pepper, bell"', "1.jpg,Pepper, hot", "2.jpg,cat")  # without a header
+    assert [each.where for each in read_classes(root).problems] == ["labels.csv:2"]
+
+
+def test_an_unquoted_comma_in_a_box_table_is_a_problem(root: Path) -> None:
+    table(root, "xmin,ymin,xmax,ymax,filename,class", "1,1,9,9,0.jpg,cat, striped", "1,1,9,9,1.jpg,dog,")
+    splits = read(BoxesCsv(), root)
+    assert contents(splits)["train"] == {"1.jpg": [("dog", [1, 1, 9, 9])]}
+    assert messages(splits)[0].startswith("labels.csv:2: 7 cells where 6 are expected, the last ones 'cat', 'striped'")
+
+
+def test_an_empty_cell_at_the_end_of_attributes_is_harmless(root: Path) -> None:
+    splits = Csv().read(root=table(root, "path,a,b", "0.jpg,1,0,", "1.jpg,0,1"), kind="attributes", channels=3, seed=0)
+    assert splits.train is not None
+    assert len(splits.train) == 2
+    assert not splits.problems
+
+
+# Lists with blanks between the labels.
+
+PLANET = ["clear primary", "haze primary", "clear", "haze water", "clear primary water", "haze primary water"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["1 5 16", "1", "5", "16"],
+        ["14 3", "7 2"],
+        ["0.5 1", "2"],
+        ["1|5", "2"],
+        ["cat dog", "cat", "dog"],
+        [*PLANET, "water", "haze", "primary", "haze primary clear", "haze clear water primary"],
+    ],
+)
+def test_lists_with_blanks_are_refused(root: Path, names: list[str]) -> None:
+    for at in range(6, len(names)):
+        image(root / f"{at}.jpg", 20, 20)
+    table(root, "image,tags", *(f"{at}.jpg,{name}" for at, name in enumerate(names)))
+    with pytest.raises(UserError, match=r"labels\.csv:\d+: the label is a list, .*task=face_attributes"):
+        read_classes(root)
+
+
+@pytest.mark.parametrize("cell", ["cat 10 10 30 30", "cat 10 10 30 30 dog 1 1 5 5", '"[{""x"": 10, ""y"": 10}]"'])
+def test_boxes_in_the_cell_of_a_label_are_refused(root: Path, cell: str) -> None:
+    table(root, "image_id,PredictionString", f"0.jpg,{cell}", "1.jpg,dog")
+    with pytest.raises(UserError, match=r"labels\.csv:2: the label .* is no name but holds boxes: for task=detection"):
+        read_classes(root)
+
+
+def test_names_with_blanks_are_classes(root: Path) -> None:
+    names = ["golden retriever", "Audi A4 2012", "red car", "retriever", "Boeing 737"]
+    splits = read_classes(labels(root, *names))
+    assert set(splits.classes) == set(names)
+    assert any("names with ' ' are taken for one class each (1, such as 'golden retriever')" in n for n in splits.notes)
+    assert not any("names with" in note for note in read_classes(labels(root, "golden retriever", "Audi A4")).notes)
+
+
+# Names that are nearly the same.
+
+
+@pytest.mark.parametrize("kind", ["class", "boxes", "folder"])
+def test_names_that_differ_in_case_or_blanks_only_are_said(root: Path, kind: str) -> None:
+    names = ["Cat", "cat", "sea lion", "Sealion", "dog", "dog"]
+    if kind == "class":
+        labels(root, *names)
+    elif kind == "boxes":
+        table(root, HEAD, *(f"{at}.jpg,{name},1,1,9,9" for at, name in enumerate(names)))
+    for at, name in enumerate(names if kind == "folder" else []):
+        image(root / name / f"{at}.jpg", 20, 20)
+    data = DataModule(
+        format=Auto(), root=str(root), kind="boxes" if kind == "boxes" else "class", workers=0, val_fraction=0.0
+    )
+    data.setup_data()
+    said = [note for note in data.splits.notes if "differ in case or blanks only" in note]
+    assert [note.partition(" differ")[0] for note in said] == [
+        "classes 'Cat' and 'cat'",
+        "classes 'Sealion' and 'sea lion'",
+    ]

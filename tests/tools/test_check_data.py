@@ -34,6 +34,7 @@ def test_sound_data_passes_and_nothing_is_written(
     said = capsys.readouterr().out
     assert "51 images: train 24 · val 12 · test 15" in said
     assert "height 40 to 40" in said
+    assert "classes: 3, each of 8 training images\n  blue & <b> 8 · green 8 · red 8\n" in said
     assert "ready to train" in said
     assert not (tmp_path / "out").exists()
 

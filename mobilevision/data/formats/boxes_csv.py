@@ -20,8 +20,16 @@ from mobilevision.data.formats.annotations.image_lookup import (
 from mobilevision.data.formats.annotations.raw import ROTATIONS, Collector, Raw, degrees_of, flag, join, many
 from mobilevision.data.formats.annotations.splits import checked, make_splits
 from mobilevision.data.formats.scan import ALIASES, named_file
-from mobilevision.data.formats.table_rows import USUAL, Column, single_labels
-from mobilevision.data.formats.text import cells, is_missing, is_text, suspicious_names
+from mobilevision.data.formats.table_rows import (
+    NO_CLASS,
+    USUAL,
+    Column,
+    chosen_class,
+    may_be_class,
+    single_labels,
+    surplus,
+)
+from mobilevision.data.formats.text import cells, filled, is_missing, is_text, suspicious_names
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
 from mobilevision.images.files import has_image_suffix
@@ -52,15 +60,7 @@ LABEL = (
     *("classid", "categoryid", "labelid", "name"),
 )
 ROTATION = (*ROTATIONS, "rot", "rotationangle", "rotationdeg", "angledeg", "anglerad", "degrees")
-NO_CLASS = (
-    *ROTATION,
-    *("id", "index", "boxid", "bboxid", "annotationid", "objectid", "no", "number", "source", "confidence", "score"),
-    *("isoccluded", "istruncated", "isdepiction", "isinside", "occluded", "truncated", "pose", "depth", "fold", "url"),
-    *("filesize", "size", "date", "time", "timestamp", "frame", "video", "videoid", "channels"),
-    *("height", "width", "imageheight", "imagewidth", "imgheight", "imgwidth", "aspectratio", "format", "area"),
-    "dataset",
-)
-"""What a column that is not the class may be called; one called otherwise may well be it."""
+NO_BOX_CLASS = (*ROTATION, *NO_CLASS)
 NONE = "none"  # as the label: all boxes are of one class
 SPLIT = USUAL["split"]
 IMAGE_SIZES = (("imageheight", "imagewidth"), ("imgheight", "imgwidth"), ("height", "width"))
@@ -93,7 +93,8 @@ class Layout(NamedTuple):
 
     ``form`` says what the sides hold: ``corners`` (left, top, right, bottom), ``size`` (left, top, width, height),
     ``centre`` (centre x and y, width, height), ``points`` (x and y of three or more) or ``cell``, one with left, top,
-    width and height in it. ``size`` is (height, width) of the image; ``rotation`` may turn the box.
+    width and height in it. ``size`` is (height, width) of the image; ``rotation`` may turn the box; ``others`` are
+    columns that might be the class, too.
     """
 
     path: int
@@ -107,6 +108,7 @@ class Layout(NamedTuple):
     area: int | None
     rotation: int | None
     header: bool
+    others: tuple[str, ...]
 
 
 def layout_of(head: Sequence[str], table: Path, wanted: Wanted) -> Layout:
@@ -129,14 +131,13 @@ def layout_of(head: Sequence[str], table: Path, wanted: Wanted) -> Layout:
     flags = {key: next((names.index(name) for name in usual if name in names), None) for key, usual in FLAGS.items()}
     split = _column(names, head, "split", wanted.split, SPLIT, table, taken)
     label = None if wanted.label == NONE else _column(names, head, "label", wanted.label, LABEL, table, taken)
-    if label is None and wanted.label != NONE:
-        known = {*taken, *numbers, split, *flags.values()}
-        rest = [head[i].strip() for i, name in enumerate(names) if i not in known and name and name not in NO_CLASS]
-        if rest and header:
-            raise BoxTableError(
-                f"{table}: which of the columns {', '.join(rest)} is the class? Name it with data=boxes_csv"
-                f" data.format.label=COLUMN; data.format.label={NONE} where all boxes are of one class"
-            )
+    known = {*taken, *numbers, split, label, *flags.values()}
+    rest = [head[i].strip() for i, name in enumerate(names) if i not in known and may_be_class(name, NO_BOX_CLASS)]
+    if label is None and wanted.label != NONE and rest and header:
+        raise BoxTableError(
+            f"{table}: which of the columns {', '.join(rest)} is the class? Name it with data=boxes_csv"
+            f" data.format.label=COLUMN; data.format.label={NONE} where all boxes are of one class"
+        )
     turns = {prefix + name for prefix in PREFIXES for name in ROTATION}
     rotation = next((at for at, name in enumerate(names) if name in turns and at not in {*taken, split, label}), None)
     return Layout(
@@ -148,6 +149,7 @@ def layout_of(head: Sequence[str], table: Path, wanted: Wanted) -> Layout:
         form=form,
         size=(numbers[0], numbers[1]) if numbers and not taken & set(numbers) else None,
         header=header,
+        others=tuple(rest) if header and wanted.label is None else (),
         **flags,
     )
 
@@ -270,7 +272,8 @@ class BoxTable:
     def __init__(self, table: Path, called: str, wanted: Wanted, problems: list[Problem]) -> None:
         self.table, self.called, self.problems = table, called, problems
         head = next(cells(table))[1]
-        self.layout, self._width, self._head = layout_of(head, Path(called), wanted), len(head), head
+        self.layout, self._head = layout_of(head, Path(called), wanted), head
+        self._width = filled(head) if self.layout.header else len(head)
         self._named = wanted.box is not None
         if self._named:  # a user who names the sides knows what they are
             self.layout = self.layout._replace(rotation=None)
@@ -291,6 +294,8 @@ class BoxTable:
             if why := self._order.refused():
                 raise UserError(f"{self.called}: no header; the order would be {order}, but {why}: {fix}")
             self.notes.append(f"{self.called} has no header: its columns are taken for {order}")
+        if layout.others and layout.label is not None:
+            self.notes.append(chosen_class(self.called, self._head[layout.label], layout.others, "boxes_csv"))
         if layout.form == "cell":
             self.notes.append(f"{self.called}: four numbers in a cell are taken for left, top, width, height")
         if layout.form == "points":
@@ -305,6 +310,9 @@ class BoxTable:
 
     def _row(self, line: int, row: list[str], default: str) -> None:
         at, layout = (self.called, line), self.layout
+        if filled(row) > self._width:
+            self.problems.append(surplus(row, self._width, f"{self.called}:{line}"))
+            return
         needed = max(layout.path, *layout.sides) + 1
         if len(row) < needed or not row[layout.path].strip():
             self._wrong(line, f"{len(row)} cells where {needed} are needed, or no image named", "complete the row")

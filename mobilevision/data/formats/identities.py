@@ -63,8 +63,10 @@ class Identities(DataFormat):
         root = self.place(root)
         if not self.claims(root):
             raise UserError(f"data.root={root}: neither folders of images nor a table; it should be {self.expected}")
-        reader: DataFormat = self.table if self._is_table(root) else ImageFolder()
-        splits = reader.read(root=root, kind="class", channels=channels, seed=seed)
+        if self._is_table(root):
+            splits = self.table.read_labels(root, channels, "identity")
+        else:
+            splits = ImageFolder().read(root=root, kind="class", channels=channels, seed=seed)
         if self.split == "identity" or self.pairs:
             splits = pooled(splits, channels)
         if self.pairs:

@@ -18,7 +18,7 @@ from mobilevision.data.coordinates import CoordinateTargets
 from mobilevision.data.files import FileRecords
 from mobilevision.data.formats.table_images import TableImages
 from mobilevision.data.formats.table_rows import Column, Columns, SplitColumn, column_index
-from mobilevision.data.formats.text import as_text, cells, decoded_names
+from mobilevision.data.formats.text import as_text, cells, decoded_names, filled
 from mobilevision.data.records import Problem, Records, Splits
 from mobilevision.errors import UserError
 from mobilevision.geo.coordinates import check, find_columns, numbers, wrapped
@@ -146,6 +146,8 @@ def read_tables(
 
 
 def _take(rows: ImageRows, row: list[str], head: Head, default: str, where: str, problems: list[Problem]) -> None:
+    if len(row) > head.width >= filled(row):
+        row = row[: head.width]  # a separator at the end says nothing
     if len(row) != head.width:
         problems.append(Problem(where, *rows.wrong_width(len(row), head.width)))
         return

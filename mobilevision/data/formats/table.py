@@ -14,10 +14,10 @@ from mobilevision.data.data_format import DataFormat
 from mobilevision.data.files import FileRecords
 from mobilevision.data.formats.annotations.image_lookup import named_folder
 from mobilevision.data.formats.boxes_csv import BoxesCsv, several_boxes
-from mobilevision.data.formats.image_rows import read_attributes, read_coordinates
+from mobilevision.data.formats.image_rows import read_attributes, read_coordinates, value
 from mobilevision.data.formats.scan import entries, folders, images, in_class_order, named_file, split_folders, split_of
 from mobilevision.data.formats.table_images import TableImages
-from mobilevision.data.formats.table_rows import Columns, Row, column_index, rows, single_labels
+from mobilevision.data.formats.table_rows import Columns, Row, column_index, label_index, rows, single_labels
 from mobilevision.data.formats.text import as_text, cells, decoded_names
 from mobilevision.data.identities import adopt
 from mobilevision.data.records import Problem, Splits
@@ -114,8 +114,23 @@ class Csv(DataFormat):
             return read_attributes(tables, self.columns, base=base, channels=channels)
         if kind == "coordinate":
             return read_coordinates(tables, self.columns, base=base, channels=channels)
+        splits = self.read_labels(root, channels, "identity" if kind == "identity" else "label")
+        return adopt(splits) if kind == "identity" else splits
+
+    def read_labels(self, root: Path, channels: int, key: str) -> Splits:
+        """The images with a class each.
+
+        Args:
+            root: the table, or the folder of the tables.
+            channels: of an image.
+            key: what is called a class, ``label`` or ``identity``.
+
+        Raises:
+            UserError: no table, one without the columns, or labels that are lists.
+        """
+        tables, base = self._find(root), self._base(root)
         splits = Splits(whole=len(tables) == 1)
-        samples = self._samples(tables, base, splits)
+        samples = self._samples(tables, base, splits, key)
         found = TableImages(base, (sample.path for chosen in samples.values() for sample in chosen))
         samples = _usable(samples, found, splits.problems)
         first: dict[str, str] = {}
@@ -135,7 +150,7 @@ class Csv(DataFormat):
             setattr(splits, split, records)
         splits.notes.append("CSV: " + ", ".join(f"{split} {len(chosen)} rows" for split, chosen in samples.items()))
         splits.notes += found.notes()
-        return adopt(splits) if kind == "identity" else splits
+        return splits
 
     def describes(self, root: Path) -> Path | None:
         """The training table of a folder, where its rows name images there and another class than their folder does.
@@ -164,17 +179,17 @@ class Csv(DataFormat):
         top = root if root.is_dir() else root.parent
         return named_folder(self.images, top) if self.images else top
 
-    def _rows(self, table: Path, default: str, base: Path, splits: Splits) -> Iterator[Row]:
+    def _rows(self, table: Path, default: str, base: Path, splits: Splits, key: str = "label") -> Iterator[Row]:
         def is_file(cell: str) -> bool:
             return TableImages(base, [b"\0"]).find(os.fsencode(cell), default) is not None
 
-        return rows(table, self.columns, splits.problems, splits.notes, default=default, is_file=is_file)
+        return rows(table, self.columns, splits.problems, splits.notes, default=default, is_file=is_file, key=key)
 
-    def _samples(self, tables: dict[str, Path], base: Path, splits: Splits) -> dict[str, list[_Sample]]:
+    def _samples(self, tables: dict[str, Path], base: Path, splits: Splits, key: str) -> dict[str, list[_Sample]]:
         samples: dict[str, list[_Sample]] = {}
         for default, table in tables.items():
             try:
-                for row in self._rows(table, default, base, splits):
+                for row in self._rows(table, default, base, splits, key):
                     splits.whole &= row.split is None
                     samples.setdefault(row.split or default, []).append(_Sample(row.path, row.label, row.where))
             except UserError as error:
@@ -212,17 +227,26 @@ def table_kind(root: Path) -> tuple[str, str]:
         return "boxes", table.name
     try:
         head = next(cells(table))[1]
-        column_index("path", None, head, table)
+        path = column_index("path", None, head, table)
     except UserError:
         return "", ""
+    aside = {at for at in (path, column_index("split", None, head, table)) if at is not None}
     north, east = find_columns(head)
     if north is not None and east is not None and len(head[north].strip()) > 1:  # x and y may be anything
         return "coordinate", f"the columns {head[north]} and {head[east]} of {table.name}"
     try:
-        label = column_index("label", None, head, table)
+        label = label_index(None, head, table, aside, key="label", notes=[])
     except UserError:
-        return "attributes", f"the columns of {table.name}"
+        return ("attributes", f"the columns of {table.name}") if _holds_values(table, head, aside) else ("", "")
     return "class", table.name if label is None else f"the column {head[label]} of {table.name}"
+
+
+def _holds_values(table: Path, head: Sequence[str], aside: set[int]) -> bool:
+    """Whether half of the other columns at least hold attributes, in the first rows."""
+    others = [at for at, name in enumerate(head) if at not in aside and name.strip()]
+    first = [row for _, row in islice(cells(table), 1, _GLANCE)]
+    held = [at for at in others if all(at < len(row) and value(row[at]) is not None for row in first)]
+    return 2 * len(held) >= len(others) > 0
 
 
 def unread_tables(root: Path) -> str:

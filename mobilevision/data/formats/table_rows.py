@@ -6,12 +6,13 @@ import ast
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple, final
 
 from mobilevision.data.formats.scan import split_of
-from mobilevision.data.formats.text import cells, is_missing
+from mobilevision.data.formats.text import cells, filled, is_missing
 from mobilevision.data.records import Problem
 from mobilevision.errors import UserError
 from mobilevision.images.files import has_image_suffix
@@ -24,13 +25,24 @@ USUAL = {
         *("images", "files", "picture", "photo", "imageid", "image_filename", "id_code", "id", "fname"),
     ),
     "label": (
-        *("label", "labels", "class", "class_name", "category", "target", "species", "breed", "y", "identity"),
-        *("person", "subject", "classes", "class_label", "label_name", "category_name", "class_id", "category_id"),
-        *("diagnosis", "dx", "finding_labels"),
+        *("label", "labels", "class", "class_name", "category", "target", "species", "breed", "y", "classes"),
+        *("class_label", "label_name", "category_name", "class_id", "category_id", "label_id"),
+        *("diagnosis", "dx", "finding_labels", "choice"),
     ),
     "split": ("split", "subset", "partition", "set", "data_set", "dataset", *FOLDS),
     "group": (),
 }
+IDENTITIES = ("identity", "person", "subject", "individual", "patient", "driver")
+"""Columns with whom an image shows: what it shows is in another one, where there is one."""
+USUAL["identity"] = (*IDENTITIES[:3], *USUAL["label"])
+NO_CLASS = (
+    *("id", "index", "boxid", "bboxid", "annotationid", "objectid", "no", "number", "source", "confidence", "score"),
+    *("isoccluded", "istruncated", "isdepiction", "isinside", "occluded", "truncated", "pose", "depth", "fold", "url"),
+    *("filesize", "size", "date", "time", "timestamp", "frame", "video", "videoid", "channels"),
+    *("height", "width", "imageheight", "imagewidth", "imgheight", "imgwidth", "aspectratio", "format", "area"),
+    *("dataset", "annotator", "createdat", "updatedat", "leadtime", "patientid"),
+)
+"""What a column that is not the class may be called, without signs; one called otherwise may well be it."""
 FLAGS = {"is_train": "train", "is_valid": "val", "is_val": "val", "is_test": "test"}
 _YES = ("1", "1.0", "true", "yes", "t", "y")
 _NO = ("0", "0.0", "false", "no", "f", "n")
@@ -175,6 +187,7 @@ def rows(
     *,
     default: str,
     is_file: Callable[[str], bool],
+    key: str = "label",
 ) -> Iterator[Row]:
     """The rows of a table.
 
@@ -186,6 +199,7 @@ def rows(
         notes: where it is said what was taken for what.
         default: the split of rows that name none.
         is_file: whether an image is called so; asked of the first line, to know whether it is a header.
+        key: what the label is, ``label`` or ``identity``.
 
     Raises:
         UserError: a column that the table has not, or an empty table.
@@ -198,16 +212,20 @@ def rows(
     splits = SplitColumn(table, head, wanted.split, wanted.fold, notes)
     hot: dict[int, str] = {}
     try:
-        label = column_index("label", wanted.label, head, table)
+        label = label_index(wanted.label, head, table, {path, *splits.columns}, key=key, notes=notes)
     except UserError:
         label, hot = None, _one_hot(table, head, {path, *splits.columns}) if wanted.label is None else {}
         if not hot:
             raise
         notes.append(f"{table.name}: a column a class, {len(hot)} classes")
+    width = filled(head) if header else _usual_width(table)
     for number, (line, row) in enumerate(cells(table)):
         if header and number == 0:
             continue
         where = f"{table.name}:{line}"
+        if filled(row) > width:
+            problems.append(surplus(row, width, where))
+            continue
         if path >= len(row) or not row[path].strip():
             problems.append(Problem(where, "the path is missing", "complete the row or remove it"))
             continue
@@ -227,6 +245,19 @@ def rows(
             problems.append(splits.problem(row, where))
             continue
         yield Row(os.fsencode(row[path].strip()), said, split if splits.there else None, where)
+
+
+def _usual_width(table: Path) -> int:
+    """The number of cells that most rows of a table without a header have, empty ones at the end apart."""
+    widths = Counter(filled(row) for _, row in cells(table))
+    return min(widths, key=lambda width: (-widths[width], width))
+
+
+def surplus(row: Sequence[str], width: int, where: str) -> Problem:
+    """For a row with more cells than the header names, or than other rows have."""
+    last = ", ".join(repr(cell.strip()) for cell in row[max(width - 1, 0) : filled(row)])
+    what = f"{filled(row)} cells where {width} are expected, the last ones {last}"
+    return Problem(where, what, "put quotes around a text that has the separator in it, or complete the header")
 
 
 MULTI = (
@@ -252,26 +283,61 @@ def single_labels(labels: Mapping[str, str], source: str, notes: list[str], mult
         parts = _listed(label)
         if parts is not None and len(parts) != 1:
             raise UserError(f"{source}: {where}: the label is a list, {label}; {multi}")
+        if _holds_boxes(label):
+            raise UserError(
+                f"{source}: {where}: the label {label[:60]!r} is no name but holds boxes: for task=detection give each"
+                " a row of its own (filename,class,xmin,ymin,xmax,ymax), or name another column with data.format.label"
+            )
         single[label] = label if parts is None else parts[0]
-    for separator in "|;,":
-        several = {label: [part.strip() for part in label.split(separator)] for label in labels if separator in label}
-        alone = {label for label in labels if separator not in label}
+    for separator in "|;, ":
+        several = {label: _parts(label, separator) for label in labels if len(_parts(label, separator)) > 1}
+        alone = {label for label in labels if label not in several}
         count: Counter[str] = Counter(part for parts in several.values() for part in set(parts))
         count.update(alone)
         known = [label for label, parts in several.items() if all(count[part] > 1 for part in parts)]
         # A list for certain: its parts are classes themselves, or one stands in it twice.
         lists = [label for label in known if alone.issuperset(several[label]) or len(set(several[label])) == 1]
-        if not lists and 2 * len(known) >= len(several):
+        mostly = bool(known) and 2 * len(known) >= len(several)
+        numbers = [label for label, parts in several.items() if all(map(_is_number, parts))]
+        lists = lists or [label for label in numbers if not _THOUSANDS.fullmatch(label)]
+        if separator == " ":  # many names have blanks; few words that make many names of any length are in lists
+            lengths = {len(parts) for parts in several.values()}
+            if mostly and len(lengths) > 2 and 2 * len(count) <= len(labels):
+                lists = lists or known
+        elif not lists and mostly:
             lists = known
         if lists:
             raise UserError(f"{source}: {labels[lists[0]]}: the label is a list, {lists[0]}; {multi}")
         names = [label for label in several if _listed(label) is None]
+        if separator == " ":  # said where it may be a list: words of it are classes, or its words stand in others
+            names = [label for label in names if alone & set(several[label])] or (names if mostly else [])
         if names:
             notes.append(
                 f"names with {separator!r} are taken for one class each ({len(names)}, such as {names[0]!r}): lists of"
                 " several classes need a column of 0 and 1 for each, and task=face_attributes"
             )
     return single
+
+
+_THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+")
+
+
+def _holds_boxes(label: str) -> bool:
+    """Whether four numbers stand behind a word, ``cat 10 10 30 30``, or a document of regions does."""
+    runs = [(number, len(list(run))) for number, run in groupby(label.split(), key=_is_number)]
+    regions = label.lstrip().startswith(("[{", '{"', "{'")) and _listed(label) is None
+    return regions or (len(runs) > 1 and not runs[0][0] and any(number and length > 3 for number, length in runs))
+
+
+def _is_number(word: str) -> bool:
+    return re.fullmatch(r"[-+]?\d+(\.\d*)?", word) is not None
+
+
+def _parts(label: str, separator: str) -> list[str]:
+    """What stands between the separators; a blank behind another separator is none of its own."""
+    if separator == " ":
+        return [] if re.search(r"[|;,]", label) else label.split()
+    return [part.strip() for part in label.split(separator)]
 
 
 def _listed(label: str) -> list[str] | None:
@@ -282,6 +348,8 @@ def _listed(label: str) -> list[str] | None:
         found = ast.literal_eval(label)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return None
+    if isinstance(found, dict) and isinstance(found.get("choices"), list):  # Label Studio's CSV
+        found = found["choices"]
     if not isinstance(found, list | tuple | set) or not all(isinstance(each, str | int) for each in found):
         return None
     return sorted(map(str, found))
@@ -311,6 +379,67 @@ def _plain(name: str) -> str:
     return re.sub(r"[^\w]+", "_", name.strip().lower()).strip("_")
 
 
+def _squeezed(name: str) -> str:
+    """The same without any sign between the words: ClassName and class_name are one."""
+    return re.sub(r"[\W_]+", "", name.lower())
+
+
+def label_index(
+    wanted: Column, head: Sequence[str], table: Path, aside: Collection[int], *, key: str, notes: list[str]
+) -> int | None:
+    """Number of the column with the class of an image.
+
+    Args:
+        wanted: its name or number; None looks for the usual names.
+        head: the table's header, empty where it has none.
+        table: the file.
+        aside: the columns of the path and of splits.
+        key: ``label`` or ``identity``.
+        notes: where it is said which was taken, if others might be meant.
+
+    Raises:
+        UserError: no such column, or several of which any may be it.
+    """
+    if wanted is not None or not head:
+        return column_index(key, wanted, head, table)
+    others = [at for at, name in enumerate(head) if name.strip() and at not in aside]
+    might_be = [at for at in others if may_be_class(_squeezed(head[at]))]
+    found = usual_column(key, [name if at in others else "" for at, name in enumerate(head)])
+    if found is None and len(might_be) == 1 and (len(head) == 2 or _plain(head[might_be[0]]) in IDENTITIES):
+        found = might_be[0]
+    if found is None and len(head) == 2 and len(others) == 1:
+        found = others[0]
+    if found is None:
+        raise no_column("label", None, head, table)
+    if rest := [head[at].strip() for at in might_be if at != found]:
+        notes.append(chosen_class(table.name, head[found], rest, "csv", "identity" if key == "identity" else "class"))
+    return found
+
+
+def may_be_class(name: str, others: Collection[str] = NO_CLASS) -> bool:
+    """Whether a column may hold classes, by its name without signs; ``others`` are names of columns that do not."""
+    return bool(name) and name not in others and not name.startswith("unnamed")
+
+
+def chosen_class(table: str, column: str, rest: Sequence[str], option: str, what: str = "class") -> str:
+    """A note for the column that was taken for the class, where ``rest`` might be it as well."""
+    listed = ", ".join(rest[:_SHOWN]) + (f" and {len(rest) - _SHOWN} more" if len(rest) > _SHOWN else "")
+    return (
+        f"{table}: the {what} is the column {column.strip()} (it also has {listed}): data={option}"
+        " data.format.label=COLUMN takes another"
+    )
+
+
+def usual_column(key: str, head: Sequence[str]) -> int | None:
+    """The first column that is called by one of the usual names of what it holds, the most usual name first."""
+    spelt = [[name.strip().lower() for name in head], list(map(_plain, head)), list(map(_squeezed, head))]
+    for name in USUAL[key]:
+        for names, called in zip(spelt, (name, name, _squeezed(name)), strict=True):
+            if called in names:
+                return names.index(called)
+    return None
+
+
 def column_index(key: str, column: Column, head: Sequence[str], table: Path) -> int | None:
     """Number of a column, or None for a split column that there need not be.
 
@@ -325,16 +454,26 @@ def column_index(key: str, column: Column, head: Sequence[str], table: Path) -> 
     """
     if isinstance(column, int):
         return column
-    names, plain = [cell.strip().lower() for cell in head], list(map(_plain, head))
-    for name in USUAL[key] if column is None else (column.strip().lower(),):
-        for there in (names, plain):
-            if name in there:
-                return there.index(name)
+    if column is None:
+        found = usual_column(key, head)
+    else:
+        wanted = column.strip().lower()
+        spelt = ([cell.strip().lower() for cell in head], list(map(_plain, head)))
+        found = next((names.index(wanted) for names in spelt if wanted in names), None)
+    if found is not None:
+        return found
     if column is None and key in ("split", "group"):
         return None
+    if column is None and key == "path" and len(head) == 2 and usual_column("label", head[:1]) == 0:
+        return 1
     if column is None and (not head or len(head) == 2):
-        return ("path", "label").index(key)
-    raise UserError(
+        return 0 if key == "path" else 1
+    raise no_column(key, column, head, table)
+
+
+def no_column(key: str, column: Column, head: Sequence[str], table: Path) -> UserError:
+    """The error for a column that is not found."""
+    return UserError(
         f"{table}: no column for the {key}{f' named {column}' if column else ''}; it has"
-        f" {', '.join(head) or 'no header'}: name one with data.format.{key}=COLUMN (or its number, from 0)"
+        f" {', '.join(head) or 'no header'}: name one with data=csv data.format.{key}=COLUMN (or its number, from 0)"
     )

@@ -6,7 +6,7 @@ import codecs
 import csv
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mobilevision.errors import UserError
@@ -110,6 +110,11 @@ def cells(table: Path) -> Iterator[tuple[int, list[str]]]:
         raise UserError(f"{table}: cannot be read as a table ({error}): save it as CSV, UTF-8") from None
     if nothing:
         raise UserError(f"{table}: the table is empty")
+
+
+def filled(row: Sequence[str]) -> int:
+    """The number of a row's cells, empty ones at its end not counted."""
+    return next((at for at in range(len(row), 0, -1) if row[at - 1].strip()), 0)
 
 
 _SIGNS = (

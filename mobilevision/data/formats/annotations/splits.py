@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from mobilevision.data.boxes import Boxes, BoxTargets
+from mobilevision.data.checks import letters
 from mobilevision.data.files import FileRecords
 from mobilevision.data.formats.annotations.raw import SIDES, Corners, Raw, many
 from mobilevision.data.formats.scan import Listing
@@ -320,7 +321,6 @@ def make_splits(
     if classes is None:
         classes = in_order({name for part in learnt for name in part.names})
     splits.classes = tuple(classes)
-    splits.notes += alike({*splits.classes, *(name for raw in parts.values() for name in raw.names)})
     parts = with_units(parts, splits.notes, units)
     seen: dict[bytes, str] = {}
     for split in (name for name in ORDER if name in parts):
@@ -354,18 +354,6 @@ def in_order(names: Iterable[str]) -> list[str]:
     return sorted(found, key=int) if all(name.isdecimal() for name in found) else sorted(found)
 
 
-def alike(names: Iterable[str]) -> list[str]:
-    """A note for classes whose names differ in upper and lower case or in blanks only."""
-    by_letters: dict[str, list[str]] = {}
-    for name in sorted(names):
-        by_letters.setdefault("".join(name.split()).casefold(), []).append(name)
-    return [
-        f"classes {' and '.join(map(repr, same))} differ in case or blanks only: if they are one, write them alike"
-        for same in by_letters.values()
-        if len(same) > 1
-    ]
-
-
 def _numbered(raw: Raw, split: str, classes: tuple[str, ...], problems: list[Problem]) -> Raw:
     """Labels as indices of ``classes``; a class that is not among them is a problem, its boxes are left out."""
     if raw.names == classes:
@@ -375,7 +363,7 @@ def _numbered(raw: Raw, split: str, classes: tuple[str, ...], problems: list[Pro
         if len(rows):
             name = raw.names[unknown]
             what = f"class {name!r} ({many(len(rows), 'box')} in {split}) has none in train"
-            same = [known for known in classes if alike((known, name))]
+            same = [known for known in classes if letters(known) == letters(name)]
             fix = f"is it {same[0]!r}? Then write it so" if same else "add it to train or remove those boxes"
             problems.append(Problem(raw.box_at(int(rows[0])), what, fix))
     return raw.named(classes)
