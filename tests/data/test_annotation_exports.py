@@ -220,6 +220,47 @@ def test_via_prefers_an_attribute_that_means_a_class(root: Path) -> None:
     assert read(ToolJson(label="name"), root).classes == ("bob",)
 
 
+def test_several_ticked_classes_of_via_are_said(root: Path) -> None:
+    shape = {"name": "rect", "x": 10, "y": 10, "width": 40, "height": 10}
+    ticked = [{"cat": True, "dog": True}, {"cat": False, "dog": True}, {"cat": False}]
+    regions = [{"shape_attributes": shape, "region_attributes": {"animal": each}} for each in ticked]
+    rows = {"0.jpg1": {"filename": "0.jpg", "size": 1, "regions": regions}}
+    (root / "via.json").write_text(json.dumps(rows))
+    splits = read(ToolJson(), root)
+    assert contents(splits)["train"]["0.jpg"] == [("dog", [10, 10, 50, 20])]
+    assert [line.partition(" (")[0] for line in messages(splits)] == [
+        "via.json: 0.jpg, region 1: it has 2 classes, cat, dog, and a box has one",
+        "via.json: 0.jpg, region 3: it has no class",
+    ]
+
+
+def test_shapes_of_one_group_in_labelme_are_one_object(root: Path) -> None:
+    def shape(label: str, left: int, top: int, group: int | None) -> dict[str, Any]:
+        points = [[left, top], [left + 10, top], [left + 10, top + 10]]
+        return {"label": label, "points": points, "group_id": group, "shape_type": "polygon", "flags": {}}
+
+    shapes = [
+        shape("cat", 0, 0, None),
+        shape("cat", 40, 40, 1),
+        shape("dog", 10, 10, 1),
+        shape("cat", 60, 20, 1),
+        shape("cat", 80, 0, 0),
+        shape("cat", 20, 0, None),
+    ]
+    size = {"imageHeight": HEIGHT, "imageWidth": WIDTH}
+    document = {"version": "5.4.1", "flags": {}, "shapes": shapes, "imagePath": "0.jpg", "imageData": None, **size}
+    (root / "0.json").write_text(json.dumps(document))
+    splits = read(ToolJson(), root)
+    assert contents(splits)["train"]["0.jpg"] == [
+        ("cat", [0, 0, 10, 10]),
+        ("cat", [40, 20, 70, 50]),
+        ("dog", [10, 10, 20, 20]),
+        ("cat", [80, 0, 90, 10]),
+        ("cat", [20, 0, 30, 10]),
+    ]
+    assert "1 object drawn in several shapes of one group_id: the box around all of them is taken" in splits.notes
+
+
 def test_vott_says_which_images_have_no_region(root: Path) -> None:
     box = {"left": 10, "top": 10, "width": 40, "height": 10}
     assets = {}

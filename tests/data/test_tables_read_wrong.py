@@ -109,6 +109,65 @@ def test_a_box_in_fractions_among_boxes_in_pixels_is_a_problem(root: Path) -> No
     assert not read(CocoJson(), root).problems  # thin, not small
 
 
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [
+        ("image,label,xc,yc,w,h", "0.jpg,cat,30,40,20,40"),
+        ("image,label,XC,YC,width,height", "0.jpg,cat,30,40,20,40"),
+        ("image,label,row_min,col_min,row_max,col_max", "0.jpg,cat,20,20,60,40"),
+        ("image,label,min_row,min_col,max_row,max_col", "0.jpg,cat,20,20,60,40"),
+        ("image,label,xtl,ytl,xbr,ybr", "0.jpg,cat,20,20,40,60"),
+        ("image,label,bbox_xyxy", '0.jpg,cat,"[20, 20, 40, 60]"'),
+        ("image,label,bbox_xywh", '0.jpg,cat,"[20, 20, 20, 40]"'),
+        ("image,label,bbox", "0.jpg,cat,20 20 20 40"),
+        ("image,label,bbox_cxcywh", '0.jpg,cat,"(30, 40, 20, 40)"'),
+    ],
+)
+def test_columns_that_name_their_sides_are_read(root: Path, head: str, row: str) -> None:
+    splits = Auto().read(root=table(root, head, row), kind="boxes", channels=3, seed=0)
+    assert contents(splits)["train"] == {"0.jpg": [("cat", [20, 20, 40, 60])]}
+
+
+@pytest.mark.parametrize(
+    ("head", "row", "said"),
+    [
+        ("image,label,x,y,radius", "0.jpg,cat,30,40,20", "it has image, label, x, y, radius: name them with data=box"),
+        ("image,label,a,b,c,d", "0.jpg,cat,10,20,30,40", "it has image, label, a, b, c, d: name them with data=box"),
+        ("image,label,where", '0.jpg,cat,"[10, 20, 30, 40]"', "it has image, label, where: name them with data=box"),
+        ("ImageId,PredictionString", "0.jpg,cat 10 10 30 30", "several in the cells of PredictionString are not read"),
+        ("image_id,annotations", "0.jpg,[{'x': 1}]", "several in the cells of annotations are not read"),
+        (
+            "annotation_id,annotator,id,image,label",
+            '1,1,2,0.jpg,"[{""x"":10}]"',
+            "this is Label Studio's CSV, of which",
+        ),
+    ],
+)
+def test_boxes_in_unknown_columns_are_not_called_classes(root: Path, head: str, row: str, said: str) -> None:
+    table(root, head, row)
+    for form in (Auto(), BoxesCsv()):
+        with pytest.raises(UserError, match=said):
+            form.read(root=root, kind="boxes", channels=3, seed=0)
+
+
+def test_eight_columns_without_a_header_may_end_in_the_size(root: Path) -> None:
+    splits = read(BoxesCsv(), table(root, "0.jpg,10,20,30,40,object,100,80", "1.jpg,1,2,3,4,object,100,80"))
+    assert contents(splits)["train"]["0.jpg"] == [("object", [10, 20, 30, 40])]
+    order = "image, left, top, right, bottom, class, width, height"
+    assert f"labels.csv has no header: its columns are taken for {order}" in splits.notes
+    table(root, "0.jpg,10,20,30,40,3,100,80", "1.jpg,10,20,30,40,1,100,80")
+    with pytest.raises(UserError, match=rf"no box would lie in its image, so that it may be {order}: add a header"):
+        read(BoxesCsv(), root)
+
+
+def test_the_order_that_was_assumed_is_named_where_a_number_is_none(root: Path) -> None:
+    table(root, "0.jpg,10,20,50,60,cat", "1.jpg,dog,20,50,60,7")
+    [problem] = messages(read(BoxesCsv(), root))
+    assert problem.endswith(
+        "(mend or remove the row; without a header, its columns are taken for image, left, top, right, bottom, class)"
+    )
+
+
 # Classes.
 
 

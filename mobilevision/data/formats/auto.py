@@ -22,7 +22,7 @@ from mobilevision.data.formats.oxford_pets import OxfordPets
 from mobilevision.data.formats.scan import has_images
 from mobilevision.data.formats.stanford_cars import StanfordCars
 from mobilevision.data.formats.stanford_dogs import StanfordDogs
-from mobilevision.data.formats.table import Csv, table_kind, unread_tables
+from mobilevision.data.formats.table import Csv, holds_unknown_boxes, table_kind, unread_tables
 from mobilevision.data.formats.tool_json import ToolJson, unsupported_json
 from mobilevision.data.formats.voc_xml import VocXml, foreign_xml
 from mobilevision.data.formats.yolo_txt import YoloTxt
@@ -61,7 +61,9 @@ class Auto(DataFormat):
         try:
             splits = self._read(root, kind, channels, seed)
         except UserError as error:
-            if "task=" in str(error) or not (other := _other_kind(root, kind)):
+            if "task=" in str(error) or (kind == "boxes" and holds_unknown_boxes(root)):
+                raise  # says which columns there are
+            if not (other := _other_kind(root, kind)):
                 raise
             named = kind == "attributes" and table_kind(root)[0] == "class"  # of its columns some may be meant
             raise UserError(f"{error}; or {other}" if named else f"data.root={root}: {other}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Collection, Sequence
@@ -50,8 +51,31 @@ SIDES = (
     (("xcenter", "ycenter", "width", "height"), "centre"),
     (("xcenter", "ycenter", "w", "h"), "centre"),
     (("cx", "cy", "w", "h"), "centre"),
+    (("cx", "cy", "width", "height"), "centre"),
+    (("xc", "yc", "w", "h"), "centre"),
+    (("xc", "yc", "width", "height"), "centre"),
+    (("minx", "miny", "maxx", "maxy"), "corners"),
+    (("xtl", "ytl", "xbr", "ybr"), "corners"),
+    (("colmin", "rowmin", "colmax", "rowmax"), "corners"),
+    (("mincol", "minrow", "maxcol", "maxrow"), "corners"),
 )
 PREFIXES = ("bbox", "box", "")
+CELLS = {
+    **dict.fromkeys(("bbox", "box", "boundingbox", "bboxxywh", "boxxywh"), "size"),
+    **dict.fromkeys(("bboxxyxy", "boxxyxy"), "corners"),
+    **dict.fromkeys(("bboxcxcywh", "boxcxcywh"), "centre"),
+}
+"""Columns with the four numbers of a box in one cell."""
+MEANING = {
+    "size": "left, top, width, height",
+    "corners": "left, top, right, bottom",
+    "centre": "centre x, centre y, width, height",
+}
+TEXTS = ("predictionstring", "annotations", "boxes", "bboxes", "regions", "objects")  # several boxes in one cell
+SIDE_NAME = re.compile(
+    r"(bbox|box)?(x|y|w|h|(cx|cy|xc|yc|width|height|left|top|right|bottom|row|col|min|max|cent(er|re)|radius|[xywh\d])+)"
+)
+"""What columns with the sides of boxes are called, not all of which are known."""
 PATH = (*USUAL["path"], "imageid", "imagename", "imgpath", "imagefilename")
 LABEL = (
     *USUAL["label"],
@@ -71,6 +95,19 @@ BARE = {
     6: ("path", "xmin", "ymin", "xmax", "ymax", "label"),
     8: ("path", "width", "height", "label", "xmin", "ymin", "xmax", "ymax"),
 }
+SIZE_LAST = ("path", "xmin", "ymin", "xmax", "ymax", "label", "width", "height")  # SKU-110K
+
+
+def bare_names(first: Sequence[str]) -> tuple[str, ...]:
+    """What the columns of a table without a header are taken for, by its first row."""
+    size_last = len(first) == 8 and bool(first[5].strip()) and math.isnan(_number(first[5]))
+    return SIZE_LAST if size_last and not math.isnan(_number(first[3])) else BARE[len(first)]
+
+
+def in_words(names: Sequence[str]) -> str:
+    """An order of columns as messages say it."""
+    words = {"path": "image", "label": "class", "xmin": "left", "ymin": "top", "xmax": "right", "ymax": "bottom"}
+    return ", ".join(words.get(name, name) for name in names)
 
 
 @final
@@ -92,8 +129,8 @@ class Layout(NamedTuple):
     """The numbers of the columns; None for those that a table has not.
 
     ``form`` says what the sides hold: ``corners`` (left, top, right, bottom), ``size`` (left, top, width, height),
-    ``centre`` (centre x and y, width, height), ``points`` (x and y of three or more) or ``cell``, one with left, top,
-    width and height in it. ``size`` is (height, width) of the image; ``rotation`` may turn the box; ``others`` are
+    ``centre`` (centre x and y, width, height) or ``points`` (x and y of three or more); all in a cell where ``sides``
+    is one column. ``size`` is (height, width) of the image; ``rotation`` may turn the box; ``others`` are
     columns that might be the class, too.
     """
 
@@ -120,7 +157,7 @@ def layout_of(head: Sequence[str], table: Path, wanted: Wanted) -> Layout:
     header = not any(has_image_suffix(cell.strip()) for cell in head)
     if not header and len(head) not in BARE:
         raise UserError(f"{table}: {len(head)} columns and no header: add one, say filename,class,xmin,ymin,xmax,ymax")
-    names = [_plain(cell) for cell in (head if header else BARE[len(head)])]
+    names = [_plain(cell) for cell in (head if header else bare_names(head))]
     sides, form = _sides(names, head, table, wanted.box)
     path = _column(names, head, "path", wanted.path, PATH, table)
     if path is None:
@@ -132,7 +169,11 @@ def layout_of(head: Sequence[str], table: Path, wanted: Wanted) -> Layout:
     split = _column(names, head, "split", wanted.split, SPLIT, table, taken)
     label = None if wanted.label == NONE else _column(names, head, "label", wanted.label, LABEL, table, taken)
     known = {*taken, *numbers, split, label, *flags.values()}
-    rest = [head[i].strip() for i, name in enumerate(names) if i not in known and may_be_class(name, NO_BOX_CLASS)]
+    rest = [
+        head[i].strip()
+        for i, name in enumerate(names)
+        if i not in known and may_be_class(name, NO_BOX_CLASS) and not SIDE_NAME.fullmatch(name)
+    ]
     if label is None and wanted.label != NONE and rest and header:
         raise BoxTableError(
             f"{table}: which of the columns {', '.join(rest)} is the class? Name it with data=boxes_csv"
@@ -170,9 +211,16 @@ def _sides(
         for sides, form in SIDES:
             if all(prefix + side in names for side in sides):
                 return tuple(names.index(prefix + side) for side in sides), form
-    for name in ("bbox", "box", "boundingbox"):
-        if name in names:  # four numbers in a cell: [left, top, width, height]
-            return (names.index(name),), "cell"
+    for name, form in CELLS.items():
+        if name in names:
+            return (names.index(name),), form
+    if {"annotationid", "annotator"} <= set(names):
+        raise UserError(f"{table}: this is Label Studio's CSV, of which no boxes are read: export as JSON or COCO")
+    if held := [head[at].strip() for at, name in enumerate(names) if name in TEXTS]:
+        raise UserError(
+            f"{table}: no columns for the boxes; several in the cells of {held[0]} are not read: give each a row of its"
+            " own, filename,class,xmin,ymin,xmax,ymax"
+        )
     raise _lacking("boxes", "box=[LEFT,TOP,RIGHT,BOTTOM]", head, table)
 
 
@@ -219,14 +267,12 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-ASSUMED_ORDER = "image, left, top, right, bottom, class"
-ASSUMED_ORDER_WITH_SIZE = "image, width, height, class, left, top, right, bottom"
 MULTI = "a box has one class: keep one, or give each class a row of its own"
 
 
 @final
 class HeaderlessOrder:
-    """Whether the six columns of a table without a header can be in the order that is assumed.
+    """Whether the columns of a table without a header can be in the order that is assumed.
 
     ``xmin, xmax, ymin, ymax`` and a class in front are usual, too, and mostly give four numbers as well.
     """
@@ -234,6 +280,7 @@ class HeaderlessOrder:
     def __init__(self) -> None:
         self.rows = self.impossible = 0
         self.class_first = self.by_axis = True
+        self.eight = self.size_last = 0
 
     def add(self, numbers: Sequence[float], last: str) -> None:
         """A row: the four numbers behind the image, and what stands behind them."""
@@ -243,8 +290,17 @@ class HeaderlessOrder:
         self.by_axis &= b > a and d > c
         self.class_first &= a >= 0 and a.is_integer() and d > b and _number(last) > c
 
+    def add_with_size(self, row: Sequence[str]) -> None:
+        """A row of eight columns: image, then seven numbers, of which one is the class."""
+        a, b, c, d, _, width, height = map(_number, row[1:8])
+        self.eight += 1
+        beyond = _number(row[6]) > a or _number(row[7]) > b  # a and b would be the width and height
+        self.size_last += beyond and 0 <= a < c <= width and 0 <= b < d <= height
+
     def refused(self) -> str:
         """Why the order cannot be told; empty where it can."""
+        if self.eight and self.size_last == self.eight:
+            return f"no box would lie in its image, so that it may be {in_words(SIZE_LAST)}"
         if not self.rows:
             return ""
         if self.class_first:
@@ -289,15 +345,15 @@ class BoxTable:
             self._row(line, row, default)
         layout = self.layout
         if not layout.header and not self._named:
-            order = ASSUMED_ORDER if len(BARE[6]) == self._width else ASSUMED_ORDER_WITH_SIZE
+            order = in_words(bare_names(self._head))
             fix = "add a header, say filename,xmin,ymin,xmax,ymax,class, with the columns in their order"
             if why := self._order.refused():
                 raise UserError(f"{self.called}: no header; the order would be {order}, but {why}: {fix}")
             self.notes.append(f"{self.called} has no header: its columns are taken for {order}")
         if layout.others and layout.label is not None:
             self.notes.append(chosen_class(self.called, self._head[layout.label], layout.others, "boxes_csv"))
-        if layout.form == "cell":
-            self.notes.append(f"{self.called}: four numbers in a cell are taken for left, top, width, height")
+        if len(layout.sides) == 1:
+            self.notes.append(f"{self.called}: four numbers in a cell are taken for {MEANING[layout.form]}")
         if layout.form == "points":
             self.notes.append(f"{self.called}: the box around {len(layout.sides) // 2} points a row is taken")
         single = single_labels(self._labels, f"data.root={self.table.parent}", self.notes, MULTI)
@@ -333,7 +389,7 @@ class BoxTable:
         layout = self.layout
         label = _cell(row, layout.label) if layout.label is not None else "object"
         texts = [row[side] for side in layout.sides]
-        if layout.form == "cell":
+        if len(layout.sides) == 1:
             inner = texts[0].strip("[](){} ")
             texts = [text.strip() for text in inner.replace(",", " ").split()] if not _is_empty(inner) else [""]
         unlabelled = layout.label is not None and _is_empty(label)
@@ -354,7 +410,10 @@ class BoxTable:
                 raise ValueError
         except ValueError:
             wanted = "the x and y of three points or more" if layout.form == "points" else "four numbers"
-            self._wrong(line, f"the box is {', '.join(map(repr, texts))}, not {wanted}", "mend or remove the row")
+            fix = "mend or remove the row"
+            if not layout.header and not self._named:
+                fix += f"; without a header, its columns are taken for {in_words(bare_names(self._head))}"
+            self._wrong(line, f"the box is {', '.join(map(repr, texts))}, not {wanted}", fix)
             return
         self._labels.setdefault(label, f"{self.called}:{line}")
         if degrees := degrees_of(_cell(row, layout.rotation)):
@@ -366,13 +425,15 @@ class BoxTable:
         if layout.form == "points":
             numbers = [min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2])]
         a, b, c, d = numbers
-        if not layout.header and self._width == len(BARE[6]) and not self._named:
-            self._order.add(numbers, label)
+        if not layout.header and not self._named:
+            if self._width == len(BARE[6]):
+                self._order.add(numbers, label)
+            elif layout.label == BARE[8].index("label"):
+                self._order.add_with_size(row)
         corners = {
             "corners": (a, b, c, d),
             "points": (a, b, c, d),
             "size": (a, b, a + c, b + d),
-            "cell": (a, b, a + c, b + d),
         }.get(layout.form, (a - c / 2, b - d / 2, a + c / 2, b + d / 2))
         collector.box(
             image,
@@ -411,6 +472,8 @@ def _number(text: str) -> float:
 
 
 TABLES = (".csv", ".tsv")
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
+GLANCE = 100  # rows that tell whether a table holds boxes
 
 
 @final
@@ -526,6 +589,26 @@ def several_boxes(table: Path) -> bool:
     except (UserError, OSError, UnicodeError):
         return False  # what is in its way is said when it is read
     return False
+
+
+def looks_like_boxes(table: Path) -> bool:
+    """Whether a table without the usual columns of boxes seems to hold some all the same, in others or as text."""
+    try:
+        first = [[cell.strip() for cell in row] for _, row in islice(cells(table), GLANCE)]
+    except UserError:
+        return False
+    names = list(map(_plain, first[0]))
+    if {"annotationid", "annotator"} <= set(names) or set(TEXTS) & set(names):
+        return True
+    sizes = {name for pair in IMAGE_SIZES for name in pair}
+    if sum(SIDE_NAME.fullmatch(name) is not None and name not in sizes for name in names) > 2:
+        return True
+    below = zip(*first[1:], strict=False)
+    columns = [column for name, column in zip(names, below, strict=False) if name not in NO_CLASS]
+    if any(cell[:1] in ("[", "{", "(") and len(NUMBER.findall(cell)) > 3 for column in columns for cell in column):
+        return True
+    numbers = [[_number(cell) for cell in column if cell] for column in columns]
+    return sum(bool(column) and all(map(math.isfinite, column)) and max(column) > 1 for column in numbers) > 3
 
 
 def _both(first: Raw, second: Raw) -> Raw:

@@ -13,7 +13,7 @@ import numpy as np
 from mobilevision.data.data_format import DataFormat
 from mobilevision.data.files import FileRecords
 from mobilevision.data.formats.annotations.image_lookup import named_folder
-from mobilevision.data.formats.boxes_csv import BoxesCsv, several_boxes
+from mobilevision.data.formats.boxes_csv import BoxesCsv, looks_like_boxes, several_boxes
 from mobilevision.data.formats.image_rows import read_attributes, read_coordinates, value
 from mobilevision.data.formats.scan import entries, folders, images, in_class_order, named_file, split_folders, split_of
 from mobilevision.data.formats.table_images import TableImages
@@ -208,6 +208,12 @@ class Csv(DataFormat):
         if "train" not in found:
             raise UserError(f"data.root={root}: no table found; it should be {self.expected}, or set data.format.train")
         return found
+
+
+def holds_unknown_boxes(root: Path) -> bool:
+    """Whether the training table of a data set holds boxes in columns that are not known, or as text."""
+    table = root if root.is_file() else _tables(root).get("train")
+    return table is not None and table.suffix.lower() in TABLES and looks_like_boxes(table)
 
 
 def table_kind(root: Path) -> tuple[str, str]:

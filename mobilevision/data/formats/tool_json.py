@@ -281,9 +281,11 @@ def _createml(document: Any, called: str, _: ReadContext) -> Iterator[ImageRecor
         yield image
 
 
-def _labelme(document: Any, called: str, _: ReadContext) -> Iterator[ImageRecord]:
+def _labelme(document: Any, called: str, context: ReadContext) -> Iterator[ImageRecord]:
+    """Shapes of one label and ``group_id`` are one object, as in labelme2coco and labelme2voc of LabelMe itself."""
     size = _size(document, "imageHeight", "imageWidth")
     image = ImageRecord(str(document.get("imagePath") or ""), called, size)
+    groups: dict[tuple[str, str], list[int]] = {}
     for number, each in enumerate(document.get("shapes") or [], start=1):
         kind, points = each.get("shape_type") or "polygon", each.get("points") or []
         corners = around(points)
@@ -296,6 +298,17 @@ def _labelme(document: Any, called: str, _: ReadContext) -> Iterator[ImageRecord
             image.shapes.append(Shape("", (0, 0, 0, 0), where, f"a {kind}, around which there is no box"))
         else:
             image.shapes.append(_shape(each.get("label"), corners, where))
+            if each.get("group_id") is not None and not image.shapes[-1].fault:
+                key = image.shapes[-1].label, str(each["group_id"])
+                groups.setdefault(key, []).append(len(image.shapes) - 1)
+    for places in groups.values():
+        left, top, right, bottom = zip(*(image.shapes[at].corners for at in places), strict=True)
+        whole = min(left), min(top), max(right), max(bottom)
+        image.shapes[places[0]] = image.shapes[places[0]]._replace(corners=whole)
+        if len(places) > 1:
+            context.count("object", "{} drawn in several shapes of one group_id: the box around all of them is taken")
+    again = {at for places in groups.values() for at in places[1:]}
+    image.shapes = [shape for at, shape in enumerate(image.shapes) if at not in again]
     yield image
 
 
@@ -330,10 +343,14 @@ def _via(document: Any, called: str, context: ReadContext) -> Iterator[ImageReco
         image = ImageRecord(str(row.get("filename", "")), where)
         for number, each in enumerate(regions[id(row)], start=1):
             value = (each.get("region_attributes") or {}).get(key) if key else "object"
+            at = f"{where}, region {number}"
             if isinstance(value, dict):  # check boxes
                 chosen = [name for name, yes in value.items() if yes]
-                value = chosen[0] if len(chosen) == 1 else None
-            at = f"{where}, region {number}"
+                value = chosen[0] if chosen else None
+                if len(chosen) > 1:
+                    fault = f"it has {len(chosen)} classes, {', '.join(chosen)}, and a box has one"
+                    image.shapes.append(Shape("", (0, 0, 0, 0), at, fault))
+                    continue
             image.shapes.append(_shape(value, _via_corners(each.get("shape_attributes") or {}), at))
         yield image
 
