@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from mobilevision.data.formats import Auto, CocoJson, ToolJson, VocXml, YoloTxt
+from mobilevision.data.formats import Auto, CocoJson, Csv, ToolJson, VocXml, YoloTxt
+from mobilevision.deploy.answers import Classes
 from mobilevision.errors import UserError
+from mobilevision.prediction.annotations import AnnotatedImage, write_annotations
 
 from .box_files import coco, contents, image, messages, read
 
@@ -357,3 +359,104 @@ def test_a_yaml_in_another_encoding_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data.yaml").write_text("train: images\nnames: [狗]\n", encoding="gb2312")
     with pytest.raises(UserError, match=r"data\.yaml: is not UTF-8"):
         read(YoloTxt(), tmp_path)
+
+
+# Classes of whole images.
+
+
+def choice(*labels: str, name: str = "label", tag: str = "image") -> dict[str, Any]:
+    return {"id": "1", "type": "choices", "from_name": name, "to_name": tag, "value": {"choices": list(labels)}}
+
+
+def classes_of(root: Path, form: Auto | ToolJson | Csv | None = None) -> dict[str, str]:
+    splits = (form or Auto()).read(root=root, kind="class", channels=3, seed=0)
+    assert splits.train is not None
+    targets = splits.train.targets.tolist()
+    return {Path(splits.train.name(at)).name: splits.classes[target] for at, target in enumerate(targets)}
+
+
+PETS = {"0.jpg": "cat", "1.jpg": "dog", "2.jpg": "cat"}
+
+
+def test_choices_of_label_studio_are_classes(root: Path) -> None:
+    skipped, unseen = (
+        task(3, done(choice("dog"), was_cancelled=True)),
+        {**task(3), "predictions": [done(choice("cat"))]},
+    )
+    studio(root, *(task(at, done(choice(label))) for at, label in enumerate(PETS.values())), skipped, unseen)
+    assert classes_of(root) == PETS
+    notes = Auto().read(root=root, kind="class", channels=3, seed=0).notes
+    assert notes[0] == "data=auto took the format tool_json, since export.json says what images show"
+    assert "left out: 1 task skipped by the annotator" in notes
+    assert "left out: 1 task with predictions only" in notes
+    with pytest.raises(UserError, match=r"these are classes \(the json export\.json\): task=classification"):
+        read(Auto(), root)
+
+
+def test_an_image_with_several_choices_is_refused_and_one_with_none_a_problem(root: Path) -> None:
+    studio(
+        root, task(0, done(choice("cat"))), task(1, done()), task(2, done(choice("dog"))), task(3, done(choice("dog")))
+    )
+    splits = Auto().read(root=root, kind="class", channels=3, seed=0)
+    assert messages(splits) == ["export.json: task 2: no class is chosen (choose one, or remove it)"]
+    studio(root, task(0, done(choice("cat"))), task(1, done(choice("cat", "dog"))))
+    with pytest.raises(UserError, match=r"export\.json: task 2: 2 classes are chosen, cat, dog; an image has one"):
+        classes_of(root)
+
+
+def test_of_several_choices_the_class_is_asked_for(root: Path) -> None:
+    rows = [task(at, done(choice("good", name="quality"), choice(label))) for at, label in enumerate(PETS.values())]
+    studio(root, *rows)
+    with pytest.raises(UserError, match=r"which of its choices is the class\? It has quality, label: name one with"):
+        classes_of(root)
+    assert classes_of(root, ToolJson(label="label")) == PETS
+
+
+def test_choices_beside_regions_are_read_where_they_are_asked_for(root: Path) -> None:
+    studio(root, *(task(at, done(region(), choice(label))) for at, label in enumerate(PETS.values())))
+    with pytest.raises(UserError, match=r"these are boxes .*: task=detection"):
+        classes_of(root)
+    assert classes_of(root, ToolJson()) == PETS
+
+
+def test_other_exports_of_label_studio_with_choices(root: Path) -> None:
+    paths = [f"/data/upload/1/0a1b2c3d-{at}.jpg" for at in range(3)]
+    beside = {"annotator": 1, "annotation_id": 1, "created_at": "2024-01-01", "lead_time": 1.5}
+    said = list(zip(paths, PETS.values(), strict=True))
+    rows = [{"image": path, "id": at, "choice": label, **beside} for at, (path, label) in enumerate(said)]
+    (root / "min.json").write_text(json.dumps(rows))
+    assert classes_of(root) == PETS
+    (root / "min.json").unlink()
+    lines = [f"1,1,{label},2024,{at},{path}" for at, (path, label) in enumerate(said)]
+    (root / "export.csv").write_text("\n".join(["annotation_id,annotator,choice,created_at,id,image", *lines, ""]))
+    assert classes_of(root) == PETS
+    assert classes_of(root, Csv()) == PETS
+
+
+def test_classes_of_fiftyone(root: Path) -> None:
+    labels = {"0": 0, "1": 1, "2": 0, "3": None}
+    (root / "labels.json").write_text(json.dumps({"classes": ["cat", "dog"], "labels": labels}))
+    assert classes_of(root) == PETS
+    splits = Auto().read(root=root, kind="class", channels=3, seed=0)
+    assert messages(splits) == ["labels.json: 3: it has no class (choose one, or remove it)"]
+    with pytest.raises(UserError, match=r"these are classes \(the json labels\.json\): task=classification"):
+        read(Auto(), root)
+
+
+def test_a_corrected_prelabelling_of_classes_comes_back(root: Path) -> None:
+    for at in range(3):  # in folders, which are no classes
+        (root / "photos" / str(at)).mkdir(parents=True)
+        (root / f"{at}.jpg").rename(root / "photos" / str(at) / f"{at}.jpg")
+    images = [AnnotatedImage(f"{at}/{at}.jpg", (HEIGHT, WIDTH), {"label": "dog", "score": 0.6}, 0.6) for at in range(3)]
+    answer = Classes(classes=("cat", "dog"), decision={}, facts={})
+    file = write_annotations("label-studio", images, root, answer=answer, model="m", top=root / "photos")
+    with pytest.raises(UserError, match=r"label_studio\.json is the json of Label Studio with predictions only"):
+        ToolJson().read(root=root, kind="boxes", channels=3, seed=0)
+    tasks = json.loads(file.read_text())
+    for each in tasks:
+        [predicted] = each["predictions"]
+        name = each["data"]["image"].rpartition("/")[2]
+        result = [{**predicted["result"][0], "value": {"choices": [PETS[name]]}}]
+        each["annotations"] = [done(*result)]
+    file.write_text(json.dumps(tasks))
+    assert classes_of(root) == PETS

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar, final
 
 from mobilevision.data.data_format import DataFormat
+from mobilevision.data.formats.annotations.json_kind import PREDICTIONS
 from mobilevision.data.formats.boxes_csv import BoxesCsv
 from mobilevision.data.formats.celeba import CelebA
 from mobilevision.data.formats.cifar10 import Cifar10
@@ -23,7 +24,7 @@ from mobilevision.data.formats.scan import has_images
 from mobilevision.data.formats.stanford_cars import StanfordCars
 from mobilevision.data.formats.stanford_dogs import StanfordDogs
 from mobilevision.data.formats.table import Csv, holds_unknown_boxes, table_kind, unread_tables
-from mobilevision.data.formats.tool_json import ToolJson, unsupported_json
+from mobilevision.data.formats.tool_json import ToolJson, class_json, unsupported_json
 from mobilevision.data.formats.voc_xml import VocXml, foreign_xml
 from mobilevision.data.formats.yolo_txt import YoloTxt
 from mobilevision.data.records import Splits
@@ -74,10 +75,17 @@ class Auto(DataFormat):
         return splits
 
     def _read(self, root: Path, kind: str, channels: int, seed: int) -> Splits:
+        document = class_json(root) if kind == "class" else None
+        if document is not None:
+            splits = ToolJson().read(root=root, kind=kind, channels=channels, seed=seed)
+            splits.notes.insert(0, f"data=auto took the format tool_json, since {document.name} says what images show")
+            return splits
         table = Csv().describes(root) if kind in ImageFolder.kinds and root.is_dir() else None
         for option, candidate in candidates().items():
             if option == "folder" and table is not None:
                 continue  # its folders hold the images that the table labels
+            if option == "tool_json" and kind != "boxes":
+                continue  # its classes were looked for
             if kind in candidate.kinds and candidate.claims(root):
                 splits = candidate.read(root=root, kind=kind, channels=channels, seed=seed)
                 why = "" if table is None or option != "csv" else f", since {table.name} says what the images show"
@@ -96,6 +104,8 @@ class Auto(DataFormat):
             if foreign := foreign_xml(root) or unsupported_json(root):
                 raise UserError(f"data.root={root}: {foreign}")
             raise UserError(f"data.root={root}: data=auto found no boxes in it; it should be {BOXES}")
+        if kind == "class" and (guessed := unsupported_json(root, PREDICTIONS)):
+            raise UserError(f"data.root={root}: {guessed}")
         why = "images lie in it, but neither class folders nor a CSV say what they show" if _loose(root) else "nothing"
         raise UserError(f"data.root={root}: data=auto found {why}; it should be {self.expected}")
 
@@ -132,7 +142,9 @@ def candidates() -> dict[str, DataFormat]:
 def _other_kind(root: Path, kind: str) -> str:
     """What lies there and the task that learns from it, where that is of another kind; empty where it is not."""
     held, where = table_kind(root)
-    if boxes := _box_format(root):
+    if document := class_json(root):
+        held, where = "class", f"the json {document.name}"
+    elif boxes := _box_format(root):
         held, where = "boxes", f"the format {boxes}"
     elif not held and not foreign_xml(root) and not unsupported_json(root) and ImageFolder().claims(root):
         held, where = "class", "a folder each"
@@ -144,7 +156,7 @@ def _other_kind(root: Path, kind: str) -> str:
 
 def _box_format(root: Path) -> str:
     """The option of the format that finds boxes there; empty where none does."""
-    formats = {name: each for name, each in candidates().items() if each.kinds == ("boxes",)}
+    formats = {name: each for name, each in candidates().items() if each.kinds[0] == "boxes"}
     return next((name for name, each in formats.items() if each.claims(root)), "")
 
 

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import final
 
+from mobilevision.data.formats.annotations.image_lookup import UPLOADED, local
 from mobilevision.data.formats.scan import Listing, images, split_of
 from mobilevision.data.formats.text import as_text
 from mobilevision.images.files import IMAGE_SUFFIXES, printable
@@ -91,6 +92,15 @@ class TableImages:
                 name = os.fsdecode(os.path.basename(file)).casefold()
                 for key in {name, os.path.splitext(name)[0]}:
                     self._names.setdefault(key, []).append(file)
+        above, own = os.path.split(path)
+        uploaded = os.path.join(above, os.fsencode(UPLOADED.sub("", os.fsdecode(own))))
+        for each in dict.fromkeys((path, local(path), uploaded)):  # as it stands, as an address, as Label Studio has it
+            if found := self._of_name(each):
+                return found
+        return []
+
+    def _of_name(self, path: bytes) -> list[bytes]:
+        assert self._names is not None
         text = as_text(os.fsdecode(path)).replace("\\", "/").casefold()
         absolute = _ABSOLUTE.match(text) is not None
         parts = [part for part in text.split("/") if part not in ("", ".")]

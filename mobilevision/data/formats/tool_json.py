@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, final
 
+import numpy as np
+
 from mobilevision.data.data_format import DataFormat
-from mobilevision.data.formats.annotations.image_lookup import split_in_name, unused_lists, with_paths
+from mobilevision.data.files import FileRecords
+from mobilevision.data.formats.annotations.image_lookup import ANNOTATIONS, split_in_name, unused_lists, with_paths
 from mobilevision.data.formats.annotations.json_kind import INSTEAD, READ, kind_by, kind_of
 from mobilevision.data.formats.annotations.raw import Collector, flag, many
-from mobilevision.data.formats.annotations.splits import checked, make_splits
-from mobilevision.data.formats.scan import entries
-from mobilevision.data.formats.text import decode, is_text
+from mobilevision.data.formats.annotations.splits import checked, make_splits, there_once
+from mobilevision.data.formats.scan import entries, folders, in_class_order
+from mobilevision.data.formats.text import decode, is_text, read_text
 from mobilevision.data.records import Problem, Splits
 from mobilevision.errors import UserError
 from mobilevision.images.files import has_image_suffix
@@ -495,6 +499,126 @@ def load(text: str, tool: str) -> Any:
     return [(number, json.loads(line)) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
 
 
+# Classes of whole images: Label Studio's choices (JSON and JSON-MIN), FiftyOne's FiftyOneImageClassificationDataset.
+
+MULTI = "an image has one class here: choose one an image, or take task=face_attributes with a CSV of 0 and 1"
+
+
+class ImageClass(NamedTuple):
+    """An image as a tool names it, its class, where it stands, and what is wrong with it (nothing, as a rule)."""
+
+    name: str
+    label: str
+    at: str
+    fault: str = ""
+
+
+def _choices(document: Any, called: str, context: ReadContext) -> Iterator[ImageClass]:
+    chosen = [(task, annotation) for task in document if (annotation := _annotation(task, context)) is not None]
+    if not chosen:
+        raise UserError(f"{called}: none of its {many(len(document), 'task')} is annotated; export annotated tasks")
+    results = [[each for each in annotation.get("result") or [] if _is_choice(each)] for _, annotation in chosen]
+    control = _control([str(each.get("from_name")) for result in results for each in result], called, context)
+    for number, ((task, _), result) in enumerate(zip(chosen, results, strict=True)):
+        where = f"{called}: task {task.get('id', number + 1)}"
+        mine = [each for each in result if str(each.get("from_name")) == control]
+        images = _named_images(task.get("data") or {})
+        tags = {str(each.get("to_name")) for each in mine}
+        names = [name for key, several in images.items() for name in several if len(images) == 1 or key in tags]
+        labels = [str(label) for each in mine for label in (each.get("value") or {}).get("choices") or []]
+        yield _image_class(names, list(dict.fromkeys(labels)), where)
+
+
+def _choices_min(document: Any, called: str, context: ReadContext) -> Iterator[ImageClass]:
+    beside = ("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time")
+    images = [_named_images(task) for task in document]
+    given = [
+        key
+        for task, named in zip(document, images, strict=True)
+        for key, said in task.items()
+        if key not in (*beside, *named) and isinstance(said, str | dict)
+    ]
+    control = _control(given, called, context)
+    for number, (task, named) in enumerate(zip(document, images, strict=True), start=1):
+        value = task.get(control)
+        several = value.get("choices") if isinstance(value, dict) else [value] if value else []
+        names = [name for each in named.values() for name in each]
+        yield _image_class(names, list(map(str, several or [])), f"{called}: task {task.get('id', number)}")
+
+
+def _is_choice(item: dict[str, Any]) -> bool:
+    """Whether it is a choice for the whole image, not for a region of it."""
+    return item.get("type") == "choices" and not {"x", "points", "rle"} & set(item.get("value") or {})
+
+
+def _control(names: Sequence[str], called: str, context: ReadContext) -> str:
+    """The name of the choices that are the class."""
+    there = list(dict.fromkeys(names))
+    if context.label is not None or len(there) > 1:
+        if context.label in there:
+            return str(context.label)
+        raise UserError(
+            f"{called}: which of its choices is the class? It has {', '.join(there)}: name one with data=tool_json"
+            " data.format.label=NAME"
+        )
+    if not there:
+        raise UserError(f"{called}: no choices for whole images in it")
+    return there[0]
+
+
+def _image_class(names: list[str], labels: list[str], where: str) -> ImageClass:
+    if len(labels) > 1:
+        raise UserError(f"{where}: {len(labels)} classes are chosen, {', '.join(labels[:4])}; {MULTI}")
+    fault = "" if labels else "no class is chosen"
+    if len(names) != 1:
+        fault = f"which of its images {', '.join(names)} the class is of is not said" if names else "names no image"
+    return ImageClass(names[0] if names else "", labels[0].strip() if labels else "", where, fault)
+
+
+def _fiftyone_classes(document: Any, called: str, _: ReadContext) -> Iterator[ImageClass]:
+    classes = document.get("classes") or []
+    for name, label in (document.get("labels") or {}).items():
+        where, fault = f"{called}: {name}", ""
+        if isinstance(label, dict):
+            label = label.get("label")
+        if isinstance(label, int) and not isinstance(label, bool) and classes:
+            if 0 <= label < len(classes):
+                label = classes[label]
+            else:
+                fault = f"its label is {label}, but there are names for 0 to {len(classes) - 1}"
+        if label is None or isinstance(label, bool | list) or not str(label).strip():
+            fault = f"its class is {label!r}, which is no name" if label else "it has no class"
+        yield ImageClass(str(name), str(label).strip(), where, fault)
+
+
+CLASS_READERS = {
+    "Label Studio": _choices,
+    "Label Studio (JSON-MIN) with choices": _choices_min,
+    "FiftyOne": _fiftyone_classes,
+}
+_CHOICES = re.compile(r'"type"\s*:\s*"choices"')
+_REGIONS = re.compile(r'"(rectangle|polygon|ellipse|brush|keypoint|bitmask)labels"|"bounding_box"')
+
+
+def _holds_classes(text: str) -> bool:
+    """Whether a json of a tool with classes of whole images holds such, and no boxes."""
+    tool = kind_by(text, whole=True)
+    if tool == "Label Studio" and not _CHOICES.search(text):
+        return False
+    return tool == "Label Studio (JSON-MIN) with choices" or not _REGIONS.search(text)
+
+
+def class_json(root: Path) -> Path | None:
+    """A json with classes of whole images, in the root or its folder of annotations; None where there is none."""
+    tops = [root, *(root / os.fsdecode(name) for name in folders(root))] if root.is_dir() else []
+    tops = [top for top in tops if top == root or top.name.lower() in ANNOTATIONS]
+    found = [root] if root.is_file() else [Path(os.fsdecode(e.path)) for top in tops for e in entries(os.fsencode(top))]
+    for file in islice((file for file in found if file.suffix.lower() == ".json"), FILES_PROBED):
+        if _kind(file) in CLASS_READERS and _holds_classes(read_text(file)):
+            return file
+    return None
+
+
 SUFFIXES = (b".json", b".jsonl")
 FILES_PROBED = 20  # files looked at to see whether the place is of this format
 
@@ -505,15 +629,17 @@ class ToolJson(DataFormat):
 
     Label Studio (JSON and JSON-MIN, boxes in percent), CreateML, LabelMe (a file an image), VoTT, VIA 2, Supervisely,
     Azure AutoML (jsonl, boxes in fractions) and FiftyOne's FiftyOneImageDetectionDataset. The keys tell which it is.
-    Of polygons and circles the box around them is taken. Splits are folders, or files, named for them.
+    Of polygons and circles the box around them is taken. Splits are folders, or files, named for them. For
+    ``kind=class``: Label Studio's choices and FiftyOne's FiftyOneImageClassificationDataset.
 
     Args:
-        label: for VIA, the attribute of a region with its class; None finds it.
+        label: for VIA, the attribute of a region with its class, for classes from Label Studio, the choices (the
+            ``name`` of the control) that are the class; None finds it.
         images: the folder of the images; None finds them near the files.
         units: ``pixels``, ``fractions`` or ``percent``; None takes what the tool writes.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("boxes",)
+    kinds: ClassVar[tuple[str, ...]] = ("boxes", "class")
     expected: ClassVar[str] = f"a folder with images and the json of one of {', '.join(READ)}"
 
     def __init__(self, *, label: str | None = None, images: str | None = None, units: str | None = None) -> None:
@@ -527,6 +653,8 @@ class ToolJson(DataFormat):
         """See :class:`DataFormat`."""
         root = self.place(root)
         top, splits = root if root.is_dir() else root.parent, Splits()
+        if kind == "class":
+            return self._read_classes(root, top, splits, channels)
         found, tool = _choose(root, top, splits)
         reader, context = READERS[tool], ReadContext(self.label)
         collectors: dict[str | None, Collector] = {}
@@ -554,13 +682,54 @@ class ToolJson(DataFormat):
         splits.notes[:0] = [f"json of {tool}, {many(len(found), 'file')}", *context.all_notes()]
         return make_splits(parts, splits, root=root, channels=channels, units=self.units)
 
+    def _read_classes(self, root: Path, top: Path, splits: Splits, channels: int) -> Splits:
+        context, read = ReadContext(self.label), list[tuple[Path, str, list[ImageClass]]]()
+        for file in _files(root):
+            called = os.path.relpath(file, top)
+            try:
+                text = read_text(file)
+                tool = kind_by(text, whole=True)
+                if tool in CLASS_READERS:
+                    read.append((file, str(tool), list(CLASS_READERS[str(tool)](json.loads(text), called, context))))
+            except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+                what = f"cannot be read as a json of classes ({type(error).__name__}: {error})"
+                splits.problems.append(Problem(called, what, "mend it or export it again"))
+        if not any(rows for _, _, rows in read):
+            raise UserError(
+                f"data.root={root}: no json with classes of whole images in it; it should be of Label Studio (JSON or"
+                " JSON-MIN with choices) or FiftyOne (FiftyOneImageClassificationDataset)"
+            )
+        by_split: dict[str | None, list[ImageClass]] = {}
+        for file, _, rows in read:
+            by_split.setdefault(_split(file, top, single=False), []).extend(rows)
+        splits.whole = list(by_split) == [None]
+        loose = [] if splits.whole else by_split.pop(None, [])
+        classes = in_class_order({row.label for rows in by_split.values() for row in rows if not row.fault})
+        splits.classes, seen = tuple(classes), dict[bytes, str]()
+        tools = ", ".join(dict.fromkeys(tool for _, tool, _ in read))
+        splits.notes = [f"json of {tools}, {many(len(read), 'file')}", *context.all_notes()]
+        splits.notes += [f"not used, of no split: {many(len(loose), 'image')}"] if loose else []
+        for split, rows in by_split.items():
+            collector = Collector(classes)
+            splits.problems += [Problem(row.at, row.fault, "choose one, or remove it") for row in rows if row.fault]
+            used = [row for row in rows if not row.fault]
+            for row in used:
+                collector.image(os.fsencode(row.name), (row.at, 0))
+            raw = with_paths(collector.done(), read[0][0], top, split, self.images, "tool_json")
+            there = np.flatnonzero(there_once(raw, seen, splits.problems)).tolist()
+            targets = np.array([classes.index(used[at].label) for at in there], dtype=np.int64)
+            records = FileRecords(paths=[raw.paths[at] for at in there], targets=targets, channels=channels)
+            setattr(splits, split or "train", records)
+            splits.notes += [*raw.notes, f"{split or 'train'}: {many(len(records), 'image')}"]
+        return splits
 
-def unsupported_json(root: Path) -> str | None:
-    """What a json that is not read is, and what to export instead; None where there is none."""
+
+def unsupported_json(root: Path, tools: Collection[str] = tuple(INSTEAD)) -> str | None:
+    """What a json that is not read is, and what to export instead; None where there is none of these tools."""
     for file in islice(_files(root), FILES_PROBED):
         tool = _kind(file)
-        if tool in INSTEAD:
-            return _instead(file.name, tool)
+        if tool in tools:
+            return _instead(file.name, str(tool))
     return None
 
 

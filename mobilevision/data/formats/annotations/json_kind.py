@@ -39,9 +39,15 @@ NOT_READ: dict[str, Signature] = {
     "a FiftyOne dataset of its own": (1, ({"samples"}, {"sample_fields"})),
 }
 """Tools whose json is not read."""
+CLASSES: dict[str, Signature] = {
+    "Label Studio (JSON-MIN) with choices": (2, ({"annotator", "annotation_id"},)),
+}
+"""Tools whose json holds classes of whole images and no boxes; others of ``READ`` may hold either."""
 PREDICTIONS = {"Label Studio with predictions only": (2, ({"predictions", "data"},))}
 """Looked for last: an export of annotations has the predictions, too."""
 INSTEAD = {
+    "Label Studio (JSON-MIN) with choices": "JSON of a project with boxes; classes of whole images are for"
+    " task=classification",
     "Label Studio with predictions only": "JSON with annotations, for predictions are no ground truth",
     "Datumaro": "COCO or Pascal VOC",
     "VIA 3": "COCO",
@@ -56,7 +62,7 @@ INSTEAD = {
 
 
 def kind_of(file: Path) -> str | None:
-    """Whose json it is: ``COCO``, a tool of ``READ`` or ``NOT_READ``, or None.
+    """Whose json it is: ``COCO``, a tool of the other tables, or None.
 
     Raises:
         OSError: it cannot be read.
@@ -69,7 +75,7 @@ def kind_of(file: Path) -> str | None:
 def kind_by(text: str, *, whole: bool) -> str | None:
     """The same by the first letters of a json; ``whole``: they are all of it."""
     keys, is_list = _keys(text)
-    for tool, (depth, sets) in {**NOT_READ, **READ, **PREDICTIONS}.items():
+    for tool, (depth, sets) in {**NOT_READ, **READ, **CLASSES, **PREDICTIONS}.items():
         if not (depth == 1 and is_list) and any(each <= keys[depth] for each in sets):
             # An outline of COCO may be called anything below the top; its lists are not.
             if "images" in keys[1] and "annotations" in keys[1]:

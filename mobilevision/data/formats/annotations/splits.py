@@ -400,7 +400,7 @@ def check_images(raw: Raw, seen: dict[bytes, str], problems: list[Problem], note
         problems: added to, one an image.
         notes: added to.
     """
-    raw = raw.images(_there_once(raw, seen, problems))
+    raw = raw.images(there_once(raw, seen, problems))
     stated: NDArray[np.bool_] = np.all(raw.sizes > 0, axis=1)
     look = ~stated
     chosen = np.flatnonzero(stated)
@@ -413,7 +413,14 @@ def check_images(raw: Raw, seen: dict[bytes, str], problems: list[Problem], note
     return _resolve_sizes(raw, found, problems, notes)
 
 
-def _there_once(raw: Raw, seen: dict[bytes, str], problems: list[Problem]) -> NDArray[np.bool_]:
+def there_once(raw: Raw, seen: dict[bytes, str], problems: list[Problem]) -> NDArray[np.bool_]:
+    """Which images are there and stand in no file before; the others are problems.
+
+    Args:
+        raw: what was read.
+        seen: files of this and earlier splits and where they are annotated; added to.
+        problems: added to, one an image.
+    """
     there, keep = Listing(Path()), np.ones(len(raw.paths), dtype=bool)
     counts = np.bincount(raw.owner, minlength=len(raw.paths))
     for i, path in enumerate(raw.paths):
