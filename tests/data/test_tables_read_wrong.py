@@ -374,6 +374,24 @@ def test_names_with_blanks_are_classes(root: Path) -> None:
     assert not any("names with" in note for note in read_classes(labels(root, "golden retriever", "Audi A4")).notes)
 
 
+def test_names_of_boxes_with_blanks_are_classes(root: Path) -> None:
+    names = ["street light", "street", "light", "train track"]
+    table(root, HEAD, *(f"{at}.jpg,{name},1,1,9,9" for at, name in enumerate(names)))
+    splits = read(BoxesCsv(), root)
+    assert set(splits.classes) == set(names)
+    assert any("names with ' ' are taken for one class each (1, such as 'street light')" in n for n in splits.notes)
+
+
+def test_decimal_commas_are_no_lists(root: Path) -> None:
+    assert read_classes(labels(root, "1,0", "2,0", "10,0")).classes == ("1,0", "10,0", "2,0")
+
+
+def test_columns_that_are_not_among_those_of_classes_are_said(root: Path) -> None:
+    splits = read_classes(table(root, "image,age,cat,dog", "0.jpg,30,1,0", "1.jpg,40,0,1"))
+    assert splits.classes == ("cat", "dog")
+    assert "labels.csv: a column a class, 2 classes; not of 0 and 1, so not used: age" in splits.notes
+
+
 # Names that are nearly the same.
 
 

@@ -76,6 +76,7 @@ SIDE_NAME = re.compile(
     r"(bbox|box)?(x|y|w|h|(cx|cy|xc|yc|width|height|left|top|right|bottom|row|col|min|max|cent(er|re)|radius|[xywh\d])+)"
 )
 """What columns with the sides of boxes are called, not all of which are known."""
+SIDE_NAME_LENGTH = 24  # letters at most
 PATH = (*USUAL["path"], "imageid", "imagename", "imgpath", "imagefilename")
 LABEL = (
     *USUAL["label"],
@@ -172,7 +173,7 @@ def layout_of(head: Sequence[str], table: Path, wanted: Wanted) -> Layout:
     rest = [
         head[i].strip()
         for i, name in enumerate(names)
-        if i not in known and may_be_class(name, NO_BOX_CLASS) and not SIDE_NAME.fullmatch(name)
+        if i not in known and may_be_class(name, NO_BOX_CLASS) and not _is_side(name)
     ]
     if label is None and wanted.label != NONE and rest and header:
         raise BoxTableError(
@@ -261,6 +262,10 @@ def _lacking(what: str, fix: str, head: Sequence[str], table: Path) -> UserError
     return UserError(
         f"{table}: no columns for the {what}; it has {', '.join(head)}: name them with data=boxes_csv data.format.{fix}"
     )
+
+
+def _is_side(name: str) -> bool:
+    return len(name) <= SIDE_NAME_LENGTH and SIDE_NAME.fullmatch(name) is not None
 
 
 def _plain(name: str) -> str:
@@ -356,7 +361,7 @@ class BoxTable:
             self.notes.append(f"{self.called}: four numbers in a cell are taken for {MEANING[layout.form]}")
         if layout.form == "points":
             self.notes.append(f"{self.called}: the box around {len(layout.sides) // 2} points a row is taken")
-        single = single_labels(self._labels, f"data.root={self.table.parent}", self.notes, MULTI)
+        single = single_labels(self._labels, f"data.root={self.table.parent}", self.notes, MULTI, blanks=False)
         self.notes += suspicious_names(self._labels)
         raws = {split: collector.done() for split, collector in self._parts.items()}
         return {
@@ -601,7 +606,7 @@ def looks_like_boxes(table: Path) -> bool:
     if {"annotationid", "annotator"} <= set(names) or set(TEXTS) & set(names):
         return True
     sizes = {name for pair in IMAGE_SIZES for name in pair}
-    if sum(SIDE_NAME.fullmatch(name) is not None and name not in sizes for name in names) > 2:
+    if sum(_is_side(name) and name not in sizes for name in names) > 2:
         return True
     below = zip(*first[1:], strict=False)
     columns = [column for name, column in zip(names, below, strict=False) if name not in NO_CLASS]

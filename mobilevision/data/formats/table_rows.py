@@ -217,7 +217,11 @@ def rows(
         label, hot = None, _one_hot(table, head, {path, *splits.columns}) if wanted.label is None else {}
         if not hot:
             raise
-        notes.append(f"{table.name}: a column a class, {len(hot)} classes")
+        left = [
+            name.strip() for at, name in enumerate(head) if at not in {path, *splits.columns, *hot} and name.strip()
+        ]
+        unused = f"; not of 0 and 1, so not used: {', '.join(left[:_SHOWN])}" if left else ""
+        notes.append(f"{table.name}: a column a class, {len(hot)} classes{unused}")
     width = filled(head) if header else _usual_width(table)
     for number, (line, row) in enumerate(cells(table)):
         if header and number == 0:
@@ -266,7 +270,9 @@ MULTI = (
 )
 
 
-def single_labels(labels: Mapping[str, str], source: str, notes: list[str], multi: str = MULTI) -> dict[str, str]:
+def single_labels(
+    labels: Mapping[str, str], source: str, notes: list[str], multi: str = MULTI, *, blanks: bool = True
+) -> dict[str, str]:
     """What each label is as one class; ``['daisy']`` is daisy.
 
     Args:
@@ -274,6 +280,8 @@ def single_labels(labels: Mapping[str, str], source: str, notes: list[str], mult
         source: what errors call the table.
         notes: where it is said that names with a separator are taken as they stand.
         multi: what errors say is to be done.
+        blanks: whether names between blanks that are labels themselves make a list (``street light`` with ``street``
+            and ``light``), as they do rather in a list of an image's labels than in the class of a box.
 
     Raises:
         UserError: labels that are lists of several classes.
@@ -299,15 +307,17 @@ def single_labels(labels: Mapping[str, str], source: str, notes: list[str], mult
         lists = [label for label in known if alone.issuperset(several[label]) or len(set(several[label])) == 1]
         mostly = bool(known) and 2 * len(known) >= len(several)
         numbers = [label for label, parts in several.items() if all(map(_is_number, parts))]
-        lists = lists or [label for label in numbers if not _THOUSANDS.fullmatch(label)]
+        lists = lists or [label for label in numbers if not _ONE_NUMBER.fullmatch(label)]
         if separator == " ":  # many names have blanks; few words that make many names of any length are in lists
             lengths = {len(parts) for parts in several.values()}
-            if mostly and len(lengths) > 2 and 2 * len(count) <= len(labels):
+            lists = lists if blanks else [label for label in lists if label in numbers]
+            if blanks and mostly and len(lengths) > 2 and 2 * len(count) <= len(labels):
                 lists = lists or known
         elif not lists and mostly:
             lists = known
         if lists:
-            raise UserError(f"{source}: {labels[lists[0]]}: the label is a list, {lists[0]}; {multi}")
+            one = f" (one name? write {'_'.join(several[lists[0]])})" if separator == " " else ""
+            raise UserError(f"{source}: {labels[lists[0]]}: the label is a list, {lists[0]}; {multi}{one}")
         names = [label for label in several if _listed(label) is None]
         if separator == " ":  # said where it may be a list: words of it are classes, or its words stand in others
             names = [label for label in names if alone & set(several[label])] or (names if mostly else [])
@@ -319,7 +329,7 @@ def single_labels(labels: Mapping[str, str], source: str, notes: list[str], mult
     return single
 
 
-_THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+")
+_ONE_NUMBER = re.compile(r"\d{1,3}(,\d{3})+|\d+,0+")  # thousands apart, or 1.0 with a decimal comma
 
 
 def _holds_boxes(label: str) -> bool:
