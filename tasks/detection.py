@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mobilevision.heads import DetectionHead
 from mobilevision.metrics import DetectionMetrics, TaskMetric
-from mobilevision.ops.candidates import Candidates
+from mobilevision.ops.candidates import Decodable
 from mobilevision.spec import OutputKind
 from mobilevision.tasks.base import Batch, Stage, Task
 from mobilevision.visualization import charts_detection
@@ -56,8 +56,8 @@ class Detection(Task):
 
     def explained(self, outputs: Any) -> Tensor | None:
         """The probability of each candidate's best class, summed, each counting as much as it is sure."""
-        final: Candidates = outputs.final
-        best = final.logits.softmax(dim=2)[:, :, 1 : 1 + len(self.data_spec.classes)].amax(dim=2)
+        final: Decodable = outputs.final
+        best = final.probabilities()[:, :, : len(self.data_spec.classes)].amax(dim=2)
         return (best * best.detach() * final.valid).sum(dim=1)
 
     def configure_metrics(self) -> TaskMetric:

@@ -11,7 +11,7 @@ from torch import Tensor
 from mobilevision.errors import UserError
 from mobilevision.heads.head import Head
 from mobilevision.ops.anchor_planning import Places, Sizes
-from mobilevision.ops.candidates import DetectorOutputs
+from mobilevision.ops.candidates import DetectorOutputs, PointOutputs
 from mobilevision.ops.postprocess import detections as best_detections
 from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Share, ShareBelowOne
 from mobilevision.spec import BackboneSpec, DataSpec, Features
@@ -74,7 +74,7 @@ class DetectionHead(Head, ABC):
         """Where the boxes that it starts from are centred, for each map; none where it starts from nothing."""
 
     @abstractmethod
-    def forward(self, features: Features, target: Mapping[str, Tensor] | None = None) -> DetectorOutputs:
+    def forward(self, features: Features, target: Mapping[str, Tensor] | None = None) -> DetectorOutputs | PointOutputs:
         """Raw outputs.
 
         Args:
@@ -83,11 +83,11 @@ class DetectionHead(Head, ABC):
                 them too. Others have no use for it.
         """
 
-    def raw(self, outputs: DetectorOutputs) -> dict[str, Tensor]:
-        """What :meth:`decode` starts from: ``logits`` [B, A, O] and ``deltas`` [B, A, 4]."""
-        return {"logits": outputs.final.logits, "deltas": outputs.final.deltas}
+    def raw(self, outputs: Any) -> dict[str, Tensor]:
+        """What :meth:`decode` starts from, for a head that has :meth:`raw_facts`."""
+        return {}
 
-    def raw_facts(self, outputs: DetectorOutputs) -> dict[str, Any] | None:
+    def raw_facts(self, outputs: Any) -> dict[str, Any] | None:
         """What whoever decodes :meth:`raw` has to know (:mod:`mobilevision.deploy.decode_raw_boxes`).
 
         Returns:
@@ -95,7 +95,7 @@ class DetectionHead(Head, ABC):
         """
         return None
 
-    def decode(self, outputs: DetectorOutputs) -> dict[str, Tensor]:
+    def decode(self, outputs: Any) -> dict[str, Tensor]:
         """Detections, D of them for every image, best first.
 
         Returns:

@@ -18,7 +18,8 @@ from mobilevision.heads.detection import Anchors, DetectionHead, DetectionOption
 from mobilevision.heads.head import draw_small
 from mobilevision.ops.anchor_planning import Places, Sizes
 from mobilevision.ops.anchors import anchor_sizes, box_levels, centred, grid_anchors
-from mobilevision.ops.candidates import Candidates, DetectorOutputs, Weights
+from mobilevision.ops.box_coding import Weights
+from mobilevision.ops.candidates import Candidates, DetectorOutputs
 from mobilevision.ops.proposals import best_proposals, sampled_regions
 from mobilevision.ops.roi_align import roi_align
 from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, Share, check_ranges

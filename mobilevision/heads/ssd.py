@@ -220,6 +220,10 @@ class SingleShotHead(DetectionHead, ABC):
         valid = torch.ones((1, 1), dtype=torch.bool, device=logits.device).expand(anchors.shape[:2])
         return DetectorOutputs(Candidates(logits, deltas, anchors, valid, SSD_WEIGHTS))
 
+    def raw(self, outputs: DetectorOutputs) -> dict[str, Tensor]:
+        """As in :class:`DetectionHead`: ``logits`` [B, A, O] and ``deltas`` [B, A, 4]."""
+        return {"logits": outputs.final.logits, "deltas": outputs.final.deltas}
+
     def raw_facts(self, outputs: DetectorOutputs) -> dict[str, Any]:
         """As in :class:`DetectionHead`; ``outputs`` are those of any image."""
         height, width = self.data_spec.resolution

@@ -10,8 +10,8 @@ import math
 import torch
 from torch import Tensor
 
-from mobilevision.ops.candidates import Weights
-
+Weights = tuple[float, float, float, float]
+"""Factors on (dx, dy, dw, dh)."""
 SSD_WEIGHTS: Weights = (10.0, 10.0, 5.0, 5.0)
 LARGEST = math.log(1000.0 / 16)
 """Bound on dw and dh in decoding: a box grows to at most 62.5 times its anchor, so nothing overflows early on."""

@@ -14,9 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import nms
 
-from mobilevision.ops.box_coding import decode
 from mobilevision.ops.boxes import clip_tensor
-from mobilevision.ops.candidates import Candidates
+from mobilevision.ops.candidates import Decodable
 from mobilevision.ops.suppression import suppress
 
 
@@ -43,15 +42,15 @@ class Limits(TypedDict):
 # Detections with shapes that depend on no values: what :mod:`mobilevision.ops.postprocess` does, for exported graphs.
 
 
-def fixed_detections(candidates: Candidates, **limits: Unpack[Limits]) -> dict[str, Tensor]:
+def fixed_detections(candidates: Decodable, **limits: Unpack[Limits]) -> dict[str, Tensor]:
     """The best of each class, suppression within each class, the best of all; see :func:`detections`."""
     resolution, most, per_class = limits["resolution"], limits["most"], limits["per_class"]
-    probabilities = candidates.logits.float().softmax(dim=-1)[..., 1:][..., : limits.get("classes")]
+    probabilities = candidates.probabilities()[..., : limits.get("classes")]
     scores = probabilities.masked_fill(~candidates.valid[..., None], 0.0).transpose(1, 2)
     count, anchors = scores.shape[1:]
     each = min(per_class or anchors, anchors)
     scores, places = scores.topk(each, dim=2)  # [B, classes, each]
-    boxes = _fixed_boxes(candidates, places, resolution)
+    boxes = clip_tensor(candidates.boxes_by_class(places), resolution)
     kept = suppress(boxes.flatten(0, 1), scores.flatten(0, 1), limits["iou"], limits["score_threshold"]).view_as(scores)
     wanted = min(most, count * each)
     best, order = scores.masked_fill(~kept, 0.0).flatten(1).topk(wanted, dim=1)
@@ -65,26 +64,12 @@ def fixed_detections(candidates: Candidates, **limits: Unpack[Limits]) -> dict[s
     }
 
 
-def _fixed_boxes(candidates: Candidates, places: Tensor, resolution: tuple[int, int]) -> Tensor:
-    """Boxes of the candidates at ``places`` [B, classes, k], cut to the input: [B, classes, k, 4]."""
-    deltas, anchors = candidates.deltas, candidates.anchors
-    if deltas.ndim == 3:
-        boxes = decode(deltas, anchors, candidates.weights)
-        boxes = boxes.gather(1, places.flatten(1)[..., None].expand(-1, -1, 4)).view(*places.shape, 4)
-    else:
-        by_class = decode(deltas[:, :, 1 : places.shape[1] + 1], anchors[:, :, None], candidates.weights).transpose(
-            1, 2
-        )
-        boxes = by_class.gather(2, places[..., None].expand(-1, -1, -1, 4))
-    return clip_tensor(boxes, resolution)
-
-
 FIRST = 4
 """How many candidates are looked at first, times the detections wanted; then four times as many, and so on."""
 
 
-def detections(candidates: Candidates, **limits: Unpack[Limits]) -> dict[str, Tensor]:
-    """Softmax, the best of each class, non-maximum suppression within each class, the best of all.
+def detections(candidates: Decodable, **limits: Unpack[Limits]) -> dict[str, Tensor]:
+    """Scores, the best of each class, non-maximum suppression within each class, the best of all.
 
     Args:
         candidates: raw outputs of a batch.
@@ -97,7 +82,7 @@ def detections(candidates: Candidates, **limits: Unpack[Limits]) -> dict[str, Te
     if torch.compiler.is_exporting():
         return fixed_detections(candidates, **limits)
     resolution, most = limits["resolution"], limits["most"]
-    scores = candidates.logits.detach().float().softmax(dim=-1)[..., 1:][..., : limits.get("classes")]
+    scores = candidates.probabilities().detach()[..., : limits.get("classes")]
     batch = len(scores)
     boxes, best = scores.new_zeros(batch, most, 4), scores.new_zeros(batch, most)
     labels = torch.full((batch, most), -1, dtype=torch.int64, device=scores.device)
@@ -116,7 +101,7 @@ def detections(candidates: Candidates, **limits: Unpack[Limits]) -> dict[str, Te
 class _Source(NamedTuple):
     """One image of a batch: its scores [A, classes], and the place and class of those above the threshold."""
 
-    candidates: Candidates
+    candidates: Decodable
     row: int
     scores: Tensor
     anchors: Tensor
@@ -146,9 +131,8 @@ def _best(
 
 def _boxes(source: _Source, anchors: Tensor, labels: Tensor, resolution: tuple[int, int]) -> Tensor:
     """Boxes of the candidates at some places, cut to the input."""
-    all_deltas, all_anchors = source.candidates.deltas[source.row].detach(), source.candidates.anchors[source.row]
-    deltas = all_deltas[anchors] if all_deltas.ndim == 2 else all_deltas[anchors, labels + 1]
-    return clip_tensor(decode(deltas, all_anchors[anchors].detach(), source.candidates.weights), resolution)
+    boxes = source.candidates.boxes_of(source.row, anchors, labels).detach()
+    return clip_tensor(boxes, resolution)
 
 
 def _rank(labels: Tensor) -> Tensor:
@@ -157,3 +141,31 @@ def _rank(labels: Tensor) -> Tensor:
     places = torch.arange(len(labels), device=labels.device)
     starts = torch.searchsorted(ordered, ordered)  # where each label begins
     return torch.empty_like(labels).scatter_(0, order, places - starts)
+
+
+def best_of_all(
+    candidates: Decodable, *, resolution: tuple[int, int], score_threshold: float, most: int
+) -> dict[str, Tensor]:
+    """The highest scores, whatever overlaps: for heads of which one candidate alone finds an object.
+
+    Shapes depend on no values, so that it can be exported; nothing but a top-k and two gathers.
+
+    Args:
+        candidates: raw outputs of a batch.
+        resolution: (height, width) of the input in pixels, to which boxes are clipped.
+        score_threshold: only scores above it become detections.
+        most: detections of an image, D.
+
+    Returns:
+        As :func:`detections`.
+    """
+    scores = candidates.probabilities()
+    classes, wanted = scores.shape[2], min(most, scores.shape[1] * scores.shape[2])
+    best, order = scores.flatten(1).topk(wanted, dim=1)
+    found, labels = best > score_threshold, order % classes
+    boxes = candidates.boxes_by_class((order // classes)[:, None])[:, 0]
+    return {
+        "boxes": functional.pad(clip_tensor(boxes, resolution) * found[..., None], (0, 0, 0, most - wanted)),
+        "scores": functional.pad(best * found, (0, most - wanted)),
+        "labels": functional.pad(torch.where(found, labels, -1), (0, most - wanted), value=-1),
+    }

@@ -1,0 +1,238 @@
+"""PicoDet: classes and boxes read off points of a light pyramid, without anchors (PP-PicoDet, arXiv 2111.00902).
+
+The body differs from the published one where that is made for its own backbone: any backbone serves, layers have the
+activation that is given, and no squeeze-and-excitation stands in the heads. Which point finds which object is
+decided by how well its class and its box fit together (:mod:`mobilevision.losses.task_aligned`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Unpack, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mobilevision.errors import UserError
+from mobilevision.heads.detection import DetectionHead, DetectionOptions, rows
+from mobilevision.heads.head import draw_small
+from mobilevision.heads.ssd import PRIOR, Activation, ConvNorm
+from mobilevision.ops.anchor_planning import Places
+from mobilevision.ops.candidates import PointCandidates, PointOutputs
+from mobilevision.ops.postprocess import best_of_all
+from mobilevision.ranges import Items, PositiveInt, Range, check_ranges
+from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
+
+KERNEL = 5
+"""Side of the depthwise convolutions: as cheap as 3 on a phone, and with a wider view (section 2.2)."""
+
+
+def separable(inputs: int, outputs: int, *, stride: int = 1, activation: Activation) -> nn.Module:
+    """A depthwise convolution of ``KERNEL`` and a pointwise one."""
+    return nn.Sequential(
+        ConvNorm(inputs, inputs, KERNEL, stride=stride, groups=inputs, activation=activation),
+        ConvNorm(inputs, outputs, activation=activation),
+    )
+
+
+@final
+class Merge(nn.Module):
+    """Two maps become one: half of the channels go through a separable convolution, half go by (CSP, arXiv 1911.11929).
+
+    Args:
+        channels: of each map, and of the result.
+        activation: of all layers.
+    """
+
+    def __init__(self, channels: int, *, activation: Activation) -> None:
+        super().__init__()
+        half = channels // 2
+        self.through = nn.Sequential(
+            ConvNorm(2 * channels, half, activation=activation), separable(half, half, activation=activation)
+        )
+        self.beside = ConvNorm(2 * channels, half, activation=activation)
+        self.last = ConvNorm(2 * half, channels, activation=activation)
+
+    def forward(self, one: Tensor, other: Tensor) -> Tensor:
+        """Maps [B, channels, H, W], alike."""
+        both = torch.cat((one, other), dim=1)
+        joined: Tensor = self.last(torch.cat((self.through(both), self.beside(both)), dim=1))
+        return joined
+
+
+@final
+class LightPAN(nn.Module):
+    """Maps of all strides with what the others know: from coarse to fine, then back (section 2.2).
+
+    Args:
+        inputs: channels of the backbone's maps, fine to coarse.
+        channels: of every map that comes out.
+        further: coarser maps that are added, each of half the side.
+        activation: of all layers.
+    """
+
+    def __init__(self, inputs: Sequence[int], channels: int, *, further: int, activation: Activation) -> None:
+        super().__init__()
+        count = len(inputs)
+        self.enter = nn.ModuleList(ConvNorm(wide, channels, activation=activation) for wide in inputs)
+        self.down = nn.ModuleList(Merge(channels, activation=activation) for _ in range(count - 1))
+        self.shrink = nn.ModuleList(
+            separable(channels, channels, stride=2, activation=activation) for _ in range(count - 1)
+        )
+        self.up = nn.ModuleList(Merge(channels, activation=activation) for _ in range(count - 1))
+        # A coarser map is made of the backbone's coarsest one and of the finished one beside it.
+        self.first = nn.ModuleList(
+            separable(channels, channels, stride=2, activation=activation) for _ in range(further)
+        )
+        self.second = nn.ModuleList(
+            separable(channels, channels, stride=2, activation=activation) for _ in range(further)
+        )
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Maps [B, C, H, W], fine to coarse, as many as come in and the further ones."""
+        entered = [layer(x) for layer, x in zip(self.enter, maps, strict=True)]
+        known = entered[-1]
+        lower = [known]
+        for layer, x in zip(self.down, entered[-2::-1], strict=True):
+            known = layer(x, functional.interpolate(known, size=x.shape[-2:], mode="nearest"))
+            lower.insert(0, known)
+        found = [lower[0]]
+        for shrink, merge, x in zip(self.shrink, self.up, lower[1:], strict=True):
+            found.append(merge(x, functional.interpolate(shrink(found[-1]), size=x.shape[-2:], mode="nearest")))
+        coarsest = entered[-1]
+        for one, other in zip(self.first, self.second, strict=True):
+            coarsest = one(coarsest)
+            found.append(coarsest + other(found[-1]))
+        return found
+
+
+@final
+class Reader(nn.Module):
+    """What reads classes and boxes off one map: a tower of separable convolutions that both share.
+
+    Args:
+        channels: of the map.
+        classes: K.
+        bins: of each side's distribution.
+        depth: separable convolutions.
+        activation: of them.
+    """
+
+    def __init__(self, channels: int, classes: int, bins: int, *, depth: int, activation: Activation) -> None:
+        super().__init__()
+        self.tower = nn.Sequential(*(separable(channels, channels, activation=activation) for _ in range(depth)))
+        self.classes, self.bins = classes, bins
+        self.read = nn.Conv2d(channels, classes + 4 * bins, 1)
+        draw_small(self.read)
+        assert self.read.bias is not None
+        with torch.no_grad():
+            self.read.bias[:classes] = -math.log((1 - PRIOR) / PRIOR)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Of a map [B, C, h, w]: logits [B, h * w, K] and sides [B, h * w, 4, bins]."""
+        values = rows(self.read(self.tower(x)), self.classes + 4 * self.bins)
+        logits, sides = values[..., : self.classes], values[..., self.classes :]
+        return logits, sides.reshape(*sides.shape[:2], 4, self.bins)
+
+
+@final
+class PicoDetHead(DetectionHead):
+    """PicoDet over any backbone that has the strides.
+
+    Args:
+        backbone: as in :class:`DetectionHead`.
+        data: as in :class:`DetectionHead`.
+        strides: of the maps that are read, fine to coarse; those coarser than the backbone's are added.
+        channels: of every map; the paper's sizes S, M and L have 96, 128 and 160.
+        depth: separable convolutions before classes and boxes are read.
+        bins: whole strides, from 0 on, over which the distance of a side from its point is distributed.
+        one_to_one: one point alone finds an object, so that detections are the best scores and nothing is suppressed;
+            in training a second reading lets several points learn from one object (arXiv 2405.14458, section 3.1).
+        activation: of all layers.
+        **options: of :class:`DetectionHead`; ``nms`` and ``per_class`` do nothing under ``one_to_one``.
+
+    Raises:
+        UserError: strides that the backbone does not have.
+    """
+
+    side = 320
+
+    @check_ranges("head")
+    def __init__(
+        self,
+        *,
+        backbone: BackboneSpec,
+        data: DataSpec,
+        strides: Annotated[Sequence[PositiveInt], Items(min=1)] = (8, 16, 32),
+        channels: Annotated[int, Range(min=8, max=1024)] = 96,
+        depth: Annotated[int, Range(min=0, max=8)] = 2,
+        bins: Annotated[int, Range(min=2, max=64)] = 8,
+        one_to_one: bool = False,
+        activation: Activation = "relu6",
+        **options: Unpack[DetectionOptions],
+    ) -> None:
+        super().__init__(backbone=backbone, data=data, **options)
+        self.strides = tuple(sorted(set(strides)))
+        own = tuple(stride for stride in self.strides if stride in backbone.strides)
+        further = tuple(stride for stride in self.strides if stride not in backbone.strides)
+        if not own or any(stride != own[-1] * 2**number for number, stride in enumerate(further, 1)):
+            have = ", ".join(map(str, backbone.strides)) or "none"
+            raise UserError(
+                f"head.strides={list(strides)}: the backbone has maps at strides {have}; coarser ones double the last"
+            )
+        self.needs = Needs(strides=own)
+        self.one_to_one = one_to_one
+        inputs = [backbone.strides[stride] for stride in own]
+        self.neck = LightPAN(inputs, channels, further=len(further), activation=activation)
+
+        def readers() -> nn.ModuleList:
+            classes = len(data.classes)
+            return nn.ModuleList(
+                Reader(channels, classes, bins, depth=depth, activation=activation) for _ in self.strides
+            )
+
+        self.readers = readers()
+        self.many_readers = readers() if one_to_one else None
+
+    @property
+    def places(self) -> list[Places]:
+        """It starts from nothing."""
+        return []
+
+    def forward(self, features: Features, target: Mapping[str, Tensor] | None = None) -> PointOutputs:
+        """Raw outputs; ``target`` is not used."""
+        maps = self.neck([features.maps[stride] for stride in self.needs.strides])
+        points, strides = self._points(maps)
+        if self.many_readers is None:
+            return PointOutputs(read(self.readers, maps, points, strides))
+        # The one that answers alone does not teach the features that it shares: several points an object do.
+        own = read(self.readers, [x.detach() for x in maps], points, strides)
+        many = read(self.many_readers, maps, points, strides) if self.training else None
+        return PointOutputs(own, one_to_one=True, one_to_many=many)
+
+    def decode(self, outputs: Any) -> dict[str, Tensor]:
+        """As in :class:`DetectionHead`."""
+        if not outputs.one_to_one:
+            return super().decode(outputs)
+        resolution, most = self.data_spec.resolution, self.detections
+        return best_of_all(outputs.final, resolution=resolution, score_threshold=self.score_threshold, most=most)
+
+    def _points(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """The middle of every cell of every map, float32 [A, 2], and its stride, float32 [A]; in pixels."""
+        points, strides = [], []
+        for x, stride in zip(maps, self.strides, strict=True):
+            y, across = (torch.arange(size, dtype=torch.float32, device=x.device) for size in x.shape[-2:])
+            grid = torch.stack(torch.meshgrid(across, y, indexing="xy"), dim=-1).flatten(0, 1)
+            points.append((grid + 0.5) * stride)
+            strides.append(torch.full_like(points[-1][:, 0], stride))
+        return torch.cat(points), torch.cat(strides)
+
+
+def read(readers: nn.ModuleList, maps: Sequence[Tensor], points: Tensor, strides: Tensor) -> PointCandidates:
+    """The candidates of all maps, fine to coarse."""
+    logits, sides = zip(*(reader(x) for reader, x in zip(readers, maps, strict=True)), strict=True)
+    images = len(maps[0])
+    every = points.expand(images, -1, -1), strides.expand(images, -1)
+    return PointCandidates(torch.cat(logits, dim=1), torch.cat(sides, dim=1), *every)
