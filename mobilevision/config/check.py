@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import Override
 from mobilevision.config.grammar import parse
 from mobilevision.config.groups import choose, groups, line_of
 from mobilevision.config.keys import check_claims, check_files, check_missing, free_node, type_of
-from mobilevision.config.kinds import check_kinds
+from mobilevision.config.kinds import check_kinds, check_loss, losses_of
 from mobilevision.config.layout import Claim, Layout, leaves
 from mobilevision.config.names import nearest_key
 from mobilevision.config.search_path import Source
@@ -117,6 +117,9 @@ def examine(
     chosen = [each for each in overrides if is_choice(each, known)]
     rest = [each for each in overrides if each not in chosen and not each.is_hydra_override()]
     layout = choose(chosen, found, errors)
+    if layout is not None and (loss := _loss_of_head(layout, chosen)):
+        overrides += (added := parse([f"loss={loss}"], errors))
+        layout = choose(chosen := [*chosen, *added], found, errors)
     if layout is None:
         refuse(errors)
         raise UserError("this configuration cannot be composed")
@@ -125,11 +128,19 @@ def examine(
     errors += (problem for each in rest if each.is_delete() for problem in _deletion(each, layout))
     errors += check_files(layout)
     errors += check_kinds(layout, found)
+    errors += check_loss(layout)
     if complete:
         errors += check_missing(claims, layout)
     refuse(errors)
     needless = [each for each in chosen if each.value() is None]
     return [_for_hydra(each, layout) for each in overrides if each not in needless], layout, claims
+
+
+def _loss_of_head(layout: Layout, chosen: Sequence[Override]) -> str | None:
+    """The loss that a head brings along which does not learn by the task's own; None where somebody named one."""
+    losses = losses_of(layout)
+    named = any(each.key_or_group == "loss" for each in chosen)
+    return losses[0] if losses and not named and layout.choices.get("loss") not in losses else None
 
 
 def check_values(claims: Sequence[Claim], layout: Layout) -> list[str]:

@@ -54,7 +54,22 @@ def kinds_of_node(group: str, node: dict[str, Any]) -> list[Any] | None:
     """The same of a group's keys."""
     if isinstance(stated := node.get("kinds"), list):
         return stated
-    return _of_class(_class_of(node)) if group in _STATED_BY_CLASS else None
+    return _of_class(_class_of(node), "kinds") if group in _STATED_BY_CLASS else None
+
+
+def losses_of(layout: Layout) -> list[Any]:
+    """The losses that the chosen head learns by, as its class states them (``losses``); none where it does not say."""
+    head = layout.values.get("head")
+    return (_of_class(str(head.get("_target_", "")), "losses") or []) if isinstance(head, dict) else []
+
+
+def check_loss(layout: Layout) -> Iterator[str]:
+    """A line for a loss that the head does not learn by."""
+    losses, chosen = losses_of(layout), layout.choices.get("loss")
+    own = layout.values.get("loss")
+    known = isinstance(own, dict) and str(own.get("_target_", "")).startswith("mobilevision.")
+    if losses and known and chosen not in losses:  # a loss of somebody's own is his to know
+        yield f"loss={chosen} does not go with head={layout.choices.get('head')}: take loss={' or loss='.join(losses)}"
 
 
 def _class_of(node: dict[str, Any]) -> str:
@@ -63,7 +78,8 @@ def _class_of(node: dict[str, Any]) -> str:
     return str((part if isinstance(part, dict) else node).get("_target_", ""))
 
 
-def _of_class(target: str) -> list[Any] | None:
+def _of_class(target: str, attribute: str) -> list[Any] | None:
+    """A tuple that a class, or one of its bases, states in its source; None where none does."""
     found = find(target)
     for _ in range(10):  # bases followed before giving up
         if not isinstance(found, Definition) or not isinstance(found.node, ast.ClassDef):
@@ -71,7 +87,7 @@ def _of_class(target: str) -> list[Any] | None:
         for statement in found.node.body:
             names = statement.targets if isinstance(statement, ast.Assign) else []
             names = [statement.target] if isinstance(statement, ast.AnnAssign) else names
-            if any(isinstance(name, ast.Name) and name.id == "kinds" for name in names):
+            if any(isinstance(name, ast.Name) and name.id == attribute for name in names):
                 return _written(statement.value)  # type: ignore[attr-defined]
         base = next(iter(found.node.bases), None)
         found = lookup(found.module, base.id) if isinstance(base, ast.Name) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, ClassVar, TypedDict
 
 from torch import Tensor
 
@@ -45,9 +45,14 @@ class DetectionHead(Head, ABC):
         per_class: at most this many candidates of each class are compared with each other; None for all.
         detections: at most this many detections of an image.
 
+    Attributes:
+        losses: options of the group ``loss`` that it learns by, its own first.
+
     Raises:
         UserError: fewer outputs than classes.
     """
+
+    losses: ClassVar[tuple[str, ...]] = ("multibox",)
 
     def __init__(
         self,

@@ -158,6 +158,7 @@ class PicoDetHead(DetectionHead):
     """
 
     side = 320
+    losses = ("task_aligned",)
 
     @check_ranges("head")
     def __init__(
