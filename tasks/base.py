@@ -214,9 +214,13 @@ class Task(pl.LightningModule, ABC):
         """What decoding starts from, named, for a graph of a target that cannot decode."""
         raise NotImplementedError(f"{type(self).__name__} decodes in the graph")
 
-    def raw_facts(self, outputs: Any) -> dict[str, Any] | None:
-        """What whoever decodes :meth:`raw` has to know, as plain values; None where decoding stays in the graph."""
-        return None
+    def raw_facts(self, outputs: Any) -> dict[str, Any]:
+        """What whoever decodes :meth:`raw` has to know, as plain values.
+
+        Raises:
+            UserError: decoding cannot be left out of the graph, or there is no need to; it says which.
+        """
+        raise NotImplementedError(f"{type(self).__name__} decodes in the graph")
 
     def decide(self, metric: Any) -> dict[str, Any]:
         """What val chooses and predictions need, as plain values; it becomes ``decision`` after every look at val."""

@@ -47,11 +47,11 @@ class Detection(Task):
         return self.head.decode(outputs)
 
     def raw(self, outputs: Any) -> dict[str, Tensor]:
-        """``logits`` [B, A, O] and ``deltas`` [B, A, 4] of a one-stage head."""
+        """``logits`` [B, A, O] and ``deltas`` [B, A, 4] of a one-stage head, as its ``raw_facts`` explain them."""
         return self.head.raw(outputs)
 
-    def raw_facts(self, outputs: Any) -> dict[str, Any] | None:
-        """Anchors and settings; None of a two-stage head, which suppresses boxes on the way."""
+    def raw_facts(self, outputs: Any) -> dict[str, Any]:
+        """Anchors, or cells round points, and settings."""
         return self.head.raw_facts(outputs)
 
     def explained(self, outputs: Any) -> Tensor | None:

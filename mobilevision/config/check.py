@@ -128,7 +128,7 @@ def examine(
     errors += (problem for each in rest if each.is_delete() for problem in _deletion(each, layout))
     errors += check_files(layout)
     errors += check_kinds(layout, found)
-    errors += check_loss(layout)
+    errors += check_loss(layout, found)
     if complete:
         errors += check_missing(claims, layout)
     refuse(errors)

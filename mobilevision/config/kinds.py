@@ -58,18 +58,31 @@ def kinds_of_node(group: str, node: dict[str, Any]) -> list[Any] | None:
 
 
 def losses_of(layout: Layout) -> list[Any]:
-    """The losses that the chosen head learns by, as its class states them (``losses``); none where it does not say."""
-    head = layout.values.get("head")
-    return (_of_class(str(head.get("_target_", "")), "losses") or []) if isinstance(head, dict) else []
+    """The losses that the chosen head learns by, as its class states them (``losses``).
+
+    None where it does not say, or where the head itself is for another kind of target than the task's.
+    """
+    head, task = layout.values.get("head"), layout.values.get("task")
+    if not isinstance(head, dict) or not isinstance(task, dict):
+        return []
+    kinds = kinds_of_node("head", head)
+    return _losses(head) if kinds is None or task.get("kind") in kinds else []
 
 
-def check_loss(layout: Layout) -> Iterator[str]:
+def check_loss(layout: Layout, found: Sequence[Source]) -> Iterator[str]:
     """A line for a loss that the head does not learn by."""
     losses, chosen = losses_of(layout), layout.choices.get("loss")
     own = layout.values.get("loss")
     known = isinstance(own, dict) and str(own.get("_target_", "")).startswith("mobilevision.")
     if losses and known and chosen not in losses:  # a loss of somebody's own is his to know
-        yield f"loss={chosen} does not go with head={layout.choices.get('head')}: take loss={' or loss='.join(losses)}"
+        nodes = {name: option_layout("head", name, found).values.get("head") for name in options("head", found)}
+        heads = [name for name, node in nodes.items() if isinstance(node, dict) and chosen in _losses(node)]
+        fixes = [*(f"loss={each}" for each in losses), *(f"head={each}" for each in heads)]
+        yield f"loss={chosen} does not go with head={layout.choices.get('head')}: take {' or '.join(fixes)}"
+
+
+def _losses(head: dict[str, Any]) -> list[Any]:
+    return _of_class(str(head.get("_target_", "")), "losses") or []
 
 
 def _class_of(node: dict[str, Any]) -> str:

@@ -15,11 +15,13 @@ Array = np.ndarray[Any, Any]
 
 
 def decode(logits: Array, deltas: Array, facts: Mapping[str, Any]) -> dict[str, Array]:
-    """Softmax, boxes, non-maximum suppression within each class, and the best of all.
+    """Scores, boxes, non-maximum suppression within each class, and the best of all.
 
     Args:
-        logits: float [B, A, O], class scores of each anchor before softmax.
-        deltas: float [B, A, 4], (dx, dy, dw, dh) of each box relative to its anchor.
+        logits: float [B, A, O], class scores of each anchor; with background (``facts["background"]`` is its place)
+            before softmax, without (null) before a sigmoid each.
+        deltas: float [B, A, 4] of each box: (dx, dy, dw, dh) relative to its anchor where ``facts["coding"]`` is
+            ``offsets``; where it is ``distances``, how far (left, top, right, bottom) lie from its middle in its sides.
         facts: anchors and settings, as in model.json.
 
     Returns:
@@ -44,24 +46,35 @@ def decode(logits: Array, deltas: Array, facts: Mapping[str, Any]) -> dict[str, 
 
 def _probabilities(logits: Array, facts: Mapping[str, Any]) -> Array:
     """Of the classes, without background and without outputs that stand for nothing: [B, A, classes]."""
-    powers = np.exp(logits.astype(np.float32) - logits.max(axis=-1, keepdims=True))
+    values = logits.astype(np.float32)
+    if facts["background"] is None:
+        alone: Array = 1 / (1 + np.exp(-np.maximum(values, -80)))[..., : facts["classes"]]
+        return alone
+    powers = np.exp(values - values.max(axis=-1, keepdims=True))
     shares = powers / powers.sum(axis=-1, keepdims=True)
     known: Array = np.delete(shares, facts["background"], axis=-1)[..., : facts["classes"]]
     return known
 
 
 def _boxes(deltas: Array, facts: Mapping[str, Any]) -> Array:
-    """Boxes cut to the input, float32 [B, A, 4]: a centre moved by parts of the anchor's sides, sides times exp."""
+    """Boxes cut to the input, float32 [B, A, 4]."""
     left, top, right, bottom = np.asarray(facts["anchors"], np.float32).T
     wide, high = right - left, bottom - top
-    dx, dy, dw, dh = np.moveaxis(deltas.astype(np.float32) / np.asarray(facts["coding_weights"], np.float32), -1, 0)
-    x, y = dx * wide + (left + 0.5 * wide), dy * high + (top + 0.5 * high)
-    largest = np.float32(facts["largest_log_scale"])
-    half_width = 0.5 * (np.exp(np.minimum(dw, largest)) * wide)
-    half_height = 0.5 * (np.exp(np.minimum(dh, largest)) * high)
-    corners = np.stack((x - half_width, y - half_height, x + half_width, y + half_height), axis=-1)
+    x, y = left + 0.5 * wide, top + 0.5 * high
+    if facts.get("coding", "offsets") == "distances":
+        before, above, after, below = np.moveaxis(deltas.astype(np.float32), -1, 0)
+        corners = (x - before * wide, y - above * high, x + after * wide, y + below * high)
+    else:  # a centre moved by parts of the anchor's sides, sides times exp
+        weights = np.asarray(facts["coding_weights"], np.float32)
+        dx, dy, dw, dh = np.moveaxis(deltas.astype(np.float32) / weights, -1, 0)
+        x, y = dx * wide + x, dy * high + y
+        largest = np.float32(facts["largest_log_scale"])
+        half_width = 0.5 * (np.exp(np.minimum(dw, largest)) * wide)
+        half_height = 0.5 * (np.exp(np.minimum(dh, largest)) * high)
+        corners = (x - half_width, y - half_height, x + half_width, y + half_height)
     width, height = facts["clip"]
-    inside: Array = np.minimum(np.maximum(corners, 0), np.asarray((width, height, width, height), np.float32))
+    limits = np.asarray((width, height, width, height), np.float32)
+    inside: Array = np.minimum(np.maximum(np.stack(corners, axis=-1), 0), limits)
     return inside
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mobilevision.distill.objectives import Objective
 from mobilevision.distill.teacher import ModelOutputs, Teacher
 from mobilevision.errors import UserError
-from mobilevision.ops.candidates import DetectorOutputs
+from mobilevision.ops.candidates import DetectorOutputs, PointOutputs
 from mobilevision.ops.rows import take
 from mobilevision.ranges import NonNegativeFloat, check_ranges
 from mobilevision.spec import Features, Needs, OutputKind
@@ -100,13 +100,15 @@ class Distiller(nn.Module):
         return loss(take(outputs, rows), {**batch, "target": take(batch["target"], rows)})
 
 
-def reordered(outputs: DetectorOutputs, order: Tensor) -> DetectorOutputs:
-    """Class ``order[k]`` becomes class k; background stays first, unused outputs go.
+def reordered(outputs: DetectorOutputs | PointOutputs, order: Tensor) -> DetectorOutputs | PointOutputs:
+    """Class ``order[k]`` becomes class k; background, where there is one, stays first, unused outputs go.
 
     Args:
         outputs: a detector's.
         order: int64 [K].
     """
+    if isinstance(outputs, PointOutputs):
+        return outputs._replace(final=outputs.final._replace(logits=outputs.final.logits[..., order]))
     places = torch.cat([order.new_zeros(1), order + 1])
     final = outputs.final
     deltas = final.deltas if final.deltas.ndim == 3 else final.deltas[:, :, places]
@@ -158,4 +160,4 @@ def aligned(outputs: Any, places: Tensor | None) -> Any:
     """
     if places is None:
         return outputs
-    return reordered(outputs, places) if isinstance(outputs, DetectorOutputs) else outputs[:, places]
+    return reordered(outputs, places) if isinstance(outputs, DetectorOutputs | PointOutputs) else outputs[:, places]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, final
+from typing import Annotated, ClassVar, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from mobilevision.distill.teacher import ModelOutputs
 from mobilevision.errors import UserError
-from mobilevision.ops.candidates import Candidates, DetectorOutputs
+from mobilevision.ops.candidates import Candidates, DetectorOutputs, PointCandidates, PointOutputs
 from mobilevision.ops.rows import attribute_mean
 from mobilevision.ranges import Items, NonNegativeFloat, PositiveFloat, PositiveInt, Range, check_ranges
 from mobilevision.spec import Needs, OutputKind
@@ -232,14 +232,17 @@ _NEAR = 0.02  # anchors may differ by this share of the input: rounding at other
 
 @final
 class Detections(Objective):
-    """Candidate by candidate: cross-entropy of the class distributions, smooth L1 of the box offsets.
+    """Candidate by candidate: cross-entropy of the class scores, and how far the boxes are from the teacher's.
 
-    After Chen et al., "Learning efficient object detection models with knowledge distillation", NIPS 2017.
+    After Chen et al., "Learning efficient object detection models with knowledge distillation", NIPS 2017. Offsets from
+    anchors are compared by smooth L1; distributions of a point's sides by cross-entropy (localisation distillation,
+    arXiv 2102.12252, section 3.2).
 
     Candidates count where the teacher sees an object. Of the others, those from which the student is farthest count,
     a few for each of the former, so that images without labels also teach what is background. Both parts are divided
-    by the number of sure candidates. Both detectors must start from the same boxes: the same kind of head at the same
-    side. Of two-stage detectors the first stage is compared; the second looks at regions of its own.
+    by the number of sure candidates. Both detectors must start from the same boxes or points: the same kind of head at
+    the same side. Of two-stage detectors the first stage is compared; the second looks at regions of its own. Of a
+    student with a one-to-one reading, that learns from a teacher which has one, too; else its other reading does.
 
     Args:
         output_kind: as in :class:`Objective`.
@@ -262,14 +265,15 @@ class Detections(Objective):
 
     def prepare(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """See :class:`Objective`."""
-        own, target = candidates(student), candidates(teacher)
-        self.reaches_head = student.outputs.proposals is None
-        same = own.anchors.shape == target.anchors.shape
-        if same:
-            side = own.anchors.amax()
-            same = bool((own.anchors - target.anchors).abs().amax() < _NEAR * side)
+        own, target = candidates(student, teacher)
+        if isinstance(student.outputs, PointOutputs):
+            self.reaches_head = not student.outputs.one_to_one  # one of its readings would be taught by nobody
+        else:
+            self.reaches_head = student.outputs.proposals is None
+        one, other = (_starts(each) for each in (own, target))
+        same = one.shape == other.shape and bool((one - other).abs().amax() < _NEAR * one.amax())
         if not same or own.logits.shape[-1] > target.logits.shape[-1]:
-            have, want = (each.anchors.shape[1] for each in (target, own))
+            have, want = (each.logits.shape[1] for each in (target, own))
             raise UserError(
                 f"distill=detections compares candidate by candidate, and the teacher's {have} boxes are not the"
                 f" student's {want}: use the teacher's head and its data.resolution, or distill=features"
@@ -277,19 +281,14 @@ class Detections(Objective):
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs) -> dict[str, Tensor]:
         """Of detectors' raw outputs."""
-        own, target = candidates(student), candidates(teacher)
+        own, target = candidates(student, teacher)
         with torch.autocast(own.logits.device.type, enabled=False):
-            outputs = own.logits.shape[-1]
-            truth = target.logits[..., :outputs].float().softmax(dim=-1)
-            sure = 1 - truth[..., 0] >= self.sure
+            distances = distances_of(own, target)
+            sure = distances.seen >= self.sure
             count = sure.sum().clamp(min=1)
-            each = -(truth * own.logits.float().log_softmax(dim=-1)).sum(dim=-1)
-            counted = sure | self._hard(each.detach(), sure)
-            factors = own.deltas.new_tensor(own.weights) / own.deltas.new_tensor(target.weights)
-            distance = functional.smooth_l1_loss(
-                own.deltas[sure].float(), (target.deltas * factors)[sure].float(), reduction="sum"
-            )
-        return {"class": each[counted].sum() / count, "box": self.box_weight * distance / count}
+            counted = sure | self._hard(distances.classes.detach(), sure)
+            boxes = distances.boxes[sure].sum()
+        return {"class": distances.classes[counted].sum() / count, "box": self.box_weight * boxes / count}
 
     def _hard(self, each: Tensor, sure: Tensor) -> Tensor:
         """Of the candidates that are not sure, those with the largest loss, at least one an image on average."""
@@ -300,12 +299,73 @@ class Detections(Objective):
         return chosen.view_as(each)
 
 
-def candidates(seen: ModelOutputs) -> Candidates:
-    """What can be compared place by place: all candidates of one stage, the first of two.
+AnyCandidates = Candidates | PointCandidates
+
+
+class Distances(NamedTuple):
+    """Of each of a student's candidates from its teacher's.
+
+    Attributes:
+        classes: float32 [B, A], of the class scores.
+        boxes: float32 [B, A], of the boxes.
+        seen: float32 [B, A], how sure the teacher is that there is an object.
+    """
+
+    classes: Tensor
+    boxes: Tensor
+    seen: Tensor
+
+
+def anchor_distances(own: Candidates, target: Candidates) -> Distances:
+    """Cross-entropy over the classes and background, smooth L1 of the offsets."""
+    truth = target.logits[..., : own.logits.shape[-1]].float().softmax(dim=-1)
+    classes = -(truth * own.logits.float().log_softmax(dim=-1)).sum(dim=-1)
+    factors = own.deltas.new_tensor(own.weights) / own.deltas.new_tensor(target.weights)
+    boxes = functional.smooth_l1_loss(own.deltas.float(), (target.deltas * factors).float(), reduction="none")
+    return Distances(classes, boxes.sum(dim=-1), 1 - truth[..., 0])
+
+
+def point_distances(own: PointCandidates, target: PointCandidates) -> Distances:
+    """Cross-entropy of each class, and of the distribution of each side."""
+    truth = target.probabilities()
+    classes = functional.binary_cross_entropy_with_logits(own.logits.float(), truth, reduction="none")
+    spread = target.sides.float().softmax(dim=-1)
+    sides = -(spread * own.sides.float().log_softmax(dim=-1)).sum(dim=-1)
+    return Distances(classes.sum(dim=-1), sides.mean(dim=-1), truth.amax(dim=-1))
+
+
+def distances_of(own: AnyCandidates, target: AnyCandidates) -> Distances:
+    """By what both start from, which is the same."""
+    if isinstance(own, PointCandidates) and isinstance(target, PointCandidates):
+        return point_distances(own, target)
+    assert isinstance(own, Candidates)
+    assert isinstance(target, Candidates)
+    return anchor_distances(own, target)
+
+
+def _starts(candidates: AnyCandidates) -> Tensor:
+    """The anchors [B, A, 4], or the points and their strides [B, A, 3]; in pixels."""
+    if isinstance(candidates, PointCandidates):
+        return torch.cat((candidates.points, candidates.strides[..., None]), dim=-1)
+    return candidates.anchors
+
+
+def candidates(student: ModelOutputs, teacher: ModelOutputs) -> tuple[AnyCandidates, AnyCandidates]:
+    """What can be compared place by place: all candidates of one stage, the first of two; the student's first.
 
     Raises:
-        UserError: not a detector.
+        UserError: not two detectors that start alike.
     """
-    if not isinstance(seen.outputs, DetectorOutputs):
-        raise UserError("distill=detections: teacher and student must both be detectors")
-    return seen.outputs.final if seen.outputs.proposals is None else seen.outputs.proposals
+    own, target = student.outputs, teacher.outputs
+    if isinstance(own, PointOutputs) and isinstance(target, PointOutputs):
+        taught = own.one_to_many if own.one_to_many is not None and not target.one_to_one else own.final
+        return taught, target.final
+    if isinstance(own, DetectorOutputs) and isinstance(target, DetectorOutputs):
+        one, other = (each.final if each.proposals is None else each.proposals for each in (own, target))
+        return one, other
+    if all(isinstance(each, PointOutputs | DetectorOutputs) for each in (own, target)):
+        raise UserError(
+            "distill=detections: one of teacher and student starts from anchors, the other from points: use the"
+            " teacher's head, or distill=features"
+        )
+    raise UserError("distill=detections: teacher and student must both be detectors")

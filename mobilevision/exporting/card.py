@@ -179,8 +179,8 @@ _MEANINGS = {
         "labels": "the class of each box as its place in `classes`, from 0; -1 where there is no box",
     },
     "raw_boxes": {
-        "logits": "of every anchor, background first",
-        "deltas": "of every anchor, how its box is moved and stretched",
+        "logits": "of every anchor, background first; of a head without anchors, of every point, no background",
+        "deltas": "of every anchor, how its box is moved and stretched; of every point, how far its box reaches",
     },
 }
 

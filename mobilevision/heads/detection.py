@@ -92,13 +92,20 @@ class DetectionHead(Head, ABC):
         """What :meth:`decode` starts from, for a head that has :meth:`raw_facts`."""
         return {}
 
-    def raw_facts(self, outputs: Any) -> dict[str, Any] | None:
+    def raw_facts(self, outputs: Any) -> dict[str, Any]:
         """What whoever decodes :meth:`raw` has to know (:mod:`mobilevision.deploy.decode_raw_boxes`).
 
         Returns:
-            Plain values; None of a head whose boxes do not start from the same anchors in every image.
+            Plain values.
+
+        Raises:
+            UserError: a head whose boxes do not start from the same places in every image, or of which nothing is
+                suppressed.
         """
-        return None
+        raise UserError(
+            f"--raw: {type(self).__name__} suppresses boxes between its two stages; only one-stage heads (ssd,"
+            " ssdlite, picodet) can leave decoding outside"
+        )
 
     def decode(self, outputs: Any) -> dict[str, Tensor]:
         """Detections, D of them for every image, best first.

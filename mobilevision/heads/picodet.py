@@ -20,7 +20,7 @@ from mobilevision.heads.detection import DetectionHead, DetectionOptions, rows
 from mobilevision.heads.head import draw_small
 from mobilevision.heads.ssd import PRIOR, Activation, ConvNorm
 from mobilevision.ops.anchor_planning import Places
-from mobilevision.ops.candidates import PointCandidates, PointOutputs
+from mobilevision.ops.candidates import PointCandidates, PointOutputs, mean_of
 from mobilevision.ops.postprocess import best_of_all
 from mobilevision.ranges import Items, PositiveInt, Range, check_ranges
 from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
@@ -220,6 +220,26 @@ class PicoDetHead(DetectionHead):
         resolution, most = self.data_spec.resolution, self.detections
         return best_of_all(outputs.final, resolution=resolution, score_threshold=self.score_threshold, most=most)
 
+    def raw(self, outputs: PointOutputs) -> dict[str, Tensor]:
+        """As in :class:`DetectionHead`: ``logits`` [B, A, K] and ``deltas`` [B, A, 4], distances in strides."""
+        return {"logits": outputs.final.logits, "deltas": mean_of(outputs.final.sides)}
+
+    def raw_facts(self, outputs: PointOutputs) -> dict[str, Any]:
+        """As in :class:`DetectionHead`: the cell round each point for an anchor."""
+        if outputs.one_to_one:
+            raise UserError(
+                "--raw: with head.one_to_one=true nothing is suppressed, so the graph runs anywhere as it is;"
+                " leave --raw out"
+            )
+        height, width = self.data_spec.resolution
+        points, half = outputs.final.points[0].cpu(), outputs.final.strides[0, :, None].cpu() / 2
+        return {
+            "anchors": torch.cat((points - half, points + half), dim=1).tolist(),
+            **{"coding": "distances", "background": None, "clip": [width, height]},
+            **{"classes": len(self.data_spec.classes), "score_threshold": self.score_threshold},
+            **{"nms_iou": self.nms, "per_class": self.per_class, "detections": self.detections},
+        }
+
     def _points(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """The middle of every cell of every map, float32 [A, 2], and its stride, float32 [A]; in pixels."""
         points, strides = [], []
@@ -234,6 +254,6 @@ class PicoDetHead(DetectionHead):
 def read(readers: nn.ModuleList, maps: Sequence[Tensor], points: Tensor, strides: Tensor) -> PointCandidates:
     """The candidates of all maps, fine to coarse."""
     logits, sides = zip(*(reader(x) for reader, x in zip(readers, maps, strict=True)), strict=True)
-    images = len(maps[0])
+    images = maps[0].shape[0]  # len() would make it a constant of an exported graph
     every = points.expand(images, -1, -1), strides.expand(images, -1)
     return PointCandidates(torch.cat(logits, dim=1), torch.cat(sides, dim=1), *every)

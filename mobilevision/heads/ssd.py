@@ -230,9 +230,10 @@ class SingleShotHead(DetectionHead, ABC):
         anchors = outputs.final.anchors[0].cpu().numpy()
         return {
             "anchors": [[float(str(side)) for side in box] for box in anchors],  # the shortest that float32 reads back
-            **{"coding_weights": list(outputs.final.weights), "largest_log_scale": LARGEST, "clip": [width, height]},
-            **{"background": 0, "classes": len(self.data_spec.classes), "score_threshold": self.score_threshold},
-            **{"nms_iou": self.nms, "per_class": self.per_class, "detections": self.detections},
+            **{"coding": "offsets", "coding_weights": list(outputs.final.weights), "largest_log_scale": LARGEST},
+            **{"background": 0, "classes": len(self.data_spec.classes), "clip": [width, height]},
+            **{"score_threshold": self.score_threshold, "nms_iou": self.nms, "per_class": self.per_class},
+            "detections": self.detections,
         }
 
     def _anchors(self, maps: Sequence[Tensor]) -> Tensor:

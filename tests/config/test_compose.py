@@ -46,13 +46,15 @@ def every_option() -> list[str]:
 @pytest.mark.parametrize("option", every_option())
 def test_every_option_composes_under_some_task(option: str) -> None:
     with opened() as found:
-        tasks = options("task", found)
+        beside = [[f"task={task}"] for task in options("task", found)]
+        if option.startswith("loss="):
+            beside += [["task=detection", f"head={head}"] for head in options("head", found)]
     if option.startswith(("task=", "experiment=")):
-        tasks = [""]
+        beside = [[]]
     problems = []
-    for task in tasks:
+    for chosen in beside:
         try:
-            cfg = compose([f"task={task}"] * bool(task) + [option], complete=False)
+            cfg = compose([*chosen, option], complete=False)
         except UserError as error:
             problems.append(str(error))
         else:

@@ -36,6 +36,8 @@ ROWS: dict[str, tuple[str, ...]] = {
     "geolocalization": ("task=geolocalization",),
     "detection, ssd": ("task=detection", "head=ssd", *BOXES),
     "detection, ssdlite": ("task=detection", "head=ssdlite", *BOXES),
+    "detection, picodet": ("task=detection", "head=picodet", *BOXES),
+    "detection, picodet, one_to_one": ("task=detection", "head=picodet", "head.one_to_one=true", *BOXES[:2]),
     "detection, faster_rcnn": ("task=detection", "head=faster_rcnn", *REGIONS),
     "detection, faster_rcnn_fpn": ("task=detection", "head=faster_rcnn_fpn", *REGIONS),
     "a plugin's": ("task=classification",),
@@ -67,7 +69,7 @@ def task_of(row: str) -> Any:
             module.momentum = None
     with torch.no_grad():
         for name, value in task.head.named_parameters():
-            if name.endswith("weight") and ("classif" in name or "objectness" in name):
+            if name.endswith("weight") and ("classif" in name or "objectness" in name or "read.weight" in name):
                 value.normal_(std=2.0 / value[0].numel() ** 0.5)  # more, and many scores are 1: no order among them
         task.train()(torch.randint(0, 256, (4, 3, SIDE, SIDE), dtype=torch.uint8))
     if task.answers == "boxes":

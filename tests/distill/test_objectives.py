@@ -25,7 +25,7 @@ from mobilevision.distill import (
 from mobilevision.distill.distiller import reordered
 from mobilevision.distill.teacher import rescaled, resized
 from mobilevision.errors import UserError
-from mobilevision.ops.candidates import Candidates, DetectorOutputs
+from mobilevision.ops.candidates import Candidates, DetectorOutputs, PointCandidates, PointOutputs
 from mobilevision.ops.rows import take
 from mobilevision.spec import Features, Needs
 
@@ -134,11 +134,54 @@ def test_detections_count_where_the_teacher_is_sure() -> None:
         objective.prepare(student, seen(detector(truth[:, :2], torch.zeros(1, 2, 4), references[:2])))
 
 
+def points(logits: Tensor, sides: Tensor, stride: float = 8.0) -> PointCandidates:
+    count = logits.shape[1]
+    where = torch.tensor([[8.0 * number + 4, 4.0] for number in range(count)])
+    return PointCandidates(logits, sides, where.expand(1, count, 2), torch.full((1, count), stride))
+
+
+def test_points_imitate_scores_and_distributions_of_sides() -> None:
+    """Three points: the teacher is sure of the first; one other, the farthest, counts beside it."""
+    truth = torch.tensor([[[9.0, -9.0], [-9.0, -9.0], [-9.0, -9.0]]])
+    said = torch.tensor([[[0.0, -9.0], [-9.0, 1.0], [3.0, -9.0]]])
+    sure = torch.tensor([20.0, 0.0, 0.0]).expand(1, 3, 4, 3)
+    student, teacher = points(said, torch.zeros(1, 3, 4, 3)), points(truth, sure)
+    objective = Detections(output_kind="detections", negatives=0.0)
+    one, other = seen(PointOutputs(student)), seen(PointOutputs(teacher))
+    objective.prepare(one, other)
+    assert objective.reaches_head
+    parts = objective(one, other)
+    assert parts["class"].item() == pytest.approx(math.log(2) + math.log(1 + math.exp(3)), rel=1e-2)
+    assert parts["box"].item() == pytest.approx(math.log(3), rel=1e-4), "of equal shares against a sure teacher"
+    same = objective(other, other)
+    assert same["box"].item() == pytest.approx(0.0, abs=1e-6)
+    with pytest.raises(UserError, match="candidate by candidate"):
+        objective.prepare(one, seen(PointOutputs(points(truth, sure, stride=16.0))))
+    anchored = seen(detector(torch.zeros(1, 3, 3), torch.zeros(1, 3, 4), torch.zeros(3, 4)))
+    with pytest.raises(UserError, match="starts from anchors, the other from points"):
+        objective.prepare(one, anchored)
+
+
+def test_a_one_to_one_student_learns_as_its_teacher_reads() -> None:
+    sides = torch.zeros(1, 1, 4, 3)
+    alone, many = points(torch.full((1, 1, 2), 1.0), sides), points(torch.full((1, 1, 2), 2.0), sides)
+    student = seen(PointOutputs(alone, one_to_one=True, one_to_many=many))
+    objective = Detections(output_kind="detections")
+    objective.prepare(student, seen(PointOutputs(many)))
+    assert not objective.reaches_head, "one of its readings learns from labels only"
+    for teacher in (PointOutputs(many), PointOutputs(alone, one_to_one=True)):
+        value = torch.tensor(2.0 if teacher.final is many else 1.0)
+        entropy = torch.nn.functional.binary_cross_entropy_with_logits(value, value.sigmoid()).item()
+        assert objective(student, seen(teacher))["class"].item() == pytest.approx(2 * entropy, rel=1e-4)
+
+
 def test_a_detectors_outputs_are_moved_and_put_in_order() -> None:
     references = torch.tensor([[0.0, 0.0, 8.0, 4.0]])
     outputs = detector(torch.tensor([[[0.0, 1.0, 2.0, 3.0]]]), torch.zeros(1, 1, 4), references)
     assert rescaled(outputs, 2.0, 3.0).final.anchors.tolist() == [[[0.0, 0.0, 16.0, 12.0]]]
     assert reordered(outputs, torch.tensor([1, 0])).final.logits.tolist() == [[[0.0, 2.0, 1.0]]]
+    read = PointOutputs(points(torch.tensor([[[1.0, 2.0, 3.0]]]), torch.zeros(1, 1, 4, 3)))
+    assert reordered(read, torch.tensor([2, 0])).final.logits.tolist() == [[[3.0, 1.0]]]
 
 
 def test_classes_are_matched_by_name() -> None:

@@ -35,23 +35,24 @@ def awake(task: Any) -> Any:
             module.momentum = None
     with torch.no_grad():
         for name, value in task.head.named_parameters():
-            if name.endswith("weight") and ("classif" in name or "objectness" in name):
+            if name.endswith("weight") and ("classif" in name or "objectness" in name or "read.weight" in name):
                 value.normal_(std=4.0 / value[0].numel() ** 0.5)
         task.train()(torch.randint(0, 256, (4, 3, 96, 96), dtype=torch.uint8))
     return task.eval()
 
 
 SLOW = [pytest.param(head, marks=pytest.mark.slow) for head in ("ssdlite", "faster_rcnn", "faster_rcnn_fpn")]
+BOTH = ["picodet", "picodet head.one_to_one=true"]
 
 
-@pytest.mark.parametrize("head", ["ssd", *SLOW])
+@pytest.mark.parametrize("head", ["ssd", *BOTH, *SLOW])
 def test_every_head_finds_the_same(head: str, tmp_path: Path) -> None:
     from mobilevision.config.compose import compose
     from mobilevision.engine.build import build
 
     settings = ["data.resolution=96", "backbone.width=0.25", "head.detections=30", "head.score_threshold=0.001"]
     torch.manual_seed(1)
-    task = awake(build(compose(["task=detection", f"head={head}", *settings])).task)
+    task = awake(build(compose(["task=detection", *f"head={head}".split(), *settings])).task)
     graph = Graph(task, shape=(3, 96, 96))
     Onnx().write(graph, tmp_path / "model.onnx", FLOAT32)
     run = Onnx().open(tmp_path / "model.onnx", outputs=graph.names)

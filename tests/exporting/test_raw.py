@@ -17,6 +17,7 @@ from mobilevision.deploy.manifest import Manifest, ModelFile
 from mobilevision.deploy.preprocessing import Preprocessing
 from mobilevision.errors import UserError
 from mobilevision.exporting.description import decoding_left, write_beside
+from mobilevision.heads import PicoDetHead
 from mobilevision.tools.demo.command import exported
 
 
@@ -33,7 +34,7 @@ def awake(task: Any) -> None:
     for module in task.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None
-    for layer in task.head.classifiers.modules():
+    for layer in (task.head.readers if isinstance(task.head, PicoDetHead) else task.head.classifiers).modules():
         if isinstance(layer, nn.Conv2d):
             layer.weight.normal_(std=4.0 / layer.weight[0].numel() ** 0.5)
     task.train()(torch.randint(0, 256, (4, 3, *task.data_spec.resolution), dtype=torch.uint8))
@@ -45,11 +46,12 @@ def rows(found: Any, place: int) -> Any:
     return np.concatenate([np.asarray(found["labels"][place])[:, None], np.asarray(found["boxes"][place])], axis=1)
 
 
-@pytest.mark.parametrize("head", ["ssd", "ssdlite"])
+@pytest.mark.parametrize("head", ["ssd", "ssdlite", "picodet"])
 @pytest.mark.parametrize("side", ["96", "[97,130]"])  # maps of odd sides have anchors of their own
 @torch.inference_mode()
 def test_the_rest_of_the_graph_is_in_the_facts(head: str, side: str) -> None:
-    more = ["head.outputs=9", "head.score_threshold=0.01", "head.detections=20", f"data.resolution={side}"]
+    more = [] if head == "picodet" else ["head.outputs=9"]
+    more += ["head.score_threshold=0.01", "head.detections=20", f"data.resolution={side}"]
     task = built("task=detection", f"head={head}", *more)
     awake(task)
     height, width = task.data_spec.resolution
@@ -59,7 +61,7 @@ def test_the_rest_of_the_graph_is_in_the_facts(head: str, side: str) -> None:
     assert (graph.names, answer) == (("logits", "deltas"), "raw_boxes")
     images = graph.example()
     logits, deltas = (value.numpy() for value in graph(images))
-    assert logits.shape == (2, len(facts["anchors"]), 9)
+    assert logits.shape == (2, len(facts["anchors"]), len(task.data_spec.classes) if head == "picodet" else 9)
     expected, found = task.predict(images), decode_raw_boxes.decode(logits, deltas, facts)
     assert (expected["labels"] >= 0).sum() >= 20
     np.testing.assert_allclose(found["scores"], expected["scores"].numpy(), atol=1e-5)
@@ -67,7 +69,11 @@ def test_the_rest_of_the_graph_is_in_the_facts(head: str, side: str) -> None:
     gaps = np.abs(mine[:, :, None] - theirs[:, None]).max(axis=-1)  # by place: scores that are nearly equal change it
     assert gaps.min(axis=1).max() < 1e-3
     assert gaps.min(axis=2).max() < 1e-3
-    assert np.array_equal(np.array(facts["anchors"], np.float32), task.head(task.extract(images)).final.anchors[0])
+    final, anchors = task.head(task.extract(images)).final, np.array(facts["anchors"], np.float32)
+    if head == "picodet":
+        assert np.array_equal((anchors[:, :2] + anchors[:, 2:]) / 2, final.points[0])
+    else:
+        assert np.array_equal(anchors, final.anchors[0])
 
 
 def test_the_file_beside_is_the_one_that_we_run(tmp_path: Path) -> None:
@@ -89,6 +95,10 @@ def test_the_file_beside_is_the_one_that_we_run(tmp_path: Path) -> None:
     ("overrides", "complaint"),
     [
         (["task=classification"], "--raw: Classification has no non-maximum suppression"),
+        (
+            ["task=detection", "head=picodet", "head.one_to_one=true"],
+            "--raw: .* nothing is suppressed, .* leave --raw out",
+        ),
         (["task=detection", "head=faster_rcnn"], "--raw: FasterRCNNHead suppresses boxes between its two stages"),
     ],
 )

@@ -185,16 +185,22 @@ def _checked(facts: Fields, logits: tuple[int | None, ...], deltas: tuple[int | 
         raise facts.wrong("anchors", "it has to be a list of [left, top, right, bottom]")
     if logits[1:2] != (len(anchors),) or deltas[1:] != (len(anchors), 4):
         raise facts.wrong("anchors", f"{len(anchors)} anchors for logits {list(logits)} and deltas {list(deltas)}")
-    for name, length in (("coding_weights", 4), ("clip", 2)):
+    coding = facts.values.get("coding", "offsets")  # files from before heads without anchors do not say
+    if coding not in ("offsets", "distances"):
+        raise facts.wrong("coding", "it has to be offsets or distances")
+    offsets = coding == "offsets"
+    for name, length in [("coding_weights", 4)] * offsets + [("clip", 2)]:
         row = facts.take(name, list)
         if len(row) != length or not all(_is_number(each) and each > 0 for each in row):
             raise facts.wrong(name, f"it has to be {length} numbers above 0")
-    outputs, background = logits[2] or 0, facts.take("background", int, least=0)
-    classes = facts.take("classes", int, least=1)
-    if classes != known or background >= outputs or classes > outputs - 1:
+    outputs, background = logits[2] or 0, None
+    if facts.values.get("background", 0) is not None:
+        background = facts.take("background", int, least=0)
+    classes, kinds = facts.take("classes", int, least=1), outputs - (background is not None)
+    if classes != known or classes > kinds or (background is not None and background >= outputs):
         raise facts.wrong("classes", f"there are {known} classes, and {outputs} outputs with background {background}")
     facts.take("detections", int, least=1)
-    for name in ("largest_log_scale", "score_threshold", "nms_iou"):
+    for name in ["largest_log_scale"] * offsets + ["score_threshold", "nms_iou"]:
         facts.take(name, float, least=0)
     if facts.values.get("per_class", 0) is not None:
         facts.take("per_class", int, least=1)
