@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mobilevision.errors import UserError
 from mobilevision.heads.head import Head
-from mobilevision.ops.anchor_planning import Places, Sizes
+from mobilevision.ops.anchor_planning import Places, Reach, Sizes
 from mobilevision.ops.candidates import DetectorOutputs, PointOutputs
 from mobilevision.ops.postprocess import detections as best_detections
 from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Share, ShareBelowOne
@@ -77,6 +77,11 @@ class DetectionHead(Head, ABC):
     @abstractmethod
     def places(self) -> list[Places]:
         """Where the boxes that it starts from are centred, for each map; none where it starts from nothing."""
+
+    @property
+    def reach(self) -> list[Reach]:
+        """Which boxes each map can tell, of a head without default boxes; none of others, whose boxes decide that."""
+        return []
 
     @abstractmethod
     def forward(self, features: Features, target: Mapping[str, Tensor] | None = None) -> DetectorOutputs | PointOutputs:

@@ -19,7 +19,7 @@ from mobilevision.errors import UserError
 from mobilevision.heads.detection import DetectionHead, DetectionOptions, rows
 from mobilevision.heads.head import draw_small
 from mobilevision.heads.ssd import PRIOR, Activation, ConvNorm
-from mobilevision.ops.anchor_planning import Places
+from mobilevision.ops.anchor_planning import Places, Reach
 from mobilevision.ops.candidates import PointCandidates, PointOutputs, mean_of
 from mobilevision.ops.postprocess import best_of_all
 from mobilevision.ranges import Items, PositiveInt, Range, check_ranges
@@ -184,7 +184,7 @@ class PicoDetHead(DetectionHead):
                 f"head.strides={list(strides)}: the backbone has maps at strides {have}; coarser ones double the last"
             )
         self.needs = Needs(strides=own)
-        self.one_to_one = one_to_one
+        self.one_to_one, self.bins = one_to_one, bins
         inputs = [backbone.strides[stride] for stride in own]
         self.neck = LightPAN(inputs, channels, further=len(further), activation=activation)
 
@@ -201,6 +201,11 @@ class PicoDetHead(DetectionHead):
     def places(self) -> list[Places]:
         """It starts from nothing."""
         return []
+
+    @property
+    def reach(self) -> list[Reach]:
+        """From the distance of the points to twice the longest distance of a side from its point."""
+        return [Reach(stride, stride, 2 * (self.bins - 1) * stride) for stride in self.strides]
 
     def forward(self, features: Features, target: Mapping[str, Tensor] | None = None) -> PointOutputs:
         """Raw outputs; ``target`` is not used."""

@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mobilevision.ops.boxes import Floats, area, ratio
+
+Integers = NDArray[np.int64]
 
 Sizes = list[list[tuple[float, float]]]
 """For each map, (width, height) of the boxes at each of its places, as fractions of the input's sides."""
@@ -21,6 +24,7 @@ ENOUGH = 0.5  # IoU from which a box counts as found by matching
 _SMALLEST, _LARGEST = 0.75, 8.0
 _MEMBERS = 8  # boxes that a cluster should have at least: fewer are chance
 _ROUNDS = 100
+_TRIES = 12  # each with twice the weight of the classes that lost
 
 
 class Places(NamedTuple):
@@ -40,23 +44,42 @@ class Places(NamedTuple):
         return float(max(1 / len(self.x), 1 / len(self.y)))
 
 
+class Reach(NamedTuple):
+    """Which boxes can be read off a map without default boxes.
+
+    Attributes:
+        stride: of the map.
+        shortest: side in pixels of the input from which on a place surely lies in a box.
+        longest: side in pixels that can still be told.
+    """
+
+    stride: int
+    shortest: float
+    longest: float
+
+
 class Coverage(NamedTuple):
     """How well default boxes cover a data set.
 
     Attributes:
         recall: share of the boxes that some default box overlaps with an IoU of at least 0.5.
         mean: mean over the boxes of the best IoU.
+        by_class: float64 [classes], the recall of each; NaN of a class without boxes.
     """
 
     recall: float
     mean: float
+    by_class: Floats
 
 
-def coverage(boxes: Floats, places: Sequence[Places], sizes: Sequence[Sequence[tuple[float, float]]]) -> Coverage:
+def coverage(
+    boxes: Floats, labels: Integers, places: Sequence[Places], sizes: Sequence[Sequence[tuple[float, float]]]
+) -> Coverage:
     """How well default boxes of ``sizes`` at ``places`` cover ``boxes``.
 
     Args:
         boxes: float64 [n, 4], (left, top, right, bottom) as fractions of the input's sides.
+        labels: int64 [n], class indices.
         places: of each map.
         sizes: of each map.
     """
@@ -64,7 +87,10 @@ def coverage(boxes: Floats, places: Sequence[Places], sizes: Sequence[Sequence[t
     for where, shapes in zip(places, sizes, strict=True):
         if len(shapes):
             best = np.maximum(best, overlaps(boxes, where, np.asarray(shapes, dtype=np.float64)).max(axis=1))
-    return Coverage(float(np.mean(best >= ENOUGH)), float(np.mean(best)))
+    found, count = best >= ENOUGH, np.bincount(labels)
+    with np.errstate(invalid="ignore"):
+        by_class = np.bincount(labels, found) / count
+    return Coverage(float(np.mean(found)), float(np.mean(best)), by_class)
 
 
 def overlaps(boxes: Floats, places: Places, shapes: Floats) -> Floats:
@@ -113,6 +139,7 @@ def cluster(shapes: Floats, count: int, rng: np.random.Generator) -> Floats:
 
 def plan(
     boxes: Floats,
+    labels: Integers,
     places: Sequence[Places],
     sizes: Sequence[Sequence[tuple[float, float]]],
     rng: np.random.Generator,
@@ -123,10 +150,12 @@ def plan(
 
     The map with the fewest places chooses first, so that each map serves boxes as large as its places are far apart.
     Of the clusters that are neither too small nor too large for it, and of its own boxes, it takes, one by one, what
-    covers most of what is not covered so far.
+    covers most of what is not covered so far. Where a class is covered less than before, its boxes count more, and all
+    is done again; where that does not help, the boxes stay what they are.
 
     Args:
         boxes: float64 [n, 4], n > 0, (left, top, right, bottom) as fractions of the input's sides.
+        labels: int64 [n], class indices.
         places: of each map.
         sizes: of each map, as they are now.
         rng: for the clustering.
@@ -136,7 +165,26 @@ def plan(
         Sizes for each map, ascending by area.
     """
     slots = [count or len(shapes) for shapes in sizes]
+    before, weights = coverage(boxes, labels, places, sizes).by_class, np.ones(len(boxes))
     clusters = cluster(boxes[:, 2:] - boxes[:, :2], min(sum(slots), -(-len(boxes) // _MEMBERS)), rng)
+    for _ in range(_TRIES):
+        proposed = _proposed(boxes, weights, places, sizes, clusters, slots)
+        lost = coverage(boxes, labels, places, proposed).by_class < before
+        if count is not None or not lost.any():  # fewer boxes than there were may well cover less
+            return proposed
+        weights = np.where(lost[labels], 2 * weights, weights)
+    return [[(float(w), float(h)) for w, h in each] for each in sizes]
+
+
+def _proposed(
+    boxes: Floats,
+    weights: Floats,
+    places: Sequence[Places],
+    sizes: Sequence[Sequence[tuple[float, float]]],
+    clusters: Floats,
+    slots: Sequence[int],
+) -> Sizes:
+    """The proposal in which boxes count by their weights [n]."""
     best = np.zeros(len(boxes))
     chosen: list[Floats] = [np.zeros((0, 2)) for _ in slots]
     order = np.argsort([len(where.x) * len(where.y) for where in places], kind="stable")
@@ -148,17 +196,23 @@ def plan(
         candidates = np.concatenate([np.asarray(sizes[index], dtype=np.float64).reshape(-1, 2), fitting])
         while len(candidates) < slots[index]:
             candidates = np.concatenate([candidates, candidates * np.sqrt(0.5)])
-        rows, best = _greedy(overlaps(boxes, places[index], candidates), best, slots[index])
+        rows, best = _greedy(overlaps(boxes, places[index], candidates), weights, best, slots[index])
         chosen[index] = candidates[rows]
-    return [[(float(w), float(h)) for w, h in each[np.argsort(each.prod(axis=1))]] for each in chosen]
+    return [[rounded(shape) for shape in each[np.argsort(each.prod(axis=1))]] for each in chosen]
 
 
-def _greedy(table: Floats, best: Floats, count: int) -> tuple[list[int], Floats]:
-    """Columns of ``table`` [n, s] that together raise ``best`` [n] most, and ``best`` with them."""
+def rounded(shape: Floats) -> tuple[float, float]:
+    """Three digits: nobody needs more, and the override stays short."""
+    width, height = (max(round(float(side), 3), 0.001) for side in shape)
+    return width, height
+
+
+def _greedy(table: Floats, weights: Floats, best: Floats, count: int) -> tuple[list[int], Floats]:
+    """Columns of ``table`` [n, s] that together raise ``best`` [n] most by ``weights`` [n], and ``best`` with them."""
     picked: list[int] = []
     for _ in range(min(count, table.shape[1])):
         reached = np.maximum(best[:, None], table)
-        worth = reached.mean(axis=0) + (reached >= ENOUGH).mean(axis=0)
+        worth = weights @ reached + weights @ (reached >= ENOUGH)
         worth[picked] = -1
         picked.append(int(worth.argmax()))
         best = np.maximum(best, table[:, picked[-1]])

@@ -14,15 +14,19 @@ from rich.table import Table
 
 from mobilevision.errors import UserError
 from mobilevision.io.atomic_files import write_text
+from mobilevision.io.printable_text import visible
 from mobilevision.io.text_columns import print_lines
-from mobilevision.ops.anchor_planning import Coverage, Places, Sizes, coverage, plan
+from mobilevision.ops.anchor_planning import Coverage, Places, Reach, Sizes, coverage, plan
 from mobilevision.tracking.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from mobilevision.data import DataModule
+    from mobilevision.spec import DataSpec
 
 _IMAGES = 20_000  # looked at, at equal distances, of a larger split
 _BOXES = 20_000
+_MANY = 0.01  # share of the boxes from which on they are worth a word
+_CLASSES = 20  # in the table, those with the most boxes
 
 
 @final
@@ -42,18 +46,22 @@ class Plan(NamedTuple):
     reachable: Coverage
 
 
-def plan_anchors(overrides: Sequence[str], *, boxes: int | None = None, out: str | Path | None = None) -> Plan:
+def plan_anchors(overrides: Sequence[str], *, boxes: int | None = None, out: str | Path | None = None) -> Plan | None:
     """Propose default boxes for the training boxes of a data set, as the model sees them in an evaluation.
 
-    What it found is printed, drawn as ``anchors.png`` and written as a recipe, ``conf/experiment/anchors.yaml``.
+    What it found is printed, drawn as ``anchors.png`` and written as a recipe, ``conf/experiment/anchors.yaml``. Of a
+    head without default boxes, it prints which of the boxes each map can tell.
 
     Args:
         overrides: as for a training, ``["data=auto", "data.root=BOXES", "head=ssd"]``.
         boxes: default boxes at each place of every map; None keeps what the head has.
         out: folder for the results; None makes ``outputs/plan-anchors/<date_time>``.
 
+    Returns:
+        None of a head without default boxes.
+
     Raises:
-        UserError: no boxes to learn from, or a head without default boxes.
+        UserError: no boxes to learn from.
     """
     from mobilevision.config.auto_settings import without_training
     from mobilevision.config.compose import compose
@@ -75,25 +83,30 @@ def plan_anchors(overrides: Sequence[str], *, boxes: int | None = None, out: str
     spec = data.setup_data(default_resolution=(side, side), crop=crop)
     head = instantiate(without_training(cfg).head, drop=("kinds",), backbone=backbone.spec, data=spec)
     places: list[Places] = getattr(head, "places", [])
-    if not places:
+    reach: list[Reach] = getattr(head, "reach", [])
+    if not places and not reach:
         raise UserError(f"{type(head).__name__} starts from no default boxes: there is nothing to plan")
     rng = np.random.default_rng(cfg.seed)
-    seen = training_boxes(data, crop=crop)
+    seen, labels = training_boxes(data, crop=crop)
     if len(seen) > _BOXES:
-        seen = seen[np.sort(rng.choice(len(seen), _BOXES, replace=False))]
-    exact = plan(seen, places, head.anchor_shapes, rng, count=boxes)
-    # Three digits: nobody needs more, and the line stays short.
-    proposed = [[(max(round(w, 3), 0.001), max(round(h, 3), 0.001)) for w, h in each] for each in exact]
-    covered = coverage(seen, places, head.anchor_shapes), coverage(seen, places, proposed)
+        kept = np.sort(rng.choice(len(seen), _BOXES, replace=False))
+        seen, labels = seen[kept], labels[kept]
+    if not places:
+        if boxes is not None:
+            raise UserError(f"--boxes: {type(head).__name__} has no default boxes, its number cannot be chosen")
+        _print_reach(type(head).__name__, reach, seen, spec.resolution)
+        return None
+    proposed = plan(seen, labels, places, head.anchor_shapes, rng, count=boxes)
+    covered = (coverage(seen, labels, places, sizes) for sizes in (head.anchor_shapes, proposed))
     found = Plan(head.anchor_shapes, proposed, *covered)
     folder = Path(out) if out is not None else RunFolder.create("plan-anchors", None).path
     names = [f"{len(place.y)}x{len(place.x)}" for place in places]
     _write(found, names, seen, folder, overrides)
-    _print(found, names, spec.resolution, len(seen), folder)
+    _print(found, names, spec, labels, folder)
     return found
 
 
-def training_boxes(data: DataModule, *, crop: float = 1.0) -> NDArray[np.float64]:
+def training_boxes(data: DataModule, *, crop: float = 1.0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """The boxes of the training split as they lie in the input, without crowds and without those of no area.
 
     Args:
@@ -101,7 +114,7 @@ def training_boxes(data: DataModule, *, crop: float = 1.0) -> NDArray[np.float64
         crop: share of the shorter side that is looked at, where the fit is ``crop``.
 
     Returns:
-        float64 [n, 4], (left, top, right, bottom) as fractions of the input's sides.
+        float64 [n, 4], (left, top, right, bottom) as fractions of the input's sides; int64 [n], class indices.
 
     Raises:
         UserError: there are none.
@@ -112,11 +125,11 @@ def training_boxes(data: DataModule, *, crop: float = 1.0) -> NDArray[np.float64
     if records is None or not isinstance(records.targets, BoxTargets):
         raise UserError(f"data.root={data.root}: no training boxes to plan for")
     height, width = spec.resolution
-    boxes, _ = boxes_in_input(records, spec, crop=crop, images=_IMAGES)
+    boxes, labels = boxes_in_input(records, spec, crop=crop, images=_IMAGES)
     seen: NDArray[np.float64] = boxes / (width, height, width, height)
     if not len(seen):
         raise UserError(f"data.root={data.root}: no training boxes to plan for")
-    return seen
+    return seen, labels
 
 
 def _write(found: Plan, names: Sequence[str], seen: NDArray[np.float64], out: Path, overrides: Sequence[str]) -> None:
@@ -136,10 +149,10 @@ def _write(found: Plan, names: Sequence[str], seen: NDArray[np.float64], out: Pa
     write_text(recipe, "\n".join(lines) + "\n")
 
 
-def _print(found: Plan, names: Sequence[str], resolution: tuple[int, int], count: int, out: Path) -> None:
+def _print(found: Plan, names: Sequence[str], spec: DataSpec, labels: NDArray[np.int64], out: Path) -> None:
     console = Console(highlight=False)
-    height, width = resolution
-    console.print(f"{count:,} training boxes at {width}x{height} pixels; default boxes in pixels:")
+    height, width = spec.resolution
+    console.print(f"{len(labels):,} training boxes at {width}x{height} pixels; default boxes in pixels:")
     table = Table("map", "now", "planned", box=None, pad_edge=False, header_style="bold")
     for name, *both in zip(names, found.before, found.after, strict=True):
         table.add_row(name, *("  ".join(f"{w * width:.0f}x{h * height:.0f}" for w, h in each) for each in both))
@@ -147,9 +160,43 @@ def _print(found: Plan, names: Sequence[str], resolution: tuple[int, int], count
     for title, key in (("reached (IoU of 0.5 or more)", "recall"), ("best IoU, mean", "mean")):
         now, planned = getattr(found.reached, key), getattr(found.reachable, key)
         console.print(f"{title:<30}{now:.3f} -> {planned:.3f}")
+    counts = np.bincount(labels)
+    if (counts > 0).sum() > 1:
+        table = Table("class", "boxes", "reached now", "planned", box=None, pad_edge=False, header_style="bold")
+        for index in np.argsort(-counts, kind="stable")[:_CLASSES]:
+            if counts[index]:
+                both = (f"{each.by_class[index]:.3f}" for each in (found.reached, found.reachable))
+                table.add_row(visible(spec.classes[index]), f"{counts[index]:,}", *both)
+        console.print(table)
+        if (more := int((counts > 0).sum()) - _CLASSES) > 0:
+            console.print(f"and {more} more classes")
     if found.reachable.recall <= found.reached.recall and found.reachable.mean <= found.reached.mean:
         console.print("the head's own default boxes fit as well: keep them")
         return
     lists = ",".join("[" + ",".join(f"[{w:g},{h:g}]" for w, h in each) + "]" for each in found.after)
     print_lines(["", f"'head.anchors=[{lists}]'", "", f"or MOBILEVISION_PATH={out} ... experiment=anchors"])
     print_lines([f"drawn in {out / 'anchors.png'}"])
+
+
+def _print_reach(head: str, reach: Sequence[Reach], seen: NDArray[np.float64], resolution: tuple[int, int]) -> None:
+    console = Console(highlight=False)
+    height, width = resolution
+    sides = (seen[:, 2:] - seen[:, :2]) * (width, height)
+    console.print(f"{head} starts from points, not from default boxes: there is nothing to plan.")
+    console.print(f"{len(seen):,} training boxes at {width}x{height} pixels, against what its maps can tell:")
+    table = Table("stride", "sides in pixels", "boxes", box=None, pad_edge=False, header_style="bold")
+    for each in reach:
+        fitting = ((sides >= each.shortest) & (sides <= each.longest)).all(axis=1).mean()
+        table.add_row(str(each.stride), f"{each.shortest:.0f} to {each.longest:.0f}", f"{fitting:.1%}")
+    console.print(table)
+    strides = [each.stride for each in reach]
+    small = (sides < reach[0].shortest).any(axis=1).mean()
+    large = (sides > reach[-1].longest).any(axis=1).mean()
+    if small > _MANY:
+        finer = [max(1, strides[0] // 2), *strides]
+        console.print(
+            f"{small:.1%} are smaller than the finest stride: a larger data.resolution, or head.strides={finer}"
+            " where the backbone has such a map"
+        )
+    if large > _MANY:
+        console.print(f"{large:.1%} are larger than the coarsest map tells: head.strides={[*strides, 2 * strides[-1]]}")
