@@ -16,7 +16,7 @@ import torch
 
 from mobilevision.backbones import mobilenet_v1, mobilenet_v2, mobilenet_v3
 from mobilevision.cost import Cost, count
-from mobilevision.heads import DetectionHead, FasterRCNNFPNHead, FasterRCNNHead, SSDHead, SSDLiteHead
+from mobilevision.heads import DetectionHead, FasterRCNNFPNHead, FasterRCNNHead, PicoDetHead, SSDHead, SSDLiteHead
 from mobilevision.spec import DataSpec
 from mobilevision.tools.costs.counting import Deployed
 
@@ -47,6 +47,9 @@ ROWS = [
     Row("SSD 300, V1 0.5", SSDHead, 300, 81, body={"width": 0.5}),
     Row("SSDLite 320, V2 1.0", SSDLiteHead, 320, 81, make=mobilenet_v2),
     Row("SSDLite 320, V3 large", SSDLiteHead, 320, 81, make=mobilenet_v3, body={"size": "large"}),
+    Row("PicoDet 320, V1 0.5", PicoDetHead, 320, 81, body={"width": 0.5}),
+    Row("PicoDet 320, V2 1.0", PicoDetHead, 320, 81, make=mobilenet_v2),
+    Row("PicoDet 320, V3 large", PicoDetHead, 320, 81, make=mobilenet_v3, body={"size": "large"}),
     Row("Faster R-CNN FPN 320, V2 1.0", FasterRCNNFPNHead, 320, 81, make=mobilenet_v2),
 ]
 

@@ -5,5 +5,6 @@ from mobilevision.losses.cross_entropy import CrossEntropy
 from mobilevision.losses.loss import Loss
 from mobilevision.losses.multibox import MultiBox
 from mobilevision.losses.noisy_labels import Bootstrap, SmallLoss
+from mobilevision.losses.task_aligned import TaskAligned
 
-__all__ = ["AttributeCrossEntropy", "Bootstrap", "CrossEntropy", "Loss", "MultiBox", "SmallLoss"]
+__all__ = ["AttributeCrossEntropy", "Bootstrap", "CrossEntropy", "Loss", "MultiBox", "SmallLoss", "TaskAligned"]

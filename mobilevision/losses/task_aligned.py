@@ -15,6 +15,7 @@ from torch.nn import functional
 from torchvision.ops import generalized_box_iou_loss
 
 from mobilevision.errors import UserError
+from mobilevision.losses.cross_entropy import ClassWeights, weights_by_class
 from mobilevision.losses.loss import Loss
 from mobilevision.ops.boxes import tensor_iou
 from mobilevision.ops.candidates import PointCandidates, PointOutputs
@@ -132,10 +133,14 @@ class TaskAligned(Loss):
         gamma: how much easy points are turned down.
         box_weight: factor on ``box``.
         distribution_weight: factor on ``distribution``.
+        class_weights: ``none``, or ``balanced``: in ``class``, points that find a rare class weigh more (see
+            :func:`mobilevision.losses.cross_entropy.weights_by_class`).
 
     Raises:
         UserError: outputs of a head that starts from anchors.
     """
+
+    weight: Tensor | None
 
     @check_ranges("loss")
     def __init__(
@@ -149,11 +154,13 @@ class TaskAligned(Loss):
         gamma: NonNegativeFloat = 2.0,
         box_weight: NonNegativeFloat = 2.0,
         distribution_weight: NonNegativeFloat = 0.5,
+        class_weights: ClassWeights = "none",
     ) -> None:
         super().__init__(data=data)
         self.classification, self.points = classification, points
         self.alpha, self.beta, self.gamma = alpha, beta, gamma
         self.box_weight, self.distribution_weight = box_weight, distribution_weight
+        self.register_buffer("weight", weights_by_class(class_weights, data.counts), persistent=False)
 
     def forward(self, outputs: PointOutputs, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """``batch["target"]`` as :data:`mobilevision.data.boxes.Target`."""
@@ -199,5 +206,7 @@ class TaskAligned(Loss):
             weight = (wanted - scores).abs() ** self.gamma
         else:
             weight = torch.where(wanted > 0, wanted, 0.75 * scores**self.gamma)
+        if self.weight is not None:
+            weight = torch.where(wanted > 0, weight * self.weight, weight)
         losses = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * weight
         return losses[aligned.counted].sum()

@@ -165,8 +165,8 @@ def _print(found: Plan, names: Sequence[str], spec: DataSpec, labels: NDArray[np
         table = Table("class", "boxes", "reached now", "planned", box=None, pad_edge=False, header_style="bold")
         for index in np.argsort(-counts, kind="stable")[:_CLASSES]:
             if counts[index]:
-                both = (f"{each.by_class[index]:.3f}" for each in (found.reached, found.reachable))
-                table.add_row(visible(spec.classes[index]), f"{counts[index]:,}", *both)
+                shares = (f"{each.by_class[index]:.3f}" for each in (found.reached, found.reachable))
+                table.add_row(visible(spec.classes[index]), f"{counts[index]:,}", *shares)
         console.print(table)
         if (more := int((counts > 0).sum()) - _CLASSES) > 0:
             console.print(f"and {more} more classes")

@@ -141,3 +141,18 @@ def test_losses_and_gradients_are_finite(classification: str, wanted: Target) ->
     total.backward()
     assert torch.isfinite(total)
     assert all(torch.isfinite(each.grad).all() for each in (logits, sides) if each.grad is not None)
+
+
+def test_points_of_a_rare_class_weigh_more() -> None:
+    data = DataSpec("boxes", ("a", "b", "c"), 3, (64, 64), (100, 10, 100))
+    parts = {}
+    for label in (0, 1):
+        batch = {"target": target([[8.0, 8.0, 40.0, 40.0]], [label])}
+        for choice in ("none", "balanced"):
+            loss = TaskAligned(data=data, class_weights=choice)  # type: ignore[arg-type]
+            parts[label, choice] = loss(PointOutputs(candidates(1)), batch)
+    assert parts[1, "balanced"]["class"] > parts[1, "none"]["class"]
+    assert parts[0, "balanced"]["class"] < parts[0, "none"]["class"]
+    for label in (0, 1):
+        for name in ("box", "distribution"):
+            assert parts[label, "balanced"][name] == parts[label, "none"][name]

@@ -20,6 +20,12 @@ def test_every_task_conforms(task: str) -> None:
     check([f"task={task}", "backbone.width=0.25"])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("head", ["ssdlite", "picodet", "picodet head.one_to_one=true", "faster_rcnn_fpn"])
+def test_detectors_with_other_heads_conform(head: str) -> None:
+    check(["task=detection", "backbone.width=0.25", *f"head={head}".split()])
+
+
 @pytest.fixture
 def built() -> Built:
     return build(compose(["task=classification", "backbone.width=0.25", "data.workers=0"]))
