@@ -26,6 +26,11 @@ app.add_typer(plugins_app, name="plugins")
 
 
 _OUTPUTS = typer.Option(min=1, help="Class scores, a detector's with background; else the data's.")
+_TILES = typer.Option(
+    metavar="COLUMNSxROWS|SIDE", help="A detector looks at tiles of each image, too: for small objects."
+)
+_OVERLAP = typer.Option(help="Share of a tile's side that the next one has, too; else 0.2.")
+_MERGE = typer.Option(help="Of detections of one object: the best, or their mean; else best.")
 _CLOCK = typer.Option(help="What users wait, or the processor's own time.")
 
 
@@ -113,6 +118,9 @@ def evaluate(
     track_as: Annotated[
         str | None, typer.Option(metavar="NAME", help="Send the numbers to the run's tracker, too, as NAME/...")
     ] = None,
+    tiles: Annotated[str | None, _TILES] = None,
+    overlap: Annotated[float | None, _OVERLAP] = None,
+    merge: Annotated[Literal["best", "weighted"] | None, _MERGE] = None,
 ) -> None:
     """Measure a run, an exported model, or pretrained weights without a run, on its own data or on other.
 
@@ -129,7 +137,8 @@ def evaluate(
     first = arguments[0]
     is_run = "=" not in first or Path(first).is_dir()
     target = first if is_run else None
-    work(target, arguments[is_run:], scores=scores, threshold=threshold, track_as=track_as)
+    rows: Any = {"scores": scores, "threshold": threshold, "track_as": track_as}
+    work(target, arguments[is_run:], **rows, tiles=tiles, overlap=overlap, merge=merge)
 
 
 @app.command(short_help="Finished runs beside each other: accuracy against cost.")
@@ -167,6 +176,9 @@ def predict(
         Literal["coco", "yolo", "csv", "label-studio"] | None,
         typer.Option(help="Write what labelling tools import, least certain images first."),
     ] = None,
+    tiles: Annotated[str | None, _TILES] = None,
+    overlap: Annotated[float | None, _OVERLAP] = None,
+    merge: Annotated[Literal["best", "weighted"] | None, _MERGE] = None,
 ) -> None:
     """Predict for images, movies or a camera: drawn on them, as CSV and as JSON.
 
@@ -176,6 +188,8 @@ def predict(
 
     Example: mobilevision predict RUN IMAGES --gallery PEOPLE --out predictions
 
+    Example: mobilevision predict RUN AERIAL --tiles 2x2 --out predictions
+
     Example: mobilevision predict RUN UNLABELLED --annotations coco --threshold 0.3 --no-pictures --out prelabelled
     """
     from mobilevision.prediction.gallery import predict_in_gallery
@@ -183,11 +197,14 @@ def predict(
 
     options: Any = {"which": which, "batch_size": batch_size, "pictures": pictures, "device": device}
     if gallery is not None:
-        if scores == "all" or threshold is not None or annotations is not None:
-            raise UserError("--gallery: it names the nearest identity, without --scores, --threshold and --annotations")
+        if scores == "all" or threshold is not None or annotations is not None or tiles is not None:
+            raise UserError(
+                "--gallery: it names the nearest identity, without --scores, --threshold, --annotations and --tiles"
+            )
         predict_in_gallery(run, inputs, gallery=gallery, out=out, **options)
         return
     options |= {"scores": scores, "threshold": threshold, "annotations": annotations}
+    options |= {"tiles": tiles, "overlap": overlap, "merge": merge}
     work(run, inputs, out=out, seconds=seconds, **options)
 
 

@@ -150,6 +150,20 @@ class Preprocessing:
         size = max(1, round(upright.height * scale)), max(1, round(upright.width * scale))
         return resample(upright, None, size)
 
+    def upright(self, image: ImageLike) -> Image.Image:
+        """The whole image as it is to be seen, decoded, with the model's channels of 8 bits each.
+
+        Raises:
+            UnreadableImageError: the file cannot be read.
+            UserError: the array is no image.
+        """
+        upright = self._upright(image)
+        try:
+            upright.load()
+        except OSError as error:
+            raise UnreadableImageError(f"{_name(image)}: {error}") from None
+        return upright
+
     def _upright(self, image: ImageLike) -> Image.Image:
         if self.channels not in MODES:
             raise UserError(f"a model of {self.channels} channels takes no image files: images have 1, 3 or 4")

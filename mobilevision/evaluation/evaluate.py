@@ -18,6 +18,7 @@ from mobilevision.io.atomic_files import write_json
 from mobilevision.io.regular_files import check_own_part
 from mobilevision.io.text_columns import print_fact, side
 from mobilevision.prediction.predict import set_threshold, write_rows
+from mobilevision.prediction.tiling import Tiling
 from mobilevision.tracking.run_folder import RunFolder, new_folder
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ def evaluate(
     scores: Literal["shown", "all"] | None = None,
     threshold: float | None = None,
     track_as: str | None = None,
+    tiles: str | None = None,
+    overlap: float | None = None,
+    merge: Literal["best", "weighted"] | None = None,
 ) -> dict[str, float]:
     """Measure a trained run, an exported model, or pretrained weights without a run.
 
@@ -60,6 +64,10 @@ def evaluate(
             chose. Metrics do not depend on it.
         track_as: also sends numbers, tables and charts to the run's tracker, into the run that trained the model, as
             ``<track_as>/<split>/<metric>``.
+        tiles: a detector looks at overlapping tiles of each image, too, as in
+            :func:`mobilevision.prediction.predict.predict`; there is no loss then.
+        overlap: of tiles, likewise.
+        merge: of tiles, likewise.
 
     Returns:
         ``<split>/<metric>`` -> value; the same in every process.
@@ -68,6 +76,7 @@ def evaluate(
         UserError: for all that the user can mend.
     """
     split, changes = take_split(overrides)
+    tiling = Tiling.of(tiles, overlap=overlap, merge=merge)
     if track_as is not None:
         _check_trackable(target, track_as)
     if target is not None and is_artifact(target):
@@ -78,6 +87,7 @@ def evaluate(
     from mobilevision.engine.build import make_trainer
     from mobilevision.engine.recording import quiet
     from mobilevision.evaluation.predictions import CollectPredictions
+    from mobilevision.evaluation.tiles import look_at_tiles
     from mobilevision.tracking.processes import shared_folder
 
     folder = RunFolder(shared_folder(lambda: _new_folder(target)))
@@ -85,6 +95,8 @@ def evaluate(
     with quiet(), _gone_if_empty(folder):
         subject = _subject(target, changes, split, skip)
         data = _data(subject, skip)
+        if tiling is not None:
+            subject = look_at_tiles(subject, target, tiling)
         callbacks: list[Callback] = [Progress()]
         collected: CollectPredictions | None = None
         if scores is not None or threshold is not None:
@@ -102,7 +114,7 @@ def evaluate(
     if trainer.is_global_zero:
         if rows is not None:
             write_rows(folder.path, rows)
-        _keep(subject, folder, target, metrics)
+        _keep(subject, folder, target, metrics, {} if tiling is None else {"tiles": str(tiling)})
         if track_as is not None:
             _track(subject, target, metrics, track_as)
     return metrics
@@ -237,7 +249,13 @@ def _by_split(split: str, measured: Sequence[Mapping[str, float]]) -> dict[str, 
     return {f"{split}/{name.partition('/')[2]}": float(value) for name, value in every}
 
 
-def _keep(subject: Subject, folder: RunFolder, target: str | Path | None, metrics: dict[str, float]) -> None:
+def _keep(
+    subject: Subject,
+    folder: RunFolder,
+    target: str | Path | None,
+    metrics: dict[str, float],
+    more: Mapping[str, str],
+) -> None:
     from mobilevision.engine.info import command_line
     from mobilevision.reports.results import keep_evaluation
     from mobilevision.reports.summary import print_metrics
@@ -245,7 +263,7 @@ def _keep(subject: Subject, folder: RunFolder, target: str | Path | None, metric
     write_json(folder.metrics_json, metrics)
     keep_evaluation(subject.task, folder, "test")
     data = OmegaConf.to_container(subject.cfg.data, resolve=True)
-    about = {"split": subject.samples.split, "samples": len(subject.records), "data": data}
+    about = {"split": subject.samples.split, "samples": len(subject.records), "data": data, **more}
     write_json(
         folder.info_json, {"model": str(target or subject.cfg.backbone.weights), **about, "command": command_line()}
     )

@@ -24,6 +24,7 @@ from mobilevision.prediction.annotations import (
     write_annotations,
 )
 from mobilevision.prediction.opening import open_model
+from mobilevision.prediction.tiling import TiledPredictor, Tiling
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -50,6 +51,9 @@ def predict(
     scores: Literal["shown", "all"] = "shown",
     threshold: float | None = None,
     annotations: str | None = None,
+    tiles: str | None = None,
+    overlap: float | None = None,
+    merge: Literal["best", "weighted"] | None = None,
 ) -> list[dict[str, Any]]:
     """Predict for files and folders, and write what came out into ``out``; of an exported model, without torch.
 
@@ -71,6 +75,11 @@ def predict(
         threshold: score from which detections are shown, or attributes are there; None takes what val chose.
         annotations: a name of :data:`mobilevision.prediction.annotations.FORMS`: what labelling tools import is written
             below ``annotations/``, the images that the model is least sure of first.
+        tiles: a detector looks at overlapping tiles of each image, too, for small objects: ``COLUMNSxROWS``, or the
+            side of square tiles in pixels (:class:`mobilevision.prediction.tiling.Tiling`).
+        overlap: share of a tile's side that it has in common with the next one; None for 0.2.
+        merge: of several detections of one object the ``best`` stays, or their mean, ``weighted`` by their scores; None
+            for ``best``.
 
     Returns:
         A row an image: ``file``, the task's own values, and ``picture``, the drawn one; or a row a frame.
@@ -79,9 +88,13 @@ def predict(
         UserError: no images in the inputs, or none of them can be read; a threshold or annotations that the model's
             predictions do not go with; annotations that are there already.
     """
+    tiling = Tiling.of(tiles, overlap=overlap, merge=merge)
     movies = any(map(is_movie, inputs))
     files = [] if movies else find_some(inputs)
-    model, target = open_model(run, which=which, device=device), Path(out)
+    model: Predictor = open_model(run, which=which, device=device)
+    target = Path(out)
+    if tiling is not None:
+        model = TiledPredictor(model, tiling, batch_size=batch_size)
     set_threshold(model.answer, threshold)
     if movies and (annotations is not None or scores == "all"):
         raise UserError("--annotations and --scores are for images; take the frames out of the movie first")
