@@ -159,16 +159,17 @@ def test_an_unforeseen_error_names_its_place() -> None:
     assert "--debug" in error_line(failure.value)
 
 
+WHOLE: dict[str, Any] = {"tiles": None, "overlap": None, "merge": None}
 COMMANDS = {
     "evaluate run split=val --scores all --threshold 0.5": (
         "evaluation",
         "evaluate",
-        ("run", ["split=val"], {"scores": "all", "threshold": 0.5, "track_as": None}),
+        ("run", ["split=val"], {"scores": "all", "threshold": 0.5, "track_as": None, **WHOLE}),
     ),
     "evaluate backbone.weights=timm": (
         "evaluation",
         "evaluate",
-        (None, ["backbone.weights=timm"], {"scores": None, "threshold": None, "track_as": None}),
+        (None, ["backbone.weights=timm"], {"scores": None, "threshold": None, "track_as": None, **WHOLE}),
     ),
     "predict run a.jpg b --out here --which last --no-pictures": (
         "prediction",
@@ -178,7 +179,7 @@ COMMANDS = {
             ["a.jpg", "b"],
             {
                 **{"out": "here", "seconds": None, "which": "last", "batch_size": 32, "pictures": False},
-                **{"device": None, "scores": "shown", "threshold": None, "annotations": None},
+                **{"device": None, "scores": "shown", "threshold": None, "annotations": None, **WHOLE},
             },
         ),
     ),
