@@ -42,6 +42,7 @@ class Architecture:
         adjustable: does ``build`` take an activation and a padding, whatever they are? Not every timm model does; there
             they are passed only where they are not what the model does by itself.
         hub: the timm model whose weights ``weights=timm`` means.
+        keras_width: the width whose weights ``weights=keras`` means.
         at_width: the same architecture at another width, and the widths to try; to name a mismatch's fix.
     """
 
@@ -50,6 +51,7 @@ class Architecture:
     default: Preset
     adjustable: bool = True
     hub: str | None = None
+    keras_width: float | None = None
     at_width: Callable[[float], Callable[..., nn.Module]] | None = None
     widths: Iterable[float] = ()
 
@@ -69,7 +71,8 @@ def assemble(
 
     Args:
         architecture: what is built.
-        weights: None, ``timm``, a timm ``model.tag``, a file, or a run folder of ours.
+        weights: None, ``timm``, a timm ``model.tag``, ``keras``, a file, or a run folder of ours
+            (:func:`mobilevision.backbones.weights.read_weights`).
         preset: a preset's name or its values; None: the weights' own, else the architecture's.
         activation: overrides the preset's, where the model takes one.
         padding: overrides the preset's; ``same`` or ``symmetric``.
@@ -80,7 +83,9 @@ def assemble(
     Raises:
         UserError: an argument that does not fit, or weights that can't be read or belong elsewhere.
     """
-    source = read_weights(weights, hub=architecture.hub) if weights else None
+    source = None
+    if weights:
+        source = read_weights(weights, hub=architecture.hub, keras_width=architecture.keras_width)
     if padding is not None and padding not in PADDINGS:
         raise UserError(f"backbone.padding={padding}: there are {' and '.join(PADDINGS)}")
     if channels < 1:

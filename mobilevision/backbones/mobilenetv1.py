@@ -111,6 +111,7 @@ def mobilenet_v1(
         build=partial(mobilevision_mobilenetv1, width=width, **form),
         default=Preset(activation="relu", padding="symmetric", bn_eps=1e-5),
         hub="mobilenetv1_100" if plain else None,
+        keras_width=None if endings else width,
         at_width=lambda other: partial(mobilevision_mobilenetv1, width=other, **form),
         widths=[n / 32 for n in range(1, 33)],
     )

@@ -97,16 +97,17 @@ class Preset:
         return replace(self, mean=mean, std=tuple(self.std[turn % len(self.std)] for turn in turns))
 
 
-_TENSORFLOW = Preset(mean=HALVES, std=HALVES, activation="relu6", padding="same", bn_eps=1e-3)
+TENSORFLOW = Preset(mean=HALVES, std=HALVES, activation="relu6", padding="same", bn_eps=1e-3)
+"""TensorFlow's MobileNets, which are Keras', too."""
 
 PRESETS: dict[str, Preset] = {
     "imagenet": Preset(),
     "inception": Preset(mean=HALVES, std=HALVES),
     "unit": Preset(mean=ZEROS, std=ONES),
     "mobilenet_v1_0.25_224_in1k": Preset(activation="leaky_relu", padding="symmetric", bn_eps=1e-5),
-    "mobilenet_v1_0.25_128_in1k": replace(_TENSORFLOW, side=128),
-    "mobilenet_v1_0.5_160_in1k": replace(_TENSORFLOW, side=160),
-    "mobilenet_v2_1.0_224_in1k": replace(_TENSORFLOW, bn_eps=1e-5),
+    "mobilenet_v1_0.25_128_in1k": replace(TENSORFLOW, side=128),
+    "mobilenet_v1_0.5_160_in1k": replace(TENSORFLOW, side=160),
+    "mobilenet_v2_1.0_224_in1k": replace(TENSORFLOW, bn_eps=1e-5),
     "mobilenet_v1_0.25_96_person": Preset(96, ZEROS, ONES, "relu", "same", 1e-3),
 }
 """By name: three ways to scale pixels, then the published files, known by their stem."""

@@ -18,11 +18,12 @@ from huggingface_hub import constants
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from mobilevision.backbones import keras_weights
 from mobilevision.backbones.presets import Preset, find_preset, observed
 from mobilevision.errors import UserError
 from mobilevision.io.tensor_files import load_tensors
 
-FILES = {".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".tar"}
+FILES = {".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".tar", *keras_weights.ENDINGS}
 NESTS = ("state_dict_ema", "model_ema", "ema", "state_dict", "model", "net")  # averaged weights are the better ones
 RUN_CHECKPOINT = "checkpoints/best.ckpt"
 
@@ -42,13 +43,14 @@ class Source:
     preset: Preset | None
 
 
-def read_weights(weights: str, *, hub: str | None) -> Source:
+def read_weights(weights: str, *, hub: str | None, keras_width: float | None = None) -> Source:
     """Find and read the weights that a configuration names.
 
     Args:
-        weights: ``timm`` (the hub's own for this architecture), a timm ``model`` or ``model.tag``, a file, or the
-            folder of a run of ours.
+        weights: ``timm`` (the hub's own for this architecture), a timm ``model`` or ``model.tag``, ``keras`` or
+            ``keras-SIDE`` (Keras' MobileNet V1 for images of that side), a file, or the folder of a run of ours.
         hub: the timm model that ``timm`` stands for here, None where the hub has none.
+        keras_width: the width whose weights ``keras`` stands for here, None where Keras has none.
 
     Raises:
         UserError: nothing there, not weights, or the hub out of reach.
@@ -58,6 +60,10 @@ def read_weights(weights: str, *, hub: str | None) -> Source:
         if hub is None:
             raise UserError("backbone.weights=timm: timm's hub has no weights of this width or form; name a file")
         return read_hub(hub)
+    if weights == "keras" or (weights.startswith("keras-") and weights[6:].isdigit()):
+        if keras_width is None:
+            raise UserError(f"backbone.weights={weights}: Keras' weights are read for backbone=mobilenet_v1 alone")
+        return read_file(keras_weights.fetch(keras_width, int(weights[6:] or 224)))
     if path.is_dir():
         if not (path / RUN_CHECKPOINT).is_file():
             raise UserError(f"backbone.weights={path}: a folder without {RUN_CHECKPOINT}; name a run or a file")
@@ -70,11 +76,13 @@ def read_weights(weights: str, *, hub: str | None) -> Source:
 
 
 def read_file(path: Path, *, name: str | None = None) -> Source:
-    """A safetensors file, or a pickled one whose tensors load without running code.
+    """A safetensors file, a pickled one whose tensors load without running code, or one of Keras' MobileNet V1.
 
     Raises:
         UserError: the file is broken, holds no tensors, or holds objects that are not plain data.
     """
+    if path.suffix in keras_weights.ENDINGS:
+        return Source(name or path.name, keras_weights.read_h5(path), keras_weights.preset_of(path.stem))
     content, noted = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
     state = _tensors(content)
     if not state:

@@ -141,12 +141,15 @@ def build_backbone(cfg: DictConfig, *, checkpoint_preset: Mapping[str, Any] | No
     """
     from hydra.utils import get_method
 
+    from mobilevision.backbones.keras_weights import published_side
     from mobilevision.backbones.presets import Preset
 
     node = OmegaConf.to_container(cfg.backbone, resolve=True)
     assert isinstance(node, dict)
     if checkpoint_preset is not None and "weights" in node:
         node["weights"] = None
+    if node.get("weights") == "keras":  # of several sides, those for the images' own
+        node["weights"] = f"keras-{published_side(cfg.data.resolution)}"
     parameters = inspect.signature(get_method(node["_target_"])).parameters.values()
     takes = any(each.name == "preset" or each.kind is each.VAR_KEYWORD for each in parameters)
     if checkpoint_preset is not None and takes:
