@@ -62,7 +62,9 @@ class PredictionImages(Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         folder, count = self.folder.predictions / "val", min(self.count, self.followed)
         try:
-            tracker.samples("val/predictions", draw_followed(pl_module, data, folder, count=count))
+            # Numbers of val are logged after this, at the step of the last batch before it.
+            step = max(trainer.global_step - 1, 0)
+            tracker.samples("val/predictions", draw_followed(pl_module, data, folder, count=count), step=step)
         except Exception as error:  # of a plugin's drawing; a training does not end in it
             _log.warning("no images of val for the tracker: %s", error)
             self.every_n_epochs = 0

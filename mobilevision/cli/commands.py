@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from mobilevision.config.names import OTHER_FLAGS
 from mobilevision.errors import UserError
 from mobilevision.io.error_lines import errors_as_lines
 from mobilevision.version import __version__
@@ -70,7 +71,15 @@ def main() -> None:
         train(arguments[1:])
         return
     with errors_as_lines(arguments):
-        code = app(args=arguments, prog_name="mobilevision", standalone_mode=False)
+        try:
+            code = app(args=arguments, prog_name="mobilevision", standalone_mode=False)
+        except Exception as error:
+            flag = str(getattr(error, "option_name", ""))
+            if instead := OTHER_FLAGS.get(flag.lstrip("-").replace("-", "_")):
+                raise UserError(
+                    f"{flag}: there is no such option; here it is {instead} (--help shows what there is)"
+                ) from error
+            raise
         if code == _STOPPED:  # typer makes this of Ctrl-C
             raise KeyboardInterrupt
         if code:

@@ -46,6 +46,8 @@ def unreadable(argument: str, error: HydraException) -> str:
     key, equals, value = argument.partition("=")
     if not equals:
         return f"{argument}: an override reads key=value or group=option"
+    if key != key.strip() or value != value.lstrip():
+        return f"{argument}: no blanks round the equals sign: {key.strip()}={value.strip()}"
     if not value.strip() or not key.strip("+~").replace(".", "").replace("_", "").replace("/", "").isalnum():
         reason = str(error).splitlines()[0]
         return f"{argument}: cannot be read: {reason}"

@@ -189,11 +189,10 @@ def _nearest(key: str, layout: Layout) -> str:
 
 
 def _of_another_option(key: str, layout: Layout) -> str:
-    """Which options of the group have a key of a part, such as ``data.format``, that in the chosen one has none."""
+    """Which options of the group have a key that the chosen one lacks."""
     group, _, rest = key.partition(".")
-    part = key.rpartition(".")[0]
-    beside = layout.places.get(f"{part}._target_")
-    if "." not in rest or beside is None or layout.get(part).keys() - HYDRA:
+    beside = layout.places.get(f"{key.rpartition('.')[0]}._target_")
+    if beside is None:
         return ""
     kind = layout.values.get("task", {}).get("kind")
     files = {path.stem: read(path).body for path in sorted(beside[0].path.parent.glob("*.yaml"))}

@@ -52,6 +52,19 @@ OTHER_TOOLS: dict[str, str] = {
 }
 """What other tools (ultralytics, timm, MMDetection ...) call it -> the key here, or what to type instead."""
 
+OTHER_FLAGS: dict[str, str] = {
+    **dict.fromkeys(("conf", "conf_thres", "confidence", "score_thr", "min_score"), "--threshold 0.3"),
+    **dict.fromkeys(("iou", "iou_thres", "nms"), "head.nms, set when it is trained"),
+    **dict.fromkeys(("source", "input", "images", "img"), "an argument without a flag, after the run"),
+    **dict.fromkeys(("weights", "model", "ckpt", "checkpoint"), "the run folder, the first argument, without a flag"),
+    **dict.fromkeys(("save_txt", "save_conf"), "--annotations yolo"),
+    **dict.fromkeys(("project", "output", "out_dir", "output_dir", "save_dir"), "--out FOLDER"),
+    **dict.fromkeys(("gpu", "gpus", "cpu"), "--device cuda or --device cpu"),
+    **dict.fromkeys(("batch", "bs"), "--batch-size 8"),
+    **dict.fromkeys(("slice", "slice_size", "sahi"), "--tiles 640"),
+}
+"""What other tools call an option of a command -> what to type instead."""
+
 _LISTED = 40  # names that a message can list and still be read
 _SEVERAL = 2  # places of one name that are worth proposing
 

@@ -104,6 +104,8 @@ def device(accelerator: str) -> str:
 def command_line() -> str:
     """The command as it was typed, ready to be typed again; empty where Python code started the run."""
     program = Path(sys.argv[0]).name
+    if Path(sys.argv[0]).parts[-2:] == ("mobilevision", "__main__.py"):
+        return shlex.join(["python", "-m", "mobilevision", *sys.argv[1:]])
     if program == "train.py":
         return shlex.join(["python", "train.py", *sys.argv[1:]])
     return shlex.join([program, *sys.argv[1:]]) if program == "mobilevision" else ""

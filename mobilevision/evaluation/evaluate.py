@@ -14,10 +14,10 @@ from mobilevision.deploy.answers import find_answer
 from mobilevision.deploy.manifest import Manifest, is_artifact
 from mobilevision.errors import UserError
 from mobilevision.evaluation.config import take_split
-from mobilevision.io.atomic_files import write_json
+from mobilevision.io.atomic_files import write_json, write_metrics
 from mobilevision.io.regular_files import check_own_part
 from mobilevision.io.text_columns import print_fact, side
-from mobilevision.prediction.predict import set_threshold, write_rows
+from mobilevision.prediction.predict import check_shown, set_threshold, write_rows
 from mobilevision.prediction.tiling import Tiling
 from mobilevision.tracking.run_folder import RunFolder, new_folder
 
@@ -76,6 +76,7 @@ def evaluate(
         UserError: for all that the user can mend.
     """
     split, changes = take_split(overrides)
+    check_shown(scores, threshold)
     tiling = Tiling.of(tiles, overlap=overlap, merge=merge)
     if track_as is not None:
         _check_trackable(target, track_as)
@@ -128,7 +129,7 @@ def _check_trackable(target: str | Path | None, name: str) -> None:
     """
     if target is None or is_artifact(target):
         raise UserError(f"--track-as {name}: only a run has a tracker: evaluate a run folder")
-    if not re.fullmatch(r"\w[\w .-]*", name):
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w .-]*", name):
         raise UserError(f"--track-as {name}: a name of letters, digits, spaces, dots, - and _")
 
 
@@ -260,7 +261,7 @@ def _keep(
     from mobilevision.reports.results import keep_evaluation
     from mobilevision.reports.summary import print_metrics
 
-    write_json(folder.metrics_json, metrics)
+    write_metrics(folder.metrics_json, metrics)
     keep_evaluation(subject.task, folder, "test")
     data = OmegaConf.to_container(subject.cfg.data, resolve=True)
     about = {"split": subject.samples.split, "samples": len(subject.records), "data": data, **more}

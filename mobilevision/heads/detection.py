@@ -22,14 +22,19 @@ Anchors = Annotated[Sequence[Annotated[Sequence[Shape], Items(min=1)]], Items(mi
 """The shapes of each map."""
 
 
-class DetectionOptions(TypedDict, total=False):
-    """Arguments of :class:`DetectionHead` that every detection head takes; it says what they mean."""
+class DecodingOptions(TypedDict, total=False):
+    """Arguments of :class:`DetectionHead` that say what becomes a detection; it says what they mean."""
 
-    outputs: PositiveInt | None
     score_threshold: ShareBelowOne
     nms: Share
     per_class: PositiveInt | None
     detections: PositiveInt
+
+
+class DetectionOptions(DecodingOptions, total=False):
+    """Those of every head whose scores have background among them, too."""
+
+    outputs: PositiveInt | None
 
 
 class DetectionHead(Head, ABC):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mobilevision.errors import UserError
-from mobilevision.heads.detection import DetectionHead, DetectionOptions, rows
+from mobilevision.heads.detection import DecodingOptions, DetectionHead, rows
 from mobilevision.heads.head import draw_small
 from mobilevision.heads.ssd import PRIOR, Activation, ConvNorm
 from mobilevision.ops.anchor_planning import Places, Reach
@@ -172,7 +172,7 @@ class PicoDetHead(DetectionHead):
         bins: Annotated[int, Range(min=2, max=64)] = 8,
         one_to_one: bool = False,
         activation: Activation = "relu6",
-        **options: Unpack[DetectionOptions],
+        **options: Unpack[DecodingOptions],
     ) -> None:
         super().__init__(backbone=backbone, data=data, **options)
         self.strides = tuple(sorted(set(strides)))

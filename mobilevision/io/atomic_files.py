@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -48,6 +49,16 @@ def remove_unfinished(path: Path) -> None:
 def write_json(path: Path, value: Any) -> None:
     """:func:`write_text` of indented JSON."""
     write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def write_metrics(path: Path, values: Mapping[str, float]) -> None:
+    """:func:`write_json` of named numbers; one that is undefined (NaN) or infinite is null, as JSON knows neither."""
+    write_json(path, {name: value if math.isfinite(value) else None for name, value in values.items()})
+
+
+def read_metrics(path: Path) -> dict[str, float]:
+    """What :func:`write_metrics` wrote, NaN where a number was none; empty where there is no such file."""
+    return {name: math.nan if value is None else value for name, value in read_object(path).items()}
 
 
 def write_csv(

@@ -88,6 +88,9 @@ def predict(
         UserError: no images in the inputs, or none of them can be read; a threshold or annotations that the model's
             predictions do not go with; annotations that are there already.
     """
+    check_shown(scores, threshold)
+    if batch_size < 1:
+        raise UserError(f"batch_size={batch_size}: it has to be at least 1")
     tiling = Tiling.of(tiles, overlap=overlap, merge=merge)
     movies = any(map(is_movie, inputs))
     files = [] if movies else find_some(inputs)
@@ -136,6 +139,19 @@ def predict(
         written = write_annotations(annotations, annotated, folder, answer=answer, model=name, top=top)
         console.print(f"annotations in {written}, of images in {top}", soft_wrap=True, markup=False)
     return rows
+
+
+def check_shown(scores: Any, threshold: Any) -> None:
+    """Look at what is to be shown, before anything is read: Python code may give anything.
+
+    Raises:
+        UserError: scores that are neither ``shown`` nor ``all``, or a threshold that is no number from 0 to 1.
+    """
+    if scores not in (None, "shown", "all"):
+        raise UserError(f"scores={scores!r}: it has to be 'shown' or 'all'")
+    number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
+    if threshold is not None and not (number and 0 <= threshold <= 1):
+        raise UserError(f"threshold={threshold!r}: it has to be a number from 0 to 1")
 
 
 def set_threshold(answer: Answer, threshold: float | None) -> None:

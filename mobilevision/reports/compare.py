@@ -11,7 +11,7 @@ from typing import Any, final
 
 from mobilevision.engine.info import read_info
 from mobilevision.errors import UserError
-from mobilevision.io.atomic_files import read_object, write_csv, write_text
+from mobilevision.io.atomic_files import read_metrics, write_csv, write_text
 from mobilevision.io.printable_text import visible
 from mobilevision.io.text_columns import side
 from mobilevision.tracking.run_folder import RunFolder
@@ -129,7 +129,7 @@ def read(folder: Path) -> Row | None:
     run = RunFolder(folder)
     info = read_info(run)
     try:
-        metrics = read_object(run.metrics_json)
+        metrics = read_metrics(run.metrics_json)
         name = next(
             f"{split}/{info['primary']}" for split in ("test", "val") if f"{split}/{info['primary']}" in metrics
         )

@@ -17,7 +17,7 @@ from PIL import Image
 
 from mobilevision.callbacks.history import read_history
 from mobilevision.engine.info import read_info
-from mobilevision.io.atomic_files import read_csv, read_object, write_text
+from mobilevision.io.atomic_files import read_csv, read_metrics, read_object, write_text
 from mobilevision.io.printable_text import is_name
 from mobilevision.io.text_columns import side
 from mobilevision.reports.summary import by_stage
@@ -161,7 +161,7 @@ def collect(folder: RunFolder) -> dict[str, Any]:
     """Everything that the page's template asks for; empty where the folder does not have it."""
     info = read_info(folder)
     history = read_history(folder.metrics_csv)
-    metrics = read_object(folder.metrics_json)
+    metrics = read_metrics(folder.metrics_json)
     curves = charts(history, info.get("primary", ""), info.get("mode", "max"))
     best = next((chart.best for chart in curves if chart.best), None)
     tables = read_object(folder.tables_json)

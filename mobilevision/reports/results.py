@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mobilevision.callbacks.history import read_history
 from mobilevision.engine.info import update_info
-from mobilevision.io.atomic_files import read_csv, write_json
+from mobilevision.io.atomic_files import read_csv, write_json, write_metrics
 from mobilevision.io.printable_text import is_name
 from mobilevision.prediction.samples import tracked_images
 from mobilevision.reports import summary
@@ -49,7 +49,7 @@ def write_results(
         teacher_comparison: rows of student and teacher, for a distilled run.
     """
     stage: Stage = "test" if any(name.startswith("test/") for name in results) else "val"
-    write_json(folder.metrics_json, dict(results))
+    write_metrics(folder.metrics_json, results)
     more = {"student_and_teacher": teacher_comparison} if teacher_comparison else {}
     keep_evaluation(built.task, folder, stage, more)
     update_info(folder, {"finished": datetime.now().isoformat(timespec="seconds")})

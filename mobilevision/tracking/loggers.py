@@ -170,13 +170,16 @@ class TensorBoardTracker(Tracker):
 
     def figure(self, key: str, image: Image.Image) -> None:
         """Write the chart as an image."""
-        self._writer.add_image(key, np.asarray(image.convert("RGB")), self._step, dataformats="HWC")
+        self._write(key, image, self._step)
 
-    def samples(self, key: str, pictures: Sequence[SampleImage]) -> None:
+    def samples(self, key: str, pictures: Sequence[SampleImage], *, step: int | None = None) -> None:
         """Write the images, if they may be kept."""
         for index, sample in enumerate(pictures if self._images else ()):
             with Image.open(sample.path) as image:
-                self.figure(f"{key}/{index:03d}", image)
+                self._write(f"{key}/{index:03d}", image, self._step if step is None else step)
+
+    def _write(self, key: str, image: Image.Image, step: int | None) -> None:
+        self._writer.add_image(key, np.asarray(image.convert("RGB")), step, dataformats="HWC")
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """Write final numbers as text."""

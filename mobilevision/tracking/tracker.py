@@ -57,8 +57,14 @@ class Tracker(Logger, ABC):
     def figure(self, key: str, image: Image.Image) -> None:
         """Keep a chart."""
 
-    def samples(self, key: str, pictures: Sequence[SampleImage]) -> None:
-        """Keep images of the data with predictions on them: those that a run has below ``predictions/``."""
+    def samples(self, key: str, pictures: Sequence[SampleImage], *, step: int | None = None) -> None:
+        """Keep images of the data with predictions on them: those that a run has below ``predictions/``.
+
+        Args:
+            key: what they are kept as.
+            pictures: the images.
+            step: that of the numbers which they belong to; None for that of the last ones.
+        """
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """Keep final numbers: test metrics, parameters, mult-adds."""

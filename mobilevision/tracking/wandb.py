@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from PIL import Image
 
 from mobilevision.errors import UserError
+from mobilevision.io.atomic_files import read_object, write_json
 from mobilevision.tracking.run_folder import SWEEP, is_cross_validation
 from mobilevision.tracking.tracker import Rows, SampleImage, Tracker
 
@@ -44,12 +45,15 @@ def choose_mode(wanted: str) -> Mode:
         wanted: ``auto``, ``online`` or ``offline``.
 
     Raises:
-        UserError: another word, or online without a credential.
+        UserError: another word, here or in ``WANDB_MODE``, or online without a credential.
     """
     if wanted not in ("auto", "online", "offline"):
         raise UserError(f"logger.mode={wanted} does not exist: auto, online or offline")
     if wanted == "auto":
-        given = _MODES.get(os.environ.get("WANDB_MODE", ""))
+        word = os.environ.get("WANDB_MODE", "")
+        if word and word not in _MODES:
+            raise UserError(f"WANDB_MODE={word}: the variable says {', '.join(_MODES)}; unset it, or set one of these")
+        given = _MODES.get(word)
         return given or ("online" if has_credential() else "offline")
     if wanted == "online" and not has_credential():
         raise UserError(
@@ -106,6 +110,20 @@ def kept_id(folder: Path) -> str:
     return fresh
 
 
+PLACE = ("project", "entity", "name")
+"""What says, beside its id, which W&B run it is."""
+
+
+def kept_place(folder: Path) -> dict[str, str]:
+    """Project, team and name of the W&B run that this run folder has; empty where none was started."""
+    return {name: value for name, value in read_object(folder / "place.json").items() if name in PLACE and value}
+
+
+def keep_place(folder: Path, place: Mapping[str, str | None]) -> None:
+    """Keep them for whoever goes on with the run."""
+    write_json(folder / "place.json", dict(place))
+
+
 def _under_agent() -> bool:
     """Whether ``wandb agent`` started this process: the client then takes project, team and id from the sweep."""
     return bool(os.environ.get("WANDB_SWEEP_ID"))
@@ -145,7 +163,8 @@ class WandbOptions(TypedDict, total=False):
 class WandbTracker(Tracker):
     """Logs a run to W&B; its files lie in ``<run_dir>/wandb``.
 
-    The W&B run's id is kept in ``<run_dir>/wandb/id``, so a resumed run goes on in the same W&B run. A server that
+    The W&B run's id, project, team and name are kept in ``<run_dir>/wandb``, so a resumed run goes on in the same W&B
+    run, whatever the environment says by then. A server that
     cannot be reached turns the run offline; any later failure ends the tracking with one warning and no more.
 
     Args:
@@ -179,18 +198,19 @@ class WandbTracker(Tracker):
         artifacts: bool = True,
     ) -> None:
         super().__init__()
-        self._project = project or os.environ.get("WANDB_PROJECT") or "mobilevision"
+        self.folder = run_dir / "wandb"
+        known = kept_place(self.folder)
+        self._project = project or known.get("project") or os.environ.get("WANDB_PROJECT") or "mobilevision"
         if odd := set(self._project) & set(_NOT_IN_PROJECTS):
             raise UserError(f"logger.project={self._project}: W&B takes no {' '.join(sorted(odd))} in it")
-        self.folder = run_dir / "wandb"
         self.id = kept_id(self.folder)
         self._images, self._artifacts = pictures, artifacts
         self._keys: dict[str, Any] = {
             "dir": str(run_dir),
             "id": self.id,
             "project": self._project,
-            "entity": entity,
-            "name": name or os.environ.get("WANDB_NAME") or run_dir.resolve().name,
+            "entity": entity or known.get("entity") or os.environ.get("WANDB_ENTITY"),
+            "name": name or known.get("name") or os.environ.get("WANDB_NAME") or run_dir.resolve().name,
             "group": group or _group_of(run_dir.resolve()),
             "tags": list(tags) or None,
             "config": dict(config),
@@ -200,6 +220,8 @@ class WandbTracker(Tracker):
         self.mode: Mode = mode
         self._run: Any = None
         self._start()
+        if not known and mode != "disabled":
+            keep_place(self.folder, {each: self._keys[each] or getattr(self._run, each, None) for each in PLACE})
 
     def _start(self) -> None:
         """Start the run: if not online, then offline, and if that fails too, not at all."""
@@ -258,7 +280,7 @@ class WandbTracker(Tracker):
         """Send a chart."""
         self._send(key, lambda wandb: wandb.Image(image))
 
-    def samples(self, key: str, pictures: Sequence[SampleImage]) -> None:
+    def samples(self, key: str, pictures: Sequence[SampleImage], *, step: int | None = None) -> None:
         """Send sample images with their captions, if images may be sent."""
         if pictures and self._images:
             boxes = [row for p in pictures for rows in (p.outlines or {}).values() for row in rows]
@@ -269,15 +291,16 @@ class WandbTracker(Tracker):
                     wandb.Image(str(p.plain or p.path), caption=p.caption, boxes=_boxes(p.outlines, names))
                     for p in pictures
                 ],
+                step,
             )
 
-    def _send(self, key: str, make: Callable[[Any], object]) -> None:
+    def _send(self, key: str, make: Callable[[Any], object], step: int | None = None) -> None:
         """Log what ``make`` makes with the client's module."""
 
         def send(run: Any) -> None:
             import wandb
 
-            run.log({key: make(wandb)})
+            run.log({key: make(wandb)} if step is None else {key: make(wandb), STEP: step})
 
         self._safely(send)
 

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.engine.info import command_line, read_info
 from mobilevision.errors import StoppedError, UserError
-from mobilevision.io.atomic_files import remove_unfinished, write_csv, write_json, write_text
+from mobilevision.io.atomic_files import remove_unfinished, write_csv, write_json, write_metrics, write_text
 from mobilevision.tracking.run_folder import FINAL, FOLDS, RunFolder
 from mobilevision.training.sweep import Start, differences, finished, refuse_processes
 
@@ -203,7 +203,7 @@ def sum_up(folder: Path, cfg: DictConfig, folds: Sequence[Fold]) -> dict[str, fl
         },
     )
     results = {f"test/{name}": value for name, value in means.items()}
-    write_json(place.metrics_json, results)
+    write_metrics(place.metrics_json, results)
     kept = ("task", "primary", "mode", "backbone", "width", "resolution", "channels", "parameters", "mult_adds")
     write_json(
         place.info_json,

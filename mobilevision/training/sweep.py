@@ -31,7 +31,7 @@ from mobilevision.config.groups import groups
 from mobilevision.config.layout import Layout, leaves
 from mobilevision.config.search_path import Source
 from mobilevision.errors import StoppedError, UserError
-from mobilevision.io.atomic_files import write_json, write_text
+from mobilevision.io.atomic_files import read_metrics, write_json, write_text
 from mobilevision.io.error_lines import VARIABLE, error_line
 from mobilevision.io.safe_yaml import read_yaml
 from mobilevision.tracking.run_folder import SWEEP, RunFolder
@@ -143,8 +143,7 @@ def finished(cfg: DictConfig, folder: RunFolder) -> dict[str, float] | None:
         )
     if folder.metrics_json.exists():
         print(f"done already, in {folder.path}", flush=True)
-        metrics: dict[str, float] = json.loads(folder.metrics_json.read_text(encoding="utf-8"))
-        return metrics
+        return read_metrics(folder.metrics_json)
     if folder.can_go_on:
         cfg.resume = str(folder.path)
     return None

@@ -30,7 +30,7 @@ def test_a_tracker_gets_them_every_few_epochs_and_nothing_else_changes(tmp_path:
     steps = {tag: [each.step for each in read.Images(tag)] for tag in read.Tags()["images"] if tag.startswith("val/")}
     assert set(steps) == {f"val/predictions/{number:03d}" for number in range(8)}
     points = [each.step for each in read.Scalars("val/map")]
-    assert set(map(tuple, steps.values())) == {(points[0], points[2])}, "behind the points of the epochs before"
+    assert set(map(tuple, steps.values())) == {(points[1], points[3])}, "where the numbers of these epochs stand"
     assert len(list((shown / "predictions" / "val").glob("image_*.png"))) == 8
 
     kept_back = trained(tmp_path / "kept_back", "logger=tensorboard", "logger.pictures=false")

@@ -91,6 +91,10 @@ def test_help_imports_nothing_heavy(arguments: list[str], said: str) -> None:
         (["mobilevision", "trian"], "No such command"),
         (["mobilevision", "plugins", "--what"], "No such option"),
         (["mobilevision", "cost", "backbone.widht=1"], "did you mean backbone.width?"),
+        (
+            ["mobilevision", "evaluate", "run", "--conf", "0.3"],
+            "--conf: there is no such option; here it is --threshold",
+        ),
         (["mobilevision", "cost", "nowhere"], "nowhere is not a run folder"),
         (["mobilevision", "predict", "nowhere", "images"], "nowhere is not a run folder"),  # nor is there an --out
         (["mobilevision", "predict", "run", "--oot"], "--oot (Possible options: --out; --help shows what there is)"),

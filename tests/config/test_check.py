@@ -75,6 +75,13 @@ def refusal(*overrides: str) -> str:
         ("data.root=a=b", "data.root='\"a=b\"'"),
         ("data.root=/pictures/größe", "data.root='\"/pictures/größe\"'"),
         ("data.resolution=[1,", "cannot be read"),
+        ("data.root =images", "no blanks round the equals sign: data.root=images"),
+        ("data.root= images", "no blanks round the equals sign: data.root=images"),
+        ("logger.path=here", "there is no such key"),
+        (
+            "backbone.size=large",
+            "there is no such key in backbone=mobilenet_v1; backbone=mobilenet_v3, backbone=mobile",
+        ),
         ("seed=1,2", "a sweep, which needs -m"),
     ],
 )

@@ -43,12 +43,18 @@ def every_option() -> list[str]:
         return [f"{group}={option}" for group in groups(found) for option in options(group, found)]
 
 
-@pytest.mark.parametrize("option", every_option())
-def test_every_option_composes_under_some_task(option: str) -> None:
+def companions(option: str) -> list[list[str]]:
+    """What an option may be tried beside: every task; of a loss, every head of a detector, too."""
     with opened() as found:
         beside = [[f"task={task}"] for task in options("task", found)]
         if option.startswith("loss="):
             beside += [["task=detection", f"head={head}"] for head in options("head", found)]
+    return beside
+
+
+@pytest.mark.parametrize("option", every_option())
+def test_every_option_composes_under_some_task(option: str) -> None:
+    beside = companions(option)
     if option.startswith(("task=", "experiment=")):
         beside = [[]]
     problems = []
@@ -140,12 +146,12 @@ GIVEN |= {"folder", "monitor", "mode", "run_dir", "config", "seed", "pretrained"
 
 
 def fitting(option: str) -> Layout:
-    """The keys of an option together with the first task that it goes with."""
-    refused = []
+    """The keys of an option together with the first task, or head of a detector, that it goes with."""
+    refused, together = [], companions(option)
     with opened() as found:
-        for task in options("task", found):
+        for beside in together:
             try:
-                return examine([f"task={task}", option], found, complete=False)[1]
+                return examine([*beside, option], found, complete=False)[1]
             except UserError as error:
                 refused.append(str(error))
     raise AssertionError("\n".join(refused))

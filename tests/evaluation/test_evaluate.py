@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -14,7 +16,8 @@ from safetensors.torch import save_file
 from mobilevision.errors import UserError
 from mobilevision.evaluation.config import take_split
 from mobilevision.evaluation.evaluate import evaluate
-from mobilevision.io.atomic_files import read_csv
+from mobilevision.io.atomic_files import read_csv, read_metrics, write_metrics
+from mobilevision.prediction.predict import predict
 
 
 @pytest.fixture
@@ -36,6 +39,43 @@ def test_a_run_measured_again_gives_what_its_training_gave(run: Path) -> None:
     assert json.loads((written / "metrics.json").read_text()) == found
     assert {path.name for path in (written / "figures").iterdir()} == {"confusion.png", "reliability.png"}
     assert json.loads((written / "info.json").read_text())["samples"] == 15
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"threshold": 2}, "threshold=2: it has to be a number from 0 to 1"),
+        ({"threshold": float("nan")}, "threshold=nan: it has to be a number"),
+        ({"threshold": True}, "threshold=True: it has to be a number"),
+        ({"threshold": "0.3"}, "threshold='0.3': it has to be a number"),
+        ({"scores": "bogus"}, "scores='bogus': it has to be 'shown' or 'all'"),
+        ({"scores": True}, "scores=True: it has to be"),
+    ],
+)
+def test_what_python_code_asks_to_be_shown_is_looked_at_first(
+    run: Path, tmp_path: Path, wrong: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UserError, match=said):
+        evaluate(run, **wrong)
+    with pytest.raises(UserError, match=said):
+        predict(run, [tmp_path], out=tmp_path / "out", **wrong)
+    with pytest.raises(UserError, match="--track-as 5: a name of letters"):
+        evaluate(run, track_as=5)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="batch_size=0: it has to be at least 1"):
+        predict(run, [tmp_path], out=tmp_path / "out", batch_size=0)
+    assert not (run / "evaluations").exists()
+
+
+def test_an_undefined_number_is_null_in_its_file(tmp_path: Path) -> None:
+    write_metrics(tmp_path / "metrics.json", {"a": 0.5, "b": math.nan, "c": math.inf})
+    assert json.loads((tmp_path / "metrics.json").read_text(), parse_constant=pytest.fail) == {
+        "a": 0.5,
+        "b": None,
+        "c": None,
+    }
+    again = read_metrics(tmp_path / "metrics.json")
+    assert again["a"] == 0.5
+    assert math.isnan(again["b"])
 
 
 def test_split_chooses(run: Path) -> None:

@@ -18,7 +18,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from mobilevision.errors import UserError
 from mobilevision.tracking.loggers import Tracker, csv_logger, no_logger, tensorboard_logger, wandb_logger
 from mobilevision.tracking.tracker import SampleImage
-from mobilevision.tracking.wandb import choose_mode, has_credential
+from mobilevision.tracking.wandb import WandbTracker, choose_mode, has_credential
 
 CONFIG = {"task": {"name": "classification", "kind": "class"}, "seed": 0}
 
@@ -180,6 +180,30 @@ def test_the_project_and_the_name_may_be_of_the_environment(tmp_path: Path, monk
     wandb_logger(run_dir=tmp_path / "a", config=CONFIG, mode="offline")
     wandb_logger(run_dir=tmp_path / "b", config=CONFIG, mode="offline", project="mine", name="first")
     assert [(keys["project"], keys["name"]) for keys in given] == [("flowers", "third try"), ("mine", "first")]
+
+
+def test_who_goes_on_with_a_run_stays_in_its_project_whatever_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_PROJECT", "flowers")
+    monkeypatch.setenv("WANDB_NAME", "tulips")
+    monkeypatch.setenv("WANDB_ENTITY", "garden")
+    wandb_logger(run_dir=tmp_path, config=CONFIG, mode="offline").closing()
+    for name in ("WANDB_PROJECT", "WANDB_NAME", "WANDB_ENTITY"):
+        monkeypatch.delenv(name)
+    again = wandb_logger(run_dir=tmp_path, config=CONFIG, mode="offline")
+    assert isinstance(again, WandbTracker)
+    assert (again.name, again._run.name, again._keys["entity"]) == ("flowers", "tulips", "garden")
+    again.closing()
+    named = wandb_logger(run_dir=tmp_path, config=CONFIG, mode="offline", project="trees")
+    assert named.name == "trees", "but for what the config says"
+    named.closing()
+
+
+def test_a_mode_of_the_environment_that_there_is_none_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "bogus")
+    with pytest.raises(UserError, match="WANDB_MODE=bogus: the variable says online, offline, dryrun, disabled"):
+        choose_mode("auto")
 
 
 def test_a_project_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -23,7 +22,7 @@ from mobilevision.cost import Cost, LayerCost, count
 from mobilevision.cost.layers import FULL
 from mobilevision.engine.info import read_info
 from mobilevision.errors import UserError
-from mobilevision.io.regular_files import read_text
+from mobilevision.io.atomic_files import read_metrics
 from mobilevision.tools.costs.counting import class_info_of, cost_of
 from mobilevision.tools.paper.reading import Column, Row, Table
 from mobilevision.tracking.run_folder import RunFolder
@@ -155,8 +154,7 @@ def _read(path: Path, table: Targets) -> Iterator[Result]:
     run = own if own.config.is_file() else RunFolder(path.parent.parent.parent)
     try:
         cfg = read_config(run.config, table)
-        metrics = json.loads(read_text(path))
-        assert isinstance(metrics, dict)
+        metrics = read_metrics(path)
         data: Any = cfg.data if own is run else read_info(own).get("data", {})
         name = str(data["format"]["_target_"]).rpartition(".")[2]
         side = read_info(run).get("resolution") or cfg.data.resolution

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, final
 from rich.console import Console
 
 from mobilevision.errors import UserError
-from mobilevision.io.atomic_files import read_object, write_csv
+from mobilevision.io.atomic_files import read_metrics, write_csv
 from mobilevision.io.text_columns import aligned, print_fact, print_lines, print_paragraph, side
 from mobilevision.tools.benchmarking.command import busy
 from mobilevision.tools.planning.budget import Budget, option, written
@@ -181,7 +181,7 @@ def _train(result: Plan, combination: Combination, epochs: int, starters: int, o
     print("", *aligned([("model", "epochs", runs[0].metric), *table]), sep="\n")
     best = runs[0]
     print()
-    tested = read_object(RunFolder(best.folder).metrics_json)
+    tested = read_metrics(RunFolder(best.folder).metrics_json)
     costs = f"{best.candidate.params:,} parameters · {best.candidate.mult_adds:,} mult-adds"
     print_fact("best", f"{best.candidate.subject.name} · {costs}")
     print_fact("", " · ".join(f"{name} {value:.4f}" for name, value in tested.items())[:160])
