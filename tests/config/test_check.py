@@ -76,7 +76,6 @@ def refusal(*overrides: str) -> str:
         ("data.root=/pictures/größe", "data.root='\"/pictures/größe\"'"),
         ("data.resolution=[1,", "cannot be read"),
         ("data.root =images", "no blanks round the equals sign: data.root=images"),
-        ("data.root= images", "no blanks round the equals sign: data.root=images"),
         ("logger.path=here", "there is no such key"),
         (
             "backbone.size=large",
