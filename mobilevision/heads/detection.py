@@ -31,7 +31,7 @@ class DecodingOptions(TypedDict, total=False):
     detections: PositiveInt
 
 
-class DetectionOptions(DecodingOptions, total=False):
+class DetectionOptions(DecodingOptions, TypedDict, total=False):
     """Those of every head whose scores have background among them, too."""
 
     outputs: PositiveInt | None

@@ -128,7 +128,11 @@ class SquareFinder(Predictor):
         rows = []
         for value in range(150, 251, 10):
             ys, xs = np.nonzero(np.abs(pixels.astype(int) - value) < 2)
-            if len(xs) and min(np.ptp(xs), np.ptp(ys)) >= 7:
+            if not len(xs):
+                continue
+            if len(xs) < 0.6 * (np.ptp(xs) + 1) * (np.ptp(ys) + 1):
+                continue  # blurred edges of brighter ones
+            if min(np.ptp(xs), np.ptp(ys)) >= 7:
                 rows.append([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
         boxes = np.array([*rows, [0, 0, 0, 0]], dtype=np.float32)  # filled up, as detectors do
         scores = np.array([0.8] * len(rows) + [0.0], dtype=np.float32)
