@@ -27,6 +27,7 @@ from mobilevision.errors import UserError
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "formats.md"
 SIDE = 64
 BOXES = ("head.detections=20", "head.score_threshold=0.001", "head.per_class=40")
+NARROW = ("head.channels=24", "head.depth=1")
 REGIONS = (*BOXES, "head.proposals=40")
 ROWS: dict[str, tuple[str, ...]] = {
     "classification": ("task=classification",),
@@ -36,8 +37,8 @@ ROWS: dict[str, tuple[str, ...]] = {
     "geolocalization": ("task=geolocalization",),
     "detection, ssd": ("task=detection", "head=ssd", *BOXES),
     "detection, ssdlite": ("task=detection", "head=ssdlite", *BOXES),
-    "detection, picodet": ("task=detection", "head=picodet", *BOXES),
-    "detection, picodet, one_to_one": ("task=detection", "head=picodet", "head.one_to_one=true", *BOXES[:2]),
+    "detection, picodet": ("task=detection", "head=picodet", *NARROW, *BOXES),
+    "detection, picodet, one_to_one": ("task=detection", "head=picodet", "head.one_to_one=true", *NARROW, *BOXES),
     "detection, faster_rcnn": ("task=detection", "head=faster_rcnn", *REGIONS),
     "detection, faster_rcnn_fpn": ("task=detection", "head=faster_rcnn_fpn", *REGIONS),
     "a plugin's": ("task=classification",),
@@ -69,8 +70,10 @@ def task_of(row: str) -> Any:
             module.momentum = None
     with torch.no_grad():
         for name, value in task.head.named_parameters():
-            if name.endswith("weight") and ("classif" in name or "objectness" in name or "read.weight" in name):
+            if name.endswith("weight") and ("classif" in name or "objectness" in name):
                 value.normal_(std=2.0 / value[0].numel() ** 0.5)  # more, and many scores are 1: no order among them
+            elif name.endswith("read.weight"):  # a sigmoid's scores are sooner 1 than a softmax's
+                value.normal_(std=0.7 / value[0].numel() ** 0.5)
         task.train()(torch.randint(0, 256, (4, 3, SIDE, SIDE), dtype=torch.uint8))
     if task.answers == "boxes":
         task.decision = {"thresholds": [0.05] * len(task.data_spec.classes)}
