@@ -19,11 +19,16 @@ from mobilevision.losses.cross_entropy import ClassWeights, weights_by_class
 from mobilevision.losses.loss import Loss
 from mobilevision.ops.boxes import tensor_iou
 from mobilevision.ops.candidates import PointCandidates, PointOutputs
+from mobilevision.ops.rows import take
 from mobilevision.ranges import NonNegativeFloat, PositiveInt, check_ranges
 from mobilevision.spec import DataSpec
 
 CLOSENESS = 1e-9
 """Weight of how near a point is to an object's middle: decides where no box of an untrained head overlaps it."""
+
+
+MOST_PAIRS = 20_000_000
+"""Pairs of a box and a point that are looked at at once, 80 MB a tensor; images of many boxes come one by one."""
 
 
 class Alignment(NamedTuple):
@@ -58,6 +63,11 @@ def align(
     """
     boxes, labels, crowd = target["boxes"].float(), target["labels"], target["crowd"]
     count = candidates.points.shape[1]
+    if len(boxes) > 1 and len(boxes) * boxes.shape[1] * count > MOST_PAIRS:
+        ways = {"points": points, "alpha": alpha, "beta": beta}
+        rows = [slice(row, row + 1) for row in range(len(boxes))]
+        each = [align(take(candidates, row), take(dict(target), row), **ways) for row in rows]  # type: ignore[arg-type]
+        return Alignment(*(torch.cat(parts) for parts in zip(*each, strict=True)))
     if boxes.shape[1] == 0:
         empty = torch.full((len(boxes), count), -1, device=boxes.device)
         return Alignment(empty, torch.zeros_like(empty, dtype=torch.float32), torch.ones_like(empty, dtype=torch.bool))

@@ -156,3 +156,17 @@ def test_points_of_a_rare_class_weigh_more() -> None:
     for label in (0, 1):
         for name in ("box", "distribution"):
             assert parts[label, "balanced"][name] == parts[label, "none"][name]
+
+
+def test_images_one_by_one_give_what_all_at_once_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = candidates(3)
+    rows = [
+        target([[8.0, 8.0, 40.0, 40.0], [4.0, 4.0, 60.0, 30.0]], [0, 1]),
+        target([[8.0, 8.0, 40.0, 40.0], [0.0, 0.0, 64.0, 64.0]], [2, -1], [False, False]),
+        target([[1.0, 1.0, 2.0, 2.0], [30.0, 30.0, 50.0, 60.0]], [1, 1], [False, True]),
+    ]
+    together = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+    at_once = align(batch, together, points=4, alpha=1.0, beta=6.0)
+    monkeypatch.setattr("mobilevision.losses.task_aligned.MOST_PAIRS", 1)
+    for whole, part in zip(at_once, align(batch, together, points=4, alpha=1.0, beta=6.0), strict=True):
+        assert torch.equal(whole, part)
