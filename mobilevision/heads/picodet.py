@@ -20,8 +20,8 @@ from mobilevision.heads.detection import DecodingOptions, DetectionHead, rows
 from mobilevision.heads.head import draw_small
 from mobilevision.heads.ssd import PRIOR, Activation, ConvNorm
 from mobilevision.ops.anchor_planning import Places, Reach
-from mobilevision.ops.candidates import PointCandidates, PointOutputs, mean_of
-from mobilevision.ops.postprocess import best_of_all
+from mobilevision.ops.candidates import PointCandidates, PointOutputs, expected_values
+from mobilevision.ops.postprocess import top_k_detections
 from mobilevision.ranges import Items, PositiveInt, Range, check_ranges
 from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
 
@@ -38,7 +38,7 @@ def separable(inputs: int, outputs: int, *, stride: int = 1, activation: Activat
 
 
 @final
-class Merge(nn.Module):
+class CSPMerge(nn.Module):
     """Two maps become one: half of the channels go through a separable convolution, half go by (CSP, arXiv 1911.11929).
 
     Args:
@@ -77,11 +77,11 @@ class LightPAN(nn.Module):
         super().__init__()
         count = len(inputs)
         self.enter = nn.ModuleList(ConvNorm(wide, channels, activation=activation) for wide in inputs)
-        self.down = nn.ModuleList(Merge(channels, activation=activation) for _ in range(count - 1))
+        self.down = nn.ModuleList(CSPMerge(channels, activation=activation) for _ in range(count - 1))
         self.shrink = nn.ModuleList(
             separable(channels, channels, stride=2, activation=activation) for _ in range(count - 1)
         )
-        self.up = nn.ModuleList(Merge(channels, activation=activation) for _ in range(count - 1))
+        self.up = nn.ModuleList(CSPMerge(channels, activation=activation) for _ in range(count - 1))
         # A coarser map is made of the backbone's coarsest one and of the finished one beside it.
         self.first = nn.ModuleList(
             separable(channels, channels, stride=2, activation=activation) for _ in range(further)
@@ -109,8 +109,8 @@ class LightPAN(nn.Module):
 
 
 @final
-class Reader(nn.Module):
-    """What reads classes and boxes off one map: a tower of separable convolutions that both share.
+class Tower(nn.Module):
+    """Predicts classes and boxes of one map: separable convolutions that both share, then one that gives all values.
 
     Args:
         channels: of the map.
@@ -122,17 +122,17 @@ class Reader(nn.Module):
 
     def __init__(self, channels: int, classes: int, bins: int, *, depth: int, activation: Activation) -> None:
         super().__init__()
-        self.tower = nn.Sequential(*(separable(channels, channels, activation=activation) for _ in range(depth)))
+        self.convolutions = nn.Sequential(*(separable(channels, channels, activation=activation) for _ in range(depth)))
         self.classes, self.bins = classes, bins
-        self.read = nn.Conv2d(channels, classes + 4 * bins, 1)
-        draw_small(self.read)
-        assert self.read.bias is not None
+        self.output = nn.Conv2d(channels, classes + 4 * bins, 1)
+        draw_small(self.output)
+        assert self.output.bias is not None
         with torch.no_grad():
-            self.read.bias[:classes] = -math.log((1 - PRIOR) / PRIOR)
+            self.output.bias[:classes] = -math.log((1 - PRIOR) / PRIOR)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Of a map [B, C, h, w]: logits [B, h * w, K] and sides [B, h * w, 4, bins]."""
-        values = rows(self.read(self.tower(x)), self.classes + 4 * self.bins)
+        values = rows(self.output(self.convolutions(x)), self.classes + 4 * self.bins)
         logits, sides = values[..., : self.classes], values[..., self.classes :]
         return logits, sides.reshape(*sides.shape[:2], 4, self.bins)
 
@@ -188,14 +188,14 @@ class PicoDetHead(DetectionHead):
         inputs = [backbone.strides[stride] for stride in own]
         self.neck = LightPAN(inputs, channels, further=len(further), activation=activation)
 
-        def readers() -> nn.ModuleList:
+        def towers() -> nn.ModuleList:
             classes = len(data.classes)
             return nn.ModuleList(
-                Reader(channels, classes, bins, depth=depth, activation=activation) for _ in self.strides
+                Tower(channels, classes, bins, depth=depth, activation=activation) for _ in self.strides
             )
 
-        self.readers = readers()
-        self.many_readers = readers() if one_to_one else None
+        self.towers = towers()
+        self.one_to_many_towers = towers() if one_to_one else None
 
     @property
     def places(self) -> list[Places]:
@@ -211,11 +211,11 @@ class PicoDetHead(DetectionHead):
         """Raw outputs; ``target`` is not used."""
         maps = self.neck([features.maps[stride] for stride in self.needs.strides])
         points, strides = self._points(maps)
-        if self.many_readers is None:
-            return PointOutputs(read(self.readers, maps, points, strides))
+        if self.one_to_many_towers is None:
+            return PointOutputs(candidates_of(self.towers, maps, points, strides))
         # The one that answers alone does not teach the features that it shares: several points an object do.
-        own = read(self.readers, [x.detach() for x in maps], points, strides)
-        many = read(self.many_readers, maps, points, strides) if self.training else None
+        own = candidates_of(self.towers, [x.detach() for x in maps], points, strides)
+        many = candidates_of(self.one_to_many_towers, maps, points, strides) if self.training else None
         return PointOutputs(own, one_to_one=True, one_to_many=many)
 
     def decode(self, outputs: Any) -> dict[str, Tensor]:
@@ -223,11 +223,11 @@ class PicoDetHead(DetectionHead):
         if not outputs.one_to_one:
             return super().decode(outputs)
         resolution, most = self.data_spec.resolution, self.detections
-        return best_of_all(outputs.final, resolution=resolution, score_threshold=self.score_threshold, most=most)
+        return top_k_detections(outputs.final, resolution=resolution, score_threshold=self.score_threshold, most=most)
 
     def raw(self, outputs: PointOutputs) -> dict[str, Tensor]:
         """As in :class:`DetectionHead`: ``logits`` [B, A, K] and ``deltas`` [B, A, 4], distances in strides."""
-        return {"logits": outputs.final.logits, "deltas": mean_of(outputs.final.sides)}
+        return {"logits": outputs.final.logits, "deltas": expected_values(outputs.final.sides)}
 
     def raw_facts(self, outputs: PointOutputs) -> dict[str, Any]:
         """As in :class:`DetectionHead`: the cell round each point for an anchor."""
@@ -256,9 +256,9 @@ class PicoDetHead(DetectionHead):
         return torch.cat(points), torch.cat(strides)
 
 
-def read(readers: nn.ModuleList, maps: Sequence[Tensor], points: Tensor, strides: Tensor) -> PointCandidates:
+def candidates_of(towers: nn.ModuleList, maps: Sequence[Tensor], points: Tensor, strides: Tensor) -> PointCandidates:
     """The candidates of all maps, fine to coarse."""
-    logits, sides = zip(*(reader(x) for reader, x in zip(readers, maps, strict=True)), strict=True)
+    logits, sides = zip(*(tower(x) for tower, x in zip(towers, maps, strict=True)), strict=True)
     images = maps[0].shape[0]  # len() would make it a constant of an exported graph
     every = points.expand(images, -1, -1), strides.expand(images, -1)
     return PointCandidates(torch.cat(logits, dim=1), torch.cat(sides, dim=1), *every)

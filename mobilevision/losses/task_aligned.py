@@ -31,7 +31,7 @@ MOST_PAIRS = 20_000_000
 """Pairs of a box and a point that are looked at at once, 80 MB a tensor; images of many boxes come one by one."""
 
 
-class Alignment(NamedTuple):
+class Assignment(NamedTuple):
     """What each point of a batch has to find.
 
     Attributes:
@@ -46,9 +46,9 @@ class Alignment(NamedTuple):
 
 
 @torch.no_grad()
-def align(
+def assign(
     candidates: PointCandidates, target: Mapping[str, Tensor], *, points: int, alpha: float, beta: float
-) -> Alignment:
+) -> Assignment:
     """Give every object its best points.
 
     Only points inside a box may find it; a box with none inside gets the nearest one. A point that is wanted by several
@@ -66,11 +66,11 @@ def align(
     if len(boxes) > 1 and len(boxes) * boxes.shape[1] * count > MOST_PAIRS:
         ways = {"points": points, "alpha": alpha, "beta": beta}
         rows = [slice(row, row + 1) for row in range(len(boxes))]
-        each = [align(take(candidates, row), take(dict(target), row), **ways) for row in rows]  # type: ignore[arg-type]
-        return Alignment(*(torch.cat(parts) for parts in zip(*each, strict=True)))
+        each = [assign(take(candidates, row), take(dict(target), row), **ways) for row in rows]  # type: ignore[arg-type]
+        return Assignment(*(torch.cat(parts) for parts in zip(*each, strict=True)))
     if boxes.shape[1] == 0:
         empty = torch.full((len(boxes), count), -1, device=boxes.device)
-        return Alignment(empty, torch.zeros_like(empty, dtype=torch.float32), torch.ones_like(empty, dtype=torch.bool))
+        return Assignment(empty, torch.zeros_like(empty, dtype=torch.float32), torch.ones_like(empty, dtype=torch.bool))
     real = ((labels >= 0) & ~crowd)[:, :, None]  # [B, M, 1]
     inside, distance = _inside(candidates.points, boxes)
     region = (inside & (crowd & (labels >= 0))[:, :, None]).any(dim=1)
@@ -93,7 +93,7 @@ def align(
     # As good as the best point's overlap, for the best point; less for the others.
     scale = overlap.amax(dim=2, keepdim=True) / metric.amax(dim=2, keepdim=True).clamp(min=1e-12)
     quality = (metric * scale).amax(dim=1)
-    return Alignment(found, quality, (found >= 0) | ~region)
+    return Assignment(found, quality, (found >= 0) | ~region)
 
 
 def _inside(points: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
@@ -184,12 +184,12 @@ class TaskAligned(Loss):
             return parts
 
     def _of(self, candidates: PointCandidates, target: Mapping[str, Tensor], *, points: int) -> dict[str, Tensor]:
-        aligned = align(candidates, target, points=points, alpha=self.alpha, beta=self.beta)
-        positive = aligned.found >= 0
-        place = aligned.found.clamp(min=0)
-        total = aligned.quality.sum().clamp(min=1)
-        classes = self._classes(candidates.logits.float(), aligned, target["labels"], place)
-        weight = aligned.quality[positive]
+        assigned = assign(candidates, target, points=points, alpha=self.alpha, beta=self.beta)
+        positive = assigned.found >= 0
+        place = assigned.found.clamp(min=0)
+        total = assigned.quality.sum().clamp(min=1)
+        classes = self._classes(candidates.logits.float(), assigned, target["labels"], place)
+        weight = assigned.quality[positive]
         boxes = candidates.boxes()[positive]
         if target["boxes"].shape[1]:
             wanted = target["boxes"].float().gather(1, place[..., None].expand(-1, -1, 4))[positive]
@@ -205,12 +205,12 @@ class TaskAligned(Loss):
             "distribution": self.distribution_weight * spread / total,
         }
 
-    def _classes(self, logits: Tensor, aligned: Alignment, labels: Tensor, place: Tensor) -> Tensor:
+    def _classes(self, logits: Tensor, assigned: Assignment, labels: Tensor, place: Tensor) -> Tensor:
         """The sum over all points and classes."""
         wanted = torch.zeros_like(logits)
         if labels.shape[1]:
             kind = labels.gather(1, place).clamp(min=0)
-            wanted.scatter_(2, kind[..., None], (aligned.quality * (aligned.found >= 0))[..., None])
+            wanted.scatter_(2, kind[..., None], (assigned.quality * (assigned.found >= 0))[..., None])
         scores = logits.detach().sigmoid()
         if self.classification == "quality":
             weight = (wanted - scores).abs() ** self.gamma
@@ -219,4 +219,4 @@ class TaskAligned(Loss):
         if self.weight is not None:
             weight = torch.where(wanted > 0, weight * self.weight, weight)
         losses = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * weight
-        return losses[aligned.counted].sum()
+        return losses[assigned.counted].sum()

@@ -100,12 +100,12 @@ class PointCandidates(NamedTuple):
 
     def boxes(self) -> Tensor:
         """Float32 [B, A, 4], (left, top, right, bottom) in pixels of the input."""
-        return boxes_around(self.points, mean_of(self.sides) * self.strides[..., None])
+        return distances_to_boxes(self.points, expected_values(self.sides) * self.strides[..., None])
 
     def boxes_of(self, row: int, places: Tensor, labels: Tensor) -> Tensor:
         """See :class:`Decodable`; ``labels`` do not matter."""
-        distances = mean_of(self.sides[row, places]) * self.strides[row, places, None]
-        return boxes_around(self.points[row, places], distances)
+        distances = expected_values(self.sides[row, places]) * self.strides[row, places, None]
+        return distances_to_boxes(self.points[row, places], distances)
 
     def boxes_by_class(self, places: Tensor) -> Tensor:
         """See :class:`Decodable`."""
@@ -113,13 +113,13 @@ class PointCandidates(NamedTuple):
         return boxes.view(*places.shape, 4)
 
 
-def mean_of(sides: Tensor) -> Tensor:
+def expected_values(sides: Tensor) -> Tensor:
     """The mean of distributions over 0, 1, 2 ...: float32 [...] of logits [..., bins]."""
     steps = torch.arange(sides.shape[-1], dtype=torch.float32, device=sides.device)
     return (sides.float().softmax(dim=-1) * steps).sum(dim=-1)
 
 
-def boxes_around(points: Tensor, distances: Tensor) -> Tensor:
+def distances_to_boxes(points: Tensor, distances: Tensor) -> Tensor:
     """Boxes [..., 4] by how far their (left, top, right, bottom) lie from points [..., 2]."""
     return torch.cat((points - distances[..., :2], points + distances[..., 2:]), dim=-1)
 

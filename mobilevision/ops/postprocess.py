@@ -143,7 +143,7 @@ def _rank(labels: Tensor) -> Tensor:
     return torch.empty_like(labels).scatter_(0, order, places - starts)
 
 
-def best_of_all(
+def top_k_detections(
     candidates: Decodable, *, resolution: tuple[int, int], score_threshold: float, most: int
 ) -> dict[str, Tensor]:
     """The highest scores, whatever overlaps: for heads of which one candidate alone finds an object.

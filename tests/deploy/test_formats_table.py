@@ -72,7 +72,7 @@ def task_of(row: str) -> Any:
         for name, value in task.head.named_parameters():
             if name.endswith("weight") and ("classif" in name or "objectness" in name):
                 value.normal_(std=2.0 / value[0].numel() ** 0.5)  # more, and many scores are 1: no order among them
-            elif name.endswith("read.weight"):  # a sigmoid's scores are sooner 1 than a softmax's
+            elif name.endswith("output.weight"):  # a sigmoid's scores are sooner 1 than a softmax's
                 value.normal_(std=0.7 / value[0].numel() ** 0.5)
         task.train()(torch.randint(0, 256, (4, 3, SIDE, SIDE), dtype=torch.uint8))
     if task.answers == "boxes":

@@ -35,7 +35,7 @@ def awake(task: Any) -> Any:
             module.momentum = None
     with torch.no_grad():
         for name, value in task.head.named_parameters():
-            if name.endswith("weight") and ("classif" in name or "objectness" in name or "read.weight" in name):
+            if name.endswith("weight") and ("classif" in name or "objectness" in name or "output.weight" in name):
                 value.normal_(std=4.0 / value[0].numel() ** 0.5)
         task.train()(torch.randint(0, 256, (4, 3, 96, 96), dtype=torch.uint8))
     return task.eval()

@@ -34,7 +34,7 @@ def awake(task: Any) -> None:
     for module in task.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None
-    for layer in (task.head.readers if isinstance(task.head, PicoDetHead) else task.head.classifiers).modules():
+    for layer in (task.head.towers if isinstance(task.head, PicoDetHead) else task.head.classifiers).modules():
         if isinstance(layer, nn.Conv2d):
             layer.weight.normal_(std=4.0 / layer.weight[0].numel() ** 0.5)
     task.train()(torch.randint(0, 256, (4, 3, *task.data_spec.resolution), dtype=torch.uint8))

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from mobilevision.errors import UserError
 from mobilevision.heads import PicoDetHead
-from mobilevision.ops.candidates import PointCandidates, PointOutputs, boxes_around, mean_of
-from mobilevision.ops.postprocess import best_of_all
+from mobilevision.ops.candidates import PointCandidates, PointOutputs, distances_to_boxes, expected_values
+from mobilevision.ops.postprocess import top_k_detections
 from mobilevision.spec import BackboneSpec, DataSpec, Features
 
 SPEC = BackboneSpec(64, {8: 16, 16: 32, 32: 64})
@@ -56,10 +56,10 @@ def test_a_box_is_the_mean_of_its_sides_in_strides() -> None:
     logits = torch.full((1, 1, 4, 8), -100.0)
     for side, distance in enumerate((1, 2, 3, 4)):
         logits[0, 0, side, distance] = 0.0
-    assert mean_of(logits)[0, 0].tolist() == pytest.approx([1, 2, 3, 4])
+    assert expected_values(logits)[0, 0].tolist() == pytest.approx([1, 2, 3, 4])
     found = PointCandidates(torch.zeros(1, 1, 2), logits, torch.tensor([[[40.0, 60.0]]]), torch.tensor([[8.0]]))
     assert found.boxes()[0, 0].tolist() == pytest.approx([32, 44, 64, 92])
-    assert boxes_around(torch.tensor([40.0, 60.0]), torch.tensor([8.0, 16, 24, 32])).tolist() == [32, 44, 64, 92]
+    assert distances_to_boxes(torch.tensor([40.0, 60.0]), torch.tensor([8.0, 16, 24, 32])).tolist() == [32, 44, 64, 92]
 
 
 def outputs_of(scores: Tensor) -> PointCandidates:
@@ -72,7 +72,7 @@ def outputs_of(scores: Tensor) -> PointCandidates:
 
 def test_one_to_one_keeps_the_best_scores_whatever_overlaps() -> None:
     found = outputs_of(torch.tensor([[0.9, 0.1], [0.8, 0.005], [0.2, 0.85]]))
-    made = best_of_all(found, resolution=(80, 80), score_threshold=0.05, most=6)
+    made = top_k_detections(found, resolution=(80, 80), score_threshold=0.05, most=6)
     assert made["scores"][0].tolist() == pytest.approx([0.9, 0.85, 0.8, 0.2, 0.1, 0.0])
     assert made["labels"][0].tolist() == [0, 1, 0, 0, 1, -1]
     assert made["boxes"][0, 0].tolist() == pytest.approx([0, 0, 64, 80])

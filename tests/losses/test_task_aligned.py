@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mobilevision.losses.task_aligned import TaskAligned, align, distribution_loss
+from mobilevision.losses.task_aligned import TaskAligned, assign, distribution_loss
 from mobilevision.ops.candidates import PointCandidates, PointOutputs
 from mobilevision.spec import DataSpec
 
@@ -80,29 +80,29 @@ def plain_alignment(found: PointCandidates, wanted: Target, most: int) -> tuple[
 def test_points_are_aligned_as_a_plain_implementation_does(most: int, seed: int) -> None:
     found = candidates(1, seed=seed)
     wanted = target([[4, 4, 40, 44], [20, 10, 60, 50], [1, 40, 30, 63]], [0, 2, 2])
-    aligned = align(found, wanted, points=most, alpha=1.0, beta=6.0)
+    assigned = assign(found, wanted, points=most, alpha=1.0, beta=6.0)
     place, quality = plain_alignment(found, wanted, most)
-    assert aligned.found[0].tolist() == place
-    torch.testing.assert_close(aligned.quality[0], torch.tensor(quality), atol=1e-5, rtol=1e-4)
-    assert bool(aligned.counted.all())
+    assert assigned.found[0].tolist() == place
+    torch.testing.assert_close(assigned.quality[0], torch.tensor(quality), atol=1e-5, rtol=1e-4)
+    assert bool(assigned.counted.all())
 
 
 def test_a_box_between_all_points_gets_the_nearest_one() -> None:
-    aligned = align(candidates(1), target([[9.0, 9.0, 10.0, 10.0]], [1]), points=13, alpha=1.0, beta=6.0)
-    [at] = (aligned.found[0] >= 0).nonzero().flatten().tolist()
+    assigned = assign(candidates(1), target([[9.0, 9.0, 10.0, 10.0]], [1]), points=13, alpha=1.0, beta=6.0)
+    [at] = (assigned.found[0] >= 0).nonzero().flatten().tolist()
     assert candidates(1).points[0, at].tolist() in ([12.0, 12.0], [8.0, 8.0])
 
 
 def test_crowds_are_not_found_and_count_neither_way() -> None:
     found = candidates(1)
-    aligned = align(
+    assigned = assign(
         found, target([[0, 0, 32, 64], [36, 4, 60, 60]], [0, 1], [True, False]), points=5, alpha=1.0, beta=6.0
     )
     left = found.points[0, :, 0] < 32
-    assert bool((aligned.found[0][left] == -1).all())
-    assert not bool(aligned.counted[0][left].any())
-    assert int((aligned.found[0] == 1).sum()) == 5
-    assert bool(aligned.counted[0][~left].all())
+    assert bool((assigned.found[0][left] == -1).all())
+    assert not bool(assigned.counted[0][left].any())
+    assert int((assigned.found[0] == 1).sum()) == 5
+    assert bool(assigned.counted[0][~left].all())
 
 
 def test_the_distribution_loss_is_least_at_the_two_bins_round_the_distance() -> None:
@@ -166,7 +166,7 @@ def test_images_one_by_one_give_what_all_at_once_do(monkeypatch: pytest.MonkeyPa
         target([[1.0, 1.0, 2.0, 2.0], [30.0, 30.0, 50.0, 60.0]], [1, 1], [False, True]),
     ]
     together = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
-    at_once = align(batch, together, points=4, alpha=1.0, beta=6.0)
+    at_once = assign(batch, together, points=4, alpha=1.0, beta=6.0)
     monkeypatch.setattr("mobilevision.losses.task_aligned.MOST_PAIRS", 1)
-    for whole, part in zip(at_once, align(batch, together, points=4, alpha=1.0, beta=6.0), strict=True):
+    for whole, part in zip(at_once, assign(batch, together, points=4, alpha=1.0, beta=6.0), strict=True):
         assert torch.equal(whole, part)
