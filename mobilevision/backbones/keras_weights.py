@@ -33,7 +33,7 @@ ADDRESS = "https://storage.googleapis.com/tensorflow/keras-applications/mobilene
 
 _BLOCKS = [(stage, block) for stage, count in enumerate((1, 2, 2, 6, 2)) for block in range(count)]  # conv_dw_1 ... 13
 _NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
-_MOST_OBJECTS, _MOST_NUMBERS = 10_000, 100_000_000
+_MOST_OBJECTS, _DEEPEST, _MOST_NUMBERS = 10_000, 10, 100_000_000
 """Of a file; MobileNet V1 has 137 arrays of 4.3 million numbers."""
 
 
@@ -49,8 +49,13 @@ def published_side(resolution: Any) -> int:
     return min(SIDES, key=lambda known: (abs(known - side), -known))
 
 
-def fetch(width: float, side: int) -> Path:
+def fetch(width: float, side: int, *, weights: str = "keras") -> Path:
     """The published file of a width and a side, from torch's cache or from Keras' storage.
+
+    Args:
+        width: of the model.
+        side: of its input.
+        weights: what was asked for, for messages.
 
     Raises:
         UserError: no such file is published, or it cannot be fetched.
@@ -58,7 +63,7 @@ def fetch(width: float, side: int) -> Path:
     if width not in WIDTHS or side not in SIDES:
         widths, sides = (", ".join(map(str, known)) for known in (WIDTHS, SIDES))
         raise UserError(
-            f"backbone.weights=keras: Keras publishes widths {widths} at sides {sides}, not {width:g} at {side}"
+            f"backbone.weights={weights}: Keras publishes widths {widths} at sides {sides}, not {width:g} at {side}"
         )
     name = f"mobilenet_{WIDTHS[width]}_{side}_tf.h5"
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
@@ -68,7 +73,7 @@ def fetch(width: float, side: int) -> Path:
             torch.hub.download_url_to_file(f"{ADDRESS}{name}", str(path), progress=True)
         except (OSError, urllib.error.URLError, RuntimeError) as error:
             raise UserError(
-                f"backbone.weights=keras: {name} cannot be fetched ({error}); without a network, name the file:"
+                f"backbone.weights={weights}: {name} cannot be fetched ({error}); without a network, name the file:"
                 f" backbone.weights=FOLDER/{name}"
             ) from error
     return path
@@ -95,39 +100,59 @@ def read_h5(path: Path) -> dict[str, Tensor]:
     try:
         with h5py.File(path, "r") as file:
             arrays = dict(_arrays(file, path))
-    except OSError as error:
-        raise UserError(f"{path}: not a readable HDF5 file ({str(error).splitlines()[0]}); fetch it again") from error
-    state = {name: _as_torch(name, array) for key, array in arrays.items() if (name := _timm_name(key))}
+    except UserError:
+        raise
+    except Exception as error:  # of a damaged file, the library raises a dozen kinds
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{path}: not a readable HDF5 file ({reason}); fetch it again") from error
+    state: dict[str, Tensor] = {}
+    places: dict[str, str] = {}
+    for place, array in arrays.items():
+        if (name := _timm_name(place)) is None:
+            continue
+        if name in places:
+            raise UserError(f"{path}: {places[name]} and {place} are both {name}: save the model again")
+        if not np.issubdtype(array.dtype, np.floating):
+            raise UserError(f"{path}: {place} holds {array.dtype} where numbers with fractions belong")
+        places[name], state[name] = place, _as_torch(name, array)
     if "conv_stem.weight" not in state:
         seen = ", ".join(list(arrays)[:3]) or "nothing"
-        raise UserError(f"{path}: not Keras' MobileNet V1; it holds {seen} ...; other Keras models are not read")
+        what = "its first kernel, of the layer conv1, is missing" if state else "not Keras' MobileNet V1"
+        raise UserError(f"{path}: {what}; it holds {seen} ...; other Keras models are not read")
     return state
 
 
 def _arrays(file: h5py.File, path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Arrays of floats by their place in the file; links are not followed."""
+    """Arrays of numbers by their place in the file; links are not followed."""
     import h5py
 
     names: list[str] = []
+    too_much = ""
     objects = 0
 
     def visit(name: str, item: object) -> bool | None:
-        nonlocal objects
+        nonlocal objects, too_much
         objects += 1
-        if isinstance(item, h5py.Dataset):
+        if objects > _MOST_OBJECTS:
+            too_much = f"more than {_MOST_OBJECTS:,} groups and arrays"
+        elif name.count("/" if isinstance(name, str) else b"/") >= _DEEPEST:
+            too_much = f"groups more than {_DEEPEST} deep"
+        elif isinstance(item, h5py.Dataset) and isinstance(name, str):
             names.append(name)
-        return True if objects > _MOST_OBJECTS else None
+        return True if too_much else None
 
     file.visititems(visit)
+    if too_much:
+        raise UserError(f"{path}: too large for a MobileNet V1: it holds {too_much}")
     numbers = 0
     for name in names:
         dataset = file[name]
-        if not np.issubdtype(dataset.dtype, np.floating):
+        if dataset.shape is None or not np.issubdtype(dataset.dtype, np.number):
             continue
         if dataset.external or dataset.is_virtual:
             raise UserError(f"{path}: {name} lies in another file, which is not read")
-        numbers += dataset.size or 0
-        if objects > _MOST_OBJECTS or numbers > _MOST_NUMBERS:
+        numbers += dataset.size
+        if numbers > _MOST_NUMBERS:
             raise UserError(f"{path}: too large for a MobileNet V1: it holds more than {_MOST_NUMBERS:,} numbers")
         yield name, dataset[()]
 
@@ -137,7 +162,7 @@ def _timm_name(place: str) -> str | None:
     *above, last = place.removeprefix("model_weights/").partition(":")[0].split("/")
     if not above:
         return None
-    if last.isdigit():
+    if last.isascii() and last.isdigit():
         return _keras3_name(above, int(last))
     return _name(above[0], last)
 
@@ -183,5 +208,5 @@ def _as_torch(name: str, array: NDArray[Any]) -> Tensor:
     if array.ndim == 4:
         depthwise = ".conv_dw." in name
         array = array.transpose(2, 3, 0, 1) if depthwise else array.transpose(3, 2, 0, 1)
-        array = array[:, :, 0, 0] if name == "classifier.weight" else array
+        array = array[:, :, 0, 0] if name == "classifier.weight" and array.shape[2:] == (1, 1) else array
     return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))

@@ -105,7 +105,7 @@ def fit(
         widths: from the weights' tensors under timm's names to the ``backbone.width`` that they have, or None.
 
     Raises:
-        UserError: the weights are of another width or of another architecture.
+        UserError: the weights are of another width or of another architecture, or are no numbers.
     """
     own = {name: tensor for name, tensor in model.state_dict().items() if not name.endswith("num_batches_tracked")}
     prefix = _prefix(own, source.state)
@@ -115,6 +115,9 @@ def fit(
     matched = {name: state[name] for name, tensor in own.items() if name in state and state[name].shape == tensor.shape}
     if len(matched) < ENOUGH * len(own):
         raise _stranger(source, own, state, widths(state))
+    for name, tensor in matched.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise UserError(f"backbone.weights: {source.name}: {name} holds NaN or infinite values: take another file")
     counters = {name: value for name, value in state.items() if name.endswith("num_batches_tracked")}
     model.load_state_dict(matched | {name: counters[name] for name in counters if name in model.state_dict()}, False)
     others = {name for name in state if prefix + name not in taken} - set(own) - set(counters)

@@ -63,7 +63,7 @@ def read_weights(weights: str, *, hub: str | None, keras_width: float | None = N
     if weights == "keras" or (weights.startswith("keras-") and weights[6:].isdigit()):
         if keras_width is None:
             raise UserError(f"backbone.weights={weights}: Keras' weights are read for backbone=mobilenet_v1 alone")
-        return read_file(keras_weights.fetch(keras_width, int(weights[6:] or 224)))
+        return read_file(keras_weights.fetch(keras_width, int(weights[6:] or 224), weights=weights))
     if path.is_dir():
         if not (path / RUN_CHECKPOINT).is_file():
             raise UserError(f"backbone.weights={path}: a folder without {RUN_CHECKPOINT}; name a run or a file")

@@ -270,6 +270,13 @@ class Detections(Objective):
             self.reaches_head = not student.outputs.one_to_one  # one of its readings would be taught by nobody
         else:
             self.reaches_head = student.outputs.proposals is None
+        if isinstance(own, PointCandidates) and isinstance(target, PointCandidates):
+            bins, theirs = own.sides.shape[-1], target.sides.shape[-1]
+            if bins != theirs:
+                raise UserError(
+                    f"distill=detections: the teacher's head.bins is {theirs}, the student's {bins}: set"
+                    f" head.bins={theirs}, or take distill=features"
+                )
         one, other = (_starts(each) for each in (own, target))
         same = one.shape == other.shape and bool((one - other).abs().amax() < _NEAR * one.amax())
         if not same or own.logits.shape[-1] > target.logits.shape[-1]:

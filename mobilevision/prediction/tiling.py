@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
@@ -164,6 +165,9 @@ class TiledPredictor(Predictor):
             raise UserError(f"--tiles: it is for detectors; this model predicts {model.answer.name}")
         super().__init__(model.answer, answer=model.answer, classes=model.classes, preprocessing=model.preprocessing)
         self.model, self.tiling, self.batch_size = model, tiling, batch_size
+        look = self.preprocessing
+        # A crop of a tile would leave parts of the image that nothing looks at.
+        self.tile_preprocessing = replace(look, fit="letterbox", crop=1.0) if look.fit == "crop" else look
 
     def prepare(self, image: ImageLike) -> Prepared:
         """The image and its tiles; ``pixels`` is a :class:`TiledImage`."""
@@ -171,7 +175,7 @@ class TiledPredictor(Predictor):
         whole = self.preprocessing.prepare(upright)
         tiles = []
         for part in self.tiling.parts(whole.shape):
-            prepared = self.preprocessing.prepare(upright.crop(part))
+            prepared = self.tile_preprocessing.prepare(upright.crop(part))
             moved = prepared.to_image.then(Affine(1.0, 1.0, float(part[0]), float(part[1])))
             tiles.append(Tile(part, prepared.pixels, moved))
         return whole._replace(pixels=TiledImage(whole, tuple(tiles)))  # type: ignore[arg-type]
@@ -260,7 +264,7 @@ def merged(found: Arrays, merge: Merge) -> Arrays:
         free[group] = False
         places.append(at)
         alike = rivals[((overlap > SAME) & (cut[rivals] == cut[at])) | (rivals == at)]
-        weights = scores[alike] if merge == "weighted" else alike == at
+        weights = np.maximum(scores[alike], 1e-9) if merge == "weighted" else alike == at
         kept.append(np.average(boxes[alike], axis=0, weights=weights))
     chosen = np.asarray(places, dtype=np.int64)
     best = np.argsort(-scores[chosen], kind="stable")

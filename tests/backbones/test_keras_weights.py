@@ -186,5 +186,51 @@ def test_a_file_reads_no_other_file_and_stays_within_bounds(tmp_path: Path, monk
         for number in range(30):
             file.create_group(f"group{number}")
     monkeypatch.setattr(keras_weights, "_MOST_OBJECTS", 20)
-    with pytest.raises(UserError, match="not Keras' MobileNet V1; it holds nothing"):
+    with pytest.raises(UserError, match="it holds more than 20 groups and arrays"):
         read_h5(path)
+
+
+def test_what_a_file_says_twice_or_wrongly_is_one_line(tmp_path: Path) -> None:
+    path, model = tmp_path / "a.h5", model_of(0.25, 64)
+
+    def changed(name: str, value: Any) -> Path:
+        as_keras2(model, path)
+        with h5py.File(path, "a") as file:
+            if name in file:
+                del file[name]
+            file[name] = value
+        return path
+
+    with pytest.raises(UserError, match=r"conv1/conv1/kernel:0 and conv1/zz/kernel:0 are both conv_stem\.weight"):
+        read_h5(changed("conv1/zz/kernel:0", np.ones((3, 3, 3, 8), np.float32)))
+    with pytest.raises(UserError, match="conv1/conv1/kernel:0 holds int32 where numbers with fractions belong"):
+        read_h5(changed("conv1/conv1/kernel:0", np.ones((3, 3, 3, 8), np.int32)))
+    with pytest.raises(UserError, match="its first kernel, of the layer conv1, is missing"):
+        read_h5(changed("conv1/conv1/kernel:0", h5py.Empty("f")))
+    with pytest.raises(UserError, match="groups more than 10 deep"):
+        read_h5(changed("/".join("a" * 2000), np.ones(1, np.float32)))
+    wide = np.ones((3, 3, 256, 10), np.float32)
+    assert read_h5(changed("conv_preds/conv_preds/kernel:0", wide))["classifier.weight"].shape == (10, 256, 3, 3)
+    assert mobilenet_v1(width=0.25, weights=str(path)).classifier is None
+    with pytest.raises(UserError, match=r"a\.h5: conv_stem\.weight holds NaN or infinite values"):
+        mobilenet_v1(
+            width=0.25, weights=str(changed("conv1/conv1/kernel:0", np.full((3, 3, 3, 8), np.nan, np.float32)))
+        )
+    assert "conv_stem.weight" in read_h5(changed("layers/conv2d/vars/\u00b2", np.ones(3, np.float32)))
+
+
+def test_damaged_bytes_are_read_or_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    as_keras2(model_of(0.25, 64), path)
+    whole, rng = bytearray(path.read_bytes()), np.random.default_rng(0)
+    refused = 0
+    for _ in range(40):
+        damaged = whole.copy()
+        for place in rng.integers(0, len(whole), 30):
+            damaged[place] = rng.integers(0, 256)
+        path.write_bytes(damaged)
+        try:
+            read_h5(path)
+        except UserError as error:
+            refused += "\n" not in str(error)
+    assert refused > 5

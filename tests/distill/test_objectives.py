@@ -157,6 +157,8 @@ def test_points_imitate_scores_and_distributions_of_sides() -> None:
     assert same["box"].item() == pytest.approx(0.0, abs=1e-6)
     with pytest.raises(UserError, match="candidate by candidate"):
         objective.prepare(one, seen(PointOutputs(points(truth, sure, stride=16.0))))
+    with pytest.raises(UserError, match=r"teacher's head\.bins is 5, the student's 3: set head\.bins=5"):
+        objective.prepare(one, seen(PointOutputs(points(truth, torch.zeros(1, 3, 4, 5)))))
     anchored = seen(detector(torch.zeros(1, 3, 3), torch.zeros(1, 3, 4), torch.zeros(3, 4)))
     with pytest.raises(UserError, match="starts from anchors, the other from points"):
         objective.prepare(one, anchored)
