@@ -8,6 +8,7 @@ from typing import Any, Literal, TypedDict, cast
 
 from torch import Tensor, nn
 
+from mobilevision.backbones import torchvision_weights
 from mobilevision.backbones.activations import activation_layer
 from mobilevision.backbones.backbone import Backbone, pooled_width
 from mobilevision.backbones.loading import fit, same_shapes
@@ -43,6 +44,7 @@ class Architecture:
             they are passed only where they are not what the model does by itself.
         hub: the timm model whose weights ``weights=timm`` means.
         keras_width: the width whose weights ``weights=keras`` means.
+        torchvision_model: the model of torchvision whose weights ``weights=torchvision`` means.
         at_width: the same architecture at another width, and the widths to try; to name a mismatch's fix.
     """
 
@@ -52,6 +54,7 @@ class Architecture:
     adjustable: bool = True
     hub: str | None = None
     keras_width: float | None = None
+    torchvision_model: str | None = None
     at_width: Callable[[float], Callable[..., nn.Module]] | None = None
     widths: Iterable[float] = ()
 
@@ -71,7 +74,7 @@ def assemble(
 
     Args:
         architecture: what is built.
-        weights: None, ``timm``, a timm ``model.tag``, ``keras``, a file, or a run folder of ours
+        weights: None, ``timm``, a timm ``model.tag``, ``keras``, ``torchvision``, a file, or a run folder of ours
             (:func:`mobilevision.backbones.weights.read_weights`).
         preset: a preset's name or its values; None: the weights' own, else the architecture's.
         activation: overrides the preset's, where the model takes one.
@@ -85,7 +88,12 @@ def assemble(
     """
     source = None
     if weights:
-        source = read_weights(weights, hub=architecture.hub, keras_width=architecture.keras_width)
+        source = read_weights(
+            weights,
+            hub=architecture.hub,
+            keras_width=architecture.keras_width,
+            torchvision_model=architecture.torchvision_model,
+        )
     if padding is not None and padding not in PADDINGS:
         raise UserError(f"backbone.padding={padding}: there are {' and '.join(PADDINGS)}")
     if channels < 1:
@@ -106,6 +114,8 @@ def assemble(
     report, classifier = None, None
     if source is not None:
         width = pooled_width(model)
+        if renamed := torchvision_weights.under_timm_names(source.state, model):
+            source = replace(source, state=renamed)
         report, classifier = fit(model, source, width=width, widths=lambda state: _width(architecture, state))
         if source.preset is None and preset is None:
             report = replace(report, notes=(*report.notes, _guessed(expected)))

@@ -48,8 +48,9 @@ def mobilenet_v2(*, width: Width = 1.0, **options: Unpack[BackboneOptions]) -> B
         UserError: an argument that does not fit, or weights that can't be read or belong elsewhere.
     """
     build = partial(_gen_mobilenet_v2, "mobilenetv2_100")
+    torchvision = "mobilenet_v2" if width == 1 else None
     weights = f"mobilenetv2_{round(100 * width):03d}"
-    return _built_by_timm("mobilenet_v2", build, width, V2_WIDTHS, Preset(), weights, options)
+    return _built_by_timm("mobilenet_v2", build, width, V2_WIDTHS, Preset(), weights, options, torchvision)
 
 
 @check_ranges("backbone")
@@ -68,7 +69,9 @@ def mobilenet_v3(*, size: str = "large", width: Width = 1.0, **options: Unpack[B
         raise UserError(f"backbone.size={size}: there are {' and '.join(V3_WIDTHS)}")
     build = partial(_gen_mobilenet_v3, f"mobilenetv3_{size}_100")
     weights = f"mobilenetv3_{size}_{round(100 * width):03d}"
-    return _built_by_timm(f"mobilenet_v3_{size}", build, width, V3_WIDTHS[size], Preset(), weights, options)
+    name = f"mobilenet_v3_{size}"
+    torchvision = name if width == 1 else None
+    return _built_by_timm(name, build, width, V3_WIDTHS[size], Preset(), weights, options, torchvision)
 
 
 @check_ranges("backbone")
@@ -99,13 +102,18 @@ def _built_by_timm(
     preset: Preset,
     weights: str,
     options: BackboneOptions,
+    torchvision: str | None = None,
 ) -> Backbone:
-    """A backbone by one of timm's builders, which take the width first; ``weights``: what timm would call its own."""
+    """A backbone by one of timm's builders, which take the width first.
+
+    ``weights`` is what timm would call its own, ``torchvision`` what torchvision calls the same model.
+    """
     architecture = Architecture(
         name=f"{name}_{width:g}",
         build=partial(build, width),
         default=preset,
         hub=weights if timm.is_model(weights) and timm.is_model_pretrained(weights) else None,
+        torchvision_model=torchvision,
         at_width=lambda other: partial(build, other),
         widths=widths,
     )

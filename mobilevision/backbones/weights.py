@@ -1,4 +1,4 @@
-"""Reading weights from wherever they lie: timm's hub, a file, or a run of ours. Nothing here builds a backbone."""
+"""Reading weights from wherever they lie: timm's hub, torchvision, a file, a run of ours. No backbone is built here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from huggingface_hub import constants
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from mobilevision.backbones import keras_weights
+from mobilevision.backbones import keras_weights, torchvision_weights
 from mobilevision.backbones.presets import Preset, find_preset, observed
 from mobilevision.errors import UserError
 from mobilevision.io.tensor_files import load_tensors
@@ -43,14 +43,18 @@ class Source:
     preset: Preset | None
 
 
-def read_weights(weights: str, *, hub: str | None, keras_width: float | None = None) -> Source:
+def read_weights(
+    weights: str, *, hub: str | None, keras_width: float | None = None, torchvision_model: str | None = None
+) -> Source:
     """Find and read the weights that a configuration names.
 
     Args:
         weights: ``timm`` (the hub's own for this architecture), a timm ``model`` or ``model.tag``, ``keras`` or
-            ``keras-SIDE`` (Keras' MobileNet V1 for images of that side), a file, or the folder of a run of ours.
+            ``keras-SIDE`` (Keras' MobileNet V1 for images of that side), ``torchvision`` (its newest for this
+            architecture) or ``torchvision-v1``, a file, or the folder of a run of ours.
         hub: the timm model that ``timm`` stands for here, None where the hub has none.
         keras_width: the width whose weights ``keras`` stands for here, None where Keras has none.
+        torchvision_model: the model of torchvision that ``torchvision`` stands for here, None where it has none.
 
     Raises:
         UserError: nothing there, not weights, or the hub out of reach.
@@ -64,6 +68,14 @@ def read_weights(weights: str, *, hub: str | None, keras_width: float | None = N
         if keras_width is None:
             raise UserError(f"backbone.weights={weights}: Keras' weights are read for backbone=mobilenet_v1 alone")
         return read_file(keras_weights.fetch(keras_width, int(weights[6:] or 224), weights=weights))
+    version = torchvision_weights.version_of(weights)
+    if version is not None:
+        if torchvision_model is None:
+            raise UserError(
+                f"backbone.weights={weights}: torchvision has weights of mobilenet_v2 and mobilenet_v3 at width 1,"
+                " none of this backbone; name others"
+            )
+        return read_file(torchvision_weights.fetch_classifier(torchvision_model, version))
     if path.is_dir():
         if not (path / RUN_CHECKPOINT).is_file():
             raise UserError(f"backbone.weights={path}: a folder without {RUN_CHECKPOINT}; name a run or a file")
@@ -88,7 +100,8 @@ def read_file(path: Path, *, name: str | None = None) -> Source:
     if not state:
         raise UserError(f"{path}: holds no tensors; backbone.weights wants a state dict or a checkpoint")
     try:
-        preset = Preset.from_dict(noted) if noted else find_preset(path.stem)
+        known = torchvision_weights.preset_of(state, path.stem)
+        preset = Preset.from_dict(noted) if noted else find_preset(path.stem) or known
     except UserError as error:
         raise UserError(f"{path}: what it notes of its weights cannot be used: {error}") from error
     return Source(name or path.name, state, preset)

@@ -69,10 +69,17 @@ def test_a_vector_needs_no_data_and_has_no_outputs() -> None:
         counted("task=face_embedding", outputs=5)
 
 
-@pytest.mark.parametrize(("weights", "side"), [("null", 224), ("mobilenetv4_conv_medium.e500_r256_in1k", 256)])
+@pytest.mark.parametrize(
+    ("weights", "side"), [("null", 224), ("torchvision", 224), ("mobilenetv4_conv_medium.e500_r256_in1k", 256)]
+)
 def test_weights_are_not_fetched_but_their_side_is_taken(weights: str, side: int) -> None:
     found = counted("data=imagenet", "backbone=mobilenet_v3", f"backbone.weights={weights}", outputs=10)
     assert found.resolution == (side, side)
+
+
+def test_weights_of_keras_are_not_fetched_either() -> None:
+    found = counted("data=imagenet", "backbone=mobilenet_v1", "backbone.weights=keras-160", outputs=10)
+    assert found.resolution == (160, 160)
 
 
 def test_cells_of_earth() -> None:

@@ -129,11 +129,15 @@ def without_weights(cfg: DictConfig) -> DictConfig:
 def _noted(weights: str) -> Preset | None:
     import timm
 
+    from mobilevision.backbones.keras_weights import preset_of
     from mobilevision.backbones.presets import pretraining
+    from mobilevision.backbones.torchvision_weights import version_of
     from mobilevision.backbones.weights import read_weights
 
-    if weights == "timm":  # the architecture's own preset is theirs
+    if weights == "timm" or version_of(weights) is not None:  # the architecture's own side is theirs
         return None
+    if weights == "keras" or weights.startswith("keras-"):
+        return preset_of(f"mobilenet_1_0_{weights[6:]}_tf")
     if not Path(weights).expanduser().exists() and timm.is_model(weights.partition(".")[0]):
         found = timm.get_pretrained_cfg(weights)
         return pretraining(found.to_dict()) if found is not None else None
