@@ -7,7 +7,7 @@ states which :class:`Needs` it has of a backbone and is handed :class:`Features`
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
@@ -37,6 +37,7 @@ class DataSpec:
         cells: for ``coordinate``, the cells of Earth in the order of ``classes``, which are their tokens: plain values,
             as :meth:`mobilevision.geo.partition.Cells.to_dict` gives them.
         white_level: the value that becomes 255 in images of more than 8 bits; None where the data had none.
+        parts: for ``multitask``, the same of each part's data, by the part's name; ``classes`` are then ``part/class``.
     """
 
     kind: str
@@ -49,10 +50,13 @@ class DataSpec:
     groups: tuple[str, ...] = ()
     cells: dict[str, Any] | None = field(default=None, repr=False)
     white_level: float | None = None
+    parts: Mapping[str, DataSpec] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and strings, as checkpoints that load with ``weights_only=True`` need them."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        values = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "parts"}
+        plain = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+        return {**plain, "parts": {name: part.to_dict() for name, part in self.parts.items()}} if self.parts else plain
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DataSpec:
@@ -77,6 +81,7 @@ class DataSpec:
             **{name: tuple(values.get(name, ())) for name in ("counts", "known", "groups")},
             cells=values.get("cells"),
             white_level=values.get("white_level"),
+            parts={str(name): cls.from_dict(part) for name, part in dict(values.get("parts") or {}).items()},
         )
 
 

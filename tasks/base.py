@@ -33,6 +33,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric
 
 from mobilevision.backbones import Backbone
+from mobilevision.data import Records
 from mobilevision.deploy.answers import Answer, answer_named
 from mobilevision.deploy.manifest import Port
 from mobilevision.distill import Distiller
@@ -222,6 +223,14 @@ class Task(pl.LightningModule, ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} decodes in the graph")
 
+    def look_at(self, stage: Stage, records: Records) -> None:
+        """Be told of the samples that an evaluation is about to measure; most metrics need not know them.
+
+        Args:
+            stage: of the evaluation.
+            records: the split.
+        """
+
     def decide(self, metric: Any) -> dict[str, Any]:
         """What val chooses and predictions need, as plain values; it becomes ``decision`` after every look at val."""
         return {}
@@ -309,6 +318,7 @@ class Task(pl.LightningModule, ABC):
     def on_validation_epoch_start(self) -> None:
         """Start measuring val anew, in all processes with the batch statistics of the first, which are those kept."""
         self.meter("val").reset()
+        self._tell_records("val", self.trainer.val_dataloaders)
         if self.trainer.world_size > 1:
             for buffer in self.buffers():
                 torch.distributed.broadcast(buffer, src=0)
@@ -316,6 +326,13 @@ class Task(pl.LightningModule, ABC):
     def on_test_epoch_start(self) -> None:
         """Start measuring test anew."""
         self.meter("test").reset()
+        self._tell_records("test", self.trainer.test_dataloaders)
+
+    def _tell_records(self, stage: Stage, loaders: Any) -> None:
+        loader = loaders[0] if isinstance(loaders, list | tuple) else loaders
+        records = getattr(getattr(loader, "source", None), "records", None)
+        if records is not None:
+            self.look_at(stage, records)
 
     # --- how it learns ----------------------------------------------------------------------------------------
 

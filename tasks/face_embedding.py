@@ -43,15 +43,13 @@ class FaceEmbedding(Task):
         """As in :class:`Task`; the pairs to compare are told when an evaluation starts."""
         return VerificationMetrics()
 
-    def on_validation_epoch_start(self) -> None:
-        """As in :class:`Task`; takes the listed pairs of val, if it has any."""
-        super().on_validation_epoch_start()
-        self._take_pairs("val", self.trainer.val_dataloaders)
-
-    def on_test_epoch_start(self) -> None:
-        """As in :class:`Task`; takes the listed pairs of test, if it has any."""
-        super().on_test_epoch_start()
-        self._take_pairs("test", self.trainer.test_dataloaders)
+    def look_at(self, stage: Stage, records: Records) -> None:
+        """As in :class:`Task`; takes the listed pairs, if there are any."""
+        metric = self.meter(stage).metric
+        if isinstance(records.targets, IdentityTargets):
+            self._measured()[stage] = records
+            if isinstance(metric, VerificationMetrics):
+                metric.pairs = records.targets.pairs
 
     def decide(self, metric: Any) -> dict[str, Any]:
         """``threshold``: the cosine from which two images of val are best taken for the same."""
@@ -75,15 +73,6 @@ class FaceEmbedding(Task):
             if rows:
                 drawn["hardest_pairs"] = pairs(rows)
         return drawn
-
-    def _take_pairs(self, stage: Stage, loaders: Any) -> None:
-        loader = loaders[0] if isinstance(loaders, list | tuple) else loaders
-        records = getattr(getattr(loader, "source", None), "records", None)
-        metric = self.meter(stage).metric
-        if records is not None and isinstance(records.targets, IdentityTargets):
-            self._measured()[stage] = records
-            if isinstance(metric, VerificationMetrics):
-                metric.pairs = records.targets.pairs
 
     def _measured(self) -> dict[str, Records]:
         """What val, and test, looked at last."""

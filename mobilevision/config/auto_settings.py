@@ -131,7 +131,7 @@ Rule = Callable[[Facts, Chosen], tuple[Any, str]]
 
 def batch_size(facts: Facts, chosen: Chosen) -> tuple[int, str]:
     """Small for few images, so that an epoch has some steps; never more than memory takes."""
-    usual = 16 if facts.kind == "boxes" else 32 if facts.samples < 20_000 else 64
+    usual = 16 if facts.kind in ("boxes", "multitask") else 32 if facts.samples < 20_000 else 64
     size, why = usual, f"{facts.samples:,} images"
     fewest = 32 if facts.kind == "identity" else 8  # an identity is compared with others of its batch
     while size > fewest and facts.samples < 6 * size * facts.processes:
@@ -169,6 +169,8 @@ def _length(facts: Facts) -> tuple[int, int, int, str]:
         return 12, 240, 100_000, "pretrained weights, boxes"
     if facts.kind == "attributes":
         return 10, 450, 100_000, "pretrained weights, attributes"
+    if facts.kind == "multitask":
+        return 12, 450, 100_000, "pretrained weights, several tasks"
     if facts.little:
         return 12, 90, 100_000, "pretrained weights, few images"
     return 6, 200, 100_000, "pretrained weights"
@@ -187,6 +189,8 @@ def learning_rate(facts: Facts, chosen: Chosen) -> tuple[float, str]:
     rate = chosen("optimizer.pretrained_lr")
     if facts.kind == "boxes":
         return 2 * rate, "pretrained weights; a detector's layers start from random"
+    if facts.kind == "multitask":
+        return 2 * rate, "pretrained weights; the heads of all parts start from random"
     if facts.kind == "attributes":
         return 4 * rate, "pretrained weights; many questions share each image"
     if facts.kind == "identity":
@@ -204,6 +208,8 @@ def probe(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
         return False, "random weights: their features say little"
     if facts.kind == "identity":
         return False, "a probe fits classifiers, and this head gives embeddings"
+    if facts.kind == "multitask":
+        return False, "several tasks learn together"
     if not facts.probes:
         return False, "the head takes no pooled features"
     if facts.samples > PROBED_IMAGES or facts.samples * facts.features * facts.classes > PROBED_PRODUCTS:
@@ -301,8 +307,8 @@ def gradient_clip(facts: Facts, chosen: Chosen) -> tuple[float | None, str]:
     """A bound on the gradient's norm where single batches may be far off."""
     if not facts.pretrained:
         return None, "random weights"
-    if facts.kind == "boxes":
-        return 5.0, "pretrained weights, boxes"
+    if facts.kind in ("boxes", "multitask"):
+        return 5.0, f"pretrained weights, {'boxes' if facts.kind == 'boxes' else 'several tasks'}"
     return (
         (1.0, "batch statistics are held") if chosen("freeze.statistics") else (None, "batch statistics are not held")
     )
@@ -370,27 +376,47 @@ RULES: dict[str, tuple[Rule, Any]] = {
 """Key -> its rule, in the order of deciding, and its value where there is no training to decide for."""
 
 
-def decide(cfg: DictConfig, facts: Facts) -> list[Decision]:
+def decide(cfg: DictConfig, facts: Facts, of_parts: Mapping[str, Facts] | None = None) -> list[Decision]:
     """Decide every key of :data:`RULES` that is ``auto``.
 
     Args:
         cfg: the composed config; it is left as it is.
         facts: of the data, the weights and the machine.
+        of_parts: the same of each part, where several tasks are trained together.
     """
     made: dict[str, Decision] = {}
 
     def chosen(key: str) -> Any:
         return made[key].value if key in made else OmegaConf.select(cfg, key)
 
+    def chosen_for(part: str) -> Chosen:
+        return lambda key: chosen(f"parts.{part}.{key}" if key.startswith(OF_PART) else key)
+
     for key in open_keys(cfg):
-        value, why = RULES[key][0](facts, chosen)
+        part, rule = _rule_of(key)
+        seen, take = ((of_parts or {})[part], chosen_for(part)) if part else (facts, chosen)
+        value, why = rule[0](seen, take)
         made[key] = Decision(key, value, why)
     return list(made.values())
 
 
+OF_PART = ("head.", "loss.", "augment.")
+"""Beginnings of the keys that each part decides for itself, where several tasks are trained together."""
+
+
 def open_keys(cfg: DictConfig) -> list[str]:
-    """The keys that are ``auto``, in the order of :data:`RULES`."""
-    return [key for key in RULES if OmegaConf.select(cfg, key) == AUTO]
+    """The keys that are ``auto``, in the order of :data:`RULES`; those of parts after those that parts share."""
+    keys = [key for key in RULES if OmegaConf.select(cfg, key) == AUTO]
+    parts = [f"parts.{name}.{key}" for name in cfg.get("parts") or {} for key in RULES if key.startswith(OF_PART)]
+    return keys + [key for key in parts if OmegaConf.select(cfg, key) == AUTO]
+
+
+def _rule_of(key: str) -> tuple[str, tuple[Rule, Any]]:
+    """The part that a key belongs to, empty where it is shared, and its rule."""
+    if key in RULES:
+        return "", RULES[key]
+    _, part, own = key.split(".", 2)
+    return part, RULES[own]
 
 
 def decided(cfg: DictConfig, decisions: list[Decision]) -> DictConfig:
@@ -400,7 +426,7 @@ def decided(cfg: DictConfig, decisions: list[Decision]) -> DictConfig:
 
 def without_training(cfg: DictConfig) -> DictConfig:
     """A config for whoever builds without training (costs, evaluation): ``auto`` becomes what is usual."""
-    return _with(cfg, {key: RULES[key][1] for key in open_keys(cfg)})
+    return _with(cfg, {key: _rule_of(key)[1][1] for key in open_keys(cfg)})
 
 
 def _with(cfg: DictConfig, values: Mapping[str, Any]) -> DictConfig:

@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mobilevision.config import parts
 from mobilevision.config.check import examine, refuse
 from mobilevision.config.former_names import with_current_targets
 from mobilevision.config.groups import plain
@@ -35,11 +36,26 @@ def compose(overrides: Iterable[str] = (), *, config_dir: str | None = None, com
     Raises:
         UserError: one text with every error that there is.
     """
+    shared, given = parts.split(list(overrides))
     with opened(config_dir) as found:
-        clean, layout, _ = examine(list(overrides), found, complete=complete)
+        clean, layout, claims = examine(shared, found, complete=complete)
         cfg = _with_current_targets(hydra_compose("config", clean))
     _resolve(cfg, layout)
-    return cfg
+    if parts.NODE not in layout.choices:
+        if given:
+            raise UserError(
+                f"{parts.NODE}.{next(iter(given))}: only task=multitask has parts; task={layout.choices.get('task')} has"
+                f" {', '.join(sorted(layout.choices))}"
+            )
+        return cfg
+    named = any(line.partition("=")[0].lstrip("+") == parts.NODE for line in shared)
+    by_file = any(claim.key.startswith(f"{parts.NODE}.") for claim in claims)
+    return parts.with_parts(
+        cfg,
+        given,
+        embedded=layout.choices[parts.NODE] == parts.EMBEDDED and not named and not by_file,
+        compose=lambda lines: compose(lines, config_dir=config_dir, complete=complete),
+    )
 
 
 def _with_current_targets(cfg: DictConfig) -> DictConfig:

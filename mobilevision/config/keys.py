@@ -125,6 +125,7 @@ STATED = {
 } | dict.fromkeys(("head", "loss", "augment"), "Part")
 # Key -> the dataclass of a mapping that may stand there in place of a name.
 DESCRIBED = {"backbone.preset": "mobilevision.backbones.presets.Preset"}
+PARTS = "parts"
 CALLBACK = "Callback"  # that of every node of callbacks
 HOW_WRITTEN = {"trainer.max_time": f"give {MAX_TIME_FORM}"}  # key -> what to give it, where its type does not tell
 HYDRA = {"_target_", "_partial_", "_convert_", "_recursive_"}
@@ -140,6 +141,8 @@ def check_claims(claims: Iterable[Claim], layout: Layout) -> Iterator[str]:
 
 def _problems(key: str, value: Any, layout: Layout) -> Iterator[tuple[str, str]]:
     """(key, what is wrong with it) for a value and all that is in it."""
+    if key.partition(".")[0] == PARTS and PARTS in layout.choices:
+        return  # each part is composed, and so checked, by itself
     if owner := free_node(key, layout):
         yield from _free(owner, key, value, layout)
         return

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mobilevision.config.former_names import current_name
-from mobilevision.config.keys import check_claims, stated_type
+from mobilevision.config.keys import PARTS, check_claims, stated_type
 from mobilevision.config.layout import Claim, Layout, leaves, package_of
 from mobilevision.config.names import did_you_mean
 from mobilevision.config.plugins import VARIABLE, targets
@@ -118,6 +118,8 @@ def _collect(body: Mapping[str, Any], package: str, table: dict[str, set[str]]) 
 def _place(key: str) -> str:
     """The place of a key in the table: nodes that users name are one."""
     group, _, rest = key.partition(".")
+    if group == PARTS and rest:  # a part has the groups of its own task
+        return _place(rest.partition(".")[2])
     if group not in NAMED_BY_USERS or not rest:
         return key
     return ".".join((group, "*", *rest.split(".")[1:]))

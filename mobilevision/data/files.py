@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, final
 
 import numpy as np
@@ -69,6 +70,11 @@ class FileRecords(Records):
         """The file's path, printable."""
         return printable(self.path(index))
 
+    def image_key(self, index: int) -> str:
+        """The file's path, by whatever links it was reached."""
+        folder, name = os.path.split(self.path(index))
+        return os.fsdecode(os.path.join(_real_folder(folder), name))
+
     def shape(self, index: int) -> tuple[int, int]:
         """See :class:`Records`."""
         return self._image(index).shape
@@ -102,3 +108,8 @@ class FileRecords(Records):
         if opened is None or opened[0] != index:
             self._open = opened = (index, EncodedImage(self.content(index), self.name(index)))
         return opened[1]
+
+
+@lru_cache(maxsize=4096)
+def _real_folder(folder: bytes) -> bytes:
+    return os.path.realpath(folder)

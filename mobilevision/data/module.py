@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, final
 
@@ -19,6 +20,7 @@ from mobilevision.data.data_format import DataFormat
 from mobilevision.data.groups import apply_groups
 from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.loader import BatchSource, Loader
+from mobilevision.data.multitask import Multitask, MultitaskSampler, MultitaskTargets
 from mobilevision.data.records import Records, Splits
 from mobilevision.data.sampling import BatchSampler, EpochSampler, IdentitySampler
 from mobilevision.data.skipped import SkipLog
@@ -186,6 +188,18 @@ class DataModule(pl.LightningDataModule):
         self._until_epoch = 0
         self._crop = 1.0
 
+    @property
+    def parts(self) -> dict[str, DataModule]:
+        """The data module of each part, where several tasks are trained together; else none."""
+        return self.format.modules if isinstance(self.format, Multitask) else {}
+
+    def read_splits(self) -> Splits:
+        """What the format reads, before anything is cut, checked or left out; the second call does nothing."""
+        if not hasattr(self, "splits"):
+            check_arguments(self)
+            self.splits = self.format.read(root=self.root, kind=self.kind, channels=self.channels, seed=self.seed)
+        return self.splits
+
     def setup_data(
         self, *, default_resolution: tuple[int, int] = (224, 224), crop: float = 0.875, run_dir: Path | None = None
     ) -> DataSpec:
@@ -204,9 +218,8 @@ class DataModule(pl.LightningDataModule):
         """
         if hasattr(self, "spec"):
             return self.spec
-        check_arguments(self)
         self._skip = SkipLog(run_dir and run_dir / "skipped.csv") if self.on_error == "skip" else None
-        self.splits = self.format.read(root=self.root, kind=self.kind, channels=self.channels, seed=self.seed)
+        self.read_splits()
         if self.folds > 1 and self.fold is not None:
             take_fold(self.splits, folds=self.folds, fold=self.fold, seed=self.seed)
         complete(self.splits, val_fraction=self.val_fraction, test_fraction=self.test_fraction, seed=self.seed)
@@ -242,10 +255,17 @@ class DataModule(pl.LightningDataModule):
             groups=tuple(self.splits.groups[name] for name in self.splits.classes) if self.splits.groups else (),
             cells=None if cells is None else cells.to_dict(),
             white_level=white_level,
+            parts={name: module.take_shape(resolution, self.fit) for name, module in self.parts.items()},
             **_counts(self.splits, self.kind, cells),
         )
         if self.kind in ("class", "boxes") and self.splits.train is not None:
             self.splits.notes += checks.likely_misspelt(self.spec.classes, self.spec.counts)
+        return self.spec
+
+    def take_shape(self, resolution: tuple[int, int], fit: str) -> DataSpec:
+        """Take the input's (height, width) in pixels and the fit that several parts share, and give the spec anew."""
+        self.spec = replace(self.spec, resolution=resolution, fit=fit)
+        self.fit = fit
         return self.spec
 
     def train_with(self, *, batch_size: int, augment: Augmentation | None) -> None:
@@ -322,6 +342,11 @@ class DataModule(pl.LightningDataModule):
         """Shuffled (of identities in balanced batches) or in order, for one of several processes."""
         process = {"seed": self.seed, "rank": rank, "world": world}
         size = self.batch_size if shuffle else self.eval_batch_size or self.batch_size
+        weights = self.format.weights() if isinstance(self.format, Multitask) else None
+        if shuffle and weights is not None and isinstance(records.targets, MultitaskTargets):
+            chosen = [weights[name] for name in records.targets.names]
+            rows = records.targets.rows
+            return MultitaskSampler(rows, weights=chosen, batch_size=size, drop_last=self.drop_last, **process)
         if shuffle and isinstance(records.targets, IdentityTargets) and self.per_identity > 1:
             shown = records.targets.identities
             return IdentitySampler(shown, batch_size=size, per_identity=self.per_identity, **process)

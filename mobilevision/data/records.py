@@ -73,6 +73,11 @@ class Records(ABC):
         """Bytes that are equal only for exact duplicates."""
         return self.pixels(index).tobytes()
 
+    def image_key(self, index: int) -> str | None:
+        """Equal for two samples, of whatever data sets, only where both show the same image; None: nobody can tell."""
+        del index
+        return None
+
     def largest(self, index: int) -> tuple[str, float] | None:
         """Of an image with more than 8 bits: ``F`` (floats) or ``I`` (whole numbers), and its largest value.
 
@@ -114,6 +119,11 @@ class RecordsAround(Records, ABC):
         """The image there."""
         records, place = self.source(index)
         return records.pixels(place, box=box, size=size, exact=exact)
+
+    def image_key(self, index: int) -> str | None:
+        """As there."""
+        records, place = self.source(index)
+        return records.image_key(place)
 
     def content(self, index: int) -> bytes:
         """The bytes there."""
@@ -227,6 +237,11 @@ class Cropped(Records):
         left, top, width, height = self._part(index)
         x, y, w, h = box or (0.0, 0.0, width, height)
         return self.records.pixels(index, box=(left + x, top + y, w, h), size=size, exact=exact)
+
+    def image_key(self, index: int) -> str | None:
+        """The image underneath, and its part."""
+        whole = self.records.image_key(index)
+        return None if whole is None else f"{whole} {self._part(index)}"
 
     def largest(self, index: int) -> tuple[str, float] | None:
         """As in the records underneath."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.config.auto_settings import AUTO, Decision, decide, decided, facts_of, without_training
+from mobilevision.config.parts import names, part_config
 from mobilevision.errors import UserError
 from mobilevision.spec import DataSpec
 
@@ -94,12 +95,41 @@ def build(cfg: DictConfig, *, run_dir: Path | None = None) -> Built:
     with isolate_rng(
         include_cuda=False
     ):  # else a run repeated from its config, which decides nothing, begins otherwise
-        decisions = decide(cfg, facts_of(cfg, backbone, data, probes=_takes_pooled(cfg, backbone, spec)))
+        facts = facts_of(cfg, backbone, data, probes=not spec.parts and _takes_pooled(cfg, backbone, spec))
+        of_parts = {
+            name: facts_of(own := part_config(cfg, name), backbone, module, probes=_takes_pooled(own, backbone, module.spec))
+            for name, module in data.parts.items()
+        }
+        decisions = decide(cfg, facts, of_parts)
     cfg = decided(cfg, decisions)
-    augment = instantiate(cfg.augment, drop=_KINDS) if cfg.get("augment") else None
+    augment = build_augment(cfg, data)
     data.train_with(batch_size=cfg.data.batch_size, augment=augment)
     task = build_task(cfg, spec, backbone, mix=mixing(augment))
     return Built(task=task, data=data, cost=measure(task), cfg=cfg, decisions=tuple(decisions))
+
+
+def build_augment(cfg: DictConfig, data: DataModule) -> Any:
+    """The augmentation of a run, or that of each of its parts; None where there is none.
+
+    Raises:
+        UserError: one that does not go with the data, or that mixes images of several parts.
+    """
+    if not data.parts:
+        return instantiate(cfg.augment, drop=_KINDS) if cfg.get("augment") else None
+    made = {}
+    for name, module in data.parts.items():
+        made[name] = build_augment(part_config(cfg, name), module)
+        if mixing(made[name]) is not None:
+            raise UserError(
+                f"parts.{name}.augment.mixup, cutmix: what images of several parts show is not mixed; set both to 0"
+            )
+        try:
+            module.train_with(batch_size=cfg.data.batch_size, augment=made[name])
+        except UserError as error:
+            raise UserError(f"parts.{name}: {error}") from error
+    from mobilevision.data.multitask import MultitaskAugment
+
+    return MultitaskAugment(made)
 
 
 def _takes_pooled(cfg: DictConfig, backbone: Backbone, spec: DataSpec) -> bool:
@@ -164,8 +194,9 @@ def default_side(cfg: DictConfig, backbone: Backbone) -> int:
     """Side of the input where ``data.resolution`` is null: what the head is made for, else what the weights expect."""
     from hydra.utils import get_class
 
-    head: Any = get_class(cfg.head["_target_"])
-    return getattr(head, "side", None) or backbone.preset.side
+    heads = [part_config(cfg, name).head for name in names(cfg)] or [cfg.head]
+    sides = [getattr(get_class(head["_target_"]), "side", None) or 0 for head in heads]
+    return max(sides) or backbone.preset.side
 
 
 def check_side(cfg: DictConfig, backbone: Backbone) -> list[str]:
@@ -189,8 +220,15 @@ def check_side(cfg: DictConfig, backbone: Backbone) -> list[str]:
 
 def build_data(cfg: DictConfig) -> DataModule:
     """The data module, nothing read yet."""
-    data: DataModule = instantiate(without_training(cfg).data, drop=_OF_DATA)
-    return data
+    parts = {name: build_data(part_config(cfg, name)) for name in names(cfg)}
+    node = without_training(cfg).data
+    if not parts:
+        single: DataModule = instantiate(node, drop=_OF_DATA)
+        return single
+    several: DataModule = instantiate(
+        node, drop=(*_OF_DATA, "format"), format=instantiate(node.format, parts=parts)
+    )
+    return several
 
 
 def build_task(cfg: DictConfig, spec: DataSpec, backbone: Backbone, *, mix: Any = None) -> Any:
@@ -200,16 +238,58 @@ def build_task(cfg: DictConfig, spec: DataSpec, backbone: Backbone, *, mix: Any 
     that the head takes nothing from are dropped.
     """
     cfg = without_training(cfg)
+    parts = _build_parts(cfg, spec, backbone)
+    if parts:
+        heads, losses = ({name: getattr(part, each) for name, part in parts.items()} for each in ("head", "loss"))
+        head = instantiate(cfg.head, drop=_KINDS, backbone=backbone.spec, data=spec, parts=heads)
+        loss = instantiate(cfg.loss, drop=_KINDS, data=spec, parts=losses)
+        task = _joined(cfg, spec, backbone, head, loss, mix=mix, parts=parts)
+    else:
+        head, loss = _head_and_loss(cfg, spec, backbone)
+        if head.needs.tail:
+            head.take_tail(backbone.split_tail())
+        task = _joined(cfg, spec, backbone, head, loss, mix=mix)
+    backbone.keep(head.needs)
+    if (metric := OmegaConf.select(cfg, _MONITOR)) not in (None, AUTO):
+        task.follow(str(metric).removeprefix("val/"))
+    return task
+
+
+def _build_parts(cfg: DictConfig, spec: DataSpec, backbone: Backbone) -> dict[str, Task]:
+    """The tasks that share ``backbone``, by part; none of a single task.
+
+    Raises:
+        UserError: a checkpoint of other parts than the config's, or a head that does not go with the backbone.
+    """
+    if set(names(cfg)) != set(spec.parts):
+        raise UserError(f"the config has the parts {', '.join(names(cfg))}, the data {', '.join(spec.parts) or 'none'}")
+    parts: dict[str, Task] = {}
+    for name, own in spec.parts.items():
+        alone = part_config(cfg, name)
+        try:
+            head, loss = _head_and_loss(alone, replace(own, resolution=spec.resolution, fit=spec.fit), backbone)
+        except UserError as error:
+            raise UserError(f"parts.{name}: {error}") from error
+        parts[name] = part = _joined(alone, head.data_spec, backbone, head, loss)
+        if part.balanced is not None and alone.loss.get("class_weights") == "balanced":
+            part.follow(part.balanced)
+    return parts
+
+
+def _head_and_loss(cfg: DictConfig, spec: DataSpec, backbone: Backbone) -> tuple[Any, Any]:
     head = instantiate(cfg.head, drop=_KINDS, backbone=backbone.spec, data=spec)
     if backbone.classifier is not None:
         head.load_classifier(*backbone.classifier)
-    if head.needs.tail:
-        head.take_tail(backbone.split_tail())
-    backbone.keep(head.needs)
     loss = instantiate(cfg.loss, drop=_KINDS, data=spec)
     if head.dimensions is not None:
         loss.take_width(head.dimensions)
-    task = instantiate(
+    return head, loss
+
+
+def _joined(
+    cfg: DictConfig, spec: DataSpec, backbone: Backbone, head: Any, loss: Any, *, mix: Any = None, **parts: Any
+) -> Any:
+    return instantiate(
         cfg.task,
         drop=_OF_TASK,
         backbone=backbone,
@@ -220,10 +300,8 @@ def build_task(cfg: DictConfig, spec: DataSpec, backbone: Backbone, *, mix: Any 
         scheduler=instantiate(cfg.scheduler),
         mix=mix,
         channels_last=cfg.channels_last,
+        **parts,
     )
-    if (metric := OmegaConf.select(cfg, _MONITOR)) not in (None, AUTO):
-        task.follow(str(metric).removeprefix("val/"))
-    return task
 
 
 def mixing(augment: Any) -> Any:

@@ -29,6 +29,7 @@ from mobilevision.evaluation.exported_model import prepared_pixels
 from mobilevision.exporting import emulated
 from mobilevision.metrics import TaskMetric
 from mobilevision.ops.rows import take
+from mobilevision.reports.summary import part_and_name
 
 if TYPE_CHECKING:
     from mobilevision.data import Records
@@ -90,13 +91,15 @@ def by_class(before: Tables, after: Tables) -> list[dict[str, Any]]:
         after: the exported model's.
     """
     rows = []
-    for table, (key, columns) in _TABLES.items():
-        for first, second in zip(before.get(table, ()), after.get(table, ()), strict=True):
+    for table in before:
+        part, kind = part_and_name(table)
+        key, columns = _TABLES.get(kind, ("", ()))
+        for first, second in zip(before[table], after.get(table, ()), strict=True) if key else ():
             column = next((name for name in columns if name in first), None)
             if column is None or first[column] is None or second[column] is None:
                 continue
             drop = float(first[column]) - float(second[column])
-            row = {"class": first[key], "metric": column, "checkpoint": first[column], "artifact": second[column]}
+            row = {"class": f"{part}{first[key]}", "metric": column, "checkpoint": first[column], "artifact": second[column]}
             rows.append({**row, "drop": drop})
     return rows
 

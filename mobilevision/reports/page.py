@@ -20,7 +20,7 @@ from mobilevision.engine.info import read_info
 from mobilevision.io.atomic_files import read_csv, read_metrics, read_object, write_text
 from mobilevision.io.printable_text import is_name
 from mobilevision.io.text_columns import side
-from mobilevision.reports.summary import by_stage
+from mobilevision.reports.summary import by_stage, part_and_name
 from mobilevision.tracking.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -182,8 +182,14 @@ def collect(folder: RunFolder) -> dict[str, Any]:
         "stages": stages,
         "results": results,
         "curves": curves,
-        "tables": {name: rows[:_SHOWN_ROWS] for name, rows in tables.items() if rows and name not in _DRAWN_ELSEWHERE},
-        "figures": {path.stem: _embed(path) for path in sorted(folder.figures.glob("*.png"))},
+        "tables": {
+            name: rows[:_SHOWN_ROWS]
+            for name, rows in tables.items()
+            if rows and part_and_name(name)[1] not in _DRAWN_ELSEWHERE
+        },
+        "figures": {
+            path.stem.replace(".", "/"): _embed(path) for path in sorted(folder.figures.glob("*.png"))
+        },
         "captions": _CAPTIONS,
         "over": ", pooled over all folds" if folds else "",
         "pictures": _images(folder.predictions),

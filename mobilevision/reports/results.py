@@ -84,7 +84,7 @@ def keep_evaluation(task: Task, folder: RunFolder, stage: Stage, more: Tables | 
     write_json(folder.tables_json, {**(more or {}), **readable(task.tables(stage))})
     folder.figures.mkdir(exist_ok=True)
     for name, image in task.figures(stage).items():
-        image.save(folder.figures / f"{name}.png")
+        image.save(folder.figures / f"{name.replace('/', '.')}.png")  # of several parts: part/name
 
 
 def readable(tables: Mapping[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
@@ -94,10 +94,12 @@ def readable(tables: Mapping[str, list[dict[str, Any]]]) -> dict[str, list[dict[
         tables: name -> rows; ``confusion`` has a row a true class: its name, then counts by predicted class.
     """
     found = dict(tables)
-    if rows := found.get("confusion"):
-        found["most_confused"] = most_confused(rows)
+    for name, rows in tables.items():
+        if summary.part_and_name(name)[1] != "confusion" or not rows:
+            continue
+        found[f"{summary.part_and_name(name)[0]}most_confused"] = most_confused(rows)
         if len(rows) > _WIDEST:  # a thousand classes are a million cells; the chart shows them
-            del found["confusion"]
+            del found[name]
     return found
 
 

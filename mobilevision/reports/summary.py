@@ -130,3 +130,9 @@ def _some(names: Sequence[str]) -> str:
 def _few(problems: Sequence[str]) -> str:
     more = [f"... and {len(problems) - 3} more"] if len(problems) > 3 else []
     return "\n".join([*problems[:3], *more])
+
+
+def part_and_name(name: str) -> tuple[str, str]:
+    """``part/`` (empty for a single task) and the rest, of the name of a metric, a table or a chart."""
+    part, slash, rest = name.rpartition("/")
+    return part + slash, rest

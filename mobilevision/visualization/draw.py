@@ -184,6 +184,25 @@ _MISSED = "#e08a1e"
 _MOST_ATTRIBUTES = 12
 
 
+def panels(pictures: Sequence[tuple[str, Image.Image]]) -> Image.Image:
+    """Pictures beside each other, each under its title.
+
+    Args:
+        pictures: (title, picture), at least one.
+    """
+    size, gap = 15, _GAP
+    letters, header = font(size), 2 * size
+    width = sum(picture.width for _, picture in pictures) + gap * (len(pictures) + 1)
+    height = max(picture.height for _, picture in pictures) + header + gap
+    sheet = Image.new("RGB", (width, height), PAPER)
+    draw, left = ImageDraw.Draw(sheet), gap
+    for title, picture in pictures:
+        draw.text((left + 2, header // 2), cut(title, letters, picture.width - 4), INK, letters, anchor="lm")
+        sheet.paste(picture, (left, header))
+        left += picture.width + gap
+    return sheet
+
+
 class Entry(NamedTuple):
     """A line of the list.
 

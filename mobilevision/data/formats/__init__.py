@@ -25,6 +25,7 @@ from mobilevision.data.formats.tool_json import ToolJson
 from mobilevision.data.formats.voc import Voc
 from mobilevision.data.formats.voc_xml import VocXml
 from mobilevision.data.formats.yolo_txt import YoloTxt
+from mobilevision.data.multitask import Multitask
 from mobilevision.data.synthetic.beetles import Beetles
 from mobilevision.data.synthetic.faces import DrawnFaces
 from mobilevision.data.synthetic.identities import DrawnIdentities
@@ -53,6 +54,7 @@ __all__ = [
     "Im2Gps",
     "ImageFolder",
     "ImageNet",
+    "Multitask",
     "OxfordPets",
     "PairTable",
     "Places",

@@ -122,6 +122,10 @@ class DrawnRecords(Records, ABC):
         """``shapes/train/17``."""
         return f"{self.set}/{SPLITS[self.split]}/{index}"
 
+    def image_key(self, index: int) -> str:
+        """What the drawing depends on."""
+        return f"{self.name(index)}, {self.side} pixels, {self.channels} channels, seed {self.seed}"
+
     def shape(self, index: int) -> tuple[int, int]:
         """The drawn side, both ways."""
         return self.side, self.side

@@ -1,7 +1,13 @@
-"""An embedded data set for detection: drawn scenes, a function of (seed, split, index). No file, no download."""
+"""An embedded data set of drawn scenes, a function of (seed, split, index). No file, no download.
+
+The same images have boxes round the forms in them, a class (the colour of the ground) and attributes (which forms are
+there), so that several tasks can learn of them together.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, final
 
 import numpy as np
@@ -9,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from mobilevision.data.boxes import BoxTargets, boxes_of
+from mobilevision.data.records import Splits
 from mobilevision.data.synthetic.drawn import DrawnFormat, DrawnRecords, Sizes
 from mobilevision.data.synthetic.painting import Points, backdrop, cross, grain, rays, regular, rotation
 
@@ -76,7 +83,7 @@ def draw(rng: np.random.Generator, scene: Scene) -> Image.Image:
     """Draw a scene, RGB, in random colours, on cluttered ground."""
     height, width = scene.shape
     size = width * 2, height * 2  # drawn twice as large, for smooth edges
-    low = rng.random(3) < 0.5  # in each channel the ground is dark and the forms bright, or the other way round
+    low = _dark_channels(rng)
     dark, bright = rng.integers(0, 100, (1, 3)), rng.integers(130, 256, (MOST, 3))
     ground, fills = np.where(low, dark, 255 - dark)[0], np.where(low, bright, 255 - bright)
     image = backdrop(rng, tuple(ground.tolist()), size)
@@ -86,6 +93,11 @@ def draw(rng: np.random.Generator, scene: Scene) -> Image.Image:
     for outline, fill in zip(scene.outlines, fills.tolist(), strict=False):
         pen.polygon((outline * 2).ravel().tolist(), fill=tuple(fill))
     return grain(rng, image.resize((width, height), Image.Resampling.BOX))
+
+
+def _dark_channels(rng: np.random.Generator) -> NDArray[np.bool_]:
+    """For red, green and blue whether the ground is dark and the forms bright, or the other way round."""
+    return rng.random(3) < 0.5
 
 
 def _shape(rng: np.random.Generator, side: int) -> tuple[int, int]:
@@ -135,6 +147,8 @@ def _ring(inner: float) -> Points:
 
 
 CLASSES = ("disk", "square", "triangle", "star", "cross", "ring")
+GROUNDS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
+"""Colours of the ground: bright red counts 1, bright green 2, bright blue 4."""
 UPRIGHT = np.array([[0.0, -1.0], [1.0, 0.0]])  # a corner on top, which `regular` and `rays` put to the right
 FORMS: list[Points] = [
     regular(32),
@@ -154,14 +168,25 @@ class Scenes(DrawnFormat):
     """Images with up to six forms of six classes on cluttered ground, some images without any.
 
     Classes differ in form; colours say nothing. Sizes run from a fifth of the image to seven tenths, forms are
-    stretched, tilted and overlap, and some images are not square.
+    stretched, tilted and overlap, and some images are not square. The class of an image is the colour of its ground;
+    its attributes say of each of the six forms whether it is there.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("boxes",)
+    kinds: ClassVar[tuple[str, ...]] = ("boxes", "class", "attributes")
     name: ClassVar[str] = "scenes"
     about: ClassVar[str] = "scenes: drawn on the fly"
     names: ClassVar[tuple[str, ...]] = CLASSES
     usual: ClassVar[Sizes] = Sizes(2400, 300, 500, side=144)
+
+    def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
+        """See :class:`DrawnFormat`."""
+        splits = super().read(root=root, kind=kind, channels=channels, seed=seed)
+        if kind == "boxes":
+            return splits
+        for _, records in splits.items():
+            assert isinstance(records, SceneRecords)
+            records.targets = records.grounds() if kind == "class" else records.forms()
+        return replace(splits, classes=GROUNDS if kind == "class" else self.classes())
 
     def records(self, n: int, **shared: Any) -> DrawnRecords:
         """See :class:`DrawnFormat`."""
@@ -178,6 +203,18 @@ class SceneRecords(DrawnRecords):
         scenes = [self._scene(index) for index in range(n)]
         self.targets = BoxTargets.of([boxes_of(each.boxes, each.labels) for each in scenes])
         self._shapes = np.array([each.shape for each in scenes], dtype=np.int64).reshape(-1, 2)
+
+    def grounds(self) -> NDArray[np.int64]:
+        """The class of each image's ground, int64 [n]."""
+        dark = [_dark_channels(self.rng(index, PAINT)) for index in range(len(self))]
+        return (~np.array(dark).reshape(-1, 3) @ np.array([1, 2, 4])).astype(np.int64)
+
+    def forms(self) -> NDArray[np.float32]:
+        """Which forms each image has, float32 [n, classes] of 0 and 1."""
+        boxes: BoxTargets = self.targets
+        there = np.zeros((len(self), self.classes), dtype=np.float32)
+        there[np.repeat(np.arange(len(self)), np.diff(boxes.offsets)), boxes.all.labels] = 1
+        return there
 
     def shape(self, index: int) -> tuple[int, int]:
         """(height, width); the longer one is the drawn side."""

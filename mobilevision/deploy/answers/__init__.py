@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mobilevision.deploy.answers.base import Agreed, Answer
 from mobilevision.deploy.answers.boxes import Boxes, Detections, RawBoxes
+from mobilevision.deploy.answers.multitask import Parts
 from mobilevision.deploy.answers.places import Places
 from mobilevision.deploy.answers.whole_image import Attributes, Classes, Embedding, Numbers
 from mobilevision.deploy.manifest import Manifest
@@ -19,6 +20,7 @@ __all__ = [
     "Detections",
     "Embedding",
     "Numbers",
+    "Parts",
     "Places",
     "RawBoxes",
     "answer_named",

@@ -1,0 +1,161 @@
+"""The answers of several tasks that share a backbone, each under the name of its part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobilevision.deploy.answers.base import Agreed, Answer, Prediction
+from mobilevision.deploy.manifest import Port
+from mobilevision.errors import UserError
+from mobilevision.images.framing import Affine
+from mobilevision.images.pixels import Pixels
+from mobilevision.visualization.draw import panels
+
+
+@final
+class Parts(Answer):
+    """Outputs ``part/name`` of several tasks; ``facts["parts"]`` says which answer and classes each part has.
+
+    Targets are, by part, ``known`` and the part's own ``target``.
+
+    Attributes:
+        parts: the answer of each part.
+    """
+
+    name: ClassVar[str] = "parts"
+    takes_threshold: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        *,
+        classes: tuple[str, ...],
+        decision: Mapping[str, Any],
+        facts: Mapping[str, Any],
+        precision: str = "float32",
+        outputs: Sequence[Port] | None = None,
+        source: str = "model.json",
+    ) -> None:
+        super().__init__(
+            classes=classes, decision=decision, facts=facts, precision=precision, outputs=outputs, source=source
+        )
+        described = facts.get("parts")
+        if not isinstance(described, Mapping) or not described:
+            raise UserError(f"{source}: answer parts needs facts.parts, which is missing")
+        self.parts: dict[str, Answer] = {}
+        for name, part in described.items():
+            own = None if outputs is None else [replace(p, name=p.name[len(name) + 1 :]) for p in _ports(outputs, name)]
+            try:
+                kind = Answer.by_name[part["answer"]]
+                names, known = tuple(map(str, part["classes"])), dict(part["facts"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise UserError(f"{source}: facts.parts.{name} has no known answer with classes and facts") from error
+            chosen = decision.get(name)
+            self.parts[name] = kind(
+                classes=names,
+                decision=chosen if isinstance(chosen, Mapping) else {},
+                facts=known,
+                precision=precision,
+                outputs=own,
+                source=f"{source}, part {name}",
+            )
+        self.agreement = "of each image, the mean over the parts of how far both answer alike"
+
+    @property  # type: ignore[override]
+    def threshold(self) -> float | None:
+        """The same for every part that takes one."""
+        return next((part.threshold for part in self.parts.values() if part.takes_threshold), None)
+
+    @threshold.setter
+    def threshold(self, value: float | None) -> None:
+        for part in self.parts.values():
+            part.threshold = value
+
+    def describe(self, prediction: Prediction) -> dict[str, Any]:
+        """By part, the row of its own answer."""
+        return {name: part.describe(_of(prediction, name)) for name, part in self.parts.items()}
+
+    def scores(self, prediction: Prediction) -> dict[str, Any]:
+        """By part, what its row leaves out."""
+        found = {name: part.scores(_of(prediction, name)) for name, part in self.parts.items()}
+        return {name: values for name, values in found.items() if values}
+
+    def certainty(self, prediction: Prediction) -> float:
+        """That of the part which is least sure."""
+        return min(part.certainty(_of(prediction, name)) for name, part in self.parts.items())
+
+    def draw(self, image: Pixels, prediction: Prediction, target: Any = None) -> Any:
+        """Every part's drawing beside each other, under its name."""
+        drawn = []
+        for name, part in self.parts.items():
+            drawn.append((name, part.draw(image, _of(prediction, name), _known(target, name))))
+        return panels(drawn)
+
+    def truth(self, target: Any) -> str:
+        """What is known, in words, by part."""
+        known = {name: _known(target, name) for name in self.parts}
+        return "; ".join(f"{name}: {self.parts[name].truth(own)}" for name, own in known.items() if own is not None)
+
+    def locate(self, values: Any, mapping: Affine) -> Any:
+        """Boxes of every part moved by ``mapping``."""
+        moved = dict(values)
+        for name, part in self.parts.items():
+            if name in values:  # a target
+                moved[name] = {**values[name], "target": part.locate(values[name]["target"], mapping)}
+            else:
+                moved |= {f"{name}/{key}": value for key, value in part.locate(_of(values, name), mapping).items()}
+        return moved
+
+    def outlines(self, prediction: Prediction, target: Any) -> dict[str, list[dict[str, Any]]]:
+        """Layers of every part that has some, as ``part prediction`` and ``part truth``."""
+        layers: dict[str, list[dict[str, Any]]] = {}
+        for name, part in self.parts.items():
+            own = _known(target, name)
+            if own is not None:
+                found = part.outlines(_of(prediction, name), own)
+                layers |= {f"{name} {layer}": rows for layer, rows in found.items()}
+        return layers
+
+    def agree(self, mine: Prediction, other: Prediction) -> Agreed:
+        """The mean over the parts that have something to agree on."""
+        each = self.agree_by_part(mine, other).values()
+        shares = [part.same / part.of for part in each if part.of]
+        return Agreed(float(np.mean(shares)), 1.0) if shares else Agreed(0.0, 0.0)
+
+    def agree_by_part(self, mine: Prediction, other: Prediction) -> dict[str, Agreed]:
+        """How far both answer alike, by part."""
+        return {name: part.agree(_of(mine, name), _of(other, name)) for name, part in self.parts.items()}
+
+    def same_detections(self, mine: Prediction, other: Prediction) -> bool | None:
+        """Whether every part that detects shows the same detections."""
+        found = [part.same_detections(_of(mine, name), _of(other, name)) for name, part in self.parts.items()]
+        seen = [each for each in found if each is not None]
+        return all(seen) if seen else None
+
+    def finish(self, outputs: Prediction) -> dict[str, NDArray[Any]]:
+        """As every part's own."""
+        return {
+            f"{name}/{key}": value
+            for name, part in self.parts.items()
+            for key, value in part.finish(_of(outputs, name)).items()
+        }
+
+
+def _ports(outputs: Sequence[Port], name: str) -> list[Port]:
+    return [port for port in outputs if port.name.startswith(f"{name}/")]
+
+
+def _of(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    start = f"{name}/"
+    return {key.removeprefix(start): value for key, value in values.items() if key.startswith(start)}
+
+
+def _known(target: Any, name: str) -> Any:
+    """The part's own target of one image; None where it is not known."""
+    if target is None or name not in target or not bool(target[name]["known"]):
+        return None
+    return target[name]["target"]

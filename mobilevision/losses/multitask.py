@@ -1,0 +1,102 @@
+"""The losses of several tasks as one: each on what its part knows, weighed against the others."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from mobilevision.heads.multitask import PartOutputs
+from mobilevision.losses.loss import Loss
+from mobilevision.ops.rows import take
+from mobilevision.ranges import NonNegativeFloat, check_ranges
+from mobilevision.spec import DataSpec
+
+
+class MultitaskLoss(Loss, ABC):
+    """The loss of each part, averaged over the images of the batch that the part knows.
+
+    What a part does not know of an image gives no gradient; of a batch of which it knows nothing it has no loss.
+
+    Args:
+        data: of all parts.
+        parts: the losses by part.
+    """
+
+    def __init__(self, *, data: DataSpec, parts: Mapping[str, Loss]) -> None:
+        super().__init__(data=data)
+        self.parts = nn.ModuleDict(dict(parts))
+
+    @abstractmethod
+    def weighed(self, name: str, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The parts of one part's loss as they count in the sum."""
+
+    def forward(self, outputs: Mapping[str, PartOutputs], batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Scalars by ``part/name``; ``batch["target"]`` as of :class:`mobilevision.data.multitask.MultitaskTargets`."""
+        found: dict[str, Tensor] = {}
+        for name, loss in self.parts.items():
+            target = batch["target"].get(name)
+            if target is None or name not in outputs or not bool(target["known"].any()):
+                continue
+            own, known = outputs[name], target["known"]
+            labels = target["target"] if bool(known.all()) else take(target["target"], known)
+            values = own.outputs if own.only_known or bool(known.all()) else take(own.outputs, known)
+            losses = self.weighed(name, loss(values, {**batch, "target": labels}))
+            found |= {f"{name}/{part}": value for part, value in losses.items()}
+        if not found:
+            return {"nothing": self._nothing(outputs)}
+        return found
+
+    def _nothing(self, outputs: Mapping[str, PartOutputs]) -> Tensor:
+        """A zero on the right device, with a gradient of zeros where there are outputs."""
+        tensors = [each for each in torch.utils._pytree.tree_leaves(dict(outputs)) if isinstance(each, Tensor)]
+        return sum((each.float().sum() * 0 for each in tensors), start=torch.zeros(()))  # type: ignore[no-any-return]
+
+
+@final
+class FixedWeights(MultitaskLoss):
+    """Each part's loss times a number.
+
+    Args:
+        data: of all parts.
+        parts: the losses by part.
+        weights: by part; those left out count 1.
+    """
+
+    @check_ranges("loss")
+    def __init__(
+        self, *, data: DataSpec, parts: Mapping[str, Loss], weights: Mapping[str, NonNegativeFloat] | None = None
+    ) -> None:
+        super().__init__(data=data, parts=parts)
+        self.weights = dict(weights or {})
+
+    def weighed(self, name: str, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        """See :class:`MultitaskLoss`."""
+        weight = self.weights.get(name, 1.0)
+        return {part: weight * value for part, value in losses.items()}
+
+
+@final
+class Uncertainty(MultitaskLoss):
+    """Weights that are learnt along (Kendall et al. 2018, arXiv 1705.07115, section 3.2).
+
+    A part's loss L counts exp(-s) L + s / 2, where s is the logarithm of the variance of its targets: a task of which
+    little can be known counts less. s begins at 0, where every part counts 1.
+
+    Args:
+        data: of all parts.
+        parts: the losses by part.
+    """
+
+    def __init__(self, *, data: DataSpec, parts: Mapping[str, Loss]) -> None:
+        super().__init__(data=data, parts=parts)
+        self.log_variances = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in parts})
+
+    def weighed(self, name: str, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        """See :class:`MultitaskLoss`; ``weight`` is what keeps the variance from growing without bound."""
+        log_variance = self.log_variances[name]
+        weight = (-log_variance).exp()
+        return {part: weight * value for part, value in losses.items()} | {"weight": log_variance / 2}

@@ -1,0 +1,149 @@
+"""Several tasks on one backbone, trained together, each on the images that it has targets for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self, final
+
+import torch
+from torch import Tensor
+
+from mobilevision.data import Records
+from mobilevision.data.multitask import MultitaskTargets
+from mobilevision.heads.multitask import PartOutputs
+from mobilevision.metrics import StageMeter, TaskMetric
+from mobilevision.metrics.multitask import MEAN, MultitaskMetrics, of_part
+from mobilevision.ops.rows import take
+from mobilevision.tasks.base import Batch, Stage, Task
+
+
+@final
+class Multitask(Task):
+    """Ordinary tasks, called parts, over one backbone pass.
+
+    What learns is held here: the backbone, a :class:`~mobilevision.heads.multitask.MultitaskHead` and a
+    :class:`~mobilevision.losses.multitask.MultitaskLoss` with the parts' heads and losses. The parts themselves say, as
+    they do alone, what raw outputs mean and how they are measured; they are handed features and do not know of each
+    other.
+
+    Args:
+        parts: by name, a task built on the same backbone, and on its own head and loss.
+        **shared: as of :class:`Task`.
+    """
+
+    kind: ClassVar[str] = "multitask"
+    primary: ClassVar[str] = MEAN
+    answers: ClassVar[str] = "parts"
+
+    def __init__(self, *, parts: Mapping[str, Task], **shared: Any) -> None:
+        self.parts = dict(parts)  # a plain dict: their modules are those of head, loss and meters
+        self._known: dict[Stage, dict[str, int]] = {}
+        super().__init__(**shared)
+        for stage in ("val", "test"):
+            self.meters[stage] = StageMeter(self._joined({n: p.meter(stage).metric for n, p in self.parts.items()}))
+
+    @property  # type: ignore[override]
+    def decision(self) -> dict[str, Any]:
+        """By part, what val chose for it."""
+        return self._decision
+
+    @decision.setter
+    def decision(self, chosen: dict[str, Any]) -> None:
+        self._decision = chosen
+        for name, part in self.parts.items():
+            part.decision = chosen.get(name, {})
+
+    def train(self, mode: bool = True) -> Self:
+        """As in :class:`Task`; a part reads off its own mode whether its head may be told the targets."""
+        for part in self.parts.values():
+            part.train(mode)
+        return super().train(mode)
+
+    def outputs(self, batch: Batch) -> dict[str, PartOutputs]:
+        """As in :class:`Task`, by part; in training, of the images only that the part has targets for."""
+        features = batch["features"] if "features" in batch else self.extract(batch["image"])
+        found: dict[str, PartOutputs] = {}
+        for name, part in self.parts.items():
+            target = batch.get("target", {}).get(name)
+            if not self.training:
+                found[name] = PartOutputs(part.outputs({"features": features}))
+            elif target is not None and bool(target["known"].any()):
+                known = target["known"]
+                some = not bool(known.all())
+                own = {"features": features, "target": target["target"]}
+                found[name] = PartOutputs(part.outputs(take(own, known) if some else own), only_known=some)
+        return found
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """As Lightning's; each part says what of its target stays on the CPU."""
+        rest = {key: value for key, value in batch.items() if key != "target"}
+        moved: Batch = super().transfer_batch_to_device(rest, device, dataloader_idx)
+        target = {}
+        for name, own in batch["target"].items():
+            there = self.parts[name].transfer_batch_to_device({"target": own["target"]}, device, dataloader_idx)
+            target[name] = {"known": own["known"].to(device), "target": there["target"]}
+        return {**moved, "target": target}
+
+    def decode(self, outputs: Mapping[str, PartOutputs]) -> dict[str, Tensor]:
+        """The parts' predictions, as ``part/name``."""
+        return _named({name: self.parts[name].decode(own.outputs) for name, own in outputs.items()})
+
+    def deploy(self, outputs: Mapping[str, PartOutputs]) -> dict[str, Tensor]:
+        """As in :class:`Task`, likewise."""
+        return _named({name: self.parts[name].deploy(own.outputs) for name, own in outputs.items()})
+
+    def explained(self, outputs: Mapping[str, PartOutputs]) -> Tensor | None:
+        """The sum of the parts' scores."""
+        scores = [self.parts[name].explained(own.outputs) for name, own in outputs.items()]
+        there = [score for score in scores if score is not None]
+        return torch.stack(there).sum(dim=0) if there else None
+
+    def facts(self) -> dict[str, Any]:
+        """``parts``: the answer, the classes and the facts of each."""
+        return {
+            "parts": {
+                name: {"answer": part.answers, "classes": list(part.data_spec.classes), "facts": part.facts()}
+                for name, part in self.parts.items()
+            }
+        }
+
+    def configure_metrics(self) -> TaskMetric:
+        """As in :class:`Task`."""
+        return self._joined({name: part.configure_metrics() for name, part in self.parts.items()})
+
+    def look_at(self, stage: Stage, records: Records) -> None:
+        """As in :class:`Task`; each part is told of its own samples."""
+        targets = records.targets
+        if isinstance(targets, MultitaskTargets):
+            self._known[stage] = targets.sizes
+            for name, own in zip(targets.names, targets.parts, strict=True):
+                self.parts[name].look_at(stage, own)
+
+    def decide(self, metric: Any) -> dict[str, Any]:
+        """By part, what it decides; nothing of a part of which val knows nothing."""
+        known = self._known.get("val", {})
+        return {name: part.decide(metric.parts[name]) for name, part in self.parts.items() if known.get(name, 1)}
+
+    def tables(self, stage: Stage) -> dict[str, list[dict[str, Any]]]:
+        """The parts' tables, as ``part/name``."""
+        return {f"{n}/{each}": rows for n, part in self._measured(stage) for each, rows in part.tables(stage).items()}
+
+    def figures(self, stage: Stage) -> dict[str, Any]:
+        """The parts' figures, as ``part/name``."""
+        return {f"{n}/{each}": made for n, part in self._measured(stage) for each, made in part.figures(stage).items()}
+
+    def _measured(self, stage: Stage) -> list[tuple[str, Task]]:
+        """The parts of which a split holds something, told their tables."""
+        known, tables = self._known.get(stage, {}), self.meter(stage).tables
+        found = [(name, part) for name, part in self.parts.items() if known.get(name, 1)]
+        for name, part in found:
+            part.meter(stage).tables = of_part(tables, name)
+        return found
+
+    def _joined(self, metrics: Mapping[str, TaskMetric]) -> MultitaskMetrics:
+        primary = {name: (part.followed, part.followed_mode) for name, part in self.parts.items()}
+        return MultitaskMetrics(metrics, primary=primary)
+
+
+def _named(by_part: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {f"{name}/{each}": value for name, values in by_part.items() for each, value in values.items()}
