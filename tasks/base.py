@@ -231,6 +231,11 @@ class Task(pl.LightningModule, ABC):
             records: the split.
         """
 
+    @property
+    def followed_of_parts(self) -> dict[str, tuple[str, Literal["max", "min"]]]:
+        """Of a task of several parts, each part's ``part/metric`` that matters most to it, and its direction."""
+        return {}
+
     def decide(self, metric: Any) -> dict[str, Any]:
         """What val chooses and predictions need, as plain values; it becomes ``decision`` after every look at val."""
         return {}

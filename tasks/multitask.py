@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self, final
+from typing import Any, ClassVar, Literal, Self, final
 
 import torch
 from torch import Tensor
@@ -42,7 +42,7 @@ class Multitask(Task):
         for stage in ("val", "test"):
             self.meters[stage] = StageMeter(self._joined({n: p.meter(stage).metric for n, p in self.parts.items()}))
 
-    @property  # type: ignore[override]
+    @property
     def decision(self) -> dict[str, Any]:
         """By part, what val chose for it."""
         return self._decision
@@ -110,6 +110,11 @@ class Multitask(Task):
     def configure_metrics(self) -> TaskMetric:
         """As in :class:`Task`."""
         return self._joined({name: part.configure_metrics() for name, part in self.parts.items()})
+
+    @property
+    def followed_of_parts(self) -> dict[str, tuple[str, Literal["max", "min"]]]:
+        """As in :class:`Task`."""
+        return {name: (f"{name}/{part.followed}", part.followed_mode) for name, part in self.parts.items()}
 
     def look_at(self, stage: Stage, records: Records) -> None:
         """As in :class:`Task`; each part is told of its own samples."""

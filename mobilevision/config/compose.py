@@ -16,7 +16,7 @@ from mobilevision.config import parts
 from mobilevision.config.check import examine, refuse
 from mobilevision.config.former_names import with_current_targets
 from mobilevision.config.groups import plain
-from mobilevision.config.keys import check_claims
+from mobilevision.config.keys import PARTS, check_claims
 from mobilevision.config.layout import Claim, Layout, leaves
 from mobilevision.config.search_path import Source, searching, sources
 from mobilevision.errors import UserError
@@ -41,19 +41,21 @@ def compose(overrides: Iterable[str] = (), *, config_dir: str | None = None, com
         clean, layout, claims = examine(shared, found, complete=complete)
         cfg = _with_current_targets(hydra_compose("config", clean))
     _resolve(cfg, layout)
-    if parts.NODE not in layout.choices:
+    if PARTS not in layout.choices:
         if given:
             raise UserError(
-                f"{parts.NODE}.{next(iter(given))}: only task=multitask has parts; task={layout.choices.get('task')} has"
+                f"{PARTS}.{next(iter(given))}: only task=multitask has parts; task={layout.choices.get('task')} has"
                 f" {', '.join(sorted(layout.choices))}"
             )
         return cfg
-    named = any(line.partition("=")[0].lstrip("+") == parts.NODE for line in shared)
-    by_file = any(claim.key.startswith(f"{parts.NODE}.") for claim in claims)
+    named = any(line.partition("=")[0].lstrip("+") == PARTS for line in shared)
+    by_file = {claim.key.split(".")[1] for claim in claims if claim.key.startswith(f"{PARTS}.")}
+    example = layout.choices[PARTS] == parts.EMBEDDED and not named
     return parts.with_parts(
         cfg,
         given,
-        embedded=layout.choices[parts.NODE] == parts.EMBEDDED and not named and not by_file,
+        embedded=set(cfg[PARTS]) - by_file if example else set(),
+        replaced=bool(by_file),
         compose=lambda lines: compose(lines, config_dir=config_dir, complete=complete),
     )
 

@@ -235,8 +235,14 @@ def read_config(path: Path, table: Targets | None = None) -> DictConfig:
 
 def _problem(values: dict[str, Any]) -> str | None:
     """The first value of another type, or out of the range, that the annotation of its key states."""
-    layout = Layout(values=values)
-    claims = [Claim(key, value, f"{key}={value}") for key, value in leaves(values) if not key.endswith("_")]
+    parts = values.get(PARTS) or {}
+    if not isinstance(parts, dict) or not all(isinstance(part, dict) for part in parts.values()):
+        return f"{PARTS}: each part should hold keys"
+    for name, part in parts.items():
+        if problem := _problem(part):
+            return f"{PARTS}.{name}.{problem}"
+    layout = Layout(values={key: value for key, value in values.items() if key != PARTS})
+    claims = [Claim(key, value, f"{key}={value}") for key, value in leaves(layout.values) if not key.endswith("_")]
     for claim in claims:
         if claim.value is None and (accepted := stated_type(claim.key, layout)) is not None:
             if reason := accepted.refusal(None):

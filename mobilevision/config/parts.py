@@ -8,14 +8,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from mobilevision.config.check import refuse
-from mobilevision.config.keys import PARTS as NODE
+from mobilevision.config.keys import PARTS
 from mobilevision.config.names import did_you_mean
 from mobilevision.errors import UserError
 
@@ -27,6 +27,7 @@ SHARED_DATA = (
 )
 """Keys of ``data`` that all parts share, since their images make up one batch."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_TAKEN = ("file", "found", "truth", "correct", "loss", "picture", "kinds")
 EMBEDDED = "scenes"
 """The option of the group ``parts`` that a run without parts of its own takes."""
 
@@ -46,10 +47,10 @@ def split(arguments: Sequence[str]) -> tuple[list[str], dict[str, Given]]:
     given: dict[str, Given] = {}
     for argument in arguments:
         text = argument.lstrip("+~")
-        if not text.startswith(f"{NODE}."):
+        if not text.startswith(f"{PARTS}."):
             shared.append(argument)
             continue
-        key, equals, value = text.removeprefix(f"{NODE}.").partition("=")
+        key, equals, value = text.removeprefix(f"{PARTS}.").partition("=")
         name, _, below = key.partition(".")
         part = given.setdefault(name, Given())
         if argument.startswith("~") and not below:
@@ -63,22 +64,28 @@ def split(arguments: Sequence[str]) -> tuple[list[str], dict[str, Given]]:
 
 
 def with_parts(
-    cfg: DictConfig, given: dict[str, Given], *, embedded: bool, compose: Callable[[list[str]], DictConfig]
+    cfg: DictConfig,
+    given: dict[str, Given],
+    *,
+    embedded: Collection[str],
+    replaced: bool,
+    compose: Callable[[list[str]], DictConfig],
 ) -> DictConfig:
     """The configuration with every part composed, in place of the lists of overrides that describe them.
 
     Args:
         cfg: what all parts share, composed; ``parts`` has the lists of overrides of files.
         given: of :func:`split`.
-        embedded: whether ``parts`` holds the task's own example, which makes way for parts that are given.
+        embedded: the parts of the task's own example, which make way for parts that are given.
+        replaced: whether a file gives some already.
         compose: composes and checks a configuration of one task.
 
     Raises:
         UserError: one text with every error in every part.
     """
     described = _described(cfg)
-    if embedded and any(part.adds for part in given.values()):
-        described = {name: lines for name, lines in described.items() if name in given and not given[name].adds}
+    if replaced or any(part.adds for part in given.values()):
+        described = {name: lines for name, lines in described.items() if name not in embedded}
     errors: list[str] = []
     nodes: dict[str, Any] = {}
     for name in [*described, *(each for each in given if each not in described)]:
@@ -93,14 +100,24 @@ def with_parts(
         try:
             whole = compose([*lines, f"seed={cfg.seed}"])
         except UserError as error:
-            errors += [f"{NODE}.{name}: {line}" for line in _lines(error)]
+            errors += [f"{PARTS}.{name}: {line}" for line in _lines(error)]
             continue
         plain: Any = OmegaConf.to_container(whole, resolve=True)
         nodes[name] = {key: plain[key] for key in OWN if key in plain}
     if not nodes and not errors:
-        errors.append(f"task={cfg.task.name} has no parts: add some, such as {NODE}.cars=detection")
+        errors.append(f"task={cfg.task.name} has no parts: add some, such as {PARTS}.cars=detection")
+    errors += _of_unknown_parts(cfg, nodes) if not errors else []
     refuse(errors)
     return _joined(cfg, nodes)
+
+
+def _of_unknown_parts(cfg: DictConfig, nodes: Mapping[str, Any]) -> Iterator[str]:
+    """A line for every shared key that speaks of a part which there is not."""
+    for key in ("loss.weights", "data.format.sampling"):
+        value = OmegaConf.select(cfg, key)
+        for name in value if isinstance(value, DictConfig) else ():
+            if name not in nodes:
+                yield f"{key}.{name}: there is no part {name}{did_you_mean(str(name), list(nodes))}"
 
 
 def _described(cfg: DictConfig) -> dict[str, list[str]]:
@@ -110,10 +127,10 @@ def _described(cfg: DictConfig) -> dict[str, list[str]]:
         UserError: one that is no list of overrides.
     """
     found: dict[str, list[str]] = {}
-    for name, lines in (cfg.get(NODE) or {}).items():
+    for name, lines in (cfg.get(PARTS) or {}).items():
         if not isinstance(lines, ListConfig) or not all(isinstance(line, str) for line in lines):
             raise UserError(
-                f"{NODE}.{name}: in a file, a part is a list of what the command line would say of it, such as"
+                f"{PARTS}.{name}: in a file, a part is a list of what the command line would say of it, such as"
                 " [task=detection, head=ssdlite]"
             )
         found[str(name)] = list(lines)
@@ -121,25 +138,28 @@ def _described(cfg: DictConfig) -> dict[str, list[str]]:
 
 
 def _problems(name: str, lines: Sequence[str], *, known: bool, there: Sequence[str]) -> Iterator[str]:
+    if name in _TAKEN:
+        yield f"{PARTS}.{name}: tables of predictions have a column of this name: call the part otherwise"
+        return
     if not _NAME.fullmatch(name):
-        yield f"{NODE}.{name}: the name of a part is made of a-z, 0-9 and _, and begins with a letter"
+        yield f"{PARTS}.{name}: the name of a part is made of a-z, 0-9 and _, and begins with a letter"
         return
     if not known:
         others = [each for each in dict.fromkeys(there) if each != name]
-        yield f"{NODE}.{name}: there is no part {name}{did_you_mean(name, others)}; {NODE}.{name}=TASK adds one"
+        yield f"{PARTS}.{name}: there is no part {name}{did_you_mean(name, others)}; {PARTS}.{name}=TASK adds one"
         return
     tasks = [line.partition("=")[2] for line in lines if line.startswith("task=")]
     if not tasks:
-        yield f"{NODE}.{name}: its task is missing: {NODE}.{name}=detection, say"
+        yield f"{PARTS}.{name}: its task is missing: {PARTS}.{name}=detection, say"
     for line in lines:
         key = line.lstrip("+~").partition("=")[0]
         group, _, below = key.partition(".")
         if key == "task" and line.partition("=")[2] == "multitask":
-            yield f"{NODE}.{name}=multitask: a part is a task by itself"
+            yield f"{PARTS}.{name}=multitask: a part is a task by itself"
         elif group not in OWN:
-            yield f"{NODE}.{name}.{line}: a part has {', '.join(OWN[1:])}; all parts share {group}: write {line}"
+            yield f"{PARTS}.{name}.{line}: a part has {', '.join(OWN[1:])}; all parts share {group}: write {line}"
         elif group == "data" and below in SHARED_DATA:
-            yield f"{NODE}.{name}.{line}: the parts share their batches: write {line}"
+            yield f"{PARTS}.{name}.{line}: the parts share their batches: write {line}"
 
 
 def _joined(cfg: DictConfig, nodes: dict[str, Any]) -> DictConfig:
@@ -147,7 +167,7 @@ def _joined(cfg: DictConfig, nodes: dict[str, Any]) -> DictConfig:
     cfg = cfg.copy()
     sides = [node["data"]["resolution"] for node in nodes.values() if isinstance(node["data"]["resolution"], int)]
     with open_dict(cfg):
-        cfg[NODE] = nodes
+        cfg[PARTS] = nodes
         if cfg.data.resolution is None and sides:
             cfg.data.resolution = max(sides)
         if cfg.data.fit is None and any(node["task"]["kind"] == "boxes" for node in nodes.values()):
@@ -159,7 +179,7 @@ def part_config(cfg: DictConfig, name: str) -> DictConfig:
     """The configuration of one part as that of a run of its own, with what it shares with the others."""
     alone = cfg.copy()
     with open_dict(alone):
-        node = alone.pop(NODE)[name]
+        node = alone.pop(PARTS)[name]
         for key in OWN:
             alone[key] = node.get(key)
         for key in SHARED_DATA:
@@ -172,7 +192,7 @@ def part_config(cfg: DictConfig, name: str) -> DictConfig:
 
 def names(cfg: DictConfig) -> list[str]:
     """The parts of a composed configuration; none of a single task's."""
-    return [str(name) for name in cfg.get(NODE) or {}]
+    return [str(name) for name in cfg.get(PARTS) or {}]
 
 
 def _lines(error: UserError) -> list[str]:

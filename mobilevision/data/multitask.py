@@ -88,7 +88,8 @@ class MultitaskTargets(Targets):
                 continue  # how many boxes wide a target is varies anyway
             else:
                 target = tree_map_only(
-                    Tensor, lambda each: torch.zeros_like(each[:1]).expand(len(samples), *each.shape[1:]),
+                    Tensor,
+                    lambda each: torch.zeros_like(each[:1]).expand(len(samples), *each.shape[1:]),
                     _view(records, (1, 1)).targets([0]),
                 )
             batch[name] = {"known": known, "target": target}
@@ -203,7 +204,9 @@ class Multitask(DataFormat):
         notes += [f"{shared:,} of {sum(map(len, both)):,} images belong to several parts"] if shared else []
         notes += [f"{name}: {note}" for name, each in splits.items() for note in each.notes]
         return Splits(
-            **all_parts,
+            all_parts["train"],
+            all_parts["val"],
+            all_parts["test"],
             classes=tuple(f"{name}/{label}" for name, each in splits.items() for label in each.classes),
             notes=notes,
             problems=[
@@ -421,4 +424,3 @@ class MultitaskSampler(BatchSampler):
 
 
 _AGAIN = 1_000_003  # keeps the epochs of keys apart
-

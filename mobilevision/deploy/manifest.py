@@ -227,12 +227,13 @@ def _name(fields: Fields, name: str) -> str:
 
 
 def _decision(fields: Fields) -> dict[str, Any]:
-    """What val chose: numbers, or lists of numbers, with null where there is none."""
+    """What val chose: numbers, or lists of numbers, with null where there is none; of several parts, by part."""
     inner = fields.inner("decision")
     for name, value in inner.values.items():
-        numbers = value if isinstance(value, list) else [value]
-        if not all(each is None or (isinstance(each, int | float) and abs(each) < _HUGE) for each in numbers):
-            raise inner.wrong(name, "it has to be a number or a list of numbers")
+        for each in value.values() if isinstance(value, dict) else [value]:
+            numbers = each if isinstance(each, list) else [each]
+            if not all(one is None or (isinstance(one, int | float) and abs(one) < _HUGE) for one in numbers):
+                raise inner.wrong(name, "it has to be a number or a list of numbers")
     return dict(inner.values)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mobilevision.backbones import Backbone
     from mobilevision.cost import Cost
     from mobilevision.data import DataModule
+    from mobilevision.heads import Head
     from mobilevision.tasks.base import Task
     from mobilevision.tracking.run_folder import RunFolder
 
@@ -96,10 +97,11 @@ def build(cfg: DictConfig, *, run_dir: Path | None = None) -> Built:
         include_cuda=False
     ):  # else a run repeated from its config, which decides nothing, begins otherwise
         facts = facts_of(cfg, backbone, data, probes=not spec.parts and _takes_pooled(cfg, backbone, spec))
-        of_parts = {
-            name: facts_of(own := part_config(cfg, name), backbone, module, probes=_takes_pooled(own, backbone, module.spec))
-            for name, module in data.parts.items()
-        }
+        of_parts = {}
+        for name, module in data.parts.items():
+            alone = part_config(cfg, name)
+            pooled = _takes_pooled(alone, backbone, module.spec)
+            of_parts[name] = facts_of(alone, backbone, module, probes=pooled)
         decisions = decide(cfg, facts, of_parts)
     cfg = decided(cfg, decisions)
     augment = build_augment(cfg, data)
@@ -225,9 +227,7 @@ def build_data(cfg: DictConfig) -> DataModule:
     if not parts:
         single: DataModule = instantiate(node, drop=_OF_DATA)
         return single
-    several: DataModule = instantiate(
-        node, drop=(*_OF_DATA, "format"), format=instantiate(node.format, parts=parts)
-    )
+    several: DataModule = instantiate(node, drop=(*_OF_DATA, "format"), format=instantiate(node.format, parts=parts))
     return several
 
 
@@ -238,56 +238,64 @@ def build_task(cfg: DictConfig, spec: DataSpec, backbone: Backbone, *, mix: Any 
     that the head takes nothing from are dropped.
     """
     cfg = without_training(cfg)
-    parts = _build_parts(cfg, spec, backbone)
-    if parts:
-        heads, losses = ({name: getattr(part, each) for name, part in parts.items()} for each in ("head", "loss"))
-        head = instantiate(cfg.head, drop=_KINDS, backbone=backbone.spec, data=spec, parts=heads)
-        loss = instantiate(cfg.loss, drop=_KINDS, data=spec, parts=losses)
-        task = _joined(cfg, spec, backbone, head, loss, mix=mix, parts=parts)
-    else:
-        head, loss = _head_and_loss(cfg, spec, backbone)
-        if head.needs.tail:
-            head.take_tail(backbone.split_tail())
-        task = _joined(cfg, spec, backbone, head, loss, mix=mix)
+    head = build_head(cfg, spec, backbone)
+    if head.needs.tail:
+        head.take_tail(backbone.split_tail())
     backbone.keep(head.needs)
+    if parts := _build_parts(cfg, spec, backbone, head):
+        losses = {name: part.loss for name, part in parts.items()}
+        loss = instantiate(cfg.loss, drop=_KINDS, data=spec, parts=losses)
+        task = _task(cfg, spec, backbone, head, loss, mix=mix, parts=parts)
+    else:
+        task = _task(cfg, spec, backbone, head, _build_loss(cfg, spec, head), mix=mix)
     if (metric := OmegaConf.select(cfg, _MONITOR)) not in (None, AUTO):
         task.follow(str(metric).removeprefix("val/"))
     return task
 
 
-def _build_parts(cfg: DictConfig, spec: DataSpec, backbone: Backbone) -> dict[str, Task]:
-    """The tasks that share ``backbone``, by part; none of a single task.
+def build_head(cfg: DictConfig, spec: DataSpec, backbone: Backbone) -> Head:
+    """The head of a task, or those of its parts as one, with the weights' classifier where it fits.
 
     Raises:
-        UserError: a checkpoint of other parts than the config's, or a head that does not go with the backbone.
+        UserError: data of other parts than the config's, or a head that does not go with the backbone.
     """
     if set(names(cfg)) != set(spec.parts):
         raise UserError(f"the config has the parts {', '.join(names(cfg))}, the data {', '.join(spec.parts) or 'none'}")
-    parts: dict[str, Task] = {}
+    parts: dict[str, Any] = {}
     for name, own in spec.parts.items():
-        alone = part_config(cfg, name)
+        shared = replace(own, resolution=spec.resolution, fit=spec.fit)
         try:
-            head, loss = _head_and_loss(alone, replace(own, resolution=spec.resolution, fit=spec.fit), backbone)
+            parts[name] = build_head(part_config(cfg, name), shared, backbone)
         except UserError as error:
             raise UserError(f"parts.{name}: {error}") from error
-        parts[name] = part = _joined(alone, head.data_spec, backbone, head, loss)
-        if part.balanced is not None and alone.loss.get("class_weights") == "balanced":
-            part.follow(part.balanced)
-    return parts
-
-
-def _head_and_loss(cfg: DictConfig, spec: DataSpec, backbone: Backbone) -> tuple[Any, Any]:
-    head = instantiate(cfg.head, drop=_KINDS, backbone=backbone.spec, data=spec)
+    more = {"parts": parts} if parts else {}
+    head: Head = instantiate(cfg.head, drop=_KINDS, backbone=backbone.spec, data=spec, **more)
     if backbone.classifier is not None:
         head.load_classifier(*backbone.classifier)
+    return head
+
+
+def _build_loss(cfg: DictConfig, spec: DataSpec, head: Head) -> Any:
     loss = instantiate(cfg.loss, drop=_KINDS, data=spec)
     if head.dimensions is not None:
         loss.take_width(head.dimensions)
-    return head, loss
+    return loss
 
 
-def _joined(
-    cfg: DictConfig, spec: DataSpec, backbone: Backbone, head: Any, loss: Any, *, mix: Any = None, **parts: Any
+def _build_parts(cfg: DictConfig, spec: DataSpec, backbone: Backbone, heads: Any) -> dict[str, Task]:
+    """The tasks that share ``backbone``, by part, each on its own of ``heads``; none of a single task."""
+    parts: dict[str, Task] = {}
+    for name in spec.parts:
+        alone, head = part_config(cfg, name), heads.parts[name]
+        part = _task(alone, head.data_spec, backbone, head, _build_loss(alone, head.data_spec, head))
+        if part.balanced is not None and alone.loss.get("class_weights") == "balanced":
+            part.follow(part.balanced)
+        parts[name] = part
+    return parts
+
+
+def _task(
+    cfg: DictConfig, spec: DataSpec, backbone: Backbone, head: Head, loss: Any, *, mix: Any = None, **parts: Any
 ) -> Any:
     return instantiate(
         cfg.task,

@@ -22,12 +22,15 @@ from torch import Tensor
 
 from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.loader import BatchSource
-from mobilevision.deploy.answers.base import Agreed
+from mobilevision.data.multitask import MultitaskTargets
+from mobilevision.deploy.answers import Agreed, Parts
 from mobilevision.deploy.artifact import Artifact
 from mobilevision.deploy.manifest import Manifest, ModelFile
 from mobilevision.evaluation.exported_model import prepared_pixels
 from mobilevision.exporting import emulated
 from mobilevision.metrics import TaskMetric
+from mobilevision.metrics.multitask import MultitaskMetrics
+from mobilevision.metrics.verification import VerificationMetrics
 from mobilevision.ops.rows import take
 from mobilevision.reports.summary import part_and_name
 
@@ -99,7 +102,12 @@ def by_class(before: Tables, after: Tables) -> list[dict[str, Any]]:
             if column is None or first[column] is None or second[column] is None:
                 continue
             drop = float(first[column]) - float(second[column])
-            row = {"class": f"{part}{first[key]}", "metric": column, "checkpoint": first[column], "artifact": second[column]}
+            row = {
+                "class": f"{part}{first[key]}",
+                "metric": column,
+                "checkpoint": first[column],
+                "artifact": second[column],
+            }
             rows.append({**row, "drop": drop})
     return rows
 
@@ -167,11 +175,18 @@ class Paired:
                 continue
             rows = torch.from_numpy(ordered[low:high] - self.starts[number])
             first, second, target = (take(each, rows) for each in batch)
-            if isinstance(target, dict) and "image" in target:  # one image drawn twice is two images
-                target = {**target, "image": torch.arange(low, high)}
+            target = _numbered(target, torch.arange(low, high))
             for metric, prediction in zip(metrics, (first, second)[:models], strict=True):
                 metric.update(prediction, target)
         return metrics
+
+
+def _numbered(target: Any, images: Tensor) -> Any:
+    """Targets with new numbers for their images: one that is drawn twice is two images."""
+    if not isinstance(target, dict):
+        return target
+    found = {name: _numbered(value, images) for name, value in target.items()}
+    return {**found, "image": images} if "image" in found else found
 
 
 def agreement_chance(same: NDArray[np.float64], of: NDArray[np.float64], least: float) -> float:
@@ -278,9 +293,7 @@ def _compare(subject: Subject, artifact: Artifact, origin: Any, samples: int | N
     task, source = subject.task, subject.source
     assert source is not None
     compared = Compared(artifact)
-    paired = Paired(
-        lambda: _metric(task, source.records), repeats=not isinstance(source.records.targets, IdentityTargets)
-    )
+    paired = Paired(lambda: _metric(task, source.records), repeats=not _has_identities(source.records.targets))
     for batch in _batches(source, samples):
         pixels = prepared_pixels(artifact, source.records, batch["index"].tolist())
         mine, theirs = _predicted(task, batch["image"]), artifact.outputs(pixels)
@@ -327,6 +340,7 @@ class Compared:
         self.artifact, self.answer = artifact, artifact.answer
         self.first: tuple[NDArray[Any], dict[str, NDArray[Any]]] | None = None
         self.agreed: list[Agreed] = []
+        self.agreed_by_part: dict[str, list[Agreed]] = {}
         self.alike: list[float] = []
         self.same_detections: list[bool] = []
         self.equal = 0
@@ -341,6 +355,9 @@ class Compared:
         for place in range(len(seen)):
             first, second = ({name: each[name][place] for name in theirs} for each in (arrays, theirs))
             self.agreed.append(self.answer.agree(first, second))
+            if isinstance(self.answer, Parts):
+                for name, agreed in self.answer.agree_by_part(first, second).items():
+                    self.agreed_by_part.setdefault(name, []).append(agreed)
             if (alike := self.answer.alike(first, second)) is not None:
                 self.alike.append(alike)
             if (same := self.answer.same_detections(first, second)) is not None:
@@ -368,13 +385,16 @@ class Compared:
     @property
     def agreement(self) -> float:
         """A share; NaN where there was nothing to agree on."""
-        same, of = (float(column.sum()) for column in self._columns())
-        return same / of if of else math.nan
+        return _agreement(*self._columns())
 
     @property
     def chance(self) -> float | None:
         """How probable so little is for a model that agrees on :data:`LEAST`; None where it is no less."""
         return agreement_chance(*self._columns(), LEAST) if self.agreement < LEAST else None
+
+    def agreement_of_parts(self) -> dict[str, float]:
+        """The same by part; NaN where there was nothing to agree on."""
+        return {name: _agreement(*_columns(agreed)) for name, agreed in self.agreed_by_part.items()}
 
     def facts(self) -> dict[str, Any]:
         """Plain values for model.json."""
@@ -394,6 +414,10 @@ class Compared:
             yield f"its {', '.join(sorted(self.not_finite))} hold NaN or infinity, where the checkpoint's hold numbers"
         if (chance := self.chance) is not None and not is_chance(chance):
             yield f"agreement {self.agreement:.3f} is below {LEAST} (on {self.images} images, p = {chance:.2g})"
+        for name, agreed in self.agreed_by_part.items():
+            share = _agreement(*_columns(agreed))
+            if share < LEAST and not is_chance(chance := agreement_chance(*_columns(agreed), LEAST)):
+                yield f"agreement of {name}, {share:.3f}, is below {LEAST} (on {self.images} images, p = {chance:.2g})"
         if self.alike and (shared := float(np.mean(self.alike))) < LEAST_ALIKE:
             yield f"its probabilities have {shared:.2f} in common with the checkpoint's, less than {LEAST_ALIKE}"
 
@@ -420,8 +444,16 @@ class Compared:
         }
 
     def _columns(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        table = np.array(self.agreed, np.float64).reshape(-1, 2)
-        return table[:, 0], table[:, 1]
+        return _columns(self.agreed)
+
+
+def _columns(agreed: Sequence[Agreed]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    table = np.array(agreed, np.float64).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
+
+
+def _agreement(same: NDArray[np.float64], of: NDArray[np.float64]) -> float:
+    return float(same.sum() / of.sum()) if of.sum() else math.nan
 
 
 def judge(task: Task, paired: Paired, compared: Compared, *, split: str, of: int, max_drop: float) -> Verdict:
@@ -452,6 +484,8 @@ def judge(task: Task, paired: Paired, compared: Compared, *, split: str, of: int
     if chance is not None and not is_chance(chance):
         failures.append(f"{primary} falls by {drop:.4f}, more than max-drop {max_drop:g}")
     failures += compared.failures()
+    by_part = dict(_by_part(task, paired, compared, values, max_drop)) if len(values[1]) else {}
+    failures += [failure for part in by_part.values() for failure in part.pop("failures")]
     without_vnni = None if failures else compared.without_vnni()
     if without_vnni is not None and without_vnni.get("agreement", 1.0) < LEAST:
         failures.append(
@@ -465,6 +499,7 @@ def judge(task: Task, paired: Paired, compared: Compared, *, split: str, of: int
         **{"primary": primary, "mode": task.followed_mode, "drop": drop, "max_drop": max_drop, "chance": chance},
         **{"checkpoint": values[0], "artifact": values[1]},
         **compared.facts(),
+        **({"parts": by_part} if by_part else {}),
         **({"processor": {"name": processor(), "vnni": emulated.has_vnni()}} if is_int8 else {}),
         **({} if without_vnni is None else {"without_vnni": without_vnni}),
         "worst_classes": worst(classes),
@@ -472,6 +507,25 @@ def judge(task: Task, paired: Paired, compared: Compared, *, split: str, of: int
         "passed": not failures,
     }
     return Verdict(facts, tuple(failures), compared=not nothing)
+
+
+def _by_part(
+    task: Task, paired: Paired, compared: Compared, values: Sequence[dict[str, float]], max_drop: float
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """For each part of several: its agreement, its metric of both models, and why it must not be used."""
+    agreements = compared.agreement_of_parts()
+    for name, (metric, mode) in task.followed_of_parts.items():
+        sign = 1.0 if mode == "max" else -1.0
+        before, after = (each.get(metric, float("nan")) for each in values)
+        drop, failures = sign * (before - after), []
+
+        def drop_of(first: TaskMetric, second: TaskMetric, metric: str = metric, sign: float = sign) -> float:
+            return sign * float(first.compute()[metric] - second.compute()[metric])
+
+        if drop > max_drop and not is_chance(chance := paired.chance(drop_of)):
+            failures.append(f"{metric} falls by {drop:.4f}, more than max-drop {max_drop:g} (p = {chance:.2g})")
+        row = {"metric": metric, "checkpoint": before, "artifact": after, "drop": drop}
+        yield name, {"agreement": agreements.get(name), **row, "failures": failures}
 
 
 def _nothing(primary: str, values: Sequence[dict[str, float]], compared: Compared) -> Iterator[str]:
@@ -502,7 +556,17 @@ def _metric(task: Task, records: Records) -> TaskMetric:
     metric: TaskMetric = task.configure_metrics()
     if isinstance(records.targets, IdentityTargets):
         metric.pairs = records.targets.pairs
+    if isinstance(records.targets, MultitaskTargets) and isinstance(metric, MultitaskMetrics):
+        for name, part in zip(records.targets.names, records.targets.parts, strict=True):
+            own = metric.parts[name]
+            if isinstance(part.targets, IdentityTargets) and isinstance(own, VerificationMetrics):
+                own.pairs = part.targets.pairs
     return metric
+
+
+def _has_identities(targets: Any) -> bool:
+    parts = [part.targets for part in targets.parts] if isinstance(targets, MultitaskTargets) else [targets]
+    return any(isinstance(each, IdentityTargets) for each in parts)
 
 
 def _batches(source: BatchSource, samples: int | None) -> Iterator[dict[str, Any]]:

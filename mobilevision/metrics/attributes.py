@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -232,7 +232,7 @@ class AttributeMetrics(GatheredMetric):
         bins: bins of probability.
     """
 
-    errors: ClassVar[frozenset[str]] = frozenset({"cross_entropy", "ece"})
+    errors: frozenset[str] = frozenset({"cross_entropy", "ece"})
 
     def __init__(self, *, classes: tuple[str, ...], bins: int = 15) -> None:
         row = (len(classes),)

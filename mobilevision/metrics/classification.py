@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -32,7 +32,7 @@ class ClassificationMetrics(TaskMetric):
         groups: the group of each class; empty where there are none.
     """
 
-    errors: ClassVar[frozenset[str]] = frozenset({"ece"})
+    errors: frozenset[str] = frozenset({"ece"})
 
     confusion: Tensor
     top5: Tensor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ class GeolocationMetrics(GatheredMetric):
         cells: what the model chooses among (:attr:`mobilevision.spec.DataSpec.cells`).
     """
 
-    errors: ClassVar[frozenset[str]] = frozenset({"median_km"})
+    errors: frozenset[str] = frozenset({"median_km"})
 
     def __init__(self, *, cells: dict[str, Any] | None) -> None:
         coordinate = ((2,), torch.float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ class TaskMetric(Metric, ABC):
     full_state_update = False
 
     # Names of the values of which less is better.
-    errors: ClassVar[frozenset[str]] = frozenset()
+    errors: frozenset[str] = frozenset()
 
     @abstractmethod
     def update(self, prediction: Mapping[str, Tensor], target: Any) -> None:

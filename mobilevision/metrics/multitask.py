@@ -32,8 +32,13 @@ class MultitaskMetrics(TaskMetric):
         self, parts: Mapping[str, TaskMetric], *, primary: Mapping[str, tuple[str, Literal["max", "min"]]]
     ) -> None:
         super().__init__()
-        self.parts, self.primary = nn.ModuleDict(dict(parts)), dict(primary)
+        self._parts, self.primary = nn.ModuleDict(dict(parts)), dict(primary)
         self.errors = frozenset(f"{name}/{each}" for name, part in parts.items() for each in part.errors)
+
+    @property
+    def parts(self) -> dict[str, TaskMetric]:
+        """The metric of each part."""
+        return {name: part for name, part in self._parts.items() if isinstance(part, TaskMetric)}
 
     def update(self, prediction: Mapping[str, Tensor], target: Any) -> None:
         """As of :class:`TaskMetric`: ``prediction`` has ``part/name``, ``target`` is that of the joined data."""

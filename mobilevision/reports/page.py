@@ -187,9 +187,7 @@ def collect(folder: RunFolder) -> dict[str, Any]:
             for name, rows in tables.items()
             if rows and part_and_name(name)[1] not in _DRAWN_ELSEWHERE
         },
-        "figures": {
-            path.stem.replace(".", "/"): _embed(path) for path in sorted(folder.figures.glob("*.png"))
-        },
+        "figures": {path.stem.replace(".", "/"): _embed(path) for path in sorted(folder.figures.glob("*.png"))},
         "captions": _CAPTIONS,
         "over": ", pooled over all folds" if folds else "",
         "pictures": _images(folder.predictions),

@@ -13,7 +13,7 @@ from PIL import Image
 from mobilevision.config.compose import compose
 from mobilevision.errors import UserError
 from mobilevision.tools.costs.command import cost
-from mobilevision.tools.costs.counting import Counted, class_info_of, cost_of
+from mobilevision.tools.costs.counting import ClassInfo, Counted, class_info_of, cost_of
 
 
 def counted(*overrides: str, outputs: int | None = None) -> Counted:
@@ -39,7 +39,7 @@ def test_the_paper_s_models_to_the_digit(overrides: str, outputs: int | None, mu
 
 
 def test_outputs_of_detectors_have_background_among_them() -> None:
-    assert class_info_of(compose(["task=detection"]), 91) == (90, None)
+    assert class_info_of(compose(["task=detection"]), 91) == ClassInfo(90)
     assert class_info_of(compose(["task=detection", "head.outputs=81", "data=coco"]), None).classes == 80
     with pytest.raises(UserError, match="--outputs 1: at least 2, background included"):
         class_info_of(compose(["task=detection"]), 1)

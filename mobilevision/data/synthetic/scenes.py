@@ -207,7 +207,8 @@ class SceneRecords(DrawnRecords):
     def grounds(self) -> NDArray[np.int64]:
         """The class of each image's ground, int64 [n]."""
         dark = [_dark_channels(self.rng(index, PAINT)) for index in range(len(self))]
-        return (~np.array(dark).reshape(-1, 3) @ np.array([1, 2, 4])).astype(np.int64)
+        grounds: NDArray[np.int64] = (~np.array(dark).reshape(-1, 3)).astype(np.int64) @ np.array([1, 2, 4])
+        return grounds
 
     def forms(self) -> NDArray[np.float32]:
         """Which forms each image has, float32 [n, classes] of 0 and 1."""

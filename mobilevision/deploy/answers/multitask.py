@@ -65,7 +65,7 @@ class Parts(Answer):
             )
         self.agreement = "of each image, the mean over the parts of how far both answer alike"
 
-    @property  # type: ignore[override]
+    @property
     def threshold(self) -> float | None:
         """The same for every part that takes one."""
         return next((part.threshold for part in self.parts.values() if part.takes_threshold), None)
@@ -76,8 +76,9 @@ class Parts(Answer):
             part.threshold = value
 
     def describe(self, prediction: Prediction) -> dict[str, Any]:
-        """By part, the row of its own answer."""
-        return {name: part.describe(_of(prediction, name)) for name, part in self.parts.items()}
+        """``found`` in words, and by part the row of its own answer."""
+        rows = {name: part.describe(_of(prediction, name)) for name, part in self.parts.items()}
+        return {"found": "; ".join(f"{name}: {_in_words(row)}" for name, row in rows.items()), **rows}
 
     def scores(self, prediction: Prediction) -> dict[str, Any]:
         """By part, what its row leaves out."""
@@ -143,6 +144,10 @@ class Parts(Answer):
             for name, part in self.parts.items()
             for key, value in part.finish(_of(outputs, name)).items()
         }
+
+
+def _in_words(row: Mapping[str, Any]) -> str:
+    return str(row["found"]) if "found" in row else f"{row.get('label', '')} {row.get('score', 0.0):.2f}"
 
 
 def _ports(outputs: Sequence[Port], name: str) -> list[Port]:

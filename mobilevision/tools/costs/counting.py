@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, final
@@ -11,8 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from mobilevision.config.auto_settings import without_training
+from mobilevision.config.parts import names
 from mobilevision.cost import Cost, Unfilled, count
-from mobilevision.engine.build import build_backbone, build_data, default_side, instantiate
+from mobilevision.engine.build import build_backbone, build_data, build_head, default_side
 from mobilevision.engine.info import read_info
 from mobilevision.errors import UserError
 from mobilevision.heads import Head
@@ -33,10 +35,12 @@ class ClassInfo(NamedTuple):
     Attributes:
         classes: how many; of a detector without background.
         cells: of Earth, as a :class:`mobilevision.spec.DataSpec` carries them, where the classes are such.
+        parts: of a task of several parts, the same of each.
     """
 
     classes: int
     cells: dict[str, Any] | None = None
+    parts: Mapping[str, ClassInfo] | None = None
 
 
 def class_info_of(cfg: DictConfig, outputs: int | None) -> ClassInfo:
@@ -50,6 +54,10 @@ def class_info_of(cfg: DictConfig, outputs: int | None) -> ClassInfo:
     Raises:
         UserError: the data set is not there, or the head has no class scores.
     """
+    if names(cfg):
+        if outputs is not None:
+            raise UserError(f"--outputs {outputs}: each part has outputs of its own; leave it out, the data tells them")
+        return _of_data(cfg)
     if cfg.task.kind == "identity":  # the length of its vector is a key, whoever the identities are
         if outputs is not None:
             head = class_name(cfg.head)
@@ -71,11 +79,11 @@ def class_info_of_run(folder: RunFolder, kind: str) -> tuple[ClassInfo, tuple[in
         UserError: neither of them says it.
     """
     info = read_info(folder)
-    if kind == "coordinate" or not {"classes", "resolution"} <= set(info):  # only checkpoints know the cells
+    if kind in ("coordinate", "multitask") or not {"classes", "resolution"} <= set(info):  # checkpoints know the rest
         info = _of_checkpoint(folder)
     try:
         height, width = (int(side) for side in info["resolution"])
-        return ClassInfo(len(info["classes"]), info.get("cells")), (height, width)
+        return _class_info(info), (height, width)
     except (TypeError, ValueError) as error:
         raise UserError(f"{folder.info_json}: not what a run of ours says of itself ({error})") from error
 
@@ -101,7 +109,12 @@ def _of_data(cfg: DictConfig) -> ClassInfo:
         spec = build_data(cfg).setup_data()
     except UserError as error:
         raise UserError(f"{error}; {WITHOUT_DATA}") from error
-    return ClassInfo(len(spec.classes), spec.cells)
+    return _class_info(spec.to_dict())
+
+
+def _class_info(spec: Mapping[str, Any]) -> ClassInfo:
+    parts = {name: _class_info(part) for name, part in (spec.get("parts") or {}).items()}
+    return ClassInfo(len(spec["classes"]), spec.get("cells"), parts or None)
 
 
 # A config without its pretrained weights: they cost a download and change nothing but the side they expect.
@@ -150,7 +163,13 @@ _GOLDEN = (1 + 5**0.5) / 2
 
 
 def spec_of(
-    kind: str, *, classes: int, channels: int, resolution: tuple[int, int], cells: dict[str, Any] | None = None
+    kind: str,
+    *,
+    classes: int,
+    channels: int,
+    resolution: tuple[int, int],
+    cells: dict[str, Any] | None = None,
+    parts: Mapping[str, DataSpec] | None = None,
 ) -> DataSpec:
     """The spec of a data set with so many classes, whose names are numbers.
 
@@ -160,10 +179,11 @@ def spec_of(
         channels: of an image.
         resolution: (height, width) of the input in pixels.
         cells: as a :class:`DataSpec` carries them; None spreads so many over Earth.
+        parts: of each part, where there are several.
     """
     if kind == "coordinate" and cells is None:
         cells = spread_cells(classes)
-    return DataSpec(kind, tuple(map(str, range(classes))), channels, resolution, cells=cells)
+    return DataSpec(kind, tuple(map(str, range(classes))), channels, resolution, cells=cells, parts=dict(parts or {}))
 
 
 def spread_cells(count: int) -> dict[str, Any]:
@@ -216,6 +236,7 @@ def cost_of(
     *,
     classes: int,
     cells: dict[str, Any] | None = None,
+    parts: Mapping[str, ClassInfo] | None = None,
     resolution: tuple[int, int] | None = None,
 ) -> Counted:
     """Count what a config describes, without data, weights, loss or teacher; nothing takes memory.
@@ -227,6 +248,7 @@ def cost_of(
         cfg: composed; it is left as it is.
         classes: how many the head tells apart; of a detector without background.
         cells: of Earth, where the classes are such; None takes as many somewhere.
+        parts: the same of each part, where there are several.
         resolution: (height, width) of the input; None: ``data.resolution``, else what head or weights expect.
 
     Raises:
@@ -234,7 +256,9 @@ def cost_of(
     """
     for device in ("meta", "cpu"):  # where something, perhaps of a plugin, looks at values: let there be some
         try:
-            model, image = deployed(cfg, classes=classes, cells=cells, resolution=resolution, device=device)
+            model, image = deployed(
+                cfg, classes=classes, cells=cells, parts=parts, resolution=resolution, device=device
+            )
             _, channels, height, width = image.shape
             return Counted(count(model, image), model.backbone.name, (height, width), channels, classes)
         except _NO_VALUES as error:
@@ -270,6 +294,7 @@ def deployed(
     *,
     classes: int,
     cells: dict[str, Any] | None = None,
+    parts: Mapping[str, ClassInfo] | None = None,
     resolution: tuple[int, int] | None = None,
     device: str = "cpu",
 ) -> tuple[Deployed, Tensor]:
@@ -279,6 +304,7 @@ def deployed(
         cfg: composed; it is left as it is.
         classes: how many the head tells apart; of a detector without background.
         cells: as for :func:`cost_of`.
+        parts: as for :func:`cost_of`.
         resolution: (height, width) of the input; None: as for :func:`cost_of`.
         device: where both lie; on ``meta`` there are shapes only.
 
@@ -294,8 +320,13 @@ def deployed(
         side = default_side(bare, backbone)
         size = resolution or _pair(bare.data.resolution) or (side, side)
         kind, channels = str(bare.task.kind), backbone.channels
-        spec = spec_of(kind, classes=classes, channels=channels, resolution=size, cells=cells)
-        head = instantiate(bare.head, drop=("kinds",), backbone=backbone.spec, data=spec)
+        shape: Any = {"channels": channels, "resolution": size}
+        of_parts = {
+            name: spec_of(str(bare.parts[name].task.kind), classes=part.classes, cells=part.cells, **shape)
+            for name, part in (parts or {}).items()
+        }
+        spec = spec_of(kind, classes=classes, cells=cells, parts=of_parts, **shape)
+        head = build_head(bare, spec, backbone)
         return Deployed(backbone, head), torch.full((1, channels, *size), 128, dtype=torch.uint8)
 
 

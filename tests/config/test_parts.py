@@ -1,0 +1,128 @@
+"""The parts of a multi-task configuration: added, changed and taken away on a command line, each checked as a task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from mobilevision.config.compose import compose
+from mobilevision.config.loaded import read_config
+from mobilevision.config.parts import names, part_config
+from mobilevision.errors import UserError
+
+CARS = ["parts.cars=detection", "parts.cars.data=coco_json", "parts.cars.data.root=CARS"]
+
+
+def test_the_plain_command_has_the_embedded_parts() -> None:
+    cfg = compose(["task=multitask"])
+    assert names(cfg) == ["objects", "ground", "forms"]
+    assert [cfg.parts[name].task.kind for name in names(cfg)] == ["boxes", "class", "attributes"]
+    assert (cfg.data.resolution, cfg.data.fit) == (144, "stretch"), "what the boxes ask for is shared"
+
+
+def test_parts_that_are_given_take_the_place_of_the_embedded_ones() -> None:
+    cfg = compose(["task=multitask", *CARS, "parts.weather=classification", "parts.weather.loss.label_smoothing=0.1"])
+    assert names(cfg) == ["cars", "weather"]
+    assert cfg.parts.cars.data.root == "CARS" and cfg.parts.weather.loss.label_smoothing == 0.1
+
+
+def test_an_embedded_part_is_changed_or_taken_away() -> None:
+    cfg = compose(["task=multitask", "parts.objects.head=picodet", "~parts.ground"])
+    assert names(cfg) == ["objects", "forms"]
+    assert cfg.parts.objects.loss["_target_"].endswith("TaskAligned"), "the head brings its loss along"
+
+
+def test_overrides_come_in_any_order() -> None:
+    cfg = compose(["parts.cars.head=ssdlite", "task=multitask", "parts.cars.data.root=CARS", CARS[1], CARS[0]])
+    assert cfg.parts.cars.head["_target_"].endswith("SSDLiteHead")
+
+
+def test_an_experiment_holds_the_whole(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "street.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /task: multitask\n\nparts:\n"
+        "  cars: [task=detection, data=coco_json, data.root=CARS]\n  weather: [task=classification]\n",
+        encoding="utf-8",
+    )
+    cfg = compose(["experiment=street", "parts.cars.head=ssdlite"], config_dir=str(tmp_path))
+    assert names(cfg) == ["cars", "weather"]
+    assert cfg.parts.cars.head["_target_"].endswith("SSDLiteHead")
+
+
+def test_the_seed_is_one_for_all() -> None:
+    cfg = compose(["task=multitask", "seed=7"])
+    assert {cfg.parts[name].data.seed for name in names(cfg)} == {7}
+
+
+def test_a_part_alone_is_the_config_of_its_task() -> None:
+    cfg = compose(["task=multitask", "data.channels=1", "backbone.width=0.5"])
+    alone = part_config(cfg, "ground")
+    assert (alone.task.name, alone.data.channels, alone.backbone.width) == ("classification", 1, 0.5)
+    assert alone.head["_target_"].endswith("LinearHead") and "parts" not in alone
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["parts.objcts.head=ssd"], ["parts.objcts: there is no part objcts", "did you mean objects"]),
+        (["parts.cars=detecton"], ["parts.cars: task=detecton: there is no such task", "detection"]),
+        (["parts.cars=detection", "parts.cars.head=linear"], ["parts.cars: head=linear is for class"]),
+        (["parts.objects.head.stride=8"], ["parts.objects: head.stride=8", "head.strides"]),
+        (["parts.objects.trainer.max_epochs=3"], ["all parts share trainer: write trainer.max_epochs=3"]),
+        (["parts.objects.data.batch_size=3"], ["the parts share their batches: write data.batch_size=3"]),
+        (["parts.a=multitask"], ["a part is a task by itself"]),
+        (["parts.Cars=detection"], ["parts.Cars: the name of a part is made of a-z"]),
+        (["parts.loss=detection"], ["parts.loss: tables of predictions have a column of this name"]),
+        (["parts=none"], ["task=multitask has no parts"]),
+        (["parts=nonsuch"], ["parts=nonsuch: there is no such parts"]),
+        (["~parts.ground", "~parts.forms", "~parts.objects"], ["task=multitask has no parts"]),
+        (["loss=cross_entropy"], ["loss=cross_entropy is for class", "loss=fixed_weights"]),
+        (["head=ssd"], ["head=ssd is for boxes", "head=multitask"]),
+        (["loss.weights.objcts=2"], ["loss.weights.objcts: there is no part objcts", "objects"]),
+        (["data.format.sampling={cars: 2}"], ["data.format.sampling.cars: there is no part cars"]),
+        (["data.format.sampling=evenly"], ["data.format.sampling=evenly"]),
+        (["parts.objects.data=coco_json"], ["data.root has no value"]),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(overrides: list[str], said: list[str]) -> None:
+    with pytest.raises(UserError) as raised:
+        compose(["task=multitask", *overrides])
+    for words in said:
+        assert words in str(raised.value)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_errors_of_all_parts_are_told_at_once() -> None:
+    with pytest.raises(UserError) as raised:
+        compose(["task=multitask", "parts.objects.head.stride=8", "parts.ground.head=ssd"])
+    assert str(raised.value).startswith("2 errors") and "parts.objects" in str(raised.value)
+
+
+def test_a_single_task_has_no_parts() -> None:
+    with pytest.raises(UserError, match=r"parts\.cars: only task=multitask has parts"):
+        compose(["parts.cars=detection"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"parts.objects.head._target_": "os.system"},
+        {"parts.objects.data.format._target_": "mobilevision.data.Augment"},
+        {"parts.objects.task.name": "${oc.env:HOME}"},
+        {"parts.objects.head.strides": [0]},
+    ],
+)
+def test_a_loaded_part_builds_only_what_its_groups_name(tmp_path: Path, change: dict[str, Any]) -> None:
+    cfg = OmegaConf.create(OmegaConf.to_container(compose(["task=multitask"]), resolve=True))
+    path = tmp_path / "config.yaml"
+    path.write_text(OmegaConf.to_yaml(cfg), encoding="utf-8")
+    assert names(read_config(path)) == ["objects", "ground", "forms"]
+    for key, value in change.items():
+        OmegaConf.update(cfg, key, value, merge=False)
+    path.write_text(OmegaConf.to_yaml(cfg), encoding="utf-8")
+    with pytest.raises(UserError) as raised:
+        read_config(path)
+    assert next(iter(change)) in str(raised.value)

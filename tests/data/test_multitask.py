@@ -1,0 +1,216 @@
+"""Several data sets joined into one: images once each, what is not known masked, no image in train and test alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mobilevision.data import Augment, BoxAugment, DataModule
+from mobilevision.data.formats import CocoJson, Csv, ImageFolder, Multitask, Scenes
+from mobilevision.data.multitask import NONE, MultitaskAugment, MultitaskSampler
+from mobilevision.errors import UserError
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def street(tmp_path: Path) -> Path:
+    """Twelve images: boxes of the first eight, weather of the last eight; four have both."""
+    folder = tmp_path / "street"
+    (folder / "images").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        pixels = rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "images" / f"{number:02d}.png")
+    images = [{"id": n, "file_name": f"{n:02d}.png", "width": 32, "height": 24} for n in range(8)]
+    boxes = [{"id": n, "image_id": n, "category_id": 1 + n % 2, "bbox": [2 + n, 3, 10, 12]} for n in range(8)]
+    categories = [{"id": 1, "name": "car"}, {"id": 2, "name": "bus"}]
+    known = {"images": images, "annotations": boxes, "categories": categories}
+    (folder / "cars.json").write_text(json.dumps(known), encoding="utf-8")
+    rows = [f"images/{n:02d}.png,{('sun', 'rain')[n % 2]}" for n in range(4, 12)]
+    (folder / "weather.csv").write_text("\n".join(["path,label", *rows]), encoding="utf-8")
+    return folder
+
+
+def street_parts(folder: Path, **options: Any) -> dict[str, DataModule]:
+    cars = DataModule(
+        format=CocoJson(images=str(folder / "images")),
+        root=str(folder / "cars.json"),
+        kind="boxes",
+        on_error="skip",
+        **options,
+    )
+    weather = DataModule(format=Csv(), root=str(folder / "weather.csv"), kind="class", on_error="skip", **options)
+    return {"cars": cars, "weather": weather}
+
+
+def joined(parts: dict[str, DataModule], **options: Any) -> DataModule:
+    sampling = options.pop("sampling", "size")
+    data = DataModule(
+        format=Multitask(parts=parts, sampling=sampling),
+        kind="multitask",
+        fit="stretch",
+        resolution=32,
+        batch_size=4,
+        val_fraction=0.0,
+        workers=0,
+        **options,
+    )
+    data.setup_data()
+    return data
+
+
+def test_images_that_two_parts_have_are_one(street: Path) -> None:
+    data = joined(street_parts(street, val_fraction=0.25, test_fraction=0.25))
+    records = [each for _, each in data.splits.items()]
+    names = [each.name(index) for each in records for index in range(len(each))]
+    assert len(names) == len(set(names)) == 12
+    both = sum(int((each.targets.rows != NONE).all(axis=1).sum()) for each in records)
+    assert both == 4
+    assert data.spec.classes == ("cars/bus", "cars/car", "weather/rain", "weather/sun") or len(data.spec.classes) == 4
+    assert data.spec.parts["cars"].resolution == data.spec.resolution == (32, 32)
+
+
+def test_no_image_is_learnt_from_and_tested_on(street: Path) -> None:
+    parts = street_parts(street, val_fraction=0.25, test_fraction=0.25)
+    joined(parts)
+    of_split = [
+        {records.image_key(row) for row in range(len(records))}
+        for split in ("train", "val", "test")
+        for records in [getattr(parts[name].splits, split) for name in parts]
+        if records is not None
+    ]
+    seen: dict[Any, str] = {}
+    for module in parts.values():
+        for split, records in module.splits.items():
+            for row in range(len(records)):
+                key = records.image_key(row)
+                assert seen.setdefault(key, split) == split
+    assert of_split
+
+
+def test_a_test_set_of_one_part_is_no_train_of_another(tmp_path: Path) -> None:
+    for split, label, number in [("train", "a", 3), ("train", "b", 3), ("test", "a", 2), ("test", "b", 2)]:
+        folder = tmp_path / "set" / split / label
+        folder.mkdir(parents=True)
+        for each in range(number):
+            Image.new("RGB", (8, 8), (each * 20, len(split) * 9, ord(label))).save(folder / f"{each}.png")
+    rows = [
+        f"{path.relative_to(tmp_path)},{'x' if 'a' in path.parts else 'y'},train"
+        for path in sorted((tmp_path / "set").rglob("*.png"))
+    ]
+    (tmp_path / "other.csv").write_text("\n".join(["path,label,split", *rows]), encoding="utf-8")
+    one = DataModule(format=ImageFolder(), root=str(tmp_path / "set"), kind="class", val_fraction=0.0, on_error="skip")
+    other = DataModule(format=Csv(), root=str(tmp_path / "other.csv"), kind="class", val_fraction=0.0, on_error="skip")
+    data = joined({"one": one, "other": other})
+    assert len(other.splits.train or ()) == 6, "the four images of the other's test are left out"
+    assert any("4 images of its train are left out" in note for note in data.splits.notes)
+
+
+def test_a_batch_has_a_row_for_every_image_and_says_what_is_known(street: Path) -> None:
+    data = joined(street_parts(street, val_fraction=0.0, test_fraction=0.0))
+    records = data.splits.train
+    assert records is not None
+    source = data.eval_dataloader("train").source
+    batch = source.__getitems__([(0, index) for index in range(len(records))])
+    cars, weather = batch["target"]["cars"], batch["target"]["weather"]
+    assert cars["known"].tolist() == [True] * 8 + [False] * 4
+    assert weather["known"].tolist() == [False] * 4 + [True] * 8
+    assert cars["target"]["boxes"].shape == (12, 1, 4) and not cars["target"]["boxes"][8:].any()
+    by_name = {Path(records.name(int(index))).stem: place for place, index in enumerate(batch["index"])}
+    classes = data.spec.parts["weather"].classes
+    for number in range(4, 12):
+        place = by_name[f"{number:02d}"]
+        assert classes[int(weather["target"][place])] == ("sun", "rain")[number % 2]
+    assert torch.allclose(cars["target"]["boxes"][by_name["03"], 0], torch.tensor([5.0, 4.0, 15.0, 20.0]))
+
+
+def test_boxes_follow_the_augmentation_of_their_part(street: Path) -> None:
+    data = joined(street_parts(street, val_fraction=0.0, test_fraction=0.0))
+    boxes = BoxAugment(flip=1.0, iou_crop=0.0, zoom_out=0.0, photometric=0.0)
+    data.train_with(batch_size=4, augment=MultitaskAugment({"cars": boxes, "weather": Augment(flip=0.0)}))
+    records = data.splits.train
+    assert records is not None
+    batch = data.train_dataloader().source.__getitems__([(0, 3), (0, 5)])
+    plain = data.eval_dataloader("train").source.__getitems__([(0, 3), (0, 5)])
+    assert torch.equal(batch["image"], plain["image"].flip(3)), "mirrored, also where the weather is known, too"
+    left = batch["target"]["cars"]["target"]["boxes"][:, 0, 0]
+    assert torch.allclose(left, 32 - plain["target"]["cars"]["target"]["boxes"][:, 0, 2])
+
+
+def test_two_parts_with_boxes_in_the_same_images_are_refused(street: Path) -> None:
+    parts = {"cars": street_parts(street)["cars"], "again": street_parts(street)["cars"]}
+    with pytest.raises(UserError, match=r"parts\.cars and parts\.again annotate places in the same images"):
+        joined(parts)
+
+
+def test_what_is_wrong_with_a_part_names_it(street: Path) -> None:
+    (street / "weather.csv").write_text("path,label\nimages/04.png,sun\nimages/99.png,rain\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"parts\.weather|weather: .*99\.png"):
+        joined(street_parts(street))
+
+
+def drawn(train: int = 40) -> dict[str, DataModule]:
+    def scenes(number: int) -> Scenes:
+        return Scenes(train=number, val=4, test=4, side=32)
+
+    return {
+        "objects": DataModule(format=scenes(train), kind="boxes"),
+        "ground": DataModule(format=scenes(2 * train), kind="class"),
+    }
+
+
+def test_drawn_images_are_the_same_for_all_kinds() -> None:
+    data = joined(drawn())
+    assert data.splits.train is not None and len(data.splits.train) == 80
+    assert data.splits.train.targets.sizes == {"objects": 40, "ground": 80}
+
+
+def test_even_sampling_shows_each_part_equally_often() -> None:
+    data = joined(drawn(), sampling="even")
+    assert data.splits.train is not None
+    rows = data.splits.train.targets.rows
+    sampler = MultitaskSampler(rows, weights=[1.0, 1.0], batch_size=4)
+    assert sampler.counts.tolist() == [40, 40]
+    keys = [key for batch in sampler.batches(0, 0) for key in batch]
+    assert len(keys) == 80 == len(data.splits.train)
+    again = [key for batch in MultitaskSampler(rows, weights=[1, 1], batch_size=4).batches(0, 2) for key in batch]
+    assert again == keys[8:], "a resume goes on with the same batches"
+    assert [key for batch in sampler.batches(1, 0) for key in batch] != keys
+
+
+def test_a_small_part_comes_again_drawn_anew() -> None:
+    rows = np.array([[0, NONE]] * 2 + [[NONE, n] for n in range(6)], dtype=np.int64)
+    sampler = MultitaskSampler(rows, weights=[3.0, 1.0], batch_size=4)
+    keys = [key for batch in sampler.batches(0, 0) for key in batch]
+    small = [key for key in keys if key[1] < 2]
+    assert len(small) == 6 and len(set(small)) == 6, "each showing has a key, so an augmentation, of its own"
+    two = [
+        {
+            tuple(key)
+            for batch in MultitaskSampler(rows, weights=[3, 1], batch_size=2, rank=r, world=2).batches(0, 0)
+            for key in batch
+        }
+        for r in range(2)
+    ]
+    assert not two[0] & two[1]
+
+
+def test_weights_for_other_parts_are_refused() -> None:
+    data = joined(drawn(), sampling={"objects": 2.0})
+    with pytest.raises(UserError, match="give each part a weight"):
+        data.train_dataloader()
+
+
+def test_the_spec_survives_a_checkpoint() -> None:
+    from mobilevision.spec import DataSpec
+
+    spec = joined(drawn()).spec
+    assert DataSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
