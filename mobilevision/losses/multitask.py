@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, final
@@ -9,10 +10,10 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from mobilevision.errors import UserError
 from mobilevision.heads.multitask import PartOutputs
 from mobilevision.losses.loss import Loss
 from mobilevision.ops.rows import take
-from mobilevision.ranges import NonNegativeFloat, check_ranges
 from mobilevision.spec import DataSpec
 
 
@@ -64,14 +65,19 @@ class FixedWeights(MultitaskLoss):
         data: of all parts.
         parts: the losses by part.
         weights: by part; those left out count 1.
+
+    Raises:
+        UserError: a weight below 0.
     """
 
-    @check_ranges("loss")
     def __init__(
-        self, *, data: DataSpec, parts: Mapping[str, Loss], weights: Mapping[str, NonNegativeFloat] | None = None
+        self, *, data: DataSpec, parts: Mapping[str, Loss], weights: Mapping[str, float] | None = None
     ) -> None:
         super().__init__(data=data, parts=parts)
         self.weights = dict(weights or {})
+        for name, weight in self.weights.items():
+            if not 0 <= weight < math.inf:
+                raise UserError(f"loss.weights.{name}={weight}: a weight is a number of at least 0")
 
     def weighed(self, name: str, losses: dict[str, Tensor]) -> dict[str, Tensor]:
         """See :class:`MultitaskLoss`."""

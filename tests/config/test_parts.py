@@ -26,7 +26,8 @@ def test_the_plain_command_has_the_embedded_parts() -> None:
 def test_parts_that_are_given_take_the_place_of_the_embedded_ones() -> None:
     cfg = compose(["task=multitask", *CARS, "parts.weather=classification", "parts.weather.loss.label_smoothing=0.1"])
     assert names(cfg) == ["cars", "weather"]
-    assert cfg.parts.cars.data.root == "CARS" and cfg.parts.weather.loss.label_smoothing == 0.1
+    assert cfg.parts.cars.data.root == "CARS"
+    assert cfg.parts.weather.loss.label_smoothing == 0.1
 
 
 def test_an_embedded_part_is_changed_or_taken_away() -> None:
@@ -61,7 +62,8 @@ def test_a_part_alone_is_the_config_of_its_task() -> None:
     cfg = compose(["task=multitask", "data.channels=1", "backbone.width=0.5"])
     alone = part_config(cfg, "ground")
     assert (alone.task.name, alone.data.channels, alone.backbone.width) == ("classification", 1, 0.5)
-    assert alone.head["_target_"].endswith("LinearHead") and "parts" not in alone
+    assert alone.head["_target_"].endswith("LinearHead")
+    assert "parts" not in alone
 
 
 @pytest.mark.parametrize(
@@ -98,7 +100,8 @@ def test_what_is_wrong_is_said_in_a_line(overrides: list[str], said: list[str]) 
 def test_errors_of_all_parts_are_told_at_once() -> None:
     with pytest.raises(UserError) as raised:
         compose(["task=multitask", "parts.objects.head.stride=8", "parts.ground.head=ssd"])
-    assert str(raised.value).startswith("2 errors") and "parts.objects" in str(raised.value)
+    assert str(raised.value).startswith("2 errors")
+    assert "parts.objects" in str(raised.value)
 
 
 def test_a_single_task_has_no_parts() -> None:

@@ -123,7 +123,8 @@ def test_a_batch_has_a_row_for_every_image_and_says_what_is_known(street: Path) 
     cars, weather = batch["target"]["cars"], batch["target"]["weather"]
     assert cars["known"].tolist() == [True] * 8 + [False] * 4
     assert weather["known"].tolist() == [False] * 4 + [True] * 8
-    assert cars["target"]["boxes"].shape == (12, 1, 4) and not cars["target"]["boxes"][8:].any()
+    assert cars["target"]["boxes"].shape == (12, 1, 4)
+    assert not cars["target"]["boxes"][8:].any()
     by_name = {Path(records.name(int(index))).stem: place for place, index in enumerate(batch["index"])}
     classes = data.spec.parts["weather"].classes
     for number in range(4, 12):
@@ -169,7 +170,8 @@ def drawn(train: int = 40) -> dict[str, DataModule]:
 
 def test_drawn_images_are_the_same_for_all_kinds() -> None:
     data = joined(drawn())
-    assert data.splits.train is not None and len(data.splits.train) == 80
+    assert data.splits.train is not None
+    assert len(data.splits.train) == 80
     assert data.splits.train.targets.sizes == {"objects": 40, "ground": 80}
 
 
@@ -191,7 +193,8 @@ def test_a_small_part_comes_again_drawn_anew() -> None:
     sampler = MultitaskSampler(rows, weights=[3.0, 1.0], batch_size=4)
     keys = [key for batch in sampler.batches(0, 0) for key in batch]
     small = [key for key in keys if key[1] < 2]
-    assert len(small) == 6 and len(set(small)) == 6, "each showing has a key, so an augmentation, of its own"
+    assert len(small) == 6
+    assert len(set(small)) == 6, "each showing has a key, so an augmentation, of its own"
     two = [
         {
             tuple(key)

@@ -1,0 +1,180 @@
+"""Several tasks on one backbone: gradients, masks, losses and numbers are those of the parts."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from mobilevision.backbones import mobilenet_v1
+from mobilevision.config.compose import compose
+from mobilevision.engine.build import Built, build
+from mobilevision.errors import UserError
+from mobilevision.losses.multitask import FixedWeights, Uncertainty
+from mobilevision.metrics.multitask import MEAN
+from mobilevision.ops.rows import take
+from mobilevision.testing import check
+from mobilevision.testing.conformance import handful
+
+SMALL = ["task=multitask", "backbone.width=0.25", "data.resolution=96", "data.workers=0"]
+
+
+@pytest.fixture(scope="module")
+def built() -> Built:
+    return build(compose(SMALL))
+
+
+def loss_of(task: Any, batch: dict[str, Any]) -> Tensor:
+    return torch.stack(list(task.loss(task.outputs(batch), batch).values())).sum()
+
+
+def gradients(task: Any) -> dict[str, Tensor]:
+    return {name: weight.grad.clone() for name, weight in task.named_parameters() if weight.grad is not None}
+
+
+def fresh(built: Built) -> tuple[Any, dict[str, Any]]:
+    """The task in training, but for batch statistics, which are other ones for each subset of a batch."""
+    task = built.task.train()
+    for module in task.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.eval()
+    task.zero_grad(set_to_none=True)
+    return task, handful(built)
+
+
+def only(batch: dict[str, Any], name: str) -> dict[str, Any]:
+    return {**batch, "target": {name: batch["target"][name]}}
+
+
+def test_one_pass_gives_the_gradients_of_separate_passes(built: Built) -> None:
+    task, batch = fresh(built)
+    loss_of(task, batch).backward()
+    together = gradients(task)
+    task.zero_grad(set_to_none=True)
+    for name in task.parts:
+        loss_of(task, only(batch, name)).backward()
+    apart = gradients(task)
+    assert together.keys() == apart.keys()
+    for name, value in together.items():
+        torch.testing.assert_close(value, apart[name], rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_what_a_part_does_not_know_of_an_image_gives_no_gradient(built: Built) -> None:
+    task, batch = fresh(built)
+    known = torch.arange(len(batch["index"])) % 2 == 0
+    masked = copy.deepcopy(batch)
+    for part in masked["target"].values():
+        part["known"] = known.clone()
+    loss_of(task, masked).backward()
+    some = gradients(task)
+    task.zero_grad(set_to_none=True)
+    loss_of(task, take(batch, known)).backward()
+    alone = gradients(task)
+    for name, value in some.items():
+        torch.testing.assert_close(value, alone[name], rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_wrong_labels_of_unknown_images_change_nothing(built: Built) -> None:
+    task, batch = fresh(built)
+    masked = copy.deepcopy(batch)
+    masked["target"]["ground"]["known"][3:] = False
+    before = loss_of(task, masked)
+    masked["target"]["ground"]["target"][3:] = 7
+    assert loss_of(task, masked) == before
+
+
+def test_a_batch_of_which_nothing_is_known_has_a_loss_of_zero(built: Built) -> None:
+    task, batch = fresh(built)
+    empty = copy.deepcopy(batch)
+    for part in empty["target"].values():
+        part["known"][:] = False
+    loss = loss_of(task, empty)
+    assert float(loss) == 0.0
+    assert float(loss_of(task, {**batch, "target": {}})) == 0.0
+
+
+def test_predictions_are_those_of_the_parts(built: Built) -> None:
+    task = built.task.eval()
+    image = handful(built)["image"]
+    with torch.no_grad():
+        together = task.predict(image)
+        for name, part in task.parts.items():
+            alone = part.decode(part.outputs({"features": task.extract(image)}))
+            for key, value in alone.items():
+                assert torch.equal(together[f"{name}/{key}"], value)
+
+
+def test_the_mean_of_the_parts_is_what_it_says(built: Built) -> None:
+    task, batch = built.task.eval(), handful(built)
+    metric = task.configure_metrics()
+    with torch.no_grad():
+        metric.update(task.predict(batch["image"]), batch["target"])
+    values = {name: float(value) for name, value in metric.compute().items()}
+    primary = [values["objects/map"], values["ground/top1"], values["forms/mean_ap"]]
+    assert values[MEAN] == pytest.approx(sum(primary) / 3)
+
+
+def test_fixed_weights_multiply(built: Built) -> None:
+    task, batch = built.task.eval(), handful(built)
+    outputs = task.outputs(batch)
+    parts = dict(task.loss.parts.items())
+    plain = FixedWeights(data=task.data_spec, parts=parts)(outputs, batch)
+    twice = FixedWeights(data=task.data_spec, parts=parts, weights={"ground": 2.0})(outputs, batch)
+    for name, value in plain.items():
+        assert float(twice[name].detach()) == pytest.approx(float(value.detach()) * (2 if "ground" in name else 1))
+    with pytest.raises(UserError, match="weights"):
+        FixedWeights(data=task.data_spec, parts=parts, weights={"ground": -1.0})
+
+
+def test_uncertainty_begins_at_one_and_is_learnt(built: Built) -> None:
+    task, batch = built.task.eval(), handful(built)
+    outputs = task.outputs(batch)
+    parts = dict(task.loss.parts.items())
+    loss = Uncertainty(data=task.data_spec, parts=parts)
+    plain = sum(FixedWeights(data=task.data_spec, parts=parts)(outputs, batch).values())
+    learnt = sum(loss(outputs, batch).values())
+    assert float(torch.as_tensor(learnt)) == pytest.approx(float(torch.as_tensor(plain)))
+    torch.as_tensor(learnt).backward()
+    own = {name: weight.grad for name, weight in loss.log_variances.items()}
+    for name, grad in own.items():  # d/ds of exp(-s) L + s / 2 at 0 is 1 / 2 - L
+        whole = sum(v for k, v in loss(outputs, batch).items() if k.startswith(f"{name}/") and k != f"{name}/weight")
+        assert float(grad) == pytest.approx(0.5 - float(torch.as_tensor(whole)), rel=1e-4)
+
+
+def test_a_head_that_takes_the_last_stage_for_itself_is_refused() -> None:
+    with pytest.raises(UserError, match=r"parts\.objects\.head takes the backbone's last stage"):
+        build(compose([*SMALL, "parts.objects.head=faster_rcnn"]))
+
+
+def test_mixed_images_are_refused() -> None:
+    with pytest.raises(UserError, match=r"parts\.ground\.augment\.mixup"):
+        build(compose([*SMALL, "parts.ground.augment.mixup=0.2"]))
+
+
+def test_the_weights_of_a_checkpoint_are_those_of_backbone_head_and_loss(built: Built) -> None:
+    keys = {key.split(".")[0] for key in built.task.state_dict()}
+    assert {"backbone", "head"} <= keys <= {"backbone", "head", "loss", "meters", "epoch_loss"}
+
+
+PAIRS = [
+    ["parts.a=face_embedding", "parts.a.data=drawn_identities", "parts.b=geolocalization"],
+    ["parts.a=detection", "parts.b=face_attributes"],
+    ["parts.a=fine_grained", "parts.b=face_embedding"],
+    ["parts.a=geolocalization", "parts.b=detection", "parts.b.head=picodet"],
+    ["parts.a=detection", "parts.a.head=ssdlite", "parts.b=classification"],
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parts", PAIRS, ids=lambda parts: "+".join(parts))
+def test_any_two_tasks_are_trained_together(parts: list[str]) -> None:
+    check(["task=multitask", "backbone.width=0.25", "data.resolution=96", *parts])
+
+
+def test_a_backbone_is_shared_and_not_copied(built: Built) -> None:
+    for part in built.task.parts.values():
+        assert part.backbone is built.task.backbone
+    assert sum(1 for _ in built.task.backbone.parameters()) == sum(1 for _ in mobilenet_v1(width=0.25).parameters())
