@@ -121,13 +121,17 @@ class Multitask(Task):
         targets = records.targets
         if isinstance(targets, MultitaskTargets):
             self._known[stage] = targets.sizes
+            metric = self.meter(stage).metric
+            assert isinstance(metric, MultitaskMetrics)
+            metric.measure_only(name for name, count in targets.sizes.items() if count)
             for name, own in zip(targets.names, targets.parts, strict=True):
                 self.parts[name].look_at(stage, own)
 
     def decide(self, metric: Any) -> dict[str, Any]:
         """By part, what it decides; nothing of a part of which val knows nothing."""
-        known = self._known.get("val", {})
-        return {name: part.decide(metric.parts[name]) for name, part in self.parts.items() if known.get(name, 1)}
+        known = self._known.get("val")
+        there = [name for name in self.parts if known is None or known.get(name)]
+        return {name: self.parts[name].decide(metric.parts[name]) for name in there}
 
     def tables(self, stage: Stage) -> dict[str, list[dict[str, Any]]]:
         """The parts' tables, as ``part/name``."""
@@ -139,8 +143,8 @@ class Multitask(Task):
 
     def _measured(self, stage: Stage) -> list[tuple[str, Task]]:
         """The parts of which a split holds something, told their tables."""
-        known, tables = self._known.get(stage, {}), self.meter(stage).tables
-        found = [(name, part) for name, part in self.parts.items() if known.get(name, 1)]
+        known, tables = self._known.get(stage), self.meter(stage).tables
+        found = [(name, part) for name, part in self.parts.items() if known is None or known.get(name)]
         for name, part in found:
             part.meter(stage).tables = of_part(tables, name)
         return found

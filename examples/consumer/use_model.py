@@ -45,6 +45,12 @@ def read_input(path: str, how: dict[str, Any]) -> tuple[Array, Callable[[Array],
 
 def answer(about: dict[str, Any], outputs: dict[str, Array], to_image: Callable[[Array], Array]) -> str:
     """What the outputs of one image mean, in words."""
+    if about["answer"] == "parts":  # of several tasks: each part is described as a model of its own would be
+        told = []
+        for name, part in about["facts"]["parts"].items():
+            own = {key.removeprefix(f"{name}/"): value for key, value in outputs.items() if key.startswith(f"{name}/")}
+            told.append(f"{name}: {answer({**part, 'decision': about['decision'].get(name, {})}, own, to_image)}")
+        return "; ".join(told)
     names, thresholds = about["classes"], about["decision"].get("thresholds") or [0.5] * len(about["classes"])
     if about["answer"] == "classes":
         best = np.argsort(-outputs["probabilities"], kind="stable")[:3]

@@ -115,9 +115,9 @@ def _of_unknown_parts(cfg: DictConfig, nodes: Mapping[str, Any]) -> Iterator[str
     """A line for every shared key that speaks of a part which there is not."""
     for key in ("loss.weights", "data.format.sampling"):
         value = OmegaConf.select(cfg, key)
-        for name in value if isinstance(value, DictConfig) else ():
+        for name in map(str, value if isinstance(value, DictConfig) else ()):
             if name not in nodes:
-                yield f"{key}.{name}: there is no part {name}{did_you_mean(str(name), list(nodes))}"
+                yield f"{key}.{name}: there is no part {name}{did_you_mean(name, list(nodes))}"
 
 
 def _described(cfg: DictConfig) -> dict[str, list[str]]:

@@ -10,8 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 from mobilevision.config.check import refuse
 from mobilevision.config.compose import compose
 from mobilevision.config.grammar import parse
-from mobilevision.config.keys import check_claims
+from mobilevision.config.keys import PARTS, check_claims
 from mobilevision.config.layout import Claim, Layout
+from mobilevision.config.parts import names, part_config, split
 from mobilevision.errors import UserError
 
 SPLITS = ("test", "val", "train")
@@ -46,14 +47,26 @@ def changed_config(cfg: DictConfig, overrides: Sequence[str], *, channels: int) 
 
     Args:
         cfg: the run's config.
-        overrides: on ``data``, ``data.*``, ``trainer`` and ``trainer.*``.
+        overrides: on ``data``, ``data.*``, ``trainer`` and ``trainer.*``; of a run of several parts, also on
+            ``parts.NAME.data`` and what is below it.
         channels: channels of the model's input, whatever the data says.
 
     Raises:
         UserError: with every override that is not possible.
     """
-    errors: list[str] = []
-    parsed = parse(overrides, errors)
+    shared, of_parts = split(overrides)
+    errors: list[str] = [
+        f"{PARTS}.{name}: there is no such part; the run has {', '.join(names(cfg)) or 'none'}"
+        for name in of_parts
+        if name not in names(cfg)
+    ]
+    errors += [
+        f"{PARTS}.{name}.{line}: of a part, an evaluation takes data and data.*; the rest is the run's"
+        for name, given in of_parts.items()
+        for line in given.overrides
+        if line.partition("=")[0].partition(".")[0] != "data"
+    ]
+    parsed = parse(shared, errors)
     keys = {str(each.input_line): each.key_or_group for each in parsed}
     errors += [
         f"{line}: an evaluation takes data, data.*, trainer, trainer.* and split; the rest is the run's"
@@ -79,4 +92,8 @@ def changed_config(cfg: DictConfig, overrides: Sequence[str], *, channels: int) 
         for claim in claims:
             OmegaConf.update(changed, claim.key, claim.value)
     changed.data.channels = channels
+    for name, given in of_parts.items():
+        alone, _ = changed_config(part_config(changed, name), given.overrides, channels=channels)
+        changed[PARTS][name].data = alone.data
+        other = True
     return changed, other

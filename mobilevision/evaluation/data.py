@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
@@ -16,6 +17,7 @@ from mobilevision.data.coordinates import CoordinateTargets, located
 from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.loader import BatchSource, Loader
 from mobilevision.data.module import check_arguments
+from mobilevision.data.multitask import joined
 from mobilevision.data.sampling import EpochSampler
 from mobilevision.data.skipped import SkipLog
 from mobilevision.data.targets import are_classes
@@ -60,6 +62,36 @@ def new_samples(data: DataModule, split: str | None, skip: SkipLog | None) -> Sa
     refuse_or_skip(splits.problems, data.on_error, skip)
     choose_white_level(splits, data.white_level)
     return _choose(splits, split, whole=splits.whole)
+
+
+def samples_of_parts(
+    data: DataModule, spec: DataSpec, parts: Sequence[str], split: str | None, skip: SkipLog | None
+) -> Samples:
+    """Samples of the data of some parts, which nothing was trained on; the other parts have none.
+
+    Args:
+        data: of all parts, not read yet.
+        spec: of the model.
+        parts: whose data it is.
+        split: which part of it; None takes test, else val, else all.
+        skip: as for :func:`new_samples`.
+
+    Raises:
+        UserError: as of :func:`new_samples` and :func:`in_order_of`, naming the part.
+    """
+    found: dict[str, Samples] = {}
+    ordered: dict[str, Records] = {}
+    for name in parts:
+        try:
+            found[name] = each = new_samples(data.parts[name], split, skip)
+            ordered[name] = in_order_of(each, spec.parts[name].classes, spec.parts[name].cells)
+        except UserError as error:
+            raise UserError(f"parts.{name}: {error}") from error
+    records = joined(ordered)
+    assert records is not None
+    notes = tuple(f"{name}: {note}" for name, each in found.items() for note in each.notes)
+    splits = {each.split for each in found.values()}
+    return Samples(splits.pop() if len(splits) == 1 else "test", records, spec.classes, notes)
 
 
 def _choose(splits: Splits, split: str | None, *, whole: bool) -> Samples:

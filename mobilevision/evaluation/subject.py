@@ -17,7 +17,7 @@ from mobilevision.engine.build import build_backbone, build_data, build_task
 from mobilevision.engine.restore import load_run
 from mobilevision.errors import UserError
 from mobilevision.evaluation.config import changed_config
-from mobilevision.evaluation.data import Samples, in_order_of, new_samples, own_samples
+from mobilevision.evaluation.data import Samples, in_order_of, new_samples, own_samples, samples_of_parts
 from mobilevision.spec import DataSpec
 
 if TYPE_CHECKING:
@@ -56,7 +56,11 @@ def of_run(target: str | Path, changes: Sequence[str], split: str | None, skip: 
     data = build_data(cfg)
     data.white_level = data.white_level or spec.white_level
     log = skip if data.on_error == "skip" else None
-    samples = new_samples(data, split, log) if other_data else own_samples(data, spec, crop, split)
+    changed = [name for name in spec.parts if cfg.parts[name].data != restored.cfg.parts[name].data]
+    if changed:
+        samples = samples_of_parts(data, spec, changed, split, log)
+    else:
+        samples = new_samples(data, split, log) if other_data else own_samples(data, spec, crop, split)
     side = _resolution(cfg.data.resolution) if other_data or cfg.data != restored.cfg.data else None
     records = in_order_of(samples, spec.classes, spec.cells)
     if side is not None and side != spec.resolution:  # a head may depend on it, as a detector's anchors do

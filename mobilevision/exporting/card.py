@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,7 @@ _USES = {
     "places": "It guesses where on Earth an image was taken.",
     "boxes": "It finds the objects of its classes in an image, a box and a score each.",
     "numbers": "It gives numbers whose meaning its task knows.",
+    "parts": "It answers several questions of an image in one pass, each under the name of its part.",
 }
 _LIMITS = {
     "classes": "It says one of its classes of any image, also of one that shows none of them.",
@@ -94,6 +96,7 @@ _LIMITS = {
     "places": "Places with few photos in its training data are guessed worst, and it always answers.",
     "boxes": "Small and covered objects are missed first; what looks like one of its classes may be taken for it.",
     "numbers": "Nothing is known of it but its measurements.",
+    "parts": "What a part was trained on says nothing of the others: each knows the images of its own data only.",
 }
 _TESTED = {
     "run": "It was judged on images like those of its training only; it may do worse on other cameras, places or"
@@ -188,16 +191,24 @@ _MEANINGS = {
 def outputs(manifest: Manifest) -> str:
     """The part of the card with a line for each output."""
     meanings = _MEANINGS.get(manifest.answer, {})
+    for name, part in _parts(manifest).items():
+        meanings |= {f"{name}/{key}": told for key, told in _MEANINGS.get(part["answer"], {}).items()}
     rows = ["## Outputs", ""]
     for port in manifest.outputs:
         shape = ", ".join("batch" if side is None else str(side) for side in port.shape)
         meaning = f": {meanings[port.name]}" if port.name in meanings else ""
         rows.append(f"- `{port.name}`: {port.dtype} [{shape}]{meaning}")
     if any("`classes`" in row for row in rows):
-        rows += ["", "`classes` is the list in `model.json`."]
+        where = "the part's list in `facts.parts` of" if manifest.answer == "parts" else "the list in"
+        rows += ["", f"`classes` is {where} `model.json`."]
     if manifest.answer == "raw_boxes":
         rows += ["", "Boxes are left to whoever runs the graph: `decode.py` makes them with NumPy and `facts`."]
     return "\n".join(rows)
+
+
+def _parts(manifest: Manifest) -> dict[str, dict[str, Any]]:
+    """What the answer of several parts says of each; nothing of a single task."""
+    return dict(manifest.facts["parts"]) if manifest.answer == "parts" else {}
 
 
 _SHOWN = 20
@@ -280,6 +291,12 @@ def _gate(gate: Mapping[str, Any] | None) -> str:
         f"{metric_change(gate)} It may get worse by at most {gate['max_drop']:g}, or by what may be chance.",
         *comparison_sentences(gate),
     ]
+    if parts := gate.get("parts"):
+        table = ["| part | metric | checkpoint | this file | agreement |", "|---|---|---|---|---|"]
+        for name, row in parts.items():
+            values = " | ".join(_number(row[key]) for key in ("checkpoint", "artifact", "agreement"))
+            table.append(f"| {name} | {row['metric']} | {values} |")
+        lines.append("\n".join(table))
     if any(_number(value) == _NONE for side in ("checkpoint", "artifact") for value in gate[side].values()):
         lines.append(f"`{_NONE}`: there are too few images, or pairs of them, to say.")
     if any(map(is_baseline, gate["checkpoint"])):
@@ -314,6 +331,10 @@ def _input(manifest: Manifest) -> str:
 
 def _decision(manifest: Manifest) -> str:
     """What val chose, a row a class where there is a number for each."""
+    if parts := _parts(manifest):
+        of_parts = {name: replace(manifest, **_alone(manifest, name)) for name in parts}
+        told = {name: _decision(part) for name, part in of_parts.items()}
+        return "\n\n".join(text.replace("## Decision", f"## Decision of {name}") for name, text in told.items() if text)
     chosen, classes = manifest.decision, manifest.classes
     columns = {name: value for name, value in chosen.items() if isinstance(value, list) and len(value) == len(classes)}
     lines = ["## Decision", "Chosen on val, so that whoever uses the model decides as its task does."]
@@ -329,6 +350,13 @@ def _decision(manifest: Manifest) -> str:
         if len(classes) > _SHOWN:
             lines.append(f"And {len(classes) - _SHOWN} more, in `model.json`.")
     return "\n\n".join(lines) if len(lines) > 2 else ""
+
+
+def _alone(manifest: Manifest, name: str) -> dict[str, Any]:
+    """What a part's own model.json would say of its answer, classes and decision."""
+    part = manifest.facts["parts"][name]
+    chosen = manifest.decision.get(name) or {}
+    return {"answer": part["answer"], "classes": tuple(part["classes"]), "decision": chosen, "facts": part["facts"]}
 
 
 def _cost(manifest: Manifest) -> str:

@@ -115,6 +115,8 @@ def decoding_left(task: Task) -> tuple[str, dict[str, Any]]:
     Raises:
         UserError: nothing, or nothing that can be taken out.
     """
+    if task.followed_of_parts:
+        raise UserError("--raw: the outputs of several parts are not taken apart; leave --raw out")
     if task.raw_answers is None:
         raise UserError(
             f"--raw: {type(task).__name__} has no non-maximum suppression, so its graph runs anywhere as it is;"

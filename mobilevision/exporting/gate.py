@@ -557,6 +557,7 @@ def _metric(task: Task, records: Records) -> TaskMetric:
     if isinstance(records.targets, IdentityTargets):
         metric.pairs = records.targets.pairs
     if isinstance(records.targets, MultitaskTargets) and isinstance(metric, MultitaskMetrics):
+        metric.measure_only(name for name, count in records.targets.sizes.items() if count)
         for name, part in zip(records.targets.names, records.targets.parts, strict=True):
             own = metric.parts[name]
             if isinstance(part.targets, IdentityTargets) and isinstance(own, VerificationMetrics):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, Literal, final
 
@@ -21,7 +21,7 @@ class MultitaskMetrics(TaskMetric):
     """Every number of every part, as ``part/name``, and ``mean_of_parts``.
 
     The latter is the mean of the parts' primary metrics, which are fractions; one of which less is better counts as 1
-    less it, and at least 0. A part whose metric is not a number, as of a split that it does not have, is left out.
+    less it, and at least 0. A part whose metric is not a number, or of which a split has no sample, is left out.
 
     Args:
         parts: the metric of each part.
@@ -32,6 +32,7 @@ class MultitaskMetrics(TaskMetric):
         self, parts: Mapping[str, TaskMetric], *, primary: Mapping[str, tuple[str, Literal["max", "min"]]]
     ) -> None:
         super().__init__()
+        self._measured = frozenset(parts)
         self._parts, self.primary = nn.ModuleDict(dict(parts)), dict(primary)
         self.errors = frozenset(f"{name}/{each}" for name, part in parts.items() for each in part.errors)
 
@@ -39,6 +40,10 @@ class MultitaskMetrics(TaskMetric):
     def parts(self) -> dict[str, TaskMetric]:
         """The metric of each part."""
         return {name: part for name, part in self._parts.items() if isinstance(part, TaskMetric)}
+
+    def measure_only(self, parts: Iterable[str]) -> None:
+        """Leave out the numbers of all other parts, of which there are no samples."""
+        self._measured = frozenset(parts)
 
     def update(self, prediction: Mapping[str, Tensor], target: Any) -> None:
         """As of :class:`TaskMetric`: ``prediction`` has ``part/name``, ``target`` is that of the joined data."""
@@ -53,17 +58,22 @@ class MultitaskMetrics(TaskMetric):
 
     def compute(self) -> dict[str, Tensor]:
         """See the class."""
-        values = {name: part.compute() for name, part in self.parts.items()}
+        values = {name: part.compute() for name, part in self.parts.items() if name in self._measured}
         found = {f"{name}/{each}": value for name, part in values.items() for each, value in part.items()}
         scores = []
         for name, (primary, mode) in self.primary.items():
-            score = float(values[name].get(primary, math.nan))
+            score = float(values.get(name, {}).get(primary, math.nan))
             scores += [] if math.isnan(score) else [score if mode == "max" else max(0.0, 1.0 - score)]
         return {MEAN: torch.tensor(sum(scores) / len(scores) if scores else math.nan), **found}
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         """The parts' tables, as ``part/name``."""
-        return {f"{name}/{each}": rows for name, part in self.parts.items() for each, rows in part.tables().items()}
+        return {
+            f"{name}/{each}": rows
+            for name, part in self.parts.items()
+            if name in self._measured
+            for each, rows in part.tables().items()
+        }
 
     @contextmanager
     def sync_context(self, **options: Any) -> Iterator[None]:  # type: ignore[override]

@@ -9,10 +9,12 @@ import { Boxes } from "./boxes.js";
 import { Classes } from "./classes.js";
 import { Embedding } from "./embedding.js";
 import { Numbers } from "./numbers.js";
+import { Parts } from "./parts.js";
 import { Places } from "./places.js";
 
 const ANSWERS = { classes: Classes, attributes: Attributes, embedding: Embedding, places: Places, boxes: Boxes };
 
 export function answerOf(manifest, redraw) {
+  if (manifest.answer === "parts") return new Parts(manifest, redraw, answerOf);
   return new (ANSWERS[manifest.answer] ?? Numbers)(manifest, redraw);
 }

@@ -1,0 +1,158 @@
+"""A run of several tasks on one backbone, from the command to predictions, files, and what it goes on with."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import mobilevision
+from mobilevision.config.compose import compose
+from mobilevision.config.loaded import read_config
+from mobilevision.engine.restore import load_run
+from mobilevision.errors import UserError
+from mobilevision.evaluation.evaluate import evaluate
+from mobilevision.exporting.command import export
+from mobilevision.prediction.predict import predict
+from mobilevision.tools.costs.counting import class_info_of, cost_of
+from mobilevision.training.resuming import compose_resume
+from mobilevision.training.train import train
+
+PARTS = ("objects", "ground", "forms")
+SIZES = [
+    f"parts.{part}.data.format.{split}={n}" for part in PARTS for split, n in (("train", 96), ("val", 24), ("test", 20))
+]
+QUICK = ["task=multitask", "backbone.width=0.25", "data.resolution=64", "data.workers=0", "trainer=cpu", *SIZES]
+QUICK += ["optimizer.lr=0.002", "logger=csv"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("multitask") / "run"
+    train(compose([*QUICK, "trainer.max_epochs=2", "callbacks.pictures.count=2", f"run_dir={folder}"]))
+    return folder
+
+
+def test_the_run_folder_has_the_numbers_of_every_part(run: Path) -> None:
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert {"test/mean_of_parts", "test/objects/map", "test/ground/top1", "test/forms/mean_ap"} <= metrics.keys()
+    primary = [metrics[f"test/{name}"] for name in ("objects/map", "ground/top1", "forms/mean_ap")]
+    assert metrics["test/mean_of_parts"] == pytest.approx(sum(primary) / 3)
+    tables = json.loads((run / "tables.json").read_text())
+    assert {"objects/per_class", "ground/confusion", "forms/per_attribute"} <= tables.keys()
+    assert {"objects.pr_curves.png", "ground.confusion.png"} <= {path.name for path in (run / "figures").iterdir()}
+    page = (run / "report.html").read_text()
+    assert "ground: confusion" in page
+    with (run / "predictions" / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 20
+    assert rows[0]["truth"].startswith("objects: ")
+
+
+def test_the_same_numbers_come_out_again(run: Path) -> None:
+    kept = json.loads((run / "metrics.json").read_text())
+    assert evaluate(run) == pytest.approx(kept, abs=1e-6)
+
+
+def test_other_data_of_one_part_is_measured_alone(run: Path) -> None:
+    measured = evaluate(run, ["parts.ground.data.format.test=8"])
+    assert "test/ground/top1" in measured
+    assert not any("objects" in name for name in measured), "of which the data says nothing"
+    assert measured["test/mean_of_parts"] == measured["test/ground/top1"]
+    with pytest.raises(UserError, match=r"parts\.ground\.head=linear: of a part, an evaluation takes data"):
+        evaluate(run, ["parts.ground.head=linear"])
+
+
+def test_one_image_gets_the_answers_of_all_parts(run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "one.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)).save(file)
+    row = mobilevision.load(run).predict(file)
+    assert set(row) == {"found", *PARTS}
+    assert row["found"].startswith("objects: ")
+    predict(run, [str(file)], out=tmp_path / "out")
+    told = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert told[0]["ground"]["label"] == row["ground"]["label"]
+    assert len(list((tmp_path / "out" / "pictures").iterdir())) == 1
+
+
+def test_a_run_that_goes_on_ends_as_one_that_was_never_stopped(run: Path, tmp_path: Path) -> None:
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    more = ["trainer.max_epochs=2", "callbacks.pictures.enabled=false", "loss=uncertainty", "data.format.sampling=even"]
+    train(compose([*QUICK, *more, f"run_dir={whole}"]))
+    script = (
+        "import os, sys\n"
+        "from mobilevision.callbacks import LastCheckpoint\n"
+        "after = LastCheckpoint.on_train_batch_end\n"
+        "def end(self, trainer, *rest, **options):\n"
+        "    after(self, trainer, *rest, **options)\n"
+        "    if trainer.global_step == 8: os._exit(9)\n"
+        "LastCheckpoint.on_train_batch_end = end\n"
+        "from mobilevision.cli.main import main\nmain(sys.argv[1:])\n"
+    )
+    command = [*QUICK, *more, "callbacks.last.every_n_steps=8", f"run_dir={stopped}"]
+    killed = subprocess.run([sys.executable, "-c", script, *command], capture_output=True, text=True, check=False)
+    assert killed.returncode == 9, killed.stderr
+    train(compose_resume(stopped))
+    one, other = (load_run(folder, which="last").task.state_dict() for folder in (whole, stopped))
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name
+
+
+def test_cost_counts_what_is_trained(run: Path) -> None:
+    cfg = read_config(run / "config.yaml")
+    counted = cost_of(cfg, **class_info_of(cfg, None)._asdict()).cost
+    info = json.loads((run / "info.json").read_text())
+    assert (counted.parameters, counted.mult_adds) == (info["parameters"], info["mult_adds"])
+
+
+def test_one_file_has_the_outputs_of_all_parts(run: Path, tmp_path: Path) -> None:
+    export(run, out=tmp_path / "model", gate_samples=0)
+    about = json.loads((tmp_path / "model" / "model.json").read_text())
+    assert about["answer"] == "parts"
+    assert [part["answer"] for part in about["facts"]["parts"].values()] == ["boxes", "classes", "attributes"]
+    names = [output["name"] for output in about["outputs"]]
+    assert {"objects/boxes", "ground/probabilities", "forms/present"} <= set(names)
+    file = tmp_path / "one.png"
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(file)
+    mine, theirs = (mobilevision.load(each).predict(file) for each in (run, tmp_path / "model"))
+    assert theirs["ground"]["label"] == mine["ground"]["label"]
+    assert theirs["ground"]["score"] == pytest.approx(mine["ground"]["score"], abs=1e-3)
+    assert set(theirs) == set(mine)
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "ground/probabilities" in card
+    example = Path(__file__).parents[2] / "examples" / "consumer" / "use_model.py"
+    told = subprocess.run(
+        [sys.executable, str(example), str(tmp_path / "model"), str(file)], capture_output=True, text=True, check=True
+    )
+    assert f"ground: {mine['ground']['label']}" in told.stdout
+
+
+def test_a_file_that_lies_about_its_parts_is_refused(run: Path, tmp_path: Path) -> None:
+    export(run, out=tmp_path / "model", gate_samples=0)
+    path = tmp_path / "model" / "model.json"
+    about = json.loads(path.read_text())
+    for change in ({"parts": {}}, {"parts": {"ground": {"answer": "classes"}}}, {"parts": {"ground": 5}}, {}):
+        path.write_text(json.dumps({**about, "facts": change}))
+        with pytest.raises(UserError, match=r"facts\.parts"):
+            mobilevision.load(tmp_path / "model")
+
+
+def test_two_processes_train_and_measure_as_one(tmp_path: Path) -> None:
+    command = [*QUICK, "trainer.devices=2", "trainer.max_epochs=1", f"run_dir={tmp_path / 'two'}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "mobilevision", "train", *command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    measured = json.loads((tmp_path / "two" / "metrics.json").read_text())
+    again = evaluate(tmp_path / "two")
+    for name, value in measured.items():
+        if name != "test/loss":
+            assert again[name] == pytest.approx(value, abs=1e-5), name
