@@ -309,7 +309,7 @@ class Task(pl.LightningModule, ABC):
         self._log_metrics("val")
         if not self.trainer.sanity_checking:
             metric = self.meter("val").metric
-            with metric.sync_context():
+            with metric.gathered():
                 self.decision = self.decide(metric)
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:

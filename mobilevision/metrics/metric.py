@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any, final
 
 import torch
@@ -29,6 +30,11 @@ class TaskMetric(Metric, ABC):
     @abstractmethod
     def compute(self) -> dict[str, Tensor]:
         """Scalars by name, without the stage: ``{"top1": ..., "top5": ...}``."""
+
+    def gathered(self) -> AbstractContextManager[None]:
+        """While this lasts, the states are those of all processes."""
+        synced: AbstractContextManager[None] = self.sync_context()
+        return synced
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         """Tables of the report: name -> rows of plain values, such as one row a class."""
@@ -97,7 +103,7 @@ class StageMeter(nn.Module):
 
     def tabulate(self) -> None:
         """Make ``tables`` of what all processes measured; every process has to call it."""
-        with self.metric.sync_context():
+        with self.metric.gathered():
             self.tables = self.metric.tables()
 
     def compute(self) -> dict[str, float]:

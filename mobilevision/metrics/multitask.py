@@ -76,11 +76,11 @@ class MultitaskMetrics(TaskMetric):
         }
 
     @contextmanager
-    def sync_context(self, **options: Any) -> Iterator[None]:  # type: ignore[override]
-        """As of torchmetrics, for every part."""
+    def gathered(self) -> Iterator[None]:
+        """As of :class:`TaskMetric`, of every part: this object has no states of its own."""
         with ExitStack() as stack:
             for part in self.parts.values():
-                stack.enter_context(part.sync_context(**options))
+                stack.enter_context(part.gathered())
             yield
 
     def reset(self) -> None:

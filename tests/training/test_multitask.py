@@ -145,6 +145,7 @@ def test_a_file_that_lies_about_its_parts_is_refused(run: Path, tmp_path: Path) 
             mobilevision.load(tmp_path / "model")
 
 
+@pytest.mark.slow
 def test_two_processes_train_and_measure_as_one(tmp_path: Path) -> None:
     command = [*QUICK, "trainer.devices=2", "trainer.max_epochs=1", f"run_dir={tmp_path / 'two'}"]
     done = subprocess.run(
