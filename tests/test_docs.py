@@ -42,7 +42,9 @@ def training_commands(page: Path) -> Iterator[list[str]]:
                 words = shlex.split(command, comments=True)
                 program = words[words.index("train.py") :] if "train.py" in words else words[1:]
                 if "train.py" in words or (words[:1] == ["mobilevision"] and words[1] in COMPOSING):
-                    yield [word for word in program[1:] if "=" in word or word == "-m"]
+                    of_a_run = program[0] == "evaluate"  # whose parts these are
+                    given = [word for word in program[1:] if "=" in word or word == "-m"]
+                    yield [word for word in given if not (of_a_run and word.startswith("parts."))]
 
 
 def commands() -> list[tuple[str, list[str]]]:
@@ -152,7 +154,7 @@ def table(group: str) -> str:
         lines = []
     parsed = {path.stem: option(path) for path in paths}
     keys = dict.fromkeys(key for values, _ in parsed.values() for key in values)
-    if keys and group not in {"experiment", "task"}:
+    if keys and group not in {"experiment", "task", "parts"}:
         lines += ["", "| key | default | values | meaning |", "|---|---|---|---|"]
         accepted = {path.stem: takes(group, path.stem) for path in paths}
         options = list(parsed)
