@@ -131,6 +131,18 @@ class Features(NamedTuple):
     pooled: Tensor | None
 
 
+class PartOutputs(NamedTuple):
+    """Raw outputs of one of several heads.
+
+    Attributes:
+        outputs: of the part's head.
+        only_known: whether they are those of the images that the part knows, not of the whole batch.
+    """
+
+    outputs: Any
+    only_known: bool = False
+
+
 Mix = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
 """Mixes the images [B, C, H, W] and the targets, int64 [B], of a batch and a number of classes K, as mixup and cutmix
 do; mixed images and float targets [B, K] out."""

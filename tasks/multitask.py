@@ -10,10 +10,10 @@ from torch import Tensor
 
 from mobilevision.data import Records
 from mobilevision.data.multitask import MultitaskTargets
-from mobilevision.heads.multitask import PartOutputs
 from mobilevision.metrics import StageMeter, TaskMetric
 from mobilevision.metrics.multitask import MEAN, MultitaskMetrics, of_part
 from mobilevision.ops.rows import take
+from mobilevision.spec import PartOutputs
 from mobilevision.tasks.base import Batch, Stage, Task
 
 

@@ -196,7 +196,8 @@ class DataModule(pl.LightningDataModule):
     @property
     def parts(self) -> dict[str, DataModule]:
         """The data module of each part, where several tasks are trained together; else none."""
-        return self.format.modules if isinstance(self.format, Multitask) else {}
+        modules = self.format.modules if isinstance(self.format, Multitask) else {}
+        return {name: module for name, module in modules.items() if isinstance(module, DataModule)}
 
     def read_splits(self) -> Splits:
         """What the format reads, before anything is cut, checked or left out; the second call does nothing."""

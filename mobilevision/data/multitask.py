@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
+from typing import Any, ClassVar, Literal, Protocol, final
 
 import numpy as np
 import torch
@@ -25,14 +25,27 @@ from mobilevision.data.targets import Placement, Targets
 from mobilevision.data.view import Augmentation, Sample, View
 from mobilevision.errors import UserError
 from mobilevision.ranges import PositiveFloat
-
-if TYPE_CHECKING:
-    from mobilevision.data.module import DataModule
+from mobilevision.spec import DataSpec
 
 Rows = NDArray[np.int64]
 SPLITS = ("train", "val", "test")
 NONE = -1  # row of a part that does not have the image
 KIND = "multitask"
+
+
+class PartData(Protocol):
+    """What is asked of the data module of a part."""
+
+    splits: Splits
+    val_fraction: float
+    test_fraction: float
+
+    def read_splits(self) -> Splits:
+        """What its format reads."""
+
+    def setup_data(self) -> DataSpec:
+        """Cut, check and describe it."""
+
 
 Sampling = Literal["size", "even"] | dict[str, PositiveFloat]
 
@@ -181,7 +194,7 @@ class Multitask(DataFormat):
 
     kinds: ClassVar[tuple[str, ...]] = (KIND,)
 
-    def __init__(self, *, parts: Mapping[str, DataModule], sampling: Sampling = "size") -> None:
+    def __init__(self, *, parts: Mapping[str, PartData], sampling: Sampling = "size") -> None:
         self.modules, self.sampling = dict(parts), sampling
 
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
@@ -239,7 +252,7 @@ def _of(splits: Mapping[str, Splits], split: str) -> MultitaskRecords | None:
     return joined({name: records for name, each in splits.items() if (records := getattr(each, split)) is not None})
 
 
-def _share_splits(splits: Mapping[str, Splits], modules: Mapping[str, DataModule], seed: int) -> None:
+def _share_splits(splits: Mapping[str, Splits], modules: Mapping[str, PartData], seed: int) -> None:
     """Let data that came without a split put the images that others have where these have them.
 
     Data with splits of its own decides first, then the parts in their order. Images that no other part has are then

@@ -4,26 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import reduce
-from typing import Any, NamedTuple, final
+from typing import final
 
 from torch import nn
 
 from mobilevision.errors import UserError
 from mobilevision.heads.head import Head
-from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
-
-
-@final
-class PartOutputs(NamedTuple):
-    """Raw outputs of one part.
-
-    Attributes:
-        outputs: of the part's head.
-        only_known: whether they are those of the images that the part knows, not of the whole batch.
-    """
-
-    outputs: Any
-    only_known: bool = False
+from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs, PartOutputs
 
 
 @final

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from mobilevision.errors import UserError
-from mobilevision.heads.multitask import PartOutputs
 from mobilevision.losses.loss import Loss
 from mobilevision.ops.rows import take
-from mobilevision.spec import DataSpec
+from mobilevision.spec import DataSpec, PartOutputs
 
 
 class MultitaskLoss(Loss, ABC):

@@ -17,6 +17,7 @@ from mobilevision.config.grammar import quoted
 from mobilevision.config.groups import groups, options
 from mobilevision.config.keys import signature
 from mobilevision.config.layout import Layout
+from mobilevision.config.parts import split
 from mobilevision.config.settings import Freeze, Probe, Settings, Tune
 from mobilevision.errors import UserError
 from mobilevision.training.resuming import compose_resume
@@ -49,6 +50,8 @@ def companions(option: str) -> list[list[str]]:
         beside = [[f"task={task}"] for task in options("task", found)]
         if option.startswith("loss="):
             beside += [["task=detection", f"head={head}"] for head in options("head", found)]
+        if option.startswith("parts="):
+            beside += [["task=multitask", "parts.one=classification"]]
     return beside
 
 
@@ -142,7 +145,17 @@ def test_what_is_no_run_is_refused(tmp_path: Path, write: Write, text: str) -> N
 
 
 GIVEN = {"backbone", "data", "head", "loss", "optimizer", "scheduler", "mix", "augment", "channels", "channels_last"}
-GIVEN |= {"folder", "monitor", "mode", "run_dir", "config", "seed", "pretrained", "output_kind"}  # given by code
+GIVEN |= {
+    "parts",
+    "folder",
+    "monitor",
+    "mode",
+    "run_dir",
+    "config",
+    "seed",
+    "pretrained",
+    "output_kind",
+}  # given by code
 
 
 def fitting(option: str) -> Layout:
@@ -151,7 +164,7 @@ def fitting(option: str) -> Layout:
     with opened() as found:
         for beside in together:
             try:
-                return examine([*beside, option], found, complete=False)[1]
+                return examine(split([*beside, option])[0], found, complete=False)[1]
             except UserError as error:
                 refused.append(str(error))
     raise AssertionError("\n".join(refused))
