@@ -13,6 +13,7 @@ from mobilevision.backbones import mobilenet_v1
 from mobilevision.config.compose import compose
 from mobilevision.engine.build import Built, build
 from mobilevision.errors import UserError
+from mobilevision.images.framing import Affine
 from mobilevision.losses.multitask import FixedWeights, Uncertainty
 from mobilevision.metrics.multitask import MEAN
 from mobilevision.ops.rows import take
@@ -178,3 +179,17 @@ def test_a_backbone_is_shared_and_not_copied(built: Built) -> None:
     for part in built.task.parts.values():
         assert part.backbone is built.task.backbone
     assert sum(1 for _ in built.task.backbone.parameters()) == sum(1 for _ in mobilenet_v1(width=0.25).parameters())
+
+
+def test_an_image_of_which_one_part_knows_nothing_is_drawn_all_the_same(built: Built) -> None:
+    task, batch = built.task.eval(), handful(built)
+    with torch.no_grad():
+        prediction = take(task.predict(batch["image"]), 0)
+    image = batch["image"][0].permute(1, 2, 0).contiguous().numpy()
+    for name in task.parts:
+        target = take({key: value for key, value in batch["target"].items() if key != name}, 0)
+        mapping = Affine(2.0, 2.0, 0.0, 0.0)
+        placed = [task.locate(values, mapping) for values in (prediction, target)]
+        assert task.draw(image, *placed).width > image.shape[1]
+        assert f"{name}: " not in task.truth(target)
+        assert set(task.locate(target, mapping)) == set(target)

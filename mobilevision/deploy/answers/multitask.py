@@ -105,10 +105,10 @@ class Parts(Answer):
         """Boxes of every part moved by ``mapping``."""
         moved = dict(values)
         for name, part in self.parts.items():
-            if name in values:  # a target
+            if name in values:  # a target, which may lack a part
                 moved[name] = {**values[name], "target": part.locate(values[name]["target"], mapping)}
-            else:
-                moved |= {f"{name}/{key}": value for key, value in part.locate(_of(values, name), mapping).items()}
+            elif predicted := _of(values, name):
+                moved |= {f"{name}/{key}": value for key, value in part.locate(predicted, mapping).items()}
         return moved
 
     def outlines(self, prediction: Prediction, target: Any) -> dict[str, list[dict[str, Any]]]:
