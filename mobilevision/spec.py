@@ -80,6 +80,18 @@ class DataSpec:
         )
 
 
+class EntryChannels(NamedTuple):
+    """Channels of the first block at a stride, an inverted residual.
+
+    Attributes:
+        expanded: to which it expands its input, at half the stride.
+        output: that it gives.
+    """
+
+    expanded: int
+    output: int
+
+
 @dataclass(frozen=True)
 class BackboneSpec:
     """What a head may ask of a backbone.
@@ -89,11 +101,13 @@ class BackboneSpec:
         strides: for each stride at which there is a feature map, its number of channels.
         tail: channels that the last stage gives when it is handed on to a head (see ``Needs.tail``); None where it
             cannot be.
+        entries: for each stride whose first block can be looked into (see ``Needs.entries``), its channels.
     """
 
     width: int
     strides: Mapping[int, int] = field(default_factory=dict)
     tail: int | None = None
+    entries: Mapping[int, EntryChannels] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,17 +115,32 @@ class Needs:
     """What a head takes from one backbone pass: maps at these strides, and perhaps the pooled vector.
 
     With ``tail``, the head is also handed the backbone's last stage, at stride 1, as a module of its own: the second
-    stage of Faster R-CNN runs it on each region.
+    stage of Faster R-CNN runs it on each region. ``entries`` are strides of which the maps inside and behind the first
+    block are wanted, too: detectors read them before the deeper blocks (Howard et al., arXiv 1905.02244, section 6.3).
     """
 
     strides: tuple[int, ...] = ()
     pooled: bool = False
     tail: bool = False
+    entries: tuple[int, ...] = ()
 
     def __or__(self, other: Needs) -> Needs:
         """The needs of two heads that share one backbone pass."""
         strides = tuple(sorted({*self.strides, *other.strides}))
-        return Needs(strides, self.pooled or other.pooled, self.tail or other.tail)
+        entries = tuple(sorted({*self.entries, *other.entries}))
+        return Needs(strides, self.pooled or other.pooled, self.tail or other.tail, entries)
+
+
+class Entry(NamedTuple):
+    """Maps of the first block at a stride.
+
+    Attributes:
+        expanded: float tensor [batch, EntryChannels.expanded, h, w], of half the stride.
+        output: float tensor [batch, EntryChannels.output, h, w], of the stride.
+    """
+
+    expanded: Tensor
+    output: Tensor
 
 
 class Features(NamedTuple):
@@ -120,10 +149,12 @@ class Features(NamedTuple):
     Attributes:
         maps: stride -> float tensor [batch, channels, ceil(height / stride), ceil(width / stride)].
         pooled: float tensor [batch, width], or None where nobody asked for it.
+        entries: stride -> maps of its first block; None where nobody asked for any.
     """
 
     maps: dict[int, Tensor]
     pooled: Tensor | None
+    entries: dict[int, Entry] | None = None
 
 
 Mix = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
