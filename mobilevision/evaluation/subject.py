@@ -76,7 +76,7 @@ def of_weights(changes: Sequence[str], split: str | None, skip: SkipLog) -> Subj
     cfg = config_of_weights(changes)
     backbone, data = build_backbone(cfg), build_data(cfg)
     samples = new_samples(data, split, skip if data.on_error == "skip" else None)
-    task, note = task_of_weights(cfg, backbone, samples.classes)
+    task, note = task_of_weights(cfg, backbone, samples.classes, fit=data.fit)
     samples = replace(samples, notes=(*samples.notes, *([note] if note else [])))
     return Subject(task, task.data_spec, samples, samples.records, cfg)
 
@@ -101,7 +101,7 @@ def weights_of(cfg: DictConfig) -> str:
     return str(cfg.head.get("weights") or cfg.backbone.weights)
 
 
-def task_of_weights(cfg: DictConfig, backbone: Backbone, classes: tuple[str, ...]) -> tuple[Any, str]:
+def task_of_weights(cfg: DictConfig, backbone: Backbone, classes: tuple[str, ...], *, fit: str) -> tuple[Any, str]:
     """A task that needs no training: with the weights' own classifier, or without a layer to be learnt.
 
     Of a classifier of ImageNet's classes, or a detector of COCO's, the outputs that the data's classes are, by their
@@ -114,7 +114,7 @@ def task_of_weights(cfg: DictConfig, backbone: Backbone, classes: tuple[str, ...
         UserError: no classifier, or one of other classes.
     """
     side = _resolution(cfg.data.resolution) or (backbone.preset.side, backbone.preset.side)
-    task = build_task(cfg, DataSpec(cfg.task.kind, classes, cfg.data.channels, side), backbone)
+    task = build_task(cfg, DataSpec(cfg.task.kind, classes, cfg.data.channels, side, fit=fit), backbone)
     if backbone.detector is not None:
         if missing := [name for name in classes if coco_output(name) is None]:
             raise UserError(

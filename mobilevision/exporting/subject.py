@@ -73,7 +73,7 @@ def names_data(overrides: Sequence[str]) -> bool:
 
 
 def _without_data(overrides: Sequence[str]) -> Subject:
-    from mobilevision.engine.build import build_backbone
+    from mobilevision.engine.build import build_backbone, build_data
     from mobilevision.evaluation.subject import config_of_weights, task_of_weights
     from mobilevision.heads.torchvision_detectors import coco_classes
 
@@ -86,7 +86,8 @@ def _without_data(overrides: Sequence[str]) -> Subject:
     backbone = build_backbone(cfg)
     count = 0 if backbone.classifier is None else len(backbone.classifier.bias)
     known = () if cfg.task.kind == "identity" else coco_classes() if detector else _class_names(cfg, count)
-    return Subject(task_of_weights(cfg, backbone, known)[0].eval(), cfg, None)
+    task, _ = task_of_weights(cfg, backbone, known, fit=build_data(cfg).fit)
+    return Subject(task.eval(), cfg, None)
 
 
 def _class_names(cfg: DictConfig, count: int) -> tuple[str, ...]:
