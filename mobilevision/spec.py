@@ -131,30 +131,29 @@ class Needs:
         return Needs(strides, self.pooled or other.pooled, self.tail or other.tail, entries)
 
 
-class Entry(NamedTuple):
-    """Maps of the first block at a stride.
+class Inside(NamedTuple):
+    """What a map of a first block is called among a backbone's maps.
 
     Attributes:
-        expanded: float tensor [batch, EntryChannels.expanded, h, w], of half the stride.
-        output: float tensor [batch, EntryChannels.output, h, w], of the stride.
+        stride: whose first block it is.
+        part: ``expanded``, of half the stride, or ``output``; see :class:`EntryChannels`.
     """
 
-    expanded: Tensor
-    output: Tensor
+    stride: int
+    part: Literal["expanded", "output"]
 
 
 class Features(NamedTuple):
     """What one backbone pass gives.
 
     Attributes:
-        maps: stride -> float tensor [batch, channels, ceil(height / stride), ceil(width / stride)].
+        maps: stride -> float tensor [batch, channels, ceil(height / stride), ceil(width / stride)]; and those of first
+            blocks, where somebody asked for them.
         pooled: float tensor [batch, width], or None where nobody asked for it.
-        entries: stride -> maps of its first block; None where nobody asked for any.
     """
 
-    maps: dict[int, Tensor]
+    maps: dict[int | Inside, Tensor]
     pooled: Tensor | None
-    entries: dict[int, Entry] | None = None
 
 
 Mix = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]

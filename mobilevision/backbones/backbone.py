@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mobilevision.backbones.loading import Classifier, LoadReport
 from mobilevision.backbones.presets import Preset
 from mobilevision.errors import UserError
-from mobilevision.spec import BackboneSpec, Entry, EntryChannels, Features, Needs
+from mobilevision.spec import BackboneSpec, EntryChannels, Features, Inside, Needs
 
 # Taking a timm model apart: its last stage as a module of its own, and removing what nobody asks for.
 
@@ -85,22 +85,22 @@ def forward_entries(model: nn.Module, levels: Levels, x: Tensor, needs: Needs) -
     """
     ends = {_stages(model, levels, stride): stride for stride in needs.strides}
     firsts = {_stages(model, levels, stride // 2): stride for stride in needs.entries}
-    maps, entries = {}, {}
+    maps: dict[int | Inside, Tensor] = {}
     x = model.bn1(model.conv_stem(x))  # type: ignore[operator]
     if 0 in ends:
         maps[ends[0]] = x
     for number in range(max(*ends, *(first + 1 for first in firsts))):
         first, *rest = model.blocks[number]  # type: ignore[index]
         if number in firsts:
-            entry = _enter(first, x)
-            entries[firsts[number]], x = entry, entry.output
+            stride, (expanded, x) = firsts[number], _enter(first, x)
+            maps |= {Inside(stride, "expanded"): expanded, Inside(stride, "output"): x}
         else:
             x = first(x)
         for block in rest:
             x = block(x)
         if number + 1 in ends:
             maps[ends[number + 1]] = x
-    return Features(maps, None, entries)
+    return Features(maps, None)
 
 
 def _first_block(model: nn.Module, levels: Levels, stride: int) -> InvertedResidual | None:
@@ -119,11 +119,11 @@ def _stages(model: nn.Module, levels: Levels, stride: int) -> int:
     return int(model.stage_ends[levels[stride][0]])  # type: ignore[index]
 
 
-def _enter(block: nn.Module, x: Tensor) -> Entry:
-    """An inverted residual without a skip, its expanded input kept."""
+def _enter(block: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """What an inverted residual without a skip expands its input to, and what it gives."""
     expanded = block.bn1(block.conv_pw(x))  # type: ignore[operator]
     narrow = block.se(block.aa(block.bn2(block.conv_dw(expanded))))  # type: ignore[operator]
-    return Entry(expanded, block.bn3(block.conv_pwl(narrow)))  # type: ignore[operator]
+    return expanded, block.bn3(block.conv_pwl(narrow))  # type: ignore[operator]
 
 
 def prune(model: nn.Module, deepest: int) -> None:
@@ -330,7 +330,7 @@ def pooled_width(model: nn.Module) -> int:
     return int(getattr(model, "head_hidden_size", None) or model.num_features)  # type: ignore[arg-type]
 
 
-def _by_stride(needs: Needs, indices: list[int], maps: list[Tensor]) -> dict[int, Tensor]:
+def _by_stride(needs: Needs, indices: list[int], maps: list[Tensor]) -> dict[int | Inside, Tensor]:
     """Maps by stride: timm gives maps in the order of depth, whatever order was asked for."""
     found = dict(zip(sorted(indices), maps, strict=True))
     return {stride: found[index] for stride, index in zip(needs.strides, indices, strict=True)}

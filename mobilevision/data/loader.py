@@ -134,7 +134,7 @@ class BatchSource(Dataset[Batch]):
 
     def _rows(self, indices: list[int]) -> Features:
         assert self.features is not None
-        maps, pooled = self.features.maps, self.features.pooled
+        maps, pooled = self.features
         rows = indices if self._row_of is None else self._row_of[indices]
         return Features({s: m[rows] for s, m in maps.items()}, None if pooled is None else pooled[rows])
 

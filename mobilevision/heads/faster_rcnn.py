@@ -27,7 +27,7 @@ from mobilevision.ops.candidates import Candidates, DetectorOutputs
 from mobilevision.ops.proposals import best_proposals, sampled_regions
 from mobilevision.ops.roi_align import roi_align
 from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, Share, ShareBelowOne, check_ranges
-from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
+from mobilevision.spec import BackboneSpec, DataSpec, Features, Inside, Needs
 
 # The first stage: where something might be.
 
@@ -416,8 +416,8 @@ class FasterRCNNFPNHead(TwoStageHead):
 
     def maps(self, features: Features) -> list[Tensor]:
         """The pyramid's maps, finest first."""
-        entries = features.entries or {}
-        own = OrderedDict((f"first {stride}", entries[stride].output) for stride in self.needs.entries)
+        inside = [Inside(stride, "output") for stride in self.needs.entries]
+        own = OrderedDict((f"first {each.stride}", features.maps[each]) for each in inside)
         own.update((str(stride), features.maps[stride]) for stride in self.needs.strides)
         return list(self.fpn(own).values())
 

@@ -24,7 +24,7 @@ from mobilevision.ops.anchors import RATIOS, SCALES, default_boxes, default_size
 from mobilevision.ops.box_coding import LARGEST, SSD_WEIGHTS
 from mobilevision.ops.candidates import Candidates, DetectorOutputs
 from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, check_ranges
-from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
+from mobilevision.spec import BackboneSpec, DataSpec, Features, Inside, Needs
 
 # Convolutions with batch norm, as detection heads stack them.
 
@@ -275,8 +275,7 @@ class SingleShotHead(DetectionHead, ABC):
     def _map(self, features: Features, stride: int) -> Tensor:
         if self.expanded is None or stride != self.expanded // 2:
             return features.maps[stride]
-        assert features.entries is not None
-        return features.entries[self.expanded].expanded
+        return features.maps[Inside(self.expanded, "expanded")]
 
     def _anchors(self, maps: Sequence[Tensor]) -> Tensor:
         """The default boxes; others where a backbone rounds the sides of its maps down."""

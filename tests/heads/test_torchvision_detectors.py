@@ -19,7 +19,7 @@ from mobilevision.config.compose import compose
 from mobilevision.engine.build import build_backbone, build_task, default_side
 from mobilevision.errors import UserError
 from mobilevision.heads.torchvision_detectors import coco_classes, coco_names, coco_output
-from mobilevision.spec import DataSpec, Needs
+from mobilevision.spec import DataSpec, Inside, Needs
 
 SSDLITE = ("head=ssdlite", "backbone=mobilenet_v3")
 FASTER = ("head=faster_rcnn_fpn", "backbone=mobilenet_v3")
@@ -238,7 +238,7 @@ def test_first_blocks_are_looked_into(make: Any) -> None:
     for stride in strides:
         torch.testing.assert_close(found.maps[stride], plain[stride])
     for stride, channels in backbone.spec.entries.items():
-        expanded, output = found.entries[stride]
+        expanded, output = (found.maps[Inside(stride, part)] for part in ("expanded", "output"))
         assert expanded.shape == (1, channels.expanded, 2 * 96 // stride, 2 * 64 // stride)
         assert output.shape == (1, channels.output, 96 // stride, 64 // stride)
 
