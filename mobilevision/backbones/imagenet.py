@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mobilevision.errors import UserError
+from mobilevision.io.printable_text import plain_name
 
 if TYPE_CHECKING:
     from timm.data import ImageNetInfo
@@ -75,11 +76,6 @@ def _english(info: ImageNetInfo, first: int) -> dict[str, list[int]]:
         for name in {plain_name(described), *map(plain_name, described.split(", "))}:
             found[name].append(first + place)
     return found
-
-
-def plain_name(name: str) -> str:
-    """A class's name without case, ``_``, ``-`` and quotes, for comparing."""
-    return " ".join(re.sub(r"[_\-]+", " ", name).casefold().replace("'", "").split())
 
 
 def imagenet_names() -> tuple[str, ...]:

@@ -142,9 +142,9 @@ def build_backbone(cfg: DictConfig, *, checkpoint_preset: Mapping[str, Any] | No
     """
     from hydra.utils import get_class, get_method
 
+    from mobilevision.backbones.detector_weights import load_body, read_detector
     from mobilevision.backbones.keras_weights import published_side
     from mobilevision.backbones.presets import Preset
-    from mobilevision.heads.torchvision_detectors import load_body, read_detector
 
     node = OmegaConf.to_container(cfg.backbone, resolve=True)
     assert isinstance(node, dict)
