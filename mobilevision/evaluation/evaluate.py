@@ -268,6 +268,9 @@ def _keep(
     keep_evaluation(subject.task, folder, "test")
     data = OmegaConf.to_container(subject.cfg.data, resolve=True)
     about = {"split": subject.samples.split, "samples": len(subject.records), "data": data, **more}
+    if target is None:  # no run says what model it was
+        parts = {key: OmegaConf.to_container(subject.cfg[key], resolve=True) for key in ("task", "backbone", "head")}
+        about |= {"config": parts, "resolution": list(subject.spec.resolution)}
     write_json(folder.info_json, {"model": str(target or weights_of(subject.cfg)), **about, "command": command_line()})
     print_metrics(metrics)
     print(f"written to {folder.path}")
