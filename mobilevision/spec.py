@@ -85,6 +85,18 @@ class DataSpec:
         )
 
 
+class EntryChannels(NamedTuple):
+    """Channels of the first block at a stride, an inverted residual.
+
+    Attributes:
+        expanded: to which it expands its input, at half the stride.
+        output: that it gives.
+    """
+
+    expanded: int
+    output: int
+
+
 @dataclass(frozen=True)
 class BackboneSpec:
     """What a head may ask of a backbone.
@@ -94,11 +106,13 @@ class BackboneSpec:
         strides: for each stride at which there is a feature map, its number of channels.
         tail: channels that the last stage gives when it is handed on to a head (see ``Needs.tail``); None where it
             cannot be.
+        entries: for each stride whose first block can be looked into (see ``Needs.entries``), its channels.
     """
 
     width: int
     strides: Mapping[int, int] = field(default_factory=dict)
     tail: int | None = None
+    entries: Mapping[int, EntryChannels] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,28 +120,44 @@ class Needs:
     """What a head takes from one backbone pass: maps at these strides, and perhaps the pooled vector.
 
     With ``tail``, the head is also handed the backbone's last stage, at stride 1, as a module of its own: the second
-    stage of Faster R-CNN runs it on each region.
+    stage of Faster R-CNN runs it on each region. ``entries`` are strides of which the maps inside and behind the first
+    block are wanted, too: detectors read them before the deeper blocks (Howard et al., arXiv 1905.02244, section 6.3).
     """
 
     strides: tuple[int, ...] = ()
     pooled: bool = False
     tail: bool = False
+    entries: tuple[int, ...] = ()
 
     def __or__(self, other: Needs) -> Needs:
         """The needs of two heads that share one backbone pass."""
         strides = tuple(sorted({*self.strides, *other.strides}))
-        return Needs(strides, self.pooled or other.pooled, self.tail or other.tail)
+        entries = tuple(sorted({*self.entries, *other.entries}))
+        return Needs(strides, self.pooled or other.pooled, self.tail or other.tail, entries)
+
+
+class Inside(NamedTuple):
+    """What a map of a first block is called among a backbone's maps.
+
+    Attributes:
+        stride: whose first block it is.
+        part: ``expanded``, of half the stride, or ``output``; see :class:`EntryChannels`.
+    """
+
+    stride: int
+    part: Literal["expanded", "output"]
 
 
 class Features(NamedTuple):
     """What one backbone pass gives.
 
     Attributes:
-        maps: stride -> float tensor [batch, channels, ceil(height / stride), ceil(width / stride)].
+        maps: stride -> float tensor [batch, channels, ceil(height / stride), ceil(width / stride)]; and those of first
+            blocks, where somebody asked for them.
         pooled: float tensor [batch, width], or None where nobody asked for it.
     """
 
-    maps: dict[int, Tensor]
+    maps: dict[int | Inside, Tensor]
     pooled: Tensor | None
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import final
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, final
 
 import torch
+from timm.models._efficientnet_blocks import InvertedResidual
 from timm.models.efficientnet import EfficientNet
 from timm.models.mobilenetv3 import MobileNetV3
 from torch import Tensor, nn
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 from mobilevision.backbones.loading import Classifier, LoadReport
 from mobilevision.backbones.presets import Preset
 from mobilevision.errors import UserError
-from mobilevision.spec import BackboneSpec, Features, Needs
+from mobilevision.spec import BackboneSpec, EntryChannels, Features, Inside, Needs
 
 # Taking a timm model apart: its last stage as a module of its own, and removing what nobody asks for.
 
@@ -62,6 +64,68 @@ def take_tail(model: nn.Module, levels: Levels) -> nn.Sequential:
     return tail
 
 
+def entries_of(model: nn.Module, levels: Levels) -> dict[int, EntryChannels]:
+    """Channels of the first block at each stride that can be looked into; see :func:`forward_entries`."""
+    found = {}
+    for stride in levels:
+        block = _first_block(model, levels, stride)
+        if block is not None:
+            found[stride] = EntryChannels(block.conv_pw.out_channels, block.conv_pwl.out_channels)
+    return found
+
+
+def forward_entries(model: nn.Module, levels: Levels, x: Tensor, needs: Needs) -> Features:
+    """As timm's ``forward_intermediates``, with the maps inside and behind the first blocks that are asked for.
+
+    Args:
+        model: a timm model of which :func:`entries_of` is known for ``needs.entries``.
+        levels: its feature maps.
+        x: normalised images.
+        needs: what is wanted; a pooled vector is not made.
+    """
+    ends = {_stages(model, levels, stride): stride for stride in needs.strides}
+    firsts = {_stages(model, levels, stride // 2): stride for stride in needs.entries}
+    maps: dict[int | Inside, Tensor] = {}
+    x = model.bn1(model.conv_stem(x))  # type: ignore[operator]
+    if 0 in ends:
+        maps[ends[0]] = x
+    for number in range(max(*ends, *(first + 1 for first in firsts))):
+        first, *rest = model.blocks[number]  # type: ignore[index]
+        if number in firsts:
+            stride, (expanded, x) = firsts[number], _enter(first, x)
+            maps |= {Inside(stride, "expanded"): expanded, Inside(stride, "output"): x}
+        else:
+            x = first(x)
+        for block in rest:
+            x = block(x)
+        if number + 1 in ends:
+            maps[ends[number + 1]] = x
+    return Features(maps, None)
+
+
+def _first_block(model: nn.Module, levels: Levels, stride: int) -> InvertedResidual | None:
+    """The block that halves the map of half the stride, where it is an inverted residual that stands alone."""
+    if not isinstance(model, EfficientNet | MobileNetV3) or stride // 2 not in levels:
+        return None
+    number = _stages(model, levels, stride // 2)
+    if number >= len(model.blocks):
+        return None
+    block: Any = model.blocks[number][0]
+    return block if type(block) is InvertedResidual and not block.has_skip else None
+
+
+def _stages(model: nn.Module, levels: Levels, stride: int) -> int:
+    """Stages, as timm groups blocks, up to the map of a stride."""
+    return int(model.stage_ends[levels[stride][0]])  # type: ignore[index]
+
+
+def _enter(block: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """What an inverted residual without a skip expands its input to, and what it gives."""
+    expanded = block.bn1(block.conv_pw(x))  # type: ignore[operator]
+    narrow = block.se(block.aa(block.bn2(block.conv_dw(expanded))))  # type: ignore[operator]
+    return expanded, block.bn3(block.conv_pwl(narrow))  # type: ignore[operator]
+
+
 def prune(model: nn.Module, deepest: int) -> None:
     """Remove what comes after intermediate number ``deepest``, where timm knows how."""
     if hasattr(model, "prune_intermediate_layers"):
@@ -107,6 +171,9 @@ class Backbone(nn.Module):
         channels: channels of an image.
         classifier: the last layer that came with the weights, for a head of as many classes to take.
         report: what came of loading the weights, None without any.
+
+    Attributes:
+        detector: of a detector's weights what is no part of the body, for a head to take; None without.
     """
 
     mean: Tensor
@@ -127,7 +194,9 @@ class Backbone(nn.Module):
         self.model = model
         self.classifier, self.report = classifier, report
         self._levels, self._pools = levels_of(model), True
-        self.spec = BackboneSpec(pooled_width(model), self._widths(), tail_width(model, self._levels))
+        self.detector: Mapping[str, Tensor] | None = None
+        tail, entries = tail_width(model, self._levels), entries_of(model, self._levels)
+        self.spec = BackboneSpec(pooled_width(model), self._widths(), tail, entries)
         self.set_preset(preset)
 
     def set_preset(self, preset: Preset) -> None:
@@ -135,6 +204,11 @@ class Backbone(nn.Module):
         self.preset = preset
         self.register_buffer("mean", torch.tensor(preset.mean) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(preset.std) * 255, persistent=False)
+
+    def note(self, lines: Sequence[str]) -> None:
+        """Add to what came of loading the weights."""
+        if self.report is not None:
+            self.report = replace(self.report, notes=(*self.report.notes, *lines))
 
     def forward(self, images: Tensor, needs: Needs) -> Features:
         """Features of images; only what ``needs`` asks for is computed.
@@ -147,8 +221,11 @@ class Backbone(nn.Module):
             Maps [batch, spec.strides[stride], ceil(height / stride), ceil(width / stride)], and [batch, spec.width].
 
         Raises:
-            UserError: a stride that this backbone does not have, or a pooled vector after its last layers went.
+            UserError: a stride that this backbone does not have, a first block that cannot be looked into, a pooled
+                vector beside such ones, or after its last layers went.
         """
+        if needs.entries:
+            return self._with_entries(images, needs)
         if needs.pooled and not self._pools:
             raise UserError(f"{self.name} gives no pooled vector any more: its last layers were taken off it")
         x = self.normalize(images)
@@ -160,6 +237,14 @@ class Backbone(nn.Module):
             return Features(_by_stride(needs, indices, maps), None)
         x, maps = self.model.forward_intermediates(x, indices=indices)  # type: ignore[operator]
         return Features(_by_stride(needs, indices, maps), self._pool(x))
+
+    def _with_entries(self, images: Tensor, needs: Needs) -> Features:
+        for stride in needs.strides:
+            self._level(stride)
+        if needs.pooled or not set(needs.entries) <= set(self.spec.entries):
+            have = ", ".join(map(str, self.spec.entries)) or "none"
+            raise UserError(f"{self.name} can be looked into at strides {have}, without a pooled vector")
+        return forward_entries(self.model, self._levels, self.normalize(images), needs)
 
     def lowest_stages(self, count: int) -> list[nn.Module]:
         """The layers with weights in the stem and the stages after it, ``count`` of them in all, as timm groups them.
@@ -210,7 +295,8 @@ class Backbone(nn.Module):
         """Note that only the maps up to timm's intermediate ``deepest`` are left."""
         self._levels = {stride: level for stride, level in self._levels.items() if level[0] <= deepest}
         self._pools = False
-        self.spec = BackboneSpec(self.spec.width, self._widths())
+        entries = {stride: found for stride, found in self.spec.entries.items() if stride in self._levels}
+        self.spec = BackboneSpec(self.spec.width, self._widths(), entries=entries)
 
     def _widths(self) -> dict[int, int]:
         return {stride: width for stride, (_, width) in self._levels.items()}
@@ -244,7 +330,7 @@ def pooled_width(model: nn.Module) -> int:
     return int(getattr(model, "head_hidden_size", None) or model.num_features)  # type: ignore[arg-type]
 
 
-def _by_stride(needs: Needs, indices: list[int], maps: list[Tensor]) -> dict[int, Tensor]:
+def _by_stride(needs: Needs, indices: list[int], maps: list[Tensor]) -> dict[int | Inside, Tensor]:
     """Maps by stride: timm gives maps in the order of depth, whatever order was asked for."""
     found = dict(zip(sorted(indices), maps, strict=True))
     return {stride: found[index] for stride, index in zip(needs.strides, indices, strict=True)}

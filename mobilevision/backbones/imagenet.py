@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mobilevision.errors import UserError
+from mobilevision.io.printable_text import plain_name
 
 if TYPE_CHECKING:
     from timm.data import ImageNetInfo
@@ -53,7 +54,7 @@ def outputs_of(names: Sequence[str], outputs: int) -> tuple[list[int] | None, st
         read = "synset ids"
     else:
         english = _english(info, first)
-        found = {name: english[_plain(name)] for name in names if _plain(name) in english}
+        found = {name: english[plain_name(name)] for name in names if plain_name(name) in english}
         read = "English names"
     if missing := [name for name in names if name not in found]:
         shown = ", ".join(missing[:_SHOWN]) + (" ..." if len(missing) > _SHOWN else "")
@@ -72,13 +73,9 @@ def _english(info: ImageNetInfo, first: int) -> dict[str, list[int]]:
     """Plain name -> the outputs that bear it."""
     found: dict[str, list[int]] = defaultdict(list)
     for place, described in enumerate(info.label_descriptions()):
-        for name in {_plain(described), *map(_plain, described.split(", "))}:
+        for name in {plain_name(described), *map(plain_name, described.split(", "))}:
             found[name].append(first + place)
     return found
-
-
-def _plain(name: str) -> str:
-    return " ".join(re.sub(r"[_\-]+", " ", name).casefold().replace("'", "").split())
 
 
 def imagenet_names() -> tuple[str, ...]:

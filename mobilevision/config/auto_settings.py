@@ -187,6 +187,8 @@ def learning_rate(facts: Facts, chosen: Chosen) -> tuple[float, str]:
     if not facts.pretrained:
         return chosen("optimizer.scratch_lr"), "random weights"
     rate = chosen("optimizer.pretrained_lr")
+    if facts.kind == "boxes" and chosen("head.weights") is not None:
+        return rate, "a pretrained detector"
     if facts.kind == "boxes":
         return 2 * rate, "pretrained weights; a detector's layers start from random"
     if facts.kind == "multitask":

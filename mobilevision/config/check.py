@@ -8,6 +8,8 @@ from typing import Any
 
 from hydra.core.override_parser.types import Override
 
+from mobilevision.config.auto_settings import shown
+from mobilevision.config.detector_settings import implied_by_weights
 from mobilevision.config.grammar import parse
 from mobilevision.config.groups import choose, groups, line_of
 from mobilevision.config.keys import check_claims, check_files, check_missing, free_node, type_of
@@ -124,6 +126,9 @@ def examine(
         refuse(errors)
         raise UserError("this configuration cannot be composed")
     claims = [*layout.claims, *(claim_of(each) for each in rest if not each.is_delete())]
+    brought = [f"{key}={shown(value)}" for key, value in implied_by_weights(claims, layout.values).items()]
+    overrides += (added := parse(brought, errors))
+    claims += [claim_of(each) for each in added]
     errors += check_values(claims, layout)
     errors += (problem for each in rest if each.is_delete() for problem in _deletion(each, layout))
     errors += check_files(layout)

@@ -169,10 +169,12 @@ def build_backbone(cfg: DictConfig, *, checkpoint_preset: Mapping[str, Any] | No
     Args:
         cfg: the run's config.
         checkpoint_preset: values of the preset of a checkpoint, whose weights are still to be loaded, in place of the
-            config's preset and of pretrained weights. A backbone whose factory takes no preset gets its normalisation.
+            config's preset and of pretrained weights, the head's among them. A backbone whose factory takes no preset
+            gets its normalisation.
     """
-    from hydra.utils import get_method
+    from hydra.utils import get_class, get_method
 
+    from mobilevision.backbones.detector_weights import load_body, read_detector
     from mobilevision.backbones.keras_weights import published_side
     from mobilevision.backbones.presets import Preset
 
@@ -186,7 +188,16 @@ def build_backbone(cfg: DictConfig, *, checkpoint_preset: Mapping[str, Any] | No
     takes = any(each.name == "preset" or each.kind is each.VAR_KEYWORD for each in parameters)
     if checkpoint_preset is not None and takes:
         node["preset"] = dict(checkpoint_preset)
+    detector = None
+    if checkpoint_preset is None and cfg.head.get("weights") is not None:
+        if node.get("weights") is not None:
+            raise UserError("head.weights bring the backbone's weights, too: leave backbone.weights out")
+        head: Any = get_class(cfg.head["_target_"])
+        detector = read_detector(cfg.head.weights, published=head.published, side=_shorter(cfg.data.resolution))
+        node["preset"] = node.get("preset") or detector.preset.to_dict()
     backbone: Backbone = instantiate(node, channels=cfg.data.channels)
+    if detector is not None:
+        load_body(backbone, detector)
     if checkpoint_preset is not None and not takes:
         backbone.set_preset(Preset.from_dict(checkpoint_preset))
     return backbone
@@ -197,8 +208,14 @@ def default_side(cfg: DictConfig, backbone: Backbone) -> int:
     from hydra.utils import get_class
 
     heads = [part_config(cfg, name).head for name in names(cfg)] or [cfg.head]
-    sides = [getattr(get_class(head["_target_"]), "side", None) or 0 for head in heads]
-    return max(sides) or backbone.preset.side
+    own = max(getattr(get_class(head["_target_"]), "side", None) or 0 for head in heads)
+    if own and any(head.get("layout") == "torchvision" for head in heads):  # some of its detectors see larger images
+        return max(own, backbone.preset.side)
+    return own or backbone.preset.side
+
+
+def _shorter(resolution: Any) -> int | None:
+    return resolution if resolution is None or isinstance(resolution, int) else int(min(resolution))
 
 
 def check_side(cfg: DictConfig, backbone: Backbone) -> list[str]:
@@ -211,7 +228,7 @@ def check_side(cfg: DictConfig, backbone: Backbone) -> list[str]:
         UserError: a side below half of the stride: several stages would look at one and the same place.
     """
     given, stride = cfg.data.resolution, max(backbone.spec.strides, default=0)
-    side = given if given is None or isinstance(given, int) else min(given)
+    side = _shorter(given)
     if side is None or side >= stride:
         return []
     message = f"data.resolution={given}: the backbone's last map has one place for {stride} x {stride} pixels"
@@ -234,8 +251,8 @@ def build_data(cfg: DictConfig) -> DataModule:
 def build_task(cfg: DictConfig, spec: DataSpec, backbone: Backbone, *, mix: Any = None) -> Any:
     """The task over ``backbone`` for data of ``spec``.
 
-    The head takes over the weights' classifier if it fits, and the last stage if it needs it; of the backbone, layers
-    that the head takes nothing from are dropped.
+    The head takes over the weights' classifier or detector if it fits, and the last stage if it needs it; of the
+    backbone, layers that the head takes nothing from are dropped.
     """
     cfg = without_training(cfg)
     head = build_head(cfg, spec, backbone)
@@ -263,16 +280,23 @@ def build_head(cfg: DictConfig, spec: DataSpec, backbone: Backbone) -> Head:
         raise UserError(f"the config has the parts {', '.join(names(cfg))}, the data {', '.join(spec.parts) or 'none'}")
     parts: dict[str, Any] = {}
     for name, own in spec.parts.items():
-        shared = replace(own, resolution=spec.resolution, fit=spec.fit)
+        shared, alone = replace(own, resolution=spec.resolution, fit=spec.fit), part_config(cfg, name)
+        if alone.head.get("weights"):
+            raise UserError(
+                f"parts.{name}.head.weights: a pretrained detector starts task=detection alone: leave it out"
+            )
         try:
-            parts[name] = build_head(part_config(cfg, name), shared, backbone)
+            parts[name] = build_head(alone, shared, backbone)
         except UserError as error:
             raise UserError(f"parts.{name}: {error}") from error
     more = {"parts": parts} if parts else {}
-    head: Head = instantiate(cfg.head, drop=_KINDS, backbone=backbone.spec, data=spec, **more)
+    head: Any = instantiate(cfg.head, drop=_KINDS, backbone=backbone.spec, data=spec, **more)
     if backbone.classifier is not None:
         head.load_classifier(*backbone.classifier)
-    return head
+    if backbone.detector is not None:
+        backbone.note(head.load_detector(backbone.detector))
+    built: Head = head
+    return built
 
 
 def _build_loss(cfg: DictConfig, spec: DataSpec, head: Head) -> Any:

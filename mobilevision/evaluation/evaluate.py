@@ -221,9 +221,11 @@ def _new_folder(target: str | Path | None) -> Path:
 
 
 def _announce(subject: Subject, target: str | Path | None) -> None:
+    from mobilevision.evaluation.subject import weights_of
+
     report = subject.task.backbone.report
     weights = [] if report is None or target is not None else report.lines()
-    print_fact("model", "\n".join([str(target or subject.cfg.backbone.weights), *weights]))
+    print_fact("model", "\n".join([str(target or weights_of(subject.cfg)), *weights]))
     print_fact("data", f"{subject.samples.split} {len(subject.records):,} · side {side(subject.spec.resolution)}")
     print_fact("", "\n".join(subject.samples.notes))
 
@@ -258,6 +260,7 @@ def _keep(
     more: Mapping[str, str],
 ) -> None:
     from mobilevision.engine.info import command_line
+    from mobilevision.evaluation.subject import weights_of
     from mobilevision.reports.results import keep_evaluation
     from mobilevision.reports.summary import print_metrics
 
@@ -265,8 +268,9 @@ def _keep(
     keep_evaluation(subject.task, folder, "test")
     data = OmegaConf.to_container(subject.cfg.data, resolve=True)
     about = {"split": subject.samples.split, "samples": len(subject.records), "data": data, **more}
-    write_json(
-        folder.info_json, {"model": str(target or subject.cfg.backbone.weights), **about, "command": command_line()}
-    )
+    if target is None:  # no run says what model it was
+        parts = {key: OmegaConf.to_container(subject.cfg[key], resolve=True) for key in ("task", "backbone", "head")}
+        about |= {"config": parts, "resolution": list(subject.spec.resolution)}
+    write_json(folder.info_json, {"model": str(target or weights_of(subject.cfg)), **about, "command": command_line()})
     print_metrics(metrics)
     print(f"written to {folder.path}")

@@ -18,6 +18,7 @@ from mobilevision.engine.restore import load_run
 from mobilevision.errors import UserError
 from mobilevision.evaluation.config import changed_config
 from mobilevision.evaluation.data import Samples, in_order_of, new_samples, own_samples, samples_of_parts
+from mobilevision.heads.torchvision_detectors import COCO_OUTPUTS, coco_output
 from mobilevision.spec import DataSpec
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def of_weights(changes: Sequence[str], split: str | None, skip: SkipLog) -> Subj
     cfg = config_of_weights(changes)
     backbone, data = build_backbone(cfg), build_data(cfg)
     samples = new_samples(data, split, skip if data.on_error == "skip" else None)
-    task, note = task_of_weights(cfg, backbone, samples.classes)
+    task, note = task_of_weights(cfg, backbone, samples.classes, fit=data.fit)
     samples = replace(samples, notes=(*samples.notes, *([note] if note else [])))
     return Subject(task, task.data_spec, samples, samples.records, cfg)
 
@@ -92,15 +93,23 @@ def config_of_weights(changes: Sequence[str]) -> DictConfig:
     """
     cfg = compose(changes)
     load_for(cfg)
-    if cfg.backbone.get("weights") is None:
+    if cfg.head.get("weights") is not None:
+        cfg.head.outputs = COCO_OUTPUTS  # scores are shares of all of them, those of other classes too
+    elif cfg.backbone.get("weights") is None:
         raise UserError("nothing to take: name a run folder, or pretrained weights with backbone.weights=...")
     return cfg
 
 
-def task_of_weights(cfg: DictConfig, backbone: Backbone, classes: tuple[str, ...]) -> tuple[Any, str]:
+def weights_of(cfg: DictConfig) -> str:
+    """The weights that such a config names."""
+    return str(cfg.head.get("weights") or cfg.backbone.weights)
+
+
+def task_of_weights(cfg: DictConfig, backbone: Backbone, classes: tuple[str, ...], *, fit: str) -> tuple[Any, str]:
     """A task that needs no training: with the weights' own classifier, or without a layer to be learnt.
 
-    Of a classifier of ImageNet's classes, the outputs that the data's classes are, by their names.
+    Of a classifier of ImageNet's classes, or a detector of COCO's, the outputs that the data's classes are, by their
+    names.
 
     Returns:
         The task, and what the order of its classes rests on (empty where it has none).
@@ -109,7 +118,13 @@ def task_of_weights(cfg: DictConfig, backbone: Backbone, classes: tuple[str, ...
         UserError: no classifier, or one of other classes.
     """
     side = _resolution(cfg.data.resolution) or (backbone.preset.side, backbone.preset.side)
-    task = build_task(cfg, DataSpec(cfg.task.kind, classes, cfg.data.channels, side), backbone)
+    task = build_task(cfg, DataSpec(cfg.task.kind, classes, cfg.data.channels, side, fit=fit), backbone)
+    if backbone.detector is not None:
+        if missing := [name for name in classes if coco_output(name) is None]:
+            raise UserError(
+                f"head.weights={cfg.head.weights} do not know {', '.join(missing[:5])}: train on this data first"
+            )
+        return task, f"the data's {len(classes)} classes are read as names of COCO"
     if not any(True for _ in task.head.parameters()):  # nothing to be learnt: features are compared as they are
         return task, ""
     if cfg.task.kind == "identity":

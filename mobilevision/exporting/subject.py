@@ -73,18 +73,21 @@ def names_data(overrides: Sequence[str]) -> bool:
 
 
 def _without_data(overrides: Sequence[str]) -> Subject:
-    from mobilevision.engine.build import build_backbone
+    from mobilevision.engine.build import build_backbone, build_data
     from mobilevision.evaluation.subject import config_of_weights, task_of_weights
+    from mobilevision.heads.torchvision_detectors import coco_classes
 
     cfg = config_of_weights(overrides)
     if not any(each.lstrip("+").startswith("data.resolution=") for each in overrides):
         cfg.data.resolution = None  # that of the task's default data is nothing to the weights
-    if cfg.task.kind in ("boxes", "coordinate"):
+    detector = cfg.head.get("weights") is not None
+    if cfg.task.kind in ("boxes", "coordinate") and not detector:
         raise UserError(f"task={cfg.task.name}: weights bring no head for it: train one, then export the run")
     backbone = build_backbone(cfg)
     count = 0 if backbone.classifier is None else len(backbone.classifier.bias)
-    known = () if cfg.task.kind == "identity" else _class_names(cfg, count)
-    return Subject(task_of_weights(cfg, backbone, known)[0].eval(), cfg, None)
+    known = () if cfg.task.kind == "identity" else coco_classes() if detector else _class_names(cfg, count)
+    task, _ = task_of_weights(cfg, backbone, known, fit=build_data(cfg).fit)
+    return Subject(task.eval(), cfg, None)
 
 
 def _class_names(cfg: DictConfig, count: int) -> tuple[str, ...]:

@@ -52,12 +52,16 @@ class DetectionHead(Head, ABC):
 
     Attributes:
         losses: options of the group ``loss`` that it learns by, its own first.
+        published: torchvision's names of the detectors whose weights it takes, by the side of their input.
+        smallest: boxes with a side shorter than this many pixels are dropped.
 
     Raises:
         UserError: fewer outputs than classes.
     """
 
     losses: ClassVar[tuple[str, ...]] = ("multibox",)
+    published: ClassVar[Mapping[int, str]] = {}
+    smallest: float = 0.0
 
     def __init__(
         self,
@@ -98,6 +102,20 @@ class DetectionHead(Head, ABC):
                 them too. Others have no use for it.
         """
 
+    def load_detector(self, state: Mapping[str, Tensor]) -> list[str]:
+        """Take over what fits of the weights of a whole detector (:mod:`mobilevision.heads.torchvision_detectors`).
+
+        Args:
+            state: its tensors under torchvision's names, the body's not among them.
+
+        Returns:
+            What was taken and what was not, a fact a line.
+
+        Raises:
+            UserError: this head takes none, or nothing in it fits.
+        """
+        raise UserError(f"{type(self).__name__} takes no pretrained weights")
+
     def raw(self, outputs: Any) -> dict[str, Tensor]:
         """What :meth:`decode` starts from, for a head that has :meth:`raw_facts`."""
         return {}
@@ -132,6 +150,7 @@ class DetectionHead(Head, ABC):
             per_class=self.per_class,
             most=self.detections,
             classes=len(self.data_spec.classes),
+            smallest=self.smallest,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -11,19 +12,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
 
 from mobilevision.errors import UserError
+from mobilevision.heads import torchvision_detectors
 from mobilevision.heads.detection import Anchors, DetectionHead, DetectionOptions, anchor_shapes, rows
 from mobilevision.heads.head import draw_small
+from mobilevision.heads.torchvision_detectors import Layout, Rows, check_layout
 from mobilevision.ops.anchor_planning import Places, Sizes
 from mobilevision.ops.anchors import anchor_sizes, box_levels, centred, grid_anchors
 from mobilevision.ops.box_coding import Weights
 from mobilevision.ops.candidates import Candidates, DetectorOutputs
 from mobilevision.ops.proposals import best_proposals, sampled_regions
 from mobilevision.ops.roi_align import roi_align
-from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, Share, check_ranges
-from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
+from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, Share, ShareBelowOne, check_ranges
+from mobilevision.spec import BackboneSpec, DataSpec, Features, Inside, Needs
 
 # The first stage: where something might be.
 
@@ -40,15 +44,24 @@ class RegionProposals(nn.Module):
         strides: of the maps.
         sizes: (width, height) of the anchors of each map as fractions of the input's sides; as many for every map.
         resolution: (height, width) of the input in pixels.
+        even: torchvision's distance between places, of a map of n places a whole n-th of the side; else the stride.
     """
 
     shapes: Tensor
 
     def __init__(
-        self, *, channels: int, width: int, strides: Sequence[int], sizes: Sizes, resolution: tuple[int, int]
+        self,
+        *,
+        channels: int,
+        width: int,
+        strides: Sequence[int],
+        sizes: Sizes,
+        resolution: tuple[int, int],
+        even: bool = False,
     ) -> None:
         super().__init__()
         self.strides, self.count = tuple(strides), len(sizes[0])
+        self.resolution, self.even = resolution, even
         self.conv = nn.Conv2d(channels, width, 3, padding=1)
         self.objectness = nn.Conv2d(width, 2 * self.count, 1)
         self.deltas = nn.Conv2d(width, 4 * self.count, 1)
@@ -56,6 +69,12 @@ class RegionProposals(nn.Module):
             draw_small(layer)
         shapes = torch.stack([centred(each, resolution) for each in sizes])
         self.register_buffer("shapes", shapes, persistent=False)
+
+    def steps(self, size: tuple[int, int], stride: int) -> tuple[int, int]:
+        """Pixels of the input from one place of a map of (height, width) ``size`` to the next, down and across."""
+        if not self.even:
+            return stride, stride
+        return self.resolution[0] // size[0], self.resolution[1] // size[1]
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Candidates, list[int]]:
         """Candidates of all maps, and how many each map gave.
@@ -68,7 +87,8 @@ class RegionProposals(nn.Module):
             hidden = functional.relu(self.conv(x))
             logits.append(rows(self.objectness(hidden), 2))
             deltas.append(rows(self.deltas(hidden), 4))
-            by_map.append(grid_anchors(shapes, (x.shape[2], x.shape[3]), stride))
+            size = x.shape[2], x.shape[3]
+            by_map.append(grid_anchors(shapes, size, self.steps(size, stride)))
         anchors = torch.cat(by_map).expand(maps[0].shape[0], -1, -1)
         valid = torch.ones_like(anchors[..., 0], dtype=torch.bool)
         first = Candidates(torch.cat(logits, dim=1), torch.cat(deltas, dim=1), anchors, valid, WEIGHTS)
@@ -85,6 +105,7 @@ class TwoStageOptions(DetectionOptions, total=False):
     ratios: Annotated[Sequence[PositiveFloat], Items(min=1)]
     anchors: Anchors | None
     rpn_nms: Share
+    rpn_score: ShareBelowOne
     candidates: PositiveInt
     proposals: PositiveInt
     train_candidates: PositiveInt
@@ -108,12 +129,14 @@ class TwoStageHead(DetectionHead, ABC):
         ratios: width over height of the anchors.
         anchors: (width, height) of the anchors of each map, as fractions of the input, in place of scales and ratios.
         rpn_nms: of two proposals that overlap by more than this (IoU), the better one stays.
+        rpn_score: proposals of a lower score are left out.
         candidates: anchors of each map that are compared with each other.
         proposals: of these, regions that are looked at again.
         train_candidates: as ``candidates``, in training.
         train_proposals: regions that training chooses from.
         regions: of these and the true boxes, an image's sample that is looked at again in training.
         positives: share of the sample that may show objects.
+        even: see :class:`RegionProposals`.
         **options: of :class:`DetectionHead`, with 100 for ``per_class`` where it is not stated.
 
     Raises:
@@ -132,12 +155,14 @@ class TwoStageHead(DetectionHead, ABC):
         ratios: Sequence[float] = (0.5, 1.0, 2.0),
         anchors: Anchors | None = None,
         rpn_nms: float = 0.7,
+        rpn_score: float = 0.0,
         candidates: int = 1000,
         proposals: int = 300,
         train_candidates: int = 2000,
         train_proposals: int = 1000,
         regions: int = 64,
         positives: float = 0.25,
+        even: bool = False,
         **options: Unpack[DetectionOptions],
     ) -> None:
         options.setdefault("per_class", 100)
@@ -154,7 +179,9 @@ class TwoStageHead(DetectionHead, ABC):
             strides=strides,
             sizes=self.anchor_shapes,
             resolution=data.resolution,
+            even=even,
         )
+        self.rpn_score = rpn_score
         self.rpn_nms, self.candidates, self.proposals = rpn_nms, candidates, proposals
         self.train_candidates, self.train_proposals = train_candidates, train_proposals
         self.regions, self.positives = regions, positives
@@ -163,10 +190,12 @@ class TwoStageHead(DetectionHead, ABC):
     def places(self) -> list[Places]:
         """The corners of the cells of each map."""
         height, width = self.data_spec.resolution
-        return [
-            Places(np.arange(0, width, stride) / width, np.arange(0, height, stride) / height)
-            for stride in self.rpn.strides
-        ]
+        found = []
+        for stride in self.rpn.strides:
+            rows, columns = math.ceil(height / stride), math.ceil(width / stride)
+            down, across = self.rpn.steps((rows, columns), stride)
+            found.append(Places(np.arange(columns) * across / width, np.arange(rows) * down / height))
+        return found
 
     @abstractmethod
     def maps(self, features: Features) -> list[Tensor]:
@@ -221,6 +250,7 @@ class TwoStageHead(DetectionHead, ABC):
             before=self.train_candidates if training else self.candidates,
             after=after,
             iou=self.rpn_nms,
+            least=self.rpn_score,
         )
         if not training or target is None:
             return boxes, valid
@@ -316,13 +346,23 @@ class FasterRCNNFPNHead(TwoStageHead):
         canonical: side of the smallest box that is looked up at stride 16, over the input's shorter side (224 of 800 in
             the paper); one twice as large is looked up at stride 32.
         scales: as in :class:`TwoStageHead`.
+        layout: ``torchvision``: as its ``fasterrcnn_mobilenet_v3_large_fpn``: the pyramid stands on the maps of the
+            first block and of the last layer of stride 32, without batch norm, and every map has anchors of 32 to 512
+            pixels; regions are looked up in its first map. ``own``: none of this.
+        weights: pretrained weights of the whole detector, which whoever builds the head loads into backbone and head;
+            they need ``layout=torchvision``.
         **options: :class:`TwoStageHead`'s.
 
     Raises:
-        UserError: the backbone has none of the strides; see also :class:`TwoStageHead`.
+        UserError: the backbone has none of the strides, or for torchvision's layout none whose first block can be
+            looked into; see also :class:`TwoStageHead`.
     """
 
     side: ClassVar[int | None] = 320
+    published: ClassVar[Mapping[int, str]] = {
+        320: "fasterrcnn_mobilenet_v3_large_320_fpn",
+        800: "fasterrcnn_mobilenet_v3_large_fpn",
+    }
 
     @check_ranges("head")
     def __init__(
@@ -335,24 +375,39 @@ class FasterRCNNFPNHead(TwoStageHead):
         hidden: Annotated[int, Range(min=1, max=65_536)] = 512,
         canonical: PositiveFloat = 0.28,
         scales: Annotated[Sequence[PositiveFloat], Items(min=1)] = (0.05, 0.08, 0.12, 0.18, 0.26, 0.38, 0.56, 0.8),
+        layout: Layout = "own",
+        weights: str | None = None,
         **options: Unpack[TwoStageOptions],
     ) -> None:
+        check_layout(layout, weights)
+        self_made = layout == "own"
+        if not self_made:
+            strides = (_COARSE,)
+            if options.get("anchors") is None:
+                options["anchors"] = _pixel_anchors(data.resolution, maps=3)
         taken = tuple(sorted(set(strides) & set(backbone.strides)))
         if not taken:
             have = ", ".join(map(str, backbone.strides)) or "none"
             raise UserError(f"head.strides={list(strides)}: this backbone has maps of stride {have}")
+        if not self_made and _COARSE not in backbone.entries:
+            raise UserError("head.layout=torchvision: this backbone's blocks expand nothing: take mobilenet_v2 or v3")
         super().__init__(
             backbone=backbone,
             data=data,
             channels=width,
-            strides=(*taken, 2 * taken[-1]),
+            strides=(*taken, 2 * taken[-1]) if self_made else (_COARSE, _COARSE, 2 * _COARSE),
             scales=scales,
+            even=not self_made,
             **options,
         )
-        self.needs = Needs(strides=taken)
+        self.smallest = 0.0 if self_made else _SMALLEST
+        self.needs = Needs(strides=taken, entries=() if self_made else (_COARSE,))
         self.canonical = canonical * min(data.resolution)
+        channels = [backbone.strides[stride] for stride in taken]
+        if not self_made:
+            channels.insert(0, backbone.entries[_COARSE].output)
         self.fpn = FeaturePyramidNetwork(
-            [backbone.strides[stride] for stride in taken], width, LastLevelMaxPool(), norm_layer=nn.BatchNorm2d
+            channels, width, LastLevelMaxPool(), norm_layer=nn.BatchNorm2d if self_made else None
         )
         self.hidden = nn.Sequential(
             nn.Flatten(), nn.Linear(width * SIDE**2, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()
@@ -361,8 +416,10 @@ class FasterRCNNFPNHead(TwoStageHead):
 
     def maps(self, features: Features) -> list[Tensor]:
         """The pyramid's maps, finest first."""
-        pyramid = self.fpn(OrderedDict((str(stride), features.maps[stride]) for stride in self.needs.strides))
-        return list(pyramid.values())
+        inside = [Inside(stride, "output") for stride in self.needs.entries]
+        own = OrderedDict((f"first {each.stride}", features.maps[each]) for each in inside)
+        own.update((str(stride), features.maps[stride]) for stride in self.needs.strides)
+        return list(self.fpn(own).values())
 
     def refine(self, maps: list[Tensor], regions: Tensor) -> tuple[Tensor, Tensor]:
         """See :meth:`TwoStageHead.refine`; the map of twice the last stride serves proposals only."""
@@ -370,3 +427,24 @@ class FasterRCNNFPNHead(TwoStageHead):
         levels = box_levels(regions, strides, canonical=self.canonical)
         x = self.hidden(roi_align(maps[: len(strides)], regions, strides, levels=levels, side=SIDE))
         return self.classifier(x), self.regressor(x)
+
+    def load_detector(self, state: Mapping[str, Tensor]) -> list[str]:
+        """See :meth:`DetectionHead.load_detector`."""
+        return torchvision_detectors.load(
+            self,
+            state,
+            names=torchvision_detectors.FASTER_RCNN_FPN,
+            rows={"classifier": Rows(1), "regressor": Rows(1, values=4, background=False)},
+        )
+
+
+_SMALLEST = 0.01  # pixels of the shorter side of torchvision's detections
+_COARSE = 32  # the stride of both maps that torchvision's pyramid stands on
+
+
+def _pixel_anchors(resolution: tuple[int, int], *, maps: int) -> list[list[tuple[float, float]]]:
+    """Torchvision's anchors of whole pixels, the same on all maps, as fractions of the input's sides."""
+    height, width = resolution
+    anchors = AnchorGenerator(((32, 64, 128, 256, 512),), ((0.5, 1.0, 2.0),)).cell_anchors[0]
+    sides = (anchors[:, 2:] - anchors[:, :2]).tolist()
+    return [[(wide / width, high / height) for wide, high in sides] for _ in range(maps)]

@@ -7,7 +7,7 @@ from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Annotated, Any, Literal, NamedTuple, Unpack, final
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Unpack, final
 
 import numpy as np
 import torch
@@ -15,14 +15,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mobilevision.errors import UserError
+from mobilevision.heads import torchvision_detectors
 from mobilevision.heads.detection import Anchors, DetectionHead, DetectionOptions, anchor_shapes, rows
 from mobilevision.heads.head import draw_small
+from mobilevision.heads.torchvision_detectors import Layout, Rows, check_layout
 from mobilevision.ops.anchor_planning import Places
 from mobilevision.ops.anchors import RATIOS, SCALES, default_boxes, default_sizes
 from mobilevision.ops.box_coding import LARGEST, SSD_WEIGHTS
 from mobilevision.ops.candidates import Candidates, DetectorOutputs
 from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, check_ranges
-from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
+from mobilevision.spec import BackboneSpec, DataSpec, Features, Inside, Needs
 
 # Convolutions with batch norm, as detection heads stack them.
 
@@ -30,6 +32,16 @@ Activation = Literal["relu", "relu6"]
 ACTIVATIONS = {"relu": nn.ReLU, "relu6": nn.ReLU6}
 MakeLayer = Callable[[int, int], nn.Module]
 """Makes a layer of so many channels in and out."""
+
+
+class Norm(NamedTuple):
+    """Settings of a batch norm, by default torch's own."""
+
+    eps: float = 1e-5
+    momentum: float = 0.1
+
+
+PLAIN_NORM = Norm()
 
 
 @final
@@ -45,14 +57,23 @@ class ConvNorm(nn.Module):
         stride: of the convolution.
         groups: of channels that do not see each other; ``inputs`` of them for a depthwise convolution.
         activation: ``relu`` or ``relu6``.
+        norm: epsilon and momentum of the batch norm.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int = 1, *, stride: int = 1, groups: int = 1, activation: Activation
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 1,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        activation: Activation,
+        norm: Norm = PLAIN_NORM,
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
-        self.norm = nn.BatchNorm2d(outputs)
+        self.norm = nn.BatchNorm2d(outputs, eps=norm.eps, momentum=norm.momentum)
         self.act = ACTIVATIONS[activation](inplace=True)
         nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
 
@@ -88,12 +109,17 @@ class Pyramid(NamedTuple):
 
 
 def pyramid(
-    backbone: BackboneSpec, resolution: tuple[int, int], *, strides: Sequence[int], extras: Sequence[int], width: float
+    own: Mapping[int, int],
+    resolution: tuple[int, int],
+    *,
+    strides: Sequence[int],
+    extras: Sequence[int],
+    width: float,
 ) -> Pyramid:
     """Plan the maps: the backbone's, then extra ones of half the side each until there is one place only.
 
     Args:
-        backbone: what it gives.
+        own: the backbone's maps: stride -> channels.
         resolution: (height, width) of the input in pixels.
         strides: of the backbone's maps.
         extras: channels of the extra maps, at most.
@@ -102,12 +128,12 @@ def pyramid(
     Raises:
         UserError: no strides, or one that the backbone does not have.
     """
-    if not strides or not set(strides) <= set(backbone.strides):
-        have = ", ".join(map(str, backbone.strides)) or "none"
+    if not strides or not set(strides) <= set(own):
+        have = ", ".join(map(str, own)) or "none"
         raise UserError(f"head.strides={list(strides)}: the backbone has maps at strides {have}")
     wanted = tuple(sorted(set(strides)))
     height, wide = resolution
-    channels = [backbone.strides[stride] for stride in wanted]
+    channels = [own[stride] for stride in wanted]
     grids = [(math.ceil(height / stride), math.ceil(wide / stride)) for stride in wanted]
     for more in extras:
         rows, columns = grids[-1]
@@ -146,6 +172,8 @@ class SingleShotHead(DetectionHead, ABC):
         clip: no default box longer than the input.
         anchors: (width, height) of the default boxes of each map, as fractions of the input, instead of what
             ``scales``, ``ratios``, ``reduced`` and ``clip`` describe.
+        expanded: the stride at whose first block the map of half that stride is read, where it is expanded; None
+            reads the maps that the backbone ends its strides with.
         **options: of :class:`DetectionHead`.
 
     Attributes:
@@ -173,11 +201,19 @@ class SingleShotHead(DetectionHead, ABC):
         ratios: Sequence[float] = RATIOS,
         clip: bool = True,
         anchors: Anchors | None = None,
+        expanded: int | None = None,
         **options: Unpack[DetectionOptions],
     ) -> None:
         super().__init__(backbone=backbone, data=data, **options)
-        self.maps = pyramid(backbone, data.resolution, strides=strides, extras=extras, width=width)
+        own = dict(backbone.strides)
+        if expanded is not None:
+            own[expanded // 2] = backbone.entries[expanded].expanded
+        self.expanded = expanded
+        self.maps = pyramid(own, data.resolution, strides=strides, extras=extras, width=width)
         self.needs = Needs(strides=self.maps.strides)
+        if expanded is not None:
+            others = tuple(stride for stride in self.maps.strides if stride != expanded // 2)
+            self.needs = Needs(strides=others, entries=(expanded,))
         count, side = len(self.maps.grids), data.resolution
         if anchors is not None and len(anchors) != count:
             raise UserError(f"head.anchors: {len(anchors)} lists for {count} maps at {side[0]}x{side[1]} pixels")
@@ -211,7 +247,7 @@ class SingleShotHead(DetectionHead, ABC):
 
     def forward(self, features: Features, target: Mapping[str, Tensor] | None = None) -> DetectorOutputs:
         """Raw outputs; ``target`` is not used."""
-        maps = [features.maps[stride] for stride in self.maps.strides]
+        maps = [self._map(features, stride) for stride in self.maps.strides]
         for extra in self.extras:
             maps.append(extra(maps[-1]))
         logits = torch.cat([rows(layer(x), self.outputs) for layer, x in zip(self.classifiers, maps, strict=True)], 1)
@@ -235,6 +271,11 @@ class SingleShotHead(DetectionHead, ABC):
             **{"score_threshold": self.score_threshold, "nms_iou": self.nms, "per_class": self.per_class},
             "detections": self.detections,
         }
+
+    def _map(self, features: Features, stride: int) -> Tensor:
+        if self.expanded is None or stride != self.expanded // 2:
+            return features.maps[stride]
+        return features.maps[Inside(self.expanded, "expanded")]
 
     def _anchors(self, maps: Sequence[Tensor]) -> Tensor:
         """The default boxes; others where a backbone rounds the sides of its maps down."""
@@ -314,13 +355,20 @@ class SSDLiteHead(SingleShotHead):
         data: as in :class:`SingleShotHead`.
         activation: of the extra layers and within the predictors.
         reduced: as in :class:`SingleShotHead`; torchvision's SSDLite has all default boxes on the first map, too.
+        layout: ``torchvision``: the layers of torchvision's ``ssdlite320_mobilenet_v3_large``: the map of stride 16 is
+            read where the first block of stride 32 expands it (arXiv 1905.02244, section 6.3), batch norms have
+            epsilon 1e-3, and the default boxes stand in torchvision's order; ``own``: none of this.
+        weights: pretrained weights of the whole detector, which whoever builds the head loads into backbone and head;
+            they need ``layout=torchvision``.
         **options: :class:`SingleShotHead`'s.
 
     Raises:
-        UserError: as in :class:`SingleShotHead`.
+        UserError: a backbone whose blocks expand nothing, or other strides, for torchvision's layout; see also
+            :class:`SingleShotHead`.
     """
 
     side = 320
+    published: ClassVar[Mapping[int, str]] = {320: "ssdlite320_mobilenet_v3_large"}
 
     @check_ranges("head")
     def __init__(
@@ -330,23 +378,47 @@ class SSDLiteHead(SingleShotHead):
         data: DataSpec,
         activation: Activation = "relu6",
         reduced: bool = False,
+        layout: Layout = "own",
+        weights: str | None = None,
         **options: Unpack[SingleShotOptions],
     ) -> None:
-        super().__init__(backbone=backbone, data=data, reduced=reduced, **options)
+        check_layout(layout, weights)
+        norm, expanded = PLAIN_NORM, None
+        if layout == "torchvision":
+            norm, expanded = Norm(eps=1e-3, momentum=0.03), 32
+            strides = tuple(options.get("strides", (16, 32)))
+            if strides != (16, 32) or reduced:
+                raise UserError("head.layout=torchvision: has maps of strides [16,32] with six default boxes a place")
+            if expanded not in backbone.entries:
+                raise UserError(
+                    "head.layout=torchvision: this backbone's blocks expand nothing: take mobilenet_v2 or v3"
+                )
+        super().__init__(backbone=backbone, data=data, reduced=reduced, expanded=expanded, **options)
+        if layout == "torchvision" and options.get("anchors") is None:
+            self.anchor_shapes = [[first, last, *others] for first, *others, last in self.anchor_shapes]
 
         def extra(inputs: int, outputs: int) -> nn.Module:
             """To half the channels to come, to half the side, to all channels."""
             middle = outputs // 2
             return nn.Sequential(
-                ConvNorm(inputs, middle, activation=activation),
-                ConvNorm(middle, middle, 3, stride=2, groups=middle, activation=activation),
-                ConvNorm(middle, outputs, activation=activation),
+                ConvNorm(inputs, middle, activation=activation, norm=norm),
+                ConvNorm(middle, middle, 3, stride=2, groups=middle, activation=activation, norm=norm),
+                ConvNorm(middle, outputs, activation=activation, norm=norm),
             )
 
         def predictor(inputs: int, outputs: int) -> nn.Module:
             """A depthwise and a pointwise convolution."""
             return nn.Sequential(
-                ConvNorm(inputs, inputs, 3, groups=inputs, activation=activation), reading(inputs, outputs)
+                ConvNorm(inputs, inputs, 3, groups=inputs, activation=activation, norm=norm), reading(inputs, outputs)
             )
 
         self.grow(extra, predictor)
+
+    def load_detector(self, state: Mapping[str, Tensor]) -> list[str]:
+        """See :meth:`DetectionHead.load_detector`."""
+        return torchvision_detectors.load(
+            self,
+            state,
+            names=torchvision_detectors.SSDLITE,
+            rows={f"classifiers.{number}.1": Rows(len(each)) for number, each in enumerate(self.anchor_shapes)},
+        )

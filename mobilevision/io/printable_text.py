@@ -22,6 +22,11 @@ def listed(names: Sequence[str], most: int) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
+def plain_name(name: str) -> str:
+    """A class's name without case, ``_``, ``-`` and quotes, for comparing."""
+    return " ".join(re.sub(r"[_\-]+", " ", name).casefold().replace("'", "").split())
+
+
 def cell(value: Any) -> Any:
     r"""A value of a CSV that a spreadsheet may open: a text that it would compute begins with ``'``, as there.
 

@@ -143,18 +143,22 @@ def centred(sizes: Sequence[Sequence[float]], resolution: tuple[int, int]) -> Te
     return torch.cat([-half, half], dim=1).float()
 
 
-def grid_anchors(shapes: Tensor, size: tuple[int, int], stride: int) -> Tensor:
+def grid_anchors(shapes: Tensor, size: tuple[int, int], stride: int | tuple[int, int]) -> Tensor:
     """The same anchors at every place of a map, row by row.
 
     Args:
         shapes: float [K, 4], anchors around the origin; their device is taken.
         size: (height, width) of the map.
-        stride: pixels of the input to a place.
+        stride: pixels of the input to a place; or those down and those across.
 
     Returns:
         float [height * width * K, 4], (left, top, right, bottom) in pixels of the input; some reach beyond it.
     """
-    y, x = (torch.arange(count, device=shapes.device, dtype=shapes.dtype) * stride for count in size)
+    steps = (stride, stride) if isinstance(stride, int) else stride
+    y, x = (
+        torch.arange(count, device=shapes.device, dtype=shapes.dtype) * step
+        for count, step in zip(size, steps, strict=True)
+    )
     y, x = torch.meshgrid(y, x, indexing="ij")
     centres = torch.stack([x, y, x, y], dim=-1).reshape(-1, 1, 4)
     return (centres + shapes).reshape(-1, 4)

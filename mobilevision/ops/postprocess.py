@@ -29,6 +29,7 @@ class Limits(TypedDict):
         per_class: at most this many of each class go into suppression; None for all.
         most: detections of an image, D.
         classes: how many of the outputs after background mean something; None or left out for all.
+        smallest: boxes with a side shorter than this many pixels are dropped; left out for 0.
     """
 
     resolution: tuple[int, int]
@@ -37,6 +38,7 @@ class Limits(TypedDict):
     per_class: int | None
     most: int
     classes: NotRequired[int | None]
+    smallest: NotRequired[float]
 
 
 # Detections with shapes that depend on no values: what :mod:`mobilevision.ops.postprocess` does, for exported graphs.
@@ -52,6 +54,8 @@ def fixed_detections(candidates: Decodable, **limits: Unpack[Limits]) -> dict[st
     scores, places = scores.topk(each, dim=2)  # [B, classes, each]
     boxes = clip_tensor(candidates.boxes_by_class(places), resolution)
     kept = suppress(boxes.flatten(0, 1), scores.flatten(0, 1), limits["iou"], limits["score_threshold"]).view_as(scores)
+    if smallest := limits.get("smallest"):
+        kept = kept & _real(boxes, smallest)
     wanted = min(most, count * each)
     best, order = scores.masked_fill(~kept, 0.0).flatten(1).topk(wanted, dim=1)
     found = best > 0
@@ -81,7 +85,7 @@ def detections(candidates: Decodable, **limits: Unpack[Limits]) -> dict[str, Ten
     """
     if torch.compiler.is_exporting():
         return fixed_detections(candidates, **limits)
-    resolution, most = limits["resolution"], limits["most"]
+    most = limits["most"]
     scores = candidates.probabilities().detach()[..., : limits.get("classes")]
     batch = len(scores)
     boxes, best = scores.new_zeros(batch, most, 4), scores.new_zeros(batch, most)
@@ -92,7 +96,7 @@ def detections(candidates: Decodable, **limits: Unpack[Limits]) -> dict[str, Ten
         anchors, kinds = (scores[row] > limits["score_threshold"]).nonzero(as_tuple=True)
         real = candidates.valid[row][anchors]
         source = _Source(candidates, row, scores[row], anchors[real], kinds[real])
-        found = _best(source, resolution, limits["iou"], limits["per_class"], most)
+        found = _best(source, limits)
         count = len(found[1])
         boxes[row, :count], best[row, :count], labels[row, :count] = found
     return {"boxes": boxes, "scores": best, "labels": labels}
@@ -108,10 +112,14 @@ class _Source(NamedTuple):
     labels: Tensor
 
 
-def _best(
-    source: _Source, resolution: tuple[int, int], iou: float, per_class: int | None, most: int
-) -> tuple[Tensor, Tensor, Tensor]:
+def _real(boxes: Tensor, smallest: float) -> Tensor:
+    """Bool [...]: boxes [..., 4] with no side shorter than ``smallest``."""
+    return (boxes[..., 2:] - boxes[..., :2] >= smallest).all(dim=-1)
+
+
+def _best(source: _Source, limits: Limits) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes, scores and labels of one image's detections, best first."""
+    resolution, iou, per_class, most = limits["resolution"], limits["iou"], limits["per_class"], limits["most"]
     passing = source.scores[source.anchors, source.labels]
     take = min(len(passing), FIRST * most)
     while True:
@@ -121,6 +129,9 @@ def _best(
             kept = _rank(labels) < per_class
             scores, anchors, labels = scores[kept], anchors[kept], labels[kept]
         boxes = _boxes(source, anchors, labels, resolution)
+        if smallest := limits.get("smallest"):
+            real = _real(boxes, smallest)
+            boxes, scores, labels = boxes[real], scores[real], labels[real]
         # Classes lie side by side, so that one suppression serves all; float64 keeps the overlaps exact.
         shifted = boxes.double() + (labels * (max(resolution) + 1.0))[:, None]
         kept = nms(shifted, scores.double(), iou)[:most]

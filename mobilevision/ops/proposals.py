@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -28,6 +29,7 @@ def best_proposals(
     before: int,
     after: int,
     iou: float,
+    least: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """The boxes most likely to hold an object, best first: torchvision's ``RegionProposalNetwork.filter_proposals``.
 
@@ -38,6 +40,7 @@ def best_proposals(
         before: the best of each level that are looked at.
         after: the best of all that are kept, N at most.
         iou: a box that overlaps a better one of its level by more than this is dropped.
+        least: score, the probability of an object, below which a box is dropped.
 
     Returns:
         float32 [B, N, 4], (left, top, right, bottom), and bool [B, N], False where there were no more; no gradient.
@@ -58,6 +61,8 @@ def best_proposals(
         return boxes[:, :count], torch.ones_like(scores[:, :count], dtype=torch.bool)
     survivors = _fixed_survivors if torch.compiler.is_exporting() else _survivors
     valid = survivors(boxes, scores, sizes, iou)
+    if least:
+        valid = valid & (scores >= math.log(least / (1 - least)))  # the lower score never drops the higher
     best = scores.masked_fill(~valid, -torch.inf).topk(count, dim=1).indices
     return boxes.gather(1, best[..., None].expand(-1, -1, 4)), valid.gather(1, best)
 

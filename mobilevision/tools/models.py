@@ -244,6 +244,8 @@ def count_model(of: DictConfig | RunFolder, outputs: int | None, *, argument: st
         known, resolution = class_info_of_run(of, str(cfg.task.kind))
         if "weights" in cfg.backbone:
             cfg.backbone.weights = None  # they may have gone, and the side is known
+        if "weights" in cfg.head:
+            cfg.head.weights = None
     else:
         set_outputs(cfg, outputs)
         known = class_info_of(cfg, outputs)

@@ -77,6 +77,8 @@ def plan_anchors(overrides: Sequence[str], *, boxes: int | None = None, out: str
     load_for(cfg)
     if "weights" in cfg.backbone:
         cfg.backbone.weights = None  # only the shape of its maps matters
+    if "weights" in cfg.head:
+        cfg.head.weights = None
     backbone = build_backbone(cfg)
     side, crop = default_side(cfg, backbone), backbone.preset.crop
     data = build_data(cfg)

@@ -27,6 +27,7 @@ PLACES = (
     "data.cells.file",
     "data.format.images",
     "backbone.weights",
+    "head.weights",
     "distill.teacher",
     "distill.cache_folder",
     "pretrain.root",
@@ -34,12 +35,15 @@ PLACES = (
 """Keys that name a file or a folder, relative to where the command was typed; some name other things as well."""
 
 
+_NAMES = ("timm", "keras", "torchvision")  # of weights, whatever files of these names lie here
+
+
 def with_absolute_paths(cfg: DictConfig) -> DictConfig:
     """A copy that states every path that exists in full, so that it means the same from any folder."""
     cfg = cfg.copy()
     for key in PLACES:
         value = OmegaConf.select(cfg, key, default=None)
-        if isinstance(value, str) and value != "timm":
+        if isinstance(value, str) and value not in _NAMES:
             path = Path(value).expanduser()
             if not path.is_absolute() and path.exists():
                 OmegaConf.update(cfg, key, str(path.absolute()))

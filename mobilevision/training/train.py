@@ -88,6 +88,8 @@ def train(cfg: DictConfig) -> dict[str, float]:
                 built = build(with_checkpoint_as_weights(given, checkpoint), run_dir=folder.path)
             decided = built.cfg.copy()  # nothing in it is ``auto`` any more
             OmegaConf.update(decided, "backbone", given.backbone, merge=False)
+            if "weights" in given.head:
+                decided.head.weights = given.head.weights
             if decided.resume is not None:
                 require_same(decided, built.data, folder)
                 save_resumed_config(decided, folder)
@@ -217,12 +219,14 @@ def with_checkpoint_as_weights(cfg: DictConfig, checkpoint: Path | None) -> Dict
 
     They may have been moved or deleted since, or come from a hub; the checkpoint has all tensors anyway.
     """
-    weights = cfg.backbone.get("weights")
+    weights = cfg.backbone.get("weights") or cfg.head.get("weights")
     if checkpoint is None or weights is None or Path(weights).expanduser().exists():
         return cfg
     from mobilevision.io.tensor_files import read_checkpoint
 
     changed = cfg.copy()
+    if changed.head.get("weights") is not None:
+        changed.head.weights = None
     changed.backbone.weights = str(checkpoint)
     if "preset" in changed.backbone:
         OmegaConf.update(changed, "backbone.preset", dict(read_checkpoint(checkpoint)["mobilevision"]["preset"]))

@@ -7,11 +7,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from omegaconf import OmegaConf
+from PIL import Image
 
+from mobilevision.backbones import mobilenet_v1
 from mobilevision.config.compose import compose
 from mobilevision.errors import UserError
+from mobilevision.evaluation.evaluate import evaluate
 from mobilevision.tools.paper.command import SAME, Line, as_dict, lines_of, paper, text_of
 from mobilevision.tools.paper.ours import find_results
 from mobilevision.tools.paper.reading import SOURCES, UNITS, table, tables
@@ -187,6 +192,32 @@ def test_runs_of_ours_stand_beside(tmp_path: Path) -> None:
     assert found["1.0 MobileNet-224"].cells[0].ours is None
     sides = {line.name: line.cells[0].shown for line in lines_of(table(7), results)}
     assert (sides["1.0 MobileNet-192"], sides["1.0 MobileNet-128"]) == ("", "63.7")
+
+
+def test_evaluated_weights_stand_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of weights nothing was chosen by ImageNet's val, which is all that there is; a broken file is passed over."""
+    rng = np.random.default_rng(0)
+    for wnid in ("n01440764", "n01484850"):
+        (tmp_path / "ILSVRC" / "val" / wnid).mkdir(parents=True)
+        for number in range(2):
+            pixels = rng.integers(0, 255, (40, 40, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "ILSVRC" / "val" / wnid / f"{number}.JPEG")
+    body = mobilenet_v1(width=0.25)
+    bias = torch.zeros(1000)
+    bias[0] = 1  # the first class, whatever is seen
+    state = {**body.model.state_dict(), "classifier.weight": torch.zeros(1000, 256), "classifier.bias": bias}
+    torch.save(state, tmp_path / "weights.pth")
+    monkeypatch.chdir(tmp_path)
+    data = ["data=imagenet", "data.root=ILSVRC", "data.workers=0", "data.resolution=224", "trainer=cpu"]
+    evaluate(None, [*data, "backbone=mobilenet_v1", "backbone.width=0.25", "backbone.weights=weights.pth"])
+    (tmp_path / "outputs" / "broken").mkdir()
+    (tmp_path / "outputs" / "broken" / "info.json").write_text('{"config": {"task": 1}, "resolution": [1]}')
+    (tmp_path / "outputs" / "broken" / "metrics.json").write_text('{"val/top1": 1.0}')
+    results = find_results("outputs")
+    assert len(results) == 1
+    shown = {line.name: line.cells[0].shown for line in lines_of(table(6), results)}
+    assert shown["0.25 MobileNet-224"] == "50.0"
+    assert shown["0.5 MobileNet-224"] == ""
 
 
 def test_results_are_looked_for_in_a_folder() -> None:

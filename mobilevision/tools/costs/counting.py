@@ -129,6 +129,8 @@ def without_weights(cfg: DictConfig) -> DictConfig:
         UserError: a file or run folder of weights that cannot be read.
     """
     bare = cfg.copy()
+    if bare.head.get("weights") is not None:
+        bare.head.weights = None  # what layers they need stands in other keys
     weights = bare.backbone.get("weights")
     if weights is None:
         return bare

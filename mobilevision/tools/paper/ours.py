@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, final
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
@@ -93,11 +94,11 @@ _STAGES = ("test", "all")  # val chose the checkpoint: it is no result
 
 @dataclass(frozen=True)
 class Result:
-    """A run, or an evaluation of it on other data.
+    """A run, an evaluation of it on other data, or one of pretrained weights.
 
     Attributes:
         path: the folder with the metrics.
-        cfg: the run's config.
+        cfg: the config of the run, or of the weights' model.
         resolution: (height, width) of its input.
         data: class of the data format that it was measured on.
         metrics: ``<stage>/<metric>`` -> value.
@@ -149,8 +150,14 @@ def _same_model(result: Result, cfg: DictConfig, kind: str) -> bool:
 
 
 def _read(path: Path, table: Targets) -> Iterator[Result]:
-    """The result of one file: of a run, or of an evaluation, which lies in ``<run>/evaluations/<date_time>/``."""
+    """The result of one file: of a run, or of an evaluation.
+
+    That of a run lies in ``<run>/evaluations/<date_time>/``; that of pretrained weights says itself what they are.
+    """
     own = RunFolder(path.parent)
+    if not own.config.is_file() and isinstance(read_info(own).get("config"), Mapping):
+        yield from _of_weights(path, own)
+        return
     run = own if own.config.is_file() else RunFolder(path.parent.parent.parent)
     try:
         cfg = read_config(run.config, table)
@@ -163,6 +170,24 @@ def _read(path: Path, table: Targets) -> Iterator[Result]:
     except Exception:  # whatever lies there is not a run of ours
         return
     yield Result(path.parent, cfg, size, name, metrics)
+
+
+def _of_weights(path: Path, folder: RunFolder) -> Iterator[Result]:
+    """The result of pretrained weights. Nothing was chosen by val, so that it counts as a test."""
+    info = read_info(folder)
+    try:
+        text = json.dumps(info["config"])
+        if "${" in text:  # references are resolved before they are written
+            return
+        cfg = OmegaConf.create(json.loads(text))
+        name = str(info["data"]["format"]["_target_"]).rpartition(".")[2]
+        height, width = info["resolution"]
+        metrics = {f"{_STAGES[0]}/{key.partition('/')[2]}": value for key, value in read_metrics(path).items()}
+        assert all(cfg[each] for each in ("task", "backbone", "head"))
+        assert cfg.task.kind
+    except Exception:  # whatever lies there is no evaluation of ours
+        return
+    yield Result(path.parent, cfg, (height, width), name, metrics)
 
 
 # The other models of the paper's tables, as torchvision has them, on shapes alone.
