@@ -221,8 +221,8 @@ def build_task(cfg: DictConfig, spec: DataSpec, backbone: Backbone, *, mix: Any 
     head = instantiate(cfg.head, drop=_KINDS, backbone=backbone.spec, data=spec)
     if backbone.classifier is not None:
         head.load_classifier(*backbone.classifier)
-    if backbone.detector is not None:
-        backbone.note(head.load_detector(backbone.detector))
+    if backbone.detector is not None and backbone.report is not None:
+        backbone.note(head.load_detector(backbone.detector, source=backbone.report.source))
     if head.needs.tail:
         head.take_tail(backbone.split_tail())
     backbone.keep(head.needs)
