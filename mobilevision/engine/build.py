@@ -293,8 +293,8 @@ def build_head(cfg: DictConfig, spec: DataSpec, backbone: Backbone) -> Head:
     head: Any = instantiate(cfg.head, drop=_KINDS, backbone=backbone.spec, data=spec, **more)
     if backbone.classifier is not None:
         head.load_classifier(*backbone.classifier)
-    if backbone.detector is not None:
-        backbone.note(head.load_detector(backbone.detector))
+    if backbone.detector is not None and backbone.report is not None:
+        backbone.note(head.load_detector(backbone.detector, source=backbone.report.source))
     built: Head = head
     return built
 

@@ -102,11 +102,12 @@ class DetectionHead(Head, ABC):
                 them too. Others have no use for it.
         """
 
-    def load_detector(self, state: Mapping[str, Tensor]) -> list[str]:
+    def load_detector(self, state: Mapping[str, Tensor], *, source: str) -> list[str]:
         """Take over what fits of the weights of a whole detector (:mod:`mobilevision.heads.torchvision_detectors`).
 
         Args:
             state: its tensors under torchvision's names, the body's not among them.
+            source: what to call them in messages.
 
         Returns:
             What was taken and what was not, a fact a line.

@@ -428,11 +428,12 @@ class FasterRCNNFPNHead(TwoStageHead):
         x = self.hidden(roi_align(maps[: len(strides)], regions, strides, levels=levels, side=SIDE))
         return self.classifier(x), self.regressor(x)
 
-    def load_detector(self, state: Mapping[str, Tensor]) -> list[str]:
+    def load_detector(self, state: Mapping[str, Tensor], *, source: str) -> list[str]:
         """See :meth:`DetectionHead.load_detector`."""
         return torchvision_detectors.load(
             self,
             state,
+            source=source,
             names=torchvision_detectors.FASTER_RCNN_FPN,
             rows={"classifier": Rows(1), "regressor": Rows(1, values=4, background=False)},
         )

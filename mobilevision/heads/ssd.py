@@ -414,11 +414,12 @@ class SSDLiteHead(SingleShotHead):
 
         self.grow(extra, predictor)
 
-    def load_detector(self, state: Mapping[str, Tensor]) -> list[str]:
+    def load_detector(self, state: Mapping[str, Tensor], *, source: str) -> list[str]:
         """See :meth:`DetectionHead.load_detector`."""
         return torchvision_detectors.load(
             self,
             state,
+            source=source,
             names=torchvision_detectors.SSDLITE,
             rows={f"classifiers.{number}.1": Rows(len(each)) for number, each in enumerate(self.anchor_shapes)},
         )

@@ -100,12 +100,15 @@ class Rows(NamedTuple):
     background: bool = True
 
 
-def load(head: nn.Module, state: Mapping[str, Tensor], *, names: Names, rows: Mapping[str, Rows]) -> list[str]:
+def load(
+    head: nn.Module, state: Mapping[str, Tensor], *, source: str, names: Names, rows: Mapping[str, Rows]
+) -> list[str]:
     """Load what fits of a detector's layers into a head.
 
     Args:
         head: a detection head.
         state: the tensors under torchvision's names.
+        source: what to call them in messages.
         names: how they are translated.
         rows: the layers of ``head`` that have rows for each class.
 
@@ -115,9 +118,11 @@ def load(head: nn.Module, state: Mapping[str, Tensor], *, names: Names, rows: Ma
     Raises:
         UserError: less than half of the head's tensors fit, or some are no numbers.
     """
-    renamed = {_renamed(name, names): tensor for name, tensor in state.items()}
+    numbers = {name: tensor for name, tensor in state.items() if tensor.is_floating_point() and tensor.ndim}
+    renamed = {_renamed(name, names): tensor for name, tensor in numbers.items()}
     own = {name: tensor for name, tensor in head.state_dict().items() if not name.endswith("num_batches_tracked")}
-    theirs = next((_outputs(tensor, rows[layer]) for layer in rows for tensor in _of(layer, renamed)), COCO_OUTPUTS)
+    counts = [_outputs(renamed[f"{layer}.bias"], rows[layer]) for layer in rows if f"{layer}.bias" in renamed]
+    theirs = max(set(counts), key=counts.count, default=0) or COCO_OUTPUTS
     chosen, note = _chosen(head.data_spec.classes, head.outputs, theirs)  # type: ignore[union-attr, arg-type]
     taken: dict[str, Tensor] = {}
     for name, tensor in own.items():
@@ -132,14 +137,14 @@ def load(head: nn.Module, state: Mapping[str, Tensor], *, names: Names, rows: Ma
         if found is not None and found.shape == tensor.shape:
             taken[name] = found
     if len(taken) < ENOUGH * len(own):
-        raise UserError(f"head.weights: fit only {len(taken)} of this head's {len(own)} tensors")
+        raise UserError(f"head.weights: {source} fits only {len(taken)} of this head's {len(own)} tensors")
     if broken := [name for name, tensor in taken.items() if not bool(tensor.isfinite().all())]:
-        raise UserError(f"head.weights: {broken[0]} holds NaN or infinite values: take another file")
+        raise UserError(f"head.weights: {source}: {broken[0]} holds NaN or infinite values: take another file")
     head.load_state_dict(taken, strict=False)
     left = [name for name in own if name not in taken]
     lines = [f"head: {len(taken)} of {len(own)} tensors matched", note]
     if left:
-        lines.append(f"of another shape, started at random: {listed(left, 4)}")
+        lines.append(f"not in the file or of another shape, started at random: {listed(left, 4)}")
     return lines
 
 
@@ -148,10 +153,6 @@ def _renamed(name: str, names: Names) -> str:
         if re.match(pattern, name):
             return re.sub(pattern, ours, name, count=1)
     return name
-
-
-def _of(layer: str, state: Mapping[str, Tensor]) -> list[Tensor]:
-    return [state[f"{layer}.bias"]] if f"{layer}.bias" in state else []
 
 
 def _outputs(bias: Tensor, rows: Rows) -> int:
@@ -182,8 +183,8 @@ def _of_classes(found: Tensor, own: Tensor, rows: Rows, theirs: int, chosen: Seq
     wanted = chosen if rows.background else chosen[1:]
     if own.shape[1:] != found.shape[1:] or len(own) != rows.groups * len(wanted) * rows.values:
         return None
-    source = found.view(rows.groups, theirs, rows.values, *found.shape[1:])
-    made = own.clone().view(rows.groups, len(wanted), rows.values, *own.shape[1:])
+    source = found.reshape(rows.groups, theirs, rows.values, *found.shape[1:])
+    made = own.clone().reshape(rows.groups, len(wanted), rows.values, *own.shape[1:])
     for place, row in enumerate(wanted):
         if row is not None:
             made[:, place] = source[:, row]

@@ -274,7 +274,7 @@ def test_weights_that_do_not_belong_are_said_in_one_line(tmp_path: Path) -> None
         ((*SSDLITE, "faster.pth"), rf"head\.weights=.*faster\.pth: {named}: a fasterrcnn"),
         ((*FASTER, "ssdlite.pth"), r"head\.weights=.*ssdlite\.pth: not torchvision's fasterrcnn_.*: a ssdlite"),
         ((*SSDLITE, "none.pth"), r"head\.weights=.*none\.pth: no such file"),
-        ((*SSDLITE, "nan.pth"), r"head\.weights: regressors\.0\.1\.bias holds NaN"),
+        ((*SSDLITE, "nan.pth"), r"head\.weights: nan\.pth: regressors\.0\.1\.bias holds NaN"),
         ((*SSDLITE, "damaged.pth"), r"damaged\.pth: "),
         (("head=ssdlite", "backbone=mobilenet_v1", "ssdlite.pth"), r"not mobilenet_v1_1: set backbone=mobilenet_v3"),
         (
@@ -292,6 +292,26 @@ def test_weights_that_do_not_belong_are_said_in_one_line(tmp_path: Path) -> None
         assert len(str(caught.value).splitlines()) == 1
     with pytest.raises(UserError, match=r"for this head there are torchvision-320, torchvision-800"):
         task_of(*FASTER, "head.weights=torchvision-640", size=(320, 320))
+
+
+def test_what_is_odd_in_a_file_stays_out(tmp_path: Path) -> None:
+    """Tensors of no size, of whole or complex numbers are not taken for weights, and a file in other nests is read."""
+    state = ssdlite().state_dict()
+    first = "head.classification_head.module_list.0.1."
+    odd = {
+        f"{first}bias": torch.tensor(1.0),
+        f"{first}weight": torch.zeros(0),
+        "head.classification_head.module_list.1.1.bias": torch.zeros(546, dtype=torch.int64),
+        "head.regression_head.module_list.0.1.bias": torch.zeros(24, dtype=torch.complex64),
+    }
+    torch.save({"model": {**state, **odd}, "epoch": 3}, tmp_path / "odd.pth")
+    ours = task_of(*SSDLITE, f"head.weights={tmp_path}/odd.pth", size=(320, 320))
+    assert "head: 140 of 144 tensors matched" in ours.backbone.report.notes
+    assert any("started at random: classifiers.0.1.weight, " in note for note in ours.backbone.report.notes)
+    without = {name: tensor for name, tensor in state.items() if not name.startswith("head.")}
+    torch.save(without, tmp_path / "headless.pth")
+    with pytest.raises(UserError, match=r"head\.weights: headless\.pth fits only 60 of this head's 144 tensors"):
+        task_of(*SSDLITE, f"head.weights={tmp_path}/headless.pth", size=(320, 320))
 
 
 def test_by_name_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
