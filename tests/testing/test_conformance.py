@@ -20,8 +20,21 @@ def test_every_task_conforms(task: str) -> None:
     check([f"task={task}", "backbone.width=0.25"])
 
 
+TORCHVISION = "{} head.layout=torchvision backbone=mobilenet_v3"
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("head", ["ssdlite", "picodet", "picodet head.one_to_one=true", "faster_rcnn_fpn"])
+@pytest.mark.parametrize(
+    "head",
+    [
+        "ssdlite",
+        "picodet",
+        "picodet head.one_to_one=true",
+        "faster_rcnn_fpn",
+        TORCHVISION.format("ssdlite"),
+        TORCHVISION.format("faster_rcnn_fpn"),
+    ],
+)
 def test_detectors_with_other_heads_conform(head: str) -> None:
     check(["task=detection", "backbone.width=0.25", *f"head={head}".split()])
 
