@@ -208,7 +208,7 @@ def outputs(manifest: Manifest) -> str:
 
 def _parts(manifest: Manifest) -> dict[str, dict[str, Any]]:
     """What the answer of several parts says of each; nothing of a single task."""
-    return dict(manifest.facts["parts"]) if manifest.answer == "parts" else {}
+    return dict(manifest.facts.get("parts") or {}) if manifest.answer == "parts" else {}
 
 
 _SHOWN = 20

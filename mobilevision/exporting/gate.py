@@ -484,7 +484,7 @@ def judge(task: Task, paired: Paired, compared: Compared, *, split: str, of: int
     if chance is not None and not is_chance(chance):
         failures.append(f"{primary} falls by {drop:.4f}, more than max-drop {max_drop:g}")
     failures += compared.failures()
-    by_part = dict(_by_part(task, paired, compared, values, max_drop)) if len(values[1]) else {}
+    by_part = dict(_by_part(task, paired, compared, values, max_drop)) if compared.agreed_by_part and values[1] else {}
     failures += [failure for part in by_part.values() for failure in part.pop("failures")]
     without_vnni = None if failures else compared.without_vnni()
     if without_vnni is not None and without_vnni.get("agreement", 1.0) < LEAST:
