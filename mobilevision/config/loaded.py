@@ -16,6 +16,7 @@ from mobilevision.config.former_names import current_name
 from mobilevision.config.keys import PARTS, check_claims, stated_type
 from mobilevision.config.layout import Claim, Layout, leaves, package_of
 from mobilevision.config.names import did_you_mean
+from mobilevision.config.parts import is_part_name
 from mobilevision.config.plugins import VARIABLE, targets
 from mobilevision.config.search_path import Source, files, installed
 from mobilevision.config.source_code import Definition, find
@@ -198,6 +199,7 @@ def _short(value: Any) -> str:
 
 
 MOST_BYTES, MOST_NODES = 1_000_000, 20_000  # ours have some 10 kB and 300 values
+PART_NODES = ("task", "data", "head", "loss")
 BUILT = ("task", "data", "backbone", "head", "loss", "optimizer", "scheduler", "trainer")
 
 
@@ -236,10 +238,19 @@ def read_config(path: Path, table: Targets | None = None) -> DictConfig:
 def _problem(values: dict[str, Any]) -> str | None:
     """The first value of another type, or out of the range, that the annotation of its key states."""
     parts = values.get(PARTS) or {}
-    if not isinstance(parts, dict) or not all(isinstance(part, dict) for part in parts.values()):
-        return f"{PARTS}: each part should hold keys"
+    if not isinstance(parts, dict):
+        return f"{PARTS}: it should hold the parts by name"
     for name, part in parts.items():
-        if problem := _problem(part):
+        nodes = [part.get(each) for each in PART_NODES] if isinstance(part, dict) else []
+        if (
+            not is_part_name(name)
+            or not nodes
+            or not all(isinstance(node, dict) and "_target_" in node for node in nodes)
+        ):
+            return (
+                f"{PARTS}: {_short(name)} is no part: one has a plain name, and {', '.join(PART_NODES)} with a _target_"
+            )
+        if problem := _problem({key: value for key, value in part.items() if key != PARTS}):
             return f"{PARTS}.{name}.{problem}"
     layout = Layout(values={key: value for key, value in values.items() if key != PARTS})
     claims = [Claim(key, value, f"{key}={value}") for key, value in leaves(layout.values) if not key.endswith("_")]
@@ -254,6 +265,8 @@ def _problem(values: dict[str, Any]) -> str | None:
 
 def offline(values: dict[str, Any]) -> dict[str, Any]:
     """The same without leave to download data: a run that was loaded opens no connection for its data."""
+    if parts := values.get(PARTS):
+        values = {**values, PARTS: {name: offline(part) for name, part in parts.items()}}
     data = values.get("data")
     form = data.get("format") if isinstance(data, dict) else None
     if not isinstance(data, dict) or not isinstance(form, dict) or not form.get("download"):

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,14 +83,14 @@ def with_parts(
     Raises:
         UserError: one text with every error in every part.
     """
-    described = _described(cfg)
+    described = whole = _described(cfg)
     if replaced or any(part.adds for part in given.values()):
         described = {name: lines for name, lines in described.items() if name not in embedded}
     errors: list[str] = []
     nodes: dict[str, Any] = {}
     for name in [*described, *(each for each in given if each not in described)]:
         part = given.get(name, Given())
-        if part.removed and name in described and not part.overrides:
+        if part.removed and name in whole and not part.overrides:
             continue
         lines = [*described.get(name, []), *part.overrides]
         wrong = list(_problems(name, lines, known=name in described or part.adds, there=[*described, *given]))
@@ -98,11 +98,11 @@ def with_parts(
             errors += wrong
             continue
         try:
-            whole = compose([*lines, f"seed={cfg.seed}"])
+            composed = compose([*lines, f"seed={cfg.seed}"])
         except UserError as error:
             errors += [f"{PARTS}.{name}: {line}" for line in _lines(error)]
             continue
-        plain: Any = OmegaConf.to_container(whole, resolve=True)
+        plain: Any = OmegaConf.to_container(composed, resolve=True)
         nodes[name] = {key: plain[key] for key in OWN if key in plain}
     if not nodes and not errors:
         errors.append(f"task={cfg.task.name} has no parts: add some, such as {PARTS}.cars=detection")
@@ -188,6 +188,17 @@ def part_config(cfg: DictConfig, name: str) -> DictConfig:
         alone.data.folds = alone.data.fold = alone.data.unlabelled = None
         alone.data.on_error = "skip"  # the joined data says, or refuses, what is wrong with all of them
     return alone
+
+
+def is_part_name(name: Any) -> bool:
+    """Whether a part may be called so: its outputs, metrics and files have its name in theirs."""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None and name not in _TAKEN
+
+
+def keys_of_parts(cfg: DictConfig, keys: Iterable[str]) -> list[str]:
+    """These keys, and the same of each part that may have them."""
+    own = [key for key in keys if key.partition(".")[0] in OWN]
+    return [*keys, *(f"{PARTS}.{name}.{key}" for name in names(cfg) for key in own)]
 
 
 def names(cfg: DictConfig) -> list[str]:

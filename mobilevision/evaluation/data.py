@@ -83,7 +83,9 @@ def samples_of_parts(
     ordered: dict[str, Records] = {}
     for name in parts:
         try:
-            found[name] = each = new_samples(data.parts[name], split, skip)
+            part = data.parts[name]
+            part.white_level = part.white_level or spec.white_level
+            found[name] = each = new_samples(part, split, skip)
             ordered[name] = in_order_of(each, spec.parts[name].classes, spec.parts[name].cells)
         except UserError as error:
             raise UserError(f"parts.{name}: {error}") from error

@@ -16,6 +16,7 @@ from mobilevision.config.keys import free_node
 from mobilevision.config.layout import Claim, Layout, file_of
 from mobilevision.config.loaded import known_targets, read_config
 from mobilevision.config.names import did_you_mean
+from mobilevision.config.parts import keys_of_parts
 from mobilevision.config.plugins import require
 from mobilevision.config.search_path import sources
 from mobilevision.engine.info import read_info
@@ -53,7 +54,7 @@ def compose_resume(
     OmegaConf.set_struct(cfg, True)
     errors: list[str] = []
     parsed = parse((each for each in overrides if each.lstrip("+").partition("=")[0] != "resume"), errors)
-    anew, changeable = folder.nothing_trained, tuple(f"{key}." for key in CHANGEABLE)
+    anew, changeable = folder.nothing_trained, tuple(f"{key}." for key in keys_of_parts(cfg, CHANGEABLE))
     fixed = [
         each for each in parsed if not (anew or f"{each.key_or_group}.".startswith(changeable)) or each.is_delete()
     ]

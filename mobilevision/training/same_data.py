@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
+from mobilevision.config.parts import keys_of_parts
 from mobilevision.engine.info import read_info
 from mobilevision.errors import UserError
 
@@ -41,7 +42,7 @@ _NAMES = ("timm", "keras", "torchvision")  # of weights, whatever files of these
 def with_absolute_paths(cfg: DictConfig) -> DictConfig:
     """A copy that states every path that exists in full, so that it means the same from any folder."""
     cfg = cfg.copy()
-    for key in PLACES:
+    for key in keys_of_parts(cfg, PLACES):
         value = OmegaConf.select(cfg, key, default=None)
         if isinstance(value, str) and value not in _NAMES:
             path = Path(value).expanduser()
@@ -57,6 +58,9 @@ def fingerprint(data: DataModule, split: str | None = None) -> str:
         data: read and split.
         split: of this one alone; what a run was measured on, whatever it was trained on.
     """
+    if data.parts:
+        each = {name: fingerprint(part, split) for name, part in data.parts.items()}
+        return hashlib.sha256(repr(sorted(each.items())).encode()).hexdigest()[:16]
     splits = [(name, records) for name, records in data.splits.items() if split in (None, name)]
     return hashlib.sha256(b"\n".join(_index(splits, data.root))).hexdigest()[:16]
 
@@ -73,9 +77,11 @@ def require_same(cfg: DictConfig, data: DataModule, folder: RunFolder) -> None:
         return
     now = {name: len(records) for name, records in data.splits.items()}
     counts = "" if info.get("samples") == now else f" ({_counted(info.get('samples') or {})} then, {_counted(now)} now)"
+    where = "data of the parts" if data.parts else f"data.root={cfg.data.root}"
+    key = "parts.NAME.data.root=" if data.parts else "data.root="
     raise UserError(
-        f"data.root={cfg.data.root}: not the data that this run was begun with{counts}: its images, their labels or"
-        " their splits differ; say where that data lies now with data.root=, or start a new run on this one"
+        f"{where}: not the data that this run was begun with{counts}: its images, their labels or"
+        f" their splits differ; say where that data lies now with {key}, or start a new run on this one"
     )
 
 
@@ -89,13 +95,14 @@ def moved_data_told(cfg: DictConfig, folder: RunFolder) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        root = cfg.data.get("root")
-        if cfg.resume is None or root is None or Path(root).expanduser().exists():
-            raise
-        raise UserError(
-            f"the data of this run lay at data.root={root} and is not there:"
-            f" resume={shlex.quote(str(folder.path))} data.root=WHERE_IT_LIES_NOW goes on"
-        ) from error
+        for key in keys_of_parts(cfg, ["data.root"]) if cfg.resume is not None else ():
+            root = OmegaConf.select(cfg, key)
+            if root is not None and not Path(root).expanduser().exists():
+                raise UserError(
+                    f"the data of this run lay at {key}={root} and is not there:"
+                    f" resume={shlex.quote(str(folder.path))} {key}=WHERE_IT_LIES_NOW goes on"
+                ) from error
+        raise
 
 
 def _counted(counts: dict[str, int]) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, final
 from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.config.loaded import offline
+from mobilevision.config.parts import keys_of_parts
 from mobilevision.errors import StoppedError, UserError
 from mobilevision.io.atomic_files import write_json, write_text
 from mobilevision.io.error_lines import system_error
@@ -159,13 +160,14 @@ def require_folder_beside_data(cfg: DictConfig) -> None:
     Raises:
         UserError: its folder lies in the data's, whose folders may be classes.
     """
-    root = Path(cfg.data.root).resolve() if cfg.data.get("root") else None
     folder = Path(cfg.run_dir or Path("outputs") / cfg.task.name)
-    in_folders = cfg.task.kind in ("class", "identity")  # that may stand in the names of folders
-    if cfg.resume is None and root is not None and in_folders and folder.resolve().is_relative_to(root):
-        raise UserError(
-            f"run_dir={folder} lies in data.root={cfg.data.root}, whose folders are read as data: name one elsewhere"
-        )
+    for key in keys_of_parts(cfg, ["data.root"]) if cfg.resume is None else ():
+        root, kind = OmegaConf.select(cfg, key), OmegaConf.select(cfg, key.replace("data.root", "task.kind"))
+        in_folders = kind in ("class", "identity")  # that may stand in the names of folders
+        if root and in_folders and folder.resolve().is_relative_to(Path(root).resolve()):
+            raise UserError(
+                f"run_dir={folder} lies in {key}={root}, whose folders are read as data: name one elsewhere"
+            )
 
 
 def prepare_folder(cfg: DictConfig, folder: RunFolder) -> None:

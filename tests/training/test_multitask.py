@@ -139,7 +139,13 @@ def test_a_file_that_lies_about_its_parts_is_refused(run: Path, tmp_path: Path) 
     export(run, out=tmp_path / "model", gate_samples=0)
     path = tmp_path / "model" / "model.json"
     about = json.loads(path.read_text())
-    for change in ({"parts": {}}, {"parts": {"ground": {"answer": "classes"}}}, {"parts": {"ground": 5}}, {}):
+    for change in (
+        {"parts": {}},
+        {"parts": {"ground": {"answer": "classes"}}},
+        {"parts": {"ground": 5}},
+        {"parts": {"a": about | {"answer": "parts"}}},
+        {},
+    ):
         path.write_text(json.dumps({**about, "facts": change}))
         with pytest.raises(UserError, match=r"facts\.parts"):
             mobilevision.load(tmp_path / "model")
@@ -157,3 +163,26 @@ def test_two_processes_train_and_measure_as_one(tmp_path: Path) -> None:
     for name, value in measured.items():
         if name != "test/loss":
             assert again[name] == pytest.approx(value, abs=1e-5), name
+
+
+def test_data_that_moved_is_found_again_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for split, number in (("train", 8), ("val", 2), ("test", 2)):
+        for label in "ab":
+            folder = tmp_path / "set" / split / label
+            folder.mkdir(parents=True)
+            for each in range(number):
+                Image.new("RGB", (32, 32), (each * 9, ord(label), len(split))).save(folder / f"{each}.png")
+    parts = ["parts.one=classification", "parts.one.data=auto", "parts.one.data.root=set", "~parts.objects"]
+    shared = ["task=multitask", "backbone.width=0.25", "data.resolution=32", "data.workers=0", "trainer=cpu"]
+    shared += ["logger=none", "trainer.max_epochs=1", "data.batch_size=4", "callbacks.pictures.enabled=false"]
+    train(compose([*shared, *parts, "run_dir=run"]))
+    (tmp_path / "set").rename(tmp_path / "moved")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=r"lay at parts\.one\.data\.root=.*set and is not there"):
+        train(compose_resume(tmp_path / "run", ["trainer.max_epochs=2"]))
+    again = compose_resume(tmp_path / "run", ["trainer.max_epochs=2", "parts.one.data.root=../moved"])
+    assert train(again)["test/one/top1"] >= 0
+    with pytest.raises(UserError, match=r"run_dir=.* lies in parts\.one\.data\.root"):
+        train(compose([*shared, *parts[:2], "parts.one.data.root=../moved", "run_dir=../moved/run"]))

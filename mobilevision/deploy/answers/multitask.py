@@ -50,7 +50,7 @@ class Parts(Answer):
         for name, part in described.items():
             own = None if outputs is None else [replace(p, name=p.name[len(name) + 1 :]) for p in _ports(outputs, name)]
             try:
-                kind = Answer.by_name[part["answer"]]
+                kind = Answer.by_name[part["answer"] if part["answer"] != self.name else ""]
                 names, known = tuple(map(str, part["classes"])), dict(part["facts"])
             except (KeyError, TypeError, ValueError) as error:
                 raise UserError(f"{source}: facts.parts.{name} has no known answer with classes and facts") from error
