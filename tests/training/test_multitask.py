@@ -21,6 +21,7 @@ from mobilevision.errors import UserError
 from mobilevision.evaluation.evaluate import evaluate
 from mobilevision.exporting.command import export
 from mobilevision.prediction.predict import predict
+from mobilevision.tools.costs.command import cost
 from mobilevision.tools.costs.counting import class_info_of, cost_of
 from mobilevision.training.resuming import compose_resume
 from mobilevision.training.train import train
@@ -111,6 +112,19 @@ def test_cost_counts_what_is_trained(run: Path) -> None:
     counted = cost_of(cfg, **class_info_of(cfg, None)._asdict()).cost
     info = json.loads((run / "info.json").read_text())
     assert (counted.parameters, counted.mult_adds) == (info["parameters"], info["mult_adds"])
+
+
+def test_cost_says_what_is_shared_and_what_each_part_costs(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cost([str(run)], as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    backbone, *parts = found["by_part"]
+    assert [row["part"] for row in parts] == list(PARTS)
+    for key in ("parameters", "mult_adds"):
+        assert backbone[key] + sum(row[key] for row in parts) == found[key]
+        for row in parts:
+            assert row[key] < row["alone"][key] <= backbone[key] + row[key]
+    cost([str(run)])
+    assert "together" in capsys.readouterr().out
 
 
 def test_one_file_has_the_outputs_of_all_parts(run: Path, tmp_path: Path) -> None:

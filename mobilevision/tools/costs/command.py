@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mobilevision.config.compose import compose
+from mobilevision.config.parts import names, part_config
 from mobilevision.errors import UserError
 from mobilevision.io.atomic_files import write_csv, write_json
 from mobilevision.io.text_columns import aligned, print_fact, print_lines, print_paragraph, side
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from mobilevision.tools.costs.counting import Counted
+    from mobilevision.tools.models import Configured
 
 WHAT = (
     "Counted from a trace of one image. Mult-adds: convolutions, fully connected layers and other matrix products,"
@@ -59,7 +61,7 @@ def cost(
     from mobilevision.tools.models import count_model  # after the config's own mistakes, which take no time
 
     model = count_model(named, outputs)
-    found = as_dict(model.cfg, model.counted)
+    found = as_dict(model.cfg, model.counted) | by_part(model)
     if as_json:
         print(json.dumps(found, indent=2))
     else:
@@ -99,6 +101,28 @@ def as_dict(cfg: DictConfig, counted: Counted) -> dict[str, Any]:
     }
 
 
+def by_part(model: Configured) -> dict[str, Any]:
+    """Of several tasks on one backbone: what they share, what each has of its own, and what each costs alone."""
+    from mobilevision.tools.costs.counting import cost_of
+
+    layers = model.counted.cost.layers
+    rows, shared = [], [row for row in layers if not row.name.startswith(_PART)]
+    for name in names(model.cfg):
+        own = [row for row in layers if row.name.startswith(f"{_PART}{name}.")]
+        info, resolution = (model.class_info.parts or {})[name], model.counted.resolution
+        alone = cost_of(part_config(model.cfg, name), **info._asdict(), resolution=resolution).cost
+        rows.append({"part": name, **_sums(own), "alone": {each: getattr(alone, each) for each in _SUMMED}})
+    return {"by_part": [{"part": "backbone", **_sums(shared)}, *rows]} if rows else {}
+
+
+_PART = "head.parts."
+_SUMMED = ("parameters", "mult_adds")
+
+
+def _sums(rows: Sequence[Any]) -> dict[str, int]:
+    return {each: sum(getattr(row, each) for row in rows) for each in _SUMMED}
+
+
 def show(found: Mapping[str, Any], *, layers: bool) -> None:
     """Print what :func:`as_dict` gives; the layers only where they are asked for."""
     memory, size = found["activations"], found["file_size"]
@@ -115,6 +139,8 @@ def show(found: Mapping[str, Any], *, layers: bool) -> None:
     ]
     for row in rows:
         print_fact(*row, width=13)
+    if "by_part" in found:
+        print_lines(["", *_by_part(found["by_part"])])
     print_lines(["", *_by_type(found["by_type"])])
     if layers:
         print_lines(["", *_by_layer(found["layers"])])
@@ -134,6 +160,19 @@ def write(found: Mapping[str, Any], folder: Path, *, quiet: bool = False) -> Non
     layers(found["layers"], title=title).save(folder / "cost.png")
     if not quiet:
         print(f"drawn in {folder / 'cost.png'}")
+
+
+def _by_part(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    table = [["by part", "mult-adds", "parameters", "alone: mult-adds", "parameters"]]
+    for row in rows:
+        alone = [f"{row['alone'][each]:,}" for each in reversed(_SUMMED)] if "alone" in row else ["", ""]
+        table.append([row["part"], *(f"{row[each]:,}" for each in reversed(_SUMMED)), *alone])
+    together, apart = (
+        [sum(values.get(each, 0) for values in of) for each in reversed(_SUMMED)]
+        for of in (rows, [row.get("alone", {}) for row in rows])
+    )
+    table.append(["together", *(f"{each:,}" for each in together), *(f"{each:,}" for each in apart)])
+    return aligned(table, left=1)
 
 
 def _by_type(rows: Sequence[Mapping[str, Any]]) -> list[str]:
