@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, final
 from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.config.loaded import offline
-from mobilevision.config.parts import keys_of_parts
+from mobilevision.config.parts import keys_of_parts, names
 from mobilevision.errors import StoppedError, UserError
 from mobilevision.io.atomic_files import write_json, write_text
 from mobilevision.io.error_lines import system_error
@@ -263,8 +263,9 @@ def trainer_of(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Any, s
     callbacks.sort(key=lambda callback: isinstance(callback, LastCheckpoint))
     node = cfg.trainer
     several = node.strategy == "ddp" or (node.strategy == "auto" and node.devices not in (1, "1"))
-    # A frozen backbone has no gradients to add up.
-    unused = {"strategy": "ddp_find_unused_parameters_true"} if cfg.freeze.epochs and several else {}
+    # A frozen backbone has no gradients to add up, nor has the head of a part that a process's batch knows nothing of.
+    idle = bool(cfg.freeze.epochs or names(cfg))
+    unused = {"strategy": "ddp_find_unused_parameters_true"} if idle and several else {}
     return make_trainer(
         cfg,
         callbacks,

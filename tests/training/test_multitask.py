@@ -167,9 +167,19 @@ def test_a_file_that_lies_about_its_parts_is_refused(run: Path, tmp_path: Path) 
 
 @pytest.mark.slow
 def test_two_processes_train_and_measure_as_one(tmp_path: Path) -> None:
-    command = [*QUICK, "trainer.devices=2", "trainer.max_epochs=1", f"run_dir={tmp_path / 'two'}"]
+    parts = ["parts.objects=detection", "parts.objects.data=scenes", "parts.faces=face_attributes"]
+    parts += [
+        f"parts.{part}.data.format.{split}={n}"
+        for part in ("objects", "faces")
+        for split, n in (("train", 24), ("val", 10), ("test", 9))
+    ]
+    shared = ["task=multitask", "backbone.width=0.25", "data.resolution=64", "data.workers=0", "trainer=cpu"]
+    shared += ["logger=none", "data.batch_size=2", "trainer.devices=2", "trainer.max_epochs=1"]  # batches of one part
     done = subprocess.run(
-        [sys.executable, "-m", "mobilevision", "train", *command], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "mobilevision", "train", *shared, *parts, f"run_dir={tmp_path / 'two'}"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     measured = json.loads((tmp_path / "two" / "metrics.json").read_text())
