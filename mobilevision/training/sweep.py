@@ -28,6 +28,7 @@ from mobilevision.config.check import RELATED, check_values, claim_of, examine, 
 from mobilevision.config.compose import opened
 from mobilevision.config.grammar import unreadable
 from mobilevision.config.groups import groups
+from mobilevision.config.keys import PARTS
 from mobilevision.config.layout import Layout, leaves
 from mobilevision.config.search_path import Source
 from mobilevision.errors import StoppedError, UserError
@@ -206,6 +207,8 @@ def check_sweep(overrides: Sequence[str], config_dir: str | None = None) -> tupl
                     rest.check(job)
                     continue
                 clean, layout, _ = examine(job, found, complete=True)
+                if PARTS in layout.choices:
+                    raise UserError("-m: a sweep trains single tasks; train those of several parts one after another")
                 rest.remember(job, layout)
                 cfg = hydra_compose("config", clean)
                 task = str(cfg.task.name)

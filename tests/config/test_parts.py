@@ -13,6 +13,7 @@ from mobilevision.config.compose import compose
 from mobilevision.config.loaded import read_config
 from mobilevision.config.parts import names, part_config
 from mobilevision.errors import UserError
+from mobilevision.training.sweep import check_sweep
 
 CARS = ["parts.cars=detection", "parts.cars.data=coco_json", "parts.cars.data.root=CARS"]
 
@@ -158,3 +159,9 @@ def test_a_loaded_part_downloads_nothing(tmp_path: Path) -> None:
     path.write_text(OmegaConf.to_yaml(cfg, resolve=True), encoding="utf-8")
     assert cfg.parts.a.data.format.download
     assert not read_config(path).parts.a.data.format.download
+
+
+@pytest.mark.parametrize("varied", ["parts.objects.head=ssd,picodet", "backbone.width=0.25,0.5"])
+def test_a_sweep_of_several_tasks_is_refused(varied: str) -> None:
+    with pytest.raises(UserError, match="-m: a sweep trains single tasks"):
+        check_sweep(["task=multitask", varied])
