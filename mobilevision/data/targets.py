@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import is_dataclass
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -99,7 +100,9 @@ def mixable(targets: Any) -> bool:
 
 
 def equal(one: Any, other: Any) -> bool:
-    """Whether the targets of two samples, arrays or dicts of arrays, are equal; unknown values (NaN) are."""
+    """Whether the targets of two samples (arrays, dicts or dataclasses of such) are equal; unknown values (NaN) are."""
+    if is_dataclass(one) and is_dataclass(other):
+        return type(one) is type(other) and equal(vars(one), vars(other))
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(equal(value, other[name]) for name, value in one.items())
     return np.array_equal(one, other, equal_nan=np.asarray(one).dtype.kind == "f")

@@ -179,6 +179,11 @@ def _check_measurable(folder: str | Path, overrides: Sequence[str]) -> None:
         raise UserError(
             f"{fixed[0]}: an exported model has its own side ({height} x {width}), fit and channels; leave it out"
         )
+    if manifest.answer == "parts":
+        raise UserError(
+            f"{folder}: a file of several parts was measured when it was exported (gate in model.json); on other data,"
+            " evaluate its run: mobilevision evaluate RUN parts.NAME.data.root=IMAGES"
+        )
     if "data" not in keys:
         known = manifest.about.get("data") or {}
         made = f" (it was trained on {known['name']})" if known.get("name") else ""

@@ -18,7 +18,7 @@ from mobilevision.config.compose import compose
 from mobilevision.config.loaded import check_targets
 from mobilevision.config.plugins import load_for
 from mobilevision.data.files import FileRecords
-from mobilevision.data.records import Subset
+from mobilevision.data.records import RecordsAround
 from mobilevision.data.skipped import SkipLog
 from mobilevision.deploy.artifact import Artifact
 from mobilevision.engine.build import build_data, instantiate
@@ -48,8 +48,8 @@ def prepared_pixels(artifact: Artifact, records: Records, places: Sequence[int])
 
 
 def _path(records: Records, place: int) -> str | None:
-    while isinstance(records, Subset):
-        place, records = int(records.rows[place]), records.records
+    while isinstance(records, RecordsAround):
+        records, place = records.source(place)
     return os.fsdecode(records.path(place)) if isinstance(records, FileRecords) else None
 
 

@@ -16,6 +16,7 @@ from mobilevision.data import Augment, BoxAugment, DataModule
 from mobilevision.data.formats import CocoJson, Csv, ImageFolder, Multitask, Scenes
 from mobilevision.data.multitask import NONE, MultitaskAugment, MultitaskSampler
 from mobilevision.errors import UserError
+from mobilevision.tools.check_data import check_data
 
 Make = Callable[..., Path]
 
@@ -217,3 +218,18 @@ def test_the_spec_survives_a_checkpoint() -> None:
 
     spec = joined(drawn()).spec
     assert DataSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+
+
+def test_check_data_looks_at_the_images_of_all_parts(street: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (street / "images" / "00.png").write_bytes((street / "images" / "01.png").read_bytes())
+    cars = [f"parts.cars.data.root={street / 'cars.json'}", f"parts.cars.data.format.images={street / 'images'}"]
+    weather = [
+        "parts.weather=classification",
+        "parts.weather.data=csv",
+        f"parts.weather.data.root={street / 'weather.csv'}",
+    ]
+    check_data(["task=multitask", "parts.cars=detection", "parts.cars.data=coco_json", *cars, *weather])
+    said = capsys.readouterr().out
+    assert "cars: " in said
+    assert "weather: " in said
+    assert "duplicates: 1 exact" in said

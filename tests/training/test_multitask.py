@@ -140,6 +140,8 @@ def test_one_file_has_the_outputs_of_all_parts(run: Path, tmp_path: Path) -> Non
     assert theirs["ground"]["label"] == mine["ground"]["label"]
     assert theirs["ground"]["score"] == pytest.approx(mine["ground"]["score"], abs=1e-3)
     assert set(theirs) == set(mine)
+    with pytest.raises(UserError, match="evaluate its run"):
+        evaluate(tmp_path / "model")
     card = (tmp_path / "model" / "README.md").read_text()
     assert "ground/probabilities" in card
     example = Path(__file__).parents[2] / "examples" / "consumer" / "use_model.py"
