@@ -18,11 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from mobilevision.config.compose import compose
+from mobilevision.data.multitask import NONE, MultitaskTargets
 from mobilevision.deploy.formats import find_format
 from mobilevision.deploy.graph import Graph
 from mobilevision.deploy.precision import FLOAT32
@@ -75,14 +77,14 @@ def conform(overrides: Iterable[str] = ()) -> list[Outcome]:
         outcomes.append(_attempt("build", lambda: subject.append(build(subject[0]))))
     if outcomes[-1].error is not None:
         return outcomes
-    cfg, built = subject
+    built = subject[1]
     batch = handful(built)
     parts: list[tuple[str, Callable[[], None]]] = [
         ("one step", lambda: one_step(built, batch)),
         ("features", lambda: works_on_features(built, batch)),
         ("overfit", lambda: overfits(built, batch)),
         ("measure", lambda: measures(built, batch)),
-        ("checkpoint", lambda: comes_back(cfg, built, batch)),
+        ("checkpoint", lambda: comes_back(built.cfg, built, batch)),
         ("predict", lambda: predicts(built, batch)),
     ]
     if _can_export():
@@ -91,9 +93,14 @@ def conform(overrides: Iterable[str] = ()) -> list[Outcome]:
 
 
 def handful(built: Built) -> dict[str, Any]:
-    """A batch of a few unaugmented training samples."""
+    """A batch of a few unaugmented training samples; of several parts, some that each of them knows."""
     source = built.data.eval_dataloader("train").source
-    batch: dict[str, Any] = source.__getitems__([(0, index) for index in range(min(SAMPLES, len(source)))])
+    rows = list(range(min(SAMPLES, len(source))))
+    targets = source.records.targets
+    if isinstance(targets, MultitaskTargets):
+        of_parts = [np.flatnonzero(column != NONE)[:SAMPLES].tolist() for column in targets.rows.T]
+        rows = sorted({row for part in of_parts for row in part})
+    batch: dict[str, Any] = source.__getitems__([(0, index) for index in rows])
     return batch
 
 
