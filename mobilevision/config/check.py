@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import Override
 from mobilevision.config.auto_settings import shown
 from mobilevision.config.detector_settings import implied_by_weights
 from mobilevision.config.grammar import parse
-from mobilevision.config.groups import choose, groups, line_of
+from mobilevision.config.groups import FIRST, choose, groups, line_of, unknown_options
 from mobilevision.config.keys import check_claims, check_files, check_missing, free_node, type_of
 from mobilevision.config.kinds import check_kinds, check_loss, losses_of
 from mobilevision.config.layout import Claim, Layout, leaves
@@ -41,6 +41,8 @@ RELATED |= {
     "backbone.width",
 }
 """The keys whose values are looked at together."""
+_DECIDED = ("task", "data", "head", "loss", "augment", "parts")
+"""The groups whose options, and whose being there, depend on the task."""
 
 
 def check_between(claims: Iterable[Claim], layout: Layout) -> Iterator[str]:
@@ -129,16 +131,28 @@ def examine(
     brought = [f"{key}={shown(value)}" for key, value in implied_by_weights(claims, layout.values).items()]
     overrides += (added := parse(brought, errors))
     claims += [claim_of(each) for each in added]
-    errors += check_values(claims, layout)
+    open_groups = _undecided(chosen, found)
+    known_claims = [claim for claim in claims if claim.key.partition(".")[0] not in open_groups]
+    errors += check_values(known_claims, layout)
     errors += (problem for each in rest if each.is_delete() for problem in _deletion(each, layout))
     errors += check_files(layout)
-    errors += check_kinds(layout, found)
-    errors += check_loss(layout, found)
-    if complete:
+    if not open_groups:
+        errors += check_kinds(layout, found)
+        errors += check_loss(layout, found)
+    if complete and not open_groups:
         errors += check_missing(claims, layout)
     refuse(errors)
     needless = [each for each in chosen if each.value() is None]
     return [_for_hydra(each, layout) for each in overrides if each not in needless], layout, claims
+
+
+def _undecided(chosen: Sequence[Override], found: Sequence[Source]) -> set[str]:
+    """Groups of which nobody knows what they hold, since an option that there is not was chosen.
+
+    What else would be said of them speaks of options that nobody chose. A task and an experiment decide many groups.
+    """
+    wrong = {each.key_or_group for each in chosen if unknown_options(each, found)}
+    return wrong | set(_DECIDED if wrong & set(FIRST) else ())
 
 
 def _loss_of_head(layout: Layout, chosen: Sequence[Override]) -> str | None:

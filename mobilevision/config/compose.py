@@ -15,8 +15,9 @@ from omegaconf.errors import OmegaConfBaseException
 from mobilevision.config import parts
 from mobilevision.config.check import examine, refuse
 from mobilevision.config.former_names import with_current_targets
-from mobilevision.config.groups import plain
+from mobilevision.config.groups import FIRST, plain
 from mobilevision.config.keys import PARTS, check_claims
+from mobilevision.config.kinds import kinds_of
 from mobilevision.config.layout import Claim, Layout, leaves
 from mobilevision.config.search_path import Source, searching, sources
 from mobilevision.errors import UserError
@@ -37,10 +38,21 @@ def compose(overrides: Iterable[str] = (), *, config_dir: str | None = None, com
         UserError: one text with every error that there is.
     """
     shared, given = parts.split(list(overrides))
+    errors: list[str] = []
     with opened(config_dir) as found:
-        clean, layout, claims = examine(shared, found, complete=complete)
+        try:
+            clean, layout, claims = examine(shared, found, complete=complete)
+        except UserError as error:
+            # Of several tasks, the errors of the parts are told along; which there are, a few choices tell.
+            errors = parts.errors_of(error)
+            clean, layout, claims = _examine_choices(shared, found, error)
         cfg = _with_current_targets(hydra_compose("config", clean))
-    _resolve(cfg, layout)
+
+        def kinds(group: str, option: str) -> list[Any] | None:
+            return kinds_of(group, option, found)
+
+        if not errors:
+            _resolve(cfg, layout)
     if PARTS not in layout.choices:
         if given:
             raise UserError(
@@ -49,15 +61,43 @@ def compose(overrides: Iterable[str] = (), *, config_dir: str | None = None, com
             )
         return cfg
     named = any(line.partition("=")[0].lstrip("+") == PARTS for line in shared)
-    by_file = {claim.key.split(".")[1] for claim in claims if claim.key.startswith(f"{PARTS}.")}
+    by_file = {claim.key.split(".")[1]: claim.at for claim in claims if claim.key.startswith(f"{PARTS}.")}
     example = layout.choices[PARTS] == parts.EMBEDDED and not named
-    return parts.with_parts(
+    of_option = {
+        key.split(".")[1]: file.at(at) for key, (file, at) in layout.places.items() if key.startswith(f"{PARTS}.")
+    }
+    composed = parts.compose_parts(
         cfg,
         given,
-        embedded=set(cfg[PARTS]) - by_file if example else set(),
+        embedded=set(cfg[PARTS]) - set(by_file) if example else set(),
         replaced=bool(by_file),
+        places=of_option | by_file,
         compose=lambda lines: compose(lines, config_dir=config_dir, complete=complete),
     )
+    if errors:
+        errors = parts.meant_for_parts(errors, shared, composed, kinds)
+    else:
+        errors = list(parts.check_shared(cfg, composed.names))
+    refuse([*errors, *composed.errors])
+    return parts.joined(cfg, composed.nodes)
+
+
+def _examine_choices(
+    shared: Sequence[str], found: Sequence[Source], error: UserError
+) -> tuple[list[str], Layout, list[Claim]]:
+    """What :func:`examine` makes of the overrides that say which parts there are.
+
+    Raises:
+        UserError: the error that was found already, where these are wrong, too, or no parts come of them.
+    """
+    chosen = [line for line in shared if line.lstrip("+").partition("=")[0] in (*FIRST, PARTS)]
+    try:
+        examined = examine(chosen, found, complete=False)
+    except UserError:
+        raise error from None
+    if PARTS not in examined[1].choices:
+        raise error
+    return examined
 
 
 def _with_current_targets(cfg: DictConfig) -> DictConfig:

@@ -56,11 +56,17 @@ def line_of(override: Override) -> str:
     return str(override.input_line).lstrip("+")
 
 
+def unknown_options(override: Override, found: Sequence[Source]) -> list[Any]:
+    """What an override chooses that its group does not have."""
+    value, there = override.value(), options(override.key_or_group, found)
+    chosen = value if isinstance(value, list) else [value]
+    return [option for option in chosen if option is not None and str(option) not in there]
+
+
 def _check(override: Override, found: Sequence[Source], errors: list[str]) -> bool:
     group, value = override.key_or_group, override.value()
-    there = options(group, found)
+    there, wrong = options(group, found), unknown_options(override, found)
     chosen = value if isinstance(value, list) else [value]
-    wrong = [option for option in chosen if option is not None and str(option) not in there]
     for option in wrong:
         near = did_you_mean(str(option), there)
         if group == "data" and (Path(str(option)).exists() or {"/", "."} & set(str(option))):

@@ -127,7 +127,10 @@ STATED = {
 DESCRIBED = {"backbone.preset": "mobilevision.backbones.presets.Preset"}
 PARTS = "parts"
 CALLBACK = "Callback"  # that of every node of callbacks
-HOW_WRITTEN = {"trainer.max_time": f"give {MAX_TIME_FORM}"}  # key -> what to give it, where its type does not tell
+HOW_WRITTEN = {
+    "trainer.max_time": f"give {MAX_TIME_FORM}",
+    "data.format.sampling": "give size, even, or a weight for each part, such as {cars: 2, weather: 1}",
+}  # key -> what to give it, where its type does not tell
 HYDRA = {"_target_", "_partial_", "_convert_", "_recursive_"}
 
 
@@ -194,13 +197,17 @@ def _nearest(key: str, layout: Layout) -> str:
 def _of_another_option(key: str, layout: Layout) -> str:
     """Which options of the group have a key that the chosen one lacks."""
     group, _, rest = key.partition(".")
-    beside = layout.places.get(f"{key.rpartition('.')[0]}._target_")
-    if beside is None:
+    parent = key.rpartition(".")[0]
+    while parent and f"{parent}._target_" not in layout.places:
+        parent = parent.rpartition(".")[0]
+    if not parent:
         return ""
+    beside = layout.places[f"{parent}._target_"]
     kind = layout.values.get("task", {}).get("kind")
     files = {path.stem: read(path).body for path in sorted(beside[0].path.parent.glob("*.yaml"))}
     fits = {name: kind in (kinds_of_node(group, body) or [kind]) for name, body in files.items()}
-    fitting = [name for name, body in files.items() if fits[name] and Layout(values=body).find(rest, "") != ""]
+    there = {name: Layout(values=body) for name, body in files.items() if fits[name]}
+    fitting = [name for name, each in there.items() if each.find(rest, "") != "" or free_node(rest, each)]
     if not fitting:
         return ""
     others = ", ".join(f"{group}={name}" for name in fitting[:4])

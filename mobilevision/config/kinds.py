@@ -81,6 +81,15 @@ def check_loss(layout: Layout, found: Sequence[Source]) -> Iterator[str]:
         yield f"loss={chosen} does not go with head={layout.choices.get('head')}: take {' or '.join(fixes)}"
 
 
+def takes_tail(target: str) -> bool:
+    """Whether a head takes the backbone's last stage for itself, as its class states it (``needs``)."""
+    needs = _stated(target, "needs")
+    return isinstance(needs, ast.Call) and any(
+        each.arg == "tail" and isinstance(each.value, ast.Constant) and each.value.value is True
+        for each in needs.keywords
+    )
+
+
 def _losses(head: dict[str, Any]) -> list[Any]:
     return _of_class(str(head.get("_target_", "")), "losses") or []
 
@@ -93,6 +102,11 @@ def _class_of(node: dict[str, Any]) -> str:
 
 def _of_class(target: str, attribute: str) -> list[Any] | None:
     """A tuple that a class, or one of its bases, states in its source; None where none does."""
+    return _written(_stated(target, attribute))
+
+
+def _stated(target: str, attribute: str) -> ast.expr | None:
+    """What a class, or one of its bases, states an attribute to be; None where none does."""
     found = find(target)
     for _ in range(10):  # bases followed before giving up
         if not isinstance(found, Definition) or not isinstance(found.node, ast.ClassDef):
@@ -101,7 +115,8 @@ def _of_class(target: str, attribute: str) -> list[Any] | None:
             names = statement.targets if isinstance(statement, ast.Assign) else []
             names = [statement.target] if isinstance(statement, ast.AnnAssign) else names
             if any(isinstance(name, ast.Name) and name.id == attribute for name in names):
-                return _written(statement.value)  # type: ignore[attr-defined]
+                value: ast.expr | None = statement.value  # type: ignore[attr-defined]
+                return value
         base = next(iter(found.node.bases), None)
         found = lookup(found.module, base.id) if isinstance(base, ast.Name) else None
     return None

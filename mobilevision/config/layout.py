@@ -117,6 +117,11 @@ class Claim:
     value: Any
     where: str
 
+    @property
+    def at(self) -> str:
+        """The file and line alone; empty of an override."""
+        return self.where.partition(f": {self.key}=")[0] if f": {self.key}=" in self.where else ""
+
 
 @dataclass
 class Layout:

@@ -281,10 +281,6 @@ def build_head(cfg: DictConfig, spec: DataSpec, backbone: Backbone) -> Head:
     parts: dict[str, Any] = {}
     for name, own in spec.parts.items():
         shared, alone = replace(own, resolution=spec.resolution, fit=spec.fit), part_config(cfg, name)
-        if alone.head.get("weights"):
-            raise UserError(
-                f"parts.{name}.head.weights: a pretrained detector starts task=detection alone: leave it out"
-            )
         try:
             parts[name] = build_head(alone, shared, backbone)
         except UserError as error:

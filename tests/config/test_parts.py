@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import yaml
 from omegaconf import OmegaConf
+from torch import nn
 
 from mobilevision.config.compose import compose
 from mobilevision.config.loaded import read_config
-from mobilevision.config.parts import names, part_config
+from mobilevision.config.parts import is_part_name, names, part_config
 from mobilevision.errors import UserError
 from mobilevision.training.sweep import check_sweep
 
@@ -89,12 +90,12 @@ def test_a_part_alone_is_the_config_of_its_task() -> None:
         (["parts=none"], ["task=multitask has no parts"]),
         (["parts=nonsuch"], ["parts=nonsuch: there is no such parts"]),
         (["~parts.ground", "~parts.forms", "~parts.objects"], ["task=multitask has no parts"]),
-        (["loss=cross_entropy"], ["loss=cross_entropy is for class", "loss=fixed_weights"]),
-        (["head=ssd"], ["head=ssd is for boxes", "head=multitask"]),
         (["loss.weights.objcts=2"], ["loss.weights.objcts: there is no part objcts", "objects"]),
         (["data.format.sampling={cars: 2}"], ["data.format.sampling.cars: there is no part cars"]),
-        (["data.format.sampling=evenly"], ["data.format.sampling=evenly"]),
-        (["parts.objects.data=coco_json"], ["data.root has no value"]),
+        (["data.format.sampling=evenly"], ["data.format.sampling=evenly: give size, even, or a weight for each part"]),
+        (["data.format.sampling={objects: 2, ground: 1}"], ["{objects: 2, ground: 1, forms: 1}; missing: forms"]),
+        (["data.format.sampling={objects: -1, ground: 1, forms: 1}"], ["data.format.sampling.objects=-1: a weight"]),
+        (["parts.cars=detecton", "parts.cars.head=ssdlite", "parts.cars.data=coco_json"], ["did you mean detection?"]),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(overrides: list[str], said: list[str]) -> None:
@@ -105,11 +106,70 @@ def test_what_is_wrong_is_said_in_a_line(overrides: list[str], said: list[str]) 
     assert len(str(raised.value).splitlines()) == 1
 
 
-def test_errors_of_all_parts_are_told_at_once() -> None:
+@pytest.mark.parametrize(
+    "told",
+    [
+        {
+            "head=ssd": "each part has its own head: write parts.objects.head=ssd",
+            "data.format.test=64": "write parts.objects.data.format.test=64 or parts.ground.data.format.test=64",
+            "data=coco_json": "each part has its own data: write parts.objects.data=coco_json",
+            "loss=cross_entropy": "each part has its own loss: write parts.ground.loss=cross_entropy",
+            "augment=mosaic": "each part has its own augment: write parts.objects.augment=mosaic",
+            "trainer.max_epohs=3": "did you mean trainer.max_epochs?",
+        },
+        {
+            "loss=uncertainty": "",
+            "loss.weights.ground=2": "loss=fixed_weights has it (uncertainty learns its weights)",
+            "parts.cars=distillation": "a part has no teacher, so it would learn without one: take parts.cars=class",
+            "parts.val=classification": "keys and metrics have a split of this name",
+            "parts.type=classification": "this word is taken",
+            "parts.objects=detection": "",
+            "parts.objects.heads=ssd": "a part has task, data, head, loss, augment; did you mean head?",
+            "parts.objects.lr=0.1": "did you mean optimizer.lr?",
+            "parts.ground=classification": "",
+        },
+        {
+            "backbone=mobilenet_v3": "",
+            "parts.objects.head=ssdlite": "",
+            "parts.objects.head.weights=x.pth": "a pretrained detector starts task=detection alone",
+            "loss.weights.ground=much": "a weight is a number",
+            "callbacks.best.monitor=val/objcts/map": "the parts are objects, ground, forms; did you mean objects?",
+        },
+        {
+            "parts.objects.head=faster_rcnn": "takes the backbone's last stage",
+            "parts.ground.head=ssd": "head=ssd is for boxes",
+            "callbacks.best.monitor=typo": "must be auto, mean_of_parts, loss, or PART/METRIC",
+        },
+    ],
+)
+def test_errors_of_all_parts_and_of_what_they_share_are_told_at_once(told: dict[str, str]) -> None:
     with pytest.raises(UserError) as raised:
-        compose(["task=multitask", "parts.objects.head.stride=8", "parts.ground.head=ssd"])
-    assert str(raised.value).startswith("2 errors")
-    assert "parts.objects" in str(raised.value)
+        compose(["task=multitask", *told])
+    first, *lines = str(raised.value).splitlines()
+    wrong = [words for words in told.values() if words]
+    assert first.startswith(f"{len(wrong)} errors"), lines
+    for words in wrong:
+        assert any(words in line for line in lines), words
+
+
+def test_an_error_in_a_part_of_a_file_names_its_line(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "street.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /task: multitask\n\nparts:\n"
+        "  cars: [task=detection, head=ssdlit]\n  weather: classification\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(UserError) as raised:
+        compose(["experiment=street", "parts.cars.loss.nonsuch=1"], config_dir=str(tmp_path))
+    lines = str(raised.value).splitlines()
+    assert any("street.yaml:6: parts.cars: head=ssdlit" in line for line in lines)
+    assert any("street.yaml:7: parts.weather: in a file, a part is a list" in line for line in lines)
+    assert any(line.startswith("  parts.cars: loss.nonsuch=1") for line in lines)
+
+
+def test_words_that_torch_has_taken_are_no_parts() -> None:
+    taken = {*dir(nn.ModuleDict()), *dir(nn.ParameterDict())}
+    assert not [name for name in taken if is_part_name(name)]
 
 
 def test_a_single_task_has_no_parts() -> None:

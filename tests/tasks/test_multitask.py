@@ -145,18 +145,6 @@ def test_uncertainty_begins_at_one_and_is_learnt(built: Built) -> None:
         assert float(grad) == pytest.approx(0.5 - float(torch.as_tensor(whole)), rel=1e-4)
 
 
-def test_a_head_that_takes_the_last_stage_for_itself_is_refused() -> None:
-    with pytest.raises(UserError, match=r"parts\.objects\.head takes the backbone's last stage"):
-        build(compose([*SMALL, "parts.objects.head=faster_rcnn"]))
-
-
-def test_a_pretrained_detector_for_a_part_is_refused() -> None:
-    with pytest.raises(UserError, match=r"parts\.objects\.head\.weights"):
-        build(
-            compose([*SMALL, "backbone=mobilenet_v3", "parts.objects.head=ssdlite", "parts.objects.head.weights=x.pth"])
-        )
-
-
 def test_mixed_images_are_refused() -> None:
     with pytest.raises(UserError, match=r"parts\.ground\.augment\.mixup"):
         build(compose([*SMALL, "parts.ground.augment.mixup=0.2"]))
