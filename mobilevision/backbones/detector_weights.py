@@ -65,6 +65,11 @@ def read_detector(weights: str, *, published: Mapping[int, str], side: int | Non
     named = re.fullmatch(r"torchvision(?:-(\d+))?", weights)
     if named is None:
         path = Path(weights).expanduser()
+        if path.is_dir():
+            raise UserError(
+                f"head.weights={weights}: a folder; of a run of ours, backbone.weights={weights} takes the backbone"
+                f" and resume={weights} goes on; a pretrained detector is torchvision, or the file of its {names}"
+            )
         if not path.is_file():
             raise UserError(f"head.weights={weights}: no such file; torchvision, or the file of its {names}")
     else:
@@ -79,7 +84,8 @@ def read_detector(weights: str, *, published: Mapping[int, str], side: int | Non
     try:
         source = read_file(path)
     except UserError as error:
-        raise UserError(str(error).replace("backbone.weights", "head.weights")) from error
+        reason = str(error).removeprefix(f"{path}: ").replace("backbone.weights wants", "what is wanted is")
+        raise UserError(f"head.weights={weights}: not torchvision's {names}: {reason}") from error
     kind = next(kind for prefix, kind in _KINDS.items() if published[sides[0]].startswith(prefix))
     if not any(name.startswith(kind.body) for name in source.state):
         others = [prefix for prefix, other in _KINDS.items() if any(n.startswith(other.body) for n in source.state)]

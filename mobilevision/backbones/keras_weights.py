@@ -73,8 +73,8 @@ def fetch(width: float, side: int, *, weights: str = "keras") -> Path:
             torch.hub.download_url_to_file(f"{ADDRESS}{name}", str(path), progress=True)
         except (OSError, urllib.error.URLError, RuntimeError) as error:
             raise UserError(
-                f"backbone.weights={weights}: {name} cannot be fetched ({error}); without a network, name the file:"
-                f" backbone.weights=FOLDER/{name}"
+                f"backbone.weights={weights}: {name} cannot be fetched ({error}); where there is a network, fetch"
+                f" {ADDRESS}{name}, then name the file: backbone.weights=FOLDER/{name}"
             ) from error
     return path
 

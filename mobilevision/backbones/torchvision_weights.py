@@ -77,8 +77,8 @@ def fetch(url: str, *, key: str) -> Path:
             torch.hub.download_url_to_file(url, str(path), hash_prefix=checksum[1] if checksum else None)
         except (OSError, urllib.error.URLError, RuntimeError) as error:
             raise UserError(
-                f"{key}=torchvision: {name} cannot be fetched ({error}); without a network, name the file:"
-                f" {key}=FOLDER/{name}"
+                f"{key}=torchvision: {name} cannot be fetched ({error}); where there is a network, fetch {url}, then"
+                f" name the file: {key}=FOLDER/{name}"
             ) from error
     return path
 

@@ -124,9 +124,12 @@ def read_hub(name: str) -> Source:
         with _patience():
             model = timm.create_model(name, pretrained=True)
     except Exception as error:  # the hub's client has its own errors, by version
-        reason = _first_line(error)
+        reason, known = _first_line(error), timm.models.get_pretrained_cfg(name)
+        where = known.hf_hub_id if known is not None else None
+        file = f"fetch model.safetensors of {constants.ENDPOINT}/{where}" if where else "fetch its file"
         raise UserError(
-            f"backbone.weights={name}: timm can't fetch them ({reason}); without a network, name a local file"
+            f"backbone.weights={name}: timm can't fetch them ({reason}); where there is a network, {file}, then"
+            " name it: backbone.weights=FOLDER/model.safetensors"
         ) from error
     return Source(f"timm {name}", model.state_dict(), observed(model))
 

@@ -9,7 +9,7 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 
 from mobilevision.config.auto_settings import shown
-from mobilevision.config.detector_settings import implied_by_weights
+from mobilevision.config.detector_settings import check_weights, implied_by_weights
 from mobilevision.config.grammar import parse
 from mobilevision.config.groups import FIRST, choose, groups, line_of, unknown_options
 from mobilevision.config.keys import check_claims, check_files, check_missing, free_node, type_of
@@ -139,6 +139,7 @@ def examine(
     if not open_groups:
         errors += check_kinds(layout, found)
         errors += check_loss(layout, found)
+        errors += check_weights(claims, layout.values)
     if complete and not open_groups:
         errors += check_missing(claims, layout)
     refuse(errors)

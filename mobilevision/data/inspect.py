@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,6 +107,13 @@ def differ(first: Boxes, second: Boxes, shapes: NDArray[np.int64]) -> bool:
     overlap = iou(a[:, None], b)
     same = (overlap >= SAME_BOX) & (first.labels[:, None] == second.labels)
     return not (same.any(axis=1).all() and same.any(axis=0).all())
+
+
+def unlike(first: Any, second: Any, shapes: NDArray[np.int64]) -> bool:
+    """Whether two images of the same have different targets; arguments as of :func:`differ`."""
+    if isinstance(first, Boxes) and isinstance(second, Boxes):
+        return differ(first, second, shapes)
+    return not equal(first, second)
 
 
 # Finding images that are the same, to the byte or nearly.
@@ -340,9 +347,10 @@ def _duplicates(
 
     def labels(a: int, b: int) -> bool:
         first, second = (named[split].targets[index] for split, index in (places[a], places[b]))
-        if isinstance(first, Boxes) and isinstance(second, Boxes):
-            return differ(first, second, table[[a, b], 2:].astype(np.int64))
-        return not equal(first, second)
+        shapes = table[[a, b], 2:].astype(np.int64)
+        if isinstance(first, dict) and isinstance(second, dict):  # by part: what only one of two says is no dispute
+            return any(unlike(first[part], second[part], shapes) for part in first.keys() & second.keys())
+        return unlike(first, second, shapes)
 
     found = []
     for a, b, bits in near_pairs(np.ascontiguousarray(table[:, 1]), within):

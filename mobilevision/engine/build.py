@@ -190,8 +190,6 @@ def build_backbone(cfg: DictConfig, *, checkpoint_preset: Mapping[str, Any] | No
         node["preset"] = dict(checkpoint_preset)
     detector = None
     if checkpoint_preset is None and cfg.head.get("weights") is not None:
-        if node.get("weights") is not None:
-            raise UserError("head.weights bring the backbone's weights, too: leave backbone.weights out")
         head: Any = get_class(cfg.head["_target_"])
         detector = read_detector(cfg.head.weights, published=head.published, side=_shorter(cfg.data.resolution))
         node["preset"] = node.get("preset") or detector.preset.to_dict()

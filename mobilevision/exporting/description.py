@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from mobilevision.config.parts import names, part_config
 from mobilevision.deploy.answers import ANSWERS
 from mobilevision.deploy.manifest import Manifest, ModelFile
 from mobilevision.deploy.preprocessing import Preprocessing
@@ -175,6 +176,10 @@ def data_name(cfg: DictConfig, notes: Sequence[str] = ()) -> str:
         cfg: the run's.
         notes: what reading the data said; ``data=auto`` tells there which format it took.
     """
+    if of_parts := names(cfg):
+        told = {name: data_name(part_config(cfg, name), _of_part(notes, name)) for name in of_parts}
+        alike = set(told.values())
+        return alike.pop() if len(alike) == 1 else ", ".join(f"{name}: {data}" for name, data in told.items())
     root, target = cfg.data.get("root"), str(cfg.data.format.get("_target_", ""))
     name = str(cfg.data.get("name", "")) or target.rpartition(".")[2]
     if root:
@@ -185,6 +190,11 @@ def data_name(cfg: DictConfig, notes: Sequence[str] = ()) -> str:
         words = _CAPITAL.sub(" ", name).lower()
         return f"drawn images ({words.removeprefix('drawn ')})"
     return name
+
+
+def _of_part(notes: Sequence[str], name: str) -> list[str]:
+    """What was said of the data of one part."""
+    return [note.removeprefix(f"{name}: ") for note in notes if note.startswith(f"{name}: ")]
 
 
 def _taken(notes: Sequence[str]) -> str:

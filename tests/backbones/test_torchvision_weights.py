@@ -93,7 +93,7 @@ def test_fetching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "weights.pth").unlink()
     assert fetch(f"file://{tmp_path}/weights.pth", key="head.weights").is_file(), "from the cache"
     for name in ("none.pth", "weights-00000000.pth"):
-        with pytest.raises(UserError, match=rf"head\.weights=torchvision: {name} .*: head\.weights=FOLDER/{name}"):
+        with pytest.raises(UserError, match=rf"torchvision: {name} .*fetch file://.*: head\.weights=FOLDER/{name}"):
             fetch(f"file://{tmp_path}/{name}", key="head.weights")
     assert [path.name for path in (tmp_path / "cache" / "checkpoints").iterdir()] == ["weights.pth"]
 

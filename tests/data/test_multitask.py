@@ -16,6 +16,7 @@ from mobilevision.data import Augment, BoxAugment, DataModule
 from mobilevision.data.formats import CocoJson, Csv, ImageFolder, Multitask, Scenes
 from mobilevision.data.multitask import NONE, MultitaskAugment, MultitaskSampler
 from mobilevision.errors import UserError
+from mobilevision.io.atomic_files import read_csv
 from mobilevision.tools.check_data import check_data
 
 Make = Callable[..., Path]
@@ -221,15 +222,20 @@ def test_the_spec_survives_a_checkpoint() -> None:
 
 
 def test_check_data_looks_at_the_images_of_all_parts(street: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (street / "images" / "00.png").write_bytes((street / "images" / "01.png").read_bytes())
+    for copy, of in (("00", "01"), ("11", "02")):  # both with boxes; the one with boxes, the other with a weather
+        (street / "images" / f"{copy}.png").write_bytes((street / "images" / f"{of}.png").read_bytes())
     cars = [f"parts.cars.data.root={street / 'cars.json'}", f"parts.cars.data.format.images={street / 'images'}"]
     weather = [
         "parts.weather=classification",
         "parts.weather.data=csv",
         f"parts.weather.data.root={street / 'weather.csv'}",
     ]
-    check_data(["task=multitask", "parts.cars=detection", "parts.cars.data=coco_json", *cars, *weather])
+    check_data(["task=multitask", "parts.cars=detection", "parts.cars.data=coco_json", *cars, *weather], out=street)
     said = capsys.readouterr().out
     assert "cars: " in said
     assert "weather: " in said
-    assert "duplicates: 1 exact" in said
+    assert "duplicates: 2 exact" in said
+    pairs = read_csv(street / "duplicates.csv")
+    differ = {Path(row["first"]).stem: row["labels_differ"] for row in pairs if row["kind"] == "exact"}
+    assert {differ.get("00", differ.get("01")), differ.get("11", differ.get("02"))} == {"1", "0"}
+    assert differ.get("11", differ.get("02")) == "0", "no part knows both"

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
+from mobilevision.config.compose import compose
 from mobilevision.deploy.answers import ANSWERS
 from mobilevision.deploy.manifest import Manifest, ModelFile, Port
 from mobilevision.deploy.preprocessing import Preprocessing
@@ -154,6 +155,16 @@ def test_a_baseline_is_not_the_models() -> None:
 def test_data_has_a_name_that_readers_know(form: str, root: str | None, notes: list[str], name: str) -> None:
     node = {"data": {"root": root, "format": {"_target_": f"mobilevision.data.formats.{form}"}}}
     assert data_name(OmegaConf.create(node), notes) == name
+
+
+def test_data_of_several_parts_is_named_by_part() -> None:
+    cfg = compose(["task=multitask"])
+    assert data_name(cfg) == "drawn images (scenes)"
+    cfg.parts.ground.data.root = "/mnt/weather"
+    notes = ["12 images belong to several parts", "ground: data=auto took the format folder"]
+    cfg.parts.ground.data.format = {"_target_": "mobilevision.data.formats.Auto"}
+    drawn = "drawn images (scenes)"
+    assert data_name(cfg, notes) == f"objects: {drawn}, ground: ImageFolder (weather), forms: {drawn}"
 
 
 @pytest.mark.parametrize("name", ["foo bar", "Apache-2.0", "", "mit\nother: yes"])

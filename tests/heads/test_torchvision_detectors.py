@@ -15,6 +15,7 @@ from torchvision.models.detection import (
 )
 
 from mobilevision.backbones import mobilenet_v1, mobilenet_v2, mobilenet_v3
+from mobilevision.backbones.detector_weights import load_body, read_detector
 from mobilevision.config.compose import compose
 from mobilevision.engine.build import build_backbone, build_task, default_side
 from mobilevision.errors import UserError
@@ -267,6 +268,7 @@ def test_weights_that_do_not_belong_are_said_in_one_line(tmp_path: Path) -> None
     torch.save(
         {**state, "head.regression_head.module_list.0.1.bias": torch.full((24,), torch.nan)}, tmp_path / "nan.pth"
     )
+    (tmp_path / "notes.txt").write_text("notes", encoding="utf-8")
     (tmp_path / "damaged.pth").write_bytes((tmp_path / "ssdlite.pth").read_bytes()[:1000])
     named = "not torchvision's ssdlite320_mobilenet_v3_large"
     for overrides, message in (
@@ -276,22 +278,43 @@ def test_weights_that_do_not_belong_are_said_in_one_line(tmp_path: Path) -> None
         ((*SSDLITE, "none.pth"), r"head\.weights=.*none\.pth: no such file"),
         ((*SSDLITE, "nan.pth"), r"head\.weights: nan\.pth: regressors\.0\.1\.bias holds NaN"),
         ((*SSDLITE, "damaged.pth"), r"damaged\.pth: "),
-        (("head=ssdlite", "backbone=mobilenet_v1", "ssdlite.pth"), r"not mobilenet_v1_1: set backbone=mobilenet_v3"),
-        (
-            ("head=ssdlite", "backbone=mobilenet_v3_small", "ssdlite.pth"),
-            r"set backbone=mobilenet_v3 backbone\.width=1",
-        ),
-        ((*SSDLITE, "backbone.width=0.5", "ssdlite.pth"), r"is of another width: set backbone\.width=1$"),
-        ((*SSDLITE, "backbone.weights=timm", "ssdlite.pth"), r"leave backbone\.weights out"),
-        ((*SSDLITE, "head.layout=own", "ssdlite.pth"), r"needs head\.layout=torchvision"),
+        ((*SSDLITE, "notes.txt"), rf"head\.weights=.*notes\.txt: {named}: broken, or holds Python objects"),
+        ((*SSDLITE, ""), r"head\.weights=.*: a folder; of a run of ours, backbone\.weights=.* takes the backbone"),
         ((*SSDLITE, "head.strides=[8,16,32]", "ssdlite.pth"), r"has maps of strides \[16,32\]"),
     ):
         *options, file = overrides
         with pytest.raises(UserError, match=message) as caught:
             task_of(*options, f"head.weights={tmp_path}/{file}", size=(320, 320))
         assert len(str(caught.value).splitlines()) == 1
+    detector = read_detector(f"{tmp_path}/ssdlite.pth", published={320: "ssdlite320_mobilenet_v3_large"}, side=320)
+    with pytest.raises(UserError, match=r"not mobilenet_v1_0.25: set backbone=mobilenet_v3 backbone\.width=1"):
+        load_body(mobilenet_v1(width=0.25), detector)  # a plugin's, of which the config knows nothing
     with pytest.raises(UserError, match=r"for this head there are torchvision-320, torchvision-800"):
         task_of(*FASTER, "head.weights=torchvision-640", size=(320, 320))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["backbone=mobilenet_v1"],
+            r"stand on MobileNet V3 large at width 1: set backbone=mobilenet_v3 backbone\.width=1",
+        ),
+        (["backbone=mobilenet_v3_small"], r"set backbone=mobilenet_v3 backbone\.width=1"),
+        (["backbone=timm", "backbone.name=resnet18"], r"set backbone=mobilenet_v3 backbone\.width=1"),
+        (["backbone=mobilenet_v3", "backbone.width=0.5"], r"at width 1: set backbone\.width=1$"),
+        (["backbone=mobilenet_v3", "backbone.weights=timm"], r"leave backbone\.weights out"),
+        (["backbone=mobilenet_v3", "head.layout=own"], r"leave head\.layout out"),
+        (
+            ["backbone=mobilenet_v3", "head.weights=torchvison"],
+            r"head\.weights=torchvison: no such .*mean torchvision\?",
+        ),
+    ],
+)
+def test_weights_that_cannot_be_loaded_are_not_fetched(overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        compose(["task=detection", "head=ssdlite", "head.weights=torchvision", *overrides])
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_what_is_odd_in_a_file_stays_out(tmp_path: Path) -> None:
