@@ -72,7 +72,8 @@ class FileRecords(Records):
 
     def image_key(self, index: int) -> str:
         """The file's path, by whatever links it was reached."""
-        folder, name = os.path.split(self.path(index))
+        path = self.path(index)
+        folder, name = os.path.split(os.path.realpath(path) if os.path.islink(path) else path)
         return os.fsdecode(os.path.join(_real_folder(folder), name))
 
     def shape(self, index: int) -> tuple[int, int]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, final
+from typing import Annotated, Any, final
 
 import numpy as np
 import pytorch_lightning as pl
@@ -30,7 +30,6 @@ from mobilevision.data.unlabelled import WithUnlabelled, find_unlabelled
 from mobilevision.data.view import Augmentation
 from mobilevision.data.white_level import choose_white_level
 from mobilevision.errors import UserError
-from mobilevision.geo.partition import Cells
 from mobilevision.images.framing import FITS
 from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, Seed, ShareBelowOne, Side, check_ranges
 from mobilevision.spec import DataSpec, Features
@@ -207,7 +206,12 @@ class DataModule(pl.LightningDataModule):
         return self.splits
 
     def setup_data(
-        self, *, default_resolution: tuple[int, int] = (224, 224), crop: float = 0.875, run_dir: Path | None = None
+        self,
+        *,
+        default_resolution: tuple[int, int] = (224, 224),
+        crop: float = 0.875,
+        run_dir: Path | None = None,
+        alone: bool = True,
     ) -> DataSpec:
         """Read, split and check the data; the second call does nothing.
 
@@ -215,6 +219,7 @@ class DataModule(pl.LightningDataModule):
             default_resolution: (height, width) where ``data.resolution`` is null.
             crop: share of the shorter side that evaluation looks at.
             run_dir: where ``skipped.csv`` goes; None keeps no list.
+            alone: whether the white level is this data's to choose; that of several parts is one (see :meth:`share`).
 
         Returns:
             The spec, also kept as ``spec``.
@@ -241,7 +246,10 @@ class DataModule(pl.LightningDataModule):
         checks.enough(self.splits, self.root, self.kind)
         if self.kind == "identity":
             identities.comparable(self.splits)
-        white_level = choose_white_level(self.splits, self.white_level)
+        white_level = None
+        if alone:
+            of_parts = {name: module.splits for name, module in self.parts.items()}
+            white_level = choose_white_level(self.splits, self.white_level, of_parts)
         cells = coordinates.assign_cells(self.splits, self.cells) if self.kind == "coordinate" else None
         self._crop = crop
         apply_groups(self.splits, self.groups, self.kind)
@@ -261,17 +269,31 @@ class DataModule(pl.LightningDataModule):
             groups=tuple(self.splits.groups[name] for name in self.splits.classes) if self.splits.groups else (),
             cells=None if cells is None else cells.to_dict(),
             white_level=white_level,
-            parts={name: module.take_shape(resolution, self.fit) for name, module in self.parts.items()},
-            **_counts(self.splits, self.kind, cells),
+            **_counts(self.splits, self.kind, len(self.splits.classes), located=cells is not None),
         )
+        shared = {name: module.share(self.spec, self.splits, name) for name, module in self.parts.items()}
+        self.spec = replace(self.spec, parts=shared)
         if self.kind in ("class", "boxes") and self.splits.train is not None:
             self.splits.notes += checks.likely_misspelt(self.spec.classes, self.spec.counts)
         return self.spec
 
-    def take_shape(self, resolution: tuple[int, int], fit: str) -> DataSpec:
-        """Take the input's (height, width) in pixels and the fit that several parts share, and give the spec anew."""
-        self.spec = replace(self.spec, resolution=resolution, fit=fit)
-        self.fit = fit
+    def share(self, spec: DataSpec, splits: Splits, name: str) -> DataSpec:
+        """Take what all parts share, and of the joined data what is left to this part; give the spec anew.
+
+        Args:
+            spec: of the joined data: its side, fit and white level.
+            splits: of the joined data, cut and with folds taken.
+            name: of this part.
+        """
+        for split in ("train", "val", "test"):
+            joint: Records | None = getattr(splits, split)
+            of_parts = None if joint is None else joint.targets
+            setattr(self.splits, split, of_parts.of_part(name) if isinstance(of_parts, MultitaskTargets) else None)
+        self.spec = replace(self.spec, resolution=spec.resolution, fit=spec.fit, white_level=spec.white_level)
+        if self.kind != "identity":  # whose numbers begin with those of the whole train
+            cells, classes = self.spec.cells, len(self.spec.classes)
+            self.spec = replace(self.spec, **_counts(self.splits, self.kind, classes, located=cells is not None))
+        self.fit = spec.fit
         return self.spec
 
     def train_with(self, *, batch_size: int, augment: Augmentation | None) -> None:
@@ -350,7 +372,7 @@ class DataModule(pl.LightningDataModule):
         size = self.batch_size if shuffle else self.eval_batch_size or self.batch_size
         weights = self.format.weights() if isinstance(self.format, Multitask) else None
         if shuffle and weights is not None and isinstance(records.targets, MultitaskTargets):
-            chosen = [weights[name] for name in records.targets.names]
+            chosen = {name: weights[name] for name in records.targets.names}
             rows = records.targets.rows
             return MultitaskSampler(rows, weights=chosen, batch_size=size, drop_last=self.drop_last, **process)
         if shuffle and isinstance(records.targets, IdentityTargets) and self.per_identity > 1:
@@ -378,15 +400,15 @@ def _pair(resolution: int | Sequence[int]) -> tuple[int, int]:
     return pair[0], pair[1]
 
 
-def _counts(splits: Splits, kind: str, cells: Cells | None) -> dict[str, tuple[int, ...]]:
+def _counts(splits: Splits, kind: str, classes: int, *, located: bool) -> dict[str, Any]:
     """What :class:`DataSpec` says of the training samples: ``counts`` of each class, ``known`` of each attribute."""
-    targets, classes = None if splits.train is None else splits.train.targets, len(splits.classes)
+    targets = None if splits.train is None else splits.train.targets
     if isinstance(targets, BoxTargets):
         return {"counts": boxes_a_class(targets, classes)}
     if isinstance(targets, IdentityTargets):
         return {"counts": identities.counted(targets, classes)}
     if isinstance(targets, CoordinateTargets):
-        return {"counts": tuple(np.bincount(targets.cells, minlength=classes).tolist())} if cells else {}
+        return {"counts": tuple(np.bincount(targets.cells, minlength=classes).tolist())} if located else {}
     if targets is not None and kind == "class":
         return {"counts": tuple(np.bincount(targets, minlength=classes).tolist())}
     if targets is not None and kind == "attributes":

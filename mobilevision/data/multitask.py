@@ -20,17 +20,16 @@ from torch.utils._pytree import tree_map_only
 from mobilevision.data.boxes import BoxTargets
 from mobilevision.data.data_format import DataFormat
 from mobilevision.data.records import Problem, Records, RecordsAround, Splits
-from mobilevision.data.sampling import ORDER, SPLIT, BatchSampler, Key, stream
+from mobilevision.data.sampling import AGAIN, ORDER, BatchSampler, Key, stream
+from mobilevision.data.shared_images import SPLITS, Images, cut_alike, leave_out_tested
 from mobilevision.data.targets import Placement, Targets
 from mobilevision.data.view import Augmentation, Sample, View
 from mobilevision.errors import UserError
-from mobilevision.ranges import PositiveFloat
+from mobilevision.ranges import PositiveFloat, check_ranges
 from mobilevision.spec import DataSpec
 
 Rows = NDArray[np.int64]
-SPLITS = ("train", "val", "test")
 NONE = -1  # row of a part that does not have the image
-KIND = "multitask"
 
 
 class PartData(Protocol):
@@ -43,8 +42,8 @@ class PartData(Protocol):
     def read_splits(self) -> Splits:
         """What its format reads."""
 
-    def setup_data(self) -> DataSpec:
-        """Cut, check and describe it."""
+    def setup_data(self, *, alone: bool = True) -> DataSpec:
+        """Check and describe it; not ``alone`` leaves to the caller what all parts share."""
 
 
 Sampling = Literal["size", "even"] | dict[str, PositiveFloat]
@@ -108,6 +107,15 @@ class MultitaskTargets(Targets):
             batch[name] = {"known": known, "target": target}
         return batch
 
+    def of_part(self, name: str) -> Records | None:
+        """A part's samples of the images that are here; None where it has none of them."""
+        if name not in self.names:
+            return None
+        number = self.names.index(name)
+        rows = np.sort(self.rows[self.rows[:, number] != NONE, number])
+        records = self.parts[number]
+        return None if not len(rows) else records if len(rows) == len(records) else records.subset(rows)
+
     @property
     def sizes(self) -> dict[str, int]:
         """How many of the images each part knows."""
@@ -155,27 +163,43 @@ class MultitaskRecords(RecordsAround):
             records.scale(white_level)
 
 
-def joined(parts: Mapping[str, Records]) -> MultitaskRecords | None:
+def joined(parts: Mapping[str, Records], images: Images | None = None) -> MultitaskRecords | None:
     """One split of all parts as one; None where no part has it.
 
+    A part's second sample of one image is an image of its own, so that none is lost.
+
     Args:
-        parts: by name; those without this split are left out by the caller.
+        parts: by name; those without this split, or without a sample in it, are left out.
+        images: those of all splits; None numbers these alone.
     """
+    parts = {name: records for name, records in parts.items() if len(records)}
     if not parts:
         return None
-    place: dict[str, int] = {}
-    found: list[tuple[int, int, int]] = []
-    images = 0
-    for number, records in enumerate(parts.values()):
-        for row in range(len(records)):
-            key = records.image_key(row)
-            image = images if key is None else place.setdefault(key, images)
-            images += image == images  # a new one
-            found.append((image, number, row))
-    table = np.full((images, len(parts)), NONE, dtype=np.int64)
-    where = np.array(found, dtype=np.int64).reshape(-1, 3)
-    table[where[:, 0], where[:, 1]] = where[:, 2]
-    return MultitaskRecords(MultitaskTargets(parts, table))
+    images = images or Images()
+    shown = [images.of(records) for records in parts.values()]
+    sizes = [len(each) for each in shown]
+    image, part = np.concatenate(shown), np.repeat(np.arange(len(parts)), sizes)
+    row = np.concatenate([np.arange(size) for size in sizes])
+    again = np.concatenate([_occurrences(each) for each in shown])
+    each = image + images.count * again
+    _, first, sample = np.unique(each, return_index=True, return_inverse=True)
+    order = np.argsort(first)  # as the parts have them, one after the other
+    table = np.full((len(order), len(parts)), NONE, dtype=np.int64)
+    table[np.argsort(order)[sample], part] = row
+    found = MultitaskRecords(MultitaskTargets(parts, table))
+    if again.any() or any(records.groups is not None for records in parts.values()):
+        found.groups = images.groups(parts.values())[image[first[order]]]
+    return found
+
+
+def _occurrences(numbers: Rows) -> Rows:
+    """For each entry, how many before it are equal."""
+    order = np.argsort(numbers, kind="stable")
+    ordered = numbers[order]
+    starts = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))
+    found = np.empty_like(numbers)
+    found[order] = np.arange(len(numbers)) - np.repeat(starts, np.diff(starts, append=len(numbers)))
+    return found
 
 
 @final
@@ -190,31 +214,33 @@ class Multitask(DataFormat):
 
     Attributes:
         modules: the same as ``parts``; set up once this was read.
+
+    Raises:
+        UserError: a weight that is no number above 0.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = (KIND,)
+    kinds: ClassVar[tuple[str, ...]] = ("multitask",)
 
+    @check_ranges("data.format")
     def __init__(self, *, parts: Mapping[str, PartData], sampling: Sampling = "size") -> None:
         self.modules, self.sampling = dict(parts), sampling
 
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
         """See :class:`DataFormat`; classes are ``part/class``."""
         del root, kind, channels
-        for module in self.modules.values():
-            module.read_splits()
-        _share_splits({name: module.splits for name, module in self.modules.items()}, self.modules, seed)
+        splits, images = {name: module.read_splits() for name, module in self.modules.items()}, Images()
+        cut_alike(splits, self.modules, images, seed)
+        leave_out_tested(splits, images)
         for name, module in self.modules.items():
             try:
-                module.setup_data()
+                module.setup_data(alone=False)
             except UserError as error:
                 raise UserError(f"parts.{name}: {error}") from error
-        splits = {name: module.splits for name, module in self.modules.items()}
-        notes = _without_leaks(splits)
-        all_parts = {split: _of(splits, split) for split in SPLITS}
+        all_parts = {split: _of(splits, split, images) for split in SPLITS}
         _refuse_two_in_one_image(all_parts["train"])
         both = [records for records in all_parts.values() if records is not None]
         shared = sum(int(((each.targets.rows != NONE).sum(axis=1) > 1).sum()) for each in both)
-        notes += [f"{shared:,} of {sum(map(len, both)):,} images belong to several parts"] if shared else []
+        notes = [f"{shared:,} of {sum(map(len, both)):,} images belong to several parts"] if shared else []
         notes += [f"{name}: {note}" for name, each in splits.items() for note in each.notes]
         return Splits(
             all_parts["train"],
@@ -248,70 +274,9 @@ class Multitask(DataFormat):
         return {name: float(weight) for name, weight in self.sampling.items()}
 
 
-def _of(splits: Mapping[str, Splits], split: str) -> MultitaskRecords | None:
-    return joined({name: records for name, each in splits.items() if (records := getattr(each, split)) is not None})
-
-
-def _share_splits(splits: Mapping[str, Splits], modules: Mapping[str, PartData], seed: int) -> None:
-    """Let data that came without a split put the images that others have where these have them.
-
-    Data with splits of its own decides first, then the parts in their order. Images that no other part has are then
-    drawn at random into val and test, by the part's own fractions.
-    """
-    place: dict[str, int] = {}
-    ordered = sorted(splits, key=lambda name: splits[name].whole)
-    for name in ordered:
-        one, module = splits[name], modules[name]
-        if not one.whole or one.train is None:
-            _note_places(one, place)
-            continue
-        keys = [one.train.image_key(row) for row in range(len(one.train))]
-        lies = np.array([NONE if key is None else place.get(key, NONE) for key in keys], dtype=np.int64)
-        others = [each for each in ordered if each != name]
-        if (lies != NONE).any() or _any_shared(keys, [splits[each] for each in others]):
-            open_rows = np.flatnonzero(lies == NONE)
-            luck = stream(SPLIT, seed, 2).permutation(len(open_rows)) / max(len(open_rows), 1)
-            test, val = module.test_fraction, module.val_fraction
-            lies[open_rows] = np.where(luck < test, 2, np.where(luck < test + (1 - test) * val, 1, 0))
-            whole = one.train
-            for number, split in enumerate(SPLITS):
-                rows = np.flatnonzero(lies == number)
-                setattr(one, split, whole.subset(rows) if len(rows) else None)
-            one.whole = False
-            counts = ", ".join(f"{(lies == number).sum():,} {split}" for number, split in enumerate(SPLITS))
-            one.notes.append(f"cut as the parts that have the same images: {counts}, data.seed={seed}")
-        _note_places(one, place)
-
-
-def _any_shared(keys: Sequence[str | None], others: Sequence[Splits]) -> bool:
-    own = {key for key in keys if key is not None}
-    return any(
-        records.image_key(row) in own for each in others for _, records in each.items() for row in range(len(records))
-    )
-
-
-def _note_places(splits: Splits, place: dict[str, int]) -> None:
-    for split, records in splits.items():
-        for row in range(len(records)):
-            if (key := records.image_key(row)) is not None:
-                place[key] = max(place.get(key, 0), SPLITS.index(split))
-
-
-def _without_leaks(splits: Mapping[str, Splits]) -> list[str]:
-    """Leave out of each part's train and val what another part's val or test has; notes that say so."""
-    place: dict[str, int] = {}
-    for one in splits.values():
-        _note_places(one, place)
-    notes = []
-    for name, one in splits.items():
-        for split, records in list(one.items()):
-            keys = (records.image_key(row) for row in range(len(records)))
-            stays = np.array([key is None or place[key] == SPLITS.index(split) for key in keys], dtype=bool)
-            if not stays.all():
-                setattr(one, split, records.subset(np.flatnonzero(stays)))
-                left = int((~stays).sum())
-                notes.append(f"{name}: {left:,} images of its {split} are left out: another part tests on them")
-    return notes
+def _of(splits: Mapping[str, Splits], split: str, images: Images) -> MultitaskRecords | None:
+    found = {name: records for name, each in splits.items() if (records := getattr(each, split)) is not None}
+    return joined(found, images)
 
 
 def lies_in_image(targets: Any) -> bool:
@@ -346,7 +311,7 @@ class MultitaskAugment:
         parts: by name; None for a part whose images stay as an evaluation sees them.
     """
 
-    kinds: ClassVar[tuple[str, ...] | None] = (KIND,)
+    kinds: ClassVar[tuple[str, ...] | None] = ("multitask",)
 
     def __init__(self, parts: Mapping[str, Augmentation | None]) -> None:
         self.parts = dict(parts)
@@ -384,19 +349,23 @@ class MultitaskSampler(BatchSampler):
 
     Args:
         rows: int64 [n, P], as of :class:`MultitaskTargets`.
-        weights: [P], how often each part is shown; an image of several parts may be drawn for each of them.
+        weights: by part, in the order of the columns, how often each is shown; an image of several parts may be drawn
+            for each of them.
         batch_size: samples a batch and process.
         seed: of the order.
         rank: this process.
         world: number of processes.
         drop_last: leave an incomplete last batch out (unless it is the only one).
+
+    Raises:
+        UserError: a weight so small beside the others that no image of the part would be shown.
     """
 
     def __init__(
         self,
         rows: Rows,
         *,
-        weights: Sequence[float],
+        weights: Mapping[str, float],
         batch_size: int,
         seed: int = 0,
         rank: int = 0,
@@ -405,9 +374,16 @@ class MultitaskSampler(BatchSampler):
     ) -> None:
         self.images = [np.flatnonzero(rows[:, part] != NONE) for part in range(rows.shape[1])]
         self.n, self.batch_size, self.seed, self.rank, self.world = len(rows), batch_size, seed, rank, world
-        shares = np.array(weights, dtype=np.float64) * [len(each) > 0 for each in self.images]
+        given = np.array(list(weights.values()), dtype=np.float64)
+        shares = given / given.max() * [len(each) > 0 for each in self.images]
         ends = np.round(np.cumsum(shares / shares.sum()) * self.n).astype(np.int64)
         self.counts = np.diff(ends, prepend=0)
+        for name, share, images, count in zip(weights, shares, self.images, self.counts, strict=True):
+            if len(images) and not count and share < shares.max():
+                raise UserError(
+                    f"data.format.sampling.{name}={weights[name]:g}: beside the other weights, an epoch of {self.n:,}"
+                    f" images would have none of {name}: give it a greater one"
+                )
         self.drop_last = drop_last and self.n >= batch_size * world
 
     def __len__(self) -> int:
@@ -423,17 +399,16 @@ class MultitaskSampler(BatchSampler):
             yield [(of_epoch, index) for of_epoch, index in rows.tolist()]
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
-        """(epoch, index) of the epoch's images, int64 [n, 2]; a second showing has another epoch, and is drawn anew."""
+        """(epoch, index) of the epoch's images, int64 [n, 2].
+
+        A second showing, also one for another part, has another epoch, and so is drawn anew.
+        """
         drawn = [np.zeros((0, 2), np.int64)]
         for part, (images, count) in enumerate(zip(self.images, self.counts.tolist(), strict=True)):
             turns = epoch * count + np.arange(count)  # of the part's endless series of shuffled rounds
             for round_number in np.unique(turns // max(len(images), 1)).tolist():
                 order = stream(ORDER, self.seed, part + 1, round_number).permutation(images)
                 chosen = order[turns[turns // len(images) == round_number] % len(images)]
-                drawn.append(np.stack([np.full(len(chosen), round_number), chosen], axis=1))
-        keys = np.concatenate(drawn)
-        keys[:, 0] = epoch + (keys[:, 0] + 1) * _AGAIN
-        return stream(ORDER, self.seed, epoch).permutation(keys)
-
-
-_AGAIN = 1_000_003  # keeps the epochs of keys apart
+                showing = round_number * len(self.images) + part  # a number for each round of each part
+                drawn.append(np.stack([np.full(len(chosen), epoch + (showing + 1) * AGAIN), chosen], axis=1))
+        return stream(ORDER, self.seed, epoch).permutation(np.concatenate(drawn))

@@ -186,6 +186,7 @@ class Splits:
         test: samples to judge by; None where the data has none.
         classes: class names in the order of the targets.
         whole: the data came without any split, so that a test part too may be cut from ``train``.
+        completed: what was missing was cut, so that no more is.
         groups: class -> a coarser class that it belongs to, such as breed -> species; empty where nobody says.
         notes: what was decided while reading, for the console.
         problems: what was wrong; the rows concerned are already left out.
@@ -196,6 +197,7 @@ class Splits:
     test: Records | None = None
     classes: tuple[str, ...] = ()
     whole: bool = False
+    completed: bool = False
     groups: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)

@@ -25,7 +25,7 @@ _REGION = 4  # level of S2: some 600 km across
 def complete(splits: Splits, *, val_fraction: float, test_fraction: float, seed: int) -> None:
     """Cut the missing val, and where the data came without any split also test, from train; say so in the notes.
 
-    A split without a sample counts as missing; what is too small to be cut stays whole.
+    A split without a sample counts as missing; what is too small to be cut stays whole. The second call does nothing.
 
     Args:
         splits: what was read; changed in place.
@@ -39,6 +39,9 @@ def complete(splits: Splits, *, val_fraction: float, test_fraction: float, seed:
     for key, fraction in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
         if not 0 <= fraction < 1:
             raise UserError(f"data.{key}={fraction}: must be at least 0 and below 1")
+    if splits.completed:
+        return
+    splits.completed = True
     splits.val = splits.val if splits.val is not None and len(splits.val) else None
     splits.test = splits.test if splits.test is not None and len(splits.test) else None
     if splits.train is None or not len(splits.train):

@@ -18,6 +18,7 @@ from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.loader import BatchSource, Loader
 from mobilevision.data.module import check_arguments
 from mobilevision.data.multitask import joined
+from mobilevision.data.records import Splits
 from mobilevision.data.sampling import EpochSampler
 from mobilevision.data.skipped import SkipLog
 from mobilevision.data.targets import are_classes
@@ -26,7 +27,7 @@ from mobilevision.errors import UserError
 from mobilevision.geo.partition import Cells
 
 if TYPE_CHECKING:
-    from mobilevision.data import DataModule, Records, Splits
+    from mobilevision.data import DataModule, Records
     from mobilevision.spec import DataSpec
 
 _SHOWN = 12
@@ -57,11 +58,16 @@ def new_samples(data: DataModule, split: str | None, skip: SkipLog | None) -> Sa
     Raises:
         UserError: no such split, or problems in the data under ``on_error=raise``.
     """
+    splits = _read(data, skip)
+    choose_white_level(splits, data.white_level)
+    return _choose(splits, split, whole=splits.whole)
+
+
+def _read(data: DataModule, skip: SkipLog | None) -> Splits:
     check_arguments(data)
     splits = data.format.read(root=data.root, kind=data.kind, channels=data.channels, seed=data.seed)
     refuse_or_skip(splits.problems, data.on_error, skip)
-    choose_white_level(splits, data.white_level)
-    return _choose(splits, split, whole=splits.whole)
+    return splits
 
 
 def samples_of_parts(
@@ -81,19 +87,20 @@ def samples_of_parts(
     """
     found: dict[str, Samples] = {}
     ordered: dict[str, Records] = {}
+    read: dict[str, Splits] = {}
     for name in parts:
         try:
-            part = data.parts[name]
-            part.white_level = part.white_level or spec.white_level
-            found[name] = each = new_samples(part, split, skip)
+            read[name] = splits = _read(data.parts[name], skip)
+            found[name] = each = _choose(splits, split, whole=splits.whole)
             ordered[name] = in_order_of(each, spec.parts[name].classes, spec.parts[name].cells)
         except UserError as error:
             raise UserError(f"parts.{name}: {error}") from error
     records = joined(ordered)
     assert records is not None
-    notes = tuple(f"{name}: {note}" for name, each in found.items() for note in each.notes)
-    splits = {each.split for each in found.values()}
-    return Samples(splits.pop() if len(splits) == 1 else "test", records, spec.classes, notes)
+    together = Splits(test=records, notes=[f"{name}: {note}" for name, each in found.items() for note in each.notes])
+    choose_white_level(together, data.white_level or spec.white_level, read)
+    shown = {each.split for each in found.values()}
+    return Samples(shown.pop() if len(shown) == 1 else "test", records, spec.classes, tuple(together.notes))
 
 
 def _choose(splits: Splits, split: str | None, *, whole: bool) -> Samples:

@@ -15,6 +15,7 @@ from PIL import Image
 from mobilevision.data import Augment, BoxAugment, DataModule
 from mobilevision.data.formats import CocoJson, Csv, ImageFolder, Multitask, Scenes
 from mobilevision.data.multitask import NONE, MultitaskAugment, MultitaskSampler
+from mobilevision.data.multitask import joined as join
 from mobilevision.errors import UserError
 from mobilevision.io.atomic_files import read_csv
 from mobilevision.tools.check_data import check_data
@@ -180,19 +181,20 @@ def test_drawn_images_are_the_same_for_all_kinds() -> None:
 def test_even_sampling_shows_each_part_equally_often() -> None:
     data = joined(drawn(), sampling="even")
     assert data.splits.train is not None
-    rows = data.splits.train.targets.rows
-    sampler = MultitaskSampler(rows, weights=[1.0, 1.0], batch_size=4)
+    rows, even = data.splits.train.targets.rows, {"objects": 1.0, "ground": 1.0}
+    sampler = MultitaskSampler(rows, weights=even, batch_size=4)
     assert sampler.counts.tolist() == [40, 40]
     keys = [key for batch in sampler.batches(0, 0) for key in batch]
     assert len(keys) == 80 == len(data.splits.train)
-    again = [key for batch in MultitaskSampler(rows, weights=[1, 1], batch_size=4).batches(0, 2) for key in batch]
+    again = [key for batch in MultitaskSampler(rows, weights=even, batch_size=4).batches(0, 2) for key in batch]
     assert again == keys[8:], "a resume goes on with the same batches"
     assert [key for batch in sampler.batches(1, 0) for key in batch] != keys
 
 
 def test_a_small_part_comes_again_drawn_anew() -> None:
     rows = np.array([[0, NONE]] * 2 + [[NONE, n] for n in range(6)], dtype=np.int64)
-    sampler = MultitaskSampler(rows, weights=[3.0, 1.0], batch_size=4)
+    often = {"a": 3.0, "b": 1.0}
+    sampler = MultitaskSampler(rows, weights=often, batch_size=4)
     keys = [key for batch in sampler.batches(0, 0) for key in batch]
     small = [key for key in keys if key[1] < 2]
     assert len(small) == 6
@@ -200,12 +202,35 @@ def test_a_small_part_comes_again_drawn_anew() -> None:
     two = [
         {
             tuple(key)
-            for batch in MultitaskSampler(rows, weights=[3, 1], batch_size=2, rank=r, world=2).batches(0, 0)
+            for batch in MultitaskSampler(rows, weights=often, batch_size=2, rank=r, world=2).batches(0, 0)
             for key in batch
         }
         for r in range(2)
     ]
     assert not two[0] & two[1]
+
+
+def test_an_image_of_two_parts_is_drawn_anew_for_each() -> None:
+    rows = np.array([[n, n] for n in range(8)], dtype=np.int64)
+    sampler = MultitaskSampler(rows, weights={"a": 1.0, "b": 1.0}, batch_size=4)
+    epochs = [[key for batch in sampler.batches(epoch, 0) for key in batch] for epoch in range(3)]
+    assert all(len({index for _, index in keys}) < len(keys) for keys in epochs), "some come twice"
+    every = [key for keys in epochs for key in keys]
+    assert len(set(every)) == len(every)
+    assert epochs[1] == [key for batch in sampler.batches(1, 0) for key in batch]
+
+
+@pytest.mark.parametrize("weight", [0, -1, float("inf"), float("nan"), 10**400, True, "2", None])
+def test_a_weight_is_a_number_above_0(weight: Any) -> None:
+    with pytest.raises(UserError, match=r"data\.format\.sampling=.*: objects (must be above 0|needs a number)"):
+        Multitask(parts={}, sampling={"objects": weight, "ground": 1.0})
+
+
+def test_weights_far_apart_show_every_part_or_are_refused() -> None:
+    rows = np.array([[0, NONE]] * 4 + [[NONE, n] for n in range(4)], dtype=np.int64)
+    assert MultitaskSampler(rows, weights={"a": 1e308, "b": 1e308}, batch_size=4).counts.tolist() == [4, 4]
+    with pytest.raises(UserError, match=r"data\.format\.sampling\.b=1: .* would have none of b"):
+        MultitaskSampler(rows, weights={"a": 1e6, "b": 1.0}, batch_size=4)
 
 
 def test_weights_for_other_parts_are_refused() -> None:
@@ -239,3 +264,180 @@ def test_check_data_looks_at_the_images_of_all_parts(street: Path, capsys: pytes
     differ = {Path(row["first"]).stem: row["labels_differ"] for row in pairs if row["kind"] == "exact"}
     assert {differ.get("00", differ.get("01")), differ.get("11", differ.get("02"))} == {"1", "0"}
     assert differ.get("11", differ.get("02")) == "0", "no part knows both"
+
+
+def of_csv(path: Path, rows: list[str], header: str = "path,label", **options: Any) -> DataModule:
+    path.write_text("\n".join([header, *rows]), encoding="utf-8")
+    return DataModule(format=Csv(), root=str(path), kind="class", on_error="skip", **options)
+
+
+def of_walks(path: Path, names: list[str], **options: Any) -> DataModule:
+    """Attributes of images, four of which belong together each time."""
+    rows = [f"images/{name},{n % 2},walk{n // 4}" for n, name in enumerate(names)]
+    path.write_text("\n".join(["path,wet,walk", *rows]), encoding="utf-8")
+    form = Csv(attributes=["wet"], group="walk")
+    return DataModule(format=form, root=str(path), kind="attributes", on_error="skip", **options)
+
+
+def pictures(folder: Path, number: int) -> list[str]:
+    folder.mkdir(exist_ok=True)
+    rng = np.random.default_rng(1)
+    names = [f"{n:02d}.png" for n in range(number)]
+    for name in names:
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / name)
+    return names
+
+
+def placed(parts: dict[str, DataModule]) -> dict[str, dict[str, str]]:
+    """By part, the split of every file."""
+    return {
+        part: {
+            Path(records.name(row)).name: split
+            for split, records in module.splits.items()
+            for row in range(len(records))
+        }
+        for part, module in parts.items()
+    }
+
+
+def test_a_link_to_an_image_is_that_image(tmp_path: Path) -> None:
+    names = pictures(tmp_path / "images", 12)
+    (tmp_path / "links").mkdir()
+    for name in names:
+        (tmp_path / "links" / f"l{name}").symlink_to(tmp_path / "images" / name)
+    one = of_csv(tmp_path / "one.csv", [f"images/{name},{'ab'[n % 2]}" for n, name in enumerate(names)])
+    two = of_csv(tmp_path / "two.csv", [f"links/l{name},{'xy'[n % 2]}" for n, name in enumerate(names)])
+    data = joined({"one": one, "two": two})
+    assert sum(len(records) for _, records in data.splits.items()) == 12
+    where = placed({"one": one, "two": two})
+    assert all(where["two"][f"l{name}"] == split for name, split in where["one"].items())
+
+
+def test_an_image_that_a_part_has_twice_is_not_lost(street: Path) -> None:
+    train = joined(street_parts(street, val_fraction=0.0)).splits.train
+    assert train is not None
+    cars, weather = train.targets.parts
+    again = join({"cars": cars, "weather": weather.subset(np.array([0, 1, 0]))})
+    assert again is not None
+    assert again.targets.sizes == {"cars": 8, "weather": 3}
+    assert len(again) == 9
+    assert again.groups is not None
+    same = [row for row in range(9) if again.name(row) == weather.name(0)]
+    assert len(same) == 2
+    assert len(set(again.groups[same].tolist())) == 1
+
+
+def test_the_first_part_is_cut_as_it_would_be_alone(tmp_path: Path) -> None:
+    names = pictures(tmp_path / "images", 40)
+    rows = [f"images/{name},{'aaab'[n % 4]}" for n, name in enumerate(names)]
+    cut = {"val_fraction": 0.25, "test_fraction": 0.25}
+    alone = of_csv(tmp_path / "one.csv", rows, **cut)
+    alone.setup_data()
+    one = of_csv(tmp_path / "one.csv", rows, **cut)
+    two = of_csv(tmp_path / "two.csv", [f"images/{name},{'xy'[n % 2]}" for n, name in enumerate(names[:20])], **cut)
+    joined({"one": one, "two": two})
+    where = placed({"alone": alone, "one": one, "two": two})
+    assert where["one"] == where["alone"]
+    assert alone.splits.notes[0] in one.splits.notes
+    assert where["two"] == {name: split for name, split in where["one"].items() if name in where["two"]}
+
+
+def test_a_group_lies_in_one_split_and_in_one_fold(tmp_path: Path) -> None:
+    names = pictures(tmp_path / "images", 48)
+    rows = [f"images/{name},{'ab'[n % 2]}" for n, name in enumerate(names)]
+
+    def parts(**options: Any) -> dict[str, DataModule]:
+        plain = of_csv(tmp_path / "plain.csv", rows[:30], **options)
+        grouped = of_walks(tmp_path / "walks.csv", names, **options)
+        return {"plain": plain, "grouped": grouped}
+
+    made = parts(val_fraction=0.2, test_fraction=0.2)
+    joined(made)
+    where = placed(made)
+    for walk in range(12):
+        assert len({where["grouped"][name] for name in names[4 * walk : 4 * walk + 4]}) == 1
+    assert all(where["grouped"][name] == split for name, split in where["plain"].items())
+    made = parts(val_fraction=0.0)
+    data = joined(made, folds=3, fold=1)
+    tested = {Path(data.splits.test.name(row)).name for row in range(len(data.splits.test or ()))}  # type: ignore[union-attr]
+    for walk in range(12):
+        assert len({name in tested for name in names[4 * walk : 4 * walk + 4]}) == 1
+
+
+def test_a_group_of_which_another_part_tests_an_image_is_tested(tmp_path: Path) -> None:
+    names = pictures(tmp_path / "images", 40)
+    given = [f"images/{name},{'ab'[n % 2]},{'test' if n % 8 == 0 else 'train'}" for n, name in enumerate(names[:16])]
+    parts = {
+        "grouped": of_walks(tmp_path / "walks.csv", names, val_fraction=0.0),
+        "given": of_csv(tmp_path / "given.csv", given, "path,label,split", val_fraction=0.0),
+    }
+    data = joined(parts)
+    where = placed(parts)
+    assert [name for name in names if where["grouped"][name] == "test"] == [*names[:4], *names[8:12]]
+    said = "given: 6 images of its train are left out: they are in the test of grouped"
+    assert said in data.splits.notes
+
+
+def test_the_note_names_the_split_that_has_an_image(tmp_path: Path) -> None:
+    names = pictures(tmp_path / "images", 12)
+    one = [f"images/{name},{'ab'[n % 2]},{'val' if n < 4 else 'train'}" for n, name in enumerate(names)]
+    two = [f"images/{name},{'xy'[n % 2]},train" for n, name in enumerate(names)]
+    made = {"one": one, "two": two}
+    parts = {n: of_csv(tmp_path / f"{n}.csv", rows, "path,label,split", val_fraction=0.0) for n, rows in made.items()}
+    notes = joined(parts).splits.notes
+    assert "two: 4 images of its train are left out: they are in the val of one" in notes
+
+
+def test_classes_are_counted_in_what_is_left(tmp_path: Path) -> None:
+    names = pictures(tmp_path / "images", 24)
+    tested = [f"images/{name},{'ab'[n % 2]},{'test' if n < 6 else 'train'}" for n, name in enumerate(names)]
+    other = [f"images/{name},{'xxy'[n % 3]}" for n, name in enumerate(names)]
+    whole = {"one": of_csv(tmp_path / "one.csv", tested, "path,label,split", val_fraction=0.0)}
+    whole["two"] = of_csv(tmp_path / "two.csv", [f"{row},train" for row in other], "path,label,split", val_fraction=0.0)
+    spec = joined(whole).spec
+    assert spec.parts["two"].counts == (12, 6)
+    folded = {"two": of_csv(tmp_path / "two.csv", other, val_fraction=0.0)}
+    data = joined(folded, folds=3, fold=1)
+    assert data.spec.parts["two"].counts != (16, 8)
+    assert sum(data.spec.parts["two"].counts) == len(data.splits.train or ()) == len(folded["two"].splits.train or ())
+
+
+def test_a_part_of_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
+    names = pictures(tmp_path / "images", 12)
+    one = [f"images/{name},{'ab'[n % 2]},{'test' if n < 8 else 'train'}" for n, name in enumerate(names)]
+    two = [f"images/{name},{'xy'[n % 2]},train" for n, name in enumerate(names[:8])]
+    made = {"one": one, "two": two}
+    parts = {n: of_csv(tmp_path / f"{n}.csv", rows, "path,label,split", val_fraction=0.0) for n, rows in made.items()}
+    with pytest.raises(UserError, match=r"parts\.two: no image left to learn from: all 8 .* in the test of one"):
+        joined(parts)
+
+
+def test_a_split_in_which_a_part_has_no_sample_is_that_of_the_others(street: Path) -> None:
+    data = joined(street_parts(street, val_fraction=0.0))
+    whole = data.splits.train
+    assert whole is not None
+    cars, weather = whole.targets.parts
+    again = join({"cars": cars.subset(np.arange(0)), "weather": weather})
+    assert again is not None
+    assert again.targets.names == ("weather",)
+
+
+def test_parts_have_one_white_level_and_it_is_said(tmp_path: Path) -> None:
+    parts = {}
+    for name, top in (("twelve", 4000), ("sixteen", 60000)):
+        (tmp_path / name).mkdir()
+        rows = []
+        for n in range(6):
+            Image.fromarray(np.full((8, 8), top - n, dtype=np.uint16)).save(tmp_path / name / f"{n}.png")
+            rows.append(f"{name}/{n}.png,{'ab'[n % 2]}")
+        parts[name] = of_csv(tmp_path / f"{name}.csv", rows, val_fraction=0.0)
+    data = joined(parts)
+    assert {data.spec.white_level, *(part.white_level for part in data.spec.parts.values())} == {65535.0}
+    levels = [note for note in data.splits.notes if "white" in note]
+    assert len(levels) == 2
+    assert levels[0].startswith("images of more than 8 bits with values up to 60000")
+    assert levels[1].startswith("twelve: its values go up to 4000 only")
+    records = data.splits.train
+    assert records is not None
+    values = {Path(records.name(row)).parent.name: int(records.pixels(row).max()) for row in range(len(records))}
+    assert values == {"twelve": 15, "sixteen": 233}
