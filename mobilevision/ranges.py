@@ -202,7 +202,16 @@ def _refusal(value: Any, hint: Any) -> str | None:
         for each in value:
             if reason := _refusal(each, inner[0]):
                 return reason if isinstance(each, list | tuple) else f"{reason}, not {each} in {_shown(value)}"
+    if isinstance(value, Mapping) and inner:
+        return next((f"{name} {reason}" for name, each in value.items() if (reason := _item(each, inner[1]))), None)
     return None
+
+
+def _item(value: Any, hint: Any) -> str | None:
+    """Of a value in a mapping that names things of the user's; what is no number where one is wanted is told, too."""
+    if _base(hint) in (int, float) and not _fits(value, hint):
+        return f"needs {'a whole number' if _base(hint) is int else 'a number'}, not {value!r}"
+    return _refusal(value, hint)
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -216,6 +225,8 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     if isinstance(base, type) and issubclass(base, Sequence) and base is not str:
         return isinstance(value, list | tuple)
+    if isinstance(base, type) and issubclass(base, Mapping):
+        return isinstance(value, Mapping)
     return base in (str, bool, type(None)) and isinstance(value, base)
 
 

@@ -203,8 +203,8 @@ def _deletion(override: Override, layout: Layout) -> list[str]:
 
 
 def _for_hydra(override: Override, layout: Layout) -> str:
-    """Without a needless ``+``; with one where a free node gets a new key."""
+    """Without a needless ``+``; with one where a free node gets a new key, or keys may be among what is given."""
     if override.is_delete() or override.is_hydra_override():
         return str(override.input_line)
-    free = free_node(override.key_or_group, layout)
-    return f"++{line_of(override)}" if free else line_of(override)
+    new = free_node(override.key_or_group, layout) or isinstance(override.value(), dict)
+    return f"++{line_of(override)}" if new else line_of(override)

@@ -167,7 +167,7 @@ def _problems(key: str, value: Any, layout: Layout) -> Iterator[tuple[str, str]]
         for name, below in value.items():
             yield from _free(key, f"{key}.{name}", below, layout)
     elif reason := type_of(key, layout).refusal(value):
-        yield key, HOW_WRITTEN.get(key, reason)
+        yield key, reason if isinstance(value, dict) else HOW_WRITTEN.get(key, reason)
     elif key in DESCRIBED and isinstance(value, dict):
         yield from _described(key, value)
     elif key.endswith("._target_") and not exists(value):
@@ -187,6 +187,9 @@ def _described(key: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]
 def _nearest(key: str, layout: Layout) -> str:
     parent, _, name = key.rpartition(".")
     if parent in DESCRIBED and name in _stated(parent):
+        return f"; write {parent}={{{name}: VALUE}}"
+    above = stated_type(parent, layout) if layout.find(parent) is not None else None
+    if above is not None and above.values and not isinstance(layout.get(parent), dict):
         return f"; write {parent}={{{name}: VALUE}}"
     target = _signature(parent, layout) if layout.find(f"{parent}.{FREE}") == {} else None
     if target is not None and name in target.arguments and FREE not in target.arguments:
@@ -242,6 +245,8 @@ def _free(owner: str, key: str, value: Any, layout: Layout) -> Iterator[tuple[st
             return
     if name in (stated := _stated(owner)):
         accepted = of_annotation(*stated[name])
+    elif (node := stated_type(owner, layout)) is not None and node.values:
+        accepted = node.values
     if reason := (accepted if key == f"{owner}.{name}" else ANYTHING).refusal(value):
         yield key, reason
 
@@ -263,6 +268,8 @@ def stated_type(key: str, layout: Layout) -> Type | None:
     if name == "enabled" and decidable:
         return Type(frozenset({"bool"}), choices=(AUTO,))
     arguments = _arguments(parent, layout)
+    if parent and name not in arguments and (above := stated_type(parent, layout)) is not None:
+        return above.values  # of a mapping of names that users choose
     if name.startswith("_") or name not in arguments:
         return None
     stated = of_annotation(*arguments[name])

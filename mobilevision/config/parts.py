@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -171,14 +170,11 @@ def check_shared(cfg: DictConfig, parts: Sequence[str]) -> Iterator[str]:
     """A line for every shared key that speaks of a part which there is not, or not of all of them."""
     for key, all_of_them in (("loss.weights", False), ("data.format.sampling", True)):
         value = OmegaConf.select(cfg, key)
-        if not isinstance(value, DictConfig) or not value:
+        if not isinstance(value, DictConfig):
             continue
-        for name, weight in ((str(each), weight) for each, weight in value.items()):
-            if name not in parts:
-                yield f"{key}.{name}: there is no part {name}{did_you_mean(name, parts)}"
-            elif isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
-                yield f"{key}.{name}={weight}: a weight is a number, such as {key}.{name}=2"
-        unknown = any(name not in parts for name in value)
+        unknown = [str(name) for name in value if name not in parts]
+        for name in unknown:
+            yield f"{key}.{name}: there is no part {name}{did_you_mean(name, parts)}"
         if all_of_them and not unknown and (missing := [name for name in parts if name not in value]):
             example = ", ".join(f"{name}: {value.get(name, 1)}" for name in parts)
             yield f"{key}: give every part a weight, such as {key}={{{example}}}; missing: {', '.join(missing)}"

@@ -40,6 +40,7 @@ class Type:
         choices: values that are accepted beside those of ``kinds``.
         open: true where a part of the annotation could not be read, so anything is accepted.
         items: what the elements of a list have to be; None where nothing is known of them.
+        values: what the values of a mapping have to be, likewise.
         ranges: (kind, range) of the numbers among ``kinds``: a number has to be in one of those of its kind. Where
             none is stated, every finite number is accepted.
         lengths: how many elements a list has to have, and their order; one of these has to fit.
@@ -51,6 +52,7 @@ class Type:
     items: Type | None = None
     ranges: tuple[tuple[str, Range], ...] = ()
     lengths: tuple[Items, ...] = ()
+    values: Type | None = None
 
     def __or__(self, other: Type) -> Type:
         return Type(
@@ -60,6 +62,7 @@ class Type:
             self.items | other.items if self.items and other.items else self.items or other.items,
             self.ranges + other.ranges,
             self.lengths + other.lengths,
+            self.values | other.values if self.values and other.values else self.values or other.values,
         )
 
     def refusal(self, value: Any) -> str | None:
@@ -75,6 +78,9 @@ class Type:
             return next((f"{reason} in {value}" for reason in map(ANYTHING.refusal, _inside(value)) if reason), None)
         if kind == "list" and kind in self.kinds:
             return self._wrong_list(value)
+        if kind == "dict" and kind in self.kinds and self.values:
+            wrong = ((name, self.values.refusal(each)) for name, each in value.items())
+            return next((f"{name} {reason}" for name, reason in wrong if reason), None)
         if kind in self.kinds:
             return None
         if self.choices and kind == "str" and not self.kinds & {"bool", "int", "float", "list", "dict"}:
@@ -157,6 +163,8 @@ def of_annotation(node: ast.expr | None, module: Module, depth: int = 0) -> Type
     if isinstance(node, ast.Subscript):
         return _subscript(node, module, depth)
     name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+    if name in ("Any", "object"):
+        return ANYTHING
     if name in _NAMES:
         return Type(frozenset({_NAMES[name]}))
     found = _named(node, module) if isinstance(node, ast.Name | ast.Attribute) else None
@@ -187,6 +195,9 @@ def _subscript(node: ast.Subscript, module: Module, depth: int) -> Type:
             if not (isinstance(element, ast.Constant) and element.value is ...):
                 items |= of_annotation(element, module, depth + 1)
         return Type(frozenset({"list"}), items=items if inner else None)
+    if _NAMES.get(outer) == "dict" and len(inner) == 2:
+        values = of_annotation(inner[1], module, depth + 1)
+        return Type(frozenset({"dict"}), values=None if values.open else values)
     return Type(frozenset({_NAMES[outer]})) if outer in _NAMES else ANYTHING
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, final
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from mobilevision.errors import UserError
 from mobilevision.losses.loss import Loss
 from mobilevision.ops.rows import take
+from mobilevision.ranges import NonNegativeFloat, check_ranges
 from mobilevision.spec import DataSpec, PartOutputs
 
 
@@ -66,17 +66,17 @@ class FixedWeights(MultitaskLoss):
         weights: by part; those left out count 1.
 
     Raises:
-        UserError: a weight below 0.
+        UserError: a weight that is no number of at least 0, or of a part that there is not.
     """
 
+    @check_ranges("loss")
     def __init__(
-        self, *, data: DataSpec, parts: Mapping[str, Loss], weights: Mapping[str, float] | None = None
+        self, *, data: DataSpec, parts: Mapping[str, Loss], weights: Mapping[str, NonNegativeFloat] | None = None
     ) -> None:
         super().__init__(data=data, parts=parts)
         self.weights = dict(weights or {})
-        for name, weight in self.weights.items():
-            if not 0 <= weight < math.inf:
-                raise UserError(f"loss.weights.{name}={weight}: a weight is a number of at least 0")
+        if unknown := set(self.weights) - set(parts):
+            raise UserError(f"loss.weights.{min(unknown)}: there is no part of this name among {', '.join(parts)}")
 
     def weighed(self, name: str, losses: dict[str, Tensor]) -> dict[str, Tensor]:
         """See :class:`MultitaskLoss`."""

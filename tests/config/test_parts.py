@@ -62,6 +62,11 @@ def test_an_experiment_holds_the_whole(tmp_path: Path) -> None:
     assert cfg.parts.cars.head["_target_"].endswith("SSDLiteHead")
 
 
+def test_weights_are_given_at_once_or_one_by_one() -> None:
+    cfg = compose(["task=multitask", "loss.weights={ground: 2}", "loss.weights.forms=0.5"])
+    assert dict(cfg.loss.weights) == {"ground": 2, "forms": 0.5}
+
+
 def test_the_seed_is_one_for_all() -> None:
     cfg = compose(["task=multitask", "seed=7"])
     assert {cfg.parts[name].data.seed for name in names(cfg)} == {7}
@@ -94,8 +99,14 @@ def test_a_part_alone_is_the_config_of_its_task() -> None:
         (["data.format.sampling={cars: 2}"], ["data.format.sampling.cars: there is no part cars"]),
         (["data.format.sampling=evenly"], ["data.format.sampling=evenly: give size, even, or a weight for each part"]),
         (["data.format.sampling={objects: 2, ground: 1}"], ["{objects: 2, ground: 1, forms: 1}; missing: forms"]),
-        (["data.format.sampling={objects: -1, ground: 1, forms: 1}"], ["data.format.sampling.objects=-1: a weight"]),
         (["parts.cars=detecton", "parts.cars.head=ssdlite", "parts.cars.data=coco_json"], ["did you mean detection?"]),
+        (["data.format.sampling={}"], ["give every part a weight"]),
+        (["data.format.sampling={objects: 0}"], ["objects must be above 0"]),
+        (["data.format.sampling={objects: true}"], ["objects needs a number, not True"]),
+        (["data.format.sampling.ground=2"], ["write data.format.sampling={ground: VALUE}"]),
+        (["loss.weights.ground=abc"], ["needs a number, not the text abc"]),
+        (["loss.weights={ground: -1}"], ["loss.weights.ground must be at least 0"]),
+        (["parts.ground.data=multitask"], ["parts.ground: data=multitask is for multitask, task=classification"]),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(overrides: list[str], said: list[str]) -> None:
@@ -132,7 +143,7 @@ def test_what_is_wrong_is_said_in_a_line(overrides: list[str], said: list[str]) 
             "backbone=mobilenet_v3": "",
             "parts.objects.head=ssdlite": "",
             "parts.objects.head.weights=x.pth": "a pretrained detector starts task=detection alone",
-            "loss.weights.ground=much": "a weight is a number",
+            "loss.weights.grnd=2": "there is no part grnd; did you mean ground?",
             "callbacks.best.monitor=val/objcts/map": "the parts are objects, ground, forms; did you mean objects?",
         },
         {
@@ -185,6 +196,8 @@ def test_a_single_task_has_no_parts() -> None:
         {"parts.objects.task.name": "${oc.env:HOME}"},
         {"parts.objects.head.strides": [0]},
         {"parts.objects.head": None},
+        {"loss.weights": {"parts": "much"}},
+        {"data.format.sampling": {"parts": -1}},
         {"parts.objects": 5},
         {"parts": [1]},
     ],
