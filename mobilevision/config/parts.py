@@ -154,8 +154,6 @@ def _not_of_a_part(part: str, cfg: DictConfig) -> Iterator[str]:
             f"{part}.head takes the backbone's last stage for itself, which the other parts share: take"
             f" {part}.head=faster_rcnn_fpn, ssd or picodet"
         )
-    if cfg.head.get("weights"):
-        yield f"{part}.head.weights: a pretrained detector starts task=detection alone: leave it out"
 
 
 def _place_of(line: str, part: str, typed: Sequence[str], file: str) -> str:
@@ -240,6 +238,8 @@ def _problems(name: str, lines: Sequence[str], cfg: DictConfig, *, known: bool, 
             near = nearest_key(key, [*OWN, *flat(values)])
             near = "" if near.startswith("; the top has") else near
             yield f"{PARTS}.{name}.{line}: a part has {', '.join(OWN)}{near}"
+        elif key == "head.weights" and not line.endswith("=null"):
+            yield f"{PARTS}.{name}.{line}: a pretrained detector starts task=detection alone: leave it out"
         elif group == "data" and below in SHARED_DATA:
             yield f"{PARTS}.{name}.{line}: the parts share their batches: write {line}"
 
@@ -311,6 +311,10 @@ def meant_for_parts(
         typed = next((each for each in shared if line.startswith((f"{each}:", f"{each} is for"))), "")
         key, _, value = typed.lstrip("+").partition("=")
         group, _, below = key.partition(".")
+        if group == "distill":
+            told.append(f"{typed}: several tasks have no teacher: leave distill out, or train one of the parts alone")
+            moved.add(group)
+            continue
         fits = list(found.nodes)
         if below:
             fits = [name for name, node in found.nodes.items() if key in flat(node)]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from mobilevision.config.auto_settings import Decision
     from mobilevision.engine.build import Built
+    from mobilevision.tasks.base import Task
     from mobilevision.tracking.run_folder import RunFolder
 
 _BODY_ONLY = ("identity", "boxes")  # what is learnt from it has no use for the classifier of the weights
@@ -35,6 +36,7 @@ def run_info(cfg: DictConfig, built: Built) -> dict[str, Any]:
         "task": cfg.task.name,
         "primary": task.followed,
         "mode": task.followed_mode,
+        **_parts(task),
         "backbone": task.backbone.name,
         "width": cfg.backbone.get("width"),
         "resolution": list(spec.resolution),
@@ -54,6 +56,13 @@ def run_info(cfg: DictConfig, built: Built) -> dict[str, Any]:
         "started": datetime.now().isoformat(timespec="seconds"),
         "versions": versions(),
     }
+
+
+def _parts(task: Task) -> dict[str, Any]:
+    """By part, in their order, what it is chosen by; nothing of a single task."""
+    followed = task.followed_of_parts
+    named = {part: metric.removeprefix(f"{part}/") for part, (metric, _) in followed.items()}
+    return {"parts": {part: {"primary": metric} for part, metric in named.items()}} if named else {}
 
 
 def update_info(folder: RunFolder, values: Mapping[str, Any]) -> dict[str, Any]:

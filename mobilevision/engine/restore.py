@@ -45,14 +45,11 @@ def load_run(
     Raises:
         UserError: if the folder holds no run, or the checkpoint cannot be read or does not fit its config.
     """
-    from mobilevision.config.loaded import read_config
-    from mobilevision.config.plugins import load_for, require
-    from mobilevision.engine.info import read_info
+    from mobilevision.config.plugins import load_for
+    from mobilevision.engine.run_config import read_run_config
     from mobilevision.io.tensor_files import read_checkpoint
 
-    folder = RunFolder.existing(path)
-    require(read_info(folder).get("plugins"), folder.path)
-    cfg = read_config(folder.config)
+    folder, cfg = read_run_config(path)
     load_for(cfg)
     file = folder.best if which == "best" else folder.last
     if not file.is_file():

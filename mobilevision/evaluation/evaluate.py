@@ -12,11 +12,13 @@ from omegaconf import OmegaConf
 
 from mobilevision.deploy.answers import find_answer
 from mobilevision.deploy.manifest import Manifest, is_artifact
+from mobilevision.engine.run_config import read_run_config
 from mobilevision.errors import UserError
-from mobilevision.evaluation.config import take_split
+from mobilevision.evaluation.config import changed_config, take_split
 from mobilevision.io.atomic_files import write_json, write_metrics
 from mobilevision.io.regular_files import check_own_part
 from mobilevision.io.text_columns import print_fact, side
+from mobilevision.prediction.opening import check_run
 from mobilevision.prediction.predict import check_shown, set_threshold, write_rows
 from mobilevision.prediction.tiling import Tiling
 from mobilevision.tracking.run_folder import RunFolder, new_folder
@@ -80,8 +82,8 @@ def evaluate(
     tiling = Tiling.of(tiles, overlap=overlap, merge=merge)
     if track_as is not None:
         _check_trackable(target, track_as)
-    if target is not None and is_artifact(target):
-        _check_measurable(target, changes)  # before torch is imported
+    if target is not None:  # before torch is imported
+        _check_measurable(target, changes) if is_artifact(target) else _check_run(target, changes, tiling)
     from mobilevision.callbacks import Progress
     from mobilevision.config.auto_settings import without_training
     from mobilevision.data.skipped import SkipLog
@@ -191,6 +193,18 @@ def _check_measurable(folder: str | Path, overrides: Sequence[str]) -> None:
             f"{folder} does not keep where its images lay{made}: name them, as in"
             f" `mobilevision evaluate {folder} data=auto data.root=IMAGES split=test`"
         )
+
+
+def _check_run(run: str | Path, overrides: Sequence[str], tiling: Tiling | None) -> None:
+    """Look at a run's config and at the overrides of an evaluation.
+
+    Raises:
+        UserError: no run, or something is asked for that it cannot be evaluated with.
+    """
+    check_run(run, tiles=tiling is not None)
+    if overrides:
+        _, cfg = read_run_config(run)
+        changed_config(cfg, overrides, channels=cfg.data.channels)
 
 
 def _subject(target: str | Path | None, changes: Sequence[str], split: str | None, skip: SkipLog) -> Subject:

@@ -14,9 +14,9 @@ from mobilevision.deploy.artifact import Artifact
 from mobilevision.deploy.manifest import is_artifact
 from mobilevision.deploy.predictor import Predictor
 from mobilevision.deploy.preprocessing import Preprocessing
-from mobilevision.errors import UserError
 from mobilevision.evaluation.subject import Subject
 from mobilevision.prediction.model import Model
+from mobilevision.prediction.opening import require_boxes
 from mobilevision.prediction.tiling import TiledPredictor, Tiling
 
 
@@ -34,8 +34,7 @@ def look_at_tiles(subject: Subject, target: str | Path | None, tiling: Tiling) -
     Raises:
         UserError: a model that finds no boxes.
     """
-    if subject.spec.kind != "boxes":
-        raise UserError(f"--tiles: it is for detectors; task={subject.cfg.task.name} finds no boxes")
+    require_boxes(subject.spec.kind, subject.cfg.task.name)
     model: Predictor = Artifact(target) if target is not None and is_artifact(target) else Model(subject.task)
     model.preprocessing = Preprocessing.of(subject.spec, model.preprocessing.crop)
     tiled, records = TiledPredictor(model, tiling), subject.records

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from mobilevision.config.parts import names
 from mobilevision.config.plugins import load
 from mobilevision.deploy.manifest import is_artifact
 from mobilevision.errors import UserError
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from mobilevision.deploy.artifact import Artifact
     from mobilevision.deploy.manifest import Manifest
     from mobilevision.prediction.model import Model
+
+_NO_BOXES = {"multitask": "has several parts"}
 
 
 def open_model(
@@ -45,6 +48,32 @@ def open_model(
     found = Artifact(folder)
     caution(found.manifest, folder)
     return found
+
+
+def check_run(folder: str | Path, *, tiles: bool = False, annotations: str | None = None) -> None:
+    """Look at a run's configuration before anything is loaded: whether what it predicts goes with these options.
+
+    Raises:
+        UserError: no run, or an option for what it does not predict.
+    """
+    if is_artifact(folder) or not (tiles or annotations):
+        return
+    from mobilevision.engine.run_config import read_run_config
+
+    _, cfg = read_run_config(folder)
+    if tiles:
+        require_boxes(str(cfg.task.kind), str(cfg.task.name))
+    if of_parts := names(cfg):
+        raise UserError(
+            f"--annotations {annotations}: it holds what one task predicts; {folder} has several parts"
+            f" ({', '.join(of_parts)}): take a run of one of them alone"
+        )
+
+
+def require_boxes(kind: str, task: str) -> None:
+    """Raise a UserError where tiles are asked for of what finds no boxes."""
+    if kind != "boxes":
+        raise UserError(f"--tiles: it is for detectors; task={task} {_NO_BOXES.get(kind, 'finds no boxes')}")
 
 
 def caution(manifest: Manifest, place: str | Path) -> None:

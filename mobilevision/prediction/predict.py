@@ -23,7 +23,7 @@ from mobilevision.prediction.annotations import (
     require_absent,
     write_annotations,
 )
-from mobilevision.prediction.opening import open_model
+from mobilevision.prediction.opening import check_run, open_model
 from mobilevision.prediction.tiling import TiledPredictor, Tiling
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def predict(
     tiling = Tiling.of(tiles, overlap=overlap, merge=merge)
     movies = any(map(is_movie, inputs))
     files = [] if movies else find_some(inputs)
+    check_run(run, tiles=tiling is not None, annotations=annotations)
     model: Predictor = open_model(run, which=which, device=device)
     target = Path(out)
     if tiling is not None:

@@ -29,8 +29,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
     const down = head.getAttribute("aria-sort") === "ascending";
     const key = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent;
     const compare = (a, b) => key(a).localeCompare(key(b), undefined, { numeric: true });
-    const numbers = body.rows[0].cells[column].dataset.value !== undefined;
-    const rows = [...body.rows].sort(numbers ? (a, b) => key(a) - key(b) : compare);
+    const numbers = [...body.rows].some((row) => row.cells[column].dataset.value !== undefined);
+    const rows = [...body.rows].sort(numbers ? (a, b) => key(a) - key(b) : compare); // an empty cell counts as 0
     heads.forEach((other) => other.removeAttribute("aria-sort"));
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
     body.append(...(down ? rows.reverse() : rows));

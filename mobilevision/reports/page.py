@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 360, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 10, 24
+_DIGIT = 6.5  # width of a sign in the charts' text
 _STAGES = ("train", "val", "test")
 
 
@@ -52,9 +53,11 @@ class Chart:
         points = [point for line in self.lines.values() for point in line]
         first, last = min(x for x, _ in points), max(x for x, _ in points)
         y_ticks = ticks(min(y for _, y in points), max(y for _, y in points))
-        x = _scale(first, max(last, first + 1), _LEFT, WIDTH - _RIGHT)
+        longest = max(len(f"{tick:g}") for tick in y_ticks)
+        left = max(_LEFT, 10 + _DIGIT * longest)
+        x = _scale(first, max(last, first + 1), left, WIDTH - _RIGHT)
         y = _scale(y_ticks[0], y_ticks[-1], HEIGHT - _BOTTOM, _TOP)
-        parts = [_horizontal(y(tick), tick) for tick in y_ticks]
+        parts = [_horizontal(y(tick), tick, left) for tick in y_ticks]
         parts += [
             f'<text x="{x(tick):.1f}" y="{HEIGHT - 6}" text-anchor="middle">{tick:g}</text>'
             for tick in ticks(first, max(last, first + 1), whole=True)
@@ -67,7 +70,7 @@ class Chart:
         numbers = {
             "first": first,
             "last": max(last, first + 1),
-            "left": _LEFT / WIDTH,
+            "left": left / WIDTH,
             "right": 1 - _RIGHT / WIDTH,
             "lines": {name: {str(epoch): value for epoch, value in line} for name, line in self.lines.items()},
         }
@@ -120,10 +123,10 @@ def _scale(low: float, high: float, start: float, end: float) -> Callable[[float
     return lambda value: start + (value - low) * slope
 
 
-def _horizontal(at: float, tick: float) -> str:
+def _horizontal(at: float, tick: float, left: float) -> str:
     return (
-        f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
-        f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{tick:g}</text>'
+        f'<line class="grid" x1="{left:g}" x2="{WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
+        f'<text x="{left - 6:g}" y="{at + 4:.1f}" text-anchor="end">{tick:g}</text>'
     )
 
 
@@ -157,6 +160,58 @@ _CAPTIONS = {  # of charts whose name alone says little
 }
 
 
+@dataclass
+class Section:
+    """What the page shows of one part of several, or of all there is.
+
+    Attributes:
+        name: of the part; empty for a single task, and for what the parts have in common.
+        curves: over the epochs.
+        results: metric -> stage -> value.
+        figures: the charts as ``data:`` addresses, by name.
+        tables: rows by the tables' names.
+    """
+
+    name: str
+    curves: list[Chart]
+    results: dict[str, dict[str, float]]
+    figures: dict[str, str]
+    tables: dict[str, list[dict[str, Any]]]
+
+
+def sections(whole: Section, parts: Mapping[str, Mapping[str, str]]) -> tuple[Section, list[Section]]:
+    """What the parts have in common, and a section a part; without parts, the whole as it is.
+
+    Args:
+        whole: everything.
+        parts: of info.json: by part, in their order, its ``primary`` metric.
+    """
+
+    def of(name: str, primary: str) -> Section:
+        def own(every: Mapping[str, Any]) -> dict[str, Any]:
+            return {key: value for key, value in every.items() if _part_of(key, parts) == name}
+
+        curves = [chart for chart in whole.curves if _part_of(chart.title, parts) == name]
+        if name:  # what it is chosen by, then what was measured, then what only its loss is made of
+            curves.sort(key=lambda chart: (chart.title != f"{name}/{primary}", "train" in chart.lines, chart.title))
+        results = own(whole.results)
+        first = {key: results.pop(key) for key in (f"{name}/{primary}",) if key in results}
+        return Section(name, curves, {**first, **results}, own(whole.figures), own(whole.tables))
+
+    return of("", ""), [of(name, each.get("primary", "")) for name, each in parts.items()]
+
+
+def numeric(rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The columns of a table that hold a number somewhere."""
+    return {column for row in rows for column, value in row.items() if isinstance(value, int | float)}
+
+
+def _part_of(name: str, parts: Mapping[str, Any]) -> str:
+    """The part that a metric, a chart or a table belongs to; empty where it is no part's."""
+    part, slash, _ = name.partition("/")
+    return part if slash and part in parts else ""
+
+
 def collect(folder: RunFolder) -> dict[str, Any]:
     """Everything that the page's template asks for; empty where the folder does not have it."""
     info = read_info(folder)
@@ -164,13 +219,20 @@ def collect(folder: RunFolder) -> dict[str, Any]:
     metrics = read_metrics(folder.metrics_json)
     curves = charts(history, info.get("primary", ""), info.get("mode", "max"))
     best = next((chart.best for chart in curves if chart.best), None)
-    tables = read_object(folder.tables_json)
+    tables = {
+        name: rows[:_SHOWN_ROWS]
+        for name, rows in read_object(folder.tables_json).items()
+        if rows and part_and_name(name)[1] not in _DRAWN_ELSEWHERE
+    }
+    figures = {path.stem.replace(".", "/"): _embed(path) for path in sorted(folder.figures.glob("*.png"))}
     skipped = [f"skipped {row['file']}: {row['reason']}" for row in read_csv(folder.skipped)]
     problems = [*info.get("problems", []), *skipped]
     stages, results = by_stage(metrics)
     folds = read_object(folder.path / "cv.json")
     if folds:
         stages, results = _of_folds(folds)
+    parts = info.get("parts") or {}
+    common, of_parts = sections(Section("", curves, results, figures, tables), parts)
     title = folder.path.resolve().name
     if "task" in info:
         title = f"{info['task'].replace('_', ' ')} · {info['backbone']} · side {side(info['resolution'])}"
@@ -180,17 +242,12 @@ def collect(folder: RunFolder) -> dict[str, Any]:
         "info": info,
         "tiles": _tiles(info, metrics, best, folds, resumed=_resumed(folder.log)),
         "stages": stages,
-        "results": results,
-        "curves": curves,
-        "tables": {
-            name: rows[:_SHOWN_ROWS]
-            for name, rows in tables.items()
-            if rows and part_and_name(name)[1] not in _DRAWN_ELSEWHERE
-        },
-        "figures": {path.stem.replace(".", "/"): _embed(path) for path in sorted(folder.figures.glob("*.png"))},
+        "common": common,
+        "parts": of_parts,
         "captions": _CAPTIONS,
+        "numeric": numeric,
         "over": ", pooled over all folds" if folds else "",
-        "pictures": _images(folder.predictions),
+        "pictures": _images(folder.predictions, panels=max(1, len(parts))),
         "problems": problems[:_SHOWN_PROBLEMS],
         "more_problems": max(0, len(problems) - _SHOWN_PROBLEMS),
         "config": folder.config.read_text(encoding="utf-8") if folder.config.is_file() else "",
@@ -270,8 +327,13 @@ def _resumed(log: Path) -> bool:
         return sum(line.startswith("--- ") for line in file) > 1
 
 
-def _images(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """The drawn predictions by the first part of their names, worst before typical."""
+def _images(folder: Path, *, panels: int) -> dict[str, list[dict[str, Any]]]:
+    """The drawn predictions by the first part of their names, worst before typical.
+
+    Args:
+        folder: the run's ``predictions``.
+        panels: drawings that lie beside each other in an image, one a part.
+    """
     if not (rows := read_csv(folder / "predictions.csv")):
         return {}
     groups: dict[str, list[dict[str, Any]]] = {}
@@ -281,7 +343,8 @@ def _images(folder: Path) -> dict[str, list[dict[str, Any]]]:
         group, path = row["picture"].partition("_")[0], folder / row["picture"]
         looked = path.parent / "activation" / path.name
         activation = _embed(looked, side=320) if looked.is_file() else ""
-        shown = {"data": _embed(path, side=320), "wide": _is_wide(path), "activation": activation}
+        shown = {"data": _embed(path, side=320 * panels), "wide": _is_wide(path), "activation": activation}
+        shown["panels"] = panels
         groups.setdefault(group, []).append({**row, **shown})
     return {name: groups[name] for name in sorted(groups, reverse=True)}
 

@@ -16,7 +16,7 @@ from mobilevision.config.keys import free_node
 from mobilevision.config.layout import Claim, Layout, file_of
 from mobilevision.config.loaded import known_targets, read_config
 from mobilevision.config.names import did_you_mean
-from mobilevision.config.parts import keys_of_parts
+from mobilevision.config.parts import keys_of_parts, names
 from mobilevision.config.plugins import require
 from mobilevision.config.search_path import sources
 from mobilevision.engine.info import read_info
@@ -58,7 +58,8 @@ def compose_resume(
     fixed = [
         each for each in parsed if not (anew or f"{each.key_or_group}.".startswith(changeable)) or each.is_delete()
     ]
-    can = f"cannot change in a run that goes on; these can: {', '.join(CHANGEABLE)}"
+    of_parts = [f"parts.NAME.{key}" for key in PLACES] if names(cfg) else []
+    can = f"cannot change in a run that goes on; these can: {', '.join([*CHANGEABLE, *of_parts])}"
     errors += (f"{each.input_line}: {can}" for each in fixed)
     changes = [each for each in parsed if each not in fixed]
     for each in [each for each in changes if each.key_or_group == "logger"]:

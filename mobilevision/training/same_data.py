@@ -78,7 +78,7 @@ def require_same(cfg: DictConfig, data: DataModule, folder: RunFolder) -> None:
     now = {name: len(records) for name, records in data.splits.items()}
     counts = "" if info.get("samples") == now else f" ({_counted(info.get('samples') or {})} then, {_counted(now)} now)"
     where = "data of the parts" if data.parts else f"data.root={cfg.data.root}"
-    key = "parts.NAME.data.root=" if data.parts else "data.root="
+    key = "parts.NAME.data.root= of every part whose data moved" if data.parts else "data.root="
     raise UserError(
         f"{where}: not the data that this run was begun with{counts}: its images, their labels or"
         f" their splits differ; say where that data lies now with {key}, or start a new run on this one"
@@ -95,14 +95,16 @@ def moved_data_told(cfg: DictConfig, folder: RunFolder) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        for key in keys_of_parts(cfg, ["data.root"]) if cfg.resume is not None else ():
-            root = OmegaConf.select(cfg, key)
-            if root is not None and not Path(root).expanduser().exists():
-                raise UserError(
-                    f"the data of this run lay at {key}={root} and is not there:"
-                    f" resume={shlex.quote(str(folder.path))} {key}=WHERE_IT_LIES_NOW goes on"
-                ) from error
-        raise
+        keys = keys_of_parts(cfg, ["data.root"]) if cfg.resume is not None else ()
+        roots = {key: root for key in keys if (root := OmegaConf.select(cfg, key)) is not None}
+        gone = {key: root for key, root in roots.items() if not Path(root).expanduser().exists()}
+        if not gone:
+            raise
+        lay = " and ".join(f"{key}={root}" for key, root in gone.items())
+        now = " ".join(f"{key}=WHERE_IT_LIES_NOW" for key in gone)
+        raise UserError(
+            f"the data of this run lay at {lay} and is not there: resume={shlex.quote(str(folder.path))} {now} goes on"
+        ) from error
 
 
 def _counted(counts: dict[str, int]) -> str:

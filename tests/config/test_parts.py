@@ -123,6 +123,7 @@ def test_what_is_wrong_is_said_in_a_line(overrides: list[str], said: list[str]) 
         {
             "head=ssd": "each part has its own head: write parts.objects.head=ssd",
             "data.format.test=64": "write parts.objects.data.format.test=64 or parts.ground.data.format.test=64",
+            "distill=logits": "several tasks have no teacher: leave distill out",
             "data=coco_json": "each part has its own data: write parts.objects.data=coco_json",
             "loss=cross_entropy": "each part has its own loss: write parts.ground.loss=cross_entropy",
             "augment=mosaic": "each part has its own augment: write parts.objects.augment=mosaic",

@@ -20,7 +20,7 @@ from mobilevision.engine.build import build
 from mobilevision.engine.info import read_info, update_info
 from mobilevision.engine.recording import recording
 from mobilevision.reports import summary
-from mobilevision.reports.page import charts, ticks, write_report
+from mobilevision.reports.page import Section, charts, numeric, sections, ticks, write_report
 from mobilevision.reports.results import most_confused, readable, small_test_set_warning
 from mobilevision.tracking.run_folder import RunFolder
 from mobilevision.training.resuming import compose_resume
@@ -182,6 +182,30 @@ def test_ticks_are_few_and_enclose_the_range(low: float, high: float) -> None:
     assert 2 <= len(found) <= 8
     assert found[0] <= low
     assert found[-1] >= high
+
+
+def test_labels_of_small_values_fit_beside_the_chart() -> None:
+    history = [{"epoch": "1", "train/lr": "0.000125"}, {"epoch": "2", "train/lr": "0.00013"}]
+    drawn = str(charts(history)[0].svg())
+    labels = re.findall(r'<text x="([\d.]+)" y="[\d.]+" text-anchor="end">([^<]*)<', drawn)
+    assert max(len(text) for _, text in labels) > 6
+    assert all(float(x) >= 6 * len(text) for x, text in labels)
+
+
+def test_each_part_has_a_section_in_the_order_of_the_parts() -> None:
+    names = ["loss", "b/top1", "a/map_50", "a/map", "mean_of_parts", "a/boxes", "folds/x"]
+    history = [{"epoch": "1", **{f"val/{name}": "1" for name in names}, "train/a/boxes": "2"}]
+    everything = {name: {"test": 1.0} for name in names}
+    whole = Section("", charts(history), everything, dict.fromkeys(names, ""), {})
+    common, parts = sections(whole, {"b": {"primary": "top1"}, "a": {"primary": "map"}})
+    assert [part.name for part in parts] == ["b", "a"]
+    assert [chart.title for chart in parts[1].curves] == ["a/map", "a/map_50", "a/boxes"]
+    assert list(parts[1].results) == ["a/map", "a/map_50", "a/boxes"]
+    assert list(common.figures) == ["loss", "mean_of_parts", "folds/x"]
+
+
+def test_a_column_of_numbers_may_begin_with_none() -> None:
+    assert numeric([{"class": "a", "precision": None}, {"class": "b", "precision": 0.5}]) == {"precision"}
 
 
 def test_the_most_frequent_mistakes_are_listed_and_a_huge_matrix_is_not_kept() -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +27,7 @@ from mobilevision.prediction.predict import predict
 from mobilevision.tools.costs.command import cost
 from mobilevision.tools.costs.counting import class_info_of, cost_of
 from mobilevision.training.resuming import compose_resume
+from mobilevision.training.teachers import of_run
 from mobilevision.training.train import train
 
 PARTS = ("objects", "ground", "forms")
@@ -51,6 +55,14 @@ def test_the_run_folder_has_the_numbers_of_every_part(run: Path) -> None:
     assert {"objects.pr_curves.png", "ground.confusion.png"} <= {path.name for path in (run / "figures").iterdir()}
     page = (run / "report.html").read_text()
     assert "ground: confusion" in page
+    headings = re.findall(r"<h2>(.*?)</h2>", page)
+    assert [each for each in headings if each in PARTS] == list(PARTS)
+    assert headings.index("forms") < headings.index("Worst predictions")
+    of_ground = page[page.index("<h2>ground</h2>") : page.index("<h2>forms</h2>")]
+    assert "<h3>ground: per class</h3>" in of_ground
+    assert "objects: " not in of_ground
+    assert ">None<" not in page
+    assert 'class="pictures whole" style="--panels:3"' in page
     with (run / "predictions" / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 20
@@ -69,6 +81,44 @@ def test_other_data_of_one_part_is_measured_alone(run: Path) -> None:
     assert measured["test/mean_of_parts"] == measured["test/ground/top1"]
     with pytest.raises(UserError, match=r"parts\.ground\.head=linear: of a part, an evaluation takes data"):
         evaluate(run, ["parts.ground.head=linear"])
+
+
+@pytest.mark.parametrize(
+    ("refused", "said"),
+    [
+        (lambda run: evaluate(run, ["parts.grond.data.root=X"]), r"parts\.grond: there is no such part"),
+        (lambda run: evaluate(run, ["data.batch_sise=2"]), r"did you mean data\.batch_size\?"),
+        (lambda run: evaluate(run, tiles="2x2"), r"--tiles: it is for detectors; task=multitask has several parts"),
+        (lambda run: predict(run, [run / "figures"], out=run / "no", tiles="2x2"), "--tiles: it is for detectors"),
+        (
+            lambda run: predict(run, [run / "figures"], out=run / "no", annotations="coco"),
+            r"--annotations coco: .* has several parts \(objects, ground, forms\)",
+        ),
+    ],
+)
+def test_what_no_run_can_do_is_refused_before_it_is_opened(
+    run: Path, refused: Callable[[Path], Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(*_: Any, **__: Any) -> Any:
+        raise AssertionError("the checkpoint was read")
+
+    monkeypatch.setattr("mobilevision.engine.restore.load_run", opened)
+    with pytest.raises(UserError, match=said) as raised:
+        refused(run)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_teacher_has_one_task(run: Path) -> None:
+    cfg = compose(["distill=outputs", f"distill.teacher={run}"])
+    with pytest.raises(
+        UserError, match=r"this run has several parts \(objects, ground, forms\).* task=classification$"
+    ):
+        of_run(run, cfg)
+
+
+def test_a_resume_says_that_places_of_parts_can_change(run: Path) -> None:
+    with pytest.raises(UserError, match=r"parts\.ground\.head\.dropout=0\.1: cannot .*parts\.NAME\.data\.root"):
+        compose_resume(run, ["parts.ground.head.dropout=0.1"])
 
 
 def test_one_image_gets_the_answers_of_all_parts(run: Path, tmp_path: Path) -> None:
