@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mobilevision.backbones.presets import timm_notes
 from mobilevision.backbones.weights import Source
 from mobilevision.errors import UserError
+from mobilevision.io.tensor_files import broken_values
 
 MOST_NAMES = 4  # that a line of a report lists; the rest are counted
 ENOUGH = 0.5  # share of a backbone's tensors below which the weights belong to something else
@@ -115,9 +116,9 @@ def fit(
     matched = {name: state[name] for name, tensor in own.items() if name in state and state[name].shape == tensor.shape}
     if len(matched) < ENOUGH * len(own):
         raise _stranger(source, own, state, widths(state))
-    for name, tensor in matched.items():
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            raise UserError(f"backbone.weights: {source.name}: {name} holds NaN or infinite values: take another file")
+    last = {} if classifier is None else {"the classifier": torch.cat([each.flatten() for each in classifier])}
+    if broken := broken_values(matched | last):
+        raise UserError(f"backbone.weights: {source.name}: {broken}: take another file")
     counters = {name: value for name, value in state.items() if name.endswith("num_batches_tracked")}
     model.load_state_dict(matched | {name: counters[name] for name in counters if name in model.state_dict()}, False)
     others = {name for name in state if prefix + name not in taken} - set(own) - set(counters)

@@ -168,7 +168,9 @@ def _pickled(path: Path) -> tuple[Any, Any]:
             f"{path}: broken, or holds Python objects, which are not loaded because they could run code; "
             "save its state dict alone, best as safetensors"
         ) from error
-    except (RuntimeError, OSError, EOFError, ValueError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # torch's unpickler fails in many ways on what is no pickle of its own
         raise UserError(f"{path}: not a readable checkpoint ({_first_line(error)}); fetch it again") from error
     ours = content.get("mobilevision") if isinstance(content, Mapping) else None
     return content, ours.get("preset") if isinstance(ours, Mapping) else None

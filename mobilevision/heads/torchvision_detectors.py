@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mobilevision.errors import UserError
 from mobilevision.io.printable_text import listed, plain_name
+from mobilevision.io.tensor_files import broken_values
 
 Layout = Literal["own", "torchvision"]
 Names = Sequence[tuple[str, str]]
@@ -138,8 +139,8 @@ def load(
             taken[name] = found
     if len(taken) < ENOUGH * len(own):
         raise UserError(f"head.weights: {source} fits only {len(taken)} of this head's {len(own)} tensors")
-    if broken := [name for name, tensor in taken.items() if not bool(tensor.isfinite().all())]:
-        raise UserError(f"head.weights: {source}: {broken[0]} holds NaN or infinite values: take another file")
+    if broken := broken_values(taken):
+        raise UserError(f"head.weights: {source}: {broken}: take another file")
     head.load_state_dict(taken, strict=False)
     left = [name for name in own if name not in taken]
     lines = [f"head: {len(taken)} of {len(own)} tensors matched", note]

@@ -88,6 +88,21 @@ def _check_tensor(tensor: torch.Tensor, path: str | Path) -> None:
         )
 
 
+def broken_values(tensors: Mapping[str, torch.Tensor]) -> str | None:
+    """What is wrong with the first of some weights that no network can have; None where all are well.
+
+    Args:
+        tensors: by name; those of other numbers than floats are passed over.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point():
+            if not bool(tensor.isfinite().all()):
+                return f"{name} holds NaN or infinite values"
+            if name.rpartition(".")[2] == "running_var" and bool((tensor < 0).any()):
+                return f"{name} holds variances below 0"
+    return None
+
+
 def check_tensor_file(path: str | Path) -> None:
     """Compare each part of a file of torch.save with the checksum (CRC-32) that torch wrote beside it.
 
@@ -95,11 +110,12 @@ def check_tensor_file(path: str | Path) -> None:
     checksum and are let through.
 
     Raises:
-        UserError: a part is damaged, or the file is an archive that unpacks to more than it is, which torch never
-            writes.
+        UserError: a part is damaged, or the file is nothing that torch writes, such as a text, or an archive that
+            unpacks to more than it is.
     """
     try:
         if not zipfile.is_zipfile(path):
+            _check_pickle(path)
             return
         with zipfile.ZipFile(path) as archive:
             parts = archive.infolist()
@@ -111,6 +127,26 @@ def check_tensor_file(path: str | Path) -> None:
         raise UserError(f"{path}: damaged ({error}): copy it again, or take another checkpoint") from error
     if damaged is not None:
         raise UserError(f"{path}: damaged (in its part {damaged}): copy it again, or take another checkpoint")
+
+
+def _check_pickle(path: str | Path) -> None:
+    """See that a file begins as a pickle of torch.save, or as an archive that is cut off, of which torch tells more.
+
+    Raises:
+        UserError: saying what it seems to be.
+    """
+    with Path(path).open("rb") as file:
+        start = file.read(64)
+    if start.startswith((b"\x80", b"PK")):
+        return
+    if start.startswith(b"version https://git-lfs"):
+        raise UserError(f"{path}: a pointer of Git LFS in the place of the file: fetch it with `git lfs pull`")
+    words = "".join(start.decode("utf-8", "replace").split())
+    what = "text" if words.isprintable() else "something else"
+    raise UserError(
+        f"{path}: holds {what if start else 'nothing'}, and no weights: name a file of torch.save (a state dict or a"
+        " checkpoint), or of safetensors"
+    )
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -125,10 +125,13 @@ def empty(path: Path) -> None:
     ("name", "write", "words"),
     [
         ("a.safetensors", broken, "not a readable safetensors file"),
-        ("a.pth", broken, "broken, or holds Python objects"),
+        ("a.pth", broken, "holds text, and no weights: name a file of torch.save"),
+        ("g.pth", lambda path: path.write_text("hello\n"), "holds text, and no weights"),  # a KeyError of the unpickler
+        ("h.pth", lambda path: path.write_bytes(b"\x80\x02h\x00."), "not a readable checkpoint"),  # likewise
+        ("i.pth", lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\n"), "git lfs pull"),
         ("b.pth", pickled_code, "could run code"),
         ("c.ckpt", empty, "holds no tensors"),
-        ("d.pth", lambda path: path.write_bytes(b""), "not a readable checkpoint"),
+        ("d.pth", lambda path: path.write_bytes(b""), "holds nothing, and no weights"),
     ],
 )
 def test_bad_files(tmp_path: Path, name: str, write: Callable[[Path], None], words: str) -> None:
@@ -137,6 +140,22 @@ def test_bad_files(tmp_path: Path, name: str, write: Callable[[Path], None], wor
         mobilenet_v1(width=0.25, weights=str(tmp_path / name))
     assert "\n" not in str(raised.value)
     assert name in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "value", "words"),
+    [
+        ("blocks.0.0.bn1.running_var", -1.0, "running_var holds variances below 0"),
+        ("blocks.0.0.bn1.weight", float("inf"), "bn1.weight holds NaN or infinite values"),
+        ("classifier.bias", float("nan"), "the classifier holds NaN or infinite values"),
+    ],
+)
+def test_values_that_no_network_has(saved: Saved, tmp_path: Path, tensor: str, value: float, words: str) -> None:
+    state = load_file(saved())
+    state[tensor][0] = value
+    save_file(state, tmp_path / "odd.safetensors")
+    with pytest.raises(UserError, match=rf"odd\.safetensors: .*{words}: take another file"):
+        mobilenet_v1(width=0.25, weights=str(tmp_path / "odd.safetensors"))
 
 
 @pytest.mark.parametrize(

@@ -268,6 +268,9 @@ def test_weights_that_do_not_belong_are_said_in_one_line(tmp_path: Path) -> None
     torch.save(
         {**state, "head.regression_head.module_list.0.1.bias": torch.full((24,), torch.nan)}, tmp_path / "nan.pth"
     )
+    torch.save(
+        {**state, "head.regression_head.module_list.0.0.1.running_var": torch.full((672,), -1.0)}, tmp_path / "var.pth"
+    )
     (tmp_path / "notes.txt").write_text("notes", encoding="utf-8")
     (tmp_path / "damaged.pth").write_bytes((tmp_path / "ssdlite.pth").read_bytes()[:1000])
     named = "not torchvision's ssdlite320_mobilenet_v3_large"
@@ -277,8 +280,9 @@ def test_weights_that_do_not_belong_are_said_in_one_line(tmp_path: Path) -> None
         ((*FASTER, "ssdlite.pth"), r"head\.weights=.*ssdlite\.pth: not torchvision's fasterrcnn_.*: a ssdlite"),
         ((*SSDLITE, "none.pth"), r"head\.weights=.*none\.pth: no such file"),
         ((*SSDLITE, "nan.pth"), r"head\.weights: nan\.pth: regressors\.0\.1\.bias holds NaN"),
+        ((*SSDLITE, "var.pth"), r"head\.weights: var\.pth: .*running_var holds variances below 0"),
         ((*SSDLITE, "damaged.pth"), r"damaged\.pth: "),
-        ((*SSDLITE, "notes.txt"), rf"head\.weights=.*notes\.txt: {named}: broken, or holds Python objects"),
+        ((*SSDLITE, "notes.txt"), rf"head\.weights=.*notes\.txt: {named}: holds text, and no weights"),
         ((*SSDLITE, ""), r"head\.weights=.*: a folder; of a run of ours, backbone\.weights=.* takes the backbone"),
         ((*SSDLITE, "head.strides=[8,16,32]", "ssdlite.pth"), r"has maps of strides \[16,32\]"),
     ):
