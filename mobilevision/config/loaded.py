@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mobilevision.config.former_names import current_name
-from mobilevision.config.keys import PARTS, check_claims, stated_type
+from mobilevision.config.keys import PARTS, check_claims, signature, stated_type
 from mobilevision.config.layout import Claim, Layout, leaves, package_of
 from mobilevision.config.names import did_you_mean
 from mobilevision.config.parts import is_part_name
@@ -235,8 +235,33 @@ def read_config(path: Path, table: Targets | None = None) -> DictConfig:
     return cfg
 
 
+_OF_SEVERAL = re.compile(r"mobilevision\.((tasks|heads|losses)\.multitask\.\w+|data\.(formats|multitask)\.Multitask)")
+_TAKE_PARTS = ("task", "head", "loss", "data.format")
+
+
+def _misplaced(values: dict[str, Any]) -> str | None:
+    """A node for several tasks where there is one task, or the reverse; parts are described at ``parts.NAME`` alone."""
+    several, layout = bool(values.get(PARTS)), Layout(values=values)
+    for key in _TAKE_PARTS:
+        node = layout.find(key)
+        if not isinstance(node, dict):
+            continue
+        target = str(node.get("_target_"))
+        known = signature(target)
+        if several and PARTS in node:
+            return f"{key}.{PARTS}: the parts of several tasks stand at {PARTS}.NAME"
+        takes = known is None or PARTS in known.arguments or (known.more and key != "task")  # any task takes more
+        if several and not takes:
+            return f"{key}._target_={_short(target)}: it is for one task, and there are {PARTS}"
+        if not several and _OF_SEVERAL.fullmatch(target):
+            return f"{key}._target_={_short(target)}: it is for several tasks, and there are no {PARTS}"
+        if not several and node.get("kind") == "multitask":
+            return f"{key}.kind=multitask: it is for several tasks, and there are no {PARTS}"
+    return None
+
+
 def _problem(values: dict[str, Any]) -> str | None:
-    """The first value of another type, or out of the range, that the annotation of its key states."""
+    """The first node that is none for one task, or for several; or value that the annotation of its key refuses."""
     parts = values.get(PARTS) or {}
     if not isinstance(parts, dict):
         return f"{PARTS}: it should hold the parts by name"
@@ -252,6 +277,8 @@ def _problem(values: dict[str, Any]) -> str | None:
             )
         if problem := _problem({key: value for key, value in part.items() if key != PARTS}):
             return f"{PARTS}.{name}.{problem}"
+    if problem := _misplaced(values):
+        return problem
     layout = Layout(values={key: value for key, value in values.items() if key != PARTS})
     claims = [Claim(key, value, f"{key}={value}") for key, value in leaves(layout.values) if not key.endswith("_")]
     for claim in claims:

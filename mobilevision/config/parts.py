@@ -70,7 +70,7 @@ def split(arguments: Sequence[str]) -> tuple[list[str], dict[str, Given]]:
             part.overrides.append(f"{below}{equals}{value}")
         else:
             part.adds = True
-            part.overrides.insert(0, f"task={value}")
+            part.overrides = [f"task={value}", *(line for line in part.overrides if not line.startswith("task="))]
     return shared, given
 
 

@@ -229,11 +229,12 @@ def _name(fields: Fields, name: str) -> str:
 def _decision(fields: Fields) -> dict[str, Any]:
     """What val chose: numbers, or lists of numbers, with null where there is none; of several parts, by part."""
     inner = fields.inner("decision")
-    for name, value in inner.values.items():
-        for each in value.values() if isinstance(value, dict) else [value]:
-            numbers = each if isinstance(each, list) else [each]
+    each = [inner.inner(name) for name in inner.values] if fields.values.get("answer") == "parts" else [inner]
+    for chosen in each:
+        for name, value in chosen.values.items():
+            numbers = value if isinstance(value, list) else [value]
             if not all(one is None or (isinstance(one, int | float) and abs(one) < _HUGE) for one in numbers):
-                raise inner.wrong(name, "it has to be a number or a list of numbers")
+                raise chosen.wrong(name, "it has to be a number or a list of numbers")
     return dict(inner.values)
 
 

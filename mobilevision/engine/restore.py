@@ -13,6 +13,8 @@ from mobilevision.errors import UserError
 from mobilevision.spec import DataSpec
 from mobilevision.tracking.run_folder import RunFolder
 
+_HAVE_WEIGHTS = ("class", "attributes", "boxes", "coordinate")  # kinds whose heads have weights for each class
+
 if TYPE_CHECKING:
     from mobilevision.tasks.base import Task
 
@@ -74,6 +76,20 @@ def load_run(
     return Restored(task=task, cfg=cfg, folder=folder)
 
 
+def _check_classes(spec: DataSpec, weights: dict[str, Any]) -> None:
+    """See that there is a weight for each class at least, before a head for all of them is built.
+
+    Raises:
+        ValueError: there are more classes.
+    """
+    from torch import Tensor
+
+    stored = sum(each.numel() for each in weights.values() if isinstance(each, Tensor))
+    for one in (spec, *spec.parts.values()):
+        if one.kind in _HAVE_WEIGHTS and len(one.classes) > stored:
+            raise ValueError(f"it names {len(one.classes):,} classes, and has {stored:,} weights in all")
+
+
 def _read(checkpoint: dict[str, Any], file: Path) -> tuple[DataSpec, dict[str, Any], dict[str, Any], dict[str, Any]]:
     """What a checkpoint knows of its data, its preset, its decision and its weights; each of the type that it has.
 
@@ -93,6 +109,7 @@ def _read(checkpoint: dict[str, Any], file: Path) -> tuple[DataSpec, dict[str, A
         check_targets(preset, {})
         Preset.from_dict(preset)
         weights = {str(key): value for key, value in state.items()}
+        _check_classes(spec, weights)
     except KeyError as error:
         raise UserError(f"{file}: not a checkpoint of mobilevision ({error} is missing)") from error
     except (TypeError, ValueError, AttributeError, UserError) as error:

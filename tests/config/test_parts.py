@@ -50,6 +50,14 @@ def test_overrides_come_in_any_order() -> None:
     assert cfg.parts.cars.head["_target_"].endswith("SSDLiteHead")
 
 
+def test_the_last_task_that_a_part_is_given_counts() -> None:
+    cfg = compose(
+        ["task=multitask", "parts.a=classification", "parts.a.loss.label_smoothing=0.1", "parts.a=fine_grained"]
+    )
+    assert cfg.parts.a.task.name == "fine_grained"
+    assert cfg.parts.a.loss.label_smoothing == 0.1
+
+
 def test_an_experiment_holds_the_whole(tmp_path: Path) -> None:
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "street.yaml").write_text(
@@ -201,6 +209,15 @@ def test_a_single_task_has_no_parts() -> None:
         {"data.format.sampling": {"parts": -1}},
         {"parts.objects": 5},
         {"parts": [1]},
+        {"parts": {}},
+        {"parts.ground.task._target_": "mobilevision.tasks.multitask.Multitask"},
+        {"parts.ground.head._target_": "mobilevision.heads.multitask.MultitaskHead"},
+        {"parts.ground.loss._target_": "mobilevision.losses.multitask.Uncertainty"},
+        {"parts.ground.data.format._target_": "mobilevision.data.formats.Multitask"},
+        {"task._target_": "mobilevision.tasks.classification.Classification"},
+        {"loss._target_": "mobilevision.losses.cross_entropy.CrossEntropy"},
+        {"head.parts": {"ground": {"_target_": "mobilevision.heads.linear.LinearHead"}}},
+        {"task.parts": {"ground": 1}},
     ],
 )
 def test_a_loaded_part_builds_only_what_its_groups_name(tmp_path: Path, change: dict[str, Any]) -> None:

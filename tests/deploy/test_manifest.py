@@ -58,6 +58,8 @@ LOOK = Preprocessing("crop", 0.875, 3, 32, 32).to_dict()
             "made by mobilevision 9.9, format 2; this is .* newer one",
         ),
         ({"classes": "a"}, "classes=a: it has to be a list"),
+        ({"answer": "parts", "decision": {"ground": 0.5}}, "decision: ground=0.5: it has to be an object"),
+        ({"decision": {"ground": {"thresholds": 0.5}}}, "ground=.*it has to be a number or a list of numbers"),
         ({"classes": [1]}, "list of texts"),
         ({"file": {"name": "../model.onnx", "bytes": 5, "sha256": ""}}, "it has to be a file in this folder"),
         ({"file": {"name": "model.onnx", "sha256": ""}}, "file: bytes is missing; export the model again"),

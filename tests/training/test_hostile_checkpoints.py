@@ -255,6 +255,21 @@ def test_what_a_checkpoint_says_of_itself_is_checked(
             class_info_of_run(folder, "class")
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_no_head_is_built_for_more_classes_than_there_are_weights(
+    finished_run: Path, tmp_path: Path, several: bool
+) -> None:
+    shutil.copytree(finished_run, tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    checkpoint = read_checkpoint(folder.best)
+    known = checkpoint["mobilevision"]["data"]
+    many = known | {"classes": ["x"] * sum(each.numel() + 1 for each in checkpoint["state_dict"].values())}
+    checkpoint["mobilevision"]["data"] = known | {"kind": "multitask", "parts": {"a": many}} if several else many
+    torch.save(checkpoint, folder.best)
+    with pytest.raises(UserError, match=r"best\.ckpt: not a checkpoint of mobilevision \(it names .* classes"):
+        load_run(folder.path)
+
+
 @pytest.mark.parametrize("content", [[1], torch.ones(3), {"state_dict": 1, "mobilevision": {}}, {"mobilevision": 3}])
 def test_another_things_checkpoint_is_refused(finished_run: Path, tmp_path: Path, content: Any) -> None:
     shutil.copytree(finished_run, tmp_path / "run")

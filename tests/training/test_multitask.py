@@ -210,6 +210,8 @@ def test_a_file_that_lies_about_its_parts_is_refused(run: Path, tmp_path: Path) 
         {"parts": {"ground": {"answer": "classes"}}},
         {"parts": {"ground": 5}},
         {"parts": {"a": about | {"answer": "parts"}}},
+        {"parts": {"ground": {"answer": "classes", "classes": "abc", "facts": {}}}},
+        {"parts": {"ground": {"answer": "classes", "classes": ["a", "b"], "facts": 3}}},
         {},
     ):
         path.write_text(json.dumps({**about, "facts": change}))

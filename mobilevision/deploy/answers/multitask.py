@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilevision.deploy.answers.base import Agreed, Answer, Prediction
+from mobilevision.deploy.fields import Fields
 from mobilevision.deploy.manifest import Port
 from mobilevision.errors import UserError
 from mobilevision.images.framing import Affine
@@ -49,16 +50,19 @@ class Parts(Answer):
         self.parts: dict[str, Answer] = {}
         for name, part in described.items():
             own = None if outputs is None else [replace(p, name=p.name[len(name) + 1 :]) for p in _ports(outputs, name)]
-            try:
-                kind = Answer.by_name[part["answer"] if part["answer"] != self.name else ""]
-                names, known = tuple(map(str, part["classes"])), dict(part["facts"])
-            except (KeyError, TypeError, ValueError) as error:
-                raise UserError(f"{source}: facts.parts.{name} has no known answer with classes and facts") from error
-            chosen = decision.get(name)
-            self.parts[name] = kind(
-                classes=names,
-                decision=chosen if isinstance(chosen, Mapping) else {},
-                facts=known,
+            fields = Fields(dict(part) if isinstance(part, Mapping) else {}, f"{source}: facts.parts.{name}")
+            kind = fields.take("answer", str)
+            if kind not in Answer.by_name or kind == self.name:
+                raise fields.wrong(
+                    "answer", f"it has to be one of {', '.join(sorted({*Answer.by_name} - {self.name}))}"
+                )
+            chosen = decision.get(name, {})
+            if not isinstance(chosen, Mapping):
+                raise UserError(f"{source}: decision.{name}={str(chosen)[:40]}: it has to be an object, of part {name}")
+            self.parts[name] = Answer.by_name[kind](
+                classes=fields.texts("classes"),
+                decision=chosen,
+                facts=fields.take("facts", dict),
                 precision=precision,
                 outputs=own,
                 source=f"{source}, part {name}",
