@@ -22,6 +22,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from difflib import get_close_matches
 from typing import Any, ClassVar, Literal, Self
 
 import pytorch_lightning as pl
@@ -285,7 +286,8 @@ class Task(pl.LightningModule, ABC):
             known = sorted({"loss", self.primary, *measured.compute()})
             measured.reset()
         if metric not in known:
-            raise UserError(f"callbacks.best.monitor={metric}: must be auto or one of {', '.join(known)}")
+            near = "".join(f"; did you mean {each}?" for each in get_close_matches(metric, known, n=1))
+            raise UserError(f"callbacks.best.monitor={metric}: must be auto or one of {', '.join(known)}{near}")
         self.followed = metric
         less = metric == "loss" or metric in measured.errors
         self.followed_mode = self.mode if metric == self.primary else "min" if less else "max"

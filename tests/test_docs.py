@@ -44,7 +44,7 @@ def training_commands(page: Path) -> Iterator[list[str]]:
                 if "train.py" in words or (words[:1] == ["mobilevision"] and words[1] in COMPOSING):
                     of_a_run = program[0] == "evaluate"  # whose parts these are
                     given = [word for word in program[1:] if "=" in word or word == "-m"]
-                    yield [word for word in given if not (of_a_run and word.startswith("parts."))]
+                    yield [word for word in given if not (of_a_run and word.startswith(("parts.", "split=")))]
 
 
 def commands() -> list[tuple[str, list[str]]]:

@@ -149,6 +149,9 @@ def _not_of_a_part(part: str, cfg: DictConfig) -> Iterator[str]:
     if cfg.get("distill") is not None:
         instead = "classification" if cfg.task.kind == "class" else "TASK"
         yield f"{part}={cfg.task.name}: a part has no teacher, so it would learn without one: take {part}={instead}"
+    if mixed := [key for key in ("mixup", "cutmix") if (cfg.get("augment") or {}).get(key)]:
+        key = f"{part}.augment.{mixed[0]}"
+        yield f"{key}: what images of several parts show is not mixed: set {key}=0"
     if takes_tail(str(cfg.head.get("_target_"))):
         yield (
             f"{part}.head takes the backbone's last stage for itself, which the other parts share: take"

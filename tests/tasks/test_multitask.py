@@ -147,7 +147,7 @@ def test_uncertainty_begins_at_one_and_is_learnt(built: Built) -> None:
 
 def test_mixed_images_are_refused() -> None:
     with pytest.raises(UserError, match=r"parts\.ground\.augment\.mixup"):
-        build(compose([*SMALL, "parts.ground.augment.mixup=0.2"]))
+        compose([*SMALL, "parts.ground.augment.mixup=0.2"])
 
 
 def test_the_weights_of_a_checkpoint_are_those_of_backbone_head_and_loss(built: Built) -> None:
