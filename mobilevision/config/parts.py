@@ -38,6 +38,7 @@ _OF_MODULES = re.compile(
     r"|ipu|items|keys|modules|mtia|parameters|pop|popitem|setdefault|to|training|type|update|values|xpu"
 )
 """What torch's dictionaries of modules and parameters have themselves, so that no part in them can be called so."""
+_SUGGESTED = re.compile(r" or task=multitask|(?<=there are: )multitask, |, multitask(?=,|$)|; did you mean multitask\?")
 _MEAN = "mean_of_parts"
 EMBEDDED = "scenes"
 """The option of the group ``parts`` that a run without parts of its own takes."""
@@ -136,7 +137,8 @@ def compose_parts(
 
 
 def _as_of_part(name: str, line: str) -> str:
-    """An error of a part's configuration, as one of the whole."""
+    """An error of a part's configuration, as one of the whole; what is for several tasks is no choice for a part."""
+    line = _SUGGESTED.sub("", line)
     missing = re.match(r"(\S+) has no value: give \1=", line)
     if missing is None:
         return f"{PARTS}.{name}: {line}"

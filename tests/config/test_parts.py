@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,14 @@ def test_what_is_wrong_is_said_in_a_line(overrides: list[str], said: list[str]) 
     for words in said:
         assert words in str(raised.value)
     assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("override", ["data=multitask", "data=zzz", "loss=fixed_weights"])
+def test_what_is_for_several_tasks_is_not_proposed_to_a_part(override: str) -> None:
+    with pytest.raises(UserError) as raised:
+        compose(["task=multitask", f"parts.ground.{override}"])
+    said = str(raised.value).removeprefix(f"parts.ground: {override}")
+    assert not re.search(r"multitask(?!, task=classification)", said), said
 
 
 @pytest.mark.parametrize(
