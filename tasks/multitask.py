@@ -11,7 +11,8 @@ from torch import Tensor
 from mobilevision.data import Records
 from mobilevision.data.multitask import MultitaskTargets
 from mobilevision.metrics import StageMeter, TaskMetric
-from mobilevision.metrics.multitask import MEAN, MultitaskMetrics, of_part
+from mobilevision.metrics.multitask import MEAN, MultitaskMetrics
+from mobilevision.ops.parts import of_part, with_parts
 from mobilevision.ops.rows import take
 from mobilevision.spec import PartOutputs
 from mobilevision.tasks.base import Batch, Stage, Task
@@ -86,11 +87,11 @@ class Multitask(Task):
 
     def decode(self, outputs: Mapping[str, PartOutputs]) -> dict[str, Tensor]:
         """The parts' predictions, as ``part/name``."""
-        return _named({name: self.parts[name].decode(own.outputs) for name, own in outputs.items()})
+        return with_parts({name: self.parts[name].decode(own.outputs) for name, own in outputs.items()})
 
     def deploy(self, outputs: Mapping[str, PartOutputs]) -> dict[str, Tensor]:
         """As in :class:`Task`, likewise."""
-        return _named({name: self.parts[name].deploy(own.outputs) for name, own in outputs.items()})
+        return with_parts({name: self.parts[name].deploy(own.outputs) for name, own in outputs.items()})
 
     def explained(self, outputs: Mapping[str, PartOutputs]) -> Tensor | None:
         """The sum of the parts' scores."""
@@ -135,11 +136,11 @@ class Multitask(Task):
 
     def tables(self, stage: Stage) -> dict[str, list[dict[str, Any]]]:
         """The parts' tables, as ``part/name``."""
-        return {f"{n}/{each}": rows for n, part in self._measured(stage) for each, rows in part.tables(stage).items()}
+        return with_parts({name: part.tables(stage) for name, part in self._measured(stage)})
 
     def figures(self, stage: Stage) -> dict[str, Any]:
         """The parts' figures, as ``part/name``."""
-        return {f"{n}/{each}": made for n, part in self._measured(stage) for each, made in part.figures(stage).items()}
+        return with_parts({name: part.figures(stage) for name, part in self._measured(stage)})
 
     def _measured(self, stage: Stage) -> list[tuple[str, Task]]:
         """The parts of which a split holds something, told their tables."""
@@ -152,7 +153,3 @@ class Multitask(Task):
     def _joined(self, metrics: Mapping[str, TaskMetric]) -> MultitaskMetrics:
         primary = {name: (part.followed, part.followed_mode) for name, part in self.parts.items()}
         return MultitaskMetrics(metrics, primary=primary)
-
-
-def _named(by_part: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    return {f"{name}/{each}": value for name, values in by_part.items() for each, value in values.items()}

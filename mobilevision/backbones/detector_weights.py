@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from mobilevision.backbones.backbone import Backbone
 from mobilevision.backbones.loading import fit
 from mobilevision.backbones.presets import HALVES, Preset
-from mobilevision.backbones.torchvision_weights import fetch, under_timm_names
+from mobilevision.backbones.published_files import fetch
+from mobilevision.backbones.torchvision_weights import under_timm_names
 from mobilevision.backbones.weights import Source, read_file
 from mobilevision.errors import UserError
 

@@ -8,7 +8,6 @@ checksums of them.
 from __future__ import annotations
 
 import re
-import urllib.error
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mobilevision.backbones import published_files
 from mobilevision.backbones.presets import TENSORFLOW, Preset
 from mobilevision.errors import UserError
 
@@ -66,17 +66,7 @@ def fetch(width: float, side: int, *, weights: str = "keras") -> Path:
             f"backbone.weights={weights}: Keras publishes widths {widths} at sides {sides}, not {width:g} at {side}"
         )
     name = f"mobilenet_{WIDTHS[width]}_{side}_tf.h5"
-    path = Path(torch.hub.get_dir()) / "checkpoints" / name
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(f"{ADDRESS}{name}", str(path), progress=True)
-        except (OSError, urllib.error.URLError, RuntimeError) as error:
-            raise UserError(
-                f"backbone.weights={weights}: {name} cannot be fetched ({error}); where there is a network, fetch"
-                f" {ADDRESS}{name}, then name the file: backbone.weights=FOLDER/{name}"
-            ) from error
-    return path
+    return published_files.fetch(f"{ADDRESS}{name}", key="backbone.weights", weights=weights)
 
 
 def preset_of(stem: str) -> Preset:

@@ -8,16 +8,15 @@ place; shapes are compared afterwards, as for weights of any origin.
 from __future__ import annotations
 
 import re
-import urllib.error
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from mobilevision.backbones.presets import Preset
+from mobilevision.backbones.published_files import fetch
 from mobilevision.errors import UserError
 
 V2 = Preset(activation="relu6", padding="symmetric", bn_eps=1e-5)
@@ -56,31 +55,6 @@ def fetch_classifier(model: str, version: int) -> Path:
         known = ", ".join(f"torchvision-v{each.name[-1]}" for each in published)
         raise UserError(f"backbone.weights=torchvision-v{version}: of {model} there are {known}")
     return fetch(published[name].url, key="backbone.weights")
-
-
-def fetch(url: str, *, key: str) -> Path:
-    """A file that torchvision publishes, in torch's cache; one that is fetched is compared with the hash in its name.
-
-    Args:
-        url: of the file.
-        key: of the configuration, which takes a file as well; for messages.
-
-    Raises:
-        UserError: it is not there and cannot be fetched.
-    """
-    name = url.rpartition("/")[2]
-    path = Path(torch.hub.get_dir()) / "checkpoints" / name
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        checksum = re.search(r"-([0-9a-f]{8,})\.", name)
-        try:
-            torch.hub.download_url_to_file(url, str(path), hash_prefix=checksum[1] if checksum else None)
-        except (OSError, urllib.error.URLError, RuntimeError) as error:
-            raise UserError(
-                f"{key}=torchvision: {name} cannot be fetched ({error}); where there is a network, fetch {url}, then"
-                f" name the file: {key}=FOLDER/{name}"
-            ) from error
-    return path
 
 
 def preset_of(state: Mapping[str, Tensor], stem: str) -> Preset | None:

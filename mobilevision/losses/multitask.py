@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mobilevision.errors import UserError
 from mobilevision.losses.loss import Loss
+from mobilevision.ops.parts import with_parts
 from mobilevision.ops.rows import take
 from mobilevision.ranges import NonNegativeFloat, check_ranges
 from mobilevision.spec import DataSpec, PartOutputs
@@ -36,7 +37,7 @@ class MultitaskLoss(Loss, ABC):
 
     def forward(self, outputs: Mapping[str, PartOutputs], batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """Scalars by ``part/name``; ``batch["target"]`` as of :class:`mobilevision.data.multitask.MultitaskTargets`."""
-        found: dict[str, Tensor] = {}
+        found: dict[str, dict[str, Tensor]] = {}
         for name, loss in self.parts.items():
             target = batch["target"].get(name)
             if target is None or name not in outputs or not bool(target["known"].any()):
@@ -44,11 +45,8 @@ class MultitaskLoss(Loss, ABC):
             own, known = outputs[name], target["known"]
             labels = target["target"] if bool(known.all()) else take(target["target"], known)
             values = own.outputs if own.only_known or bool(known.all()) else take(own.outputs, known)
-            losses = self.weighed(name, loss(values, {**batch, "target": labels}))
-            found |= {f"{name}/{part}": value for part, value in losses.items()}
-        if not found:
-            return {"nothing": self._nothing(outputs)}
-        return found
+            found[name] = self.weighed(name, loss(values, {**batch, "target": labels}))
+        return with_parts(found) if found else {"nothing": self._nothing(outputs)}
 
     def _nothing(self, outputs: Mapping[str, PartOutputs]) -> Tensor:
         """A zero on the right device, with a gradient of zeros where there are outputs."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mobilevision.metrics.metric import TaskMetric
+from mobilevision.ops.parts import of_part, with_parts
 from mobilevision.ops.rows import take
 
 MEAN = "mean_of_parts"
@@ -59,21 +60,15 @@ class MultitaskMetrics(TaskMetric):
     def compute(self) -> dict[str, Tensor]:
         """See the class."""
         values = {name: part.compute() for name, part in self.parts.items() if name in self._measured}
-        found = {f"{name}/{each}": value for name, part in values.items() for each, value in part.items()}
         scores = []
         for name, (primary, mode) in self.primary.items():
             score = float(values.get(name, {}).get(primary, math.nan))
             scores += [] if math.isnan(score) else [score if mode == "max" else max(0.0, 1.0 - score)]
-        return {MEAN: torch.tensor(sum(scores) / len(scores) if scores else math.nan), **found}
+        return {MEAN: torch.tensor(sum(scores) / len(scores) if scores else math.nan), **with_parts(values)}
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         """The parts' tables, as ``part/name``."""
-        return {
-            f"{name}/{each}": rows
-            for name, part in self.parts.items()
-            if name in self._measured
-            for each, rows in part.tables().items()
-        }
+        return with_parts({name: part.tables() for name, part in self.parts.items() if name in self._measured})
 
     @contextmanager
     def gathered(self) -> Iterator[None]:
@@ -88,9 +83,3 @@ class MultitaskMetrics(TaskMetric):
         super().reset()
         for part in self.parts.values():
             part.reset()
-
-
-def of_part(values: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """What belongs to one part of what is called ``part/name``."""
-    start = f"{name}/"
-    return {key.removeprefix(start): value for key, value in values.items() if key.startswith(start)}

@@ -11,7 +11,8 @@ import torchvision
 from torch import Tensor, nn
 
 from mobilevision.backbones import Backbone, mobilenet_v1, mobilenet_v2, mobilenet_v3
-from mobilevision.backbones.torchvision_weights import fetch, fetch_classifier
+from mobilevision.backbones.published_files import fetch
+from mobilevision.backbones.torchvision_weights import fetch_classifier
 from mobilevision.errors import UserError
 from mobilevision.spec import Needs
 

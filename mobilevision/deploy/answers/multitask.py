@@ -15,6 +15,7 @@ from mobilevision.deploy.manifest import Port
 from mobilevision.errors import UserError
 from mobilevision.images.framing import Affine
 from mobilevision.images.pixels import Pixels
+from mobilevision.ops.parts import of_part, with_parts
 from mobilevision.visualization.draw import panels
 
 
@@ -49,7 +50,8 @@ class Parts(Answer):
             raise UserError(f"{source}: answer parts needs facts.parts, which is missing")
         self.parts: dict[str, Answer] = {}
         for name, part in described.items():
-            own = None if outputs is None else [replace(p, name=p.name[len(name) + 1 :]) for p in _ports(outputs, name)]
+            ports = of_part({port.name: port for port in outputs or ()}, name)
+            own = None if outputs is None else [replace(port, name=key) for key, port in ports.items()]
             fields = Fields(dict(part) if isinstance(part, Mapping) else {}, f"{source}: facts.parts.{name}")
             kind = fields.take("answer", str)
             if kind not in Answer.by_name or kind == self.name:
@@ -81,23 +83,23 @@ class Parts(Answer):
 
     def describe(self, prediction: Prediction) -> dict[str, Any]:
         """``found`` in words, and by part the row of its own answer."""
-        rows = {name: part.describe(_of(prediction, name)) for name, part in self.parts.items()}
+        rows = {name: part.describe(of_part(prediction, name)) for name, part in self.parts.items()}
         return {"found": "; ".join(f"{name}: {_in_words(row)}" for name, row in rows.items()), **rows}
 
     def scores(self, prediction: Prediction) -> dict[str, Any]:
         """By part, what its row leaves out."""
-        found = {name: part.scores(_of(prediction, name)) for name, part in self.parts.items()}
+        found = {name: part.scores(of_part(prediction, name)) for name, part in self.parts.items()}
         return {name: values for name, values in found.items() if values}
 
     def certainty(self, prediction: Prediction) -> float:
         """That of the part which is least sure."""
-        return min(part.certainty(_of(prediction, name)) for name, part in self.parts.items())
+        return min(part.certainty(of_part(prediction, name)) for name, part in self.parts.items())
 
     def draw(self, image: Pixels, prediction: Prediction, target: Any = None) -> Any:
         """Every part's drawing beside each other, under its name."""
         drawn = []
         for name, part in self.parts.items():
-            drawn.append((name, part.draw(image, _of(prediction, name), _known(target, name))))
+            drawn.append((name, part.draw(image, of_part(prediction, name), _known(target, name))))
         return panels(drawn)
 
     def truth(self, target: Any) -> str:
@@ -111,8 +113,8 @@ class Parts(Answer):
         for name, part in self.parts.items():
             if name in values:  # a target, which may lack a part
                 moved[name] = {**values[name], "target": part.locate(values[name]["target"], mapping)}
-            elif predicted := _of(values, name):
-                moved |= {f"{name}/{key}": value for key, value in part.locate(predicted, mapping).items()}
+            elif predicted := of_part(values, name):
+                moved |= with_parts({name: part.locate(predicted, mapping)})
         return moved
 
     def outlines(self, prediction: Prediction, target: Any) -> dict[str, list[dict[str, Any]]]:
@@ -121,7 +123,7 @@ class Parts(Answer):
         for name, part in self.parts.items():
             own = _known(target, name)
             if own is not None:
-                found = part.outlines(_of(prediction, name), own)
+                found = part.outlines(of_part(prediction, name), own)
                 layers |= {f"{name} {layer}": rows for layer, rows in found.items()}
         return layers
 
@@ -133,34 +135,21 @@ class Parts(Answer):
 
     def agree_by_part(self, mine: Prediction, other: Prediction) -> dict[str, Agreed]:
         """How far both answer alike, by part."""
-        return {name: part.agree(_of(mine, name), _of(other, name)) for name, part in self.parts.items()}
+        return {name: part.agree(of_part(mine, name), of_part(other, name)) for name, part in self.parts.items()}
 
     def same_detections(self, mine: Prediction, other: Prediction) -> bool | None:
         """Whether every part that detects shows the same detections."""
-        found = [part.same_detections(_of(mine, name), _of(other, name)) for name, part in self.parts.items()]
+        found = [part.same_detections(of_part(mine, name), of_part(other, name)) for name, part in self.parts.items()]
         seen = [each for each in found if each is not None]
         return all(seen) if seen else None
 
     def finish(self, outputs: Prediction) -> dict[str, NDArray[Any]]:
         """As every part's own."""
-        return {
-            f"{name}/{key}": value
-            for name, part in self.parts.items()
-            for key, value in part.finish(_of(outputs, name)).items()
-        }
+        return with_parts({name: part.finish(of_part(outputs, name)) for name, part in self.parts.items()})
 
 
 def _in_words(row: Mapping[str, Any]) -> str:
     return str(row["found"]) if "found" in row else f"{row.get('label', '')} {row.get('score', 0.0):.2f}"
-
-
-def _ports(outputs: Sequence[Port], name: str) -> list[Port]:
-    return [port for port in outputs if port.name.startswith(f"{name}/")]
-
-
-def _of(values: Mapping[str, Any], name: str) -> dict[str, Any]:
-    start = f"{name}/"
-    return {key.removeprefix(start): value for key, value in values.items() if key.startswith(start)}
 
 
 def _known(target: Any, name: str) -> Any:
