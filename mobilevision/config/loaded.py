@@ -248,7 +248,7 @@ def _misplaced(values: dict[str, Any]) -> str | None:
             continue
         target = str(node.get("_target_"))
         known = signature(target)
-        if several and PARTS in node:
+        if PARTS in node and (several or known is None or PARTS not in known.arguments):
             return f"{key}.{PARTS}: the parts of several tasks stand at {PARTS}.NAME"
         takes = known is None or PARTS in known.arguments or (known.more and key != "task")  # any task takes more
         if several and not takes:

@@ -64,11 +64,13 @@ class Images:
         Args:
             sets: each with groups of its own, or with none.
         """
+        sets = list(sets)
+        numbers = [self.of(records) for records in sets]
+        if all(records.groups is None for records in sets):
+            return np.arange(self.count)
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
 
-        sets = list(sets)
-        numbers = [self.of(records) for records in sets]
         nodes, ends = self.count, [np.zeros((2, 0), dtype=np.int64)]
         for records, images in zip(sets, numbers, strict=True):
             if records.groups is not None:

@@ -227,6 +227,8 @@ def test_a_single_task_has_no_parts() -> None:
         {"loss._target_": "mobilevision.losses.cross_entropy.CrossEntropy"},
         {"head.parts": {"ground": {"_target_": "mobilevision.heads.linear.LinearHead"}}},
         {"task.parts": {"ground": 1}},
+        {"parts.ground.task.parts": {"ground": 1}},
+        {"parts.ground.head.parts": {"ground": 1}},
     ],
 )
 def test_a_loaded_part_builds_only_what_its_groups_name(tmp_path: Path, change: dict[str, Any]) -> None:
