@@ -55,10 +55,11 @@ def compose(overrides: Iterable[str] = (), *, config_dir: str | None = None, com
             _resolve(cfg, layout)
     if PARTS not in layout.choices:
         if given:
-            raise UserError(
+            errors.append(
                 f"{PARTS}.{next(iter(given))}: only task=multitask has parts; task={layout.choices.get('task')} has"
                 f" {', '.join(sorted(layout.choices))}"
             )
+        refuse(errors)
         return cfg
     named = any(line.partition("=")[0].lstrip("+") == PARTS for line in shared)
     by_file = {claim.key.split(".")[1]: claim.at for claim in claims if claim.key.startswith(f"{PARTS}.")}
@@ -88,16 +89,13 @@ def _examine_choices(
     """What :func:`examine` makes of the overrides that say which parts there are.
 
     Raises:
-        UserError: the error that was found already, where these are wrong, too, or no parts come of them.
+        UserError: the error that was found already, where these are wrong, too.
     """
     chosen = [line for line in shared if line.lstrip("+").partition("=")[0] in (*FIRST, PARTS)]
     try:
-        examined = examine(chosen, found, complete=False)
+        return examine(chosen, found, complete=False)
     except UserError:
         raise error from None
-    if PARTS not in examined[1].choices:
-        raise error
-    return examined
 
 
 def _with_current_targets(cfg: DictConfig) -> DictConfig:

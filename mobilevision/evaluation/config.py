@@ -77,20 +77,19 @@ def changed_config(cfg: DictConfig, overrides: Sequence[str], *, channels: int) 
     on_data = [each for each in parsed if each.key_or_group.partition(".")[0] == "data"]
     other = any(each.key_or_group not in _HARMLESS for each in on_data)
     swapped = any(each.key_or_group == "data" for each in on_data)
+    changed = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
+    assert isinstance(changed, DictConfig)
+    claims = [Claim(each.key_or_group, each.value(), str(each.input_line)) for each in on_data if not swapped]
+    values: Any = OmegaConf.to_container(changed)
+    refuse(list(check_claims(claims, Layout(values=values))))
     fresh = compose(
         [f"task={cfg.task.name}"] + [line for line, key in keys.items() if swapped or key.startswith("trainer")]
     )
-    changed = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
-    assert isinstance(changed, DictConfig)
     changed.trainer = OmegaConf.to_container(fresh.trainer, resolve=True)
     if swapped:
         changed.data = OmegaConf.to_container(fresh.data, resolve=True)
-    else:
-        claims = [Claim(each.key_or_group, each.value(), str(each.input_line)) for each in on_data]
-        values: Any = OmegaConf.to_container(changed)
-        refuse(list(check_claims(claims, Layout(values=values))))
-        for claim in claims:
-            OmegaConf.update(changed, claim.key, claim.value)
+    for claim in claims:
+        OmegaConf.update(changed, claim.key, claim.value)
     changed.data.channels = channels
     for name, given in of_parts.items():
         alone, _ = changed_config(part_config(changed, name), given.overrides, channels=channels)

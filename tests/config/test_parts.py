@@ -202,8 +202,8 @@ def test_words_that_torch_has_taken_are_no_parts() -> None:
 
 
 def test_a_single_task_has_no_parts() -> None:
-    with pytest.raises(UserError, match=r"parts\.cars: only task=multitask has parts"):
-        compose(["parts.cars=detection"])
+    with pytest.raises(UserError, match=r"max_epohs.*\n.*parts\.cars: only task=multitask has parts"):
+        compose(["parts.cars=detection", "trainer.max_epohs=3"])
 
 
 @pytest.mark.parametrize(
