@@ -166,11 +166,11 @@ class PartOutputs(NamedTuple):
 
     Attributes:
         outputs: of the part's head.
-        only_known: whether they are those of the images that the part knows, not of the whole batch.
+        rows: bool [B], the images of the batch whose outputs they are; None: all.
     """
 
     outputs: Any
-    only_known: bool = False
+    rows: Tensor | None = None
 
 
 Mix = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]

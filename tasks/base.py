@@ -23,6 +23,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self
 
 import pytorch_lightning as pl
@@ -37,7 +38,7 @@ from mobilevision.backbones import Backbone
 from mobilevision.data import Records
 from mobilevision.deploy.answers import Answer, answer_named
 from mobilevision.deploy.manifest import Port
-from mobilevision.distill import Distiller
+from mobilevision.distill import Distiller, PartDistillers
 from mobilevision.errors import UserError
 from mobilevision.heads import Head
 from mobilevision.images.framing import Affine
@@ -98,6 +99,9 @@ class Task(pl.LightningModule, ABC):
         if "emits" in vars(cls):  # the former name of output_kind, which plugins may use
             cls.output_kind = vars(cls)["emits"]
 
+    # Of a task that is made of several, these by name.
+    parts: Mapping[str, Task] = MappingProxyType({})
+
     # What predictions mean, here and of an exported model's outputs: the name of an Answer, ours or a plugin's.
     answers: ClassVar[str] = "numbers"
 
@@ -124,7 +128,7 @@ class Task(pl.LightningModule, ABC):
         self.optimizer_factory = optimizer
         self.schedule = scheduler
         self.mix = mix
-        self.distiller: Distiller | None = None
+        self.distiller: Distiller | PartDistillers | None = None
         self.other_predictions: Callable[[Batch], dict[str, Tensor]] | None = None
         self.decision: dict[str, Any] = {}
         self._other_outputs: Callable[[Batch], Any] | None = None

@@ -10,10 +10,12 @@ from torch import Tensor
 
 from mobilevision.data import Records
 from mobilevision.data.multitask import MultitaskTargets
+from mobilevision.distill import PartDistillers
 from mobilevision.metrics import StageMeter, TaskMetric
 from mobilevision.metrics.multitask import MEAN, MultitaskMetrics
 from mobilevision.ops.parts import of_part, with_parts
 from mobilevision.ops.rows import take
+from mobilevision.ranges import check_ranges
 from mobilevision.spec import PartOutputs
 from mobilevision.tasks.base import Batch, Stage, Task
 
@@ -29,6 +31,8 @@ class Multitask(Task):
 
     Args:
         parts: by name, a task built on the same backbone, and on its own head and loss.
+        teachers_see: of parts with a teacher (``parts.NAME.distill``), whether it is heard on the part's ``own`` images
+            and those without labels, or on ``every_image``.
         **shared: as of :class:`Task`.
     """
 
@@ -36,7 +40,11 @@ class Multitask(Task):
     primary: ClassVar[str] = MEAN
     answers: ClassVar[str] = "parts"
 
-    def __init__(self, *, parts: Mapping[str, Task], **shared: Any) -> None:
+    @check_ranges("task")
+    def __init__(
+        self, *, parts: Mapping[str, Task], teachers_see: Literal["own", "every_image"] = "own", **shared: Any
+    ) -> None:
+        self.teachers_see = teachers_see
         self.parts = dict(parts)  # a plain dict: their modules are those of head, loss and meters
         self._known: dict[Stage, dict[str, int]] = {}
         super().__init__(**shared)
@@ -61,18 +69,21 @@ class Multitask(Task):
         return super().train(mode)
 
     def outputs(self, batch: Batch) -> dict[str, PartOutputs]:
-        """As in :class:`Task`, by part; in training, of the images only that the part has targets for."""
+        """As in :class:`Task`, by part; in training, of the images only that the part has targets or a teacher for."""
         features = batch["features"] if "features" in batch else self.extract(batch["image"])
         found: dict[str, PartOutputs] = {}
         for name, part in self.parts.items():
-            target = batch.get("target", {}).get(name)
             if not self.training:
                 found[name] = PartOutputs(part.outputs({"features": features}))
-            elif target is not None and bool(target["known"].any()):
-                known = target["known"]
-                some = not bool(known.all())
-                own = {"features": features, "target": target["target"]}
-                found[name] = PartOutputs(part.outputs(take(own, known) if some else own), only_known=some)
+                continue
+            target = batch.get("target", {}).get(name)
+            rows = None if target is None else target["known"]
+            if isinstance(self.distiller, PartDistillers):
+                rows = self.distiller.rows(name, batch)
+            if rows is not None and bool(rows.any()):
+                some = not bool(rows.all())
+                own = {"features": features} | ({} if target is None else {"target": target["target"]})
+                found[name] = PartOutputs(part.outputs(take(own, rows) if some else own), rows if some else None)
         return found
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:

@@ -21,7 +21,7 @@ from mobilevision.config.layout import flat
 from mobilevision.config.names import did_you_mean, nearest_key
 from mobilevision.errors import UserError
 
-OWN = ("task", "data", "head", "loss", "augment")
+OWN = ("task", "data", "head", "loss", "augment", "distill")
 """The nodes that a part has of its own."""
 SHARED_DATA = (
     *("resolution", "fit", "channels", "batch_size", "eval_batch_size", "workers", "prefetch", "pin_memory"),

@@ -46,9 +46,12 @@ def check_arguments(data: DataModule) -> None:
     if data.kind not in data.format.kinds:
         can = ", ".join(data.format.kinds)
         raise UserError(f"data format {type(data.format).__name__} gives {can}, but the task learns from {data.kind}")
-    if data.parts and (data.root is not None or data.unlabelled is not None):
-        if data.root is None:
-            raise UserError(f"data.unlabelled={data.unlabelled}: several parts learn from labels alone: leave it out")
+    if data.unlabelled is not None and isinstance(data.format, Multitask) and data.format.sampling != "size":
+        raise UserError(
+            "data.unlabelled: images without labels belong to no part, and data.format.sampling draws images part by"
+            " part: leave it at size"
+        )
+    if data.parts and data.root is not None:
         name = next(iter(data.parts))
         raise UserError(f"data.root={data.root}: each part reads its own data, such as parts.{name}.data.root")
     if data.root is not None and not data.format.expected:

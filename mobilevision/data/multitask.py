@@ -23,6 +23,7 @@ from mobilevision.data.records import Problem, Records, RecordsAround, Splits
 from mobilevision.data.sampling import AGAIN, ORDER, BatchSampler, Key, stream
 from mobilevision.data.shared_images import SPLITS, Images, cut_alike, leave_out_tested
 from mobilevision.data.targets import Placement, Targets
+from mobilevision.data.unlabelled import WithUnlabelled
 from mobilevision.data.view import Augmentation, Sample, View
 from mobilevision.errors import UserError
 from mobilevision.ranges import PositiveFloat, check_ranges
@@ -96,6 +97,8 @@ class MultitaskTargets(Targets):
                 rows, lying = zip(*(sample[name] for sample in samples if name in sample), strict=True)
                 drawn = [] if any(each is None for each in lying) else list(lying)
                 target = _with_blanks(_view(records, (1, 1)).targets(rows, drawn), known)
+                if isinstance(records.targets, BoxTargets):
+                    target["labels"][~known] = -1  # as where a batch is padded: no box
             elif lies_in_image(records.targets):
                 continue  # how many boxes wide a target is varies anyway
             else:
@@ -115,6 +118,16 @@ class MultitaskTargets(Targets):
         rows = np.sort(self.rows[self.rows[:, number] != NONE, number])
         records = self.parts[number]
         return None if not len(rows) else records if len(rows) == len(records) else records.subset(rows)
+
+    def extended(self, more: int) -> MultitaskTargets:
+        """See :class:`Targets`: images of which no part knows anything."""
+        unknown = np.full((more, len(self.parts)), NONE, dtype=np.int64)
+        return MultitaskTargets(dict(zip(self.names, self.parts, strict=True)), np.concatenate([self.rows, unknown]))
+
+    def shares(self, name: str) -> bool:
+        """Whether another part has any of a part's images, too."""
+        there = self.rows != NONE
+        return bool((there[:, self.names.index(name)] & (there.sum(axis=1) > 1)).any())
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -316,6 +329,7 @@ class MultitaskAugment:
     def __init__(self, parts: Mapping[str, Augmentation | None]) -> None:
         self.parts = dict(parts)
         self.coloured = any(each is not None and each.coloured for each in parts.values())
+        self._first: tuple[Records, WithUnlabelled] | None = None
 
     @property
     def mixes(self) -> bool:
@@ -325,12 +339,27 @@ class MultitaskAugment:
     def sample(self, view: View, index: int, rng: np.random.Generator) -> Sample:
         """See :class:`~mobilevision.data.view.Augmentation`."""
         known = list(view.records.targets.known(index))
+        if not known:
+            return self._unlabelled(view, index, rng)
         name, records, row = next((each for each in known if lies_in_image(each[1].targets)), known[0])
         own = View(records, channels=view.channels, resolution=view.resolution, fit=view.fit, crop=view.crop)
         augment = self.parts[name]
         drawn = own.sample(row) if augment is None else augment.sample(own, row, rng)
         target = {part: (place, drawn.target if part == name else None) for part, _, place in known}
         return Sample(drawn.pixels, target)
+
+    def _unlabelled(self, view: View, index: int, rng: np.random.Generator) -> Sample:
+        """An image without labels, as the first part's augmentation draws one."""
+        around = view.records
+        assert isinstance(around, WithUnlabelled)
+        name = around.targets.names[0]
+        if self._first is None or self._first[0] is not around:
+            self._first = around, WithUnlabelled(around.targets.parts[0], around.others)
+        own = View(self._first[1], channels=view.channels, resolution=view.resolution, fit=view.fit, crop=view.crop)
+        row = len(self._first[1].labelled) + index - len(around.labelled)
+        augment = self.parts[name]
+        drawn = own.sample(row) if augment is None else augment.sample(own, row, rng)
+        return Sample(drawn.pixels, {})
 
     def mix(
         self, images: Tensor, targets: Tensor, num_classes: int, generator: torch.Generator | None = None

@@ -11,7 +11,6 @@ import numpy as np
 from mobilevision.data.boxes import BoxTargets
 from mobilevision.data.coordinates import CoordinateTargets
 from mobilevision.data.files import FileRecords
-from mobilevision.data.formats.scan import images
 from mobilevision.data.identities import UNKNOWN, IdentityTargets
 from mobilevision.data.records import Records, RecordsAround
 from mobilevision.data.targets import Targets
@@ -59,6 +58,8 @@ def find_unlabelled(folder: str, channels: int) -> Records:
     Raises:
         UserError: no such folder, or no image in it.
     """
+    from mobilevision.data.formats.scan import images  # formats know those of several parts, which know this file
+
     place = Path(folder).expanduser()
     if not place.is_dir():
         raise UserError(f"data.unlabelled={folder}: there is no such folder")

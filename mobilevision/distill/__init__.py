@@ -1,6 +1,6 @@
 """Distillation: a small student learns to do what a teacher does (arXiv 1704.04861, sections 4.5 and 4.7)."""
 
-from mobilevision.distill.distiller import Distiller, order
+from mobilevision.distill.distiller import Distiller, PartDistillers, order
 from mobilevision.distill.objectives import Detections, Embeddings, FeatureMaps, Logits, Objective, Outputs
 from mobilevision.distill.teacher import KnownOutputs, ModelOutputs, ModelTeacher, Teacher
 
@@ -15,6 +15,7 @@ __all__ = [
     "ModelTeacher",
     "Objective",
     "Outputs",
+    "PartDistillers",
     "Teacher",
     "order",
 ]

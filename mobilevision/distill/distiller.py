@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial, reduce
 from typing import Any, final
 
 import torch
@@ -14,7 +15,7 @@ from mobilevision.errors import UserError
 from mobilevision.ops.candidates import DetectorOutputs, PointOutputs
 from mobilevision.ops.rows import take
 from mobilevision.ranges import NonNegativeFloat, check_ranges
-from mobilevision.spec import Features, Needs, OutputKind
+from mobilevision.spec import Features, Needs, OutputKind, PartOutputs
 
 Loss = Callable[[Any, Mapping[str, Any]], dict[str, Tensor]]
 
@@ -98,6 +99,68 @@ class Distiller(nn.Module):
         if not bool(rows.any()):
             return {}
         return loss(take(outputs, rows), {**batch, "target": take(batch["target"], rows)})
+
+
+@final
+class PartDistillers(nn.Module):
+    """Teachers of several tasks on one backbone: each part of the model imitates its own, or learns from labels alone.
+
+    A part hears its teacher on the images that it has targets for, and on images without any label.
+
+    Args:
+        parts: by part that has a teacher.
+        every_image: let every teacher be heard on every image, whatever parts have targets for it.
+    """
+
+    def __init__(self, parts: Mapping[str, Distiller], *, every_image: bool = False) -> None:
+        super().__init__()
+        self.parts = nn.ModuleDict(dict(parts))
+        self.every_image = every_image
+
+    @property
+    def needs(self) -> Needs:
+        """As of :class:`Distiller`, of all of them."""
+        return reduce(Needs.__or__, (part.needs for part in self.items().values()), Needs())
+
+    def items(self) -> dict[str, Distiller]:
+        """By part."""
+        return {name: part for name, part in self.parts.items() if isinstance(part, Distiller)}
+
+    def rows(self, name: str, batch: Mapping[str, Any]) -> Tensor | None:
+        """The images of a batch, bool [B], from which a part learns; None: from none of them."""
+        target = batch["target"].get(name)
+        known: Tensor | None = None if target is None else target["known"]
+        if name not in self.parts:
+            return known
+        every = torch.ones_like(batch["index"], dtype=torch.bool)
+        if self.every_image:
+            return every
+        labelled: Tensor = batch.get("labelled", every)
+        return ~labelled if known is None else known | ~labelled
+
+    def forward(
+        self,
+        outputs: Mapping[str, PartOutputs],
+        features: Features,
+        batch: Mapping[str, Any],
+        loss: Callable[..., dict[str, Tensor]],
+    ) -> dict[str, Tensor]:
+        """As of :class:`Distiller`, by ``part/name``; ``loss`` is a :class:`mobilevision.losses.MultitaskLoss`."""
+        return loss(outputs, batch, {name: partial(self._of_part, name, features) for name in self.parts})
+
+    def _of_part(
+        self, name: str, features: Features, outputs: PartOutputs, batch: Mapping[str, Any], loss: Loss
+    ) -> dict[str, Tensor]:
+        target = batch["target"].get(name)
+        own = {key: batch[key] for key in ("image", "index")}
+        if target is None:
+            own["labelled"] = torch.zeros_like(batch["index"], dtype=torch.bool)
+        else:
+            own |= {"labelled": target["known"], "target": target["target"]}
+        if outputs.rows is not None:
+            own, features = take((own, features), outputs.rows)
+        found: dict[str, Tensor] = self.parts[name](outputs.outputs, features, own, loss)
+        return found
 
 
 def reordered(outputs: DetectorOutputs | PointOutputs, order: Tensor) -> DetectorOutputs | PointOutputs:

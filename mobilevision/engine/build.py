@@ -125,6 +125,12 @@ def build_augment(cfg: DictConfig, data: DataModule) -> Any:
             raise UserError(
                 f"parts.{name}.augment.mixup, cutmix: what images of several parts show is not mixed; set both to 0"
             )
+        train = data.splits.train
+        if getattr(made[name], "mosaic", 0) and train is not None and train.targets.shares(name):
+            raise UserError(
+                f"parts.{name}.augment.mosaic joins four images, and what other parts know is of one of them: set it"
+                " to 0"
+            )
         try:
             module.train_with(batch_size=cfg.data.batch_size, augment=made[name])
         except UserError as error:

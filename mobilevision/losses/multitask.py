@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, final
 
 import torch
@@ -15,6 +15,9 @@ from mobilevision.ops.parts import with_parts
 from mobilevision.ops.rows import take
 from mobilevision.ranges import NonNegativeFloat, check_ranges
 from mobilevision.spec import DataSpec, PartOutputs
+
+TaughtLoss = Callable[[PartOutputs, Mapping[str, Any], Any], dict[str, Tensor]]
+"""Scalars by name, of a part's raw outputs, the whole batch, and the part's own loss."""
 
 
 class MultitaskLoss(Loss, ABC):
@@ -35,18 +38,42 @@ class MultitaskLoss(Loss, ABC):
     def weighed(self, name: str, losses: dict[str, Tensor]) -> dict[str, Tensor]:
         """The parts of one part's loss as they count in the sum."""
 
-    def forward(self, outputs: Mapping[str, PartOutputs], batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """Scalars by ``part/name``; ``batch["target"]`` as of :class:`mobilevision.data.multitask.MultitaskTargets`."""
+    def forward(
+        self,
+        outputs: Mapping[str, PartOutputs],
+        batch: Mapping[str, Any],
+        taught: Mapping[str, TaughtLoss] | None = None,
+    ) -> dict[str, Tensor]:
+        """Scalars by ``part/name``.
+
+        Args:
+            outputs: by part.
+            batch: its ``target`` as of :class:`mobilevision.data.multitask.MultitaskTargets`.
+            taught: by part, what to compute in place of its loss: of all images in ``outputs``, labelled or not.
+        """
         found: dict[str, dict[str, Tensor]] = {}
         for name, loss in self.parts.items():
-            target = batch["target"].get(name)
-            if target is None or name not in outputs or not bool(target["known"].any()):
+            if name not in outputs:
                 continue
-            own, known = outputs[name], target["known"]
-            labels = target["target"] if bool(known.all()) else take(target["target"], known)
-            values = own.outputs if own.only_known or bool(known.all()) else take(own.outputs, known)
-            found[name] = self.weighed(name, loss(values, {**batch, "target": labels}))
+            teach = (taught or {}).get(name)
+            losses = self._of_labels(name, loss, outputs, batch) if teach is None else teach(outputs[name], batch, loss)
+            if losses:
+                found[name] = self.weighed(name, losses)
         return with_parts(found) if found else {"nothing": self._nothing(outputs)}
+
+    @staticmethod
+    def _of_labels(
+        name: str, loss: Any, outputs: Mapping[str, PartOutputs], batch: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        target = batch["target"].get(name)
+        if target is None or not bool(target["known"].any()):
+            return {}
+        own, known = outputs[name], target["known"]
+        labels = target["target"] if bool(known.all()) else take(target["target"], known)
+        among = known if own.rows is None else known[own.rows]
+        values = own.outputs if bool(among.all()) else take(own.outputs, among)
+        found: dict[str, Tensor] = loss(values, {**batch, "target": labels})
+        return found
 
     def _nothing(self, outputs: Mapping[str, PartOutputs]) -> Tensor:
         """A zero on the right device, with a gradient of zeros where there are outputs."""

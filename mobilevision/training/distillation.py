@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from mobilevision.config.parts import keys_of_parts, names, part_config
 from mobilevision.engine.build import instantiate
 from mobilevision.errors import UserError
 from mobilevision.io.tensor_files import load_tensors
@@ -44,7 +46,7 @@ def cached(cfg: DictConfig, built: Built, teacher: Teacher) -> Teacher:
 
     if not teacher.sees_images:
         return teacher
-    if not unaugmented(cfg.get("augment")):
+    if not all(unaugmented(each) for each in _of_all(built, "augment")):
         raise UserError(
             "distill.cache=true keeps the outputs of the images as they are, and augmentation changes them at every"
             " epoch: augment=none, or distill.cache=false"
@@ -68,12 +70,18 @@ def unaugmented(augment: Any) -> bool:
     return augment.get("crop_scale", 0) is None and not any(augment.get(key) for key in _CHANGES)
 
 
+def _of_all(built: Built, key: str) -> list[Any]:
+    """What the config says at a key, and at that key of every part."""
+    return [OmegaConf.select(built.cfg, each) for each in keys_of_parts(built.cfg, [key])]
+
+
 def key_of(cfg: DictConfig, built: Built, teacher: Teacher) -> dict[str, str]:
     """What the outputs depend on, as texts."""
     spec = built.task.data_spec
     how = {"side": list(spec.resolution), "fit": spec.fit, "channels": spec.channels}
     how["crop"] = built.task.backbone.preset.crop
-    drawn = {"format": OmegaConf.to_container(cfg.data.format, resolve=True), "seed": cfg.data.seed}
+    formats = [OmegaConf.to_container(each, resolve=True) for each in _of_all(built, "data.format")]
+    drawn = {"format": formats if built.data.parts else formats[0], "seed": cfg.data.seed}
     return {
         "teacher": teacher.digest(),
         "data": digest(built.data.train_and_unlabelled_dataloader().source.records, json.dumps(drawn, sort_keys=True)),
@@ -152,28 +160,58 @@ SHARED = ("kinds", "teacher", "weight", "label_weight", "cache", "cache_folder",
 
 
 def distil(cfg: DictConfig, built: Built) -> None:
-    """Give the task its distiller, if ``distill=`` asks for one.
+    """Give the task, or each of its parts, the distiller that ``distill=`` asks for.
 
     Raises:
         UserError: a teacher that cannot teach this student, or options that do not go with one.
     """
+    taught = taught_configs(cfg)
     unlabelled = cfg.data.get("unlabelled")
-    if cfg.get("distill") is None:
-        if unlabelled is not None:
-            raise UserError(
-                f"data.unlabelled={unlabelled}: images without labels teach nothing by themselves: add"
-                " distill=outputs distill.teacher=RUN, or leave them out"
-            )
+    if not taught and unlabelled is not None:
+        where = f"parts.{next(iter(names(cfg)))}." if names(cfg) else ""
+        raise UserError(
+            f"data.unlabelled={unlabelled}: images without labels teach nothing by themselves: add"
+            f" {where}distill=outputs {where}distill.teacher=RUN, or leave them out"
+        )
+    if not taught:
         return
-    task = built.task
-    teacher = find_teacher(
-        cfg, built.data.train_and_unlabelled_dataloader().source.records, output_kind=task.output_kind
-    )
+    from mobilevision.distill import PartDistillers
+
+    if unlabelled is not None and any((each or {}).get("mosaic") for each in _of_all(built, "augment")):
+        raise UserError("data.unlabelled: augment.mosaic mixes labelled images with others: set it to 0")
+    if not names(cfg):
+        built.task.distiller = _distiller(cfg, built)
+        return
+    made = {}
+    for name, alone in taught.items():
+        try:
+            made[name] = _distiller(alone, replace(built, task=built.task.parts[name]), of=f"{name}: ")
+        except UserError as error:
+            raise UserError(f"parts.{name}: {error}") from error
+    built.task.distiller = PartDistillers(made, every_image=built.task.teachers_see == "every_image")
+
+
+def taught_configs(cfg: DictConfig) -> dict[str, DictConfig]:
+    """The configs of what has a teacher: of the parts by name, of a single task under the name ``""``."""
+    alone = {name: part_config(cfg, name) for name in names(cfg)} or {"": cfg}
+    return {name: each for name, each in alone.items() if each.get("distill") is not None}
+
+
+def _distiller(cfg: DictConfig, built: Built, *, of: str = "") -> Distiller:
+    """Of a task, or of a part of one.
+
+    Args:
+        cfg: of the task.
+        built: with the task, and the data of all parts.
+        of: begins the note that says who teaches.
+    """
+    records = built.data.train_and_unlabelled_dataloader().source.records
+    teacher = find_teacher(cfg, records, output_kind=built.task.output_kind)
     check(cfg, built, teacher)
     if cfg.distill.cache:
         teacher = cached(cfg, built, teacher)
-    task.distiller = make(cfg, built, teacher)
-    built.data.splits.notes.append(f"teacher: {teacher.name}, {in_words(cfg)}")
+    built.data.splits.notes.append(f"{of}teacher: {teacher.name}, {in_words(cfg)}")
+    return make(cfg, built, teacher)
 
 
 def in_words(cfg: DictConfig) -> str:
@@ -234,8 +272,5 @@ def check(cfg: DictConfig, built: Built, teacher: Teacher) -> None:
             "augment.mixup, augment.cutmix: outputs that were computed before are not those of mixed images:"
             " set both to 0, or let the teacher look (a run, distill.cache=false)"
         )
-    mosaic = bool(cfg.augment.get("mosaic", 0))
-    if cfg.data.get("unlabelled") is not None and (augment.mixes or mosaic):
-        raise UserError(
-            "data.unlabelled: augment.mixup, cutmix and mosaic mix labelled images with others: set them to 0"
-        )
+    if cfg.data.get("unlabelled") is not None and augment.mixes:
+        raise UserError("data.unlabelled: augment.mixup and cutmix mix labelled images with others: set them to 0")

@@ -17,6 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.config.auto_settings import AUTO
 from mobilevision.config.compose import compose
+from mobilevision.config.keys import PARTS
+from mobilevision.config.parts import names, part_config
 from mobilevision.errors import UserError
 from mobilevision.tracking.run_folder import RunFolder
 
@@ -127,7 +129,7 @@ def first_stage(cfg: DictConfig) -> DictConfig:
 
 
 def train_teacher(cfg: DictConfig, train: Train) -> DictConfig:
-    """With ``distill.teacher=auto``, train that teacher, or find it trained, and name it instead.
+    """With ``distill.teacher=auto``, of the run or a part, train that teacher, or find it trained, and name it instead.
 
     It is a run of its own in ``outputs/teachers``: the student's config without distillation and unlabelled images,
     with a backbone of ``distill.auto_width``. One that was broken off goes on; one that is done is used again.
@@ -139,8 +141,13 @@ def train_teacher(cfg: DictConfig, train: Train) -> DictConfig:
     Raises:
         UserError: the backbone has no width, or none to spare; or several processes.
     """
+    changed = cfg.copy()
+    for name in names(cfg):
+        alone = part_config(cfg, name)
+        if alone.get("distill") is not None:
+            OmegaConf.update(changed, f"{PARTS}.{name}.distill.teacher", train_teacher(alone, train).distill.teacher)
     if cfg.get("distill") is None or cfg.distill.teacher != AUTO:
-        return cfg
+        return changed
     wide, width = cfg.distill.auto_width, cfg.backbone.get("width")
     if width is None or not width < wide:
         have = "has no width" if width is None else f"has width {width:g}"
@@ -152,7 +159,6 @@ def train_teacher(cfg: DictConfig, train: Train) -> DictConfig:
         raise UserError("distill.teacher=auto trains on one device: train the teacher first and name its run")
     begins = f"width {wide:g}, trained first"
     folder = train_or_reuse(teacher_config(cfg), train, who="teacher", begins=begins, then="the student")
-    changed = cfg.copy()
     OmegaConf.update(changed, "distill.teacher", str(folder.path))
     return changed
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import torch
 from omegaconf import DictConfig
@@ -12,14 +13,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from mobilevision.ops.boxes import tensor_iou
-from mobilevision.spec import OutputKind
+from mobilevision.ops.rows import take
+from mobilevision.spec import OutputKind, PartOutputs
+from mobilevision.training.distillation import taught_configs
 from mobilevision.training.teachers import find_teacher
 
 if TYPE_CHECKING:
     from pytorch_lightning import Trainer
 
-    from mobilevision.distill import Teacher
+    from mobilevision.distill import Distiller, Teacher
     from mobilevision.engine.build import Built
+    from mobilevision.tasks.base import Task
     from mobilevision.tracking.run_folder import RunFolder
 
 
@@ -81,11 +85,28 @@ class Agreement:
 Row = dict[str, Any]
 
 
+class Pupil(NamedTuple):
+    """A task that has a teacher: that of the run, or a part of it.
+
+    Attributes:
+        task: what says how its outputs are decoded.
+        distiller: with its teacher.
+        teacher: the same, for the split that is measured.
+        agreement: counts.
+    """
+
+    task: Task
+    distiller: Distiller
+    teacher: Teacher
+    agreement: Agreement
+
+
 def measure_teacher(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFolder) -> list[Row]:
     """What the teacher reaches on the split on which the student is about to be evaluated.
 
     The task measures the teacher's outputs as if they were its own, so whatever a task measures is measured of both.
-    Before the student's own test, whose tables are those that stay.
+    Of several parts, each is measured by the outputs of its own teacher. Before the student's own test, whose tables
+    are those that stay.
 
     Returns:
         Rows of metric and teacher, then their agreement; none without a teacher, or one whose outputs are not of this
@@ -94,28 +115,62 @@ def measure_teacher(cfg: DictConfig, trainer: Trainer, built: Built, folder: Run
     from mobilevision.io.tensor_files import read_checkpoint
 
     task = built.task
-    if task.distiller is None or not task.distiller.objective.by_class:
+    if task.distiller is None:
         return []
     split = "val" if built.data.splits.test is None else "test"
     kept = next((path for path in (folder.best, folder.last) if path.is_file()), None)
     if kept is not None:
         task.load_state_dict(read_checkpoint(kept)["state_dict"])
-    teacher = _looking(cfg, built, split)
-    if teacher is None:
+    pupils = dict(_pupils(cfg, built, split))
+    if not pupils:
         return []
-    agreement, distiller = Agreement(task.output_kind, task.decode), task.distiller
 
     def teachers(batch: dict[str, Any]) -> Any:
-        outputs = distiller.ask(teacher, batch).outputs
-        agreement.add(task.outputs(batch), outputs)
-        return outputs
+        own = task.outputs(batch)
+        for name, pupil in pupils.items():
+            outputs = pupil.distiller.ask(pupil.teacher, batch).outputs
+            if not name:
+                pupil.agreement.add(own, outputs)
+                return outputs
+            if name in batch["target"]:
+                known = batch["target"][name]["known"]
+                pupil.agreement.add(take(own[name].outputs, known), take(outputs, known))
+            own = {**own, name: PartOutputs(outputs)}
+        return own
 
     measure = trainer.validate if split == "val" else trainer.test
     with _unwatched(trainer), task.measuring(teachers):
         measured = measure(task, datamodule=built.data, verbose=False)
-    rows = [{"metric": name.partition("/")[2], "teacher": value} for part in measured for name, value in part.items()]
-    share = agreement.value(lambda sums: trainer.strategy.reduce(sums.to(task.device), reduce_op="sum"))
-    return rows + ([] if share is None else [{"metric": "agreement", "student": share, "teacher": None}])
+    rows = [
+        {"metric": name.partition("/")[2], "teacher": value}
+        for part in measured
+        for name, value in part.items()
+        if "" in pupils or name.split("/")[1] in pupils
+    ]
+    for name, pupil in pupils.items():
+        share = pupil.agreement.value(lambda sums: trainer.strategy.reduce(sums.to(task.device), reduce_op="sum"))
+        if share is not None:
+            rows.append({"metric": f"{name}/agreement".lstrip("/"), "student": share, "teacher": None})
+    return rows
+
+
+def _pupils(cfg: DictConfig, built: Built, split: str) -> Iterator[tuple[str, Pupil]]:
+    """Those whose teacher's outputs are of the same task, by part; the name of a single task is ``""``."""
+    for name, distiller in _distillers(built.task).items():
+        task = built.task.parts[name] if name else built.task
+        alone = taught_configs(cfg)[name]
+        if distiller.objective.by_class:
+            teacher = _looking(alone, replace(built, task=task), distiller, split)
+            if teacher is not None:
+                yield name, Pupil(task, distiller, teacher, Agreement(task.output_kind, task.decode))
+
+
+def _distillers(task: Task) -> dict[str, Distiller]:
+    """By part; that of a single task under the name ``""``."""
+    from mobilevision.distill import PartDistillers
+
+    made = task.distiller
+    return {} if made is None else made.items() if isinstance(made, PartDistillers) else {"": made}
 
 
 @contextmanager
@@ -130,7 +185,7 @@ def _unwatched(trainer: Trainer) -> Iterator[None]:
 
 
 def compare_with_teacher(results: Mapping[str, float], rows: list[Row], built: Built) -> list[Row]:
-    """The table of both: metrics, agreement, costs.
+    """The table of both: metrics, agreement, costs; of several teachers, what they cost together.
 
     Args:
         results: the student's, ``<stage>/<metric>`` -> value.
@@ -144,9 +199,10 @@ def compare_with_teacher(results: Mapping[str, float], rows: list[Row], built: B
         {"metric": row["metric"], "student": own.get(row["metric"], row.get("student")), "teacher": row["teacher"]}
         for row in rows
     ]
-    costs = cost_of(built.task.distiller.teacher)
+    costs = [cost_of(each.teacher) for each in _distillers(built.task).values()]
     for key in ("parameters", "mult_adds"):
-        found.append({"metric": key, "student": getattr(built.cost, key), "teacher": costs.get(key)})
+        together = sum(each[key] for each in costs) if all(costs) else None
+        found.append({"metric": key, "student": getattr(built.cost, key), "teacher": together})
     return found
 
 
@@ -162,10 +218,9 @@ def cost_of(teacher: Teacher) -> dict[str, int]:
     return {"parameters": cost.parameters, "mult_adds": cost.mult_adds}
 
 
-def _looking(cfg: DictConfig, built: Built, split: str) -> Teacher | None:
+def _looking(cfg: DictConfig, built: Built, distiller: Distiller, split: str) -> Teacher | None:
     """The teacher for another split than train: what is known by place is looked up anew, a cache asks its source."""
-    assert built.task.distiller is not None
-    teacher: Teacher = built.task.distiller.teacher
+    teacher: Teacher = distiller.teacher
     if teacher.sees_images:
         return teacher
     from mobilevision.errors import UserError

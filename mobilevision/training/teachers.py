@@ -18,6 +18,7 @@ from mobilevision.tracking.run_folder import RunFolder
 if TYPE_CHECKING:
     from mobilevision.data import Records
     from mobilevision.distill import Teacher
+    from mobilevision.tasks.base import Task
 
 
 # A table of a teacher's outputs: a path, then a column a class (probabilities, or raw outputs).
@@ -171,7 +172,8 @@ def of_run(path: Path, cfg: DictConfig, *, which: Any = "best") -> Teacher:
         raise UserError(f"distill.teacher={path}: this run has not come to its end; resume={path} brings it there")
     only_last = which == "best" and not folder.best.is_file() and folder.last.is_file()
     restored = load_run(path, which="last" if only_last else which)
-    spec = restored.task.data_spec
+    task = _of_kind(restored.task, cfg.task.kind, path)
+    spec = task.data_spec
     compares = cfg.distill["_target_"].rpartition(".")[2] not in ("Embeddings", "FeatureMaps")
     if compares and spec.parts:
         raise UserError(
@@ -188,10 +190,27 @@ def of_run(path: Path, cfg: DictConfig, *, which: Any = "best") -> Teacher:
             f"distill.teacher={path}: it looks at images of {spec.channels} channels, the student at"
             f" {cfg.data.channels}: set data.channels={spec.channels}"
         )
-    task = restored.task
     return ModelTeacher(
         backbone=task.backbone, head=task.head, resolution=spec.resolution, classes=spec.classes, name=str(path)
     )
+
+
+def _of_kind(task: Task, kind: str, path: Path) -> Task:
+    """The part of a model of several tasks that learns from ``kind``; a task by itself as it is.
+
+    Raises:
+        UserError: none, or several.
+    """
+    if not task.parts or kind == task.kind:
+        return task
+    found = {name: part for name, part in task.parts.items() if part.kind == kind}
+    if len(found) != 1:
+        parts = ", ".join(f"{name} ({part.kind})" for name, part in task.parts.items())
+        raise UserError(
+            f"distill.teacher={path}: one of its parts has to learn from {kind}, as the student does, and"
+            f" {len(found) or 'none'} of them do: {parts}"
+        )
+    return next(iter(found.values()))
 
 
 def of_timm(name: str, channels: int) -> Teacher:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mobilevision.backbones import mobilenet_v1
 from mobilevision.config.compose import compose
+from mobilevision.distill import Detections, Distiller, ModelTeacher, Outputs, PartDistillers
 from mobilevision.engine.build import Built, build
 from mobilevision.errors import UserError
 from mobilevision.images.framing import Affine
@@ -188,3 +189,71 @@ def test_an_image_of_which_one_part_knows_nothing_is_drawn_all_the_same(built: B
         assert task.draw(image, *placed).width > image.shape[1]
         assert f"{name}: " not in task.truth(target)
         assert set(task.locate(target, mapping)) == set(target)
+
+
+# --- teachers ---
+
+
+@pytest.fixture(scope="module")
+def taught(built: Built) -> PartDistillers:
+    """Ground and objects under teachers that are the model itself as it was at first."""
+    made = {}
+    for name, objective in (("ground", Outputs(output_kind="softmax")), ("objects", Detections(output_kind=None))):
+        part = built.task.parts[name]
+        teacher = ModelTeacher(
+            backbone=copy.deepcopy(built.task.backbone),
+            head=copy.deepcopy(part.head),
+            resolution=part.data_spec.resolution,
+            classes=part.data_spec.classes,
+            name=name,
+        )
+        made[name] = Distiller(teacher=teacher, objective=objective, label_weight=0.5)
+    return PartDistillers(made)
+
+
+def losses_under(teachers: PartDistillers, task: Any, batch: dict[str, Any]) -> dict[str, Tensor]:
+    task.distiller = teachers
+    try:
+        features = task.extract(batch["image"], teachers.needs)
+        found: dict[str, Tensor] = teachers(task.outputs({**batch, "features": features}), features, batch, task.loss)
+    finally:
+        task.distiller = None
+    return found
+
+
+def test_a_part_is_taught_as_it_would_be_alone(built: Built, taught: PartDistillers) -> None:
+    task, batch = fresh(built)
+    known = torch.arange(len(batch["index"])) % 2 == 0
+    batch["target"]["ground"]["known"] &= known
+    together = losses_under(taught, task, batch)
+    part, some = task.parts["ground"], take(batch, known)
+    alone = {"image": some["image"], "index": some["index"], "target": some["target"]["ground"]["target"]}
+    features = task.extract(alone["image"])
+    single = taught.items()["ground"](part.head(features), features, alone, part.loss)
+    for name, value in single.items():
+        torch.testing.assert_close(together[f"ground/{name}"], value, rtol=1e-4, atol=1e-5)
+    labels_alone = task.loss(task.outputs(batch), batch)
+    for name, value in labels_alone.items():
+        if name.startswith("forms/"):
+            torch.testing.assert_close(together[name], value)  # which has no teacher
+    assert {"objects/distil_class", "objects/distil_box"} <= together.keys()
+
+
+def test_images_without_labels_are_heard_of_from_teachers_alone(built: Built, taught: PartDistillers) -> None:
+    task, batch = fresh(built)
+    for part in batch["target"].values():
+        part["known"][:] = False
+    del batch["target"]["objects"]  # as where boxes of no image of a batch are known
+    assert losses_under(taught, task, batch).keys() == {"nothing"}
+    batch["labelled"] = torch.zeros(len(batch["index"]), dtype=torch.bool)
+    heard = losses_under(taught, task, batch)
+    assert set(heard) == {"ground/distil_outputs", "objects/distil_class", "objects/distil_box"}
+    everywhere = PartDistillers(taught.items(), every_image=True)
+    del batch["labelled"]
+    for name, value in losses_under(everywhere, task, batch).items():
+        torch.testing.assert_close(value, heard[name])
+
+
+def test_four_images_in_one_have_no_class_in_common() -> None:
+    with pytest.raises(UserError, match=r"parts\.objects\.augment\.mosaic joins four images"):
+        build(compose([*SMALL, "parts.objects.augment=mosaic", "parts.objects.augment.mosaic=0.5"]))

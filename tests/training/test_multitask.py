@@ -264,3 +264,24 @@ def test_data_that_moved_is_found_again_from_any_folder(tmp_path: Path, monkeypa
     assert train(again)["test/one/top1"] >= 0
     with pytest.raises(UserError, match=r"run_dir=.* lies in parts\.one\.data\.root"):
         train(compose([*shared, *parts[:2], "parts.one.data.root=../moved", "run_dir=../moved/run"]))
+
+
+def test_a_part_learns_from_a_teacher_of_its_own(run: Path, tmp_path: Path) -> None:
+    for number in range(6):
+        noise = np.random.default_rng(number).integers(0, 256, (60, 70, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{number}.png")
+    folder = tmp_path / "student"
+    given = ["parts.ground.distill=outputs", f"parts.ground.distill.teacher={run}", f"data.unlabelled={tmp_path}"]
+    short = [*QUICK, *given, "trainer.max_epochs=1", "callbacks.pictures.enabled=false", f"run_dir={folder}"]
+    train(compose(short))
+    rows = {row["metric"]: row for row in json.loads((folder / "tables.json").read_text())["student_and_teacher"]}
+    taught_by = json.loads((run / "metrics.json").read_text())["test/ground/top1"]
+    assert rows["ground/top1"]["teacher"] == pytest.approx(taught_by)
+    assert 0 <= rows["ground/agreement"]["student"] <= 1
+    assert not any(name.startswith(("objects", "forms")) for name in rows)
+    assert evaluate(folder) == pytest.approx(json.loads((folder / "metrics.json").read_text()), abs=1e-6)
+    with pytest.raises(UserError, match="images without labels teach nothing"):
+        train(compose([*QUICK, f"data.unlabelled={tmp_path}", f"run_dir={tmp_path / 'none'}"]))
+    given = ["parts.forms.distill=outputs", "parts.forms.distill.teacher=nowhere"]
+    with pytest.raises(UserError, match=r"parts\.forms: distill\.teacher=nowhere: no such run"):
+        train(compose([*QUICK, *given, f"run_dir={tmp_path / 'neither'}"]))
