@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self, final
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from mobilevision.data import Records
 from mobilevision.data.multitask import MultitaskTargets
 from mobilevision.distill import PartDistillers
+from mobilevision.errors import UserError
 from mobilevision.metrics import StageMeter, TaskMetric
 from mobilevision.metrics.multitask import MEAN, MultitaskMetrics
 from mobilevision.ops.parts import of_part, with_parts
@@ -45,6 +46,7 @@ class Multitask(Task):
         self, *, parts: Mapping[str, Task], teachers_see: Literal["own", "every_image"] = "own", **shared: Any
     ) -> None:
         self.teachers_see = teachers_see
+        self.frozen_parts: frozenset[str] = frozenset()
         self.parts = dict(parts)  # a plain dict: their modules are those of head, loss and meters
         self._known: dict[Stage, dict[str, int]] = {}
         super().__init__(**shared)
@@ -66,7 +68,24 @@ class Multitask(Task):
         """As in :class:`Task`; a part reads off its own mode whether its head may be told the targets."""
         for part in self.parts.values():
             part.train(mode)
-        return super().train(mode)
+        super().train(mode)
+        for name in self.frozen_parts:
+            self.parts[name].head.eval()
+        return self
+
+    def freeze_parts(self, names: Sequence[str]) -> None:
+        """Hold the heads of these parts still for good; training does not compute them.
+
+        Raises:
+            UserError: no part is left to learn.
+        """
+        if not set(self.parts) - set(names):
+            raise UserError(f"freeze.parts={list(names)}: no part is left to learn")
+        self.frozen_parts = frozenset(names)
+        for name in names:
+            self.parts[name].head.requires_grad_(False)
+            self.parts[name].loss.requires_grad_(False)
+        self.train(self.training)
 
     def outputs(self, batch: Batch) -> dict[str, PartOutputs]:
         """As in :class:`Task`, by part; in training, of the images only that the part has targets or a teacher for."""
@@ -75,6 +94,8 @@ class Multitask(Task):
         for name, part in self.parts.items():
             if not self.training:
                 found[name] = PartOutputs(part.outputs({"features": features}))
+                continue
+            if name in self.frozen_parts:
                 continue
             target = batch.get("target", {}).get(name)
             rows = None if target is None else target["known"]

@@ -28,15 +28,19 @@ class EMA(EMAWeightAveraging):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Update; what no checkpoint keeps, such as the mean of the pixels, is constant and not averaged.
+        """Update; what is constant (frozen weights, and what no checkpoint keeps) is not averaged.
 
         An average of equal numbers is off by its rounding, and a run that goes on would begin without that.
         """
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         assert self._average_model is not None
+        for name, parameter in pl_module.named_parameters():
+            if not parameter.requires_grad:
+                self._average_model.module.get_parameter(name).data.copy_(parameter.data)
         kept = pl_module.state_dict(keep_vars=True)
+        held = {name for name, module in pl_module.named_modules() if not module.training}
         for name, buffer in pl_module.named_buffers():
-            if name not in kept:
+            if name not in kept or name.rpartition(".")[0] in held:
                 self._average_model.module.get_buffer(name).copy_(buffer)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, final
 
 import pytorch_lightning as pl
@@ -23,17 +24,29 @@ class Freeze(Callback):
         stages: lowest stages of the backbone (1 is the stem) that never learn.
         statistics: hold the running statistics of batch norm throughout: those of little data are worse than those
             that came with the weights.
+        parts: of a task that is made of several, those whose heads never learn.
     """
 
-    def __init__(self, *, epochs: int = 0, cache: bool = True, stages: int = 0, statistics: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        epochs: int = 0,
+        cache: bool = True,
+        stages: int = 0,
+        statistics: bool = False,
+        parts: Sequence[str] = (),
+    ) -> None:
         self.epochs = epochs
         self.stages = stages
         self.cache = cache
         self.statistics = statistics
+        self.parts = tuple(parts)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Hold the statistics; fill the cache, where it will be read."""
         pl_module.freeze_stages(self.stages)
+        if self.parts:
+            pl_module.freeze_parts(self.parts)
         pl_module.hold_statistics = self.statistics
         pl_module.train(pl_module.training)
         if self.cache and cacheable(pl_module) and trainer.current_epoch < self.epochs:

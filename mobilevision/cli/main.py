@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mobilevision.errors import UserError
 from mobilevision.io.error_lines import errors_as_lines
@@ -57,8 +57,10 @@ def run(arguments: list[str]) -> None:
 
 
 def composed(flags: dict[str, str | None], overrides: list[str], *, complete: bool = True) -> DictConfig:
-    """The configuration of these overrides; with ``resume=`` that of the run that goes on."""
-    run_folder = resumed(overrides)
+    """The configuration of these overrides; with ``resume=`` or ``extend=``, on that of a run."""
+    run_folder, extended = folder_after("resume", overrides), folder_after("extend", overrides)
+    if run_folder is not None and extended is not None:
+        raise UserError("resume= goes on with a run, extend= adds parts to one and is a new run: give one of them")
     if run_folder is not None and is_cross_validation(run_folder):
         from mobilevision.training.cross_validation import resume_folds
 
@@ -67,6 +69,10 @@ def composed(flags: dict[str, str | None], overrides: list[str], *, complete: bo
         from mobilevision.training.resuming import compose_resume
 
         return compose_resume(run_folder, overrides, config_dir=_given(flags, *_FOLDER))
+    if extended is not None:
+        from mobilevision.training.extending import compose_extended
+
+        return compose_extended(extended, overrides, config_dir=_given(flags, *_FOLDER))
     from mobilevision.config.compose import compose
 
     return compose(overrides, config_dir=_given(flags, *_FOLDER), complete=complete)
@@ -101,9 +107,9 @@ def _without_dashes(flag: str, value: str | None, overrides: list[str]) -> str:
     return f"{flag}: what to change is written without dashes, as key=value: {instead} (--help shows what there is)"
 
 
-def resumed(overrides: list[str]) -> str | None:
-    """The run folder after ``resume=``, if it is given; quotes around it are Hydra's."""
-    given = [value for key, _, value in (each.partition("=") for each in overrides) if key.lstrip("+") == "resume"]
+def folder_after(wanted: Literal["resume", "extend"], overrides: list[str]) -> str | None:
+    """The run folder after ``resume=`` or ``extend=``, if it is given; quotes around it are Hydra's."""
+    given = [value for key, _, value in (each.partition("=") for each in overrides) if key.lstrip("+") == wanted]
     value = given[-1].strip() if given else ""
     if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
         value = value[1:-1]

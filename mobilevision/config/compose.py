@@ -53,6 +53,8 @@ def compose(overrides: Iterable[str] = (), *, config_dir: str | None = None, com
 
         if not errors:
             _resolve(cfg, layout)
+    if cfg.extend is not None:
+        raise UserError(f"extend={cfg.extend}: only a training adds parts to a run")
     if PARTS not in layout.choices:
         if given:
             errors.append(

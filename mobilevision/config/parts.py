@@ -148,9 +148,6 @@ def _as_of_part(name: str, line: str) -> str:
 
 def _not_of_a_part(part: str, cfg: DictConfig) -> Iterator[str]:
     """What a task may have by itself, but not as a part (``parts.NAME``) of several."""
-    if cfg.get("distill") is not None:
-        instead = "classification" if cfg.task.kind == "class" else "TASK"
-        yield f"{part}={cfg.task.name}: a part has no teacher, so it would learn without one: take {part}={instead}"
     if mixed := [key for key in ("mixup", "cutmix") if (cfg.get("augment") or {}).get(key)]:
         key = f"{part}.augment.{mixed[0]}"
         yield f"{key}: what images of several parts show is not mixed: set {key}=0"
@@ -171,7 +168,11 @@ def _place_of(line: str, part: str, typed: Sequence[str], file: str) -> str:
 
 def check_shared(cfg: DictConfig, parts: Sequence[str]) -> Iterator[str]:
     """A line for every shared key that speaks of a part which there is not, or not of all of them."""
-    for key, all_of_them in (("loss.weights", False), ("data.format.sampling", True)):
+    of_parts = (("loss.weights", False), ("data.format.sampling", True), ("optimizer.part_lr_scale", False))
+    for name in map(str, OmegaConf.select(cfg, "freeze.parts") or ()):
+        if name not in parts:
+            yield f"freeze.parts=[{name}]: there is no part {name}{did_you_mean(name, parts)}"
+    for key, all_of_them in of_parts:
         value = OmegaConf.select(cfg, key)
         if not isinstance(value, DictConfig):
             continue

@@ -30,6 +30,7 @@ class Settings(NamedTuple):
     seed: Seed
     run_dir: str | None
     resume: str | None
+    extend: str | None
     channels_last: bool
     allocator: Literal["tuned", "system"]
     compile: bool
@@ -41,6 +42,7 @@ class Freeze(NamedTuple):
     epochs: NonNegativeInt
     cache: bool
     stages: NonNegativeInt | Literal["auto"]
+    parts: list[str]
     statistics: bool | Literal["auto"]
 
 

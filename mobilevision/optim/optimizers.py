@@ -31,6 +31,7 @@ class OptimizerFactory:
         decay_depthwise: also decay depthwise filters; the paper puts "very little or no" decay on them (section 3.2).
         layer_decay: factor on the rate from each layer to the one before it; 1 gives every layer the same rate.
         backbone_lr_scale: factor on the whole body's rate.
+        part_lr_scale: by part of a task that is made of several, factor on the rate of its head (and of its loss).
         kwargs: further arguments of the optimiser itself.
     """
 
@@ -49,6 +50,7 @@ class OptimizerFactory:
         decay_depthwise: bool = True,
         layer_decay: PositiveShare = 1.0,
         backbone_lr_scale: NonNegativeFloat = 1.0,
+        part_lr_scale: dict[str, NonNegativeFloat] | None = None,
         kwargs: dict[str, Any] | None = None,
     ) -> None:
         if name not in list_optimizers():
@@ -61,6 +63,7 @@ class OptimizerFactory:
         self.decay_depthwise = decay_depthwise
         self.layer_decay = layer_decay
         self.backbone_lr_scale = backbone_lr_scale
+        self.part_lr_scale = part_lr_scale or {}
         self.kwargs = kwargs or {}
 
     def __call__(self, *, backbone: nn.Module, head: nn.Module) -> Optimizer:
@@ -68,7 +71,7 @@ class OptimizerFactory:
 
         A parameter that is frozen now may be thawed later, and a group that appears later would not resume.
         """
-        groups = self._groups(backbone, self._layer_scales(backbone)) + self._groups(head, {})
+        groups = self._groups(backbone, self._layer_scales(backbone)) + self._groups(head, self._part_scales(head))
         optimizer: Optimizer = create_optimizer_v2(
             groups, opt=self.name, lr=self.lr, weight_decay=self.weight_decay, momentum=self.momentum, **self.kwargs
         )
@@ -81,6 +84,15 @@ class OptimizerFactory:
         layers = dict(_layers(backbone))
         top = max(layers.values())
         return {name: self.backbone_lr_scale * self.layer_decay ** (top - layer) for name, layer in layers.items()}
+
+    def _part_scales(self, heads: nn.Module) -> dict[str, float]:
+        """Rate factor of each parameter of the parts that have one, by name."""
+        return {
+            name: self.part_lr_scale[part]
+            for name, _ in heads.named_parameters()
+            for part in [name.partition(".parts.")[2].partition(".")[0]]
+            if part in self.part_lr_scale
+        }
 
     def _groups(self, module: nn.Module, scales: dict[str, float]) -> Groups:
         convolutions = (layer for layer in module.modules() if isinstance(layer, nn.Conv2d))

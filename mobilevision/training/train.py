@@ -67,6 +67,7 @@ def train(cfg: DictConfig) -> dict[str, float]:
     from mobilevision.engine.recording import recording
     from mobilevision.reports.results import write_results
     from mobilevision.training.distillation import distil
+    from mobilevision.training.extending import take_over
     from mobilevision.training.prerequisite_runs import pretrain, train_teacher
     from mobilevision.training.same_data import moved_data_told, require_same, with_absolute_paths
     from mobilevision.training.teacher_comparison import compare_with_teacher, measure_teacher
@@ -87,6 +88,8 @@ def train(cfg: DictConfig) -> dict[str, float]:
             checkpoint = checkpoint_to_start_from(given, folder)
             with moved_data_told(given, folder):
                 built = build(with_checkpoint_as_weights(given, checkpoint), run_dir=folder.path)
+            if given.get("extend") is not None and given.resume is None:
+                take_over(built.task, given.extend)
             decided = built.cfg.copy()  # nothing in it is ``auto`` any more
             OmegaConf.update(decided, "backbone", given.backbone, merge=False)
             if "weights" in given.head:
@@ -256,7 +259,7 @@ def trainer_of(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Any, s
     from mobilevision.training.time_budget import TimeEstimate
 
     callbacks = [Randomness(seed=cfg.seed), Divergence(), TimeEstimate(), *build_callbacks(cfg, built.task, folder)]
-    if cfg.freeze.epochs or cfg.freeze.get("stages") or cfg.freeze.statistics:
+    if cfg.freeze.epochs or cfg.freeze.get("stages") or cfg.freeze.statistics or cfg.freeze.get("parts"):
         callbacks.append(Freeze(**cfg.freeze))
     callbacks.append(SafeStop(signals))
     # Last: what it saves is what all others made of the epoch.

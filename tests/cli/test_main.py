@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.cli import commands
 from mobilevision.cli import main as module
-from mobilevision.cli.main import main, resumed, split
+from mobilevision.cli.main import folder_after, main, split
 from mobilevision.config.compose import compose
 from mobilevision.errors import UserError
 from mobilevision.io.error_lines import error_line
@@ -66,7 +66,7 @@ def test_flags_of_other_tools_are_told_what_to_type(typed: list[str], said: str)
     [("resume=a/b", "a/b"), ("resume='a b'", "a b"), ('resume="a,b"', "a,b"), ("resume=null", None), ("seed=1", None)],
 )
 def test_the_run_to_go_on_with(override: str, folder: str | None) -> None:
-    assert resumed([override]) == folder
+    assert folder_after("resume", [override]) == folder
 
 
 def test_a_plain_run(trained: list[DictConfig], tmp_path: Path) -> None:

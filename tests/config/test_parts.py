@@ -149,11 +149,10 @@ def test_what_is_for_several_tasks_is_not_proposed_to_a_part(override: str) -> N
         {
             "loss=uncertainty": "",
             "loss.weights.ground=2": "loss=fixed_weights has it (uncertainty learns its weights)",
-            "parts.cars=distillation": "a part has no teacher, so it would learn without one: take parts.cars=class",
             "parts.val=classification": "keys and metrics have a split of this name",
             "parts.type=classification": "this word is taken",
             "parts.objects=detection": "",
-            "parts.objects.heads=ssd": "a part has task, data, head, loss, augment; did you mean head?",
+            "parts.objects.heads=ssd": "a part has task, data, head, loss, augment, distill; did you mean head?",
             "parts.objects.lr=0.1": "did you mean optimizer.lr?",
             "parts.ground=classification": "",
         },

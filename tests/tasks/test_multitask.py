@@ -191,6 +191,29 @@ def test_an_image_of_which_one_part_knows_nothing_is_drawn_all_the_same(built: B
         assert set(task.locate(target, mapping)) == set(target)
 
 
+def test_a_frozen_part_does_not_learn_and_others_learn_at_their_rates() -> None:
+    built = build(compose([*SMALL, "freeze.parts=[forms]", "optimizer.part_lr_scale.ground=0.5"]))
+    task, batch = fresh(built)
+    task.freeze_parts(["forms"])
+    losses = task.loss(task.outputs(batch), batch)
+    assert {name.partition("/")[0] for name in losses} == {"objects", "ground"}
+    torch.stack(list(losses.values())).sum().backward()
+    assert not any(name.startswith("head.parts.forms") for name in gradients(task))
+    optimizer = task.optimizer_factory(backbone=task.backbone.model, head=torch.nn.ModuleList([task.head, task.loss]))
+    rates = {id(each): group["lr"] for group in optimizer.param_groups for each in group["params"]}
+    own = {name: rates[id(next(part.head.parameters()))] for name, part in task.parts.items()}
+    assert own["ground"] == pytest.approx(own["objects"] / 2)
+    with pytest.raises(UserError, match="no part is left to learn"):
+        task.freeze_parts(list(task.parts))
+
+
+def test_shared_keys_speak_of_parts_that_there_are() -> None:
+    with pytest.raises(UserError, match=r"freeze\.parts=\[form\]: there is no part form; did you mean forms"):
+        compose([*SMALL, "freeze.parts=[form]"])
+    with pytest.raises(UserError, match=r"optimizer\.part_lr_scale\.grund: there is no part grund"):
+        compose([*SMALL, "optimizer.part_lr_scale.grund=2"])
+
+
 # --- teachers ---
 
 

@@ -23,9 +23,11 @@ from mobilevision.engine.restore import load_run
 from mobilevision.errors import UserError
 from mobilevision.evaluation.evaluate import evaluate
 from mobilevision.exporting.command import export
+from mobilevision.io.tensor_files import read_checkpoint
 from mobilevision.prediction.predict import predict
 from mobilevision.tools.costs.command import cost
 from mobilevision.tools.costs.counting import class_info_of, cost_of
+from mobilevision.training.extending import compose_extended
 from mobilevision.training.resuming import compose_resume
 from mobilevision.training.teachers import of_run
 from mobilevision.training.train import train
@@ -285,3 +287,50 @@ def test_a_part_learns_from_a_teacher_of_its_own(run: Path, tmp_path: Path) -> N
     given = ["parts.forms.distill=outputs", "parts.forms.distill.teacher=nowhere"]
     with pytest.raises(UserError, match=r"parts\.forms: distill\.teacher=nowhere: no such run"):
         train(compose([*QUICK, *given, f"run_dir={tmp_path / 'neither'}"]))
+
+
+NEW = [
+    *("parts.kind=classification", "parts.kind.data=shapes"),
+    *(f"parts.kind.data.format.{split}={n}" for split, n in (("train", 64), ("val", 20), ("test", 20))),
+]
+
+
+def test_a_part_added_to_a_run_leaves_the_others_as_they_are(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "more"
+    short = ["trainer=cpu", "trainer.max_epochs=1", "logger=none", "data.workers=0", "callbacks.ema.enabled=true"]
+    train(compose_extended(run, [*NEW, *short, "callbacks.pictures.enabled=false", f"run_dir={folder}"]))
+    before, now = (json.loads((each / "metrics.json").read_text()) for each in (run, folder))
+    old = [name for name in before if name.split("/")[1] in PARTS]
+    # Batches are cut otherwise: sums over them differ by float32's rounding.
+    assert {name: now[name] for name in old} == pytest.approx({name: before[name] for name in old}, abs=1e-6)
+    assert "test/kind/top1" in now
+    learnt, kept = (read_checkpoint(each / "checkpoints" / "best.ckpt")["state_dict"] for each in (run, folder))
+    for name, value in learnt.items():
+        if name.startswith(("backbone.", "head.")):
+            assert torch.equal(kept[name], value), name
+    first = load_run(folder).task.head.parts["kind"].classifier.weight
+    train(compose_resume(folder, ["trainer.max_epochs=2"]))
+    assert not torch.equal(load_run(folder, which="last").task.head.parts["kind"].classifier.weight, first)
+
+
+def test_what_a_run_has_learnt_is_not_changed_by_what_is_added(run: Path) -> None:
+    given = ["backbone.width=0.5", "parts.ground.head=picodet", "parts.objects=detection", *NEW]
+    with pytest.raises(UserError) as caught:
+        compose_extended(run, given)
+    for told in ("backbone.width=0.5: what", "parts.ground.head=picodet: this part", "parts.objects: .* already"):
+        assert re.search(told, str(caught.value)), told
+    with pytest.raises(UserError, match="adds parts to this run, and none is given"):
+        compose_extended(run, [])
+    with pytest.raises(UserError, match=r"parts\.kind\.heads=linear"):
+        compose_extended(run, [*NEW, "parts.kind.heads=linear"])
+
+
+def test_a_run_of_one_task_becomes_a_part(tmp_path: Path) -> None:
+    sizes = [f"data.format.{split}={n}" for split, n in (("train", 48), ("val", 16), ("test", 16))]
+    quick = ["backbone.width=0.25", "data.resolution=64", "data.workers=0", "trainer=cpu", "logger=none"]
+    single, both = tmp_path / "single", tmp_path / "both"
+    train(compose(["task=detection", *quick, *sizes, "trainer.max_epochs=1", f"run_dir={single}"]))
+    train(compose_extended(single, [*NEW, "trainer=cpu", "data.workers=0", "trainer.max_epochs=1", f"run_dir={both}"]))
+    before, now = (json.loads((each / "metrics.json").read_text()) for each in (single, both))
+    assert now["test/detection/map"] == before["test/map"]
+    assert now["test/detection/mar_100"] == before["test/mar_100"]
