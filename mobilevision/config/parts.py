@@ -317,14 +317,10 @@ def meant_for_parts(
         typed = next((each for each in shared if line.startswith((f"{each}:", f"{each} is for"))), "")
         key, _, value = typed.lstrip("+").partition("=")
         group, _, below = key.partition(".")
-        if group == "distill":
-            told.append(f"{typed}: several tasks have no teacher: leave distill out, or train one of the parts alone")
-            moved.add(group)
-            continue
         fits = list(found.nodes)
-        if below:
+        if below and group != "distill":  # of a teacher, which no part may have yet, there are no keys
             fits = [name for name, node in found.nodes.items() if key in flat(node)]
-        elif group in OWN[1:] and (of := kinds(group, value)) is not None:
+        elif group in OWN[1:] and not below and (of := kinds(group, value)) is not None:
             fits = [name for name, node in found.nodes.items() if node["task"]["kind"] in of]
         if "in loss=uncertainty; loss=fixed_weights" in line:
             line += " (uncertainty learns its weights)"

@@ -140,7 +140,7 @@ def test_what_is_for_several_tasks_is_not_proposed_to_a_part(override: str) -> N
         {
             "head=ssd": "each part has its own head: write parts.objects.head=ssd",
             "data.format.test=64": "write parts.objects.data.format.test=64 or parts.ground.data.format.test=64",
-            "distill=logits": "several tasks have no teacher: leave distill out",
+            "distill=logits": "each part has its own distill: write parts.ground.distill=logits",
             "data=coco_json": "each part has its own data: write parts.objects.data=coco_json",
             "loss=cross_entropy": "each part has its own loss: write parts.ground.loss=cross_entropy",
             "augment=mosaic": "each part has its own augment: write parts.objects.augment=mosaic",
