@@ -175,11 +175,6 @@ def of_run(path: Path, cfg: DictConfig, *, which: Any = "best") -> Teacher:
     task = _of_kind(restored.task, cfg.task.kind, path)
     spec = task.data_spec
     compares = cfg.distill["_target_"].rpartition(".")[2] not in ("Embeddings", "FeatureMaps")
-    if compares and spec.parts:
-        raise UserError(
-            f"distill.teacher={path}: this run has several parts ({', '.join(spec.parts)}), and a teacher has one task:"
-            f" name a run of task={cfg.task.name}"
-        )
     if compares and spec.kind != cfg.task.kind:
         raise UserError(
             f"distill.teacher={path}: it was trained for {restored.cfg.task.name}, which learns from {spec.kind};"

@@ -110,12 +110,12 @@ def test_what_no_run_can_do_is_refused_before_it_is_opened(
     assert len(str(raised.value).splitlines()) == 1
 
 
-def test_a_teacher_has_one_task(run: Path) -> None:
+def test_the_part_of_the_same_kind_teaches(run: Path) -> None:
     cfg = compose(["distill=outputs", f"distill.teacher={run}"])
-    with pytest.raises(
-        UserError, match=r"this run has several parts \(objects, ground, forms\).* task=classification$"
-    ):
-        of_run(run, cfg)
+    assert of_run(run, cfg).classes == load_run(run).task.parts["ground"].data_spec.classes
+    identities = compose(["task=face_embedding", "distill=embeddings", f"distill.teacher={run}"])
+    with pytest.raises(UserError, match=r"has to learn from identity, .* none of them do: objects \(boxes\)"):
+        of_run(run, identities)
 
 
 def test_a_resume_says_that_places_of_parts_can_change(run: Path) -> None:
