@@ -8,6 +8,7 @@ from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -129,8 +130,12 @@ def _resolve(cfg: DictConfig, layout: Layout) -> None:
 def opened(config_dir: str | None = None) -> Iterator[Sequence[Source]]:
     """Hydra over all folders of configs, its errors as ours."""
     found = sources(config_dir)
+    hydra = GlobalHydra.instance()
+    around, hydra.hydra = hydra.hydra, None  # a run of a sweep composes inside Hydra's own, which there is one of
     try:
         with searching(found), initialize_config_dir(str(found[0].path), version_base="1.3"):
             yield found
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(plain(error)) from error
+    finally:
+        hydra.hydra = around

@@ -168,12 +168,6 @@ def export(
     Raises:
         UserError: the gate refuses the model, or anything else that the user can mend.
     """
-    from mobilevision.deploy.artifact import Artifact
-    from mobilevision.deploy.graph import Graph
-    from mobilevision.exporting.description import decoding_left, described
-    from mobilevision.exporting.gate import gate, with_latency
-    from mobilevision.exporting.subject import subject_of
-
     check_license(license)
     form, name = find_format(format), quantize or "float32"
     keep_float = (keep_float,) if isinstance(keep_float, str) else keep_float
@@ -187,6 +181,12 @@ def export(
     if name != "int8" and (keep_float or finetune_epochs):
         raise UserError("--keep-float and --finetune-epochs are about int8: add --quantize int8, or leave them out")
     check_comparable(run, gate_samples, max_drop)
+    from mobilevision.deploy.artifact import Artifact  # imports torch: after the checks, which take no time
+    from mobilevision.deploy.graph import Graph
+    from mobilevision.exporting.description import decoding_left, described
+    from mobilevision.exporting.gate import gate, with_latency
+    from mobilevision.exporting.subject import subject_of
+
     subject = subject_of(run, gated=gate_samples != 0)
     place = "-".join([form.name, *([quantize] if quantize else []), *(["raw"] if raw else [])])
     target = target_of(out, subject.home, place)

@@ -25,11 +25,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.config.auto_settings import AUTO
 from mobilevision.config.check import RELATED, check_values, claim_of, examine, is_choice, refuse
-from mobilevision.config.compose import opened
+from mobilevision.config.compose import compose, opened
 from mobilevision.config.grammar import unreadable
 from mobilevision.config.groups import groups
 from mobilevision.config.keys import PARTS
 from mobilevision.config.layout import Layout, leaves
+from mobilevision.config.parts import errors_of, split
 from mobilevision.config.search_path import Source
 from mobilevision.errors import StoppedError, UserError
 from mobilevision.io.atomic_files import read_metrics, write_json, write_text
@@ -52,11 +53,13 @@ class Plan:
         folder: of all its runs, ``run_dir=`` or one that the same command finds again.
         keys: what varies, dotted.
         runs: how many there are; 0 where a sweeper finds out as it goes.
+        config_dir: one more folder of configs.
     """
 
     folder: str
     keys: tuple[str, ...]
     runs: int
+    config_dir: str | None = None
 
     def write(self) -> None:
         """Keep it in its folder."""
@@ -66,7 +69,7 @@ class Plan:
     def read(cls, folder: str | Path) -> Plan:
         """Undo :meth:`write`."""
         values = json.loads((Path(folder) / SWEEP).read_text(encoding="utf-8"))
-        return cls(values["folder"], tuple(values["keys"]), values["runs"])
+        return cls(values["folder"], tuple(values["keys"]), values["runs"], values.get("config_dir"))
 
     def place(self, overrides: Sequence[str]) -> Path:
         """The folder of the run with these overrides, named by what varies: ``width-0.25_resolution-128``.
@@ -113,6 +116,8 @@ def run_job(cfg: DictConfig, start: Start) -> dict[str, float] | None:
     """
     hydra: Any = HydraConfig.get()
     plan = Plan.read(hydra.sweep.dir)
+    if PARTS in cfg:
+        cfg = compose(map(from_hydra, hydra.overrides.task), config_dir=plan.config_dir)
     folder = RunFolder(plan.place(hydra.overrides.task))
     number = int(OmegaConf.select(hydra, "job.num") or 0) + 1
     print(f"\nrun {number}{f' of {plan.runs}' if plan.runs else ''}: {folder.path.name}", flush=True)
@@ -201,30 +206,76 @@ def check_sweep(overrides: Sequence[str], config_dir: str | None = None) -> tupl
         added: set[str] = set()
         task = "sweep"
         rest = _Values(found)
+        of_parts: list[list[str]] = []
         for number, job in enumerate(_covering([*jobs, *_ends(parsed)])):
             try:
                 if number >= COMPOSED and rest.knows(job):
                     rest.check(job)
                     continue
-                clean, layout, _ = examine(job, found, complete=True)
-                if PARTS in layout.choices:
-                    raise UserError("-m: a sweep trains single tasks; train those of several parts one after another")
+                shared, given_parts = split(job)
+                clean, layout, _ = examine(shared, found, complete=not given_parts)
+                if PARTS in layout.choices or given_parts:
+                    of_parts.append(job)
+                    continue
                 rest.remember(job, layout)
                 cfg = hydra_compose("config", clean)
                 task = str(cfg.task.name)
-                refuse_processes(cfg)
-                if (cfg.data.get("folds") or 0) > 1:
-                    raise UserError("data.folds is no part of a sweep: its folds are runs of their own")
+                refuse_several(cfg)
                 added |= {line.partition("=")[0] for line in clean if line.startswith("++")}
             except UserError as error:
                 errors += [line.strip() for line in str(error).splitlines() if not line.endswith("configuration:")]
         if not errors:
             errors += rest.combined(jobs)
-        refuse(list(dict.fromkeys(errors)))
-    keys = tuple(str(each.key_or_group) for each in parsed if each.is_sweep_override())
+    for job in of_parts:  # behind Hydra's one configuration: each part has one of its own
+        try:
+            cfg = compose(job, config_dir=config_dir)
+            task = str(cfg.task.name)
+            refuse_several(cfg)
+        except UserError as error:
+            errors += errors_of(error)
+    refuse(list(dict.fromkeys(errors)))
+    varying = [str(each.input_line) for each in parsed if each.is_sweep_override()]
+    keys = tuple(to_hydra(line).lstrip("+").partition("=")[0] for line in varying)
     open_ended = any(each.is_sweep_override() and not each.is_discrete_sweep() for each in parsed)
     named = folder or f"outputs/sweeps/{task}_{digest(sorted(given))}"
-    return Plan(named, keys, 0 if open_ended else len(jobs)), [_with_plus(override, added) for override in given]
+    plan = Plan(named, keys, 0 if open_ended else len(jobs), config_dir)
+    return plan, [to_hydra(_with_plus(override, added)) for override in given]
+
+
+# What a command line says of a part is no key of Hydra's configuration (``parts.cars.head=ssd,picodet``). It goes
+# through Hydra below one of its own, and is read again by the run.
+
+_GIVEN = "given_parts"
+
+
+def to_hydra(line: str) -> str:
+    """An override of a part as Hydra takes it along: ``++given_parts.cars-head=ssd``; another one as it is."""
+    text = line.lstrip("+~")
+    key, equals, value = text.partition("=")
+    if not key.startswith(f"{PARTS}."):
+        return line
+    path = key.removeprefix(f"{PARTS}.").replace(".", "-")
+    return f"++{_GIVEN}.{path}{equals}{value}" if equals else f"++{_GIVEN}.{path}=null"
+
+
+def from_hydra(line: str) -> str:
+    """Undo :func:`to_hydra`."""
+    key, _, value = line.lstrip("+").partition("=")
+    if not key.startswith(f"{_GIVEN}."):
+        return line
+    path = key.removeprefix(f"{_GIVEN}.").replace("-", ".")
+    return f"~{PARTS}.{path}" if value == "null" and "." not in path else f"{PARTS}.{path}={value}"
+
+
+def refuse_several(cfg: DictConfig) -> None:
+    """A run of a sweep is one run, of one process.
+
+    Raises:
+        UserError: the trainer would start several processes, or a cross-validation several runs.
+    """
+    refuse_processes(cfg)
+    if (cfg.data.get("folds") or 0) > 1:
+        raise UserError("data.folds is no part of a sweep: its folds are runs of their own")
 
 
 @final

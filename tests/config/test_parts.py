@@ -15,7 +15,7 @@ from mobilevision.config.compose import compose
 from mobilevision.config.loaded import read_config
 from mobilevision.config.parts import is_part_name, names, part_config
 from mobilevision.errors import UserError
-from mobilevision.training.sweep import check_sweep
+from mobilevision.training.sweep import check_sweep, from_hydra
 
 CARS = ["parts.cars=detection", "parts.cars.data=coco_json", "parts.cars.data.root=CARS"]
 
@@ -262,7 +262,11 @@ def test_a_loaded_part_downloads_nothing(tmp_path: Path) -> None:
     assert not read_config(path).parts.a.data.format.download
 
 
-@pytest.mark.parametrize("varied", ["parts.objects.head=ssd,picodet", "backbone.width=0.25,0.5"])
-def test_a_sweep_of_several_tasks_is_refused(varied: str) -> None:
-    with pytest.raises(UserError, match="-m: a sweep trains single tasks"):
-        check_sweep(["task=multitask", varied])
+def test_what_a_sweep_says_of_parts_goes_through_hydra() -> None:
+    words = ["task=multitask", "~parts.forms", "parts.objects.head=ssd,picodet", "+parts.ground.head.dropout=0.1"]
+    plan, given = check_sweep(words)
+    assert plan.runs == 2
+    assert plan.place(["++given_parts.objects-head=ssd"]).name == "objects-head-ssd"
+    assert [from_hydra(line) for line in given] == [each.lstrip("+") for each in words]
+    with pytest.raises(UserError, match=r"parts\.objects: head=picodett: there is no such head; did you mean picodet"):
+        check_sweep(["task=multitask", "parts.objects.head=ssd,picodett"])

@@ -86,6 +86,18 @@ def test_the_same_command_does_what_is_left(trained: Trainings, capsys: pytest.C
     assert "2 runs in" in out
 
 
+def test_parts_vary_as_everything_does(trained: Trainings, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["-m", "task=multitask", "~parts.forms", "parts.objects.head=ssd,picodet", "run_dir=sweep"]
+    main(words)
+    assert [Path(cfg.run_dir).name for cfg in trained] == ["objects-head-ssd", "objects-head-picodet"]
+    assert all(set(cfg.parts) == {"objects", "ground"} for cfg in trained)
+    heads = [cfg.parts.objects.head._target_.rpartition(".")[2] for cfg in trained]
+    assert heads == ["SSDHead", "PicoDetHead"]
+    main(words)
+    assert len(trained) == 2, "done already"
+    assert "done already" in capsys.readouterr().out
+
+
 def test_a_run_that_was_broken_off_goes_on(trained: Trainings) -> None:
     main([*WIDTHS, "run_dir=all"])
     run = Path("all/width-0.25")
