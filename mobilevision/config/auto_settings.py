@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -71,6 +71,7 @@ class Facts:
         features: length of the backbone's pooled vector.
         strides: strides at which the backbone has feature maps.
         box_sides: mean sides (square root of the area) of training boxes by class, in pixels of the input.
+        parts: the same of each part, where several tasks are trained together.
     """
 
     kind: str
@@ -87,6 +88,7 @@ class Facts:
     input_side: int = 0
     strides: tuple[int, ...] = ()
     box_sides: Mapping[int, tuple[float, ...]] | None = None
+    parts: tuple[Facts, ...] = ()
 
     @property
     def images_a_class(self) -> float:
@@ -151,6 +153,8 @@ def max_epochs(facts: Facts, chosen: Chosen) -> tuple[int, str]:
     steps_an_epoch = _steps_an_epoch(facts, chosen)
     if (most := chosen("trainer.max_steps")) > 0:
         return math.ceil(most / steps_an_epoch), f"trainer.max_steps={most}"
+    if facts.parts:
+        return _epochs_of_parts(facts, chosen, steps_an_epoch)
     epochs, floor, ceiling, what = _length(facts)
     wanted = max(epochs, math.ceil(floor / steps_an_epoch))
     found = max(1, min(wanted, ceiling // steps_an_epoch))
@@ -161,6 +165,26 @@ def max_epochs(facts: Facts, chosen: Chosen) -> tuple[int, str]:
     return found, f"{what}: {total:,} step{'s' * (total > 1)}, {steps_an_epoch:,} an epoch; {bound}"
 
 
+def _epochs_of_parts(facts: Facts, chosen: Chosen, steps_an_epoch: int) -> tuple[int, str]:
+    """As often as the parts would see their images alone, on average over their images: they share every step."""
+
+    def epochs_alone(part: Facts) -> int:
+        size, _ = batch_size(part, chosen)
+        return max_epochs(part, lambda key: size if key == "data.batch_size" else chosen(key))[0]
+
+    alone = [epochs_alone(part) for part in facts.parts]
+    images = [max(part.samples, 1) for part in facts.parts]
+    mean = sum(each * count for each, count in zip(alone, images, strict=True)) / sum(images)
+    found = max(1, min(round(mean), _MOST_STEPS // steps_an_epoch))
+    return found, (
+        f"{found * steps_an_epoch:,} steps, {steps_an_epoch:,} an epoch; alone, the parts would take"
+        f" {', '.join(map(str, alone))} epochs of their own images"
+    )
+
+
+_MOST_STEPS = 100_000
+
+
 def _length(facts: Facts) -> tuple[int, int, int, str]:
     """Epochs, the fewest and the most steps, and what for."""
     if not facts.pretrained:
@@ -169,8 +193,6 @@ def _length(facts: Facts) -> tuple[int, int, int, str]:
         return 12, 240, 100_000, "pretrained weights, boxes"
     if facts.kind == "attributes":
         return 10, 450, 100_000, "pretrained weights, attributes"
-    if facts.kind == "multitask":
-        return 12, 450, 100_000, "pretrained weights, several tasks"
     if facts.little:
         return 12, 90, 100_000, "pretrained weights, few images"
     return 6, 200, 100_000, "pretrained weights"
@@ -210,8 +232,10 @@ def probe(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
         return False, "random weights: their features say little"
     if facts.kind == "identity":
         return False, "a probe fits classifiers, and this head gives embeddings"
-    if facts.kind == "multitask":
-        return False, "several tasks learn together"
+    if facts.parts:
+        if any(probe(part, chosen)[0] for part in facts.parts):
+            return True, "pretrained weights: heads of pooled features first (arXiv 2202.10054)"
+        return False, "no part's head would gain by it"
     if not facts.probes:
         return False, "the head takes no pooled features"
     if facts.samples > PROBED_IMAGES or facts.samples * facts.features * facts.classes > PROBED_PRODUCTS:
@@ -387,6 +411,7 @@ def decide(cfg: DictConfig, facts: Facts, of_parts: Mapping[str, Facts] | None =
         of_parts: the same of each part, where several tasks are trained together.
     """
     made: dict[str, Decision] = {}
+    facts = replace(facts, parts=tuple((of_parts or {}).values()))
 
     def chosen(key: str) -> Any:
         return made[key].value if key in made else OmegaConf.select(cfg, key)

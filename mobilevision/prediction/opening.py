@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mobilevision.config.parts import names
 from mobilevision.config.plugins import load
 from mobilevision.deploy.manifest import is_artifact
 from mobilevision.errors import UserError
@@ -58,6 +57,7 @@ def check_run(folder: str | Path, *, tiles: bool = False, annotations: str | Non
     """
     if is_artifact(folder) or not (tiles or annotations):
         return
+    from mobilevision.config.parts import names  # imports hydra, which an exported model does not need
     from mobilevision.engine.run_config import read_run_config
 
     _, cfg = read_run_config(folder)

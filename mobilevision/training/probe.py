@@ -33,6 +33,11 @@ FOLDED_PRODUCTS = 5e8
 """Images times features times classes that all folds together may have; with more, fewer of the folds are measured."""
 
 
+def probes(task: Task) -> bool:
+    """Whether a task has a head that can be fitted by itself: a classifier of pooled features."""
+    return cacheable(task) and task.kind != "identity"
+
+
 def probe(cfg: DictConfig, task: Task, data: DataModule, device: torch.device) -> dict[str, float]:
     """Fit the task's head with L-BFGS on the features of the unaugmented images, and measure it.
 

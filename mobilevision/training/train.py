@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, final
 from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.config.loaded import offline
-from mobilevision.config.parts import keys_of_parts, names
+from mobilevision.config.parts import keys_of_parts, names, part_config
 from mobilevision.errors import StoppedError, UserError
 from mobilevision.io.atomic_files import write_json, write_text
 from mobilevision.io.error_lines import system_error
@@ -309,11 +309,24 @@ def announce(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Tracker,
 def probe_first(cfg: DictConfig, trainer: Trainer, built: Built) -> dict[str, float]:
     """Fit the head on frozen features before the first step, where ``probe.enabled`` says so; what val measures of it.
 
-    A run that goes on has done that.
+    Of several parts, each head that takes pooled features and nothing else; what all of them together reach is then
+    not measured. A run that goes on has done that.
     """
-    from mobilevision.training.probe import probe
+    from mobilevision.training.probe import probe, probes
 
     if not cfg.probe.enabled or cfg.resume is not None:
+        return {}
+    if built.task.parts:
+        frozen = set(cfg.freeze.get("parts") or ())
+        there = [name for name, part in built.task.parts.items() if probes(part) and name not in frozen]
+        if not there and not frozen:
+            raise UserError("probe.enabled=true fits heads on pooled features; no part has such a one: leave it out")
+        for name in there:
+            part = built.task.parts[name]
+            values = probe(part_config(cfg, name), part, built.data.parts[name], trainer.strategy.root_device)
+            if trainer.is_global_zero:
+                reached = next(iter(each for key, each in values.items() if key.endswith(f"/{part.followed}")), 0.0)
+                print(f"probe: {name}/{part.followed} {reached:.4f} with a linear head on frozen features", flush=True)
         return {}
     values = probe(cfg, built.task, built.data, trainer.strategy.root_device)
     if trainer.is_global_zero:

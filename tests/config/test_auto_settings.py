@@ -262,3 +262,20 @@ def test_the_table_of_situations_equals_the_rules() -> None:
     if os.environ.get("MOBILEVISION_UPDATE_DOCS"):
         DOCS.write_text(written, encoding="utf-8")
     assert written == DOCS.read_text(encoding="utf-8"), "run it with MOBILEVISION_UPDATE_DOCS=1"
+
+
+def test_parts_see_their_images_as_often_as_alone() -> None:
+    boxes = Facts("boxes", samples=128, classes=1, pretrained=True)
+    attributes = Facts("attributes", samples=482, classes=40, pretrained=True, probes=True)
+    both = Facts("multitask", samples=610, classes=41, pretrained=True)
+    several = compose(["task=multitask", "parts.a=detection", "parts.b=face_attributes"])
+    found = {each.key: each for each in decide(several, both, {"a": boxes, "b": attributes})}
+    alone = [values(boxes, BOXES)["trainer.max_epochs"], values(attributes)["trainer.max_epochs"]]
+    assert min(alone) <= found["trainer.max_epochs"].value <= max(alone)
+    assert found["trainer.max_epochs"].value == round((alone[0] * 128 + alone[1] * 482) / 610)
+    assert f"alone, the parts would take {alone[0]}, {alone[1]} epochs" in found["trainer.max_epochs"].why
+    assert found["probe.enabled"].value is True
+    only_boxes = {each.key: each.value for each in decide(several, both, {"a": boxes})}
+    assert only_boxes["probe.enabled"] is False
+    random = replace(both, pretrained=False)
+    assert {each.key: each.value for each in decide(several, random, {"a": boxes})}["probe.enabled"] is False

@@ -213,7 +213,7 @@ def test_other_models_have_no_tiles(finished_run: Path, coloured: Path, tmp_path
     from mobilevision.evaluation.evaluate import evaluate
     from mobilevision.prediction.predict import predict
 
-    with pytest.raises(UserError, match="--tiles: it is for detectors; this model predicts classes"):
+    with pytest.raises(UserError, match="--tiles: it is for detectors; task=classification finds no boxes"):
         predict(finished_run, [coloured / "test"], out=tmp_path / "out", tiles="2x2")
     with pytest.raises(UserError, match="--tiles: it is for detectors; task=classification finds no boxes"):
         evaluate(finished_run, tiles="2x2")

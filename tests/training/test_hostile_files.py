@@ -264,7 +264,7 @@ def test_no_table_of_a_run_names_a_image_elsewhere(tmp_path: Path) -> None:
     names = ["../../private.png", str(tmp_path / "private.png"), "worst_01.png"]
     rows = "".join(f"{name},a,b\n" for name in names)
     (folder / "predictions.csv").write_text(f"picture,label,truth\n{rows}", encoding="utf-8")
-    shown = [row["picture"] for rows in _images(folder).values() for row in rows]
+    shown = [row["picture"] for rows in _images(folder, panels=1).values() for row in rows]
     assert shown == ["worst_01.png"]
 
 
