@@ -47,11 +47,22 @@ class Multitask(Task):
     ) -> None:
         self.teachers_see = teachers_see
         self.frozen_parts: frozenset[str] = frozenset()
-        self.parts = dict(parts)  # a plain dict: their modules are those of head, loss and meters
+        self._parts = dict(parts)  # a plain dict: their modules are those of head, loss and meters
         self._known: dict[Stage, dict[str, int]] = {}
         super().__init__(**shared)
         for stage in ("val", "test"):
             self.meters[stage] = StageMeter(self._joined({n: p.meter(stage).metric for n, p in self.parts.items()}))
+
+    @property
+    def parts(self) -> Mapping[str, Task]:  # type: ignore[override]
+        """The tasks by name, in the mode that this one is in.
+
+        They are no modules of it, so that who restores modes module by module, as Lightning does after a validation,
+        leaves them out.
+        """
+        for part in self._parts.values():
+            part.training = self.training
+        return self._parts
 
     @property
     def decision(self) -> dict[str, Any]:

@@ -191,6 +191,14 @@ def test_an_image_of_which_one_part_knows_nothing_is_drawn_all_the_same(built: B
         assert set(task.locate(target, mapping)) == set(target)
 
 
+def test_parts_are_in_the_mode_that_is_restored_module_by_module(built: Built) -> None:
+    task = built.task.eval()
+    assert not any(part.training for part in task.parts.values())
+    for module in task.modules():  # as Lightning does after a validation
+        module.training = True
+    assert all(part.training for part in task.parts.values())
+
+
 def test_a_frozen_part_does_not_learn_and_others_learn_at_their_rates() -> None:
     built = build(compose([*SMALL, "freeze.parts=[forms]", "optimizer.part_lr_scale.ground=0.5"]))
     task, batch = fresh(built)
