@@ -325,7 +325,8 @@ def meant_for_parts(
         if "in loss=uncertainty; loss=fixed_weights" in line:
             line += " (uncertainty learns its weights)"
         missing = not below and ": there is no such" in line  # as an option, whoever's
-        if group not in OWN[1:] or missing or not fits:
+        shared_by_all = group == "data" and below in SHARED_DATA
+        if group not in OWN[1:] or missing or not fits or shared_by_all:
             told.append(line)
             continue
         moved.add(group)

@@ -145,6 +145,7 @@ def test_what_is_for_several_tasks_is_not_proposed_to_a_part(override: str) -> N
             "loss=cross_entropy": "each part has its own loss: write parts.ground.loss=cross_entropy",
             "augment=mosaic": "each part has its own augment: write parts.objects.augment=mosaic",
             "trainer.max_epohs=3": "did you mean trainer.max_epochs?",
+            "data.batch_size=abc": "data.batch_size=abc: needs a whole number",
         },
         {
             "loss=uncertainty": "",
