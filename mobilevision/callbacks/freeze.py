@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 from mobilevision.engine.features import cacheable, split_features
+from mobilevision.errors import UserError
 
 
 @final
@@ -45,6 +46,8 @@ class Freeze(Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Hold the statistics; fill the cache, where it will be read."""
         pl_module.freeze_stages(self.stages)
+        if unknown := set(self.parts) - set(pl_module.parts):
+            raise UserError(f"freeze.parts={list(self.parts)}: there is no part {min(unknown)}")
         if self.parts:
             pl_module.freeze_parts(self.parts)
         pl_module.hold_statistics = self.statistics

@@ -46,6 +46,8 @@ GPU_SHARE = 0.5
 """Share of a GPU's memory that activations may take."""
 SEEN_OFTEN = 30
 """Epochs from which on a network has seen the same images so often that they have to differ each time."""
+MOST_STEPS = 100_000
+"""Optimizer steps that fine-tuning takes at most."""
 LONG_TRAINING = 20_000
 """Optimizer steps from which on a training is long."""
 UNBALANCED = 3.0
@@ -175,14 +177,11 @@ def _epochs_of_parts(facts: Facts, chosen: Chosen, steps_an_epoch: int) -> tuple
     alone = [epochs_alone(part) for part in facts.parts]
     images = [max(part.samples, 1) for part in facts.parts]
     mean = sum(each * count for each, count in zip(alone, images, strict=True)) / sum(images)
-    found = max(1, min(round(mean), _MOST_STEPS // steps_an_epoch))
+    found = max(1, min(round(mean), MOST_STEPS // steps_an_epoch))
     return found, (
         f"{found * steps_an_epoch:,} steps, {steps_an_epoch:,} an epoch; alone, the parts would take"
         f" {', '.join(map(str, alone))} epochs of their own images"
     )
-
-
-_MOST_STEPS = 100_000
 
 
 def _length(facts: Facts) -> tuple[int, int, int, str]:
@@ -190,12 +189,12 @@ def _length(facts: Facts) -> tuple[int, int, int, str]:
     if not facts.pretrained:
         return 10, 1_000, 300_000, "random weights"
     if facts.kind == "boxes":
-        return 12, 240, 100_000, "pretrained weights, boxes"
+        return 12, 240, MOST_STEPS, "pretrained weights, boxes"
     if facts.kind == "attributes":
-        return 10, 450, 100_000, "pretrained weights, attributes"
+        return 10, 450, MOST_STEPS, "pretrained weights, attributes"
     if facts.little:
-        return 12, 90, 100_000, "pretrained weights, few images"
-    return 6, 200, 100_000, "pretrained weights"
+        return 12, 90, MOST_STEPS, "pretrained weights, few images"
+    return 6, 200, MOST_STEPS, "pretrained weights"
 
 
 def _steps_an_epoch(facts: Facts, chosen: Chosen) -> int:

@@ -62,6 +62,11 @@ def compose(overrides: Iterable[str] = (), *, config_dir: str | None = None, com
                 f"{PARTS}.{next(iter(given))}: only task=multitask has parts; task={layout.choices.get('task')} has"
                 f" {', '.join(sorted(layout.choices))}"
             )
+        errors += [
+            f"{key}: only task=multitask has parts: leave it out"
+            for key in ("freeze.parts", "optimizer.part_lr_scale")
+            if OmegaConf.select(cfg, key)
+        ]
         refuse(errors)
         return cfg
     named = any(line.partition("=")[0].lstrip("+") == PARTS for line in shared)

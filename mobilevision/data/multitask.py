@@ -339,27 +339,23 @@ class MultitaskAugment:
     def sample(self, view: View, index: int, rng: np.random.Generator) -> Sample:
         """See :class:`~mobilevision.data.view.Augmentation`."""
         known = list(view.records.targets.known(index))
-        if not known:
-            return self._unlabelled(view, index, rng)
-        name, records, row = next((each for each in known if lies_in_image(each[1].targets)), known[0])
+        if known:
+            name, records, row = next((each for each in known if lies_in_image(each[1].targets)), known[0])
+        else:
+            name, records, row = self._without_labels(view.records, index)
         own = View(records, channels=view.channels, resolution=view.resolution, fit=view.fit, crop=view.crop)
         augment = self.parts[name]
         drawn = own.sample(row) if augment is None else augment.sample(own, row, rng)
         target = {part: (place, drawn.target if part == name else None) for part, _, place in known}
         return Sample(drawn.pixels, target)
 
-    def _unlabelled(self, view: View, index: int, rng: np.random.Generator) -> Sample:
-        """An image without labels, as the first part's augmentation draws one."""
-        around = view.records
+    def _without_labels(self, around: Records, index: int) -> tuple[str, Records, int]:
+        """An image without labels as one of the first part's: that part, its samples and such images, the row there."""
         assert isinstance(around, WithUnlabelled)
-        name = around.targets.names[0]
         if self._first is None or self._first[0] is not around:
             self._first = around, WithUnlabelled(around.targets.parts[0], around.others)
-        own = View(self._first[1], channels=view.channels, resolution=view.resolution, fit=view.fit, crop=view.crop)
-        row = len(self._first[1].labelled) + index - len(around.labelled)
-        augment = self.parts[name]
-        drawn = own.sample(row) if augment is None else augment.sample(own, row, rng)
-        return Sample(drawn.pixels, {})
+        records = self._first[1]
+        return around.targets.names[0], records, len(records.labelled) + index - len(around.labelled)
 
     def mix(
         self, images: Tensor, targets: Tensor, num_classes: int, generator: torch.Generator | None = None

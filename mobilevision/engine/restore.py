@@ -13,10 +13,10 @@ from mobilevision.errors import UserError
 from mobilevision.spec import DataSpec
 from mobilevision.tracking.run_folder import RunFolder
 
-_HAVE_WEIGHTS = ("class", "attributes", "boxes", "coordinate")  # kinds whose heads have weights for each class
-
 if TYPE_CHECKING:
     from mobilevision.tasks.base import Task
+
+_HAVE_WEIGHTS = ("class", "attributes", "boxes", "coordinate")  # kinds whose heads have weights for each class
 
 
 @dataclass(frozen=True)

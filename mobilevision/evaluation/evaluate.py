@@ -82,8 +82,10 @@ def evaluate(
     tiling = Tiling.of(tiles, overlap=overlap, merge=merge)
     if track_as is not None:
         _check_trackable(target, track_as)
-    if target is not None:  # before torch is imported
-        _check_measurable(target, changes) if is_artifact(target) else _check_run(target, changes, tiling)
+    if target is not None and is_artifact(target):  # before torch is imported
+        _check_measurable(target, changes)
+    elif target is not None:
+        _check_run(target, changes, tiling)
     from mobilevision.callbacks import Progress
     from mobilevision.config.auto_settings import without_training
     from mobilevision.data.skipped import SkipLog

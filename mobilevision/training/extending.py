@@ -12,12 +12,9 @@ from mobilevision.config import parts
 from mobilevision.config.check import refuse
 from mobilevision.config.compose import compose
 from mobilevision.config.keys import PARTS
-from mobilevision.config.loaded import known_targets, read_config
-from mobilevision.config.plugins import require
-from mobilevision.config.search_path import sources
 from mobilevision.engine.info import read_info
+from mobilevision.engine.run_config import read_run_config
 from mobilevision.errors import UserError
-from mobilevision.tracking.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from mobilevision.tasks.base import Task
@@ -43,10 +40,7 @@ def compose_extended(
     Raises:
         UserError: no run, or one text with every override that is not possible.
     """
-    folder, found = RunFolder.existing(run_folder), sources(config_dir)
-    info = read_info(folder)
-    require(info.get("plugins"), folder.path)
-    base = read_config(folder.config, known_targets(found))
+    folder, base = read_run_config(run_folder, config_dir=config_dir)
     there = _parts_of(base)
     lines = [each for each in overrides if each.lstrip("+").partition("=")[0] != "extend"]
     shared, given = parts.split([each for each in lines if each != "task=multitask"])
@@ -54,19 +48,17 @@ def compose_extended(
     new = [line for line in lines if line.lstrip("+~").startswith(tuple(f"{PARTS}.{name}" for name in given))]
     refuse([*_impossible(shared, old, folder.path), *_without_new(given, folder.path)])
     cfg = compose(["task=multitask", f"{PARTS}=none", *shared, *new], config_dir=config_dir)
-    nodes: Any = {**there, **OmegaConf.to_container(cfg[PARTS])}  # type: ignore[dict-item]
-    for name, part in old.items():
-        for line in part.overrides:
-            key, _, value = line.partition("=")
-            OmegaConf.update(moved := OmegaConf.create(nodes[name]), key, value)
-            nodes[name] = OmegaConf.to_container(moved)
     with open_dict(cfg):
-        cfg[PARTS] = nodes
+        cfg[PARTS] = {**there, **cfg[PARTS]}
+        for name, part in old.items():
+            for line in part.overrides:
+                key, _, value = line.partition("=")
+                OmegaConf.update(cfg, f"{PARTS}.{name}.{key}", value)
         cfg.backbone = base.backbone
         cfg.backbone.weights = cfg.extend = str(folder.path)
         for key in OF_ITS_DATA:
             cfg.data[key] = base.data.get(key)
-        cfg.data.resolution = info.get("resolution") or base.data.resolution
+        cfg.data.resolution = read_info(folder).get("resolution") or base.data.resolution
         if cfg.data.fit is None and base.task.kind == "boxes":
             cfg.data.fit = "stretch"
         cfg.freeze.stages, cfg.freeze.parts = ALL_STAGES, list(there)

@@ -14,13 +14,10 @@ from mobilevision.config.grammar import parse
 from mobilevision.config.groups import options
 from mobilevision.config.keys import free_node
 from mobilevision.config.layout import Claim, Layout, file_of
-from mobilevision.config.loaded import known_targets, read_config
 from mobilevision.config.names import did_you_mean
 from mobilevision.config.parts import keys_of_parts, names
-from mobilevision.config.plugins import require
 from mobilevision.config.search_path import sources
-from mobilevision.engine.info import read_info
-from mobilevision.tracking.run_folder import RunFolder
+from mobilevision.engine.run_config import read_run_config
 
 TRAINER = ("max_epochs", "max_steps", "max_time", "accelerator", "devices", "num_nodes", "strategy")
 PLACES = ("data.root", "data.unlabelled", "data.groups", "data.format.images")
@@ -48,9 +45,8 @@ def compose_resume(
         UserError: if there is no run, if its config wants to build what it must not, or with every override that is
             not possible.
     """
-    folder, found = RunFolder.existing(run_folder), sources(config_dir)
-    require(read_info(folder).get("plugins"), folder.path)
-    cfg = read_config(folder.config, known_targets(found))
+    folder, cfg = read_run_config(run_folder, config_dir=config_dir)
+    found = sources(config_dir)
     OmegaConf.set_struct(cfg, True)
     errors: list[str] = []
     parsed = parse((each for each in overrides if each.lstrip("+").partition("=")[0] != "resume"), errors)

@@ -32,6 +32,7 @@ PLACES = (
     "distill.teacher",
     "distill.cache_folder",
     "pretrain.root",
+    "extend",
 )
 """Keys that name a file or a folder, relative to where the command was typed; some name other things as well."""
 

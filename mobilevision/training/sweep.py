@@ -223,7 +223,7 @@ def check_sweep(overrides: Sequence[str], config_dir: str | None = None) -> tupl
                 refuse_several(cfg)
                 added |= {line.partition("=")[0] for line in clean if line.startswith("++")}
             except UserError as error:
-                errors += [line.strip() for line in str(error).splitlines() if not line.endswith("configuration:")]
+                errors += errors_of(error)
         if not errors:
             errors += rest.combined(jobs)
     for job in of_parts:  # behind Hydra's one configuration: each part has one of its own

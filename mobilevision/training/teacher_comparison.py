@@ -85,7 +85,7 @@ class Agreement:
 Row = dict[str, Any]
 
 
-class Pupil(NamedTuple):
+class Student(NamedTuple):
     """A task that has a teacher: that of the run, or a part of it.
 
     Attributes:
@@ -118,23 +118,23 @@ def measure_teacher(cfg: DictConfig, trainer: Trainer, built: Built, folder: Run
     if task.distiller is None:
         return []
     split = "val" if built.data.splits.test is None else "test"
+    students = dict(_students(cfg, built, split))
+    if not students:
+        return []
     kept = next((path for path in (folder.best, folder.last) if path.is_file()), None)
     if kept is not None:
         task.load_state_dict(read_checkpoint(kept)["state_dict"])
-    pupils = dict(_pupils(cfg, built, split))
-    if not pupils:
-        return []
 
     def teachers(batch: dict[str, Any]) -> Any:
         own = task.outputs(batch)
-        for name, pupil in pupils.items():
-            outputs = pupil.distiller.ask(pupil.teacher, batch).outputs
+        for name, student in students.items():
+            outputs = student.distiller.ask(student.teacher, batch).outputs
             if not name:
-                pupil.agreement.add(own, outputs)
+                student.agreement.add(own, outputs)
                 return outputs
             if name in batch["target"]:
                 known = batch["target"][name]["known"]
-                pupil.agreement.add(take(own[name].outputs, known), take(outputs, known))
+                student.agreement.add(take(own[name].outputs, known), take(outputs, known))
             own = {**own, name: PartOutputs(outputs)}
         return own
 
@@ -145,24 +145,24 @@ def measure_teacher(cfg: DictConfig, trainer: Trainer, built: Built, folder: Run
         {"metric": name.partition("/")[2], "teacher": value}
         for part in measured
         for name, value in part.items()
-        if "" in pupils or name.split("/")[1] in pupils
+        if "" in students or name.split("/")[1] in students
     ]
-    for name, pupil in pupils.items():
-        share = pupil.agreement.value(lambda sums: trainer.strategy.reduce(sums.to(task.device), reduce_op="sum"))
+    for name, student in students.items():
+        share = student.agreement.value(lambda sums: trainer.strategy.reduce(sums.to(task.device), reduce_op="sum"))
         if share is not None:
             rows.append({"metric": f"{name}/agreement".lstrip("/"), "student": share, "teacher": None})
     return rows
 
 
-def _pupils(cfg: DictConfig, built: Built, split: str) -> Iterator[tuple[str, Pupil]]:
+def _students(cfg: DictConfig, built: Built, split: str) -> Iterator[tuple[str, Student]]:
     """Those whose teacher's outputs are of the same task, by part; the name of a single task is ``""``."""
+    configs = taught_configs(cfg)
     for name, distiller in _distillers(built.task).items():
         task = built.task.parts[name] if name else built.task
-        alone = taught_configs(cfg)[name]
         if distiller.objective.by_class:
-            teacher = _looking(alone, replace(built, task=task), distiller, split)
+            teacher = _looking(configs[name], replace(built, task=task), distiller, split)
             if teacher is not None:
-                yield name, Pupil(task, distiller, teacher, Agreement(task.output_kind, task.decode))
+                yield name, Student(task, distiller, teacher, Agreement(task.output_kind, task.decode))
 
 
 def _distillers(task: Task) -> dict[str, Distiller]:

@@ -220,6 +220,9 @@ def test_shared_keys_speak_of_parts_that_there_are() -> None:
         compose([*SMALL, "freeze.parts=[form]"])
     with pytest.raises(UserError, match=r"optimizer\.part_lr_scale\.grund: there is no part grund"):
         compose([*SMALL, "optimizer.part_lr_scale.grund=2"])
+    for alone in ("freeze.parts=[a]", "optimizer.part_lr_scale.a=2"):
+        with pytest.raises(UserError, match=r"only task=multitask has parts: leave it out"):
+            compose(["task=classification", alone])
 
 
 # --- teachers ---
