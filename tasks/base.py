@@ -403,13 +403,21 @@ class Task(pl.LightningModule, ABC):
         else:  # also how far it is from its teacher
             features = self.extract(batch["image"], self.distiller.needs)
             parts = self.distiller(self.outputs({**batch, "features": features}), features, batch, self.loss)
-        total = torch.stack(list(parts.values())).sum()
+        total = self.added_up(parts)
         self.epoch_loss.update(total.detach())
         if self.global_step % max(getattr(self.trainer, "log_every_n_steps", 1), 1) == 0:
             if len(parts) > 1:
                 self.log_dict({f"train/{name}_loss_step": value.detach() for name, value in parts.items()})
             self.log("train/loss_step", total.detach())
             self.log("train/lr_step", self._learning_rate)
+        return total
+
+    def added_up(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """The sum to be minimised; gradients of zeros where a batch holds nothing that any weight learns from."""
+        total = torch.stack(list(losses.values())).sum()
+        if not total.requires_grad:
+            learning = [0 * parameter.sum() for parameter in self.parameters() if parameter.requires_grad]
+            total = total + torch.stack(learning).sum()
         return total
 
     def on_train_epoch_end(self) -> None:

@@ -410,7 +410,8 @@ def decide(cfg: DictConfig, facts: Facts, of_parts: Mapping[str, Facts] | None =
         of_parts: the same of each part, where several tasks are trained together.
     """
     made: dict[str, Decision] = {}
-    facts = replace(facts, parts=tuple((of_parts or {}).values()))
+    idle = idle_parts(cfg)
+    facts = replace(facts, parts=tuple(each for name, each in (of_parts or {}).items() if name not in idle))
 
     def chosen(key: str) -> Any:
         return made[key].value if key in made else OmegaConf.select(cfg, key)
@@ -424,6 +425,18 @@ def decide(cfg: DictConfig, facts: Facts, of_parts: Mapping[str, Facts] | None =
         value, why = rule[0](seen, take)
         made[key] = Decision(key, value, why)
     return list(made.values())
+
+
+ALL_STAGES = 1_000_000
+"""More stages than any backbone has."""
+
+
+def idle_parts(cfg: DictConfig) -> list[str]:
+    """The parts from whose own images nothing is learnt: their heads are frozen, and the whole backbone."""
+    stages = OmegaConf.select(cfg, "freeze.stages")
+    teaches = OmegaConf.select(cfg, "task.teachers_see") == "every_image"
+    held = isinstance(stages, int) and stages >= ALL_STAGES and not teaches
+    return [str(name) for name in OmegaConf.select(cfg, "freeze.parts") or ()] if held else []
 
 
 OF_PART = ("head.", "loss.", "augment.")
@@ -476,11 +489,10 @@ def facts_of(cfg: DictConfig, backbone: Backbone, data: DataModule, *, probes: b
     from hydra.utils import get_class
 
     spec = data.spec
-    train = data.splits.train
     asked = AUTO in (OmegaConf.select(cfg, "head.strides"), OmegaConf.select(cfg, "head.scales"))
     return Facts(
         kind=spec.kind,
-        samples=0 if train is None else len(train),
+        samples=data.shown,
         classes=len(spec.classes),
         counts=spec.counts,
         pretrained=backbone.report is not None,

@@ -169,9 +169,12 @@ def _place_of(line: str, part: str, typed: Sequence[str], file: str) -> str:
 def check_shared(cfg: DictConfig, parts: Sequence[str]) -> Iterator[str]:
     """A line for every shared key that speaks of a part which there is not, or not of all of them."""
     of_parts = (("loss.weights", False), ("data.format.sampling", True), ("optimizer.part_lr_scale", False))
-    for name in map(str, OmegaConf.select(cfg, "freeze.parts") or ()):
+    frozen = list(map(str, OmegaConf.select(cfg, "freeze.parts") or ()))
+    for name in frozen:
         if name not in parts:
             yield f"freeze.parts=[{name}]: there is no part {name}{did_you_mean(name, parts)}"
+    if parts and set(frozen) >= set(parts):
+        yield f"freeze.parts=[{', '.join(parts)}]: no part is left to learn"
     for key, all_of_them in of_parts:
         value = OmegaConf.select(cfg, key)
         if not isinstance(value, DictConfig):

@@ -140,6 +140,7 @@ class DataModule(pl.LightningDataModule):
     Attributes:
         spec: what the data knows of itself, after :meth:`setup_data`.
         splits: the samples, after :meth:`setup_data`.
+        idle: parts that learn nothing, so that no training batch has an image which they alone know.
     """
 
     spec: DataSpec
@@ -186,6 +187,7 @@ class DataModule(pl.LightningDataModule):
         self.per_identity, self.unlabelled = per_identity, unlabelled
         self.label_noise, self.groups, self.white_level = label_noise, groups, white_level
         self.cells = cells or CellOptions()
+        self.idle: frozenset[str] = frozenset()
         self._others: Records | None = None
         self.fit = fit or ("stretch" if kind == "boxes" else "crop")
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
@@ -309,6 +311,14 @@ class DataModule(pl.LightningDataModule):
         check_arguments(self)
         check_augment(self)
 
+    @property
+    def shown(self) -> int:
+        """How many images of train an epoch shows."""
+        train = self.splits.train
+        if train is None or not isinstance(train.targets, MultitaskTargets):
+            return 0 if train is None else len(train)
+        return len(train.targets.rows_without(self.idle))
+
     def train_dataloader(self) -> Loader:
         """Shuffled and augmented batches of train."""
         return self._loader("train", shuffle=True)
@@ -371,13 +381,19 @@ class DataModule(pl.LightningDataModule):
 
     def _sampler(self, records: Records, shuffle: bool, rank: int, world: int) -> BatchSampler:
         """Shuffled (of identities in balanced batches) or in order, for one of several processes."""
-        process = {"seed": self.seed, "rank": rank, "world": world}
+        process: dict[str, Any] = {"seed": self.seed, "rank": rank, "world": world}
         size = self.batch_size if shuffle else self.eval_batch_size or self.batch_size
         weights = self.format.weights() if isinstance(self.format, Multitask) else None
-        if shuffle and weights is not None and isinstance(records.targets, MultitaskTargets):
-            chosen = {name: weights[name] for name in records.targets.names}
-            rows = records.targets.rows
-            return MultitaskSampler(rows, weights=chosen, batch_size=size, drop_last=self.drop_last, **process)
+        if shuffle and isinstance(records.targets, MultitaskTargets):
+            names, rows = records.targets.names, records.targets.rows
+            learning = [number for number, name in enumerate(names) if name not in self.idle]
+            if weights is not None:
+                chosen, rows = {names[number]: weights[names[number]] for number in learning}, rows[:, learning]
+                return MultitaskSampler(rows, weights=chosen, batch_size=size, drop_last=self.drop_last, **process)
+            if self.idle:
+                rows = records.targets.rows_without(self.idle)
+                process |= {"rows": rows, "shuffle": True, "drop_last": self.drop_last}
+                return EpochSampler(n=len(rows), batch_size=size, **process)
         if shuffle and isinstance(records.targets, IdentityTargets) and self.per_identity > 1:
             shown = records.targets.identities
             return IdentitySampler(shown, batch_size=size, per_identity=self.per_identity, **process)

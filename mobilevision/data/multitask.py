@@ -7,7 +7,7 @@ masked, never taken for a negative.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, final
 
@@ -128,6 +128,12 @@ class MultitaskTargets(Targets):
         """Whether another part has any of a part's images, too."""
         there = self.rows != NONE
         return bool((there[:, self.names.index(name)] & (there.sum(axis=1) > 1)).any())
+
+    def rows_without(self, idle: Collection[str]) -> Rows:
+        """The images, int64 [n], that not only ``idle`` parts know; those that no part knows are among them."""
+        there = self.rows != NONE
+        learning = [number for number, name in enumerate(self.names) if name not in idle]
+        return np.flatnonzero(there[:, learning].any(axis=1) | ~there.any(axis=1))
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -398,7 +404,8 @@ class MultitaskSampler(BatchSampler):
         drop_last: bool = True,
     ) -> None:
         self.images = [np.flatnonzero(rows[:, part] != NONE) for part in range(rows.shape[1])]
-        self.n, self.batch_size, self.seed, self.rank, self.world = len(rows), batch_size, seed, rank, world
+        self.n = int((rows != NONE).any(axis=1).sum())
+        self.batch_size, self.seed, self.rank, self.world = batch_size, seed, rank, world
         given = np.array(list(weights.values()), dtype=np.float64)
         shares = given / given.max() * [len(each) > 0 for each in self.images]
         ends = np.round(np.cumsum(shares / shares.sum()) * self.n).astype(np.int64)

@@ -14,6 +14,7 @@ from mobilevision.errors import UserError
 
 # Which samples make up which batch: a function of seed and epoch, so that nothing random needs saving.
 
+Numbers = NDArray[np.int64]
 Key = tuple[int, int]
 """(epoch, index): all that the random draws of one sample depend on, besides the seed."""
 
@@ -78,6 +79,7 @@ class EpochSampler(BatchSampler):
         rank: this process.
         world: number of processes.
         drop_last: in training, leave an incomplete last batch out (unless it is the only one).
+        rows: int64 [n], the places of these samples in the split; None for all of it, in order.
     """
 
     def __init__(
@@ -90,8 +92,10 @@ class EpochSampler(BatchSampler):
         rank: int = 0,
         world: int = 1,
         drop_last: bool = False,
+        rows: Numbers | None = None,
     ) -> None:
         self.n, self.batch_size, self.seed, self.shuffle = n, batch_size, seed, shuffle
+        self.rows = rows
         self.rank, self.world = rank, world
         self.drop_last = shuffle and drop_last and n >= batch_size * world
 
@@ -103,8 +107,8 @@ class EpochSampler(BatchSampler):
         """See :class:`BatchSampler`."""
         order = self._order(epoch)
         for batch in range(start, len(self)):
-            rows = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            yield [(epoch, index) for index in rows.tolist()]
+            places = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            yield [(epoch, index) for index in (places if self.rows is None else self.rows[places]).tolist()]
 
     def _share(self) -> int:
         if not self.shuffle:
@@ -122,8 +126,6 @@ class EpochSampler(BatchSampler):
 
 AGAIN = 1_000_003
 """Added to a key's epoch where a batch has to show an image twice, so that its augmentation is another one."""
-
-Numbers = NDArray[np.int64]
 
 
 @final

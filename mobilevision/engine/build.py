@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from mobilevision.config.auto_settings import AUTO, Decision, decide, decided, facts_of, without_training
+from mobilevision.config.auto_settings import AUTO, Decision, decide, decided, facts_of, idle_parts, without_training
 from mobilevision.config.parts import names, part_config
 from mobilevision.errors import UserError
 from mobilevision.spec import DataSpec
@@ -93,6 +93,7 @@ def build(cfg: DictConfig, *, run_dir: Path | None = None) -> Built:
     small = check_side(cfg, backbone)
     spec = data.setup_data(default_resolution=(side, side), crop=backbone.preset.crop, run_dir=run_dir)
     data.splits.notes += small
+    data.idle = frozenset(idle_parts(cfg))
     with isolate_rng(
         include_cuda=False
     ):  # else a run repeated from its config, which decides nothing, begins otherwise

@@ -184,6 +184,11 @@ def distil(cfg: DictConfig, built: Built) -> None:
         return
     made = {}
     for name, alone in taught.items():
+        if name in (cfg.freeze.get("parts") or ()):
+            raise UserError(
+                f"parts.{name}.distill: freeze.parts holds the head of {name} still, so its teacher would not be heard:"
+                f" leave {name} out of one of them"
+            )
         try:
             made[name] = _distiller(alone, replace(built, task=built.task.parts[name]), of=f"{name}: ")
         except UserError as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mobilevision.config import parts
+from mobilevision.config.auto_settings import ALL_STAGES
 from mobilevision.config.check import refuse
 from mobilevision.config.compose import compose
 from mobilevision.config.keys import PARTS
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 OF_THE_RUN = ("task", "backbone", "head", "freeze", "pretrain", "probe")
 """Nodes that the run decides; likewise these keys of its data."""
 OF_ITS_DATA = ("resolution", "fit", "channels", "white_level")
-ALL_STAGES = 1_000_000
-"""More stages than any backbone has."""
 
 
 def compose_extended(

@@ -191,6 +191,17 @@ def test_even_sampling_shows_each_part_equally_often() -> None:
     assert [key for batch in sampler.batches(1, 0) for key in batch] != keys
 
 
+@pytest.mark.parametrize("sampling", ["size", "even"])
+def test_images_that_only_idle_parts_know_are_not_shown(street: Path, sampling: str) -> None:
+    data = joined(street_parts(street), sampling=sampling, drop_last=False)
+    data.idle = frozenset({"cars"})
+    assert data.splits.train is not None
+    rows = data.splits.train.targets.rows
+    keys = [index for batch in data.train_dataloader() for index in batch["index"].tolist()]
+    assert sorted(keys) == np.flatnonzero(rows[:, 1] != NONE).tolist()
+    assert len(keys) == data.shown < len(rows)
+
+
 def test_a_small_part_comes_again_drawn_anew() -> None:
     rows = np.array([[0, NONE]] * 2 + [[NONE, n] for n in range(6)], dtype=np.int64)
     often = {"a": 3.0, "b": 1.0}

@@ -211,6 +211,11 @@ def test_a_frozen_part_does_not_learn_and_others_learn_at_their_rates() -> None:
     rates = {id(each): group["lr"] for group in optimizer.param_groups for each in group["params"]}
     own = {name: rates[id(next(part.head.parameters()))] for name, part in task.parts.items()}
     assert own["ground"] == pytest.approx(own["objects"] / 2)
+    task.zero_grad(set_to_none=True)
+    nothing = task.added_up(task.loss(task.outputs(only(batch, "forms")), only(batch, "forms")))
+    nothing.backward()  # a batch that only the frozen part knows
+    assert nothing == 0
+    assert not any(bool(each.any()) for each in gradients(task).values())
     with pytest.raises(UserError, match="no part is left to learn"):
         task.freeze_parts(list(task.parts))
 
@@ -218,6 +223,8 @@ def test_a_frozen_part_does_not_learn_and_others_learn_at_their_rates() -> None:
 def test_shared_keys_speak_of_parts_that_there_are() -> None:
     with pytest.raises(UserError, match=r"freeze\.parts=\[form\]: there is no part form; did you mean forms"):
         compose([*SMALL, "freeze.parts=[form]"])
+    with pytest.raises(UserError, match=r"freeze\.parts=\[objects, ground, forms\]: no part is left to learn"):
+        compose([*SMALL, "freeze.parts=[forms,ground,objects]"])
     with pytest.raises(UserError, match=r"optimizer\.part_lr_scale\.grund: there is no part grund"):
         compose([*SMALL, "optimizer.part_lr_scale.grund=2"])
     for alone in ("freeze.parts=[a]", "optimizer.part_lr_scale.a=2"):
