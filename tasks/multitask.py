@@ -172,10 +172,11 @@ class Multitask(Task):
                 self.parts[name].look_at(stage, own)
 
     def decide(self, metric: Any) -> dict[str, Any]:
-        """By part, what it decides; nothing of a part of which val knows nothing."""
+        """By part, what it decides; what was decided before, if anything, of a part of which val knows nothing."""
         known = self._known.get("val")
         there = [name for name in self.parts if known is None or known.get(name)]
-        return {name: self.parts[name].decide(metric.parts[name]) for name in there}
+        kept = {name: chosen for name, chosen in self.decision.items() if name not in there}
+        return kept | {name: self.parts[name].decide(metric.parts[name]) for name in there}
 
     def tables(self, stage: Stage) -> dict[str, list[dict[str, Any]]]:
         """The parts' tables, as ``part/name``."""

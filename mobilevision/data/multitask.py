@@ -230,26 +230,37 @@ class Multitask(DataFormat):
         sampling: how often an image of each part is shown: ``size``, each image once an epoch; ``even``, each part
             equally often; or a weight a part, such as ``{cars: 2, weather: 1}``. An epoch has as many images as there
             are in all; of a part that is shown more often than it has images, some come again, drawn anew.
+        kept: names of parts that a model has learnt already, in lists of those that came together: each list is cut as
+            it was without the later ones, and none of its images is lost to these.
 
     Attributes:
         modules: the same as ``parts``; set up once this was read.
 
     Raises:
-        UserError: a weight that is no number above 0.
+        UserError: a weight that is no number above 0, or a kept part that there is not.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("multitask",)
 
     @check_ranges("data.format")
-    def __init__(self, *, parts: Mapping[str, PartData], sampling: Sampling = "size") -> None:
+    def __init__(
+        self, *, parts: Mapping[str, PartData], sampling: Sampling = "size", kept: Sequence[Sequence[str]] = ()
+    ) -> None:
         self.modules, self.sampling = dict(parts), sampling
+        known = [name for names in kept for name in names]
+        if unknown := set(known) - set(parts):
+            raise UserError(f"data.format.kept: there is no part {min(unknown)} among {', '.join(parts)}")
+        self.kept = [*kept, [name for name in parts if name not in known]]
 
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
         """See :class:`DataFormat`; classes are ``part/class``."""
         del root, kind, channels
         splits, images = {name: module.read_splits() for name, module in self.modules.items()}, Images()
-        cut_alike(splits, self.modules, images, seed)
-        leave_out_tested(splits, images)
+        there: dict[str, Splits] = {}
+        for together in self.kept:
+            learnt, there = list(there), {**there, **{name: splits[name] for name in together}}
+            cut_alike(there, self.modules, images, seed)
+            leave_out_tested(there, images, learnt)
         for name, module in self.modules.items():
             try:
                 module.setup_data(alone=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol, final
 
 import numpy as np
@@ -86,9 +86,9 @@ class Images:
 def cut_alike(splits: Mapping[str, Splits], fractions: Mapping[str, Fractions], images: Images, seed: int) -> None:
     """Cut what the data of parts came without, so that an image, and a group, has one place in all that are cut.
 
-    Data with splits of its own decides first. Then come the parts without any, those with groups first, then in their
-    order: what has a place already gets it again, a group the strictest of its images'; the rest is cut as the part
-    alone would be.
+    Data with splits of its own, or cut before, decides first. Then come the parts without any, those with groups first,
+    then in their order: what has a place already gets it again, a group the strictest of its images'; the rest is cut
+    as the part alone would be.
 
     Args:
         splits: by part, as read; changed in place, with notes.
@@ -99,7 +99,8 @@ def cut_alike(splits: Mapping[str, Splits], fractions: Mapping[str, Fractions], 
     Raises:
         UserError: a fraction outside [0, 1), naming the part.
     """
-    without = {name: one.train for name, one in splits.items() if one.whole and one.train is not None}
+    open_ones = {name: one for name, one in splits.items() if one.whole and not one.completed}
+    without = {name: one.train for name, one in open_ones.items() if one.train is not None}
     for records in (records for one in splits.values() for _, records in one.items()):
         images.of(records)
     group = images.groups(without.values())
@@ -173,8 +174,13 @@ def _within(records: Records, base: Records) -> Numbers:
     return _within(records.records, base)[records.rows]
 
 
-def leave_out_tested(splits: Mapping[str, Splits], images: Images) -> None:
+def leave_out_tested(splits: Mapping[str, Splits], images: Images, learnt: Collection[str] = ()) -> None:
     """Leave out of each part's train what any part's val or test has, and of its val what a test has; say so in notes.
+
+    Args:
+        splits: by part; changed in place.
+        images: all of them.
+        learnt: parts that have learnt from theirs already, which keep them: what such a train has, no val or test has.
 
     Raises:
         UserError: a part of whose train nothing is left.
@@ -184,12 +190,17 @@ def leave_out_tested(splits: Mapping[str, Splits], images: Images) -> None:
     for (_, split), numbers in found.items():
         np.maximum.at(place, numbers, SPLITS.index(split))
     for (name, split), numbers in found.items():
+        if name in learnt:
+            place[numbers] = SPLITS.index(split)
+    for (name, split), numbers in found.items():
         stays = place[numbers] == SPLITS.index(split)
         if stays.all():
             continue
         gone, later = numbers[~stays], SPLITS[SPLITS.index(split) + 1 :]
         places = [
-            f"{where} of {other}" for (other, where), n in found.items() if where in later and np.isin(gone, n).any()
+            f"{where} of {other}"
+            for (other, where), n in found.items()
+            if where in (SPLITS if other in learnt else later) and np.isin(gone, n).any()
         ]
         left = f"{len(gone):,} images of its {split}"
         if split == "train" and not stays.any():

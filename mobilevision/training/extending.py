@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mobilevision.config import parts
-from mobilevision.config.auto_settings import ALL_STAGES
+from mobilevision.config.auto_settings import ALL_STAGES, AUTO
 from mobilevision.config.check import refuse
 from mobilevision.config.compose import compose
 from mobilevision.config.keys import PARTS
 from mobilevision.engine.info import read_info
 from mobilevision.engine.run_config import read_run_config
 from mobilevision.errors import UserError
+from mobilevision.io.printable_text import listed
+from mobilevision.training.same_data import fingerprint, fingerprint_of_parts
 
 if TYPE_CHECKING:
-    from mobilevision.tasks.base import Task
+    from mobilevision.engine.build import Built
+    from mobilevision.tracking.run_folder import RunFolder
 
 OF_THE_RUN = ("task", "backbone", "head", "freeze", "pretrain", "probe")
 """Nodes that the run decides; likewise these keys of its data."""
-OF_ITS_DATA = ("resolution", "fit", "channels", "white_level")
+OF_ITS_DATA = ("resolution", "fit", "channels", "white_level", "seed", "folds", "fold")
 
 
 def compose_extended(
@@ -40,6 +43,8 @@ def compose_extended(
         UserError: no run, or one text with every override that is not possible.
     """
     folder, base = read_run_config(run_folder, config_dir=config_dir)
+    if base.data.get("fold") is not None:
+        raise UserError(f"extend={folder.path}: this is a fold of a cross-validation: extend a run of its own")
     there = _parts_of(base)
     lines = [each for each in overrides if each.lstrip("+").partition("=")[0] != "extend"]
     shared, given = parts.split([each for each in lines if each != "task=multitask"])
@@ -61,6 +66,13 @@ def compose_extended(
         if cfg.data.fit is None and base.task.kind == "boxes":
             cfg.data.fit = "stretch"
         cfg.freeze.stages, cfg.freeze.parts = ALL_STAGES, list(there)
+        kept = [list(names) for names in base.data.format.get("kept") or []]
+        cfg.data.format.kept = [*kept, [name for name in there if not any(name in names for names in kept)]]
+    if auto := [name for name in parts.names(cfg) if OmegaConf.select(cfg, f"{PARTS}.{name}.distill.teacher") == AUTO]:
+        raise UserError(
+            f"{PARTS}.{auto[0]}.distill.teacher=auto: the backbone is that of {folder.path}, and none is trained for a"
+            f" teacher: train one by itself and name its run, {PARTS}.{auto[0]}.distill.teacher=RUN"
+        )
     return cfg
 
 
@@ -95,11 +107,11 @@ def _without_new(given: Mapping[str, parts.Given], path: Path) -> list[str]:
     return [f"extend={path} adds parts to this run, and none is given: {PARTS}.NAME=TASK"]
 
 
-def take_over(task: Task, run: str | Path) -> None:
-    """Let the parts that a run has begin with its weights, and the backbone, too.
+def take_over(built: Built, run: str | Path) -> None:
+    """Let the parts that a run has begin with its weights and what its val chose, and the backbone, too.
 
     Args:
-        task: of the run's parts and new ones.
+        built: the run's parts and new ones.
         run: the run folder.
 
     Raises:
@@ -107,9 +119,10 @@ def take_over(task: Task, run: str | Path) -> None:
     """
     from mobilevision.engine.restore import load_run
 
-    restored = load_run(run)
+    restored, task = load_run(run), built.task
     before = restored.task
-    for name, part in (dict(before.parts) or {str(restored.cfg.task.name): before}).items():
+    learnt_parts = dict(before.parts) or {str(restored.cfg.task.name): before}
+    for name, part in learnt_parts.items():
         now = task.parts[name]
         if now.data_spec.classes != part.data_spec.classes:
             raise UserError(
@@ -126,3 +139,21 @@ def take_over(task: Task, run: str | Path) -> None:
             " at it: train all parts together"
         )
     task.backbone.load_state_dict({key: learnt[key] for key in wanted})
+    task.decision = {name: part.decision for name, part in learnt_parts.items() if part.decision}
+    built.data.splits.notes += _notes(built, restored.folder, list(learnt_parts), several=bool(before.parts))
+
+
+def _notes(built: Built, run: RunFolder, names: list[str], *, several: bool) -> Iterator[str]:
+    """What is to be known of figures: data of the parts that is not what they learnt from, boxes that are cut off."""
+    data, before = built.data, read_info(run).get("data_fingerprint")
+    if before not in (None, fingerprint_of_parts(data, names) if several else fingerprint(data.parts[names[0]])):
+        yield (
+            f"{listed(names, 4)}: not the data that {run.path} has learnt from: their images, labels or splits differ,"
+            " so what is measured of these parts may be of images that they have learnt from"
+        )
+    cut = [name for name, part in data.parts.items() if part.kind == "boxes" and data.fit == "crop"]
+    if new := [name for name in cut if name not in names]:
+        yield (
+            f"{listed(new, 4)}: data.fit=crop, as {run.path} has learnt: objects beside the centre of an image are not"
+            " seen; trained together, all parts see whole images"
+        )

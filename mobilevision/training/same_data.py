@@ -60,10 +60,15 @@ def fingerprint(data: DataModule, split: str | None = None) -> str:
         split: of this one alone; what a run was measured on, whatever it was trained on.
     """
     if data.parts:
-        each = {name: fingerprint(part, split) for name, part in data.parts.items()}
-        return hashlib.sha256(repr(sorted(each.items())).encode()).hexdigest()[:16]
+        return fingerprint_of_parts(data, data.parts, split)
     splits = [(name, records) for name, records in data.splits.items() if split in (None, name)]
     return hashlib.sha256(b"\n".join(_index(splits, data.root))).hexdigest()[:16]
+
+
+def fingerprint_of_parts(data: DataModule, names: Iterable[str], split: str | None = None) -> str:
+    """That of some parts together, as of a run that has these alone."""
+    each = {name: fingerprint(data.parts[name], split) for name in names}
+    return hashlib.sha256(repr(sorted(each.items())).encode()).hexdigest()[:16]
 
 
 def require_same(cfg: DictConfig, data: DataModule, folder: RunFolder) -> None:

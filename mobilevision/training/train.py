@@ -89,7 +89,7 @@ def train(cfg: DictConfig) -> dict[str, float]:
             with moved_data_told(given, folder):
                 built = build(with_checkpoint_as_weights(given, checkpoint), run_dir=folder.path)
             if given.get("extend") is not None and given.resume is None:
-                take_over(built.task, given.extend)
+                take_over(built, given.extend)
             decided = built.cfg.copy()  # nothing in it is ``auto`` any more
             OmegaConf.update(decided, "backbone", given.backbone, merge=False)
             if "weights" in given.head:

@@ -55,9 +55,9 @@ def street_parts(folder: Path, **options: Any) -> dict[str, DataModule]:
 
 
 def joined(parts: dict[str, DataModule], **options: Any) -> DataModule:
-    sampling = options.pop("sampling", "size")
+    of_format = {"sampling": options.pop("sampling", "size"), "kept": options.pop("kept", ())}
     data = DataModule(
-        format=Multitask(parts=parts, sampling=sampling),
+        format=Multitask(parts=parts, **of_format),
         kind="multitask",
         fit="stretch",
         resolution=32,
@@ -189,6 +189,27 @@ def test_even_sampling_shows_each_part_equally_often() -> None:
     again = [key for batch in MultitaskSampler(rows, weights=even, batch_size=4).batches(0, 2) for key in batch]
     assert again == keys[8:], "a resume goes on with the same batches"
     assert [key for batch in sampler.batches(1, 0) for key in batch] != keys
+
+
+def test_parts_that_are_learnt_keep_their_images_and_no_other_is_tested_on_these(street: Path) -> None:
+    fractions = {"val_fraction": 0.25, "test_fraction": 0.25}
+    alone = street_parts(street, **fractions)["cars"]
+    alone.setup_data()
+    rows = [f"images/{n:02d}.png,{('sun', 'rain')[n % 2]},{('test', 'train')[n > 9]}" for n in range(12)]
+    (street / "weather.csv").write_text("\n".join(["path,label,split", *rows]), encoding="utf-8")
+    parts = street_parts(street, **fractions)
+    data = joined(parts, kept=[["cars"]])
+
+    def names(module: DataModule) -> dict[str, list[str]]:
+        return {split: [each.name(index) for index in range(len(each))] for split, each in module.splits.items()}
+
+    assert names(parts["cars"]) == names(alone)
+    assert not set(names(parts["weather"])["test"]) & {*names(alone)["train"], *names(alone)["val"]}
+    assert any("of its test are left out: they are in the train of cars" in note for note in data.splits.notes)
+    recut = joined(street_parts(street, **fractions))
+    assert len(recut.parts["cars"].splits.train or ()) < len(names(alone)["train"])
+    with pytest.raises(UserError, match=r"data\.format\.kept: there is no part bikes"):
+        joined(street_parts(street), kept=[["bikes"]])
 
 
 @pytest.mark.parametrize("sampling", ["size", "even"])

@@ -19,6 +19,7 @@ from PIL import Image
 import mobilevision
 from mobilevision.config.compose import compose
 from mobilevision.config.loaded import read_config
+from mobilevision.engine.build import build
 from mobilevision.engine.restore import load_run
 from mobilevision.errors import UserError
 from mobilevision.evaluation.evaluate import evaluate
@@ -27,7 +28,7 @@ from mobilevision.io.tensor_files import read_checkpoint
 from mobilevision.prediction.predict import predict
 from mobilevision.tools.costs.command import cost
 from mobilevision.tools.costs.counting import class_info_of, cost_of
-from mobilevision.training.extending import compose_extended
+from mobilevision.training.extending import compose_extended, take_over
 from mobilevision.training.resuming import compose_resume
 from mobilevision.training.teachers import of_run
 from mobilevision.training.train import train
@@ -308,6 +309,8 @@ def test_a_part_added_to_a_run_leaves_the_others_as_they_are(run: Path, tmp_path
     for name, value in learnt.items():
         if name.startswith(("backbone.", "head.")):
             assert torch.equal(kept[name], value), name
+    info = json.loads((folder / "info.json").read_text())
+    assert not any("not the data that" in note for note in info["notes"])
     first = load_run(folder).task.head.parts["kind"].classifier.weight
     train(compose_resume(folder, ["trainer.max_epochs=2"]))
     assert not torch.equal(load_run(folder, which="last").task.head.parts["kind"].classifier.weight, first)
@@ -319,6 +322,13 @@ def test_what_a_run_has_learnt_is_not_changed_by_what_is_added(run: Path) -> Non
         compose_extended(run, given)
     for told in ("backbone.width=0.5: what", "parts.ground.head=picodet: this part", "parts.objects: .* already"):
         assert re.search(told, str(caught.value)), told
+    with pytest.raises(UserError, match=r"data\.folds=2: what .* stays as it is, and its data with it"):
+        compose_extended(run, [*NEW, "data.folds=2"])
+    taught = ["parts.kind.distill=auto"]
+    with pytest.raises(UserError, match=r"parts\.kind\.distill\.teacher=auto: the backbone is that of"):
+        compose_extended(run, [*NEW, *taught])
+    cfg = compose_extended(run, [*NEW, "seed=7"])
+    assert (cfg.seed, cfg.data.seed, cfg.data.format.kept) == (7, 0, [list(PARTS)])
     with pytest.raises(UserError, match="adds parts to this run, and none is given"):
         compose_extended(run, [])
     with pytest.raises(UserError, match=r"parts\.kind\.heads=linear"):
@@ -334,3 +344,12 @@ def test_a_run_of_one_task_becomes_a_part(tmp_path: Path) -> None:
     before, now = (json.loads((each / "metrics.json").read_text()) for each in (single, both))
     assert now["test/detection/map"] == before["test/map"]
     assert now["test/detection/mar_100"] == before["test/mar_100"]
+    cfg = compose_extended(single, [*NEW, "trainer=cpu", "data.workers=0", "data.batch_size=16"])
+    built = build(cfg)
+    length = next(each.why for each in built.decisions if each.key == "trainer.max_epochs")
+    assert re.search(r"4 an epoch; alone, the parts would take \d+ epochs", length), "what is learnt anew counts"
+    take_over(built, single)
+    assert not any("not the data that" in note for note in built.data.splits.notes)
+    cfg.parts.detection.data.format.train = 40
+    take_over(other := build(cfg), single)
+    assert any(note.startswith("detection: not the data that") for note in other.data.splits.notes)
