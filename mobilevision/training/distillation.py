@@ -190,7 +190,7 @@ def distil(cfg: DictConfig, built: Built) -> None:
                 f" leave {name} out of one of them"
             )
         try:
-            made[name] = _distiller(alone, replace(built, task=built.task.parts[name]), of=f"{name}: ")
+            made[name] = _distiller(alone, replace(built, task=built.task.parts[name]), part=name)
         except UserError as error:
             raise UserError(f"parts.{name}: {error}") from error
     built.task.distiller = PartDistillers(made, every_image=built.task.teachers_see == "every_image")
@@ -202,20 +202,20 @@ def taught_configs(cfg: DictConfig) -> dict[str, DictConfig]:
     return {name: each for name, each in alone.items() if each.get("distill") is not None}
 
 
-def _distiller(cfg: DictConfig, built: Built, *, of: str = "") -> Distiller:
+def _distiller(cfg: DictConfig, built: Built, *, part: str = "") -> Distiller:
     """Of a task, or of a part of one.
 
     Args:
         cfg: of the task.
         built: with the task, and the data of all parts.
-        of: begins the note that says who teaches.
+        part: its name, where it is one.
     """
     records = built.data.train_and_unlabelled_dataloader().source.records
-    teacher = find_teacher(cfg, records, output_kind=built.task.output_kind)
+    teacher = find_teacher(cfg, records, output_kind=built.task.output_kind, part=part)
     check(cfg, built, teacher)
     if cfg.distill.cache:
         teacher = cached(cfg, built, teacher)
-    built.data.splits.notes.append(f"{of}teacher: {teacher.name}, {in_words(cfg)}")
+    built.data.splits.notes.append(f"{part}{': ' * bool(part)}teacher: {teacher.name}, {in_words(cfg)}")
     return make(cfg, built, teacher)
 
 

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from mobilevision.config.auto_settings import AUTO
 from mobilevision.config.compose import compose
 from mobilevision.config.keys import PARTS
-from mobilevision.config.parts import names, part_config
+from mobilevision.config.parts import names
 from mobilevision.errors import UserError
 from mobilevision.tracking.run_folder import RunFolder
 
@@ -132,7 +132,9 @@ def train_teacher(cfg: DictConfig, train: Train) -> DictConfig:
     """With ``distill.teacher=auto``, of the run or a part, train that teacher, or find it trained, and name it instead.
 
     It is a run of its own in ``outputs/teachers``: the student's config without distillation and unlabelled images,
-    with a backbone of ``distill.auto_width``. One that was broken off goes on; one that is done is used again.
+    with a backbone of ``distill.auto_width``. Of several tasks it learns all of them, from the same images of train as
+    the student: a part by itself would be cut otherwise. One that was broken off goes on; one that is done is used
+    again.
 
     Args:
         cfg: the student's.
@@ -142,32 +144,33 @@ def train_teacher(cfg: DictConfig, train: Train) -> DictConfig:
         UserError: the backbone has no width, or none to spare; or several processes.
     """
     changed = cfg.copy()
-    for name in names(cfg):
-        alone = part_config(cfg, name)
-        if alone.get("distill") is not None:
-            OmegaConf.update(changed, f"{PARTS}.{name}.distill.teacher", train_teacher(alone, train).distill.teacher)
-    if cfg.get("distill") is None or cfg.distill.teacher != AUTO:
-        return changed
-    wide, width = cfg.distill.auto_width, cfg.backbone.get("width")
-    if width is None or not width < wide:
-        have = "has no width" if width is None else f"has width {width:g}"
-        raise UserError(
-            f"distill.teacher=auto trains the student's backbone at width {wide:g} first, and the student's {have}:"
-            " choose a narrower backbone, or name a teacher with distill.teacher=RUN"
-        )
-    if not one_device(cfg):
-        raise UserError("distill.teacher=auto trains on one device: train the teacher first and name its run")
-    begins = f"width {wide:g}, trained first"
-    folder = train_or_reuse(teacher_config(cfg), train, who="teacher", begins=begins, then="the student")
-    OmegaConf.update(changed, "distill.teacher", str(folder.path))
+    for node in [""] if not names(cfg) else [f"{PARTS}.{name}." for name in names(cfg)]:
+        if OmegaConf.select(cfg, f"{node}distill.teacher") != AUTO:
+            continue
+        wide, width = OmegaConf.select(cfg, f"{node}distill.auto_width"), cfg.backbone.get("width")
+        if width is None or not width < wide:
+            have = "has no width" if width is None else f"has width {width:g}"
+            raise UserError(
+                f"{node}distill.teacher=auto trains the student's backbone at width {wide:g} first, and the student's"
+                f" {have}: choose a narrower backbone, or name a teacher with {node}distill.teacher=RUN"
+            )
+        if not one_device(cfg):
+            raise UserError(
+                f"{node}distill.teacher=auto trains on one device: train the teacher first and name its run"
+            )
+        begins = f"width {wide:g}, trained first"
+        folder = train_or_reuse(teacher_config(cfg, wide), train, who="teacher", begins=begins, then="the student")
+        OmegaConf.update(changed, f"{node}distill.teacher", str(folder.path))
     return changed
 
 
-def teacher_config(cfg: DictConfig) -> DictConfig:
-    """The config of the teacher that ``auto`` trains; its folder is named by what it is."""
+def teacher_config(cfg: DictConfig, width: float) -> DictConfig:
+    """The config of the teacher that ``auto`` trains, of this width; its folder is named by what it is."""
     values: Any = OmegaConf.to_container(cfg, resolve=True)
-    wide = values["distill"]["auto_width"]
     values |= {"distill": None, "resume": None}
-    values["backbone"]["width"] = wide
+    for part in (values.get(PARTS) or {}).values():
+        part["distill"] = None
+    values["backbone"]["width"] = width
     values["data"]["unlabelled"] = None
+    values["freeze"]["parts"] = []
     return prerequisite_config(values, "teachers", trainer={key: values["trainer"][key] for key in _OF_LENGTH})

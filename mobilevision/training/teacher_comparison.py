@@ -160,7 +160,7 @@ def _students(cfg: DictConfig, built: Built, split: str) -> Iterator[tuple[str, 
     for name, distiller in _distillers(built.task).items():
         task = built.task.parts[name] if name else built.task
         if distiller.objective.by_class:
-            teacher = _looking(configs[name], replace(built, task=task), distiller, split)
+            teacher = _looking(configs[name], replace(built, task=task), distiller, split, part=name)
             if teacher is not None:
                 yield name, Student(task, distiller, teacher, Agreement(task.output_kind, task.decode))
 
@@ -218,7 +218,7 @@ def cost_of(teacher: Teacher) -> dict[str, int]:
     return {"parameters": cost.parameters, "mult_adds": cost.mult_adds}
 
 
-def _looking(cfg: DictConfig, built: Built, distiller: Distiller, split: str) -> Teacher | None:
+def _looking(cfg: DictConfig, built: Built, distiller: Distiller, split: str, *, part: str) -> Teacher | None:
     """The teacher for another split than train: what is known by place is looked up anew, a cache asks its source."""
     teacher: Teacher = distiller.teacher
     if teacher.sees_images:
@@ -226,6 +226,7 @@ def _looking(cfg: DictConfig, built: Built, distiller: Distiller, split: str) ->
     from mobilevision.errors import UserError
 
     try:
-        return find_teacher(cfg, getattr(built.data.splits, split), output_kind=built.task.output_kind)
+        records = getattr(built.data.splits, split)
+        return find_teacher(cfg, records, output_kind=built.task.output_kind, part=part)
     except UserError:  # a table of the training images only
         return None

@@ -126,13 +126,14 @@ _PREFIX = "timm:"
 _TABLES = (".csv", ".tsv", ".txt")
 
 
-def find_teacher(cfg: DictConfig, records: Records, *, output_kind: Any) -> Teacher:
+def find_teacher(cfg: DictConfig, records: Records, *, output_kind: Any, part: str = "") -> Teacher:
     """The teacher that ``distill.teacher`` names.
 
     Args:
         cfg: the student's config.
         records: the samples to be taught; a table is matched with them by path.
         output_kind: what the outputs of the student's task are.
+        part: the student, where it is a part of several tasks.
 
     Raises:
         UserError: nothing of that name, or something that cannot teach this student.
@@ -148,9 +149,9 @@ def find_teacher(cfg: DictConfig, records: Records, *, output_kind: Any) -> Teac
     if path.suffix == ".ckpt":
         if not path.is_file() or path.stem not in ("best", "last"):
             raise UserError(f"distill.teacher={given}: give best.ckpt or last.ckpt of a run, where they lie in it")
-        return of_run(path.parent.parent, cfg, which=path.stem)
+        return of_run(path.parent.parent, cfg, which=path.stem, part=part)
     if path.is_dir():
-        return of_run(path, cfg)
+        return of_run(path, cfg, part=part)
     if "/" not in given and timm.is_model(given.partition(".")[0]):
         return of_timm(given, int(cfg.data.channels))
     raise UserError(
@@ -158,8 +159,8 @@ def find_teacher(cfg: DictConfig, records: Records, *, output_kind: Any) -> Teac
     )
 
 
-def of_run(path: Path, cfg: DictConfig, *, which: Any = "best") -> Teacher:
-    """A run of ours as a teacher.
+def of_run(path: Path, cfg: DictConfig, *, which: Any = "best", part: str = "") -> Teacher:
+    """A run of ours as a teacher; of several tasks, the part of the student's kind, or of those the one called so.
 
     Raises:
         UserError: no run, one that was broken off, or one of another task or other channels.
@@ -172,7 +173,7 @@ def of_run(path: Path, cfg: DictConfig, *, which: Any = "best") -> Teacher:
         raise UserError(f"distill.teacher={path}: this run has not come to its end; resume={path} brings it there")
     only_last = which == "best" and not folder.best.is_file() and folder.last.is_file()
     restored = load_run(path, which="last" if only_last else which)
-    task = _of_kind(restored.task, cfg.task.kind, path)
+    task = _of_kind(restored.task, cfg.task.kind, path, part)
     spec = task.data_spec
     compares = cfg.distill["_target_"].rpartition(".")[2] not in ("Embeddings", "FeatureMaps")
     if compares and spec.kind != cfg.task.kind:
@@ -190,20 +191,23 @@ def of_run(path: Path, cfg: DictConfig, *, which: Any = "best") -> Teacher:
     )
 
 
-def _of_kind(task: Task, kind: str, path: Path) -> Task:
-    """The part of a model of several tasks that learns from ``kind``; a task by itself as it is.
+def _of_kind(task: Task, kind: str, path: Path, name: str) -> Task:
+    """The part of a model of several tasks that learns from ``kind``, of several the one of this name; a task as it is.
 
     Raises:
         UserError: none, or several.
     """
     if not task.parts or kind == task.kind:
         return task
-    found = {name: part for name, part in task.parts.items() if part.kind == kind}
+    found = {each: part for each, part in task.parts.items() if part.kind == kind}
+    if len(found) > 1 and name in found:
+        return found[name]
     if len(found) != 1:
-        parts = ", ".join(f"{name} ({part.kind})" for name, part in task.parts.items())
+        parts = ", ".join(f"{each} ({part.kind})" for each, part in task.parts.items())
+        called = ", and none of these is called as the student's part" if found else ""
         raise UserError(
             f"distill.teacher={path}: one of its parts has to learn from {kind}, as the student does, and"
-            f" {len(found) or 'none'} of them do: {parts}"
+            f" {len(found) or 'none'} of them do{called}: {parts}"
         )
     return next(iter(found.values()))
 

@@ -9,12 +9,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
+from torch import nn
 
 import mobilevision
 from mobilevision.config.compose import compose
@@ -26,9 +29,11 @@ from mobilevision.evaluation.evaluate import evaluate
 from mobilevision.exporting.command import export
 from mobilevision.io.tensor_files import read_checkpoint
 from mobilevision.prediction.predict import predict
+from mobilevision.spec import DataSpec
 from mobilevision.tools.costs.command import cost
 from mobilevision.tools.costs.counting import class_info_of, cost_of
 from mobilevision.training.extending import compose_extended, take_over
+from mobilevision.training.prerequisite_runs import train_teacher
 from mobilevision.training.resuming import compose_resume
 from mobilevision.training.teachers import of_run
 from mobilevision.training.train import train
@@ -117,6 +122,42 @@ def test_the_part_of_the_same_kind_teaches(run: Path) -> None:
     identities = compose(["task=face_embedding", "distill=embeddings", f"distill.teacher={run}"])
     with pytest.raises(UserError, match=r"has to learn from identity, .* none of them do: objects \(boxes\)"):
         of_run(run, identities)
+
+
+def test_of_several_parts_of_a_kind_the_one_of_the_same_name_teaches(monkeypatch: pytest.MonkeyPatch) -> None:
+    of_name = {name: SimpleNamespace(kind="class", backbone=nn.Identity(), head=nn.Identity()) for name in "ab"}
+    for name, part in of_name.items():
+        part.data_spec = DataSpec("class", (name,), 3, (8, 8))
+    restored = SimpleNamespace(task=SimpleNamespace(parts=of_name, kind="multitask"), cfg=compose([]))
+    monkeypatch.setattr("mobilevision.engine.restore.load_run", lambda *_, **__: restored)
+    cfg = compose(["distill=outputs", "distill.teacher=R"])
+    assert [of_run(Path("R"), cfg, part=name).classes for name in "ab"] == [("a",), ("b",)]
+    with pytest.raises(UserError, match="2 of them do, and none of these is called as the student's part: a"):
+        of_run(Path("R"), cfg, part="c")
+
+
+def test_a_teacher_that_is_trained_first_learns_from_the_images_of_the_student() -> None:
+    begun: list[Any] = []
+    given = [
+        "parts.ground.distill=auto",
+        "parts.forms.distill=auto",
+        "data.unlabelled=IMAGES",
+        "freeze.parts=[objects]",
+    ]
+    cfg = compose([*QUICK, *given])
+    cfg.data.folds, cfg.data.fold = 5, 2
+    named = train_teacher(cfg, lambda each: begun.append(each) or {})
+    data = [OmegaConf.to_container(each.parts, resolve=True) for each in (begun[0], cfg)]
+    for name in PARTS:  # with all parts, cut as they are: alone, another test would be kept from it
+        assert data[0][name]["data"] == data[1][name]["data"]
+        assert data[0][name].get("distill") is None
+    teacher = begun[0]
+    assert (teacher.data.folds, teacher.data.fold, teacher.data.unlabelled) == (5, 2, None)
+    assert (teacher.backbone.width, list(teacher.freeze.parts)) == (1.0, [])
+    assert {named.parts[name].distill.teacher for name in ("ground", "forms")} == {teacher.run_dir}
+    cfg.backbone.width = 1.0
+    with pytest.raises(UserError, match=r"parts\.ground\.distill\.teacher=auto trains .* has width 1"):
+        train_teacher(cfg, lambda _: {})
 
 
 def test_a_resume_says_that_places_of_parts_can_change(run: Path) -> None:
