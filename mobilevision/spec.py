@@ -7,7 +7,7 @@ states which :class:`Needs` it has of a backbone and is handed :class:`Features`
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
@@ -51,6 +51,12 @@ class DataSpec:
     cells: dict[str, Any] | None = field(default=None, repr=False)
     white_level: float | None = None
     parts: Mapping[str, DataSpec] = field(default_factory=dict)
+
+    def at(self, resolution: tuple[int, int]) -> DataSpec:
+        """The same at another size of the input; a part with a size of its own keeps it."""
+        shared = {name: part for name, part in self.parts.items() if part.resolution == self.resolution}
+        moved = {name: replace(part, resolution=resolution) for name, part in shared.items()}
+        return replace(self, resolution=resolution, parts={**self.parts, **moved})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and strings, as checkpoints that load with ``weights_only=True`` need them."""
@@ -159,6 +165,26 @@ class Features(NamedTuple):
 
     maps: dict[int | Inside, Tensor]
     pooled: Tensor | None
+
+
+class PartFeatures(NamedTuple):
+    """What several passes over the same images give, where parts see them at sides of their own.
+
+    Attributes:
+        shared: of the pass at the input's size; without anything in it where no part looks at that.
+        at: of the others, by (height, width) in pixels.
+    """
+
+    shared: Features
+    at: Mapping[tuple[int, int], Features]
+
+    def of(self, side: tuple[int, int] | None) -> Features:
+        """Those of one pass; None: the shared one."""
+        return self.shared if side is None else self.at[side]
+
+
+Extract = Callable[[Tensor, Needs], Features]
+"""Features of images [B, C, H, W], uint8 or float, 0..255: what a backbone computes."""
 
 
 class PartOutputs(NamedTuple):

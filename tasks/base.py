@@ -46,7 +46,7 @@ from mobilevision.losses import Loss
 from mobilevision.metrics import StageMeter, TaskMetric
 from mobilevision.ops.rows import arrays
 from mobilevision.optim import OptimizerFactory, Schedule, optimizer_steps
-from mobilevision.spec import DataSpec, Features, Mix, Needs, OutputKind
+from mobilevision.spec import DataSpec, Mix, Needs, OutputKind
 
 __all__ = ["Batch", "Stage", "Task"]
 
@@ -347,17 +347,15 @@ class Task(pl.LightningModule, ABC):
 
     # --- how it learns ----------------------------------------------------------------------------------------
 
-    def extract(self, images: Tensor, more: Needs | None = None) -> Features:
-        """Features of images [B, C, H, W]; without gradients while the backbone is frozen.
+    def extract(self, images: Tensor, more: Needs | None = None) -> Any:
+        """What the head takes of images [B, C, H, W]; without gradients while the backbone is frozen.
 
         Args:
             images: uint8 or float 0..255.
             more: features beside those that the head needs.
         """
-        needs = self.head.needs if more is None else self.head.needs | more
         with torch.no_grad() if self.frozen else nullcontext():
-            features: Features = self.backbone(images, needs)
-        return features
+            return self.head.look(self.backbone, images, more)
 
     def forward(self, images: Tensor) -> Any:
         """Raw outputs of images [B, C, H, W], uint8 or float 0..255."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, ClassVar, Literal, Self, final
 
 import torch
@@ -12,12 +13,14 @@ from mobilevision.data import Records
 from mobilevision.data.multitask import MultitaskTargets
 from mobilevision.distill import PartDistillers
 from mobilevision.errors import UserError
+from mobilevision.heads.multitask import MultitaskHead, at_side
+from mobilevision.losses.multitask import MultitaskLoss
 from mobilevision.metrics import StageMeter, TaskMetric
 from mobilevision.metrics.multitask import MEAN, MultitaskMetrics
 from mobilevision.ops.parts import of_part, with_parts
 from mobilevision.ops.rows import take
 from mobilevision.ranges import check_ranges
-from mobilevision.spec import PartOutputs
+from mobilevision.spec import Features, PartOutputs
 from mobilevision.tasks.base import Batch, Stage, Task
 
 
@@ -100,23 +103,73 @@ class Multitask(Task):
 
     def outputs(self, batch: Batch) -> dict[str, PartOutputs]:
         """As in :class:`Task`, by part; in training, of the images only that the part has targets or a teacher for."""
-        features = batch["features"] if "features" in batch else self.extract(batch["image"])
+        parts = self.parts
+        if not self.training:
+            features = batch["features"] if "features" in batch else self.extract(batch["image"])
+            own = {name: at_side(features, self.heads.sides.get(name)) for name in parts}
+            return {name: PartOutputs(part.outputs({"features": own[name]})) for name, part in parts.items()}
+        rows = self._learnt_from(batch)
         found: dict[str, PartOutputs] = {}
-        for name, part in self.parts.items():
-            if not self.training:
-                found[name] = PartOutputs(part.outputs({"features": features}))
+        for side, names in self.heads.passes.items():
+            there = [name for name in names if name in rows]
+            if not there:
                 continue
-            if name in self.frozen_parts:
-                continue
+            features, seen = self._pass(side, batch, [rows[name] for name in there])
+            for name in there:
+                target = batch.get("target", {}).get(name)
+                own = {"features": _some(features, rows[name] if seen is None else rows[name][seen])}
+                own |= {} if target is None else {"target": _some(target["target"], rows[name])}
+                found[name] = PartOutputs(parts[name].outputs(own), None if bool(rows[name].all()) else rows[name])
+        return found
+
+    @property
+    def heads(self) -> MultitaskHead:
+        """The head, by its class."""
+        assert isinstance(self.head, MultitaskHead)
+        return self.head
+
+    def _learnt_from(self, batch: Batch) -> dict[str, Tensor]:
+        """By part that learns from a batch, the images from which it does, bool [B]."""
+        found: dict[str, Tensor] = {}
+        for name in self.parts:
             target = batch.get("target", {}).get(name)
             rows = None if target is None else target["known"]
             if isinstance(self.distiller, PartDistillers):
                 rows = self.distiller.rows(name, batch)
-            if rows is not None and bool(rows.any()):
-                some = not bool(rows.all())
-                own = {"features": features} | ({} if target is None else {"target": target["target"]})
-                found[name] = PartOutputs(part.outputs(take(own, rows) if some else own), rows if some else None)
+            if name not in self.frozen_parts and rows is not None and bool(rows.any()):
+                found[name] = rows
         return found
+
+    def _pass(
+        self, side: tuple[int, int] | None, batch: Batch, rows: Sequence[Tensor]
+    ) -> tuple[Features, Tensor | None]:
+        """Features at one side, and the images whose they are, bool [B]; None: all of them.
+
+        Where sides differ, a pass is over those images only that its parts learn from.
+
+        Args:
+            side: of :attr:`MultitaskHead.passes`.
+            batch: of images, or of features computed before.
+            rows: the images, bool [B], that each of the parts at this side learns from.
+        """
+        if "features" in batch:
+            return at_side(batch["features"], side), None
+        seen = torch.stack(list(rows)).any(dim=0)
+        images, every = batch["image"], len(self.heads.passes) == 1 or bool(seen.all())
+        with torch.no_grad() if self.frozen else nullcontext():
+            features = self.heads.look_at_side(side, self.backbone, images if every else take(images, seen))
+        return features, None if every else seen
+
+    def added_up(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """As in :class:`Task`, with the gradients that the loss makes of those of the parts."""
+        assert isinstance(self.loss, MultitaskLoss)
+        total = super().added_up(losses)
+        if not self.loss.gradient_surgery:
+            return total
+        shared = list(self.backbone.parameters())
+        ids = {id(weight) for weight in shared}
+        own = [weight for weight in self.parameters() if id(weight) not in ids]
+        return self.loss.operated(total, losses, shared=shared, own=own)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """As Lightning's; each part says what of its target stays on the CPU."""
@@ -197,3 +250,8 @@ class Multitask(Task):
     def _joined(self, metrics: Mapping[str, TaskMetric]) -> MultitaskMetrics:
         primary = {name: (part.followed, part.followed_mode) for name, part in self.parts.items()}
         return MultitaskMetrics(metrics, primary=primary)
+
+
+def _some(values: Any, rows: Tensor) -> Any:
+    """The rows of nested tensors that are true; the same where all are."""
+    return values if bool(rows.all()) else take(values, rows)

@@ -88,7 +88,7 @@ def compose(overrides: Iterable[str] = (), *, config_dir: str | None = None, com
     else:
         errors = list(parts.check_shared(cfg, composed.names))
     refuse([*errors, *composed.errors])
-    return parts.joined(cfg, composed.nodes)
+    return parts.joined(cfg, composed)
 
 
 def _examine_choices(

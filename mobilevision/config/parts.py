@@ -27,7 +27,7 @@ SHARED_DATA = (
     *("resolution", "fit", "channels", "batch_size", "eval_batch_size", "workers", "prefetch", "pin_memory"),
     *("drop_last", "on_error", "seed", "folds", "fold", "folds_final", "unlabelled", "white_level"),
 )
-"""Keys of ``data`` that all parts share, since their images make up one batch."""
+"""Keys of ``data`` that all parts share, since their images make up one batch; ``resolution`` a part may have, too."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _COLUMNS = ("file", "found", "truth", "correct", "loss", "picture", "kinds")
 _SPLITS = ("train", "val", "test")
@@ -80,12 +80,15 @@ class Composed:
     """The parts of a configuration, as far as they go.
 
     Attributes:
-        nodes: by name, the nodes of :data:`OWN` of every part that has no error.
+        nodes: by name, the nodes of :data:`OWN` of every part that has no error; ``data.resolution`` in them only where
+            the part asks for a side of its own.
+        sides: those that the data of the other parts is made for.
         names: every part, those with errors, too.
         errors: a line each.
     """
 
     nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sides: list[int] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
@@ -128,7 +131,10 @@ def compose_parts(
             else:
                 wrong = list(_not_of_a_part(f"{PARTS}.{name}", composed))
                 plain: Any = OmegaConf.to_container(composed, resolve=True)
-                found.nodes[name] = {key: plain[key] for key in OWN if key in plain}
+                node = found.nodes[name] = {key: plain[key] for key in OWN if key in plain}
+                if not any(line.lstrip("+").startswith("data.resolution=") for line in lines):
+                    found.sides += [node["data"]["resolution"]] if node["data"]["resolution"] else []
+                    node["data"]["resolution"] = None
         file = places.get(name, "") if name in described else ""
         found.errors += [_place_of(line, f"{PARTS}.{name}", part.overrides, file) for line in wrong]
     if not found.names and not found.errors:
@@ -249,18 +255,19 @@ def _problems(name: str, lines: Sequence[str], cfg: DictConfig, *, known: bool, 
             yield f"{PARTS}.{name}.{line}: a part has {', '.join(OWN)}{near}"
         elif key == "head.weights" and not line.endswith("=null"):
             yield f"{PARTS}.{name}.{line}: a pretrained detector starts task=detection alone: leave it out"
-        elif group == "data" and below in SHARED_DATA:
+        elif group == "data" and below in SHARED_DATA and below != "resolution":
             yield f"{PARTS}.{name}.{line}: the parts share their batches: write {line}"
 
 
-def joined(cfg: DictConfig, nodes: dict[str, Any]) -> DictConfig:
+def joined(cfg: DictConfig, composed: Composed) -> DictConfig:
     """The shared configuration with the parts' nodes, and the side and the fit that these ask for."""
-    cfg = cfg.copy()
-    sides = [node["data"]["resolution"] for node in nodes.values() if isinstance(node["data"]["resolution"], int)]
+    cfg, nodes = cfg.copy(), composed.nodes
+    asked = [node["data"]["resolution"] for node in nodes.values()]
+    sides = composed.sides or ([] if None in asked else asked)
     with open_dict(cfg):
         cfg[PARTS] = nodes
         if cfg.data.resolution is None and sides:
-            cfg.data.resolution = max(sides)
+            cfg.data.resolution = max(sides, key=lambda side: side if isinstance(side, int) else max(side))
         if cfg.data.fit is None and any(node["task"]["kind"] == "boxes" for node in nodes.values()):
             cfg.data.fit = "stretch"
     return cfg
@@ -273,9 +280,11 @@ def part_config(cfg: DictConfig, name: str) -> DictConfig:
         node = alone.pop(PARTS)[name]
         for key in OWN:
             alone[key] = node.get(key)
+        own_side = alone.data.resolution
         for key in SHARED_DATA:
             if key in cfg.data:
                 alone.data[key] = cfg.data[key]
+        alone.data.resolution = own_side or cfg.data.resolution
         alone.data.folds = alone.data.fold = alone.data.unlabelled = None
         alone.data.on_error = "skip"  # the joined data says, or refuses, what is wrong with all of them
     return alone

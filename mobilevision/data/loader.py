@@ -17,7 +17,8 @@ from mobilevision.data.unlabelled import WithUnlabelled
 from mobilevision.data.view import Augmentation, Sample, View
 from mobilevision.errors import UserError
 from mobilevision.images.decode import UnreadableImageError
-from mobilevision.spec import Features
+from mobilevision.ops.rows import take
+from mobilevision.spec import Features, PartFeatures
 
 Batch = dict[str, Any]
 """image uint8 [B, C, H, W] in channels_last memory (or features: Features), target [B, ...], index int64 [B].
@@ -58,7 +59,7 @@ class BatchSource(Dataset[Batch]):
         self.records, self.channels, self.resolution, self.crop, self.fit = records, channels, resolution, crop, fit
         self.view = View(records, channels=channels, resolution=resolution, fit=fit, crop=crop)
         self.seed, self.augment, self.skip = seed, augment, skip
-        self.features: Features | None = None
+        self.features: Features | PartFeatures | None = None
         self.until_epoch = 0
         self._row_of: Tensor | None = None
 
@@ -109,7 +110,7 @@ class BatchSource(Dataset[Batch]):
             return self.view.sample(index)
         return self.augment.sample(self.view, index, stream(DRAW, self.seed, epoch, index))
 
-    def serve(self, features: Features, until_epoch: int, index: Tensor | None) -> None:
+    def serve(self, features: Features | PartFeatures, until_epoch: int, index: Tensor | None) -> None:
         """Give features instead of images before ``until_epoch``.
 
         Args:
@@ -132,11 +133,12 @@ class BatchSource(Dataset[Batch]):
             raise UserError(f"every image of a batch is unreadable, {self.records.name(indices[-1])} among them")
         return {"features": self._rows(kept), **self._labels(kept)}
 
-    def _rows(self, indices: list[int]) -> Features:
+    def _rows(self, indices: list[int]) -> Features | PartFeatures:
         assert self.features is not None
-        maps, pooled = self.features
-        rows = indices if self._row_of is None else self._row_of[indices]
-        return Features({s: m[rows] for s, m in maps.items()}, None if pooled is None else pooled[rows])
+        found: Features | PartFeatures = take(
+            self.features, torch.tensor(indices) if self._row_of is None else self._row_of[indices]
+        )
+        return found
 
     def _labels(self, indices: list[int], drawn: Sequence[Any] = ()) -> dict[str, Any]:
         index = torch.tensor(indices)

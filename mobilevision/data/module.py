@@ -20,7 +20,7 @@ from mobilevision.data.data_format import DataFormat
 from mobilevision.data.groups import apply_groups
 from mobilevision.data.identities import IdentityTargets
 from mobilevision.data.loader import BatchSource, Loader
-from mobilevision.data.multitask import Multitask, MultitaskSampler, MultitaskTargets
+from mobilevision.data.multitask import Multitask, MultitaskSampler, MultitaskTargets, lies_in_image
 from mobilevision.data.records import Records, Splits
 from mobilevision.data.sampling import BatchSampler, EpochSampler, IdentitySampler
 from mobilevision.data.skipped import SkipLog
@@ -32,7 +32,7 @@ from mobilevision.data.white_level import choose_white_level
 from mobilevision.errors import UserError
 from mobilevision.images.framing import FITS
 from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, Seed, ShareBelowOne, Side, check_ranges
-from mobilevision.spec import DataSpec, Features
+from mobilevision.spec import DataSpec, Features, PartFeatures
 
 # What must hold between the settings of a data module before anything is read.
 
@@ -192,7 +192,7 @@ class DataModule(pl.LightningDataModule):
         self.fit = fit or ("stretch" if kind == "boxes" else "crop")
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
         self._skip: SkipLog | None = None
-        self._features: dict[str, Features] = {}
+        self._features: dict[str, Features | PartFeatures] = {}
         self._rows: dict[str, Tensor] = {}
         self._until_epoch = 0
         self._crop = 1.0
@@ -294,12 +294,33 @@ class DataModule(pl.LightningDataModule):
             joint: Records | None = getattr(splits, split)
             of_parts = None if joint is None else joint.targets
             setattr(self.splits, split, of_parts.of_part(name) if isinstance(of_parts, MultitaskTargets) else None)
-        self.spec = replace(self.spec, resolution=spec.resolution, fit=spec.fit, white_level=spec.white_level)
+        side = spec.resolution if self.resolution is None else _pair(self.resolution)
+        if side != spec.resolution:
+            self._check_own_side(name, side, spec.resolution)
+        self.spec = replace(self.spec, resolution=side, fit=spec.fit, white_level=spec.white_level)
         if self.kind != "identity":  # whose numbers begin with those of the whole train
             cells, classes = self.spec.cells, len(self.spec.classes)
             self.spec = replace(self.spec, **_counts(self.splits, self.kind, classes, located=cells is not None))
         self.fit = spec.fit
         return self.spec
+
+    def _check_own_side(self, name: str, side: tuple[int, int], shared: tuple[int, int]) -> None:
+        """Refuse a side of its own to a part that cannot have it.
+
+        Raises:
+            UserError: a side above that of the images, from which it is made, or targets that lie in the image.
+        """
+        key = f"parts.{name}.data.resolution={self.resolution}"
+        if side[0] > shared[0] or side[1] > shared[1]:
+            raise UserError(
+                f"{key}: images are shrunk to it from data.resolution={list(shared)}: give data.resolution={max(side)}"
+                " or more, or a smaller one here"
+            )
+        if any(lies_in_image(each.targets) for each in (self.splits.train, self.splits.val, self.splits.test) if each):
+            raise UserError(
+                f"{key}: what lies in the image, such as boxes, is learnt at data.resolution={list(shared)}: leave it"
+                " out, and give the other parts a smaller one"
+            )
 
     def train_with(self, *, batch_size: int, augment: Augmentation | None) -> None:
         """Choose batch size and augmentation, which may depend on the data that was read.
@@ -345,7 +366,7 @@ class DataModule(pl.LightningDataModule):
         return self._loader("train", shard=False, more=True)
 
     def cache_features(
-        self, features: dict[str, Features], until_epoch: int, index: dict[str, Tensor] | None = None
+        self, features: dict[str, Features | PartFeatures], until_epoch: int, index: dict[str, Tensor] | None = None
     ) -> None:
         """Serve features instead of images in the epochs before ``until_epoch``.
 

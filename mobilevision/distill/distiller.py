@@ -15,7 +15,7 @@ from mobilevision.errors import UserError
 from mobilevision.ops.candidates import DetectorOutputs, PointOutputs
 from mobilevision.ops.rows import take
 from mobilevision.ranges import NonNegativeFloat, check_ranges
-from mobilevision.spec import Features, Needs, OutputKind, PartOutputs
+from mobilevision.spec import Features, Needs, OutputKind, PartFeatures, PartOutputs
 
 Loss = Callable[[Any, Mapping[str, Any]], dict[str, Tensor]]
 
@@ -109,13 +109,20 @@ class PartDistillers(nn.Module):
 
     Args:
         parts: by part that has a teacher.
+        sides: (height, width) of the parts that see images at a side of their own.
         every_image: let every teacher be heard on every image, whatever parts have targets for it.
     """
 
-    def __init__(self, parts: Mapping[str, Distiller], *, every_image: bool = False) -> None:
+    def __init__(
+        self,
+        parts: Mapping[str, Distiller],
+        *,
+        sides: Mapping[str, tuple[int, int]] | None = None,
+        every_image: bool = False,
+    ) -> None:
         super().__init__()
         self.parts = nn.ModuleDict(dict(parts))
-        self.every_image = every_image
+        self.sides, self.every_image = dict(sides or {}), every_image
 
     @property
     def needs(self) -> Needs:
@@ -141,7 +148,7 @@ class PartDistillers(nn.Module):
     def forward(
         self,
         outputs: Mapping[str, PartOutputs],
-        features: Features,
+        features: Features | PartFeatures,
         batch: Mapping[str, Any],
         loss: Callable[..., dict[str, Tensor]],
     ) -> dict[str, Tensor]:
@@ -149,9 +156,11 @@ class PartDistillers(nn.Module):
         return loss(outputs, batch, {name: partial(self._of_part, name, features) for name in self.parts})
 
     def _of_part(
-        self, name: str, features: Features, outputs: PartOutputs, batch: Mapping[str, Any], loss: Loss
+        self, name: str, features: Features | PartFeatures, outputs: PartOutputs, batch: Mapping[str, Any], loss: Loss
     ) -> dict[str, Tensor]:
         target = batch["target"].get(name)
+        if isinstance(features, PartFeatures):
+            features = features.of(self.sides.get(name))
         own = {key: batch[key] for key in ("image", "index")}
         if target is None:
             own["labelled"] = torch.zeros_like(batch["index"], dtype=torch.bool)

@@ -285,7 +285,7 @@ def build_head(cfg: DictConfig, spec: DataSpec, backbone: Backbone) -> Head:
         raise UserError(f"the config has the parts {', '.join(names(cfg))}, the data {', '.join(spec.parts) or 'none'}")
     parts: dict[str, Any] = {}
     for name, own in spec.parts.items():
-        shared, alone = replace(own, resolution=spec.resolution, fit=spec.fit), part_config(cfg, name)
+        shared, alone = replace(own, fit=spec.fit), part_config(cfg, name)
         try:
             parts[name] = build_head(alone, shared, backbone)
         except UserError as error:

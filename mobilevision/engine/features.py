@@ -9,7 +9,7 @@ from lightning_fabric.utilities.apply_func import move_data_to_device
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from mobilevision.spec import Features
+from mobilevision.spec import Features, PartFeatures
 
 if TYPE_CHECKING:
     from mobilevision.data import DataModule
@@ -25,7 +25,7 @@ class SplitFeatures(NamedTuple):
         places: int64 [n], their places in the split; an image that was left out as unreadable is missing.
     """
 
-    features: Features
+    features: Features | PartFeatures
     target: Any
     places: Tensor
 
@@ -50,7 +50,7 @@ def split_features(task: Task, data: DataModule, split: Literal["train", "val"])
     parts: list[SplitFeatures] = []
     for batch in data.eval_dataloader(split, shard=False):
         # A frozen backbone's features may be cached already.
-        features = batch.get("features") or task.backbone(batch["image"].to(device), task.head.needs)
+        features = batch.get("features") or task.head.look(task.backbone, batch["image"].to(device))
         parts.append(SplitFeatures(move_data_to_device(features, "cpu"), batch["target"], batch["index"]))
     task.train(training)
     joined: SplitFeatures = tree_map(lambda *each: None if each[0] is None else torch.cat(each), *parts)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 from omegaconf import OmegaConf
 
+from mobilevision.config.keys import PARTS
+from mobilevision.config.names import did_you_mean
 from mobilevision.deploy.answers import find_answer
 from mobilevision.deploy.manifest import Manifest, is_artifact
 from mobilevision.engine.run_config import read_run_config
@@ -178,22 +180,25 @@ def _check_measurable(folder: str | Path, overrides: Sequence[str]) -> None:
     find_answer(manifest, str(folder))
     manifest.check(Path(folder))
     keys = [each.lstrip("+").partition("=")[0] for each in overrides]
-    if fixed := [key for key in keys if key in _PINNED]:
+    if fixed := [key for key in keys if key in _PINNED or (key.startswith(f"{PARTS}.") and key.endswith(_PINNED))]:
         height, width = manifest.preprocessing.height, manifest.preprocessing.width
         raise UserError(
             f"{fixed[0]}: an exported model has its own side ({height} x {width}), fit and channels; leave it out"
         )
-    if manifest.answer == "parts":
-        raise UserError(
-            f"{folder}: a file of several parts was measured when it was exported (gate in model.json); on other data,"
-            " evaluate its run: mobilevision evaluate RUN parts.NAME.data.root=IMAGES"
-        )
-    if "data" not in keys:
+    parts = list(manifest.facts["parts"]) if manifest.answer == "parts" else []
+    named = [key.split(".")[1] for key in keys if key.startswith(f"{PARTS}.")]
+    if parts and (unknown := [name for name in named if name not in parts]):
+        raise UserError(f"{PARTS}.{unknown[0]}: {folder} has no such part{did_you_mean(unknown[0], parts)}")
+    told = [name for name in parts if name in named]
+    without = [name for name in told or parts if f"{PARTS}.{name}.data" not in keys]
+    if without or (not parts and "data" not in keys):
         known = manifest.about.get("data") or {}
         made = f" (it was trained on {known['name']})" if known.get("name") else ""
+        start = f"{PARTS}.{without[0]}." if without else ""
+        of_parts = " (data of each part that is to be measured)" if parts else ""
         raise UserError(
             f"{folder} does not keep where its images lay{made}: name them, as in"
-            f" `mobilevision evaluate {folder} data=auto data.root=IMAGES split=test`"
+            f" `mobilevision evaluate {folder} {start}data=auto {start}data.root=IMAGES split=test`{of_parts}"
         )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -15,7 +16,10 @@ from torch import Tensor, nn
 
 from mobilevision.backbones.presets import Preset
 from mobilevision.config.compose import compose
+from mobilevision.config.keys import PARTS
 from mobilevision.config.loaded import check_targets
+from mobilevision.config.parts import errors_of, is_part_name, part_config
+from mobilevision.config.parts import split as split_parts
 from mobilevision.config.plugins import load_for
 from mobilevision.data.files import FileRecords
 from mobilevision.data.records import RecordsAround
@@ -24,7 +28,7 @@ from mobilevision.deploy.artifact import Artifact
 from mobilevision.engine.build import build_data, instantiate
 from mobilevision.errors import UserError
 from mobilevision.evaluation.config import changed_config
-from mobilevision.evaluation.data import in_order_of, new_samples
+from mobilevision.evaluation.data import in_order_of, new_samples, samples_of_parts
 from mobilevision.evaluation.subject import Subject
 from mobilevision.spec import DataSpec
 
@@ -80,8 +84,11 @@ def of_artifact(folder: str | Path, changes: Sequence[str], split: str | None, s
     load_for(cfg)
     data = build_data(cfg)
     data.white_level = data.white_level or artifact.preprocessing.white_level
-    samples = new_samples(data, split, skip if data.on_error == "skip" else None)
-    spec = _spec_of(artifact.manifest, str(cfg.task.kind))
+    spec, log = _spec_of(artifact.manifest, cfg), skip if data.on_error == "skip" else None
+    if spec.parts:
+        samples = samples_of_parts(data, spec, list(split_parts(changes)[1]), split, log)
+    else:
+        samples = new_samples(data, split, log)
     records = in_order_of(samples, spec.classes, spec.cells)
     if spec.kind == "identity":  # it tells apart whom it never saw, so names are those of the data
         spec = replace(spec, classes=samples.classes)
@@ -99,42 +106,93 @@ def of_artifact(folder: str | Path, changes: Sequence[str], split: str | None, s
 def measuring_task(manifest: Manifest, cfg: DictConfig, spec: DataSpec) -> Any:
     """The task that the model was trained for, without its layers: metrics, tables and charts are there."""
     outside = ExternalModel(str(manifest.about.get("backbone")), manifest.preprocessing.crop)
-    parts = {"backbone": outside, "head": outside, "loss": nn.Identity(), "optimizer": None, "scheduler": None}
+    parts: dict[str, Any] = {"backbone": outside, "head": outside, "loss": nn.Identity()}
+    parts |= {"optimizer": None, "scheduler": None}
+    if spec.parts:
+        alone = {name: part_config(cfg, name).task for name in spec.parts}
+        several = {}
+        for name, node in alone.items():
+            part = several[name] = instantiate(node, drop=("kind", "name"), data=spec.parts[name], **parts)
+            if metric := manifest.about["parts"][name].get("metric"):
+                part.follow(str(metric))
+        parts["parts"] = several
     task = instantiate(cfg.task, drop=("kind", "name"), data=spec, **parts)
     task.decision = manifest.decision
     return task.eval()
 
 
 def _config_of(manifest: Manifest, folder: str) -> DictConfig:
-    """The config of the model's task, with the task's own settings as they were."""
+    """The config of the model's task, or of its parts' tasks, with the tasks' own settings as they were."""
+    described = _parts_of(manifest, folder)
     try:
-        cfg = compose([f"task={manifest.task}"])
+        cfg = compose(
+            [f"task={manifest.task}", *(f"{PARTS}.{name}={part['task']}" for name, part in described.items())]
+        )
     except UserError as error:
         raise UserError(
             f"{folder}: its task {manifest.task} is not installed here, so nobody knows its metrics: install the"
-            f" plugin that has it ({str(error).splitlines()[0]})"
+            f" plugin that has it ({'; '.join(errors_of(error))})"
         ) from error
-    settings = manifest.about.get("settings")
-    for name, value in settings.items() if isinstance(settings, dict) else ():
-        plain = value is None or isinstance(value, str | int | float)
-        if plain and name in cfg.task and name not in ("_target_", "name", "kind"):
-            try:
-                check_targets({name: value}, {})
-            except UserError as error:
-                raise UserError(f"{folder}/model.json: about: settings: {error}") from None
-            cfg.task[name] = value
+    _set_as_before(cfg.task, manifest.about.get("settings"), f"{folder}/model.json: about: settings")
+    for name, part in described.items():
+        at = f"{folder}/model.json: about: parts: {name}: settings"
+        _set_as_before(cfg[PARTS][name].task, part.get("settings"), at)
     return cfg
 
 
-def _spec_of(manifest: Manifest, kind: str) -> DataSpec:
-    look, groups = manifest.preprocessing, manifest.about.get("groups") or ()
-    return DataSpec(
-        kind=kind,
-        classes=manifest.classes,
-        channels=look.channels,
-        resolution=(look.height, look.width),
-        fit=look.fit,
-        groups=tuple(map(str, groups)),
-        cells=manifest.facts.get("cells"),
-        white_level=look.white_level,
-    )
+def _parts_of(manifest: Manifest, folder: str) -> dict[str, dict[str, Any]]:
+    """By part of several tasks, what the file says of how it is measured; none of a single task.
+
+    Raises:
+        UserError: it says nothing, or something that cannot be.
+    """
+    if manifest.answer != "parts":
+        return {}
+    described, there = manifest.about.get("parts"), manifest.facts["parts"]
+    if not isinstance(described, dict) or set(described) != set(there):
+        raise UserError(
+            f"{folder}/model.json: about: parts: it does not say which task each of {', '.join(there)} is, as files"
+            " made by an earlier version do not: export the run again"
+        )
+    for name, part in described.items():
+        task = part.get("task") if isinstance(part, dict) else None
+        if not is_part_name(name) or not isinstance(task, str) or not re.fullmatch(r"\w+", task):
+            raise UserError(f"{folder}/model.json: about: parts: {str(name)[:40]}: it has to name the part's task")
+    return described
+
+
+def _set_as_before(task: DictConfig, settings: Any, where: str) -> None:
+    """Give a task's node the plain settings that the file keeps."""
+    for name, value in settings.items() if isinstance(settings, dict) else ():
+        plain = value is None or isinstance(value, str | int | float)
+        if plain and name in task and name not in ("_target_", "name", "kind"):
+            try:
+                check_targets({name: value}, {})
+            except UserError as error:
+                raise UserError(f"{where}: {error}") from None
+            task[name] = value
+
+
+def _spec_of(manifest: Manifest, cfg: DictConfig) -> DataSpec:
+    look = manifest.preprocessing
+
+    def spec(kind: str, classes: Sequence[str], facts: Mapping[str, Any], groups: Any) -> DataSpec:
+        return DataSpec(
+            kind=kind,
+            classes=tuple(classes),
+            channels=look.channels,
+            resolution=(look.height, look.width),
+            fit=look.fit,
+            groups=tuple(map(str, groups or ())),
+            cells=facts.get("cells"),
+            white_level=look.white_level,
+        )
+
+    whole = spec(str(cfg.task.kind), manifest.classes, manifest.facts, manifest.about.get("groups"))
+    if manifest.answer != "parts":
+        return whole
+    parts = {}
+    for name, told in manifest.facts["parts"].items():
+        groups = manifest.about["parts"][name].get("groups")
+        parts[name] = spec(str(cfg[PARTS][name].task.kind), told["classes"], told["facts"], groups)
+    return replace(whole, parts=parts)

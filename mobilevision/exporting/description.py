@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mobilevision.deploy.graph import Graph
     from mobilevision.deploy.precision import Precision
     from mobilevision.exporting.subject import Subject
+    from mobilevision.spec import DataSpec
     from mobilevision.tasks.base import Task
 
 _CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -63,8 +64,8 @@ def described(
     about = {
         "from": "weights" if subject.home is None else "run",
         "kind": subject.task.kind,
-        "settings": _settings(cfg),
-        "groups": list(task.data_spec.groups),
+        **_measured_as(cfg, task.data_spec),
+        **_parts(cfg, task),
         "backbone": subject.task.backbone.name,
         "head": type(subject.task.head).__name__,
         "normalisation_in_graph": {"mean": list(preset.mean), "std": list(preset.std), "of": "pixels / 255"},
@@ -141,13 +142,24 @@ def write_beside(manifest: Manifest, folder: Path) -> list[str]:
     return list(beside)
 
 
-def _settings(cfg: DictConfig) -> dict[str, Any]:
-    """What the task was told besides its parts: an evaluation of the file needs it again."""
+def _measured_as(cfg: DictConfig, spec: DataSpec) -> dict[str, Any]:
+    """What an evaluation of the file needs again: how the task was set, and the groups of its classes."""
     from omegaconf import OmegaConf
 
     node = OmegaConf.to_container(cfg.task, resolve=True)
     assert isinstance(node, dict)
-    return {str(key): value for key, value in node.items() if key not in ("_target_", "name", "kind")}
+    settings = {str(key): value for key, value in node.items() if key not in ("_target_", "name", "kind")}
+    return {"settings": settings, "groups": list(spec.groups)}
+
+
+def _parts(cfg: DictConfig, task: Task) -> dict[str, Any]:
+    """The same of each part of several, which task it is, and the metric that counts in the mean of all."""
+    parts = {}
+    for name, part in task.parts.items():
+        alone = part_config(cfg, name)
+        told = {"task": str(alone.task.name), "kind": part.kind, "metric": part.followed}
+        parts[name] = told | _measured_as(alone, part.data_spec)
+    return {"parts": parts} if parts else {}
 
 
 def _weights(subject: Subject) -> str | None:

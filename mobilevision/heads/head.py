@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
+from mobilevision.spec import BackboneSpec, DataSpec, Extract, Features, Needs
 
 
 class Head(nn.Module, ABC):
@@ -41,6 +41,16 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def forward(self, features: Features) -> Any:
         """Raw outputs: logits, or for detection what its loss and decoding need."""
+
+    def look(self, backbone: Extract, images: Tensor, more: Needs | None = None) -> Any:
+        """The features that the head takes of images, as :meth:`forward` wants them.
+
+        Args:
+            backbone: computes features of images.
+            images: [B, C, H, W], uint8 or float, 0..255.
+            more: features that are wanted beside those.
+        """
+        return backbone(images, self.needs if more is None else self.needs | more)
 
     def take_tail(self, tail: nn.Module) -> None:
         """Take over the backbone's last stage, at stride 1, as a part of the head."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import torch
@@ -28,11 +28,14 @@ class MultitaskLoss(Loss, ABC):
     Args:
         data: of all parts.
         parts: the losses by part.
+        gradient_surgery: take from each part's gradient of the backbone what works against another part's
+            (:func:`without_conflicts`); it takes a backward pass a part.
     """
 
-    def __init__(self, *, data: DataSpec, parts: Mapping[str, Loss]) -> None:
+    def __init__(self, *, data: DataSpec, parts: Mapping[str, Loss], gradient_surgery: bool = False) -> None:
         super().__init__(data=data)
         self.parts = nn.ModuleDict(dict(parts))
+        self.gradient_surgery = gradient_surgery
 
     @abstractmethod
     def weighed(self, name: str, losses: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -62,6 +65,37 @@ class MultitaskLoss(Loss, ABC):
         return with_parts(found) if found else {"nothing": self._nothing(outputs)}
 
     @staticmethod
+    def operated(
+        total: Tensor, losses: Mapping[str, Tensor], *, shared: Sequence[nn.Parameter], own: Sequence[nn.Parameter]
+    ) -> Tensor:
+        """The same sum with other gradients: those of the parts without their conflicts.
+
+        Args:
+            total: what the losses add up to.
+            losses: of :meth:`forward`.
+            shared: weights of the backbone.
+            own: all others.
+        """
+        by_part: dict[str, Tensor] = {}
+        for key, value in losses.items():
+            part = key.partition("/")[0]
+            by_part[part] = by_part[part] + value if part in by_part else value
+        learning = [weight for weight in (*shared, *own) if weight.requires_grad]
+        taught = [value for value in by_part.values() if value.requires_grad]
+        if len(taught) < 2:
+            return total
+        found = [torch.autograd.grad(value, learning, retain_graph=True, allow_unused=True) for value in taught]
+        among = sum(weight.requires_grad for weight in shared)
+        kept = without_conflicts([each[:among] for each in found])
+        surrogate = torch.zeros_like(total)
+        for place, weight in enumerate(learning):
+            of_parts = [each[place] for each in (kept if place < among else found)]
+            there = [gradient for gradient in of_parts if gradient is not None]
+            if there:  # a product with what stands still has just this gradient, for whoever scales or averages it
+                surrogate = surrogate + (weight * torch.stack(there).sum(dim=0)).sum()
+        return total.detach() + (surrogate - surrogate.detach())
+
+    @staticmethod
     def _of_labels(
         name: str, loss: Any, outputs: Mapping[str, PartOutputs], batch: Mapping[str, Any]
     ) -> dict[str, Tensor]:
@@ -81,6 +115,40 @@ class MultitaskLoss(Loss, ABC):
         return sum((each.float().sum() * 0 for each in tensors), start=torch.zeros(()))
 
 
+Gradients = Sequence[Tensor | None]
+"""A tensor a weight, None where a loss does not depend on it."""
+
+
+def without_conflicts(gradients: Sequence[Gradients]) -> list[list[Tensor | None]]:
+    """Each part's gradient without what works against another's (Yu et al. 2020, arXiv 2001.06782, algorithm 1).
+
+    Where the product of two is negative, the first loses its share along the second; the others of a part come in
+    random order.
+
+    Args:
+        gradients: of each part.
+    """
+    kept = [list(each) for each in gradients]
+    for number, own in enumerate(kept):
+        for other in torch.randperm(len(gradients)).tolist():
+            theirs = gradients[other]
+            product, square = _dot(own, theirs), _dot(theirs, theirs)
+            if other == number or not bool(product < 0) or not bool(square > 0):
+                continue
+            share = product / square
+            for place, gradient in enumerate(theirs):
+                if gradient is not None:
+                    there = own[place]
+                    own[place] = -share * gradient if there is None else there - share * gradient
+    return kept
+
+
+def _dot(one: Gradients, other: Gradients) -> Tensor:
+    """The product of two gradients as vectors of all weights."""
+    pairs = [(a, b) for a, b in zip(one, other, strict=True) if a is not None and b is not None]
+    return torch.stack([(a.float() * b.float()).sum() for a, b in pairs]).sum() if pairs else torch.zeros(())
+
+
 @final
 class FixedWeights(MultitaskLoss):
     """Each part's loss times a number.
@@ -88,6 +156,7 @@ class FixedWeights(MultitaskLoss):
     Args:
         data: of all parts.
         parts: the losses by part.
+        gradient_surgery: as of :class:`MultitaskLoss`.
         weights: by part; those left out count 1.
 
     Raises:
@@ -96,9 +165,14 @@ class FixedWeights(MultitaskLoss):
 
     @check_ranges("loss")
     def __init__(
-        self, *, data: DataSpec, parts: Mapping[str, Loss], weights: Mapping[str, NonNegativeFloat] | None = None
+        self,
+        *,
+        data: DataSpec,
+        parts: Mapping[str, Loss],
+        gradient_surgery: bool = False,
+        weights: Mapping[str, NonNegativeFloat] | None = None,
     ) -> None:
-        super().__init__(data=data, parts=parts)
+        super().__init__(data=data, parts=parts, gradient_surgery=gradient_surgery)
         self.weights = dict(weights or {})
         if unknown := set(self.weights) - set(parts):
             raise UserError(f"loss.weights.{min(unknown)}: there is no part of this name among {', '.join(parts)}")
@@ -119,10 +193,11 @@ class Uncertainty(MultitaskLoss):
     Args:
         data: of all parts.
         parts: the losses by part.
+        gradient_surgery: as of :class:`MultitaskLoss`.
     """
 
-    def __init__(self, *, data: DataSpec, parts: Mapping[str, Loss]) -> None:
-        super().__init__(data=data, parts=parts)
+    def __init__(self, *, data: DataSpec, parts: Mapping[str, Loss], gradient_surgery: bool = False) -> None:
+        super().__init__(data=data, parts=parts, gradient_surgery=gradient_surgery)
         self.log_variances = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in parts})
 
     def weighed(self, name: str, losses: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from mobilevision.images.framing import Affine
 from mobilevision.images.pixels import Pixels
-from mobilevision.spec import Needs
+from mobilevision.spec import Needs, PartFeatures
 
 if TYPE_CHECKING:
     from mobilevision.tasks.base import Task
@@ -39,11 +39,12 @@ def activation_map(task: Task, image: torch.Tensor) -> NDArray[np.float32] | Non
     strides = needs.strides or (max(task.backbone.spec.strides),)
     with torch.inference_mode(False), torch.enable_grad():
         pixels = image.clone()[None].to(task.device).float().requires_grad_()
-        features = task.backbone(pixels, needs | Needs(strides=strides))
+        features = task.head.look(task.backbone, pixels, Needs(strides=strides))
         score = task.explained(task.head(features))
         if score is None or not score.requires_grad:
             return None
-        maps = [features.maps[stride] for stride in strides]
+        seen = [features.shared, *features.at.values()] if isinstance(features, PartFeatures) else [features]
+        maps = [each.maps[stride] for each in seen for stride in strides if stride in each.maps]
         gradients = torch.autograd.grad(score.sum(), maps, allow_unused=True)
         weighted = [
             (layer * gradient.clamp(min=0)).sum(dim=1, keepdim=True).clamp(min=0)

@@ -193,7 +193,8 @@ def distil(cfg: DictConfig, built: Built) -> None:
             made[name] = _distiller(alone, replace(built, task=built.task.parts[name]), part=name)
         except UserError as error:
             raise UserError(f"parts.{name}: {error}") from error
-    built.task.distiller = PartDistillers(made, every_image=built.task.teachers_see == "every_image")
+    joint: Any = built.task
+    joint.distiller = PartDistillers(made, sides=joint.heads.sides, every_image=joint.teachers_see == "every_image")
 
 
 def taught_configs(cfg: DictConfig) -> dict[str, DictConfig]:

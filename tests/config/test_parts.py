@@ -34,6 +34,16 @@ def test_parts_that_are_given_take_the_place_of_the_embedded_ones() -> None:
     assert cfg.parts.weather.loss.label_smoothing == 0.1
 
 
+def test_a_side_of_a_part_is_its_own_and_another_is_what_the_parts_share() -> None:
+    cfg = compose(["task=multitask", "parts.ground.data.resolution=64"])
+    assert cfg.data.resolution == 144
+    assert [cfg.parts[name].data.resolution for name in names(cfg)] == [None, 64, None]
+    assert part_config(cfg, "ground").data.resolution == 64
+    assert part_config(cfg, "forms").data.resolution == 144
+    alike = [f"parts.{name}.data.resolution={side}" for name, side in (("ground", 64), ("forms", 96))]
+    assert compose(["task=multitask", "~parts.objects", *alike]).data.resolution == 96
+
+
 def test_an_embedded_part_is_changed_or_taken_away() -> None:
     cfg = compose(["task=multitask", "parts.objects.head=picodet", "~parts.ground"])
     assert names(cfg) == ["objects", "forms"]

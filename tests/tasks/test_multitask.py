@@ -11,11 +11,12 @@ from torch import Tensor
 
 from mobilevision.backbones import mobilenet_v1
 from mobilevision.config.compose import compose
-from mobilevision.distill import Detections, Distiller, ModelTeacher, Outputs, PartDistillers
+from mobilevision.distill import Detections, Distiller, Embeddings, ModelOutputs, ModelTeacher, Outputs, PartDistillers
 from mobilevision.engine.build import Built, build
 from mobilevision.errors import UserError
+from mobilevision.heads.multitask import shrunk
 from mobilevision.images.framing import Affine
-from mobilevision.losses.multitask import FixedWeights, Uncertainty
+from mobilevision.losses.multitask import FixedWeights, Uncertainty, without_conflicts
 from mobilevision.metrics.multitask import MEAN
 from mobilevision.ops.rows import take
 from mobilevision.testing import check
@@ -146,6 +147,55 @@ def test_uncertainty_begins_at_one_and_is_learnt(built: Built) -> None:
         assert float(grad) == pytest.approx(0.5 - float(torch.as_tensor(whole)), rel=1e-4)
 
 
+def test_gradients_of_the_backbone_lose_what_works_against_another_part(built: Built) -> None:
+    task, batch = fresh(built)
+    losses = task.loss(task.outputs(batch), batch)
+    losses["forms/against"] = -3 * sum(value for key, value in losses.items() if key.startswith("ground"))
+    shared, heads = list(task.backbone.parameters()), list(task.head.parameters())
+
+    def gradient(loss: Tensor) -> Tensor:
+        found = torch.autograd.grad(loss, shared, retain_graph=True, allow_unused=True)
+        return torch.cat(
+            [(torch.zeros_like(w) if g is None else g).flatten() for w, g in zip(shared, found, strict=True)]
+        )
+
+    alone = {
+        n: gradient(sum(v for key, v in losses.items() if key.startswith(n))) for n in ("objects", "ground", "forms")
+    }
+    assert float(alone["ground"] @ alone["forms"]) < 0
+    torch.manual_seed(3)
+    expected = torch.zeros_like(alone["ground"])
+    for name, vector in alone.items():  # algorithm 1 of the paper, word for word
+        own = vector.clone()
+        for place in torch.randperm(len(alone)).tolist():
+            other, theirs = list(alone.items())[place]
+            if other != name and own @ theirs < 0:
+                own -= own @ theirs / (theirs @ theirs) * theirs
+        expected += own
+    of_heads = torch.autograd.grad(sum(losses.values()), heads, retain_graph=True, allow_unused=True)
+    task.loss.gradient_surgery = True
+    try:
+        torch.manual_seed(3)
+        total = task.added_up(losses)
+    finally:
+        task.loss.gradient_surgery = False
+    assert float(total.detach()) == pytest.approx(float(sum(losses.values()).detach()))
+    (total / 2).backward()  # as where two batches make a step
+    found = torch.cat([(torch.zeros_like(w) if w.grad is None else w.grad).flatten() for w in shared])
+    assert float((2 * found - expected).norm() / expected.norm()) < 1e-4
+    for weight, plain in zip(heads, of_heads, strict=True):
+        torch.testing.assert_close(weight.grad, None if plain is None else plain / 2)
+
+
+def test_gradients_that_agree_stay_as_they_are() -> None:
+    agreeing = [[torch.tensor([1.0, 2.0]), None], [torch.tensor([2.0, 0.0]), torch.tensor([1.0])]]
+    assert all(
+        (a is None and b is None) or torch.equal(a, b)
+        for kept, given in zip(without_conflicts(agreeing), agreeing, strict=True)
+        for a, b in zip(kept, given, strict=True)
+    )
+
+
 def test_mixed_images_are_refused() -> None:
     with pytest.raises(UserError, match=r"parts\.ground\.augment\.mixup"):
         compose([*SMALL, "parts.ground.augment.mixup=0.2"])
@@ -169,6 +219,89 @@ PAIRS = [
 @pytest.mark.parametrize("parts", PAIRS, ids=lambda parts: "+".join(parts))
 def test_any_two_tasks_are_trained_together(parts: list[str]) -> None:
     check(["task=multitask", "backbone.width=0.25", "data.resolution=96", *parts])
+
+
+OWN_SIDES = ["parts.ground.data.resolution=64", "parts.forms.data.resolution=64"]
+
+
+@pytest.fixture(scope="module")
+def sides() -> Built:
+    return build(compose([*SMALL, *OWN_SIDES]))
+
+
+def test_a_part_with_a_side_of_its_own_sees_the_images_at_it(sides: Built) -> None:
+    task, image = sides.task.eval(), handful(sides)["image"]
+    assert task.parts["ground"].data_spec.resolution == (64, 64)
+    assert task.parts["objects"].data_spec.resolution == task.data_spec.resolution == (96, 96)
+    with torch.no_grad():
+        together = task.predict(image)
+        for name, seen in (("objects", image), ("ground", shrunk(image, (64, 64))), ("forms", shrunk(image, (64, 64)))):
+            part = task.parts[name]
+            alone = part.decode(part.outputs({"image": seen}))
+            for key, value in alone.items():
+                torch.testing.assert_close(together[f"{name}/{key}"], value)
+
+
+def test_a_pass_at_a_side_learns_from_the_images_of_its_parts_alone(sides: Built) -> None:
+    task, batch = fresh(sides)
+    known = torch.arange(len(batch["index"])) % 2 == 0
+    masked = copy.deepcopy(batch)
+    masked["target"]["objects"]["known"] = ~known
+    for name in ("ground", "forms"):
+        masked["target"][name]["known"] = known.clone()
+    seen: list[tuple[int, ...]] = []
+    handle = task.backbone.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape)))
+    loss_of(task, masked).backward()
+    handle.remove()
+    assert seen == [(int((~known).sum()), 3, 96, 96), (int(known.sum()), 3, 64, 64)]
+    together = gradients(task)
+    task.zero_grad(set_to_none=True)
+    for name in task.parts:
+        loss_of(task, only(masked, name)).backward()
+    for name, value in gradients(task).items():
+        torch.testing.assert_close(together[name], value, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_a_teacher_compares_features_of_the_side_of_its_part(sides: Built) -> None:
+    task, batch = fresh(sides)
+    spec = task.parts["ground"].data_spec
+    backbone, head = copy.deepcopy(task.backbone), copy.deepcopy(task.parts["ground"].head)
+    teacher = ModelTeacher(backbone=backbone, head=head, resolution=(64, 64), classes=spec.classes, name="itself")
+    distiller = Distiller(teacher=teacher, objective=Embeddings(output_kind="softmax"), label_weight=1.0)
+    with torch.no_grad():
+        features = task.extract(batch["image"])
+        ground = ModelOutputs(torch.zeros(1), features.at[64, 64])
+        distiller.prepare(ground, {"image": shrunk(batch["image"], (64, 64)), "index": batch["index"]})
+    teachers = PartDistillers({"ground": distiller}, sides=task.heads.sides)
+    found = losses_under(teachers, task, batch)
+    own = ModelOutputs(None, features.at[64, 64])
+    expected = distiller.objective(own, distiller.ask(teacher, batch))
+    for name, value in expected.items():
+        torch.testing.assert_close(found[f"ground/distil_{name}"], value, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("parts.objects.data.resolution=64", "what lies in the image, such as boxes"),
+        ("parts.ground.data.resolution=128", "give data.resolution=128 or more"),
+    ],
+)
+def test_a_side_that_a_part_cannot_have_is_refused(override: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        build(compose([*SMALL, override]))
+
+
+@pytest.mark.parametrize(("size", "to"), [((96, 96), (48, 32)), ((100, 77), (33, 50)), ((64, 64), (64, 64))])
+def test_shrinking_averages(size: tuple[int, int], to: tuple[int, int]) -> None:
+    image = torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8)
+    found = shrunk(image, to)
+    assert found.shape == (2, 3, *to)
+    if size == to:
+        assert torch.equal(found, image.float())
+    elif size[0] % to[0] == size[1] % to[1] == 0:
+        torch.testing.assert_close(found, torch.nn.functional.adaptive_avg_pool2d(image.float(), to))
+    torch.testing.assert_close(shrunk(torch.full_like(image, 7), to), torch.full((2, 3, *to), 7.0))
 
 
 def test_a_backbone_is_shared_and_not_copied(built: Built) -> None:

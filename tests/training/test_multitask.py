@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -50,6 +51,14 @@ QUICK += ["optimizer.lr=0.002", "logger=csv"]
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("multitask") / "run"
     train(compose([*QUICK, "trainer.max_epochs=2", "callbacks.pictures.count=2", f"run_dir={folder}"]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run, exported; whoever changes it takes a copy."""
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    export(run, out=folder, gate_samples=0)
     return folder
 
 
@@ -221,33 +230,73 @@ def test_cost_says_what_is_shared_and_what_each_part_costs(run: Path, capsys: py
     assert "together" in capsys.readouterr().out
 
 
-def test_one_file_has_the_outputs_of_all_parts(run: Path, tmp_path: Path) -> None:
-    export(run, out=tmp_path / "model", gate_samples=0)
-    about = json.loads((tmp_path / "model" / "model.json").read_text())
+def test_cost_says_what_a_side_of_its_own_costs(capsys: pytest.CaptureFixture[str]) -> None:
+    def by_part(*more: str) -> dict[str, int]:
+        cost(["task=multitask", "backbone.width=0.25", *more], as_json=True)
+        return {row["part"]: row["mult_adds"] for row in json.loads(capsys.readouterr().out)["by_part"]}
+
+    alike, own = by_part(), by_part("parts.ground.data.resolution=64")
+    assert own.pop("backbone at 64") == pytest.approx(alike["backbone"] * (64 / 144) ** 2, rel=0.05)
+    assert own == alike
+
+
+def test_one_file_has_the_outputs_of_all_parts(run: Path, model: Path, tmp_path: Path) -> None:
+    about = json.loads((model / "model.json").read_text())
     assert about["answer"] == "parts"
     assert [part["answer"] for part in about["facts"]["parts"].values()] == ["boxes", "classes", "attributes"]
     names = [output["name"] for output in about["outputs"]]
     assert {"objects/boxes", "ground/probabilities", "forms/present"} <= set(names)
     file = tmp_path / "one.png"
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(file)
-    mine, theirs = (mobilevision.load(each).predict(file) for each in (run, tmp_path / "model"))
+    mine, theirs = (mobilevision.load(each).predict(file) for each in (run, model))
     assert theirs["ground"]["label"] == mine["ground"]["label"]
     assert theirs["ground"]["score"] == pytest.approx(mine["ground"]["score"], abs=1e-3)
     assert set(theirs) == set(mine)
-    with pytest.raises(UserError, match="evaluate its run"):
-        evaluate(tmp_path / "model")
-    card = (tmp_path / "model" / "README.md").read_text()
+    card = (model / "README.md").read_text()
     assert "ground/probabilities" in card
     example = Path(__file__).parents[2] / "examples" / "consumer" / "use_model.py"
     told = subprocess.run(
-        [sys.executable, str(example), str(tmp_path / "model"), str(file)], capture_output=True, text=True, check=True
+        [sys.executable, str(example), str(model), str(file)], capture_output=True, text=True, check=True
     )
     assert f"ground: {mine['ground']['label']}" in told.stdout
 
 
-def test_a_file_that_lies_about_its_parts_is_refused(run: Path, tmp_path: Path) -> None:
-    export(run, out=tmp_path / "model", gate_samples=0)
-    path = tmp_path / "model" / "model.json"
+def test_a_file_is_measured_as_its_run(run: Path, model: Path) -> None:
+    ours = json.loads((run / "metrics.json").read_text())
+    data = [f"parts.{part}.data=scenes" for part in PARTS]
+    found = evaluate(model, [*data, *SIZES])
+    for name in ("mean_of_parts", "objects/map", "ground/top1", "forms/mean_ap"):
+        assert found[f"test/{name}"] == pytest.approx(ours[f"test/{name}"], abs=1e-3)
+    one = evaluate(model, [each for each in [*data, *SIZES] if "ground" in each])
+    assert one["test/ground/top1"] == found["test/ground/top1"]
+    assert not any("forms" in name for name in one)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ([], "parts.objects.data=auto"),
+        (["parts.ground.data.root=IMAGES"], "parts.ground.data=auto"),
+        (["parts.grond.data=scenes"], "did you mean ground"),
+        (["parts.ground.data=scenes", "parts.ground.data.resolution=32"], "has its own side"),
+    ],
+)
+def test_data_of_parts_of_a_file_is_named(model: Path, overrides: list[str], said: str) -> None:
+    with pytest.raises(UserError, match=re.escape(said)):
+        evaluate(model, overrides)
+
+
+def test_a_file_that_does_not_say_what_its_parts_are_is_not_measured(model: Path, tmp_path: Path) -> None:
+    path = shutil.copytree(model, tmp_path / "model") / "model.json"
+    about = json.loads(path.read_text())
+    for parts in (None, {}, {**about["about"]["parts"], "ground": {"task": "classification seed=3"}}):
+        path.write_text(json.dumps({**about, "about": {**about["about"], "parts": parts}}))
+        with pytest.raises(UserError, match=r"model\.json: about: parts"):
+            evaluate(path.parent, ["parts.ground.data=scenes"])
+
+
+def test_a_file_that_lies_about_its_parts_is_refused(model: Path, tmp_path: Path) -> None:
+    path = shutil.copytree(model, tmp_path / "model") / "model.json"
     about = json.loads(path.read_text())
     for change in (
         {"parts": {}},

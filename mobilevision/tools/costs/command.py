@@ -103,16 +103,26 @@ def as_dict(cfg: DictConfig, counted: Counted) -> dict[str, Any]:
 
 def by_part(model: Configured) -> dict[str, Any]:
     """Of several tasks on one backbone: what they share, what each has of its own, and what each costs alone."""
-    from mobilevision.tools.costs.counting import cost_of
+    from mobilevision.tools.costs.counting import cost_of, pair
 
     layers = model.counted.cost.layers
-    rows, shared = [], [row for row in layers if not row.name.startswith(_PART)]
+    backbone = _sums([row for row in layers if not row.name.startswith(_PART)])
+    rows: list[dict[str, Any]] = []
+    passes: dict[str, int] = {}  # mult-adds of those over the images at a part's own side
     for name in names(model.cfg):
-        own = [row for row in layers if row.name.startswith(f"{_PART}{name}.")]
-        info, resolution = (model.class_info.parts or {})[name], model.counted.resolution
-        alone = cost_of(part_config(model.cfg, name), **info._asdict(), resolution=resolution).cost
-        rows.append({"part": name, **_sums(own), "alone": {each: getattr(alone, each) for each in _SUMMED}})
-    return {"by_part": [{"part": "backbone", **_sums(shared)}, *rows]} if rows else {}
+        own = _sums([row for row in layers if row.name.startswith(f"{_PART}{name}.")])
+        alone_cfg, info = part_config(model.cfg, name), (model.class_info.parts or {})[name]
+        size = pair(alone_cfg.data.resolution) or model.counted.resolution
+        alone = cost_of(alone_cfg, **info._asdict(), resolution=size).cost
+        rows.append({"part": name, **own, "alone": {each: getattr(alone, each) for each in _SUMMED}})
+        if size != model.counted.resolution:
+            of_side = f"backbone at {side(size)}"
+            passes[of_side] = max(passes.get(of_side, 0), alone.mult_adds - own["mult_adds"])
+    if not rows:
+        return {}
+    shared = {**backbone, "mult_adds": backbone["mult_adds"] - sum(passes.values())}
+    others = [{"part": each, "parameters": 0, "mult_adds": mult_adds} for each, mult_adds in passes.items()]
+    return {"by_part": [{"part": "backbone", **shared}, *others, *rows]}
 
 
 _PART = "head.parts."

@@ -288,7 +288,7 @@ class Deployed(nn.Module):
 
     def forward(self, images: Tensor) -> Any:
         """Raw outputs of images [B, C, H, W], uint8."""
-        return self.head(self.backbone(images, self.head.needs))
+        return self.head(self.head.look(self.backbone, images))
 
 
 def deployed(
@@ -320,14 +320,14 @@ def deployed(
     with torch.device(device), Unfilled():
         backbone = build_backbone(bare)
         side = default_side(bare, backbone)
-        size = resolution or _pair(bare.data.resolution) or (side, side)
+        size = resolution or pair(bare.data.resolution) or (side, side)
         kind, channels = str(bare.task.kind), backbone.channels
-        shape: Any = {"channels": channels, "resolution": size}
-        of_parts = {
-            name: spec_of(str(bare.parts[name].task.kind), classes=part.classes, cells=part.cells, **shape)
-            for name, part in (parts or {}).items()
-        }
-        spec = spec_of(kind, classes=classes, cells=cells, parts=of_parts, **shape)
+        of_parts = {}
+        for name, part in (parts or {}).items():
+            own = bare.parts[name]
+            shape: Any = {"channels": channels, "resolution": pair(own.data.resolution) or size}
+            of_parts[name] = spec_of(str(own.task.kind), classes=part.classes, cells=part.cells, **shape)
+        spec = spec_of(kind, classes=classes, cells=cells, parts=of_parts, channels=channels, resolution=size)
         head = build_head(bare, spec, backbone)
         return Deployed(backbone, head), torch.full((1, channels, *size), 128, dtype=torch.uint8)
 
@@ -337,7 +337,8 @@ def class_name(node: DictConfig) -> str:
     return str(node["_target_"]).rpartition(".")[2]
 
 
-def _pair(value: Any) -> tuple[int, int] | None:
+def pair(value: Any) -> tuple[int, int] | None:
+    """``data.resolution`` as (height, width); None where it is null."""
     if value is None:
         return None
     sides = OmegaConf.to_container(value) if not isinstance(value, int) else [value, value]
