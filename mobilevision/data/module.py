@@ -26,7 +26,7 @@ from mobilevision.data.sampling import BatchSampler, EpochSampler, IdentitySampl
 from mobilevision.data.skipped import SkipLog
 from mobilevision.data.splitting import add_label_noise, complete, take_fold
 from mobilevision.data.targets import Targets, mixable
-from mobilevision.data.unlabelled import WithUnlabelled, find_unlabelled
+from mobilevision.data.unlabelled import WithUnlabelled, find_unlabelled, without
 from mobilevision.data.view import Augmentation
 from mobilevision.data.white_level import choose_white_level
 from mobilevision.errors import UserError
@@ -260,7 +260,9 @@ class DataModule(pl.LightningDataModule):
         apply_groups(self.splits, self.groups, self.kind)
         add_label_noise(self.splits, self.label_noise, self.seed, self.kind)
         if self.unlabelled is not None:
-            self._others = find_unlabelled(self.unlabelled, self.channels)
+            measured = [records for split, records in self.splits.items() if split != "train"]
+            self._others, notes = without(find_unlabelled(self.unlabelled, self.channels), measured, self.unlabelled)
+            self.splits.notes += notes
             if white_level is not None:
                 self._others.scale(white_level)
             self.splits.notes.append(f"without labels: {len(self._others):,} images of {self.unlabelled}")

@@ -255,7 +255,7 @@ class Multitask(DataFormat):
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
         """See :class:`DataFormat`; classes are ``part/class``."""
         del root, kind, channels
-        splits, images = {name: module.read_splits() for name, module in self.modules.items()}, Images()
+        splits, images = {name: _read(name, module) for name, module in self.modules.items()}, Images()
         there: dict[str, Splits] = {}
         for together in self.kept:
             learnt, there = list(there), {**there, **{name: splits[name] for name in together}}
@@ -302,6 +302,13 @@ class Multitask(DataFormat):
                 f" {', '.join(sorted(wrong))}"
             )
         return {name: float(weight) for name, weight in self.sampling.items()}
+
+
+def _read(name: str, module: PartData) -> Splits:
+    try:
+        return module.read_splits()
+    except UserError as error:
+        raise UserError(f"parts.{name}: {error}") from error
 
 
 def _of(splits: Mapping[str, Splits], split: str, images: Images) -> MultitaskRecords | None:

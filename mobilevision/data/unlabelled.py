@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -13,6 +14,7 @@ from mobilevision.data.coordinates import CoordinateTargets
 from mobilevision.data.files import FileRecords
 from mobilevision.data.identities import UNKNOWN, IdentityTargets
 from mobilevision.data.records import Records, RecordsAround
+from mobilevision.data.shared_images import Images
 from mobilevision.data.targets import Targets
 from mobilevision.errors import UserError
 
@@ -67,3 +69,26 @@ def find_unlabelled(folder: str, channels: int) -> Records:
     if not paths:
         raise UserError(f"data.unlabelled={folder}: no images in it or below it")
     return FileRecords(paths=paths, targets=np.zeros(len(paths), np.int64), channels=channels, root=place)
+
+
+def without(others: Records, measured: Sequence[Records], folder: str) -> tuple[Records, list[str]]:
+    """Images without labels but for those on which the student is measured, and a note where there are such.
+
+    Args:
+        others: of :func:`find_unlabelled`.
+        measured: val and test.
+        folder: where they lie, for the message.
+
+    Raises:
+        UserError: no image is left.
+    """
+    images = Images()
+    taken = [images.of(records) for records in measured]
+    rows = np.flatnonzero(~np.isin(images.of(others), np.concatenate(taken))) if taken else np.arange(len(others))
+    if len(rows) == len(others):
+        return others, []
+    if not len(rows):
+        raise UserError(f"data.unlabelled={folder}: all of its images are in val or test: name others")
+    return others.subset(rows), [
+        f"{len(others) - len(rows):,} images without labels are left out: val or test has them"
+    ]

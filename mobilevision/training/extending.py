@@ -46,6 +46,10 @@ def compose_extended(
     if base.data.get("fold") is not None:
         raise UserError(f"extend={folder.path}: this is a fold of a cross-validation: extend a run of its own")
     there = _parts_of(base)
+    if not parts.names(base) and not parts.is_part_name(name := next(iter(there))):
+        raise UserError(
+            f"extend={folder.path}: its task is called {name}, which no part can be: train the parts together"
+        )
     lines = [each for each in overrides if each.lstrip("+").partition("=")[0] != "extend"]
     shared, given = parts.split([each for each in lines if each != "task=multitask"])
     old = {name: given.pop(name) for name in list(given) if name in there}
@@ -66,7 +70,7 @@ def compose_extended(
         if cfg.data.fit is None and base.task.kind == "boxes":
             cfg.data.fit = "stretch"
         cfg.freeze.stages, cfg.freeze.parts = ALL_STAGES, list(there)
-        kept = [list(names) for names in base.data.format.get("kept") or []]
+        kept = [list(names) for names in base.data.format.get("kept") or []] if parts.names(base) else []
         cfg.data.format.kept = [*kept, [name for name in there if not any(name in names for names in kept)]]
     if auto := [name for name in parts.names(cfg) if OmegaConf.select(cfg, f"{PARTS}.{name}.distill.teacher") == AUTO]:
         raise UserError(

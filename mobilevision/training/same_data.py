@@ -93,7 +93,7 @@ def require_same(cfg: DictConfig, data: DataModule, folder: RunFolder) -> None:
 
 @contextmanager
 def moved_data_told(cfg: DictConfig, folder: RunFolder) -> Iterator[None]:
-    """While the data of a run that goes on is read: where it is gone from its place, that comes first.
+    """While the data of a run that goes on, or that is extended, is read: where it is gone, that comes first.
 
     Raises:
         UserError: it is gone.
@@ -101,13 +101,18 @@ def moved_data_told(cfg: DictConfig, folder: RunFolder) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        keys = keys_of_parts(cfg, ["data.root"]) if cfg.resume is not None else ()
+        extended = cfg.get("extend") if cfg.resume is None else None
+        keys = keys_of_parts(cfg, ["data.root"]) if cfg.resume is not None or extended is not None else ()
+        if extended is not None:  # the new parts' is where it was said to be
+            keys = [f"parts.{name}.data.root" for names in cfg.data.format.kept for name in names]
         roots = {key: root for key in keys if (root := OmegaConf.select(cfg, key)) is not None}
         gone = {key: root for key, root in roots.items() if not Path(root).expanduser().exists()}
         if not gone:
             raise
         lay = " and ".join(f"{key}={root}" for key, root in gone.items())
         now = " ".join(f"{key}=WHERE_IT_LIES_NOW" for key in gone)
+        if extended is not None:
+            raise UserError(f"the data of extend={extended} lay at {lay} and is not there: add {now}") from error
         raise UserError(
             f"the data of this run lay at {lay} and is not there: resume={shlex.quote(str(folder.path))} {now} goes on"
         ) from error

@@ -196,6 +196,8 @@ def check_sweep(overrides: Sequence[str], config_dir: str | None = None) -> tupl
         parsed = _parsed(given)
         if any(each.key_or_group == "resume" for each in parsed):
             raise UserError("resume= goes on with one run; the same -m command goes on with a sweep")
+        if any(each.key_or_group == "extend" for each in parsed):
+            raise UserError("extend= adds parts to one run and is no part of a sweep: start each run by itself")
         folder = _folder(parsed)
         given = [line for line, each in zip(given, parsed, strict=True) if each.key_or_group != "run_dir"]
         parsed = [each for each in parsed if each.key_or_group != "run_dir"]

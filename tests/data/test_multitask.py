@@ -473,3 +473,25 @@ def test_parts_have_one_white_level_and_it_is_said(tmp_path: Path) -> None:
     assert records is not None
     values = {Path(records.name(row)).parent.name: int(records.pixels(row).max()) for row in range(len(records))}
     assert values == {"twelve": 15, "sixteen": 233}
+
+
+def test_data_that_is_not_there_is_told_with_its_part(street: Path) -> None:
+    parts = street_parts(street)
+    (street / "weather.csv").unlink()
+    with pytest.raises(UserError, match=r"parts\.weather: data\.root="):
+        joined(parts)
+
+
+def test_images_without_labels_are_none_that_are_measured(street: Path, tmp_path: Path) -> None:
+    parts = street_parts(street, val_fraction=0.25, test_fraction=0.25)
+    (tmp_path / "more").symlink_to(street / "images")
+    data = joined(parts, unlabelled=str(tmp_path / "more"))
+    measured = len(data.splits.val or ()) + len(data.splits.test or ())
+    assert f"{measured} images without labels are left out: val or test has them" in data.splits.notes
+    records = data.train_and_unlabelled_dataloader().source.records
+    assert len(records) == len(data.splits.train or ()) + 12 - measured
+    for split, each in data.splits.items():
+        if split != "train":
+            assert not {each.image_key(n) for n in range(len(each))} & {
+                records.image_key(n) for n in range(len(records))
+            }

@@ -353,6 +353,11 @@ def test_data_that_moved_is_found_again_from_any_folder(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path / "elsewhere")
     with pytest.raises(UserError, match=r"lay at parts\.one\.data\.root=.*set and is not there"):
         train(compose_resume(tmp_path / "run", ["trainer.max_epochs=2"]))
+    more = ["parts.two=classification", "trainer=cpu", "data.workers=0", "logger=none", "run_dir=more"]
+    with pytest.raises(
+        UserError, match=r"extend=.*run lay at parts\.one\.data\.root=.*set and is not there: add parts"
+    ):
+        train(compose_extended(tmp_path / "run", more))
     again = compose_resume(tmp_path / "run", ["trainer.max_epochs=2", "parts.one.data.root=../moved"])
     assert train(again)["test/one/top1"] >= 0
     with pytest.raises(UserError, match=r"run_dir=.* lies in parts\.one\.data\.root"):
@@ -443,3 +448,7 @@ def test_a_run_of_one_task_becomes_a_part(tmp_path: Path) -> None:
     cfg.parts.detection.data.format.train = 40
     take_over(other := build(cfg), single)
     assert any(note.startswith("detection: not the data that") for note in other.data.splits.notes)
+    OmegaConf.update(changed := OmegaConf.load(single / "config.yaml"), "task.name", "train")
+    OmegaConf.save(changed, single / "config.yaml")
+    with pytest.raises(UserError, match="its task is called train, which no part can be"):
+        compose_extended(single, NEW)

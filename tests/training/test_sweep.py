@@ -219,3 +219,8 @@ def test_every_value_is_checked_before_the_first_run(overrides: list[str], said:
         check_sweep(overrides)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_run_is_not_extended_by_a_sweep() -> None:
+    with pytest.raises(UserError, match="extend= adds parts to one run and is no part of a sweep"):
+        check_sweep(["extend=RUN", "parts.a=classification", "seed=0,1"])
