@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
+from mobilevision.data.targets import Placement
 from mobilevision.data.view import Sample, View
 from mobilevision.images.framing import CropBox, Frame
 from mobilevision.images.pixels import GREY, Pixels, on_canvas
@@ -86,7 +87,8 @@ class Augment:
         where = view.frame(index) if box is None else Frame(box, view.resolution)
         target = view.placed(index, where, mirrored=flip, training=True)
         pixels = on_canvas(view.records.pixels(index, box=where.box, size=where.size), where, view.resolution)
-        return Sample(self.pixels(mirrored(pixels) if flip else pixels, rng), target)
+        placement = Placement(where, flip, view.records.shape(index), view.resolution, training=True)
+        return Sample(self.pixels(mirrored(pixels) if flip else pixels, rng), target, placement)
 
     def draw(
         self, rng: np.random.Generator, height: int, width: int, aspect: float = 1.0

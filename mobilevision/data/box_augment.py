@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mobilevision.data.augment import CropRatio, CropScale, mirrored
 from mobilevision.data.boxes import Boxes, as_drawn, concatenate, mirrored_boxes, seen, shown
+from mobilevision.data.targets import Placement
 from mobilevision.data.view import Sample, View
 from mobilevision.images.decode import UnreadableImageError
 from mobilevision.images.framing import CropBox, Frame, fitted
@@ -137,10 +138,12 @@ class Scene(NamedTuple):
     Attributes:
         pixels: uint8 [height, width, channels].
         boxes: its boxes, in these pixels.
+        placement: how the image lies in these pixels; None of several images.
     """
 
     pixels: Pixels
     boxes: Boxes
+    placement: Placement | None = None
 
 
 def joined(scenes: list[Scene], corners: list[tuple[int, int]], resolution: tuple[int, int]) -> Scene:
@@ -153,9 +156,9 @@ def joined(scenes: list[Scene], corners: list[tuple[int, int]], resolution: tupl
     """
     canvas = np.empty((*resolution, scenes[0].pixels.shape[2]), dtype=np.uint8)
     moved = []
-    for (pixels, boxes), (top, left) in zip(scenes, corners, strict=True):
-        canvas[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
-        moved.append(replace(boxes, boxes=boxes.boxes + np.array([left, top, left, top])))
+    for scene, (top, left) in zip(scenes, corners, strict=True):
+        canvas[top : top + scene.pixels.shape[0], left : left + scene.pixels.shape[1]] = scene.pixels
+        moved.append(replace(scene.boxes, boxes=scene.boxes.boxes + np.array([left, top, left, top])))
     return Scene(canvas, concatenate(moved))
 
 
@@ -345,7 +348,7 @@ class BoxAugment:
         """See :class:`~mobilevision.data.view.Augmentation`."""
         four = rng.random() < self.mosaic
         scene = self._mosaic(view, index, rng) if four else self._alone(view, index, rng)
-        return Sample(scene.pixels, as_drawn(scene.boxes, view.resolution))
+        return Sample(scene.pixels, as_drawn(scene.boxes, view.resolution), scene.placement)
 
     def mix(
         self, images: Tensor, targets: Tensor, num_classes: int, generator: torch.Generator | None = None
@@ -410,6 +413,8 @@ class BoxAugment:
         part = self.photometric(view.records.pixels(index, box=where.box, size=where.size), rng)
         pixels = on_canvas(part, where, size)
         left = shown(boxes, where, shape, min_visible=self.min_visible, min_side=self.min_side)
-        if rng.random() < self.flip:
-            return Scene(mirrored(pixels), mirrored_boxes(left, size[1]))
-        return Scene(pixels, left)
+        flip = bool(rng.random() < self.flip)
+        placement = Placement(where, flip, shape, size, training=True)
+        if flip:
+            return Scene(mirrored(pixels), mirrored_boxes(left, size[1]), placement)
+        return Scene(pixels, left, placement)

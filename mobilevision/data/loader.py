@@ -93,7 +93,7 @@ class BatchSource(Dataset[Batch]):
         targets: list[Any] = []
         for epoch, index in keys:
             try:
-                rows[len(kept)], target = self.sample(epoch, index)
+                rows[len(kept)], target, *_ = self.sample(epoch, index)
                 kept.append(index)
                 targets.append(target)
             except UnreadableImageError as error:

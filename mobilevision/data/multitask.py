@@ -267,7 +267,6 @@ class Multitask(DataFormat):
             except UserError as error:
                 raise UserError(f"parts.{name}: {error}") from error
         all_parts = {split: _of(splits, split, images) for split in SPLITS}
-        _refuse_two_in_one_image(all_parts["train"])
         both = [records for records in all_parts.values() if records is not None]
         shared = sum(int(((each.targets.rows != NONE).sum(axis=1) > 1).sum()) for each in both)
         notes = [f"{shared:,} of {sum(map(len, both)):,} images belong to several parts"] if shared else []
@@ -321,25 +320,6 @@ def lies_in_image(targets: Any) -> bool:
     return isinstance(targets, BoxTargets | Targets)
 
 
-def _refuse_two_in_one_image(train: MultitaskRecords | None) -> None:
-    """An augmentation follows one part's boxes; two parts' in one image would not lie where the image shows them.
-
-    Raises:
-        UserError: naming both parts.
-    """
-    if train is None:
-        return
-    targets = train.targets
-    lying = [number for number, part in enumerate(targets.parts) if lies_in_image(part.targets)]
-    both = (targets.rows[:, lying] != NONE).sum(axis=1) > 1
-    if both.any():
-        names = [targets.names[number] for number in lying]
-        raise UserError(
-            f"parts.{' and parts.'.join(names)} annotate places in the same images ({int(both.sum()):,} of them, such"
-            f" as {train.name(int(np.flatnonzero(both)[0]))}): make one part of them, with the classes of both"
-        )
-
-
 @final
 class MultitaskAugment:
     """The augmentation of each part: an image is drawn by that of the first part with boxes in it, else the first.
@@ -370,7 +350,25 @@ class MultitaskAugment:
         own = View(records, channels=view.channels, resolution=view.resolution, fit=view.fit, crop=view.crop)
         augment = self.parts[name]
         drawn = own.sample(row) if augment is None else augment.sample(own, row, rng)
-        target = {part: (place, drawn.target if part == name else None) for part, _, place in known}
+        target = {}
+        for part, others, place in known:
+            if part == name or not lies_in_image(others.targets):
+                target[part] = place, drawn.target if part == name else None
+                continue
+            if drawn.placement is not None:
+                where, mirrored, training = drawn.placement.frame, drawn.placement.mirrored, True
+            elif augment is None:
+                where, mirrored, training = own.frame(row), False, False
+            else:
+                raise UserError(
+                    f"parts.{name} and parts.{part} both look for places in {view.records.name(index)}, and"
+                    f" {type(augment).__name__}, which draws it, does not say how the image lies then: take another"
+                    f" parts.{name}.augment, or none"
+                )
+            target[part] = (
+                place,
+                _view(others, view.resolution).placed(place, where, mirrored=mirrored, training=training),
+            )
         return Sample(drawn.pixels, target)
 
     def _without_labels(self, around: Records, index: int) -> tuple[str, Records, int]:

@@ -26,10 +26,12 @@ class Sample(NamedTuple):
         pixels: uint8 [height, width, channels].
         target: the sample's boxes, or what else has its place in ``pixels`` (:meth:`Targets.placed`); None where the
             target is a label of the whole image, which the records know by its number.
+        placement: how the image lies in ``pixels``, for what else is known of it; None where one does not say it all.
     """
 
     pixels: Pixels
     target: Any = None
+    placement: Placement | None = None
 
 
 @final

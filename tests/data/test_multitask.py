@@ -16,6 +16,7 @@ from mobilevision.data import Augment, BoxAugment, DataModule
 from mobilevision.data.formats import CocoJson, Csv, ImageFolder, Multitask, Scenes
 from mobilevision.data.multitask import NONE, MultitaskAugment, MultitaskSampler
 from mobilevision.data.multitask import joined as join
+from mobilevision.data.view import Sample, View
 from mobilevision.errors import UserError
 from mobilevision.io.atomic_files import read_csv
 from mobilevision.tools.check_data import check_data
@@ -149,10 +150,39 @@ def test_boxes_follow_the_augmentation_of_their_part(street: Path) -> None:
     assert torch.allclose(left, 32 - plain["target"]["cars"]["target"]["boxes"][:, 0, 2])
 
 
-def test_two_parts_with_boxes_in_the_same_images_are_refused(street: Path) -> None:
-    parts = {"cars": street_parts(street)["cars"], "again": street_parts(street)["cars"]}
-    with pytest.raises(UserError, match=r"parts\.cars and parts\.again annotate places in the same images"):
-        joined(parts)
+def test_boxes_of_two_parts_in_an_image_follow_the_same_augmentation(street: Path) -> None:
+    parts = {"cars": street_parts(street, val_fraction=0.0, test_fraction=0.0)["cars"]}
+    parts["again"] = street_parts(street, val_fraction=0.0, test_fraction=0.0)["cars"]
+    data = joined(parts)
+    data.train_with(batch_size=4, augment=MultitaskAugment({"cars": BoxAugment(photometric=0.0), "again": None}))
+    source = data.train_dataloader().source
+    for epoch in range(3):
+        batch = source.__getitems__([(epoch, index) for index in range(8)])["target"]
+        for key, value in batch["cars"]["target"].items():
+            assert torch.equal(batch["again"]["target"][key], value), key
+
+
+def test_boxes_lie_as_in_an_evaluation_where_nothing_is_drawn(street: Path) -> None:
+    cars = street_parts(street, val_fraction=0.0, test_fraction=0.0)["cars"]
+    again = street_parts(street, val_fraction=0.0, test_fraction=0.0)["cars"]
+    data = joined({"cars": cars, "again": again})
+    plain = data.eval_dataloader("train").source.__getitems__([(0, 1), (0, 2)])["target"]["again"]["target"]
+    data.train_with(batch_size=4, augment=MultitaskAugment({"cars": None, "again": BoxAugment(flip=1.0)}))
+    drawn = data.train_dataloader().source.__getitems__([(0, 1), (0, 2)])["target"]["again"]["target"]
+    assert torch.equal(drawn["boxes"], plain["boxes"])
+
+
+def test_an_augmentation_that_does_not_say_how_the_image_lies_draws_no_boxes_of_others(street: Path) -> None:
+    class Secret(BoxAugment):  # type: ignore[misc]
+        def sample(self, view: View, index: int, rng: np.random.Generator) -> Sample:
+            return super().sample(view, index, rng)._replace(placement=None)
+
+    cars = street_parts(street, val_fraction=0.0, test_fraction=0.0)["cars"]
+    again = street_parts(street, val_fraction=0.0, test_fraction=0.0)["cars"]
+    data = joined({"cars": cars, "again": again})
+    data.train_with(batch_size=4, augment=MultitaskAugment({"cars": Secret(), "again": None}))
+    with pytest.raises(UserError, match=r"parts\.cars and parts\.again .* Secret"):
+        data.train_dataloader().source.__getitems__([(0, 1)])
 
 
 def test_what_is_wrong_with_a_part_names_it(street: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from itertools import combinations_with_replacement
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -206,19 +208,24 @@ def test_the_weights_of_a_checkpoint_are_those_of_backbone_head_and_loss(built: 
     assert {"backbone", "head"} <= keys <= {"backbone", "head", "loss", "meters", "epoch_loss"}
 
 
-PAIRS = [
-    ["parts.a=face_embedding", "parts.a.data=drawn_identities", "parts.b=geolocalization"],
-    ["parts.a=detection", "parts.b=face_attributes"],
-    ["parts.a=fine_grained", "parts.b=face_embedding"],
-    ["parts.a=geolocalization", "parts.b=detection", "parts.b.head=picodet"],
-    ["parts.a=detection", "parts.a.head=ssdlite", "parts.b=classification"],
-]
+KINDS = ("classification", "detection", "face_attributes", "face_embedding", "geolocalization")
+HEADS = {"classification": "ssdlite", "geolocalization": "picodet", "detection": "picodet"}
+"""Of a detector beside a task; beside others it has its own."""
+
+
+def test_pairs_are_of_all_kinds() -> None:
+    tasks = {path.stem for path in (Path(__file__).parents[2] / "conf" / "task").glob("*.yaml")}
+    kinds = {name: compose([f"task={name}"]).task.kind for name in tasks - {"multitask"}}
+    assert set(kinds.values()) == {kinds[name] for name in KINDS}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("parts", PAIRS, ids=lambda parts: "+".join(parts))
-def test_any_two_tasks_are_trained_together(parts: list[str]) -> None:
-    check(["task=multitask", "backbone.width=0.25", "data.resolution=96", *parts])
+@pytest.mark.parametrize(("one", "other"), combinations_with_replacement(KINDS, 2))
+def test_any_two_tasks_are_trained_together(one: str, other: str) -> None:
+    parts = [f"parts.a={one}", f"parts.b={other}"]
+    if "detection" in (one, other) and (head := HEADS.get(one if other == "detection" else other)):
+        parts.append(f"parts.{'b' if other == 'detection' else 'a'}.head={head}")
+    check(["task=multitask", "backbone.width=0.25", "data.resolution=64", *parts])
 
 
 OWN_SIDES = ["parts.ground.data.resolution=64", "parts.forms.data.resolution=64"]
