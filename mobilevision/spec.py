@@ -113,12 +113,15 @@ class BackboneSpec:
         tail: channels that the last stage gives when it is handed on to a head (see ``Needs.tail``); None where it
             cannot be.
         entries: for each stride whose first block can be looked into (see ``Needs.entries``), its channels.
+        multiplier: the width multiplier, a factor on the channels of the plain architecture (arXiv 1704.04861, section
+            3.3).
     """
 
     width: int
     strides: Mapping[int, int] = field(default_factory=dict)
     tail: int | None = None
     entries: Mapping[int, EntryChannels] = field(default_factory=dict)
+    multiplier: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ class Architecture:
         name: what to call the backbone.
         build: makes the timm model from timm's arguments (``in_chans``, ``act_layer``, ``pad_type`` ...).
         default: the preset without weights.
+        width: the width multiplier.
         adjustable: does ``build`` take an activation and a padding, whatever they are? Not every timm model does; there
             they are passed only where they are not what the model does by itself.
         hub: the timm model whose weights ``weights=timm`` means.
@@ -51,6 +52,7 @@ class Architecture:
     name: str
     build: Callable[..., nn.Module]
     default: Preset
+    width: float = 1.0
     adjustable: bool = True
     hub: str | None = None
     keras_width: float | None = None
@@ -124,6 +126,7 @@ def assemble(
         model=model,
         preset=expected.over(observed(model)).for_channels(channels),
         channels=channels,
+        width=architecture.width,
         classifier=classifier,
         report=report,
     )

@@ -169,6 +169,7 @@ class Backbone(nn.Module):
         model: a timm model with ``num_classes=0``, under timm's own key names.
         preset: what the weights expect, everything resolved; ``mean`` and ``std`` of ``channels`` entries.
         channels: channels of an image.
+        width: the width multiplier, for heads whose channels follow it.
         classifier: the last layer that came with the weights, for a head of as many classes to take.
         report: what came of loading the weights, None without any.
 
@@ -186,6 +187,7 @@ class Backbone(nn.Module):
         model: nn.Module,
         preset: Preset,
         channels: int = 3,
+        width: float = 1.0,
         classifier: Classifier | None = None,
         report: LoadReport | None = None,
     ) -> None:
@@ -196,7 +198,7 @@ class Backbone(nn.Module):
         self._levels, self._pools = levels_of(model), True
         self.detector: Mapping[str, Tensor] | None = None
         tail, entries = tail_width(model, self._levels), entries_of(model, self._levels)
-        self.spec = BackboneSpec(pooled_width(model), self._widths(), tail, entries)
+        self.spec = BackboneSpec(pooled_width(model), self._widths(), tail, entries, width)
         self.set_preset(preset)
 
     def set_preset(self, preset: Preset) -> None:
@@ -296,7 +298,7 @@ class Backbone(nn.Module):
         self._levels = {stride: level for stride, level in self._levels.items() if level[0] <= deepest}
         self._pools = False
         entries = {stride: found for stride, found in self.spec.entries.items() if stride in self._levels}
-        self.spec = BackboneSpec(self.spec.width, self._widths(), entries=entries)
+        self.spec = replace(self.spec, strides=self._widths(), tail=None, entries=entries)
 
     def _widths(self) -> dict[int, int]:
         return {stride: width for stride, (_, width) in self._levels.items()}

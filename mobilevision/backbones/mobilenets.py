@@ -161,6 +161,7 @@ def _built_by_timm(
     architecture = Architecture(
         name=f"{name}_{width:g}",
         build=partial(build, width),
+        width=width,
         default=preset,
         hub=weights if timm.is_model(weights) and timm.is_model_pretrained(weights) else None,
         torchvision_model=torchvision,

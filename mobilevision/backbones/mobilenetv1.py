@@ -109,6 +109,7 @@ def mobilenet_v1(
     architecture = Architecture(
         name=f"mobilenet_v1_{width:g}" + "".join(endings),
         build=partial(mobilevision_mobilenetv1, width=width, **form),
+        width=width,
         default=Preset(activation="relu", padding="symmetric", bn_eps=1e-5),
         hub="mobilenetv1_100" if plain else None,
         keras_width=None if endings else width,

@@ -29,6 +29,10 @@ KERNEL = 5
 """Side of the depthwise convolutions: as cheap as 3 on a phone, and with a wider view (section 2.2)."""
 
 
+CHANNELS = 128
+"""Of every map at full width: the paper's S, M and L have 0.75, 1 and 1.25 times as many (section 3.2)."""
+
+
 def separable(inputs: int, outputs: int, *, stride: int = 1, activation: Activation) -> nn.Module:
     """A depthwise convolution of ``KERNEL`` and a pointwise one."""
     return nn.Sequential(
@@ -145,7 +149,7 @@ class PicoDetHead(DetectionHead):
         backbone: as in :class:`DetectionHead`.
         data: as in :class:`DetectionHead`.
         strides: of the maps that are read, fine to coarse; those coarser than the backbone's are added.
-        channels: of every map; the paper's sizes S, M and L have 96, 128 and 160.
+        channels: of every map; None: ``CHANNELS`` times the backbone's width multiplier, in eights.
         depth: separable convolutions before classes and boxes are read.
         bins: whole strides, from 0 on, over which the distance of a side from its point is distributed.
         one_to_one: one point alone finds an object, so that detections are the best scores and nothing is suppressed;
@@ -167,7 +171,7 @@ class PicoDetHead(DetectionHead):
         backbone: BackboneSpec,
         data: DataSpec,
         strides: Annotated[Sequence[PositiveInt], Items(min=1)] = (8, 16, 32),
-        channels: Annotated[int, Range(min=8, max=1024)] = 96,
+        channels: Annotated[int, Range(min=8, max=1024)] | None = None,
         depth: Annotated[int, Range(min=0, max=8)] = 2,
         bins: Annotated[int, Range(min=2, max=64)] = 8,
         one_to_one: bool = False,
@@ -186,6 +190,7 @@ class PicoDetHead(DetectionHead):
         self.needs = Needs(strides=own)
         self.one_to_one, self.bins = one_to_one, bins
         inputs = [backbone.strides[stride] for stride in own]
+        channels = channels or max(8, round(CHANNELS * backbone.multiplier / 8) * 8)
         self.neck = LightPAN(inputs, channels, further=len(further), activation=activation)
 
         def towers() -> nn.ModuleList:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -27,6 +29,14 @@ def features(side: tuple[int, int], batch: int = 2, *, floor: bool = False) -> F
 
     maps = {s: torch.randn(batch, wide, size(side[0], s), size(side[1], s)) for s, wide in SPEC.strides.items()}
     return Features(maps, None)
+
+
+@pytest.mark.parametrize(("width", "channels"), [(0.75, 96), (1.0, 128), (1.25, 160), (0.5, 64), (0.1, 16)])
+def test_the_pyramid_is_as_wide_as_the_backbone(width: float, channels: int) -> None:
+    data = DataSpec("boxes", ("a", "b", "c"), 3, (64, 64))
+    head = PicoDetHead(backbone=replace(SPEC, multiplier=width), data=data)
+    maps = head.neck([torch.zeros(2, wide, 8, 8) for wide in SPEC.strides.values()])
+    assert {each.shape[1] for each in maps} == {channels}
 
 
 @pytest.mark.parametrize("side", [(96, 128), (100, 75), (33, 320), (32, 32)])
