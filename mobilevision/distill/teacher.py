@@ -125,11 +125,19 @@ class ModelTeacher(Teacher):
 
     def digest(self) -> str:
         """See :class:`Teacher`: of every weight and statistic, and of the side."""
-        found = hashlib.sha256(repr((self.resolution, self.classes)).encode())
-        for key, value in self.model.state_dict().items():
-            found.update(key.encode())
-            found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-        return found.hexdigest()[:16]
+        return _digest(self.model, repr((self.resolution, self.classes)))
+
+    def backbone_digest(self) -> str:
+        """The same for teachers that have one backbone, such as parts of a run."""
+        return _digest(self.model.backbone)
+
+
+def _digest(model: nn.Module, beside: str = "") -> str:
+    found = hashlib.sha256(beside.encode())
+    for key, value in model.state_dict().items():
+        found.update(key.encode())
+        found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()[:16]
 
 
 def resized(images: Tensor, resolution: tuple[int, int]) -> Tensor:

@@ -33,9 +33,10 @@
       make("line", { class: "axis", x1: left, x2: right, y1: y(tick), y2: y(tick) });
       make("text", { x: left - 7, y: y(tick) + 4, "text-anchor": "end" }, plot, String(tick));
     }
-    for (let power = Math.floor(x0); power <= x1; power++) for (const digit of [1, 2, 5]) {
-      const value = digit * 10 ** power, at = Math.log10(value);
-      if (at < x0 || at > x1) continue;
+    const within = (value) => Math.log10(value) >= x0 && Math.log10(value) <= x1;
+    const powers = Array.from({ length: Math.floor(x1) - Math.floor(x0) + 1 }, (_, place) => 10 ** (Math.floor(x0) + place));
+    const round = powers.flatMap((power) => [power, 2 * power, 5 * power]).filter(within);
+    for (const value of round.length > 1 ? round : steps(10 ** x0, 10 ** x1).filter(within)) {
       make("line", { class: "axis", x1: x(value), x2: x(value), y1: top, y2: bottom });
       make("text", { x: x(value), y: bottom + 16, "text-anchor": "middle" }, plot, short(value));
     }

@@ -168,10 +168,12 @@ def distil(cfg: DictConfig, built: Built) -> None:
     taught = taught_configs(cfg)
     unlabelled = cfg.data.get("unlabelled")
     if not taught and unlabelled is not None:
-        where = f"parts.{next(iter(names(cfg)))}." if names(cfg) else ""
+        first = next(iter(names(cfg)), None)
+        where = f"parts.{first}." if first else ""
+        way = "detections" if (part_config(cfg, first) if first else cfg).task.kind == "boxes" else "outputs"
         raise UserError(
             f"data.unlabelled={unlabelled}: images without labels teach nothing by themselves: add"
-            f" {where}distill=outputs {where}distill.teacher=RUN, or leave them out"
+            f" {where}distill={way} {where}distill.teacher=RUN, or leave them out"
         )
     if not taught:
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, final
@@ -83,6 +83,8 @@ class Agreement:
 
 
 Row = dict[str, Any]
+
+_COSTS = ("parameters", "mult_adds")
 
 
 class Student(NamedTuple):
@@ -199,23 +201,34 @@ def compare_with_teacher(results: Mapping[str, float], rows: list[Row], built: B
         {"metric": row["metric"], "student": own.get(row["metric"], row.get("student")), "teacher": row["teacher"]}
         for row in rows
     ]
-    costs = [cost_of(each.teacher) for each in _distillers(built.task).values()]
-    for key in ("parameters", "mult_adds"):
-        together = sum(each[key] for each in costs) if all(costs) else None
-        found.append({"metric": key, "student": getattr(built.cost, key), "teacher": together})
+    costs = cost_together([each.teacher for each in _distillers(built.task).values()])
+    for key in _COSTS:
+        found.append({"metric": key, "student": getattr(built.cost, key), "teacher": costs.get(key)})
     return found
 
 
-def cost_of(teacher: Teacher) -> dict[str, int]:
-    """Parameters and mult-adds an image; nothing for a table of outputs."""
+def cost_together(teachers: Iterable[Teacher]) -> dict[str, int]:
+    """Parameters and mult-adds an image of all of them; nothing where one is a table of outputs.
+
+    Of several parts that one run teaches, what the run itself costs: its backbone counts once, and its pass over the
+    images once a side.
+    """
     from mobilevision.cost import count
     from mobilevision.distill import ModelTeacher
 
-    if not isinstance(teacher, ModelTeacher):
-        return {}
-    channels = len(teacher.model.backbone.mean)  # type: ignore[arg-type]
-    cost = count(teacher.model, torch.empty(1, channels, *teacher.resolution, dtype=torch.uint8, device="meta"))
-    return {"parameters": cost.parameters, "mult_adds": cost.mult_adds}
+    counted: dict[tuple[Any, ...], int] = {}
+    for place, teacher in enumerate(teachers):
+        if not isinstance(teacher, ModelTeacher):
+            return {}
+        backbone = teacher.backbone_digest()
+        channels = len(teacher.model.backbone.mean)  # type: ignore[arg-type]
+        image = torch.empty(1, channels, *teacher.resolution, dtype=torch.uint8, device="meta")
+        for layer in count(teacher.model, image).layers:
+            shared = layer.name.startswith("backbone.")
+            of, seen_at = (backbone, teacher.resolution) if shared else (place, None)
+            counted["parameters", of, layer.name] = layer.parameters
+            counted["mult_adds", of, seen_at, layer.name] = layer.mult_adds
+    return {key: sum(number for (what, *_), number in counted.items() if what == key) for key in _COSTS}
 
 
 def _looking(cfg: DictConfig, built: Built, distiller: Distiller, split: str, *, part: str) -> Teacher | None:

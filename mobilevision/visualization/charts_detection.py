@@ -115,7 +115,7 @@ def errors(kinds: Sequence[Mapping[str, Any]], classes: Sequence[Mapping[str, An
     below.set_yticks(range(len(rows)), [short(row["class"]) for row in rows], fontsize=8)
     below.invert_yaxis()
     below.set_title("classes with the most mistakes" if len(classes) > len(rows) else "by class", fontsize=9)
-    below.legend(ncols=6, fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.08), columnspacing=1)
+    figure.legend(ncols=6, fontsize=7, frameon=False, loc="outside lower center", columnspacing=1)
     _plain(below)
     return image(figure)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mobilevision.visualization import charts_detection
 from mobilevision.visualization.charts_detection import errors, pr_curves
 
 KINDS = ("correct", "other_class", "location", "duplicate", "background", "missed")
@@ -49,3 +50,17 @@ def test_errors(count: int, times: int) -> None:
     assert image.height <= 800
     assert (image.height > 350) == (count > 1)
     assert errors(kinds).size == errors(kinds, classes[:1]).size
+
+
+@pytest.mark.parametrize("count", [2, 12])
+def test_the_colours_stand_below_the_numbers_of_the_axis(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr(charts_detection, "image", lambda figure: drawn.append(figure))
+    kinds = [{"kind": kind, "count": 3} for kind in KINDS]
+    errors(kinds, [{"class": f"class {i}", **dict.fromkeys(KINDS, 3)} for i in range(count)])
+    figure = drawn[0]
+    figure.canvas.draw()
+    below = figure.axes[1]
+    legend = (below.get_legend() or figure.legends[0]).get_window_extent()
+    assert all(legend.y1 <= label.get_window_extent().y0 for label in below.get_xticklabels())
+    assert legend.y0 >= 0

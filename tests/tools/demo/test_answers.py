@@ -158,3 +158,17 @@ def test_what_nobody_knows_is_shown_as_numbers(page: Any) -> None:
     show(page, manifest("depths", outputs), outputs)
     assert page.locator("dt").all_inner_texts() == ["depth", "count"]
     assert "(20)" in page.locator("dd").first.inner_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Auto (clothing)", "clothing"),
+        ("drawn images (faces)", "faces"),
+        ("shapes", "shapes"),
+        ("cars: CocoJson (boxes.json), light: Csv (light.csv)", "cars: boxes.json, light: light.csv"),
+    ],
+)
+def test_the_data_of_every_part_is_named(page: Any, name: str, said: str) -> None:
+    about = {"data": {"name": name}}
+    assert page.evaluate("async (about) => (await import('./facts.js')).dataOf(about)", about) == said

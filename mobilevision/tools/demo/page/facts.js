@@ -25,10 +25,9 @@ export function factsOf(manifest) {
   ];
 }
 
-/** The data's name without how it was found: "Auto (clothing)" is clothing. */
+/** The data's name without how it was found: "Auto (clothing)" is clothing, of several parts each one's. */
 export function dataOf(about) {
-  const name = about.data?.name ?? "";
-  return name.match(/\(([^)]+)\)$/)?.[1] ?? name;
+  return (about.data?.name ?? "").replace(/(^|: )[^(),:]+ \(([^)]+)\)(?=, |$)/g, "$1$2");
 }
 
 function metric({ artifact, primary }) {
