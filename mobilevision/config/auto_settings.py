@@ -213,7 +213,7 @@ def learning_rate(facts: Facts, chosen: Chosen) -> tuple[float, str]:
     if facts.kind == "boxes":
         return 2 * rate, "pretrained weights; a detector's layers start from random"
     if facts.kind == "multitask":
-        return 2 * rate, "pretrained weights; the heads of all parts start from random"
+        return 2 * rate, "pretrained weights; heads that learn start from random"
     if facts.kind == "attributes":
         return 4 * rate, "pretrained weights; many questions share each image"
     if facts.kind == "identity":

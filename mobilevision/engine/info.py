@@ -19,8 +19,10 @@ from mobilevision.io.atomic_files import read_object, write_json
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from mobilevision.backbones.loading import LoadReport
     from mobilevision.config.auto_settings import Decision
     from mobilevision.engine.build import Built
+    from mobilevision.spec import DataSpec
     from mobilevision.tasks.base import Task
     from mobilevision.tracking.run_folder import RunFolder
 
@@ -48,7 +50,7 @@ def run_info(cfg: DictConfig, built: Built) -> dict[str, Any]:
         "notes": list(splits.notes),
         "decisions": [{"key": each.key, "value": shown(each.value), "why": each.why} for each in built.decisions],
         "problems": [str(problem) for problem in splits.problems],
-        "weights": [] if report is None else report.lines(len(spec.classes), classifier=spec.kind not in _BODY_ONLY),
+        "weights": [] if report is None else _lines(report, spec),
         "optimizer": f"{task.optimizer_factory.name}, learning rate {task.lr:g}",
         "device": device(str(cfg.trainer.get("accelerator", "auto"))),
         "plugins": used(cfg),
@@ -56,6 +58,13 @@ def run_info(cfg: DictConfig, built: Built) -> dict[str, Any]:
         "started": datetime.now().isoformat(timespec="seconds"),
         "versions": versions(),
     }
+
+
+def _lines(report: LoadReport, spec: DataSpec) -> list[str]:
+    """What came of the weights; their classifier is for a head of as many classes, of several parts for any such."""
+    sizes = [len(each.classes) for each in spec.parts.values() or [spec] if each.kind not in _BODY_ONLY]
+    serves = len(sizes) == 1 or report.classes in sizes
+    return report.lines(sizes[0] if len(sizes) == 1 else report.classes, classifier=serves)
 
 
 def _parts(task: Task) -> dict[str, Any]:

@@ -192,9 +192,11 @@ def _check_measurable(folder: str | Path, overrides: Sequence[str]) -> None:
     told = [name for name in parts if name in named]
     without = [name for name in told or parts if f"{PARTS}.{name}.data" not in keys]
     if without or (not parts and "data" not in keys):
+        start = f"{PARTS}.{without[0]}." if without else ""
+        if rooted := [each for each in overrides if each.startswith(f"{start}data.root=")]:
+            raise UserError(f"{rooted[0]}: {folder} does not keep of which format its data was: add {start}data=auto")
         known = manifest.about.get("data") or {}
         made = f" (it was trained on {known['name']})" if known.get("name") else ""
-        start = f"{PARTS}.{without[0]}." if without else ""
         of_parts = " (data of each part that is to be measured)" if parts else ""
         raise UserError(
             f"{folder} does not keep where its images lay{made}: name them, as in"

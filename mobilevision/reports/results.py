@@ -69,13 +69,14 @@ def small_test_set_warning(built: Built, stage: Stage) -> str:
     """What to say where a handful of images judged a model, and folds would judge by more; else nothing."""
     data, kind = built.data, built.task.data_spec.kind
     judges = getattr(data.splits, stage)
-    drawn = not data.format.expected  # on the fly, as many as are asked for
+    drawn = not any(each.format.expected for each in data.parts.values() or [data])  # as many as are asked for
     if judges is None or len(judges) >= MIN_TEST_IMAGES or data.folds or data.splits.train is None or drawn:
         return ""
     each = f", each of which is {100 / len(judges):.0f} points" if kind == "class" else ""
     counts = built.task.data_spec.counts if kind == "class" else ()
+    extended = built.cfg.get("extend") is not None  # its images stay where they were
     folds = min([FOLDS, len(data.splits.train), *counts])
-    steadier = f"; data.folds={folds} judges by all images of train, each once" if folds > 1 else ""
+    steadier = f"; data.folds={folds} judges by all images of train, each once" if folds > 1 and not extended else ""
     return f"{len(judges)} image{'s' * (len(judges) > 1)} of {stage}{each}{steadier}"
 
 

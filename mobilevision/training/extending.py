@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +22,14 @@ from mobilevision.training.same_data import fingerprint, fingerprint_of_parts
 
 if TYPE_CHECKING:
     from mobilevision.engine.build import Built
+    from mobilevision.tasks.base import Task
     from mobilevision.tracking.run_folder import RunFolder
 
 OF_THE_RUN = ("task", "backbone", "head", "freeze", "pretrain", "probe")
 """Nodes that the run decides; likewise these keys of its data."""
 OF_ITS_DATA = ("resolution", "fit", "channels", "white_level", "seed", "folds", "fold")
+_OF_NEW_PARTS = "task.teachers_see"
+"""What is said of the new parts all the same: those of the run have no teachers here."""
 
 
 def compose_extended(
@@ -92,7 +96,7 @@ def _impossible(shared: list[str], old: Mapping[str, parts.Given], path: Path) -
     for line in shared:
         key = line.lstrip("+~").partition("=")[0]
         group, _, below = key.partition(".")
-        if group in OF_THE_RUN or (group == "data" and below in OF_ITS_DATA):
+        if (key != _OF_NEW_PARTS and group in OF_THE_RUN) or (group == "data" and below in OF_ITS_DATA):
             yield f"{line}: what {path} has learnt stays as it is, and its {group} with it: leave it out"
         elif group == PARTS:
             yield f"{line}: the parts are those of {path} and new ones, {PARTS}.NAME=TASK"
@@ -143,8 +147,17 @@ def take_over(built: Built, run: str | Path) -> None:
             " at it: train all parts together"
         )
     task.backbone.load_state_dict({key: learnt[key] for key in wanted})
+    new = [name for name in built.data.parts if name not in learnt_parts]
+    _say_what_learns(task, list(learnt_parts), new)
     task.decision = {name: part.decision for name, part in learnt_parts.items() if part.decision}
     built.data.splits.notes += _notes(built, restored.folder, list(learnt_parts), several=bool(before.parts))
+
+
+def _say_what_learns(task: Task, learnt: list[str], new: list[str]) -> None:
+    backbone = task.backbone
+    if backbone.report is not None:
+        backbone.report = replace(backbone.report, classes=None)  # no head takes the classifier of the file
+    backbone.note([f"taken over, to stay as they are: backbone, {listed(learnt, 4)}; learning: {listed(new, 4)}"])
 
 
 def _notes(built: Built, run: RunFolder, names: list[str], *, several: bool) -> Iterator[str]:

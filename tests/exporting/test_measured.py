@@ -53,6 +53,7 @@ def test_a_split_may_be_named(folder: Path, coloured: Path) -> None:
     ("changes", "complaint"),
     [
         ([], r"does not keep where its images lay \(it was trained on .*\): name them, as in `mobilevision evaluate"),
+        (["data.root=X"], "data.root=X: .* does not keep of which format its data was: add data=auto"),
         (["data=folder", "data.root=X", "data.resolution=64"], r"has its own side \(32 x 32\), fit and channels"),
         (["data=shapes", "data.workers=0", "data.format.test=20"], "classes that the model does not know: "),
         (["data=folder", "data.root=X", "backbone.width=1.0"], "an evaluation takes data"),

@@ -250,10 +250,13 @@ def test_few_images_that_judged_are_counted(run: RunFolder) -> None:
 
 def test_drawn_images_and_folds_have_no_word_of_few(coloured: Path) -> None:
     few = ["trainer.max_epochs=1", "data.resolution=32", "backbone.width=0.25", "data.workers=0"]
+    drawn = [f"parts.a.data.format.{split}=4" for split in ("train", "val", "test")]
+    part = ["parts.a=classification", "parts.a.data=shapes", *drawn, "parts.b=classification"]
     for given, counted in (
         (["data=shapes", "data.format.train=20", "data.format.val=10", "data.format.test=10"], 0),
         (["data=folder", f"data.root={coloured}", "data.folds=4", "data.fold=1"], 0),
         (["data=folder", f"data.root={coloured}", "data.folds=null"], 1),
+        (["task=multitask", *part, "parts.b.data=folder", f"parts.b.data.root={coloured}"], 1),
     ):
         built = build(compose([*few, *given]))
         assert bool(small_test_set_warning(built, "test")) == counted

@@ -406,6 +406,7 @@ def test_a_part_added_to_a_run_leaves_the_others_as_they_are(run: Path, tmp_path
             assert torch.equal(kept[name], value), name
     info = json.loads((folder / "info.json").read_text())
     assert not any("not the data that" in note for note in info["notes"])
+    assert info["weights"][1:] == [f"  taken over, to stay as they are: backbone, {', '.join(PARTS)}; learning: kind"]
     first = load_run(folder).task.head.parts["kind"].classifier.weight
     train(compose_resume(folder, ["trainer.max_epochs=2"]))
     assert not torch.equal(load_run(folder, which="last").task.head.parts["kind"].classifier.weight, first)
@@ -422,7 +423,8 @@ def test_what_a_run_has_learnt_is_not_changed_by_what_is_added(run: Path) -> Non
     taught = ["parts.kind.distill=auto"]
     with pytest.raises(UserError, match=r"parts\.kind\.distill\.teacher=auto: the backbone is that of"):
         compose_extended(run, [*NEW, *taught])
-    cfg = compose_extended(run, [*NEW, "seed=7"])
+    cfg = compose_extended(run, [*NEW, "seed=7", "task.teachers_see=every_image"])
+    assert cfg.task.teachers_see == "every_image"
     assert (cfg.seed, cfg.data.seed, cfg.data.format.kept) == (7, 0, [list(PARTS)])
     with pytest.raises(UserError, match="adds parts to this run, and none is given"):
         compose_extended(run, [])
