@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,12 @@ from torch import Tensor
 
 from mobilevision.config.parts import keys_of_parts, names, part_config
 from mobilevision.engine.build import instantiate
+from mobilevision.engine.info import read_info
+from mobilevision.engine.run_config import read_run_config
 from mobilevision.errors import UserError
 from mobilevision.io.tensor_files import load_tensors
+from mobilevision.tracking.run_folder import RunFolder
+from mobilevision.training.same_data import fingerprint
 from mobilevision.training.teachers import find_teacher
 
 if TYPE_CHECKING:
@@ -218,8 +223,32 @@ def _distiller(cfg: DictConfig, built: Built, *, part: str = "") -> Distiller:
     check(cfg, built, teacher)
     if cfg.distill.cache:
         teacher = cached(cfg, built, teacher)
-    built.data.splits.notes.append(f"{part}{': ' * bool(part)}teacher: {teacher.name}, {in_words(cfg)}")
+    notes = [f"teacher: {teacher.name}, {in_words(cfg)}", *_tested_otherwise(cfg, built, part)]
+    built.data.splits.notes += [f"{part}{': ' * bool(part)}{note}" for note in notes]
     return make(cfg, built, teacher)
+
+
+def _tested_otherwise(cfg: DictConfig, built: Built, part: str) -> Iterator[str]:
+    """What to know of figures where a run of one task teaches that has cut the student's data in another way."""
+    given = Path(str(cfg.distill.teacher)).expanduser()
+    folder = RunFolder(given.parent.parent if given.suffix == ".ckpt" else given)
+    marks, root = read_info(folder).get("split_fingerprints"), cfg.data.get("root")
+    if root is None or not isinstance(marks, dict):
+        return
+    _, theirs = read_run_config(folder.path)
+    if names(theirs) or theirs.data.get("root") is None or not _same_place(root, theirs.data.root):
+        return
+    data = built.data.parts[part] if part else built.data
+    split = "val" if data.splits.test is None else "test"
+    if marks.get(split) != fingerprint(data, split):
+        yield (
+            f"the teacher has cut the same data otherwise, so it may have learnt from images of this run's"
+            f" {split}: its figures, and in part the student's, may be too good"
+        )
+
+
+def _same_place(one: Any, other: Any) -> bool:
+    return Path(str(one)).expanduser().resolve() == Path(str(other)).expanduser().resolve()
 
 
 def in_words(cfg: DictConfig) -> str:

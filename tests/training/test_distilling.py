@@ -14,9 +14,11 @@ import torch
 from PIL import Image
 
 from mobilevision.config.compose import compose
+from mobilevision.engine.build import build
 from mobilevision.engine.restore import load_run
 from mobilevision.errors import UserError
 from mobilevision.io.tensor_files import read_checkpoint
+from mobilevision.training.distillation import distil
 from mobilevision.training.resuming import compose_resume
 from mobilevision.training.train import train
 
@@ -196,6 +198,17 @@ def test_a_cache_is_used_again_and_refused_when_something_changed(
     for change, what in (("data.seed=5", "data"), ("data.fit=stretch", "crop")):
         with pytest.raises(UserError, match=f"another {what}"):
             run(tmp_path / f"e{what}", *common, *STEPS, "augment=none", change)
+
+
+def test_a_teacher_that_may_have_seen_the_test_is_told(coloured: Path, tmp_path: Path) -> None:
+    given = ["data=folder", f"data.root={coloured / 'train'}", "data.resolution=32", "data.test_fraction=0.3"]
+    teacher = tmp_path / "teacher"
+    run(teacher, *given, *STEPS)
+    for seed, root, told in ((0, "train", False), (1, "train", True), (1, "test", False)):
+        now = [*given, f"data.seed={seed}", f"data.root={coloured / root}", f"run_dir={tmp_path / 'student'}"]
+        cfg = compose([*QUICK, *now, "distill=outputs", f"distill.teacher={teacher / 'checkpoints' / 'best.ckpt'}"])
+        distil(cfg, built := build(cfg))
+        assert any("cut the same data otherwise" in note for note in built.data.splits.notes) == told
 
 
 def test_a_table_of_outputs_teaches(coloured: Path, tmp_path: Path) -> None:
