@@ -13,13 +13,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import resource
-import subprocess
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from plain_command import train
+
 WEIGHTS = ["backbone.width=0.5", "backbone.weights={weights}/mobilenet_v1_0.5_160_in1k.safetensors"]
 PARTS: dict[str, tuple[str, str, list[str]]] = {
     "raccoon": ("detection", "map_50", ["data=auto", "data.root={data}/raccoon", "data.resolution=300"]),
@@ -59,16 +56,8 @@ def folder_of(name: str) -> str:
 
 def run(words: list[str], out: Path) -> dict[str, float]:
     """One training in ``out``; its test metrics (val's where the data has no test) by part, and CPU minutes."""
-    command = [sys.executable, str(ROOT / "train.py"), *words, f"run_dir={out}", "logger=none", "data.workers=0"]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False
-    )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(words)}\n{done.stderr}")
-    results = json.loads((out / "metrics.json").read_text())
-    found = {"minutes": sum(getattr(after, key) - getattr(before, key) for key in ("ru_utime", "ru_stime")) / 60}
+    results, minutes = train(words, out)
+    found = {"minutes": minutes}
     for name, (_, metric, _) in PARTS.items():
         for key in (f"test/{name}/{metric}", f"val/{name}/{metric}", f"test/{metric}", f"val/{metric}"):
             if key in results and name not in found:

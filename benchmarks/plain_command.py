@@ -48,26 +48,35 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "embedding-v1_025": ("auc", ["task=face_embedding", *PEOPLE, *MODELS["v1_025"]]),
     "shapes": ("top1", ["task=classification"]),
     "scenes": ("map_50", ["task=detection"]),
+    "beetles": ("top1", ["task=fine_grained"]),
+    "drawn_faces": ("mean_ap", ["task=face_attributes"]),
+    "drawn_identities": ("auc", ["task=face_embedding"]),
+    "places": ("mean_within", ["task=geolocalization"]),
 }
+
+
+def train(words: list[str], out: Path) -> tuple[dict[str, float], float]:
+    """One training on one thread, in the folder ``out``; its metrics, and the CPU minutes of the command."""
+    command = [sys.executable, str(ROOT / "train.py"), *words, f"run_dir={out}", "logger=none", "data.workers=0"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(words)}\n{done.stderr}")
+    seconds = sum(getattr(after, key) - getattr(before, key) for key in ("ru_utime", "ru_stime"))
+    return json.loads((out / "metrics.json").read_text()), seconds / 60
 
 
 def run(words: list[str], metric: str) -> dict[str, float]:
     """One training; its test metric, what val said of the probe and of the best epoch, and CPU minutes."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        command = [sys.executable, str(ROOT / "train.py"), *words, f"run_dir={out}", "logger=none", "data.workers=0"]
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = subprocess.run(
-            command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False
-        )
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        if done.returncode:
-            raise SystemExit(f"{' '.join(words)}\n{done.stderr}")
-        results = json.loads((out / "metrics.json").read_text())
+        results, minutes = train(words, out)
         with (out / "metrics.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
-    seconds = sum(getattr(after, key) - getattr(before, key) for key in ("ru_utime", "ru_stime"))
-    found = {"test": results.get(f"test/{metric}", results.get(f"val/{metric}")), "minutes": seconds / 60}
+    found = {"test": results.get(f"test/{metric}", results.get(f"val/{metric}", float("nan"))), "minutes": minutes}
     values = [float(row[f"val/{metric}"]) for row in rows if row.get(f"val/{metric}")]
     found["best val"] = max(values)
     if rows[0]["epoch"] == "0":
