@@ -280,6 +280,8 @@ def _problem(values: dict[str, Any]) -> str | None:
     if problem := _misplaced(values):
         return problem
     layout = Layout(values={key: value for key, value in values.items() if key != PARTS})
+    if problem := _unknown(layout):
+        return problem
     claims = [Claim(key, value, f"{key}={value}") for key, value in leaves(layout.values) if not key.endswith("_")]
     for claim in claims:
         if claim.value is None and (accepted := stated_type(claim.key, layout)) is not None:
@@ -288,6 +290,17 @@ def _problem(values: dict[str, Any]) -> str | None:
         elif line := next(check_claims([claim], layout), None):
             return line
     return None
+
+
+def _unknown(layout: Layout) -> str | None:
+    """A key of the data's format that the format does not take, as of another version."""
+    node = layout.find("data.format")
+    known = signature(str(node.get("_target_"))) if isinstance(node, dict) else None
+    if known is None or known.more:
+        return None
+    wrong = next((key for key in node if not _OF_HYDRA.fullmatch(str(key)) and key not in known.arguments), None)
+    where = f"data.format.{_short(wrong)}: {_short(node['_target_'])} has no such key"
+    return None if wrong is None else where + did_you_mean(str(wrong), known.arguments)
 
 
 def offline(values: dict[str, Any]) -> dict[str, Any]:

@@ -126,6 +126,11 @@ VALUES = {
     "null for a number": ("seed", None, "seed=None: needs a whole number, not null"),
     "a number out of range": ("data/batch_size", -1, "data.batch_size=-1: must be "),
     "a number for a list": ("optimizer/name", 5, "optimizer.name=5: needs "),
+    "a key of another version": (
+        "data/format/trian",
+        5,
+        "data.format.trian: mobilevision.data.formats.Shapes has no such key",
+    ),
     "a preset": ("backbone/preset", {"crop": 0}, "backbone.preset.crop"),
     "a trainer's": ("trainer/max_epochs", [1], "trainer.max_epochs=[1]: needs "),
     "a callback's": ("callbacks/best/monitor", 3, "callbacks.best.monitor=3: needs "),
@@ -280,7 +285,7 @@ def test_a_loaded_run_downloads_no_data(config: dict[str, Any], table: Targets, 
 
 
 def test_an_earlier_name_of_the_same_class_stays_good(config: dict[str, Any], table: Targets, tmp_path: Path) -> None:
-    run = put(config, tmp_path, "data/format/_target_", "mobilevision.data.formats.lfw.LFW")
+    run = put(config, tmp_path, "data/format", {"_target_": "mobilevision.data.formats.lfw.LFW"})
     assert read_config(run / "config.yaml", table).data.format["_target_"] == "mobilevision.data.formats.LFW"
 
 
