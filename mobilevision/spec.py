@@ -52,7 +52,7 @@ class DataSpec:
     white_level: float | None = None
     parts: Mapping[str, DataSpec] = field(default_factory=dict)
 
-    def at(self, resolution: tuple[int, int]) -> DataSpec:
+    def at_resolution(self, resolution: tuple[int, int]) -> DataSpec:
         """The same at another size of the input; a part with a size of its own keeps it."""
         shared = {name: part for name, part in self.parts.items() if part.resolution == self.resolution}
         moved = {name: replace(part, resolution=resolution) for name, part in shared.items()}
@@ -186,7 +186,7 @@ class PartFeatures(NamedTuple):
         return self.shared if side is None else self.at[side]
 
 
-Extract = Callable[[Tensor, Needs], Features]
+FeatureExtractor = Callable[[Tensor, Needs], Features]
 """Features of images [B, C, H, W], uint8 or float, 0..255: what a backbone computes."""
 
 

@@ -355,7 +355,7 @@ class Task(pl.LightningModule, ABC):
             more: features beside those that the head needs.
         """
         with torch.no_grad() if self.frozen else nullcontext():
-            return self.head.look(self.backbone, images, more)
+            return self.head.extract(self.backbone, images, more)
 
     def forward(self, images: Tensor) -> Any:
         """Raw outputs of images [B, C, H, W], uint8 or float 0..255."""

@@ -117,8 +117,8 @@ class Multitask(Task):
             features, seen = self._pass(side, batch, [rows[name] for name in there])
             for name in there:
                 target = batch.get("target", {}).get(name)
-                own = {"features": _some(features, rows[name] if seen is None else rows[name][seen])}
-                own |= {} if target is None else {"target": _some(target["target"], rows[name])}
+                own = {"features": _rows_of(features, rows[name] if seen is None else rows[name][seen])}
+                own |= {} if target is None else {"target": _rows_of(target["target"], rows[name])}
                 found[name] = PartOutputs(parts[name].outputs(own), None if bool(rows[name].all()) else rows[name])
         return found
 
@@ -157,7 +157,7 @@ class Multitask(Task):
         seen = torch.stack(list(rows)).any(dim=0)
         images, every = batch["image"], len(self.heads.passes) == 1 or bool(seen.all())
         with torch.no_grad() if self.frozen else nullcontext():
-            features = self.heads.look_at_side(side, self.backbone, images if every else take(images, seen))
+            features = self.heads.extract_at_side(side, self.backbone, images if every else take(images, seen))
         return features, None if every else seen
 
     def added_up(self, losses: Mapping[str, Tensor]) -> Tensor:
@@ -169,7 +169,7 @@ class Multitask(Task):
         shared = list(self.backbone.parameters())
         ids = {id(weight) for weight in shared}
         own = [weight for weight in self.parameters() if id(weight) not in ids]
-        return self.loss.operated(total, losses, shared=shared, own=own)
+        return self.loss.total_without_conflicts(total, losses, shared=shared, own=own)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """As Lightning's; each part says what of its target stays on the CPU."""
@@ -252,6 +252,6 @@ class Multitask(Task):
         return MultitaskMetrics(metrics, primary=primary)
 
 
-def _some(values: Any, rows: Tensor) -> Any:
+def _rows_of(values: Any, rows: Tensor) -> Any:
     """The rows of nested tensors that are true; the same where all are."""
     return values if bool(rows.all()) else take(values, rows)

@@ -83,11 +83,12 @@ class Augment:
     def sample(self, view: View, index: int, rng: np.random.Generator) -> Sample:
         """See :class:`~mobilevision.data.view.Augmentation`."""
         height, width = view.resolution
-        box, flip = self.draw(rng, *view.records.shape(index), aspect=width / height)
+        shape = view.records.shape(index)  # before the pixels, which close the file
+        box, flip = self.draw(rng, *shape, aspect=width / height)
         where = view.frame(index) if box is None else Frame(box, view.resolution)
         target = view.placed(index, where, mirrored=flip, training=True)
         pixels = on_canvas(view.records.pixels(index, box=where.box, size=where.size), where, view.resolution)
-        placement = Placement(where, flip, view.records.shape(index), view.resolution, training=True)
+        placement = Placement(where, flip, shape, view.resolution, training=True)
         return Sample(self.pixels(mirrored(pixels) if flip else pixels, rng), target, placement)
 
     def draw(

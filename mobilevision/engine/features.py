@@ -50,7 +50,7 @@ def split_features(task: Task, data: DataModule, split: Literal["train", "val"])
     parts: list[SplitFeatures] = []
     for batch in data.eval_dataloader(split, shard=False):
         # A frozen backbone's features may be cached already.
-        features = batch.get("features") or task.head.look(task.backbone, batch["image"].to(device))
+        features = batch.get("features") or task.head.extract(task.backbone, batch["image"].to(device))
         parts.append(SplitFeatures(move_data_to_device(features, "cpu"), batch["target"], batch["index"]))
     task.train(training)
     joined: SplitFeatures = tree_map(lambda *each: None if each[0] is None else torch.cat(each), *parts)

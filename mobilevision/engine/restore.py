@@ -59,7 +59,7 @@ def load_run(
     checkpoint = read_checkpoint(file)
     spec, preset, decision, state = _read(checkpoint, file)
     backbone = build_backbone(cfg, checkpoint_preset=preset)
-    task = build_task(cfg, spec.at(resolution or spec.resolution), backbone)
+    task = build_task(cfg, spec.at_resolution(resolution or spec.resolution), backbone)
     try:
         # What a distilled run learnt along to compare itself with its teacher is no part of the model.
         weights = {key: value for key, value in state.items() if not key.startswith("distiller.")}

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from mobilevision.spec import BackboneSpec, DataSpec, Extract, Features, Needs
+from mobilevision.spec import BackboneSpec, DataSpec, FeatureExtractor, Features, Needs
 
 
 class Head(nn.Module, ABC):
@@ -42,7 +42,7 @@ class Head(nn.Module, ABC):
     def forward(self, features: Features) -> Any:
         """Raw outputs: logits, or for detection what its loss and decoding need."""
 
-    def look(self, backbone: Extract, images: Tensor, more: Needs | None = None) -> Any:
+    def extract(self, backbone: FeatureExtractor, images: Tensor, more: Needs | None = None) -> Any:
         """The features that the head takes of images, as :meth:`forward` wants them.
 
         Args:

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from mobilevision.errors import UserError
 from mobilevision.heads.head import Head
-from mobilevision.spec import BackboneSpec, DataSpec, Extract, Features, Needs, PartFeatures, PartOutputs
+from mobilevision.spec import BackboneSpec, DataSpec, FeatureExtractor, Features, Needs, PartFeatures, PartOutputs
 
 
 @final
@@ -51,17 +51,17 @@ class MultitaskHead(Head):
             found.setdefault(self.sides.get(name), []).append(name)
         return found
 
-    def look(self, backbone: Extract, images: Tensor, more: Needs | None = None) -> Features | PartFeatures:
+    def extract(self, backbone: FeatureExtractor, images: Tensor, more: Needs | None = None) -> Features | PartFeatures:
         """See :class:`Head`; of several passes where parts have sides of their own."""
-        seen = {side: self.look_at_side(side, backbone, images, more) for side in self.passes}
+        seen = {side: self.extract_at_side(side, backbone, images, more) for side in self.passes}
         others = {side: features for side, features in seen.items() if side is not None}
         shared = seen.get(None) or Features({}, None)
         return PartFeatures(shared, others) if others else shared
 
-    def look_at_side(
-        self, side: tuple[int, int] | None, backbone: Extract, images: Tensor, more: Needs | None = None
+    def extract_at_side(
+        self, side: tuple[int, int] | None, backbone: FeatureExtractor, images: Tensor, more: Needs | None = None
     ) -> Features:
-        """Features for the parts of one of the ``passes``; arguments as of :meth:`look`."""
+        """Features for the parts of one of the ``passes``; arguments as of :meth:`extract`."""
         wanted: list[Any] = [self.parts[name].needs for name in self.passes[side]]
         needs = reduce(Needs.__or__, wanted, more or Needs())
         return backbone(images if side is None else shrunk(images, side), needs)

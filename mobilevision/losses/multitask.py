@@ -65,7 +65,7 @@ class MultitaskLoss(Loss, ABC):
         return with_parts(found) if found else {"nothing": self._nothing(outputs)}
 
     @staticmethod
-    def operated(
+    def total_without_conflicts(
         total: Tensor, losses: Mapping[str, Tensor], *, shared: Sequence[nn.Parameter], own: Sequence[nn.Parameter]
     ) -> Tensor:
         """The same sum with other gradients: those of the parts without their conflicts.
@@ -132,10 +132,9 @@ def without_conflicts(gradients: Sequence[Gradients]) -> list[list[Tensor | None
     for number, own in enumerate(kept):
         for other in torch.randperm(len(gradients)).tolist():
             theirs = gradients[other]
-            product, square = _dot(own, theirs), _dot(theirs, theirs)
-            if other == number or not bool(product < 0) or not bool(square > 0):
+            if other == number or not bool((product := _dot(own, theirs)) < 0):
                 continue
-            share = product / square
+            share = product / _dot(theirs, theirs)
             for place, gradient in enumerate(theirs):
                 if gradient is not None:
                     there = own[place]

@@ -39,7 +39,7 @@ def activation_map(task: Task, image: torch.Tensor) -> NDArray[np.float32] | Non
     strides = needs.strides or (max(task.backbone.spec.strides),)
     with torch.inference_mode(False), torch.enable_grad():
         pixels = image.clone()[None].to(task.device).float().requires_grad_()
-        features = task.head.look(task.backbone, pixels, Needs(strides=strides))
+        features = task.head.extract(task.backbone, pixels, Needs(strides=strides))
         score = task.explained(task.head(features))
         if score is None or not score.requires_grad:
             return None

@@ -288,7 +288,7 @@ class Deployed(nn.Module):
 
     def forward(self, images: Tensor) -> Any:
         """Raw outputs of images [B, C, H, W], uint8."""
-        return self.head(self.head.look(self.backbone, images))
+        return self.head(self.head.extract(self.backbone, images))
 
 
 def deployed(
