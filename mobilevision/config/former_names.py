@@ -44,6 +44,22 @@ def with_current_targets(node: Any) -> Any:
     return [with_current_targets(value) for value in node] if isinstance(node, list) else node
 
 
+def with_shared_sides(values: dict[str, Any]) -> dict[str, Any]:
+    """A run's config of several tasks, where none of them had a side of its own yet.
+
+    Its parts keep the sides that their data is made for, at which they were not trained: all saw the shared one.
+    """
+    parts, form = values.get("parts"), values["data"].get("format")
+    if not isinstance(parts, dict) or not parts or not isinstance(form, dict) or "kept" in form:
+        return values
+    shared = {
+        name: {**part, "data": {**part["data"], "resolution": None}}
+        for name, part in parts.items()
+        if isinstance(part, dict) and isinstance(part.get("data"), dict)
+    }
+    return {**values, "parts": {**parts, **shared}}
+
+
 def import_by_former_names() -> None:
     """Let ``from tasks.base import Task`` in a plugin give the module that has the name today, and no copy of it.
 

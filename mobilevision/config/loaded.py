@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mobilevision.config.former_names import current_name
+from mobilevision.config.former_names import current_name, with_shared_sides
 from mobilevision.config.keys import PARTS, check_claims, signature, stated_type
 from mobilevision.config.layout import Claim, Layout, leaves, package_of
 from mobilevision.config.names import did_you_mean
@@ -228,7 +228,7 @@ def read_config(path: Path, table: Targets | None = None) -> DictConfig:
     if problem := _problem(checked):
         raise UserError(f"{path}: {problem}")
     try:
-        cfg = OmegaConf.create(offline(checked))
+        cfg = OmegaConf.create(offline(with_shared_sides(checked)))
     except OmegaConfBaseException as error:
         raise UserError(f"{path}: not the config of a run: {str(error).splitlines()[0]}") from None
     assert isinstance(cfg, DictConfig)

@@ -266,7 +266,7 @@ class DataModule(pl.LightningDataModule):
             if white_level is not None:
                 self._others.scale(white_level)
             self.splits.notes.append(f"without labels: {len(self._others):,} images of {self.unlabelled}")
-        resolution = _pair(self.resolution) if self.resolution is not None else default_resolution
+        resolution = height_and_width(self.resolution) or default_resolution
         self.spec = DataSpec(
             kind=self.kind,
             classes=self.splits.classes,
@@ -296,7 +296,7 @@ class DataModule(pl.LightningDataModule):
             joint: Records | None = getattr(splits, split)
             of_parts = None if joint is None else joint.targets
             setattr(self.splits, split, of_parts.of_part(name) if isinstance(of_parts, MultitaskTargets) else None)
-        side = spec.resolution if self.resolution is None else _pair(self.resolution)
+        side = height_and_width(self.resolution) or spec.resolution
         if side != spec.resolution:
             self._check_own_side(name, side, spec.resolution)
         self.spec = replace(self.spec, resolution=side, fit=spec.fit, white_level=spec.white_level)
@@ -435,7 +435,14 @@ def default_workers() -> int:
     return min(8, max(1, usable // 2))
 
 
-def _pair(resolution: int | Sequence[int]) -> tuple[int, int]:
+def height_and_width(resolution: int | Sequence[int] | None) -> tuple[int, int] | None:
+    """``data.resolution`` as the height and the width of the input in pixels; None where it is null.
+
+    Raises:
+        UserError: it is neither a side nor two.
+    """
+    if resolution is None:
+        return None
     pair = (resolution, resolution) if isinstance(resolution, int) else tuple(resolution)
     if len(pair) != 2 or min(pair) < 1:
         raise UserError(f"data.resolution={resolution}: give a side or [height, width] in pixels")

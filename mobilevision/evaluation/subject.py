@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from mobilevision.backbones.imagenet import outputs_of
 from mobilevision.config.compose import compose
 from mobilevision.config.plugins import load_for
+from mobilevision.data.module import height_and_width
 from mobilevision.data.skipped import SkipLog
 from mobilevision.engine.build import build_backbone, build_data, build_task
 from mobilevision.engine.restore import load_run
@@ -62,7 +63,7 @@ def of_run(target: str | Path, changes: Sequence[str], split: str | None, skip: 
         samples = samples_of_parts(data, spec, changed, split, log)
     else:
         samples = new_samples(data, split, log) if other_data else own_samples(data, spec, crop, split)
-    side = _resolution(cfg.data.resolution) if other_data or cfg.data != restored.cfg.data else None
+    side = height_and_width(cfg.data.resolution) if other_data or cfg.data != restored.cfg.data else None
     records = in_order_of(samples, spec.classes, spec.cells)
     if side is not None and side != spec.resolution:  # a head may depend on it, as a detector's anchors do
         restored = load_run(target, resolution=side)
@@ -117,7 +118,7 @@ def task_of_weights(cfg: DictConfig, backbone: Backbone, classes: tuple[str, ...
     Raises:
         UserError: no classifier, or one of other classes.
     """
-    side = _resolution(cfg.data.resolution) or (backbone.preset.side, backbone.preset.side)
+    side = height_and_width(cfg.data.resolution) or (backbone.preset.side, backbone.preset.side)
     task = build_task(cfg, DataSpec(cfg.task.kind, classes, cfg.data.channels, side, fit=fit), backbone)
     if backbone.detector is not None:
         if missing := [name for name in classes if coco_output(name) is None]:
@@ -147,9 +148,3 @@ def task_of_weights(cfg: DictConfig, backbone: Backbone, classes: tuple[str, ...
     if chosen is None:
         read = f"the data's classes, by name, are taken for the weights' {outputs} outputs in their order ({read})"
     return task, read
-
-
-def _resolution(value: Any) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))

@@ -86,6 +86,17 @@ def test_the_run_folder_has_the_numbers_of_every_part(run: Path) -> None:
     assert rows[0]["truth"].startswith("objects: ")
 
 
+def test_parts_of_a_former_run_see_what_they_saw(run: Path, tmp_path: Path) -> None:
+    cfg = OmegaConf.load(run / "config.yaml")
+    cfg.parts.ground.data.resolution = 32
+    own, former = tmp_path / "own.yaml", tmp_path / "former.yaml"
+    OmegaConf.save(cfg, own)
+    del cfg.data.format["kept"]
+    OmegaConf.save(cfg, former)
+    assert read_config(own).parts.ground.data.resolution == 32
+    assert read_config(former).parts.ground.data.resolution is None
+
+
 def test_the_same_numbers_come_out_again(run: Path) -> None:
     kept = json.loads((run / "metrics.json").read_text())
     assert evaluate(run) == pytest.approx(kept, abs=1e-6)

@@ -103,7 +103,8 @@ def as_dict(cfg: DictConfig, counted: Counted) -> dict[str, Any]:
 
 def by_part(model: Configured) -> dict[str, Any]:
     """Of several tasks on one backbone: what they share, what each has of its own, and what each costs alone."""
-    from mobilevision.tools.costs.counting import cost_of, pair
+    from mobilevision.data.module import height_and_width
+    from mobilevision.tools.costs.counting import cost_of
 
     layers = model.counted.cost.layers
     backbone = _sums([row for row in layers if not row.name.startswith(_PART)])
@@ -112,7 +113,7 @@ def by_part(model: Configured) -> dict[str, Any]:
     for name in names(model.cfg):
         own = _sums([row for row in layers if row.name.startswith(f"{_PART}{name}.")])
         alone_cfg, info = part_config(model.cfg, name), (model.class_info.parts or {})[name]
-        size = pair(alone_cfg.data.resolution) or model.counted.resolution
+        size = height_and_width(alone_cfg.data.resolution) or model.counted.resolution
         alone = cost_of(alone_cfg, **info._asdict(), resolution=size).cost
         rows.append({"part": name, **own, "alone": {each: getattr(alone, each) for each in _SUMMED}})
         if size != model.counted.resolution:

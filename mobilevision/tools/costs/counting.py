@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mobilevision.config.auto_settings import without_training
 from mobilevision.config.parts import names
 from mobilevision.cost import Cost, Unfilled, count
+from mobilevision.data.module import height_and_width
 from mobilevision.engine.build import build_backbone, build_data, build_head, default_side
 from mobilevision.engine.info import read_info
 from mobilevision.errors import UserError
@@ -320,12 +321,12 @@ def deployed(
     with torch.device(device), Unfilled():
         backbone = build_backbone(bare)
         side = default_side(bare, backbone)
-        size = resolution or pair(bare.data.resolution) or (side, side)
+        size = resolution or height_and_width(bare.data.resolution) or (side, side)
         kind, channels = str(bare.task.kind), backbone.channels
         of_parts = {}
         for name, part in (parts or {}).items():
             own = bare.parts[name]
-            shape: Any = {"channels": channels, "resolution": pair(own.data.resolution) or size}
+            shape: Any = {"channels": channels, "resolution": height_and_width(own.data.resolution) or size}
             of_parts[name] = spec_of(str(own.task.kind), classes=part.classes, cells=part.cells, **shape)
         spec = spec_of(kind, classes=classes, cells=cells, parts=of_parts, channels=channels, resolution=size)
         head = build_head(bare, spec, backbone)
@@ -335,13 +336,3 @@ def deployed(
 def class_name(node: DictConfig) -> str:
     """The class that a node of a config builds, without its module."""
     return str(node["_target_"]).rpartition(".")[2]
-
-
-def pair(value: Any) -> tuple[int, int] | None:
-    """``data.resolution`` as (height, width); None where it is null."""
-    if value is None:
-        return None
-    sides = OmegaConf.to_container(value) if not isinstance(value, int) else [value, value]
-    if not isinstance(sides, list) or len(sides) != 2 or min(sides) < 1:
-        raise UserError(f"data.resolution={value}: give a side or [height, width] in pixels")
-    return int(sides[0]), int(sides[1])
