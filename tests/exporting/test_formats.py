@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +138,28 @@ def test_openvino_answers_the_same_whatever_the_batch(made: Any, coloured: Path)
     compiled = core.compile_model(core.read_model(folder_of(artifact) / "model.xml"), "CPU", EXACT)
     pixels = np.stack([artifact.prepare(file).pixels for file in sorted((coloured / "test").rglob("*.png"))])
     np.testing.assert_allclose(compiled([pixels])[0], artifact.outputs(pixels)["probabilities"], atol=2e-2)
+
+
+def test_signals_are_handled_after_openvinos_models_are_freed(made: Any) -> None:
+    """Freed in the order in which they came, they left handlers a stack of unmapped memory."""
+    program = """
+import gc, os, signal, sys
+import numpy as np
+from mobilevision.deploy.artifact import Artifact
+
+signal.signal(signal.SIGUSR1, lambda *_: print("handled", flush=True))
+first, second = Artifact(sys.argv[1]), Artifact(sys.argv[1])
+for artifact in (first, second):
+    artifact.outputs(np.zeros((1, 3, 32, 32), np.uint8))
+del artifact, first
+gc.collect()
+del second
+gc.collect()
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+    command = [sys.executable, "-c", program, str(folder_of(made("openvino", "float32")))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
 
 
 def test_openvinos_weights_are_integers_that_cannot_saturate(made: Any) -> None:

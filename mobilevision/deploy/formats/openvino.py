@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -128,13 +130,50 @@ def _operations(source: Path, layers: Sequence[str]) -> set[str]:
     return {node.name for node in nodes if any(name.startswith(weights) for name in node.input)} if weights else set()
 
 
+@final
+class _SignalStack(ctypes.Structure):
+    """``stack_t`` of Linux's ``sigaltstack``."""
+
+    _fields_ = (("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("bytes", ctypes.c_size_t))
+
+
+@contextmanager
+def _signal_stack_kept() -> Iterator[None]:
+    """Leaves the stack that this thread's signal handlers run on as it was.
+
+    OpenVINO's plugin for CPUs sets one of its own as it is loaded, and puts back the one before as it is freed: where
+    two are freed in the order in which they came, or in another thread, that is memory which is gone, and the next
+    signal (Ctrl-C, a child's end) ends the process. A plugin that finds another stack than its own changes nothing.
+    """
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    libc, before = ctypes.CDLL(None), _SignalStack()
+    known = libc.sigaltstack(None, ctypes.byref(before)) == 0
+    try:
+        yield
+    finally:
+        if known:
+            libc.sigaltstack(ctypes.byref(before), None)
+
+
+def _new_core() -> Any:
+    """An ``openvino.Core`` whose plugin for CPUs is loaded."""
+    import openvino
+
+    with _signal_stack_kept():
+        core = openvino.Core()
+        core.get_property("CPU", "FULL_DEVICE_NAME")
+    return core
+
+
 @contextmanager
 def _alone() -> Iterator[None]:
     """NNCF without its notes to the console, and without those that it sends home about its use."""
     before = os.environ.get("NNCF_CI")
     os.environ["NNCF_CI"] = "1"
     try:
-        with quiet():
+        with quiet(), _signal_stack_kept():  # it makes cores of its own
             yield
     finally:
         if before is None:
@@ -174,7 +213,7 @@ class OpenVino(Format):
             source = Path(work) / Onnx.file
             graph = rounded_graph(graph, precision, self.weight_steps)
             Onnx().write(graph, source, FLOAT32)
-            model = openvino.Core().read_model(source)
+            model = _new_core().read_model(source)
             if precision.name == "int8":
                 self.require(self.quantizes_with)
                 model = quantized(model, source, graph, precision, self.weight_steps)
@@ -182,16 +221,12 @@ class OpenVino(Format):
 
     def largest_weight(self, path: Path) -> int | None:
         """As in :class:`Format`."""
-        import openvino
-
-        return largest_weight(openvino.Core().read_model(path))
+        return largest_weight(_new_core().read_model(path))
 
     def open(self, path: Path, *, outputs: tuple[str, ...], threads: int | None = None) -> Runner:
         """As in :class:`Format`."""
         self.require(self.runs_with)
-        import openvino
-
-        core = openvino.Core()
+        core = _new_core()
         core.set_property("CPU", {**_EXACT, **({} if threads is None else {"INFERENCE_NUM_THREADS": threads})})
         try:
             model = core.read_model(path)
