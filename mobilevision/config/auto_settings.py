@@ -65,6 +65,7 @@ class Facts:
         counts: training samples (boxes for ``boxes``) a class; empty where that says nothing.
         pretrained: whether the backbone has pretrained weights.
         probes: whether the head can be fitted alone, on pooled features.
+        deep_head: whether the head stacks layers of its own (``Head.deep``).
         image_bytes: activations that the backbone keeps of one image for the backward pass, in float32.
         memory: bytes that all activations of a step may take.
         processes: processes that train together.
@@ -82,6 +83,7 @@ class Facts:
     counts: tuple[int, ...] = ()
     pretrained: bool = False
     probes: bool = False
+    deep_head: bool = False
     image_bytes: int = 0
     memory: int = CPU_ACTIVATIONS
     processes: int = 1
@@ -210,6 +212,8 @@ def learning_rate(facts: Facts, chosen: Chosen) -> tuple[float, str]:
     rate = chosen("optimizer.pretrained_lr")
     if facts.kind == "boxes" and chosen("head.weights") is not None:
         return rate, "a pretrained detector"
+    if facts.deep_head:
+        return chosen("optimizer.scratch_lr"), "the head's own layers are many and start from random"
     if facts.kind == "boxes":
         return 2 * rate, "pretrained weights; a detector's layers start from random"
     if facts.kind == "multitask":
@@ -223,6 +227,16 @@ def learning_rate(facts: Facts, chosen: Chosen) -> tuple[float, str]:
         return rate, "pretrained weights"
     why = f"pretrained weights, {facts.counted}; the whole rate from {FULL_RATE_IMAGES} on"
     return float(f"{share * rate:.2g}"), why
+
+
+def backbone_rate(facts: Facts, chosen: Chosen) -> tuple[float, str]:
+    """Pretrained weights keep twice their own rate under a head that learns as from random weights."""
+    if not facts.pretrained:
+        return 1.0, "random weights: one rate for all layers"
+    rate, most = chosen("optimizer.lr"), 2 * chosen("optimizer.pretrained_lr")
+    if not facts.deep_head or rate is None or rate <= most:
+        return 1.0, "one rate for all layers"
+    return float(f"{most / rate:.2g}"), f"pretrained weights learn at {most:g} at most"
 
 
 def probe(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
@@ -391,6 +405,7 @@ RULES: dict[str, tuple[Rule, Any]] = {
     "freeze.stages": (frozen_stages, 0),
     "freeze.statistics": (held_statistics, False),
     "optimizer.lr": (learning_rate, None),
+    "optimizer.backbone_lr_scale": (backbone_rate, 1.0),
     "trainer.gradient_clip_val": (gradient_clip, None),
     "augment.crop_scale": (crop_scale, [0.5, 1.0]),
     "augment.iou_crop": (box_crops, 1.0),
@@ -497,6 +512,7 @@ def facts_of(cfg: DictConfig, backbone: Backbone, data: DataModule, *, probes: b
         counts=spec.counts,
         pretrained=backbone.report is not None,
         probes=probes and spec.kind != "identity",
+        deep_head=bool(getattr(get_class(cfg.head["_target_"]), "deep", False)),
         image_bytes=_image_bytes(backbone, spec.channels, spec.resolution) if cfg.data.batch_size == AUTO else 0,
         memory=_memory(str(cfg.trainer.get("accelerator", AUTO))),
         processes=_processes(cfg.trainer),

@@ -162,6 +162,7 @@ class PicoDetHead(DetectionHead):
     """
 
     side = 320
+    deep = True
     losses = ("task_aligned",)
 
     @check_ranges("head")

@@ -141,6 +141,24 @@ def test_whole_images_teach_a_detector_that_has_little_time(
         assert (found[key].value, found[key].why) == (usual * crops, why)
 
 
+@pytest.mark.parametrize(
+    ("pretrained", "given", "rate", "backbone"),
+    [
+        (True, {}, 1e-2, 0.1),
+        (True, {"optimizer__lr": 4e-3}, None, 0.25),
+        (True, {"optimizer__lr": 1e-4}, None, 1.0),
+        (False, {}, 1e-2, 1.0),
+    ],
+)
+def test_a_pyramid_learns_faster_than_the_pretrained_weights_below_it(
+    pretrained: bool, given: dict[str, Any], rate: float | None, backbone: float
+) -> None:
+    facts = Facts("boxes", samples=160, classes=1, pretrained=pretrained, deep_head=True)
+    found = values(facts, compose(["task=detection", "head=picodet"]), **given)
+    assert (found.get("optimizer.lr"), found["optimizer.backbone_lr_scale"]) == (rate, backbone)
+    assert values(replace(facts, deep_head=False), BOXES)["optimizer.backbone_lr_scale"] == 1.0
+
+
 def test_what_is_set_by_hand_stays_and_is_built_on() -> None:
     found = values(SMALL, trainer__max_epochs=3, optimizer__lr=0.3)
     assert not {"trainer.max_epochs", "optimizer.lr"} & found.keys()
