@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import hydra.utils
@@ -16,7 +17,8 @@ from mobilevision.config.compose import compose, opened
 from mobilevision.config.grammar import quoted
 from mobilevision.config.groups import groups, options
 from mobilevision.config.keys import signature
-from mobilevision.config.layout import Layout
+from mobilevision.config.kinds import kinds_of
+from mobilevision.config.layout import Layout, option_layout
 from mobilevision.config.parts import split
 from mobilevision.config.settings import Freeze, Probe, Settings, Tune
 from mobilevision.errors import UserError
@@ -45,14 +47,23 @@ def every_option() -> list[str]:
 
 
 def companions(option: str) -> list[list[str]]:
-    """What an option may be tried beside: every task; of a loss, every head of a detector, too."""
+    """What an option may be tried beside, what it is for first: every task; of a loss, detectors' heads, too."""
+    group, _, name = option.partition("=")
     with opened() as found:
-        beside = [[f"task={task}"] for task in options("task", found)]
-        if option.startswith("loss="):
+        kinds = kinds_of(group, name, found)
+        fits = {task: kinds is None or kind_of(task) in kinds for task in options("task", found)}
+        beside = [[f"task={task}"] for task in sorted(fits, key=fits.__getitem__, reverse=True)]
+        if group == "loss":
             beside += [["task=detection", f"head={head}"] for head in options("head", found)]
-        if option.startswith("parts="):
-            beside += [["task=multitask", "parts.one=classification"]]
+        if group == "parts":
+            beside.insert(0, ["task=multitask", "parts.one=classification"])
     return beside
+
+
+@cache
+def kind_of(task: str) -> str:
+    with opened() as found:
+        return str(option_layout("task", task, found).values["task"]["kind"])
 
 
 @pytest.mark.parametrize("option", every_option())
