@@ -219,6 +219,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_parts_of_contributing_train_together(extended: Path) -> None:
     words = [word for command in training_commands(ROOT / "CONTRIBUTING.md") for word in command]
     wanted = {"task=selective", "data=npz", "backbone=convnext", "head=cosine", "trainer=debug"}

@@ -23,6 +23,7 @@ def trained(folder: Path, *more: str) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_tracker_gets_them_every_few_epochs_and_nothing_else_changes(tmp_path: Path) -> None:
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     shown = trained(tmp_path / "shown", "logger=tensorboard")

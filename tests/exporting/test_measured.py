@@ -30,6 +30,7 @@ def data(coloured: Path) -> list[str]:
     return ["data=folder", f"data.root={coloured}", "data.workers=0"]
 
 
+@pytest.mark.slow
 def test_a_file_is_measured_as_its_run(
     trained: Path, folder: Path, coloured: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

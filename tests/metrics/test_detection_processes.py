@@ -42,7 +42,14 @@ def process(rank: int, folder: str, share: str, found: int) -> None:
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize(("share", "found"), [("alternating", 25), ("one has nothing", 25), ("alternating", 0)])
+@pytest.mark.parametrize(
+    ("share", "found"),
+    [
+        ("one has nothing", 25),
+        pytest.param("alternating", 25, marks=pytest.mark.slow),
+        pytest.param("alternating", 0, marks=pytest.mark.slow),
+    ],
+)
 def test_two_processes_are_one(tmp_path: Path, share: str, found: int) -> None:
     mp.spawn(process, args=(str(tmp_path), share, found), nprocs=2)
     for epoch in range(2):

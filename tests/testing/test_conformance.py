@@ -15,7 +15,9 @@ from mobilevision.testing.conformance import exports, handful, one_step, overfit
 TASKS = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "task").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(
+    "task", [pytest.param(task, marks=pytest.mark.slow if task == "multitask" else ()) for task in TASKS]
+)
 def test_every_task_conforms(task: str) -> None:
     check([f"task={task}", "backbone.width=0.25"])
 

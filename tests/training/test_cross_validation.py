@@ -23,6 +23,7 @@ def read(folder: Path, name: str) -> Any:
     return json.loads((folder / name).read_text())
 
 
+@pytest.mark.slow
 def test_folds_are_judged_summed_up_and_gone_on_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "cv"
     main.run([*FOLDS, f"run_dir={folder}"])

@@ -127,6 +127,7 @@ def test_data_of_other_classes_is_refused_and_known_ones_are_matched_by_name(fou
         evaluate(found, other)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     """The second stage's sample is drawn at random: it too is the same."""
     common = [*QUICK, "head=faster_rcnn", "head.regions=16", "data.format.train=24", "logger=none"]

@@ -64,22 +64,21 @@ def teacher_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
     return find
 
 
+WAYS = {
+    "classification": ("outputs", "logits", "embeddings", "features"),
+    "face_attributes": ("outputs", "logits", "embeddings", "features"),
+    "face_embedding": ("outputs", "embeddings", "features"),
+    "detection": ("detections", "features"),
+}
+OFTEN = (("classification", "outputs"), ("face_embedding", "embeddings"), ("detection", "detections"))
+
+
 @pytest.mark.parametrize(
     ("task", "way"),
     [
-        ("classification", "outputs"),
-        ("classification", "logits"),
-        ("classification", "embeddings"),
-        ("classification", "features"),
-        ("face_attributes", "outputs"),
-        ("face_attributes", "logits"),
-        ("face_attributes", "embeddings"),
-        ("face_attributes", "features"),
-        ("face_embedding", "outputs"),
-        ("face_embedding", "embeddings"),
-        ("face_embedding", "features"),
-        ("detection", "detections"),
-        ("detection", "features"),
+        pytest.param(task, way, marks=() if (task, way) in OFTEN else pytest.mark.slow)
+        for task, ways in WAYS.items()
+        for way in ways
     ],
 )
 def test_every_way_on_every_task_it_fits(

@@ -197,6 +197,7 @@ def test_one_image_gets_the_answers_of_all_parts(run: Path, tmp_path: Path) -> N
     assert len(list((tmp_path / "out" / "pictures").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_ends_as_one_that_was_never_stopped(run: Path, tmp_path: Path) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     more = ["trainer.max_epochs=2", "callbacks.pictures.enabled=false", "loss=uncertainty", "data.format.sampling=even"]

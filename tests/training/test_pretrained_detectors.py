@@ -48,6 +48,7 @@ def boxes(root: Path, names: tuple[str, str]) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_the_file_may_be_gone(weights: Path, tmp_path: Path) -> None:
     """A run goes on and is loaded without it, with its layers and normalisation; config.yaml says what they are."""
     file, run = tmp_path / "here.pth", tmp_path / "run"

@@ -17,6 +17,7 @@ QUICK += ["trainer.max_epochs=1", "trainer.limit_train_batches=1", "callbacks.pi
 BEETLES = ["task=fine_grained", "data.format.train=24", "data.format.val=12", "data.format.test=12"]
 
 
+@pytest.mark.slow
 def test_the_second_stage_starts_from_the_first(
     coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -151,7 +151,13 @@ def test_a_classifier_stopped_once(
     assert differences(run, tmp_path / "run") == []
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "classification"])
+OFTEN = ("accumulation", "detection")  # kinds that every run of the tests stops; CI stops the others, too
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [*OFTEN, *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS if kind not in (*OFTEN, "classification"))],
+)
 def test_stopped_again_and_again(trainings: Runner, whole: Whole, tmp_path: Path, kind: str) -> None:
     run, options, places = whole(kind)
     last_step = at(places, "on_validation_start first") - 1

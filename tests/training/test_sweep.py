@@ -86,6 +86,7 @@ def test_the_same_command_does_what_is_left(trained: Trainings, capsys: pytest.C
     assert "2 runs in" in out
 
 
+@pytest.mark.slow
 def test_parts_vary_as_everything_does(trained: Trainings, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["-m", "task=multitask", "~parts.forms", "parts.objects.head=ssd,picodet", "run_dir=sweep"]
     main(words)
