@@ -137,8 +137,12 @@ Rule = Callable[[Facts, Chosen], tuple[Any, str]]
 
 def batch_size(facts: Facts, chosen: Chosen) -> tuple[int, str]:
     """Small for few images, so that an epoch has some steps; never more than memory takes."""
-    usual = 16 if facts.kind in ("boxes", "multitask") else 32 if facts.samples < 20_000 else 64
-    size, why = usual, f"{facts.samples:,} images"
+    size, why = 16 if facts.kind == "boxes" else 32 if facts.samples < 20_000 else 64, f"{facts.samples:,} images"
+    if facts.parts:
+        alone = [batch_size(part, chosen)[0] for part in facts.parts]
+        known = sum(part.samples for part in facts.parts)  # an image that two parts know counts twice
+        size = max(8, round(facts.samples * sum(alone) / max(known, 1) / 8) * 8)
+        why = f"{facts.samples:,} images; alone, the parts would take {', '.join(map(str, alone))}"
     fewest = 32 if facts.kind == "identity" else 8  # an identity is compared with others of its batch
     while size > fewest and facts.samples < 6 * size * facts.processes:
         size //= 2

@@ -170,6 +170,24 @@ def test_what_is_set_by_hand_stays_and_is_built_on() -> None:
     assert values(SMALL, trainer__max_steps=70)["trainer.max_epochs"] == 10  # seven steps an epoch
 
 
+@pytest.mark.parametrize(
+    ("shown", "size", "why"),
+    [
+        (850, 80, "850 images; alone, the parts would take 16, 32, 32"),
+        (450, 40, "450 images; alone, the parts would take 16, 32, 32"),
+        (350, 32, "350 images; alone, the parts would take 16, 32, 32"),
+    ],
+)
+def test_a_joint_batch_has_as_much_of_each_part_as_its_own_would(shown: int, size: int, why: str) -> None:
+    """Of 850 images each is known by one part, of fewer some are known by several."""
+    boxes = Facts("boxes", samples=160, classes=1, pretrained=True)
+    asked = Facts("attributes", samples=440, classes=40, pretrained=True, probes=True)
+    joint = Facts("multitask", samples=shown, pretrained=True)
+    cfg = compose(["logger=none", "task=multitask"])
+    found = decide(cfg, joint, {"objects": boxes, "ground": SMALL, "forms": asked})
+    assert next((each.value, each.why) for each in found if each.key == "data.batch_size") == (size, why)
+
+
 def test_deciding_leaves_nothing_open_and_the_config_as_it_was() -> None:
     before = OmegaConf.to_yaml(PLAIN)
     cfg = decided(PLAIN, decide(PLAIN, SMALL))
