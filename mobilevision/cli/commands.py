@@ -409,6 +409,10 @@ def export(
     raw: Annotated[
         bool, typer.Option("--raw", help="Leave a one-stage detector's decoding outside, with decode.py beside it.")
     ] = False,
+    batch: Annotated[
+        int | None, typer.Option(min=1, max=1, help="1: one image at a time, for phones; else any number.")
+    ] = None,
+    opset: Annotated[int | None, typer.Option(help="ONNX's operator set, for older runtimes; else 18.")] = None,
     license: Annotated[str | None, typer.Option(help="For the card, such as apache-2.0.")] = None,
     latency: Annotated[bool, typer.Option(help="Take the time of an image here, for the card.")] = True,
 ) -> None:
@@ -445,6 +449,8 @@ def export(
         max_drop=max_drop,
         license=license,
         raw=raw,
+        batch=1 if batch else None,
+        opset=opset,
         latency=latency,
     )
 

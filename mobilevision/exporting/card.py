@@ -365,6 +365,12 @@ def _cost(manifest: Manifest) -> str:
         f"## Cost\n\n{cost['parameters']:,} parameters, {cost['mult_adds']:,} mult-adds an image,"
         f" {manifest.size / 1e6:.2f} MB in {manifest.precision}."
     ]
+    if onnx := manifest.about.get("onnx"):
+        at_once = "one image at a time" if manifest.input.shape[0] == 1 else "any number of images at a time"
+        lines.append(
+            f"ONNX of operator set {onnx['opset']} (file format {onnx['ir']}), which ONNX Runtime"
+            f" {onnx['oldest_onnxruntime']} and later load; it takes {at_once}."
+        )
     if smaller := manifest.about.get("quantised"):
         epochs = smaller.get("finetune_epochs")
         kept = ", ".join(f"`{_plain(name)}`" for name in smaller.get("float_layers") or ())

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mobilevision.deploy.answers import find_answer
-from mobilevision.deploy.formats import find_format
+from mobilevision.deploy.formats import Format, find_format
+from mobilevision.deploy.formats.onnx import Onnx
+from mobilevision.deploy.formats.onnx_compatibility import OPSETS, WRITTEN
 from mobilevision.deploy.manifest import CARD, NAME, Manifest, is_artifact
 from mobilevision.errors import UserError
 from mobilevision.exporting.card import check_license
@@ -136,6 +138,8 @@ def export(
     gate_samples: int | None = None,
     max_drop: float | None = None,
     raw: bool = False,
+    batch: Literal[1] | None = None,
+    opset: int | None = None,
     latency: bool = True,
     license: str | None = None,
 ) -> Artifact:
@@ -152,13 +156,16 @@ def export(
         keep_float: a layer, or layers, that stay in float32 under ``int8``, such as ``head.classifiers.0``.
         calibration_samples: training images that ``int8`` takes its ranges from, at equal distances.
         finetune_epochs: go on training for so long before ``int8``, with the rounding felt; the run stays as it is.
-        out: the folder; None is ``exports/<format>[-<quantize>][-raw]`` in the run folder. An earlier export is
-            replaced.
+        out: the folder; None is ``exports/<format>`` in the run folder, and what else is said behind that, such as
+            ``onnx-int8-raw``. An earlier export is replaced.
         input: type of the pixels that go in; 0 to 255 in either case.
         gate_samples: images that the gate looks at, at equal distances; None takes all, 0 leaves the gate out.
         max_drop: how far the task's primary metric may fall, where that is no chance; None is 0.005, of int8 0.015.
         raw: leave decoding outside, for targets without non-maximum suppression: a one-stage detector's ``logits`` and
             ``deltas``, and ``decode.py`` beside them.
+        batch: of ``onnx``: 1 for a file that takes one image at a time, as phones' accelerators want it; None takes any
+            number. ``executorch`` and ``litert`` take one in any case.
+        opset: of ``onnx``: the operator set, for older runtimes; None is 18, which ONNX Runtime has from 1.14 on.
         latency: take the time of an image on this machine, for the card.
         license: under which it may be used, as hubs call it, such as ``apache-2.0``; None is not known.
 
@@ -169,7 +176,7 @@ def export(
         UserError: the gate refuses the model, or anything else that the user can mend.
     """
     check_license(license)
-    form, name = find_format(format), quantize or "float32"
+    form, name = _format(format, batch, opset), quantize or "float32"
     keep_float = (keep_float,) if isinstance(keep_float, str) else keep_float
     if input not in _TYPES:
         raise UserError(f"input={input}: there are {', '.join(_TYPES)}")
@@ -188,7 +195,8 @@ def export(
     from mobilevision.exporting.subject import subject_of
 
     subject = subject_of(run, gated=gate_samples != 0)
-    place = "-".join([form.name, *([quantize] if quantize else []), *(["raw"] if raw else [])])
+    ways = [quantize or "", "raw" if raw else "", "batch1" if batch and isinstance(form, Onnx) else ""]
+    place = "-".join([form.name, *filter(None, ways), *([f"opset{opset}"] if opset else [])])
     target = target_of(out, subject.home, place)
     undecoded = decoding_left(subject.task) if raw else None
     precision = _precision(run, subject, name, keep_float, calibration_samples)
@@ -205,6 +213,22 @@ def export(
         most = MAX_DROP[name] if max_drop is None else max_drop
         manifest, verdict = gate(manifest, form, graph, precision, subject, work, samples=gate_samples, max_drop=most)
         return Artifact(_finished(manifest, verdict, work, target))
+
+
+def _format(name: str, batch: int | None, opset: int | None) -> Format:
+    """The format, with what is said of ONNX alone."""
+    form = find_format(name)
+    if batch not in (None, 1):
+        raise UserError(f"--batch {batch}: a file takes one image (--batch 1), or any number where you leave it out")
+    if opset is not None and opset not in OPSETS:
+        raise UserError(f"--opset {opset}: there are {min(OPSETS)} to {max(OPSETS)}")
+    if isinstance(form, Onnx):
+        return Onnx(batch, WRITTEN if opset is None else opset)
+    if opset is not None:
+        raise UserError(f"--opset {opset}: only --format onnx has operator sets; leave it out")
+    if batch is not None and form.batch != batch:
+        raise UserError(f"--batch {batch}: format {form.name} takes any number of images; leave it out")
+    return form
 
 
 def _precision(

@@ -75,6 +75,7 @@ def described(
         "trained_by": without_folders(str(info.get("command") or "")),
         "command": without_folders(command_line()),
         "versions": versions(form.modules(precision.name)),
+        **form.about(work / form.file),
         **_quantised(form, precision, work, finetune_epochs),
         "license": license,
         "made": datetime.now().isoformat(timespec="seconds"),

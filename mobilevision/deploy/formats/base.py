@@ -92,7 +92,7 @@ class Format(ABC):
     runs_with: ClassVar[tuple[str, ...]]
     precisions: ClassVar[tuple[str, ...]] = ("float32",)
     weight_steps: ClassVar[int] = WHOLE
-    batch: ClassVar[int | None] = None
+    batch: int | None = None
     extra: ClassVar[str]
     note: ClassVar[str] = ""
 
@@ -117,6 +117,15 @@ class Format(ABC):
             precision: as it was written.
         """
         del path, precision
+        return {}
+
+    def about(self, path: Path) -> dict[str, Any]:
+        """What model.json says of a file that :meth:`write` made, beside what it says of every format's.
+
+        Args:
+            path: the file.
+        """
+        del path
         return {}
 
     def largest_weight(self, path: Path) -> int | None:

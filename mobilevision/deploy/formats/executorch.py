@@ -27,7 +27,7 @@ class ExecuTorch(Format):
     quantizes_with: ClassVar[tuple[str, ...]] = ("torchao", *Onnx.writes_with, *Onnx.runs_with)
     runs_with: ClassVar[tuple[str, ...]] = ("executorch",)
     precisions: ClassVar[tuple[str, ...]] = ("float32", "int8")
-    batch: ClassVar[int | None] = 1
+    batch: int | None = 1
     extra: ClassVar[str] = "executorch"
 
     def write(self, graph: Graph, path: Path, precision: Precision) -> None:

@@ -28,7 +28,7 @@ class LiteRT(Format):
     quantizes_with: ClassVar[tuple[str, ...]] = ("ai_edge_quantizer", *Onnx.writes_with, *Onnx.runs_with)
     runs_with: ClassVar[tuple[str, ...]] = ("ai_edge_litert",)
     precisions: ClassVar[tuple[str, ...]] = ("float32", "int8")
-    batch: ClassVar[int | None] = 1
+    batch: int | None = 1
     extra: ClassVar[str] = "litert"
     note: ClassVar[str] = " (litert_torch needs torch < 2.15, so an environment of its own)"
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilevision.deploy.formats.base import Format, Runner, quiet
+from mobilevision.deploy.formats.onnx_compatibility import OPSETS, WRITTEN
 from mobilevision.deploy.formats.onnx_int8.gptq import REDUCED
 from mobilevision.deploy.formats.onnx_int8.layers import open_session
 from mobilevision.errors import UserError
@@ -48,7 +49,12 @@ _TYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
 @final
 class Onnx(Format):
-    """A file for ONNX Runtime: phones, browsers, servers."""
+    """A file for ONNX Runtime: phones, browsers, servers.
+
+    Args:
+        batch: images at once, for runtimes that take no open size; None takes any number.
+        opset: the operator set, one of :data:`mobilevision.deploy.formats.onnx_compatibility.OPSETS`.
+    """
 
     name: ClassVar[str] = "onnx"
     file: ClassVar[str] = "model.onnx"
@@ -58,20 +64,40 @@ class Onnx(Format):
     weight_steps: ClassVar[int] = REDUCED
     extra: ClassVar[str] = "export"
 
+    def __init__(self, batch: int | None = None, opset: int = WRITTEN) -> None:
+        self.batch, self.opset = batch, opset
+
     def write(self, graph: Graph, path: Path, precision: Precision) -> None:
         """As in :class:`Format`; weights are in the one file."""
         self.require(self.writes_with)
-        if precision.name == "float32":
-            _write_float(graph, path)
-            return
-        exact = _float32_path(path)
+        exact = path if precision.name == "float32" else _float32_path(path)
         _write_float(graph, exact)
         if precision.name == "float16":
             halve(exact, path)
-        else:
+        elif precision.name == "int8":
             from mobilevision.deploy.formats.onnx_int8.writing import quantise
 
             quantise(exact, path, precision)
+        self._fit(path)
+
+    def _fit(self, path: Path) -> None:
+        """Give a file the batch and the operator set that are asked for."""
+        import onnx
+
+        from mobilevision.deploy.formats.onnx_compatibility import in_opset, with_batch
+
+        model = onnx.load(path)
+        if self.batch is not None:
+            model = with_batch(model, self.batch)
+        onnx.save(in_opset(model, self.opset), path)
+
+    def about(self, path: Path) -> dict[str, Any]:
+        """As in :class:`Format`."""
+        import onnx
+
+        model = onnx.load(path, load_external_data=False)
+        opset = next(each.version for each in model.opset_import if each.domain in ("", "ai.onnx"))
+        return {"onnx": {"opset": opset, "ir": model.ir_version, "oldest_onnxruntime": OPSETS[opset][1]}}
 
     def noise(self, path: Path, precision: Precision) -> dict[str, float]:
         """As in :class:`Format`."""
@@ -106,9 +132,14 @@ class _Session(Runner):
         self.session, self.outputs = session, outputs
         port = session.get_inputs()[0]
         self.input, self.takes = port.name, (_TYPES.get(port.type, port.type), tuple(port.shape[1:]))
+        self.batch = port.shape[0] if isinstance(port.shape[0], int) else None
 
     def __call__(self, images: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        found = self.session.run(list(self.outputs), {self.input: images})
+        if self.batch is None:
+            found = self.session.run(list(self.outputs), {self.input: images})
+        else:
+            ran = [self.session.run(list(self.outputs), {self.input: image[None]}) for image in images]
+            found = list(map(np.concatenate, zip(*ran, strict=True)))
         return dict(zip(self.outputs, found, strict=True))
 
 
@@ -129,6 +160,7 @@ def _write_float(graph: Graph, path: Path) -> None:
             input_names=[graph.input],
             output_names=list(graph.names),
             custom_translation_table=_translations(),
+            opset_version=WRITTEN,
             verbose=False,
         )
     assert program is not None

@@ -1,0 +1,223 @@
+"""ONNX graphs for runtimes that take less: of one batch size alone, in an older operator set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobilevision.errors import UserError
+
+OPSETS = {
+    13: (7, "1.7"),
+    14: (7, "1.8"),
+    15: (8, "1.10"),
+    16: (8, "1.11"),
+    17: (8, "1.12"),
+    18: (8, "1.14"),
+    19: (9, "1.15"),
+    20: (9, "1.17"),
+}
+"""Operator set -> the version of the file format (IR) that it takes, and the first ONNX Runtime that has both."""
+
+WRITTEN = 18
+"""The operator set of graphs as they are traced."""
+
+_LARGEST = 4_000_000  # elements of a constant that is computed ahead
+_KEPT = ("DequantizeLinear", "QuantizeLinear")  # a runtime reads layers in int8 off them
+
+
+# One batch size: what depends on it becomes constants.
+
+
+def with_batch(model: Any, batch: int) -> Any:
+    """A graph for so many images at once, in which no size is computed any more.
+
+    NNAPI and Core ML take no graph with an open size, and OpenCV reads none.
+
+    Args:
+        model: an ``onnx.ModelProto`` whose inputs and outputs have the batch first; it is left as it is.
+        batch: images at once.
+    """
+    import onnx
+
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    graph = fixed.graph
+    del graph.value_info[:]
+    for port in (*graph.input, *graph.output):
+        port.type.tensor_type.shape.dim[0].dim_value = batch
+    while True:
+        shapes = _shapes(fixed)
+        constants = {each.name: each for each in graph.initializer}
+        if not _fold(fixed, shapes, constants):
+            break
+    _drop_unused(graph)
+    graph.value_info.extend(onnx.shape_inference.infer_shapes(fixed).graph.value_info)
+    return fixed
+
+
+def _shapes(model: Any) -> dict[str, tuple[int, ...]]:
+    """Of every tensor whose sides are all known."""
+    import onnx
+
+    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    found = {each.name: tuple(each.dims) for each in graph.initializer}
+    for port in (*graph.input, *graph.value_info, *graph.output):
+        kind = port.type.tensor_type
+        if kind.HasField("shape") and all(side.HasField("dim_value") for side in kind.shape.dim):
+            found[port.name] = tuple(side.dim_value for side in kind.shape.dim)
+    return found
+
+
+def _fold(model: Any, shapes: Mapping[str, tuple[int, ...]], constants: dict[str, Any]) -> bool:
+    """Put constants in place of what they alone decide; whether anything was found."""
+    from onnx import numpy_helper
+
+    graph, changed, left = model.graph, False, []
+    same: dict[str, str] = {}
+    outputs = {port.name for port in graph.output}
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = same.get(name, name)
+        values = _value_of(node, model, shapes, constants)
+        if values is not None:
+            for name, value in zip(node.output, values, strict=True):
+                constants[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
+                graph.initializer.append(constants[name])
+            changed = True
+        elif _does_nothing(node, shapes) and node.output[0] not in outputs:
+            same[node.output[0]] = node.input[0]
+            changed = True
+        else:
+            left.append(node)
+    kept = [type(node).FromString(node.SerializeToString()) for node in left]
+    del graph.node[:]
+    graph.node.extend(kept)
+    return changed
+
+
+def _value_of(
+    node: Any, model: Any, shapes: Mapping[str, tuple[int, ...]], constants: Mapping[str, Any]
+) -> list[NDArray[Any]] | None:
+    """What a node gives, where that is known before any image is; None where it is not."""
+    from onnx import TensorProto, helper
+    from onnx.reference import ReferenceEvaluator
+
+    if node.op_type == "Shape" and node.input[0] in shapes:
+        given = {each.name: each.i for each in node.attribute}
+        sides = shapes[node.input[0]][given.get("start", 0) : given.get("end")]
+        return [np.array(sides, np.int64)]
+    known = [constants[name] for name in node.input if name in constants]
+    if node.op_type in _KEPT or len(known) < len([name for name in node.input if name]):
+        return None
+    if any(each.data_type == TensorProto.FLOAT16 for each in known):  # weights stay in 16 bits
+        return None
+    if any(name in shapes and np.prod(shapes[name], dtype=float) > _LARGEST for name in node.output):
+        return None
+    ports = [helper.make_empty_tensor_value_info(name) for name in node.output]
+    alone = helper.make_graph([node], "constants", [], ports, initializer=known)
+    model = helper.make_model(alone, opset_imports=model.opset_import, ir_version=model.ir_version)
+    return list(ReferenceEvaluator(model).run(None, {}))
+
+
+def _does_nothing(node: Any, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether a node repeats a tensor that has the shape asked for, or gives it as it is."""
+    if node.op_type == "Identity":
+        return True
+    there = [shapes.get(name) for name in (node.input[0], node.output[0])] if node.op_type == "Expand" else [None]
+    return there[0] is not None and there[0] == there[-1]
+
+
+def _drop_unused(graph: Any) -> None:
+    used = {name for node in graph.node for name in node.input} | {port.name for port in graph.output}
+    kept = [type(each).FromString(each.SerializeToString()) for each in graph.initializer if each.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+
+
+# An older operator set: each operator as that one writes it.
+
+
+def in_opset(model: Any, opset: int) -> Any:
+    """The same graph in another operator set, in the oldest version of the file format that has it.
+
+    Args:
+        model: an ``onnx.ModelProto`` of :data:`WRITTEN`; it is left as it is.
+        opset: one of :data:`OPSETS`.
+
+    Raises:
+        UserError: the graph has an operator that the set lacks.
+    """
+    older = _rewritten(model, opset)
+    if (why := _problem(older)) is not None:
+        fits = next(each for each in OPSETS if each > opset and _problem(_rewritten(model, each)) is None)
+        raise UserError(f"--opset {opset}: this model has operators that came later ({why}): take --opset {fits}")
+    return older
+
+
+def _rewritten(model: Any, opset: int) -> Any:
+    import onnx
+
+    older = onnx.ModelProto()
+    older.CopyFrom(model)
+    older.ir_version = OPSETS[opset][0]
+    main = next(each for each in older.opset_import if each.domain in ("", "ai.onnx"))
+    if opset < main.version:
+        for node in older.graph.node:
+            if node.domain in ("", "ai.onnx") and node.op_type in _REWRITE:
+                _REWRITE[node.op_type](node, older.graph, opset)
+        _drop_unused(older.graph)
+    main.version = opset
+    return older
+
+
+def _problem(model: Any) -> str | None:
+    """What is no valid ONNX in a model; None where it is valid."""
+    import onnx
+
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except Exception as error:  # of several classes, C++'s among them
+        return " ".join(str(error).partition("==>")[0].split())[:160]
+    return None
+
+
+def _without(*names: str) -> Callable[[Any, Any, int], None]:
+    """Leave out attributes that older sets lack, all of which have the value that older sets take for granted."""
+
+    def rewrite(node: Any, graph: Any, opset: int) -> None:
+        del graph, opset
+        kept = [each for each in node.attribute if each.name not in names]
+        del node.attribute[:]
+        node.attribute.extend(kept)
+
+    return rewrite
+
+
+def _axes_as_attribute(node: Any, graph: Any, opset: int) -> None:
+    """Of means and maxima; from 18 on, the axes are an input."""
+    from onnx import helper, numpy_helper
+
+    del opset
+    _without("noop_with_empty_axes")(node, graph, 18)
+    if len(node.input) > 1:
+        constants = {each.name: each for each in graph.initializer}
+        axes = numpy_helper.to_array(constants[node.input[1]]).tolist()
+        del node.input[1:]
+        node.attribute.append(helper.make_attribute("axes", axes))
+
+
+_REWRITE: dict[str, Callable[[Any, Any, int], None]] = {
+    "ReduceMean": _axes_as_attribute,
+    "ReduceMax": _axes_as_attribute,
+    "ReduceMin": _axes_as_attribute,
+    "ReduceL2": _axes_as_attribute,
+    "Resize": _without("antialias", "axes", "keep_aspect_ratio_policy"),
+    "Reshape": _without("allowzero"),
+    "Split": _without("num_outputs"),
+    "ScatterND": _without("reduction"),
+    "ScatterElements": _without("reduction"),
+}

@@ -1,0 +1,127 @@
+"""Graphs of one batch size and of older operator sets answer as those that they were made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mobilevision import export
+from mobilevision.config.compose import compose
+from mobilevision.deploy.artifact import Artifact
+from mobilevision.deploy.formats.onnx import Onnx
+from mobilevision.deploy.formats.onnx_compatibility import OPSETS, WRITTEN, in_opset, with_batch
+from mobilevision.deploy.graph import Graph
+from mobilevision.deploy.precision import FLOAT32
+from mobilevision.engine.build import build
+from mobilevision.errors import UserError
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+SMALL = ["backbone.width=0.25", "logger=none", "data.workers=0"]
+MODELS = {
+    "classification": (13, ["task=classification", "data.resolution=32"]),
+    "geolocalization": (13, ["task=geolocalization", "data.resolution=32"]),
+    "mobilenet_v3": (14, ["task=classification", "backbone=mobilenet_v3", "data.resolution=64"]),
+    "ssd": (15, ["task=detection", "head=ssd", "data.resolution=96"]),
+    "picodet, one to one": (15, ["task=detection", "head=picodet", "head.one_to_one=true", "data.resolution=96"]),
+    "faster_rcnn_fpn": (16, ["task=detection", "head=faster_rcnn_fpn", "data.resolution=96"]),
+    "multitask": (15, ["task=multitask", "data.resolution=96"]),
+}
+"""Of each model, the oldest operator set that has what it takes."""
+
+
+OFTEN = ("classification", "picodet, one to one")
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=() if name in OFTEN else pytest.mark.slow) for name in MODELS]
+)
+def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any, Any]:
+    """A model's name, its graph in torch and in ONNX."""
+    torch.manual_seed(0)
+    task = build(compose([*MODELS[request.param][1], *SMALL])).task.eval()
+    graph = Graph(task, shape=(3, *task.data_spec.resolution)).eval()
+    path = tmp_path_factory.mktemp("written") / "model.onnx"
+    Onnx().write(graph, path, FLOAT32)
+    return request.param, graph, onnx.load(path)
+
+
+def outputs(model: Any, images: Any) -> list[Any]:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return list(session.run(None, {session.get_inputs()[0].name: images}))
+
+
+def test_one_image_at_a_time_is_the_same(written: tuple[str, Any, Any]) -> None:
+    name, graph, model = written
+    fixed = with_batch(model, 1)
+    for image in graph.example(2).numpy():
+        for mine, theirs in zip(outputs(fixed, image[None]), outputs(model, image[None]), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    for port in (*fixed.graph.input, *fixed.graph.output):
+        assert all(side.HasField("dim_value") for side in port.type.tensor_type.shape.dim), port.name
+    used = {node.op_type for node in fixed.graph.node}
+    assert not used & {"Loop", "If"}
+    if name not in ("ssd", "faster_rcnn_fpn", "multitask"):  # suppression lists as many boxes as it finds
+        assert "Shape" not in used
+        assert {each.name for each in fixed.graph.value_info} >= {
+            out for node in fixed.graph.node[:-1] for out in node.output if out not in graph.names
+        }
+
+
+def test_every_operator_set_gives_the_same_or_is_refused(written: tuple[str, Any, Any]) -> None:
+    name, graph, model = written
+    oldest, image = MODELS[name][0], graph.example(1).numpy()
+    expected = outputs(model, image)
+    for opset, (ir, _) in OPSETS.items():
+        if opset < oldest:
+            with pytest.raises(UserError, match=f"--opset {opset}: .* take --opset {oldest}$"):
+                in_opset(model, opset)
+            continue
+        other = in_opset(model, opset)
+        assert (other.opset_import[0].version, other.ir_version) == (opset, ir)
+        for mine, theirs in zip(outputs(other, image), expected, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize(
+    "precision", [None, *(pytest.param(name, marks=pytest.mark.slow) for name in ("float16", "int8"))]
+)
+def test_the_file_says_what_it_needs_and_answers_the_same(
+    precision: Any, trained: Path, coloured: Path, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {"quantize": precision, "calibration_samples": 10, "latency": False}
+    usual = export(trained, out=tmp_path / "usual", **given)
+    fixed = export(trained, out=tmp_path / "fixed", batch=1, opset=15, **given)
+    assert usual.manifest.about["onnx"] == {"opset": WRITTEN, "ir": 8, "oldest_onnxruntime": "1.14"}
+    assert fixed.manifest.about["onnx"] == {"opset": 15, "ir": 8, "oldest_onnxruntime": "1.10"}
+    assert (usual.manifest.input.shape[0], fixed.manifest.input.shape[0]) == (None, 1)
+    assert fixed.manifest.about["gate"]["passed"]
+    assert fixed.manifest.size < 1.02 * usual.manifest.size
+    files = sorted((coloured / "test").rglob("*.png"))
+    images = np.stack([usual.prepare(file).pixels for file in files])
+    for port in usual.manifest.outputs:
+        np.testing.assert_array_equal(fixed.outputs(images)[port.name], usual.outputs(images)[port.name])
+    card = (tmp_path / "fixed" / "README.md").read_text(encoding="utf-8")
+    assert (
+        "operator set 15 (file format 8), which ONNX Runtime 1.10 and later load; it takes one image at a time" in card
+    )
+    assert Artifact(tmp_path / "fixed").manifest == fixed.manifest
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"opset": 12}, "--opset 12: there are 13 to 20"),
+        ({"batch": 2}, "--batch 2: a file takes one image"),
+        ({"format": "openvino", "opset": 17}, "--opset 17: only --format onnx has operator sets"),
+        ({"format": "openvino", "batch": 1}, "--batch 1: format openvino takes any number of images"),
+    ],
+)
+def test_what_a_format_has_not_is_one_line(given: dict[str, Any], said: str, trained: Path) -> None:
+    with pytest.raises(UserError, match=said):
+        export(trained, **given)
