@@ -366,10 +366,12 @@ def _cost(manifest: Manifest) -> str:
         f" {manifest.size / 1e6:.2f} MB in {manifest.precision}."
     ]
     if onnx := manifest.about.get("onnx"):
-        at_once = "one image at a time" if manifest.input.shape[0] == 1 else "any number of images at a time"
+        one = manifest.input.shape[0] == 1
+        at_once = "one image at a time" if one else "any number at a time, which accelerators do not (`--batch 1`)"
         lines.append(
             f"ONNX of operator set {onnx['opset']} (file format {onnx['ir']}), which ONNX Runtime"
             f" {onnx['oldest_onnxruntime']} and later load; it takes {at_once}."
+            f" {_accelerators(onnx['accelerators'])}"
         )
     if smaller := manifest.about.get("quantised"):
         epochs = smaller.get("finetune_epochs")
@@ -387,6 +389,14 @@ def _cost(manifest: Manifest) -> str:
             f" and {third:.2f}) on one thread of {_plain(time['processor'])}, through {manifest.format}."
         )
     return "\n\n".join(lines)
+
+
+def _accelerators(found: Mapping[str, Mapping[str, int]]) -> str:
+    """What phones' accelerators take of the nodes, in a sentence."""
+    pieces = {name: f" in {plural(each['pieces'], 'piece')}" if each["taken"] else "" for name, each in found.items()}
+    taken = [f"{name} {each['taken']:,}{pieces[name]}" for name, each in found.items()]
+    nodes = next(iter(found.values()))["nodes"]
+    return f"Of its {nodes:,} nodes accelerators take, by ONNX Runtime's lists: {', '.join(taken)}."
 
 
 def _saturation(quantised: Mapping[str, Any]) -> str:

@@ -60,7 +60,7 @@ def fixed_detections(candidates: Decodable, **limits: Unpack[Limits]) -> dict[st
     best, order = scores.masked_fill(~kept, 0.0).flatten(1).topk(wanted, dim=1)
     found = best > 0
     corners = boxes.flatten(1, 2).gather(1, order[..., None].expand(-1, -1, 4))
-    labels = torch.where(found, order // each, -1)
+    labels = (_whole_part(order, each) + 1) * found - 1
     return {
         "boxes": functional.pad(corners * found[..., None], (0, 0, 0, most - wanted)),
         "scores": functional.pad(best, (0, most - wanted)),
@@ -173,10 +173,17 @@ def top_k_detections(
     scores = candidates.probabilities()
     classes, wanted = scores.shape[2], min(most, scores.shape[1] * scores.shape[2])
     best, order = scores.flatten(1).topk(wanted, dim=1)
-    found, labels = best > score_threshold, order % classes
-    boxes = candidates.boxes_by_class((order // classes)[:, None])[:, 0]
+    found = best > score_threshold
+    places = _whole_part(order, classes)
+    labels = order - places * classes
+    boxes = candidates.boxes_by_class(places[:, None])[:, 0]
     return {
         "boxes": functional.pad(clip_tensor(boxes, resolution) * found[..., None], (0, 0, 0, most - wanted)),
         "scores": functional.pad(best * found, (0, most - wanted)),
-        "labels": functional.pad(torch.where(found, labels, -1), (0, most - wanted), value=-1),
+        "labels": functional.pad((labels + 1) * found - 1, (0, most - wanted), value=-1),
     }
+
+
+def _whole_part(order: Tensor, each: int) -> Tensor:
+    """Of indices [...] below 2 ** 24 over an integer: ``//`` is exported with signs and booleans, which few take."""
+    return (order.float() / each).floor().long()

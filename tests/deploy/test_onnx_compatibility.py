@@ -13,7 +13,7 @@ from mobilevision import export
 from mobilevision.config.compose import compose
 from mobilevision.deploy.artifact import Artifact
 from mobilevision.deploy.formats.onnx import Onnx
-from mobilevision.deploy.formats.onnx_compatibility import OPSETS, WRITTEN, in_opset, with_batch
+from mobilevision.deploy.formats.onnx_compatibility import OPSETS, WRITTEN, accelerators, in_opset, with_batch
 from mobilevision.deploy.graph import Graph
 from mobilevision.deploy.precision import FLOAT32
 from mobilevision.engine.build import build
@@ -88,6 +88,32 @@ def test_every_operator_set_gives_the_same_or_is_refused(written: tuple[str, Any
             np.testing.assert_array_equal(mine, theirs)
 
 
+def test_opencv_finds_the_same(written: tuple[str, Any, Any], tmp_path: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    name, graph, model = written
+    if int(cv2.__version__.split(".")[0]) < 5 and name not in OFTEN:
+        pytest.skip(f"OpenCV {cv2.__version__} reads no booleans, which suppression needs")
+    image = graph.example(1).numpy()
+    onnx.save(with_batch(model, 1), tmp_path / "model.onnx")
+    network = cv2.dnn.readNetFromONNX(str(tmp_path / "model.onnx"))
+    network.setInput(image)
+    found = dict(zip(names := network.getUnconnectedOutLayersNames(), network.forward(names), strict=True))
+    for key, mine in zip(graph.names, outputs(model, image), strict=True):
+        if not key.endswith(("boxes", "labels")):  # of equal scores, another may be first
+            np.testing.assert_allclose(found[key], mine, atol=1e-5)
+
+
+TAKEN = {"classification": 1.0, "picodet, one to one": 0.93, "ssd": 0.8, "multitask": 0.8}
+"""Least share of the nodes that NNAPI takes."""
+
+
+def test_accelerators_take_a_fixed_batch_alone(written: tuple[str, Any, Any]) -> None:
+    name, _, model = written
+    fixed, unfixed = accelerators(with_batch(model, 1))["NNAPI"], accelerators(model)["NNAPI"]
+    assert fixed["taken"] / fixed["nodes"] >= TAKEN.get(name, 0.5)
+    assert unfixed["taken"] <= 0.05 * unfixed["nodes"]
+
+
 @pytest.mark.parametrize(
     "precision", [None, *(pytest.param(name, marks=pytest.mark.slow) for name in ("float16", "int8"))]
 )
@@ -97,8 +123,11 @@ def test_the_file_says_what_it_needs_and_answers_the_same(
     given: dict[str, Any] = {"quantize": precision, "calibration_samples": 10, "latency": False}
     usual = export(trained, out=tmp_path / "usual", **given)
     fixed = export(trained, out=tmp_path / "fixed", batch=1, opset=15, **given)
-    assert usual.manifest.about["onnx"] == {"opset": WRITTEN, "ir": 8, "oldest_onnxruntime": "1.14"}
-    assert fixed.manifest.about["onnx"] == {"opset": 15, "ir": 8, "oldest_onnxruntime": "1.10"}
+    told, of_fixed = usual.manifest.about["onnx"], fixed.manifest.about["onnx"]
+    assert (told["opset"], told["ir"], told["oldest_onnxruntime"]) == (WRITTEN, 8, "1.14")
+    assert (of_fixed["opset"], of_fixed["ir"], of_fixed["oldest_onnxruntime"]) == (15, 8, "1.10")
+    assert told["accelerators"]["NNAPI"]["taken"] == 0
+    assert of_fixed["accelerators"]["NNAPI"]["taken"] > 0.5 * of_fixed["accelerators"]["NNAPI"]["nodes"]
     assert (usual.manifest.input.shape[0], fixed.manifest.input.shape[0]) == (None, 1)
     assert fixed.manifest.about["gate"]["passed"]
     assert fixed.manifest.size < 1.02 * usual.manifest.size

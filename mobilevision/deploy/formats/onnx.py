@@ -95,9 +95,12 @@ class Onnx(Format):
         """As in :class:`Format`."""
         import onnx
 
-        model = onnx.load(path, load_external_data=False)
+        from mobilevision.deploy.formats.onnx_compatibility import accelerators
+
+        model = onnx.load(path)
         opset = next(each.version for each in model.opset_import if each.domain in ("", "ai.onnx"))
-        return {"onnx": {"opset": opset, "ir": model.ir_version, "oldest_onnxruntime": OPSETS[opset][1]}}
+        told = {"opset": opset, "ir": model.ir_version, "oldest_onnxruntime": OPSETS[opset][1]}
+        return {"onnx": {**told, "accelerators": accelerators(model)}}
 
     def noise(self, path: Path, precision: Precision) -> dict[str, float]:
         """As in :class:`Format`."""

@@ -1,8 +1,9 @@
-"""ONNX graphs for runtimes that take less: of one batch size alone, in an older operator set."""
+"""ONNX graphs for runtimes that take less: of one batch size, in an older operator set; what accelerators take."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -221,3 +222,32 @@ _REWRITE: dict[str, Callable[[Any, Any, int], None]] = {
     "ScatterND": _without("reduction"),
     "ScatterElements": _without("reduction"),
 }
+
+
+# What accelerators take.
+
+_LISTS = {"Core ML": "coreml_supported_mlprogram_ops.md", "NNAPI": "nnapi_supported_ops.md"}
+
+
+def accelerators(model: Any) -> dict[str, dict[str, int]]:
+    """By accelerator, how many of the ``nodes`` are ``taken``, in how many ``pieces``; the rest runs on the CPU.
+
+    By the lists of operators that ONNX Runtime brings along. Neither takes a node of an open size.
+
+    Args:
+        model: an ``onnx.ModelProto``.
+    """
+    import onnx
+    from onnxruntime.tools.mobile_helpers import usability_checker
+
+    whole, folder = onnx.shape_inference.infer_shapes(model), Path(usability_checker.__file__).parent
+    found = {}
+    for name, operators in _LISTS.items():
+        known = usability_checker._SupportedOpsChecker(folder / operators)
+        told = usability_checker.check_partitioning(whole.graph, known, require_fixed_input_sizes=True, max_rank=5)
+        found[name] = {
+            "nodes": told.num_nodes,
+            "taken": told.num_supported_nodes,
+            "pieces": told.num_partitions,
+        }
+    return found
