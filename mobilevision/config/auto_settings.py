@@ -140,8 +140,8 @@ def batch_size(facts: Facts, chosen: Chosen) -> tuple[int, str]:
     size, why = 16 if facts.kind == "boxes" else 32 if facts.samples < 20_000 else 64, f"{facts.samples:,} images"
     if facts.parts:
         alone = [batch_size(part, chosen)[0] for part in facts.parts]
-        known = sum(part.samples for part in facts.parts)  # an image that two parts know counts twice
-        size = max(8, round(facts.samples * sum(alone) / max(known, 1) / 8) * 8)
+        shares = [part.samples / max(facts.samples, 1) for part in facts.parts]
+        size = max(8, int(min(each / max(share, 1e-9) for each, share in zip(alone, shares, strict=True))) // 8 * 8)
         why = f"{facts.samples:,} images; alone, the parts would take {', '.join(map(str, alone))}"
     fewest = 32 if facts.kind == "identity" else 8  # an identity is compared with others of its batch
     while size > fewest and facts.samples < 6 * size * facts.processes:
@@ -150,8 +150,9 @@ def batch_size(facts: Facts, chosen: Chosen) -> tuple[int, str]:
     if size == fewest and facts.samples < 6 * size * facts.processes:
         others = ", for an identity is compared with others of its batch" if facts.kind == "identity" else ""
         why = f"{facts.samples:,} images: {fewest} is the smallest that is taken{others}"
-    while size > 2 and size * facts.image_bytes > facts.memory:
-        size //= 2
+    if size * facts.image_bytes > facts.memory:
+        fit = facts.memory // facts.image_bytes
+        size = fit // 8 * 8 if fit >= 8 else 4 if fit >= 4 else 2
         why = f"{size} images keep {size * facts.image_bytes / 2**30:.1f} GiB of activations"
     return size, why
 

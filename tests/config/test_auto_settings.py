@@ -96,7 +96,10 @@ def test_every_size_gets_steps_between_a_floor_and_a_ceiling(samples: int, pretr
 
 def test_memory_bounds_the_batch() -> None:
     large = replace(SMALL, samples=10_000, image_bytes=80 * 2**20, memory=2**30)
-    assert values(large)["data.batch_size"] * large.image_bytes <= large.memory
+    assert values(large)["data.batch_size"] == 8  # 12 fit
+    assert values(replace(large, image_bytes=30 * 2**20))["data.batch_size"] == 32
+    assert values(replace(large, image_bytes=40 * 2**20))["data.batch_size"] == 24
+    assert values(replace(large, image_bytes=200 * 2**20))["data.batch_size"] == 4
 
 
 def test_small_boxes_ask_for_a_finer_map() -> None:
@@ -170,21 +173,25 @@ def test_what_is_set_by_hand_stays_and_is_built_on() -> None:
     assert values(SMALL, trainer__max_steps=70)["trainer.max_epochs"] == 10  # seven steps an epoch
 
 
+JOINT = "alone, the parts would take 16, 32, 32"
+
+
 @pytest.mark.parametrize(
-    ("shown", "size", "why"),
+    ("of_parts", "shown", "size", "why"),
     [
-        (850, 80, "850 images; alone, the parts would take 16, 32, 32"),
-        (450, 40, "450 images; alone, the parts would take 16, 32, 32"),
-        (350, 32, "350 images; alone, the parts would take 16, 32, 32"),
+        ((160, 250, 440), 850, 56, f"850 images; {JOINT}"),  # no image in common
+        ((160, 250, 440), 450, 32, f"450 images; {JOINT}"),  # some
+        ((200, 200, 200), 200, 16, f"200 images; {JOINT}"),  # all
+        ((200, 200, 200), 600, 48, f"600 images; {JOINT}"),
     ],
 )
-def test_a_joint_batch_has_as_much_of_each_part_as_its_own_would(shown: int, size: int, why: str) -> None:
-    """Of 850 images each is known by one part, of fewer some are known by several."""
-    boxes = Facts("boxes", samples=160, classes=1, pretrained=True)
-    asked = Facts("attributes", samples=440, classes=40, pretrained=True, probes=True)
-    joint = Facts("multitask", samples=shown, pretrained=True)
+def test_a_joint_batch_has_no_more_of_a_part_than_its_own_would(
+    of_parts: tuple[int, ...], shown: int, size: int, why: str
+) -> None:
+    kinds = {"objects": "boxes", "ground": "class", "forms": "attributes"}
+    parts = {name: Facts(kind, samples=n) for (name, kind), n in zip(kinds.items(), of_parts, strict=True)}
     cfg = compose(["logger=none", "task=multitask"])
-    found = decide(cfg, joint, {"objects": boxes, "ground": SMALL, "forms": asked})
+    found = decide(cfg, Facts("multitask", samples=shown), parts)
     assert next((each.value, each.why) for each in found if each.key == "data.batch_size") == (size, why)
 
 
