@@ -384,9 +384,15 @@ def export(
         list[str],
         typer.Argument(metavar="RUN|OVERRIDE", help="The run folder; or weights as backbone.weights=..., and data."),
     ],
-    format: Annotated[str, typer.Option(help="What the file is: onnx, openvino, executorch or litert.")] = "onnx",
+    target: Annotated[
+        str | None, typer.Option("--for", help="Choose for browser, opencv, phone, pi or server; what is typed stays.")
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option(help="What the file is: onnx (else), openvino, executorch or litert.")
+    ] = None,
     quantize: Annotated[
-        Literal["int8", "float16"] | None, typer.Option(help="Smaller numbers: a quarter or half of the file.")
+        Literal["int8", "float16", "float32"] | None,
+        typer.Option(help="Smaller numbers: a quarter or half of the file; float32 else."),
     ] = None,
     keep_float: Annotated[str, typer.Option(help="Layers that int8 leaves alone, separated by commas.")] = "",
     calibration_samples: Annotated[
@@ -397,8 +403,9 @@ def export(
     ] = 0,
     out: Annotated[str | None, typer.Option(help="Folder for the model; else exports/FORMAT in the run.")] = None,
     input: Annotated[
-        Literal["uint8", "float"], typer.Option(help="Pixels as uint8, or as float for targets that need it.")
-    ] = "uint8",
+        Literal["uint8", "float"] | None,
+        typer.Option(help="Pixels as uint8 (else), or as float for targets that need it."),
+    ] = None,
     gate_samples: Annotated[
         int | None, typer.Option(min=0, help="Test images to compare on; else all. 0: do not compare.")
     ] = None,
@@ -407,8 +414,11 @@ def export(
         typer.Option(min=0, help="Fall of the metric that is refused, if no chance: 0.005; int8 0.015."),
     ] = None,
     raw: Annotated[
-        bool, typer.Option("--raw", help="Leave a one-stage detector's decoding outside, with decode.py beside it.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--raw/--decoded", help="Leave a one-stage detector's decoding outside, with decode.py beside it."
+        ),
+    ] = None,
     batch: Annotated[
         int | None, typer.Option(min=1, max=1, help="1: one image at a time, for phones; else any number.")
     ] = None,
@@ -426,6 +436,8 @@ def export(
 
     Example: mobilevision export RUN --quantize int8 --keep-float backbone.model.conv_stem --finetune-epochs 3
 
+    Example: mobilevision export RUN --for phone
+
     Example: mobilevision export RUN --format executorch
 
     Example: mobilevision export RUN --raw --out boxes
@@ -438,6 +450,7 @@ def export(
 
     work(
         _run_or_overrides(arguments),
+        target=target,
         format=format,
         quantize=quantize,
         keep_float=[name.strip() for name in keep_float.split(",") if name.strip()],

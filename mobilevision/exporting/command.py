@@ -18,6 +18,7 @@ from mobilevision.deploy.formats.onnx_compatibility import OPSETS, WRITTEN
 from mobilevision.deploy.manifest import CARD, NAME, Manifest, is_artifact
 from mobilevision.errors import UserError
 from mobilevision.exporting.card import check_license
+from mobilevision.exporting.targets import Target, find_target, spelled
 from mobilevision.io.regular_files import check_own_part
 
 if TYPE_CHECKING:
@@ -128,16 +129,17 @@ MAX_DROP = {"float32": 0.005, "float16": 0.005, "int8": 0.015}
 def export(
     run: str | Path | Sequence[str],
     *,
-    format: str = "onnx",
-    quantize: Literal["int8", "float16"] | None = None,
+    target: str | None = None,
+    format: str | None = None,
+    quantize: Literal["int8", "float16", "float32"] | None = None,
     keep_float: str | Sequence[str] = (),
     calibration_samples: int = 200,
     finetune_epochs: int = 0,
     out: str | Path | None = None,
-    input: Literal["uint8", "float"] = "uint8",
+    input: Literal["uint8", "float"] | None = None,
     gate_samples: int | None = None,
     max_drop: float | None = None,
-    raw: bool = False,
+    raw: bool | None = None,
     batch: Literal[1] | None = None,
     opset: int | None = None,
     latency: bool = True,
@@ -151,8 +153,10 @@ def export(
     Args:
         run: the run folder, whose own test images are looked at; or overrides that name weights and perhaps data,
             ``["backbone.weights=timm", "data=imagenet", "data.root=ILSVRC"]``. Without data nothing is compared.
+        target: a name of :data:`mobilevision.exporting.targets.TARGETS`: what ``format``, ``quantize``, ``input``,
+            ``batch`` and ``raw`` are where they are None, else ``onnx`` with any batch of uint8 in float32.
         format: a name of :data:`mobilevision.deploy.formats.FORMATS`.
-        quantize: None for float32; ``int8``, whose ranges come from training images; or ``float16``.
+        quantize: ``int8``, whose ranges come from training images, ``float16`` or ``float32``.
         keep_float: a layer, or layers, that stay in float32 under ``int8``, such as ``head.classifiers.0``.
         calibration_samples: training images that ``int8`` takes its ranges from, at equal distances.
         finetune_epochs: go on training for so long before ``int8``, with the rounding felt; the run stays as it is.
@@ -176,7 +180,13 @@ def export(
         UserError: the gate refuses the model, or anything else that the user can mend.
     """
     check_license(license)
-    form, name = _format(format, batch, opset), quantize or "float32"
+    wanted = find_target(target) if target is not None else Target("")
+    given = {"format": format, "quantize": quantize, "input": input, "batch": batch}
+    ways = {**_USUAL, **wanted.options, **{key: value for key, value in given.items() if value is not None}}
+    if batch is None and ways["format"] != "onnx":
+        ways["batch"] = None  # a target's batch is of its own format
+    name: PrecisionName = ways["quantize"]
+    form, input = _format(ways["format"], ways["batch"], opset), ways["input"]
     keep_float = (keep_float,) if isinstance(keep_float, str) else keep_float
     if input not in _TYPES:
         raise UserError(f"input={input}: there are {', '.join(_TYPES)}")
@@ -195,14 +205,18 @@ def export(
     from mobilevision.exporting.subject import subject_of
 
     subject = subject_of(run, gated=gate_samples != 0)
-    ways = [quantize or "", "raw" if raw else "", "batch1" if batch and isinstance(form, Onnx) else ""]
-    place = "-".join([form.name, *filter(None, ways), *([f"opset{opset}"] if opset else [])])
-    target = target_of(out, subject.home, place)
+    if raw is None:
+        raw = wanted.raw and _suppresses(subject.task)
+    if target is not None:
+        print(f"for {target}: {spelled({**ways, 'raw': raw})}  ({wanted.why})")
+    marks = ["" if name == "float32" else name, "raw" if raw else "", "float" if input == "float" else ""]
+    marks += ["batch1" if isinstance(form, Onnx) and form.batch else "", f"opset{opset}" if opset else ""]
+    folder = target_of(out, subject.home, "-".join([form.name, *filter(None, marks)]))
     undecoded = decoding_left(subject.task) if raw else None
     precision = _precision(run, subject, name, keep_float, calibration_samples)
     source = _trained_on(run, subject, finetune_epochs, precision, form.weight_steps)
     spec = subject.task.data_spec
-    with workplace(target) as work:
+    with workplace(folder) as work:
         graph = Graph(source, shape=(spec.channels, *spec.resolution), dtype=_TYPES[input], raw=raw)
         form.write(graph, work / form.file, precision)
         extra: Any = {"undecoded": undecoded, "finetune_epochs": finetune_epochs, "license": license}
@@ -212,7 +226,15 @@ def export(
             manifest = with_latency(manifest, work)
         most = MAX_DROP[name] if max_drop is None else max_drop
         manifest, verdict = gate(manifest, form, graph, precision, subject, work, samples=gate_samples, max_drop=most)
-        return Artifact(_finished(manifest, verdict, work, target))
+        return Artifact(_finished(manifest, verdict, work, folder))
+
+
+_USUAL = {"format": "onnx", "quantize": "float32", "input": "uint8", "batch": None}
+
+
+def _suppresses(task: Any) -> bool:
+    """Whether its graph suppresses boxes that could be left to whoever runs it."""
+    return task.raw_answers is not None and not task.followed_of_parts and not getattr(task.head, "one_to_one", False)
 
 
 def _format(name: str, batch: int | None, opset: int | None) -> Format:

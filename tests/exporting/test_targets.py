@@ -1,0 +1,75 @@
+"""What ``export --for`` chooses, that it says it, and that what is typed stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mobilevision import export
+from mobilevision.config.compose import compose
+from mobilevision.engine.build import build
+from mobilevision.errors import UserError
+from mobilevision.exporting.command import _suppresses
+from mobilevision.exporting.targets import TARGETS
+
+QUICK = ("opencv", {}, "--format onnx --quantize float32 --input float --batch 1", ("onnx", "float32", "float32", 1))
+SLOW = [
+    ("phone", {}, "--format onnx --quantize float32 --input uint8 --batch 1", ("onnx", "float32", "uint8", 1)),
+    (
+        "phone",
+        {"format": "openvino"},
+        "--format openvino --quantize float32 --input uint8",
+        ("openvino", "float32", "uint8", None),
+    ),
+    (
+        "server",
+        {"input": "float"},
+        "--format onnx --quantize float32 --input float",
+        ("onnx", "float32", "float32", None),
+    ),
+    ("pi", {}, "--format onnx --quantize int8 --input uint8 --batch 1", ("onnx", "int8", "uint8", 1)),
+    (
+        "pi",
+        {"quantize": "float16"},
+        "--format onnx --quantize float16 --input uint8 --batch 1",
+        ("onnx", "float16", "uint8", 1),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("target", "given", "said", "file"), [QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)]
+)
+def test_it_is_said_and_done(
+    target: str, given: dict[str, Any], said: str, file: tuple[Any, ...], trained: Path, tmp_path: Path, capsys: Any
+) -> None:
+    made = export(trained, target=target, out=tmp_path / "model", latency=False, gate_samples=0, **given).manifest
+    assert f"for {target}: {said}  ({TARGETS[target].why})" in capsys.readouterr().out
+    assert (made.format, made.precision, made.input.dtype, made.input.shape[0]) == file
+
+
+@pytest.mark.parametrize(
+    ("overrides", "suppresses"),
+    [
+        (["task=detection", "head=ssd"], True),
+        (["task=detection", "head=picodet"], True),
+        (["task=detection", "head=picodet", "head.one_to_one=true"], False),
+        (["task=classification"], False),
+    ],
+)
+def test_suppression_is_left_out_where_there_is_some(overrides: list[str], suppresses: bool) -> None:
+    small = [
+        "backbone.width=0.25",
+        "data.resolution=96",
+        "data.format.train=8",
+        "data.format.val=4",
+        "data.format.test=4",
+    ]
+    assert _suppresses(build(compose([*overrides, *small, "logger=none", "data.workers=0"])).task) is suppresses
+
+
+def test_a_target_that_there_is_not_is_named(trained: Path) -> None:
+    with pytest.raises(UserError, match="--for fridge: there are browser, opencv, phone, pi, server"):
+        export(trained, target="fridge")
