@@ -419,9 +419,7 @@ def export(
             "--raw/--decoded", help="Leave a one-stage detector's decoding outside, with decode.py beside it."
         ),
     ] = None,
-    batch: Annotated[
-        int | None, typer.Option(min=1, max=1, help="1: one image at a time, for phones; else any number.")
-    ] = None,
+    batch: Annotated[int | None, typer.Option(help="1: one image at a time, for phones; else any number.")] = None,
     opset: Annotated[int | None, typer.Option(help="ONNX's operator set, for older runtimes; else 18.")] = None,
     license: Annotated[str | None, typer.Option(help="For the card, such as apache-2.0.")] = None,
     latency: Annotated[bool, typer.Option(help="Take the time of an image here, for the card.")] = True,
@@ -462,7 +460,7 @@ def export(
         max_drop=max_drop,
         license=license,
         raw=raw,
-        batch=1 if batch else None,
+        batch=batch,
         opset=opset,
         latency=latency,
     )

@@ -238,6 +238,8 @@ def backbone_rate(facts: Facts, chosen: Chosen) -> tuple[float, str]:
     """Pretrained weights keep twice their own rate under a head that learns as from random weights."""
     if not facts.pretrained:
         return 1.0, "random weights: one rate for all layers"
+    if chosen("tune.learning_rate"):
+        return 1.0, "the rate that is found is for all layers"
     rate, most = chosen("optimizer.lr"), 2 * chosen("optimizer.pretrained_lr")
     if not facts.deep_head or rate is None or rate <= most:
         return 1.0, "one rate for all layers"

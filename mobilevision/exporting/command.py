@@ -140,7 +140,7 @@ def export(
     gate_samples: int | None = None,
     max_drop: float | None = None,
     raw: bool | None = None,
-    batch: Literal[1] | None = None,
+    batch: int | None = None,
     opset: int | None = None,
     latency: bool = True,
     license: str | None = None,
@@ -195,16 +195,20 @@ def export(
         if value is not None and value < (least := int(key == "calibration_samples")):
             raise UserError(f"{key}={value}: it has to be at least {least}")
     form.can_write(name)
+    if name == "int8" and wanted.no_int8:
+        raise UserError(f"--for {target} --quantize int8: {wanted.no_int8}; take float16, or leave --quantize out")
     if name != "int8" and (keep_float or finetune_epochs):
         raise UserError("--keep-float and --finetune-epochs are about int8: add --quantize int8, or leave them out")
     check_comparable(run, gate_samples, max_drop)
     from mobilevision.deploy.artifact import Artifact  # imports torch: after the checks, which take no time
     from mobilevision.deploy.graph import Graph
+    from mobilevision.deploy.precision import FLOAT32
     from mobilevision.exporting.description import decoding_left, described
     from mobilevision.exporting.gate import gate, with_latency
     from mobilevision.exporting.subject import subject_of
 
     subject = subject_of(run, gated=gate_samples != 0)
+    spec = subject.task.data_spec
     if raw is None:
         raw = wanted.raw and _suppresses(subject.task)
     if target is not None:
@@ -213,9 +217,12 @@ def export(
     marks += ["batch1" if isinstance(form, Onnx) and form.batch else "", f"opset{opset}" if opset else ""]
     folder = target_of(out, subject.home, "-".join([form.name, *filter(None, marks)]))
     undecoded = decoding_left(subject.task) if raw else None
+    if opset is not None and name == "int8":  # whether the model has operators of it, before the long work
+        with tempfile.TemporaryDirectory() as tried:
+            graph = Graph(subject.task, shape=(spec.channels, *spec.resolution), dtype=_TYPES[input], raw=raw)
+            form.write(graph, Path(tried) / form.file, FLOAT32)
     precision = _precision(run, subject, name, keep_float, calibration_samples)
     source = _trained_on(run, subject, finetune_epochs, precision, form.weight_steps)
-    spec = subject.task.data_spec
     with workplace(folder) as work:
         graph = Graph(source, shape=(spec.channels, *spec.resolution), dtype=_TYPES[input], raw=raw)
         form.write(graph, work / form.file, precision)

@@ -60,7 +60,7 @@ def fixed_detections(candidates: Decodable, **limits: Unpack[Limits]) -> dict[st
     best, order = scores.masked_fill(~kept, 0.0).flatten(1).topk(wanted, dim=1)
     found = best > 0
     corners = boxes.flatten(1, 2).gather(1, order[..., None].expand(-1, -1, 4))
-    labels = (_whole_part(order, each) + 1) * found - 1
+    labels = (_whole_part(order, each, count * each) + 1) * found - 1
     return {
         "boxes": functional.pad(corners * found[..., None], (0, 0, 0, most - wanted)),
         "scores": functional.pad(best, (0, most - wanted)),
@@ -174,7 +174,7 @@ def top_k_detections(
     classes, wanted = scores.shape[2], min(most, scores.shape[1] * scores.shape[2])
     best, order = scores.flatten(1).topk(wanted, dim=1)
     found = best > score_threshold
-    places = _whole_part(order, classes)
+    places = _whole_part(order, classes, scores[0].numel())
     labels = order - places * classes
     boxes = candidates.boxes_by_class(places[:, None])[:, 0]
     return {
@@ -184,6 +184,9 @@ def top_k_detections(
     }
 
 
-def _whole_part(order: Tensor, each: int) -> Tensor:
-    """Of indices [...] below 2 ** 24 over an integer: ``//`` is exported with signs and booleans, which few take."""
-    return (order.float() / each).floor().long()
+_WHOLE_IN_FLOAT32 = 2**24  # integers below it, and the whole parts of their quotients, are exact in float32
+
+
+def _whole_part(order: Tensor, each: int, most: int) -> Tensor:
+    """Indices [...] below ``most`` over an integer: ``//`` is exported with signs and booleans, which few take."""
+    return (order.float() / each).floor().long() if most <= _WHOLE_IN_FLOAT32 else order // each

@@ -150,6 +150,7 @@ def test_whole_images_teach_a_detector_that_has_little_time(
         (True, {}, 1e-2, 0.1),
         (True, {"optimizer__lr": 4e-3}, None, 0.25),
         (True, {"optimizer__lr": 1e-4}, None, 1.0),
+        (True, {"tune__learning_rate": True}, 1e-2, 1.0),
         (False, {}, 1e-2, 1.0),
     ],
 )

@@ -154,3 +154,23 @@ def test_the_file_says_what_it_needs_and_answers_the_same(
 def test_what_a_format_has_not_is_one_line(given: dict[str, Any], said: str, trained: Path) -> None:
     with pytest.raises(UserError, match=said):
         export(trained, **given)
+
+
+def test_operators_of_others_are_left_to_them() -> None:
+    """The checker knows no operator of a plugin's domain; outputs without a batch keep their shape."""
+    from onnx import TensorProto, helper
+
+    ports = [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3])]
+    outs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("a", ["batch", 3]), ("b", []))
+    ]
+    nodes = [
+        helper.make_node("Ours", ["image"], ["a"], domain="mine"),
+        helper.make_node("ReduceSum", ["a"], ["b"], keepdims=0),
+    ]
+    sets = [helper.make_opsetid("", WRITTEN), helper.make_opsetid("mine", 1)]
+    model = helper.make_model(helper.make_graph(nodes, "plugin", ports, outs), opset_imports=sets, ir_version=10)
+    fixed = in_opset(with_batch(model, 1), WRITTEN)
+    assert fixed.ir_version == OPSETS[WRITTEN][0]
+    assert [[side.dim_value for side in each.type.tensor_type.shape.dim] for each in fixed.graph.output] == [[1, 3], []]

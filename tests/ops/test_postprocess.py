@@ -10,7 +10,7 @@ from torchvision.models.detection import ssd
 from mobilevision.ops.anchors import default_boxes, default_sizes
 from mobilevision.ops.box_coding import SSD_WEIGHTS
 from mobilevision.ops.candidates import Candidates
-from mobilevision.ops.postprocess import detections
+from mobilevision.ops.postprocess import _WHOLE_IN_FLOAT32, _whole_part, detections
 
 GRIDS = [(19, 19), (10, 10), (5, 5), (3, 3), (2, 2), (1, 1)]
 REFERENCES = default_boxes(GRIDS, default_sizes(6, (300, 300)), (300, 300))
@@ -100,3 +100,11 @@ def test_shapes_on_meta_tensors() -> None:
         "scores": (2, 100),
         "labels": (2, 100),
     }
+
+
+@pytest.mark.parametrize("each", [1, 3, 80, 365, 1203])
+def test_whole_parts_of_indices_are_exact(each: int) -> None:
+    """In float32 the last of 1,203 classes was the class before the first, of the next point."""
+    for most in (_WHOLE_IN_FLOAT32, 3 * _WHOLE_IN_FLOAT32):
+        order = torch.arange(most - 300_000, most)
+        assert torch.equal(_whole_part(order, each, most), order // each)

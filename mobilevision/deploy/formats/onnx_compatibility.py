@@ -49,7 +49,9 @@ def with_batch(model: Any, batch: int) -> Any:
     graph = fixed.graph
     del graph.value_info[:]
     for port in (*graph.input, *graph.output):
-        port.type.tensor_type.shape.dim[0].dim_value = batch
+        sides = port.type.tensor_type.shape.dim
+        if len(sides) and not sides[0].HasField("dim_value"):
+            sides[0].dim_value = batch
     while True:
         shapes = _shapes(fixed)
         constants = {each.name: each for each in graph.initializer}
@@ -153,9 +155,12 @@ def in_opset(model: Any, opset: int) -> Any:
         UserError: the graph has an operator that the set lacks.
     """
     older = _rewritten(model, opset)
+    if _main(model).version == opset:  # as it was traced; a plugin may have operators that the checker does not know
+        return older
     if (why := _problem(older)) is not None:
-        fits = next(each for each in OPSETS if each > opset and _problem(_rewritten(model, each)) is None)
-        raise UserError(f"--opset {opset}: this model has operators that came later ({why}): take --opset {fits}")
+        fits = [each for each in OPSETS if opset < each <= WRITTEN and _problem(_rewritten(model, each)) is None]
+        fix = f"take --opset {fits[0]}" if fits else "leave --opset out"
+        raise UserError(f"--opset {opset}: this model has operators that came later ({why}): {fix}")
     return older
 
 
@@ -165,7 +170,7 @@ def _rewritten(model: Any, opset: int) -> Any:
     older = onnx.ModelProto()
     older.CopyFrom(model)
     older.ir_version = OPSETS[opset][0]
-    main = next(each for each in older.opset_import if each.domain in ("", "ai.onnx"))
+    main = _main(older)
     if opset < main.version:
         for node in older.graph.node:
             if node.domain in ("", "ai.onnx") and node.op_type in _REWRITE:
@@ -173,6 +178,11 @@ def _rewritten(model: Any, opset: int) -> Any:
         _drop_unused(older.graph)
     main.version = opset
     return older
+
+
+def _main(model: Any) -> Any:
+    """The note of a model's own operator set, beside those of other domains."""
+    return next(each for each in model.opset_import if each.domain in ("", "ai.onnx"))
 
 
 def _problem(model: Any) -> str | None:
