@@ -226,6 +226,7 @@ def export(
     with workplace(folder) as work:
         graph = Graph(source, shape=(spec.channels, *spec.resolution), dtype=_TYPES[input], raw=raw)
         form.write(graph, work / form.file, precision)
+        wanted.check(str(target), work / form.file)
         extra: Any = {"undecoded": undecoded, "finetune_epochs": finetune_epochs, "license": license}
         manifest = described(graph, form, precision, subject, work, **extra)
         manifest.write(work)

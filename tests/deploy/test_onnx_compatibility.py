@@ -88,9 +88,17 @@ def test_every_operator_set_gives_the_same_or_is_refused(written: tuple[str, Any
             np.testing.assert_array_equal(mine, theirs)
 
 
+MISREAD = {
+    "mobilenet_v3": "OpenCV takes x * hard-sigmoid(y) for hard-swish(y)",
+    "faster_rcnn_fpn": "OpenCV's suppression wants a threshold on scores that is not negative",
+}
+
+
 def test_opencv_finds_the_same(written: tuple[str, Any, Any], tmp_path: Path) -> None:
     cv2 = pytest.importorskip("cv2")
     name, graph, model = written
+    if name in MISREAD:
+        pytest.skip(MISREAD[name])
     if int(cv2.__version__.split(".")[0]) < 5 and name not in OFTEN:
         pytest.skip(f"OpenCV {cv2.__version__} reads no booleans, which suppression needs")
     image = graph.example(1).numpy()
@@ -174,3 +182,21 @@ def test_operators_of_others_are_left_to_them() -> None:
     fixed = in_opset(with_batch(model, 1), WRITTEN)
     assert fixed.ir_version == OPSETS[WRITTEN][0]
     assert [[side.dim_value for side in each.type.tensor_type.shape.dim] for each in fixed.graph.output] == [[1, 3], []]
+
+
+def test_what_an_older_set_cannot_say_is_refused_not_left_out() -> None:
+    """An addition that became an assignment would be a wrong answer without an error."""
+    from onnx import TensorProto, helper
+
+    data = helper.make_tensor_value_info("data", TensorProto.FLOAT, [4])
+    out = helper.make_tensor_value_info("sum", TensorProto.FLOAT, [4])
+    constants = [
+        helper.make_tensor("places", TensorProto.INT64, [2, 1], [1, 1]),
+        helper.make_tensor("more", TensorProto.FLOAT, [2], [1.0, 2.0]),
+    ]
+    node = helper.make_node("ScatterND", ["data", "places", "more"], ["sum"], reduction="add")
+    graph = helper.make_graph([node], "sums", [data], [out], initializer=constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", WRITTEN)], ir_version=8)
+    assert outputs(in_opset(model, 16), np.zeros(4, np.float32))[0].tolist() == [0, 3, 0, 0]
+    with pytest.raises(UserError, match=r"--opset 15: .* take --opset 16"):
+        in_opset(model, 15)

@@ -12,7 +12,7 @@ from mobilevision.config.compose import compose
 from mobilevision.engine.build import build
 from mobilevision.errors import UserError
 from mobilevision.exporting.command import _suppresses
-from mobilevision.exporting.targets import TARGETS
+from mobilevision.exporting.targets import TARGETS, find_target
 
 QUICK = ("opencv", {}, "--format onnx --quantize float32 --input float --batch 1", ("onnx", "float32", "float32", 1))
 SLOW = [
@@ -78,3 +78,16 @@ def test_a_target_that_there_is_not_is_named(trained: Path) -> None:
 def test_opencv_gets_no_int8(trained: Path) -> None:
     with pytest.raises(UserError, match="--for opencv --quantize int8: OpenCV 5 gives other numbers"):
         export(trained, target="opencv", quantize="int8")
+
+
+def test_what_opencv_would_misread_is_refused(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    image = onnx.helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, [1])
+    out = onnx.helper.make_tensor_value_info("gate", onnx.TensorProto.FLOAT, [1])
+    for operator in ("HardSigmoid", "Sigmoid"):
+        graph = onnx.helper.make_graph([onnx.helper.make_node(operator, ["image"], ["gate"])], operator, [image], [out])
+        onnx.save(onnx.helper.make_model(graph), tmp_path / f"{operator}.onnx")
+    find_target("opencv").check("opencv", tmp_path / "Sigmoid.onnx")
+    find_target("phone").check("phone", tmp_path / "HardSigmoid.onnx")
+    with pytest.raises(UserError, match=r"--for opencv: OpenCV 4\.12 and 5\.0 take the gates"):
+        find_target("opencv").check("opencv", tmp_path / "HardSigmoid.onnx")

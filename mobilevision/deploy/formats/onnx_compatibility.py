@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -167,17 +167,18 @@ def in_opset(model: Any, opset: int) -> Any:
 def _rewritten(model: Any, opset: int) -> Any:
     import onnx
 
-    older = onnx.ModelProto()
-    older.CopyFrom(model)
-    older.ir_version = OPSETS[opset][0]
-    main = _main(older)
-    if opset < main.version:
-        for node in older.graph.node:
-            if node.domain in ("", "ai.onnx") and node.op_type in _REWRITE:
-                _REWRITE[node.op_type](node, older.graph, opset)
-        _drop_unused(older.graph)
-    main.version = opset
-    return older
+    if opset > _main(model).version:
+        other = onnx.version_converter.convert_version(model, opset)
+    else:
+        other = onnx.ModelProto()
+        other.CopyFrom(model)
+        for node in other.graph.node:
+            if node.domain in ("", "ai.onnx") and opset < _main(model).version:
+                _rewrite(node, {each.name: each for each in other.graph.initializer})
+        _drop_unused(other.graph)
+        _main(other).version = opset
+    other.ir_version = OPSETS[opset][0]
+    return other
 
 
 def _main(model: Any) -> Any:
@@ -196,42 +197,37 @@ def _problem(model: Any) -> str | None:
     return None
 
 
-def _without(*names: str) -> Callable[[Any, Any, int], None]:
-    """Leave out attributes that older sets lack, all of which have the value that older sets take for granted."""
+_LATER: dict[str, dict[str, Any]] = {
+    "ReduceMean": {"noop_with_empty_axes": 0},
+    "ReduceMax": {"noop_with_empty_axes": 0},
+    "ReduceMin": {"noop_with_empty_axes": 0},
+    "ReduceL2": {"noop_with_empty_axes": 0},
+    "Reshape": {"allowzero": None},  # no side is 0
+    "Resize": {"antialias": 0, "keep_aspect_ratio_policy": b"stretch"},
+    "ScatterElements": {"reduction": b"none"},
+    "ScatterND": {"reduction": b"none"},
+    "Split": {"num_outputs": None},
+}
+"""By operator, attributes that came after set 13, and the value that is as if they were not there; None: any."""
 
-    def rewrite(node: Any, graph: Any, opset: int) -> None:
-        del graph, opset
-        kept = [each for each in node.attribute if each.name not in names]
-        del node.attribute[:]
-        node.attribute.extend(kept)
-
-    return rewrite
+_AXES = ("ReduceMean", "ReduceMax", "ReduceMin", "ReduceL2")  # an input from 18 on, an attribute before
 
 
-def _axes_as_attribute(node: Any, graph: Any, opset: int) -> None:
-    """Of means and maxima; from 18 on, the axes are an input."""
+def _rewrite(node: Any, constants: Mapping[str, Any]) -> None:
+    """Write a node as sets before 18 do; what cannot be written so is left, and is then no valid ONNX."""
     from onnx import helper, numpy_helper
 
-    del opset
-    _without("noop_with_empty_axes")(node, graph, 18)
-    if len(node.input) > 1:
-        constants = {each.name: each for each in graph.initializer}
-        axes = numpy_helper.to_array(constants[node.input[1]]).tolist()
+    plain = _LATER.get(node.op_type, {})
+    kept = [
+        each
+        for each in node.attribute
+        if each.name not in plain or plain[each.name] not in (None, helper.get_attribute_value(each))
+    ]
+    del node.attribute[:]
+    node.attribute.extend(kept)
+    if node.op_type in _AXES and len(node.input) > 1 and node.input[1] in constants:
+        node.attribute.append(helper.make_attribute("axes", numpy_helper.to_array(constants[node.input[1]]).tolist()))
         del node.input[1:]
-        node.attribute.append(helper.make_attribute("axes", axes))
-
-
-_REWRITE: dict[str, Callable[[Any, Any, int], None]] = {
-    "ReduceMean": _axes_as_attribute,
-    "ReduceMax": _axes_as_attribute,
-    "ReduceMin": _axes_as_attribute,
-    "ReduceL2": _axes_as_attribute,
-    "Resize": _without("antialias", "axes", "keep_aspect_ratio_policy"),
-    "Reshape": _without("allowzero"),
-    "Split": _without("num_outputs"),
-    "ScatterND": _without("reduction"),
-    "ScatterElements": _without("reduction"),
-}
 
 
 # What accelerators take.
