@@ -134,8 +134,10 @@ def test_the_file_says_what_it_needs_and_answers_the_same(
     told, of_fixed = usual.manifest.about["onnx"], fixed.manifest.about["onnx"]
     assert (told["opset"], told["ir"], told["oldest_onnxruntime"]) == (WRITTEN, 8, "1.14")
     assert (of_fixed["opset"], of_fixed["ir"], of_fixed["oldest_onnxruntime"]) == (15, 8, "1.10")
-    assert told["accelerators"]["NNAPI"]["taken"] == 0
-    assert of_fixed["accelerators"]["NNAPI"]["taken"] > 0.5 * of_fixed["accelerators"]["NNAPI"]["nodes"]
+    taken, of_fixed_taken = (each["accelerators"]["NNAPI"]["taken"] for each in (told, of_fixed))
+    of_weights = {None: 0, "float16": 47, "int8": 56}[precision]  # what widens them does not look at images
+    assert taken == of_weights
+    assert of_fixed_taken > 0.9 * of_fixed["accelerators"]["NNAPI"]["nodes"]
     assert (usual.manifest.input.shape[0], fixed.manifest.input.shape[0]) == (None, 1)
     assert fixed.manifest.about["gate"]["passed"]
     assert fixed.manifest.size < 1.02 * usual.manifest.size
