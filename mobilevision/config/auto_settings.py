@@ -65,7 +65,7 @@ class Facts:
         counts: training samples (boxes for ``boxes``) a class; empty where that says nothing.
         pretrained: whether the backbone has pretrained weights.
         probes: whether the head can be fitted alone, on pooled features.
-        deep_head: whether the head stacks layers of its own (``Head.deep``).
+        head_from_scratch: whether the head learns as from random weights (``Head.learns_from_scratch``).
         image_bytes: activations that the backbone keeps of one image for the backward pass, in float32.
         memory: bytes that all activations of a step may take.
         processes: processes that train together.
@@ -83,7 +83,7 @@ class Facts:
     counts: tuple[int, ...] = ()
     pretrained: bool = False
     probes: bool = False
-    deep_head: bool = False
+    head_from_scratch: bool = False
     image_bytes: int = 0
     memory: int = CPU_ACTIVATIONS
     processes: int = 1
@@ -217,7 +217,7 @@ def learning_rate(facts: Facts, chosen: Chosen) -> tuple[float, str]:
     rate = chosen("optimizer.pretrained_lr")
     if facts.kind == "boxes" and chosen("head.weights") is not None:
         return rate, "a pretrained detector"
-    if facts.deep_head:
+    if facts.head_from_scratch:
         return chosen("optimizer.scratch_lr"), "the head's own layers are many and start from random"
     if facts.kind == "boxes":
         return 2 * rate, "pretrained weights; a detector's layers start from random"
@@ -241,7 +241,7 @@ def backbone_rate(facts: Facts, chosen: Chosen) -> tuple[float, str]:
     if chosen("tune.learning_rate"):
         return 1.0, "the rate that is found is for all layers"
     rate, most = chosen("optimizer.lr"), 2 * chosen("optimizer.pretrained_lr")
-    if not facts.deep_head or rate is None or rate <= most:
+    if not facts.head_from_scratch or rate is None or rate <= most:
         return 1.0, "one rate for all layers"
     return float(f"{most / rate:.2g}"), f"pretrained weights learn at {most:g} at most"
 
@@ -519,7 +519,7 @@ def facts_of(cfg: DictConfig, backbone: Backbone, data: DataModule, *, probes: b
         counts=spec.counts,
         pretrained=backbone.report is not None,
         probes=probes and spec.kind != "identity",
-        deep_head=bool(getattr(get_class(cfg.head["_target_"]), "deep", False)),
+        head_from_scratch=bool(getattr(get_class(cfg.head["_target_"]), "learns_from_scratch", False)),
         image_bytes=_image_bytes(backbone, spec.channels, spec.resolution) if cfg.data.batch_size == AUTO else 0,
         memory=_memory(str(cfg.trainer.get("accelerator", AUTO))),
         processes=_processes(cfg.trainer),

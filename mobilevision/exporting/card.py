@@ -371,7 +371,7 @@ def _cost(manifest: Manifest) -> str:
         lines.append(
             f"ONNX of operator set {onnx['opset']} (file format {onnx['ir']}), which ONNX Runtime"
             f" {onnx['oldest_onnxruntime']} and later load; it takes {at_once}."
-            f" {_accelerators(onnx['accelerators'])}"
+            f"{_accelerators(onnx['accelerators'])}"
         )
     if smaller := manifest.about.get("quantised"):
         epochs = smaller.get("finetune_epochs")
@@ -392,11 +392,13 @@ def _cost(manifest: Manifest) -> str:
 
 
 def _accelerators(found: Mapping[str, Mapping[str, int]]) -> str:
-    """What phones' accelerators take of the nodes, in a sentence."""
+    """What phones' accelerators take of the nodes, in a sentence, or nothing where that is not known."""
+    if not found:
+        return ""
     pieces = {name: f" in {plural(each['pieces'], 'piece')}" if each["taken"] else "" for name, each in found.items()}
     taken = [f"{name} {each['taken']:,}{pieces[name]}" for name, each in found.items()]
     nodes = next(iter(found.values()))["nodes"]
-    return f"Of its {nodes:,} nodes accelerators take, by ONNX Runtime's lists: {', '.join(taken)}."
+    return f" Of its {nodes:,} nodes accelerators take, by ONNX Runtime's lists: {', '.join(taken)}."
 
 
 def _saturation(quantised: Mapping[str, Any]) -> str:

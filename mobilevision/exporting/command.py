@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from mobilevision.deploy.answers import find_answer
 from mobilevision.deploy.formats import Format, find_format
 from mobilevision.deploy.formats.onnx import Onnx
-from mobilevision.deploy.formats.onnx_compatibility import OPSETS, WRITTEN
+from mobilevision.deploy.formats.onnx_compatibility import DEFAULT_OPSET, OPSETS
 from mobilevision.deploy.manifest import CARD, NAME, Manifest, is_artifact
 from mobilevision.errors import UserError
 from mobilevision.exporting.card import check_license
-from mobilevision.exporting.targets import Target, find_target, spelled
+from mobilevision.exporting.targets import Target, chosen, find_target, spelled
 from mobilevision.io.regular_files import check_own_part
 
 if TYPE_CHECKING:
@@ -181,12 +181,9 @@ def export(
     """
     check_license(license)
     wanted = find_target(target) if target is not None else Target("")
-    given = {"format": format, "quantize": quantize, "input": input, "batch": batch}
-    ways = {**_USUAL, **wanted.options, **{key: value for key, value in given.items() if value is not None}}
-    if batch is None and ways["format"] != "onnx":
-        ways["batch"] = None  # a target's batch is of its own format
-    name: PrecisionName = ways["quantize"]
-    form, input = _format(ways["format"], ways["batch"], opset), ways["input"]
+    options = chosen(wanted, {"format": format, "quantize": quantize, "input": input, "batch": batch})
+    name: PrecisionName = options["quantize"]
+    form, input = _format(options["format"], options["batch"], opset), options["input"]
     keep_float = (keep_float,) if isinstance(keep_float, str) else keep_float
     if input not in _TYPES:
         raise UserError(f"input={input}: there are {', '.join(_TYPES)}")
@@ -212,7 +209,7 @@ def export(
     if raw is None:
         raw = wanted.raw and _suppresses(subject.task)
     if target is not None:
-        print(f"for {target}: {spelled({**ways, 'raw': raw})}  ({wanted.why})")
+        print(f"for {target}: {spelled({**options, 'raw': raw})}  ({wanted.why})")
     marks = ["" if name == "float32" else name, "raw" if raw else "", "float" if input == "float" else ""]
     marks += ["batch1" if isinstance(form, Onnx) and form.batch else "", f"opset{opset}" if opset else ""]
     folder = target_of(out, subject.home, "-".join([form.name, *filter(None, marks)]))
@@ -237,9 +234,6 @@ def export(
         return Artifact(_finished(manifest, verdict, work, folder))
 
 
-_USUAL = {"format": "onnx", "quantize": "float32", "input": "uint8", "batch": None}
-
-
 def _suppresses(task: Any) -> bool:
     """Whether its graph suppresses boxes that could be left to whoever runs it."""
     return task.raw_answers is not None and not task.followed_of_parts and not getattr(task.head, "one_to_one", False)
@@ -253,7 +247,7 @@ def _format(name: str, batch: int | None, opset: int | None) -> Format:
     if opset is not None and opset not in OPSETS:
         raise UserError(f"--opset {opset}: there are {min(OPSETS)} to {max(OPSETS)}")
     if isinstance(form, Onnx):
-        return Onnx(batch, WRITTEN if opset is None else opset)
+        return Onnx(batch, DEFAULT_OPSET if opset is None else opset)
     if opset is not None:
         raise UserError(f"--opset {opset}: only --format onnx has operator sets; leave it out")
     if batch is not None and form.batch != batch:

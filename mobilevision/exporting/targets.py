@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
+from mobilevision.config.names import did_you_mean
 from mobilevision.errors import UserError
 
 
@@ -17,7 +18,7 @@ class Target:
 
     Attributes:
         why: of what is chosen, in a few words.
-        options: of :func:`mobilevision.export`, by name.
+        options: of :func:`mobilevision.export`, by name, that are not as usual.
         raw: whether suppression of boxes is left to whoever runs the file.
         no_int8: why it takes no int8; empty where it does.
         misread: by ONNX's operator, why it gives other numbers for a file that has it.
@@ -44,10 +45,10 @@ class Target:
 
 
 TARGETS: dict[str, Target] = {
-    "browser": Target("ONNX Runtime Web takes any batch", {"format": "onnx"}),
+    "browser": Target("ONNX Runtime Web takes any batch"),
     "opencv": Target(
         "its blobs are of floats, OpenCV 4 takes no open size and no suppression",
-        {"format": "onnx", "batch": 1, "input": "float"},
+        {"batch": 1, "input": "float"},
         raw=True,
         no_int8="OpenCV 5 gives other numbers for such files, and no error",
         misread={
@@ -55,11 +56,23 @@ TARGETS: dict[str, Target] = {
             " and no error: train another backbone for it"
         },
     ),
-    "phone": Target("NNAPI and Core ML take no open size", {"format": "onnx", "batch": 1}),
-    "pi": Target("one image at a time, in int8 on ARM", {"format": "onnx", "batch": 1, "quantize": "int8"}),
-    "server": Target("any batch", {"format": "onnx"}),
+    "phone": Target("NNAPI and Core ML take no open size", {"batch": 1}),
+    "pi": Target("one image at a time, in int8 on ARM", {"batch": 1, "quantize": "int8"}),
+    "server": Target("any batch"),
 }
 """By name, as ``--for`` takes them."""
+
+
+_USUAL = {"format": "onnx", "quantize": "float32", "input": "uint8", "batch": None}
+
+
+def chosen(target: Target, given: Mapping[str, Any]) -> dict[str, Any]:
+    """``format``, ``quantize``, ``input`` and ``batch``: as given, else as the target has them, else as usual."""
+    typed = {key: value for key, value in given.items() if value is not None}
+    found = {**_USUAL, **target.options, **typed}
+    if found["format"] != "onnx" and "batch" not in typed:
+        found["batch"] = None  # other formats have their own
+    return found
 
 
 def find_target(name: str) -> Target:
@@ -69,7 +82,7 @@ def find_target(name: str) -> Target:
         UserError: there is none.
     """
     if name not in TARGETS:
-        raise UserError(f"--for {name}: there are {', '.join(TARGETS)}")
+        raise UserError(f"--for {name}{did_you_mean(name, TARGETS)}")
     return TARGETS[name]
 
 

@@ -26,8 +26,9 @@ class Head(nn.Module, ABC):
     side: ClassVar[int | None] = None
     """Side of the input, in pixels, that it is made for where nobody says another; None leaves it to the weights."""
 
-    deep: ClassVar[bool] = False
-    """Whether it stacks layers of its own (a pyramid): they learn as from random weights, whatever the backbone has."""
+    learns_from_scratch: ClassVar[bool] = False
+    """Whether its own layers are many, as a neck's are: they learn at the rate of random weights, whatever the backbone
+    has."""
 
     dimensions: int | None = None
     """Length of the vector that it gives of an image, where that is what it gives."""

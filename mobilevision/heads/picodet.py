@@ -162,7 +162,7 @@ class PicoDetHead(DetectionHead):
     """
 
     side = 320
-    deep = True
+    learns_from_scratch = True
     losses = ("task_aligned",)
 
     @check_ranges("head")

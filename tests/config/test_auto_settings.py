@@ -157,10 +157,10 @@ def test_whole_images_teach_a_detector_that_has_little_time(
 def test_a_pyramid_learns_faster_than_the_pretrained_weights_below_it(
     pretrained: bool, given: dict[str, Any], rate: float | None, backbone: float
 ) -> None:
-    facts = Facts("boxes", samples=160, classes=1, pretrained=pretrained, deep_head=True)
+    facts = Facts("boxes", samples=160, classes=1, pretrained=pretrained, head_from_scratch=True)
     found = values(facts, compose(["task=detection", "head=picodet"]), **given)
     assert (found.get("optimizer.lr"), found["optimizer.backbone_lr_scale"]) == (rate, backbone)
-    assert values(replace(facts, deep_head=False), BOXES)["optimizer.backbone_lr_scale"] == 1.0
+    assert values(replace(facts, head_from_scratch=False), BOXES)["optimizer.backbone_lr_scale"] == 1.0
 
 
 def test_what_is_set_by_hand_stays_and_is_built_on() -> None:

@@ -13,7 +13,7 @@ from mobilevision import export
 from mobilevision.config.compose import compose
 from mobilevision.deploy.artifact import Artifact
 from mobilevision.deploy.formats.onnx import Onnx
-from mobilevision.deploy.formats.onnx_compatibility import OPSETS, WRITTEN, accelerators, in_opset, with_batch
+from mobilevision.deploy.formats.onnx_compatibility import DEFAULT_OPSET, OPSETS, accelerators, in_opset, with_batch
 from mobilevision.deploy.graph import Graph
 from mobilevision.deploy.precision import FLOAT32
 from mobilevision.engine.build import build
@@ -132,7 +132,7 @@ def test_the_file_says_what_it_needs_and_answers_the_same(
     usual = export(trained, out=tmp_path / "usual", **given)
     fixed = export(trained, out=tmp_path / "fixed", batch=1, opset=15, **given)
     told, of_fixed = usual.manifest.about["onnx"], fixed.manifest.about["onnx"]
-    assert (told["opset"], told["ir"], told["oldest_onnxruntime"]) == (WRITTEN, 8, "1.14")
+    assert (told["opset"], told["ir"], told["oldest_onnxruntime"]) == (DEFAULT_OPSET, 8, "1.14")
     assert (of_fixed["opset"], of_fixed["ir"], of_fixed["oldest_onnxruntime"]) == (15, 8, "1.10")
     taken, of_fixed_taken = (each["accelerators"]["NNAPI"]["taken"] for each in (told, of_fixed))
     of_weights = {None: 0, "float16": 47, "int8": 56}[precision]  # what widens them does not look at images
@@ -179,10 +179,10 @@ def test_operators_of_others_are_left_to_them() -> None:
         helper.make_node("Ours", ["image"], ["a"], domain="mine"),
         helper.make_node("ReduceSum", ["a"], ["b"], keepdims=0),
     ]
-    sets = [helper.make_opsetid("", WRITTEN), helper.make_opsetid("mine", 1)]
+    sets = [helper.make_opsetid("", DEFAULT_OPSET), helper.make_opsetid("mine", 1)]
     model = helper.make_model(helper.make_graph(nodes, "plugin", ports, outs), opset_imports=sets, ir_version=10)
-    fixed = in_opset(with_batch(model, 1), WRITTEN)
-    assert fixed.ir_version == OPSETS[WRITTEN][0]
+    fixed = in_opset(with_batch(model, 1), DEFAULT_OPSET)
+    assert fixed.ir_version == OPSETS[DEFAULT_OPSET][0]
     assert [[side.dim_value for side in each.type.tensor_type.shape.dim] for each in fixed.graph.output] == [[1, 3], []]
 
 
@@ -198,7 +198,7 @@ def test_what_an_older_set_cannot_say_is_refused_not_left_out() -> None:
     ]
     node = helper.make_node("ScatterND", ["data", "places", "more"], ["sum"], reduction="add")
     graph = helper.make_graph([node], "sums", [data], [out], initializer=constants)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", WRITTEN)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", DEFAULT_OPSET)], ir_version=8)
     assert outputs(in_opset(model, 16), np.zeros(4, np.float32))[0].tolist() == [0, 3, 0, 0]
     with pytest.raises(UserError, match=r"--opset 15: .* take --opset 16"):
         in_opset(model, 15)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilevision.deploy.formats.base import Format, Runner, quiet
-from mobilevision.deploy.formats.onnx_compatibility import OPSETS, WRITTEN
+from mobilevision.deploy.formats.onnx_compatibility import DEFAULT_OPSET, OPSETS
 from mobilevision.deploy.formats.onnx_int8.gptq import REDUCED
 from mobilevision.deploy.formats.onnx_int8.layers import open_session
 from mobilevision.errors import UserError
@@ -64,7 +64,7 @@ class Onnx(Format):
     weight_steps: ClassVar[int] = REDUCED
     extra: ClassVar[str] = "export"
 
-    def __init__(self, batch: int | None = None, opset: int = WRITTEN) -> None:
+    def __init__(self, batch: int | None = None, opset: int = DEFAULT_OPSET) -> None:
         self.batch, self.opset = batch, opset
 
     def write(self, graph: Graph, path: Path, precision: Precision) -> None:
@@ -78,9 +78,9 @@ class Onnx(Format):
             from mobilevision.deploy.formats.onnx_int8.writing import quantise
 
             quantise(exact, path, precision)
-        self._fit(path)
+        self._make_compatible(path)
 
-    def _fit(self, path: Path) -> None:
+    def _make_compatible(self, path: Path) -> None:
         """Give a file the batch and the operator set that are asked for."""
         import onnx
 
@@ -95,10 +95,10 @@ class Onnx(Format):
         """As in :class:`Format`."""
         import onnx
 
-        from mobilevision.deploy.formats.onnx_compatibility import accelerators
+        from mobilevision.deploy.formats.onnx_compatibility import accelerators, operator_set
 
         model = onnx.load(path)
-        opset = next(each.version for each in model.opset_import if each.domain in ("", "ai.onnx"))
+        opset = operator_set(model).version
         told = {"opset": opset, "ir": model.ir_version, "oldest_onnxruntime": OPSETS[opset][1]}
         return {"onnx": {**told, "accelerators": accelerators(model)}}
 
@@ -163,7 +163,7 @@ def _write_float(graph: Graph, path: Path) -> None:
             input_names=[graph.input],
             output_names=list(graph.names),
             custom_translation_table=_translations(),
-            opset_version=WRITTEN,
+            opset_version=DEFAULT_OPSET,
             verbose=False,
         )
     assert program is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ OPSETS = {
 }
 """Operator set -> the version of the file format (IR) that it takes, and the first ONNX Runtime that has both."""
 
-WRITTEN = 18
+DEFAULT_OPSET = 18
 """The operator set of graphs as they are traced."""
 
 _LARGEST = 4_000_000  # elements of a constant that is computed ahead
@@ -148,17 +147,19 @@ def in_opset(model: Any, opset: int) -> Any:
     """The same graph in another operator set, in the oldest version of the file format that has it.
 
     Args:
-        model: an ``onnx.ModelProto`` of :data:`WRITTEN`; it is left as it is.
+        model: an ``onnx.ModelProto`` of :data:`DEFAULT_OPSET`; it is left as it is.
         opset: one of :data:`OPSETS`.
 
     Raises:
         UserError: the graph has an operator that the set lacks.
     """
     older = _rewritten(model, opset)
-    if _main(model).version == opset:  # as it was traced; a plugin may have operators that the checker does not know
+    if (
+        operator_set(model).version == opset
+    ):  # as it was traced; a plugin may have operators that the checker does not know
         return older
     if (why := _problem(older)) is not None:
-        fits = [each for each in OPSETS if opset < each <= WRITTEN and _problem(_rewritten(model, each)) is None]
+        fits = [each for each in OPSETS if opset < each <= DEFAULT_OPSET and _problem(_rewritten(model, each)) is None]
         fix = f"take --opset {fits[0]}" if fits else "leave --opset out"
         raise UserError(f"--opset {opset}: this model has operators that came later ({why}): {fix}")
     return older
@@ -167,22 +168,22 @@ def in_opset(model: Any, opset: int) -> Any:
 def _rewritten(model: Any, opset: int) -> Any:
     import onnx
 
-    if opset > _main(model).version:
+    if opset > operator_set(model).version:
         other = onnx.version_converter.convert_version(model, opset)
     else:
         other = onnx.ModelProto()
         other.CopyFrom(model)
         for node in other.graph.node:
-            if node.domain in ("", "ai.onnx") and opset < _main(model).version:
+            if node.domain in ("", "ai.onnx") and opset < operator_set(model).version:
                 _rewrite(node, {each.name: each for each in other.graph.initializer})
         _drop_unused(other.graph)
-        _main(other).version = opset
+        operator_set(other).version = opset
     other.ir_version = OPSETS[opset][0]
     return other
 
 
-def _main(model: Any) -> Any:
-    """The note of a model's own operator set, beside those of other domains."""
+def operator_set(model: Any) -> Any:
+    """The note of a model's operator set of ONNX itself, beside those of other domains."""
     return next(each for each in model.opset_import if each.domain in ("", "ai.onnx"))
 
 
@@ -232,8 +233,6 @@ def _rewrite(node: Any, constants: Mapping[str, Any]) -> None:
 
 # What accelerators take.
 
-_LISTS = {"Core ML": "coreml_supported_mlprogram_ops.md", "NNAPI": "nnapi_supported_ops.md"}
-
 
 def accelerators(model: Any) -> dict[str, dict[str, int]]:
     """By accelerator, how many of the ``nodes`` are ``taken``, in how many ``pieces``; the rest runs on the CPU.
@@ -242,18 +241,21 @@ def accelerators(model: Any) -> dict[str, dict[str, int]]:
 
     Args:
         model: an ``onnx.ModelProto``.
+
+    Returns:
+        Nothing of a graph whose sizes nobody knows, as one of a plugin's operators alone.
     """
     import onnx
-    from onnxruntime.tools.mobile_helpers import usability_checker
+    from onnxruntime.tools.mobile_helpers.usability_checker import check_coreml_partitions, check_nnapi_partitions
 
-    whole, folder = onnx.shape_inference.infer_shapes(model), Path(usability_checker.__file__).parent
-    found = {}
-    for name, operators in _LISTS.items():
-        known = usability_checker._SupportedOpsChecker(folder / operators)
-        told = usability_checker.check_partitioning(whole.graph, known, require_fixed_input_sizes=True, max_rank=5)
-        found[name] = {
-            "nodes": told.num_nodes,
-            "taken": told.num_supported_nodes,
-            "pieces": told.num_partitions,
-        }
-    return found
+    whole = onnx.shape_inference.infer_shapes(model)
+    if not whole.graph.value_info:
+        return {}
+    found = {
+        "Core ML": check_coreml_partitions(whole, True, "coreml_supported_mlprogram_ops.md"),
+        "NNAPI": check_nnapi_partitions(whole, True),
+    }
+    return {
+        name: {"nodes": each.num_nodes, "taken": each.num_supported_nodes, "pieces": each.num_partitions}
+        for name, each in found.items()
+    }
