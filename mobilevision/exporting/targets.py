@@ -47,7 +47,7 @@ class Target:
 TARGETS: dict[str, Target] = {
     "browser": Target("ONNX Runtime Web takes any batch"),
     "opencv": Target(
-        "its blobs are of floats, OpenCV 4 takes no open size and no suppression",
+        "blobs of floats; OpenCV 4 takes no open size, and suppression is left out where there is some",
         {"batch": 1, "input": "float"},
         raw=True,
         no_int8="OpenCV 5 gives other numbers for such files, and no error",
@@ -57,7 +57,7 @@ TARGETS: dict[str, Target] = {
         },
     ),
     "phone": Target("NNAPI and Core ML take no open size", {"batch": 1}),
-    "pi": Target("one image at a time, in int8 on ARM", {"batch": 1, "quantize": "int8"}),
+    "pi": Target("one image at a time; int8 is a quarter of the file", {"batch": 1, "quantize": "int8"}),
     "server": Target("any batch"),
 }
 """By name, as ``--for`` takes them."""
