@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mobilevision import export
@@ -14,6 +17,7 @@ from mobilevision.errors import UserError
 from mobilevision.exporting.command import _suppresses
 from mobilevision.exporting.targets import TARGETS, find_target
 
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "consumer"
 QUICK = ("opencv", {}, "--format onnx --quantize float32 --input float --batch 1", ("onnx", "float32", "float32", 1))
 SLOW = [
     ("phone", {}, "--format onnx --quantize float32 --input uint8 --batch 1", ("onnx", "float32", "uint8", 1)),
@@ -48,6 +52,21 @@ def test_it_is_said_and_done(
     made = export(trained, target=target, out=tmp_path / "model", latency=False, gate_samples=0, **given).manifest
     assert f"for {target}: {said}  ({TARGETS[target].why})" in capsys.readouterr().out
     assert (made.format, made.precision, made.input.dtype, made.input.shape[0]) == file
+
+
+def test_the_recipe_for_opencv_gives_the_same(
+    trained: Path, coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("cv2")
+    made = export(trained, target="opencv", out=tmp_path / "cats", latency=False, gate_samples=0)
+    shutil.copy(next((coloured / "test").rglob("*.png")), tmp_path / "image.png")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(EXAMPLE)
+    (recipe,) = re.findall(r"```python\n(.*?)```", (EXAMPLE / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(recipe, names)
+    expected = made.outputs(made.prepare("image.png").pixels[None].astype(np.float32))
+    np.testing.assert_allclose(names["answers"]["probabilities"], expected["probabilities"], atol=1e-5)
 
 
 @pytest.mark.parametrize(
