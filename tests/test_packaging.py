@@ -121,7 +121,8 @@ def test_predicting_from_an_unrelated_folder(environment: Path, trained: Path, t
     assert "label" in done.stdout
 
 
-@pytest.mark.parametrize("name", ["tasks.py", pytest.param("tasks/__init__.py", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["tasks.py", "tasks/__init__.py"])
+@pytest.mark.slow
 def test_a_users_own_tasks_is_nothing_to_us(environment: Path, trained: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("raise SystemExit('the wrong tasks')\n", encoding="utf-8")

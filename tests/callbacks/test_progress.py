@@ -69,6 +69,7 @@ def test_a_training_on_a_terminal_of_80_columns(tmp_path: Path) -> None:
     assert "test ━" in LIVE.sub("", evaluated)
 
 
+@pytest.mark.slow
 def test_a_training_on_a_pipe(tmp_path: Path) -> None:
     command = [sys.executable, "train.py", *SMALL, "trainer.max_epochs=2", "trainer.check_val_every_n_epoch=2"]
     done = subprocess.run(
@@ -82,6 +83,7 @@ def test_a_training_on_a_pipe(tmp_path: Path) -> None:
     assert "━" not in done.stdout
 
 
+@pytest.mark.slow
 def test_an_epoch_that_is_gone_on_with_begins_where_it_was_left(tmp_path: Path) -> None:
     run = tmp_path / "run"
     some_steps_of_the_first_epoch = "0:24:9"

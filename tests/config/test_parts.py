@@ -216,6 +216,18 @@ def test_a_single_task_has_no_parts() -> None:
         compose(["parts.cars=detection", "trainer.max_epohs=3"])
 
 
+@pytest.fixture(scope="module")
+def embedded() -> str:
+    """The config of the embedded example, as a run keeps it."""
+    return OmegaConf.to_yaml(compose(["task=multitask"]), resolve=True)
+
+
+def test_a_config_that_a_run_keeps_is_read(embedded: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(embedded, encoding="utf-8")
+    assert names(read_config(path)) == ["objects", "ground", "forms"]
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -241,11 +253,8 @@ def test_a_single_task_has_no_parts() -> None:
         {"parts.ground.head.parts": {"ground": 1}},
     ],
 )
-def test_a_loaded_part_builds_only_what_its_groups_name(tmp_path: Path, change: dict[str, Any]) -> None:
-    cfg = OmegaConf.create(OmegaConf.to_container(compose(["task=multitask"]), resolve=True))
-    path = tmp_path / "config.yaml"
-    path.write_text(OmegaConf.to_yaml(cfg), encoding="utf-8")
-    assert names(read_config(path)) == ["objects", "ground", "forms"]
+def test_a_loaded_part_builds_only_what_its_groups_name(embedded: str, tmp_path: Path, change: dict[str, Any]) -> None:
+    cfg, path = OmegaConf.create(embedded), tmp_path / "config.yaml"
     for key, value in change.items():
         OmegaConf.update(cfg, key, value, merge=False)
     path.write_text(OmegaConf.to_yaml(cfg), encoding="utf-8")
@@ -256,8 +265,8 @@ def test_a_loaded_part_builds_only_what_its_groups_name(tmp_path: Path, change: 
 
 
 @pytest.mark.parametrize("name", ["../../away", "a.b", "A", "", "found"])
-def test_a_loaded_part_has_a_plain_name(tmp_path: Path, name: str) -> None:
-    values: Any = OmegaConf.to_container(compose(["task=multitask"]), resolve=True)
+def test_a_loaded_part_has_a_plain_name(embedded: str, tmp_path: Path, name: str) -> None:
+    values: Any = OmegaConf.to_container(OmegaConf.create(embedded))
     values["parts"][name] = values["parts"].pop("ground")
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(values), encoding="utf-8")

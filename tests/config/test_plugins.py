@@ -207,6 +207,7 @@ def command(program: Sequence[str | Path], folder: Path, **variables: str) -> st
 QUICK = ["trainer=debug", "logger=none", "backbone.width=0.25", "data.workers=0", "data.batch_size=8"]
 
 
+@pytest.mark.slow
 def test_a_folders_head_trains(tmp_path: Path, write: Write) -> None:
     write(tmp_path / "mine", PARTS)
     program = [sys.executable, ROOT / "train.py", "head=bare", "run_dir=run", *QUICK]

@@ -39,7 +39,8 @@ OFTEN = ("classification", "picodet, one to one")
 
 
 @pytest.fixture(
-    scope="module", params=[pytest.param(name, marks=() if name in OFTEN else pytest.mark.slow) for name in MODELS]
+    scope="module",
+    params=[pytest.param(name, marks=() if name == "classification" else pytest.mark.slow) for name in MODELS],
 )
 def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any, Any]:
     """A model's name, its graph in torch and in ONNX."""
@@ -122,9 +123,8 @@ def test_accelerators_take_a_fixed_batch_alone(written: tuple[str, Any, Any]) ->
     assert unfixed["taken"] <= 0.05 * unfixed["nodes"]
 
 
-@pytest.mark.parametrize(
-    "precision", [None, *(pytest.param(name, marks=pytest.mark.slow) for name in ("float16", "int8"))]
-)
+@pytest.mark.parametrize("precision", [None, "float16", "int8"])
+@pytest.mark.slow
 def test_the_file_says_what_it_needs_and_answers_the_same(
     precision: Any, trained: Path, coloured: Path, tmp_path: Path
 ) -> None:

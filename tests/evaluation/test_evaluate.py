@@ -165,6 +165,7 @@ def test_weights_without_a_run_bring_their_classifier(
         evaluate(None, [*common, f"data.root={two}"])
 
 
+@pytest.mark.slow
 def test_classes_of_imagenet_are_found_by_name(
     coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

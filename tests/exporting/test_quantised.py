@@ -85,6 +85,7 @@ def test_float16_is_half_and_answers_alike(whole: Artifact, trained: Path, colou
         assert one["score"] == pytest.approx(two["score"], abs=5e-3)
 
 
+@pytest.mark.slow
 def test_what_int8_spoils_is_refused_with_layers_and_a_remedy(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,6 +105,7 @@ def test_what_int8_spoils_is_refused_with_layers_and_a_remedy(
     assert "the gate refused this model" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_training_on_with_the_rounding_felt(trained: Path, tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in trained.rglob("*.ckpt")}
     found = mobilevision.export(trained, quantize="int8", finetune_epochs=1, out=tmp_path / "tuned")

@@ -44,6 +44,7 @@ def compared(artifact: Artifact, overrides: list[str], files: list[Path]) -> flo
     return max(float(np.abs(mine[name].numpy() - value).max()) for name, value in artifact.outputs(pixels).items())
 
 
+@pytest.mark.slow
 def test_with_data_classes_are_its_own_and_the_gate_looks(weights: str, coloured: Path, tmp_path: Path) -> None:
     own = [weights, WIDTH, "data=folder", f"data.root={coloured}", "data.resolution=32", "data.workers=0"]
     found = export(own, out=tmp_path / "out", latency=False)

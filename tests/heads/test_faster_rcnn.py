@@ -193,7 +193,8 @@ def settle(model: Detector, images: Tensor, target: dict[str, Tensor]) -> None:
         model(images, target)
 
 
-@pytest.mark.parametrize("head", ["faster_rcnn", pytest.param("faster_rcnn_fpn", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("head", ["faster_rcnn", "faster_rcnn_fpn"])
+@pytest.mark.slow
 def test_learns_a_handful(head: str) -> None:
     """Every box is found, surely and in its place, and none in the empty image."""
     images, boxes, labels = squares()

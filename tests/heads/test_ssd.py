@@ -177,7 +177,13 @@ def test_one_image_in_a_batch_and_maps_of_one_place(kind: type[SSDHead]) -> None
 
 @pytest.mark.parametrize(
     ("kind", "loss"),
-    [(SSDHead, {}), (SSDLiteHead, {}), (SSDHead, {"classification": "focal"}), (SSDHead, {"box": "giou"})],
+    [
+        (SSDHead, {}),
+        *(
+            pytest.param(kind, loss, marks=pytest.mark.slow)
+            for kind, loss in ((SSDLiteHead, {}), (SSDHead, {"classification": "focal"}), (SSDHead, {"box": "giou"}))
+        ),
+    ],
 )
 def test_overfits_two_images(kind: type[SSDHead], loss: dict[str, Any]) -> None:
     torch.manual_seed(0)

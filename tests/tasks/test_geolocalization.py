@@ -121,6 +121,7 @@ def photos(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_shows_its_places(run: Path) -> None:
     metrics = json.loads((run / "metrics.json").read_text())
     assert {"test/within_1km", "test/within_2500km", "test/median_km", "test/prior_within_750km"} <= set(metrics)

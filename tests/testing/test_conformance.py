@@ -16,7 +16,8 @@ TASKS = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "task
 
 
 @pytest.mark.parametrize(
-    "task", [pytest.param(task, marks=pytest.mark.slow if task == "multitask" else ()) for task in TASKS]
+    "task",
+    [pytest.param(task, marks=() if task in ("classification", "detection") else pytest.mark.slow) for task in TASKS],
 )
 def test_every_task_conforms(task: str) -> None:
     check([f"task={task}", "backbone.width=0.25"])

@@ -120,6 +120,7 @@ def test_images_of_people_stay_here_unless_asked_for(tmp_path: Path, image: Path
         assert len(list(run_dir.rglob("media/**/*.png"))) == count
 
 
+@pytest.mark.slow
 def test_a_credential_without_network_falls_back_to_offline_within_15_seconds(
     tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

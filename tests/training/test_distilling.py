@@ -70,7 +70,7 @@ WAYS = {
     "face_embedding": ("outputs", "embeddings", "features"),
     "detection": ("detections", "features"),
 }
-OFTEN = (("classification", "outputs"), ("face_embedding", "embeddings"), ("detection", "detections"))
+OFTEN = (("classification", "outputs"), ("detection", "detections"))
 
 
 @pytest.mark.parametrize(
@@ -160,6 +160,7 @@ def test_a_teacher_that_was_broken_off_is_refused(teacher_of: Callable[[str], Pa
         run(tmp_path / "student", *TASKS["classification"], *given)
 
 
+@pytest.mark.slow
 def test_images_without_labels_join_in(teacher_of: Callable[[str], Path], tmp_path: Path) -> None:
     others = tmp_path / "others" / "below"
     others.mkdir(parents=True)
@@ -177,6 +178,7 @@ def test_images_without_labels_join_in(teacher_of: Callable[[str], Path], tmp_pa
         assert any("without labels: 20 images" in note for note in notes)
 
 
+@pytest.mark.slow
 def test_a_cache_is_used_again_and_refused_when_something_changed(
     teacher_of: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

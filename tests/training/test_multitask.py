@@ -242,6 +242,7 @@ def test_cost_says_what_is_shared_and_what_each_part_costs(run: Path, capsys: py
     assert "together" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_cost_says_what_a_side_of_its_own_costs(capsys: pytest.CaptureFixture[str]) -> None:
     def by_part(*more: str) -> dict[str, int]:
         cost(["task=multitask", "backbone.width=0.25", *more], as_json=True)
@@ -348,6 +349,7 @@ def test_two_processes_train_and_measure_as_one(tmp_path: Path) -> None:
             assert again[name] == pytest.approx(value, abs=1e-5), name
 
 
+@pytest.mark.slow
 def test_data_that_moved_is_found_again_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for split, number in (("train", 8), ("val", 2), ("test", 2)):
@@ -376,6 +378,7 @@ def test_data_that_moved_is_found_again_from_any_folder(tmp_path: Path, monkeypa
         train(compose([*shared, *parts[:2], "parts.one.data.root=../moved", "run_dir=../moved/run"]))
 
 
+@pytest.mark.slow
 def test_a_part_learns_from_a_teacher_of_its_own(run: Path, tmp_path: Path) -> None:
     for number in range(6):
         noise = np.random.default_rng(number).integers(0, 256, (60, 70, 3), dtype=np.uint8)
@@ -403,6 +406,7 @@ NEW = [
 ]
 
 
+@pytest.mark.slow
 def test_a_part_added_to_a_run_leaves_the_others_as_they_are(run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "more"
     short = ["trainer=cpu", "trainer.max_epochs=1", "logger=none", "data.workers=0", "callbacks.ema.enabled=true"]
@@ -444,6 +448,7 @@ def test_what_a_run_has_learnt_is_not_changed_by_what_is_added(run: Path) -> Non
         compose_extended(run, [*NEW, "parts.kind.heads=linear"])
 
 
+@pytest.mark.slow
 def test_a_run_of_one_task_becomes_a_part(tmp_path: Path) -> None:
     sizes = [f"data.format.{split}={n}" for split, n in (("train", 48), ("val", 16), ("test", 16))]
     quick = ["backbone.width=0.25", "data.resolution=64", "data.workers=0", "trainer=cpu", "logger=none"]

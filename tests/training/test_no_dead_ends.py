@@ -123,6 +123,7 @@ def test_data_may_move_and_is_recognised(
     assert f"root: {moved}" in (run / "config.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_pretrained_weights_may_be_gone(coloured: Path, finished_run: Path, tmp_path: Path, at_batch: Any) -> None:
     whole, run, weights = tmp_path / "whole", tmp_path / "run", tmp_path / "weights"
     shutil.copytree(finished_run, weights)
@@ -334,6 +335,7 @@ def test_a_run_does_not_lie_among_its_images(coloured: Path, tmp_path: Path, pla
         )
 
 
+@pytest.mark.slow
 def test_the_documented_commands_repeat_a_run_in_another_folder(whole: Path, tmp_path: Path) -> None:
     page = (ROOT / "docs" / "resume.md").read_text(encoding="utf-8")
     (commands,) = [block for block in re.findall(r"```bash\n(.*?)```", page, re.DOTALL) if "cp RUN" in block]

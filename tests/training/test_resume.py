@@ -127,20 +127,25 @@ def at(places: Sequence[str], name: str, nth: int = 1) -> int:
     ("name", "nth", "way"),
     [
         ("after config.yaml", 1, KILL),
-        ("on_train_batch_start last", 1, TERM),
         ("on_after_backward first", 2, INT),
-        ("on_train_batch_end last", 4, TERM),
-        ("on_train_batch_end first", 8, INT),
-        ("on_validation_start first", 1, KILL),
-        ("on_validation_batch_end last", 1, TERM),
         ("on_validation_end first", 2, INT),
         ("before best.ckpt", 1, KILL),
-        ("after best.ckpt", -1, KILL),
-        ("before metrics.csv", 2, KILL),
-        ("before last.ckpt", -1, KILL),
-        ("on_train_end first", 1, TERM),
-        ("on_test_batch_end first", 1, TERM),
         ("before metrics.json", 1, INT),
+        *(
+            pytest.param(name, nth, way, marks=pytest.mark.slow)
+            for name, nth, way in (
+                ("on_train_batch_start last", 1, TERM),
+                ("on_train_batch_end last", 4, TERM),
+                ("on_train_batch_end first", 8, INT),
+                ("on_validation_start first", 1, KILL),
+                ("on_validation_batch_end last", 1, TERM),
+                ("after best.ckpt", -1, KILL),
+                ("before metrics.csv", 2, KILL),
+                ("before last.ckpt", -1, KILL),
+                ("on_train_end first", 1, TERM),
+                ("on_test_batch_end first", 1, TERM),
+            )
+        ),
     ],
 )
 def test_a_classifier_stopped_once(
@@ -168,6 +173,7 @@ def test_stopped_again_and_again(trainings: Runner, whole: Whole, tmp_path: Path
     assert differences(run, tmp_path / "run") == []
 
 
+@pytest.mark.slow
 def test_stopped_before_it_began(forked: Trainings, whole: Whole, tmp_path: Path) -> None:
     kept, options, places = whole("classification")
     run = tmp_path / "run"
