@@ -118,7 +118,7 @@ class Decision:
     Attributes:
         key: dotted.
         value: what it is now.
-        why: in a few words.
+        why: in a few words; empty where it is what everyone expects, so that nobody needs to be told.
     """
 
     key: str
@@ -244,6 +244,16 @@ def backbone_rate(facts: Facts, chosen: Chosen) -> tuple[float, str]:
     if not facts.head_from_scratch or rate is None or rate <= most:
         return 1.0, "one rate for all layers"
     return float(f"{most / rate:.2g}"), f"pretrained weights learn at {most:g} at most"
+
+
+def part_rate(facts: Facts, chosen: Chosen) -> tuple[float, str]:
+    """Of several tasks over pretrained weights, a head that learns as from random weights has the rate for those."""
+    rate, wanted = chosen("optimizer.lr"), chosen("optimizer.scratch_lr")
+    if chosen("tune.learning_rate"):
+        return 1.0, ""  # the rate that is found is for all heads
+    if not facts.pretrained or not facts.head_from_scratch or rate is None or rate >= wanted:
+        return 1.0, ""
+    return float(f"{wanted / rate:.2g}"), "the head's own layers are many and start from random"
 
 
 def probe(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
@@ -422,6 +432,9 @@ RULES: dict[str, tuple[Rule, Any]] = {
 }
 """Key -> its rule, in the order of deciding, and its value where there is no training to decide for."""
 
+RULES_BY_PART: dict[str, tuple[Rule, Any]] = {"optimizer.part_lr_scale": (part_rate, 1.0)}
+"""The same of keys that hold a value for each part, where several tasks are trained together."""
+
 
 def decide(cfg: DictConfig, facts: Facts, of_parts: Mapping[str, Facts] | None = None) -> list[Decision]:
     """Decide every key of :data:`RULES` that is ``auto``.
@@ -468,7 +481,9 @@ OF_PART = ("head.", "loss.", "augment.")
 def open_keys(cfg: DictConfig) -> list[str]:
     """The keys that are ``auto``, in the order of :data:`RULES`; those of parts after those that parts share."""
     keys = [key for key in RULES if OmegaConf.select(cfg, key) == AUTO]
-    parts = [f"parts.{name}.{key}" for name in cfg.get("parts") or {} for key in RULES if key.startswith(OF_PART)]
+    names = cfg.get("parts") or {}
+    parts = [f"{key}.{name}" for key in RULES_BY_PART for name in names]
+    parts += [f"parts.{name}.{key}" for name in names for key in RULES if key.startswith(OF_PART)]
     return keys + [key for key in parts if OmegaConf.select(cfg, key) == AUTO]
 
 
@@ -476,6 +491,9 @@ def _rule_of(key: str) -> tuple[str, tuple[Rule, Any]]:
     """The part that a key belongs to, empty where it is shared, and its rule."""
     if key in RULES:
         return "", RULES[key]
+    shared, _, part = key.rpartition(".")
+    if shared in RULES_BY_PART:
+        return part, RULES_BY_PART[shared]
     _, part, own = key.split(".", 2)
     return part, RULES[own]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from mobilevision.config.auto_settings import AUTO, RULES
+from mobilevision.config.auto_settings import AUTO, RULES, RULES_BY_PART
 from mobilevision.config.kinds import kinds_of_node
 from mobilevision.config.layout import FREE, Claim, Layout, read
 from mobilevision.config.names import did_you_mean, nearest_key
@@ -246,7 +246,7 @@ def _free(owner: str, key: str, value: Any, layout: Layout) -> Iterator[tuple[st
     if name in (stated := _stated(owner)):
         accepted = of_annotation(*stated[name])
     elif (node := stated_type(owner, layout)) is not None and node.values:
-        accepted = node.values
+        accepted = _values_of(owner, node.values)
     if reason := (accepted if key == f"{owner}.{name}" else ANYTHING).refusal(value):
         yield key, reason
 
@@ -269,7 +269,7 @@ def stated_type(key: str, layout: Layout) -> Type | None:
         return Type(frozenset({"bool"}), choices=(AUTO,))
     arguments = _arguments(parent, layout)
     if parent and name not in arguments and (above := stated_type(parent, layout)) is not None:
-        return above.values  # of a mapping of names that users choose
+        return _values_of(parent, above.values) if above.values else None
     if name.startswith("_") or name not in arguments:
         return None
     stated = of_annotation(*arguments[name])
@@ -278,6 +278,11 @@ def stated_type(key: str, layout: Layout) -> Type | None:
     if decidable and "str" not in stated.kinds and AUTO not in stated.choices:
         return stated | Type(choices=(AUTO,))
     return stated
+
+
+def _values_of(owner: str, values: Type) -> Type:
+    """What the keys of a mapping of names that users choose accept, where its annotation says ``values``."""
+    return values | Type(choices=(AUTO,)) if owner in RULES_BY_PART else values
 
 
 def _arguments(node: str, layout: Layout) -> dict[str, Argument]:

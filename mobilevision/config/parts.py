@@ -14,7 +14,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
-from mobilevision.config.auto_settings import AUTO
+from mobilevision.config.auto_settings import AUTO, RULES_BY_PART
 from mobilevision.config.keys import PARTS
 from mobilevision.config.kinds import takes_tail
 from mobilevision.config.layout import flat
@@ -270,6 +270,9 @@ def joined(cfg: DictConfig, composed: Composed) -> DictConfig:
             cfg.data.resolution = max(sides, key=lambda side: side if isinstance(side, int) else max(side))
         if cfg.data.fit is None and any(node["task"]["kind"] == "boxes" for node in nodes.values()):
             cfg.data.fit = "stretch"
+        for key in RULES_BY_PART:
+            if (given := OmegaConf.select(cfg, key)) is not None:
+                OmegaConf.update(cfg, key, dict.fromkeys(nodes, AUTO) | dict(given), merge=False)
     return cfg
 
 

@@ -108,7 +108,9 @@ def build(cfg: DictConfig, *, run_dir: Path | None = None) -> Built:
     augment = build_augment(cfg, data)
     data.train_with(batch_size=cfg.data.batch_size, augment=augment)
     task = build_task(cfg, spec, backbone, mix=mixing(augment))
-    return Built(task=task, data=data, cost=measure(task), cfg=cfg, decisions=tuple(decisions))
+    return Built(
+        task=task, data=data, cost=measure(task), cfg=cfg, decisions=tuple(each for each in decisions if each.why)
+    )
 
 
 def build_augment(cfg: DictConfig, data: DataModule) -> Any:

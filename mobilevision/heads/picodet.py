@@ -122,23 +122,47 @@ class Tower(nn.Module):
         bins: of each side's distribution.
         depth: separable convolutions.
         activation: of them.
+        one_to_one: classes are read a second time, by layers of their own that learn to score one point an object; the
+            boxes are the same, and the first reading of the classes is there in training alone.
     """
 
-    def __init__(self, channels: int, classes: int, bins: int, *, depth: int, activation: Activation) -> None:
+    def __init__(
+        self, channels: int, classes: int, bins: int, *, depth: int, activation: Activation, one_to_one: bool
+    ) -> None:
         super().__init__()
         self.convolutions = nn.Sequential(*(separable(channels, channels, activation=activation) for _ in range(depth)))
         self.classes, self.bins = classes, bins
-        self.output = nn.Conv2d(channels, classes + 4 * bins, 1)
-        draw_small(self.output)
-        assert self.output.bias is not None
-        with torch.no_grad():
-            self.output.bias[:classes] = -math.log((1 - PRIOR) / PRIOR)
+        self.output = _last_layer(channels, 0 if one_to_one else classes, 4 * bins)
+        self.one_to_many = _last_layer(channels, classes) if one_to_one else None
+        # A wide view, for a point has to know of those around it that see the same object.
+        self.one_to_one = (
+            nn.Sequential(separable(channels, channels, activation=activation), _last_layer(channels, classes))
+            if one_to_one
+            else None
+        )
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Of a map [B, C, h, w]: logits [B, h * w, K] and sides [B, h * w, 4, bins]."""
-        values = rows(self.output(self.convolutions(x)), self.classes + 4 * self.bins)
-        logits, sides = values[..., : self.classes], values[..., self.classes :]
-        return logits, sides.reshape(*sides.shape[:2], 4, self.bins)
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Of a map [B, C, h, w]: logits [B, h * w, K], sides [B, h * w, 4, bins], the first reading's logits."""
+        seen, many = self.convolutions(x), None
+        if self.one_to_one is None:
+            values = rows(self.output(seen), self.classes + 4 * self.bins)
+            logits, sides = values[..., : self.classes], values[..., self.classes :]
+        else:
+            assert self.one_to_many is not None
+            # What answers alone does not teach the features that it shares: several points an object do.
+            logits, sides = rows(self.one_to_one(seen.detach()), self.classes), rows(self.output(seen), 4 * self.bins)
+            many = rows(self.one_to_many(seen), self.classes) if self.training else None
+        return logits, sides.reshape(*sides.shape[:2], 4, self.bins), many
+
+
+def _last_layer(channels: int, classes: int, others: int = 0) -> nn.Conv2d:
+    """A convolution to the logits of classes, which say at first that nothing is there, and other values."""
+    layer = nn.Conv2d(channels, classes + others, 1)
+    draw_small(layer)
+    assert layer.bias is not None
+    with torch.no_grad():
+        layer.bias[:classes] = -math.log((1 - PRIOR) / PRIOR)
+    return layer
 
 
 @final
@@ -194,14 +218,10 @@ class PicoDetHead(DetectionHead):
         channels = channels or max(8, round(CHANNELS * backbone.multiplier / 8) * 8)
         self.neck = LightPAN(inputs, channels, further=len(further), activation=activation)
 
-        def towers() -> nn.ModuleList:
-            classes = len(data.classes)
-            return nn.ModuleList(
-                Tower(channels, classes, bins, depth=depth, activation=activation) for _ in self.strides
-            )
-
-        self.towers = towers()
-        self.one_to_many_towers = towers() if one_to_one else None
+        self.towers = nn.ModuleList(
+            Tower(channels, len(data.classes), bins, depth=depth, activation=activation, one_to_one=one_to_one)
+            for _ in self.strides
+        )
 
     @property
     def places(self) -> list[Places]:
@@ -217,12 +237,13 @@ class PicoDetHead(DetectionHead):
         """Raw outputs; ``target`` is not used."""
         maps = self.neck([features.maps[stride] for stride in self.needs.strides])
         points, strides = self._points(maps)
-        if self.one_to_many_towers is None:
-            return PointOutputs(candidates_of(self.towers, maps, points, strides))
-        # The one that answers alone does not teach the features that it shares: several points an object do.
-        own = candidates_of(self.towers, [x.detach() for x in maps], points, strides)
-        many = candidates_of(self.one_to_many_towers, maps, points, strides) if self.training else None
-        return PointOutputs(own, one_to_one=True, one_to_many=many)
+        logits, sides, many = zip(*(tower(x) for tower, x in zip(self.towers, maps, strict=True)), strict=True)
+        images = maps[0].shape[0]  # len() would make it a constant of an exported graph
+        every = points.expand(images, -1, -1), strides.expand(images, -1)
+        final = PointCandidates(torch.cat(logits, dim=1), torch.cat(sides, dim=1), *every)
+        if not self.one_to_one or not self.training:
+            return PointOutputs(final, one_to_one=self.one_to_one)
+        return PointOutputs(final, one_to_one=True, one_to_many=final._replace(logits=torch.cat(many, dim=1)))
 
     def decode(self, outputs: Any) -> dict[str, Tensor]:
         """As in :class:`DetectionHead`."""
@@ -260,11 +281,3 @@ class PicoDetHead(DetectionHead):
             points.append((grid + 0.5) * stride)
             strides.append(torch.full_like(points[-1][:, 0], stride))
         return torch.cat(points), torch.cat(strides)
-
-
-def candidates_of(towers: nn.ModuleList, maps: Sequence[Tensor], points: Tensor, strides: Tensor) -> PointCandidates:
-    """The candidates of all maps, fine to coarse."""
-    logits, sides = zip(*(tower(x) for tower, x in zip(towers, maps, strict=True)), strict=True)
-    images = maps[0].shape[0]  # len() would make it a constant of an exported graph
-    every = points.expand(images, -1, -1), strides.expand(images, -1)
-    return PointCandidates(torch.cat(logits, dim=1), torch.cat(sides, dim=1), *every)

@@ -163,6 +163,26 @@ def test_a_pyramid_learns_faster_than_the_pretrained_weights_below_it(
     assert values(replace(facts, head_from_scratch=False), BOXES)["optimizer.backbone_lr_scale"] == 1.0
 
 
+def test_so_it_does_as_a_part() -> None:
+    parts = ["parts.cars=detection", "parts.cars.head=picodet", "parts.cars.data=scenes", "parts.ground=classification"]
+    cfg = compose(["task=multitask", *parts, "parts.ground.data=scenes"])
+    of_parts = {
+        "cars": Facts("boxes", samples=160, classes=1, pretrained=True, head_from_scratch=True),
+        "ground": Facts("class", samples=160, classes=2, pretrained=True, probes=True),
+    }
+    facts = Facts("multitask", samples=160, pretrained=True)
+
+    def scales(**given: float) -> dict[str, float]:
+        changed = cfg.copy()
+        changed.optimizer.part_lr_scale.update(given)
+        return dict(decided(changed, decide(changed, facts, of_parts)).optimizer.part_lr_scale)
+
+    assert scales() == {"cars": 10.0, "ground": 1.0}
+    assert scales(cars=3.0) == {"cars": 3.0, "ground": 1.0}
+    of_parts["cars"] = replace(of_parts["cars"], head_from_scratch=False)
+    assert scales() == {"cars": 1.0, "ground": 1.0}
+
+
 def test_what_is_set_by_hand_stays_and_is_built_on() -> None:
     found = values(SMALL, trainer__max_epochs=3, optimizer__lr=0.3)
     assert not {"trainer.max_epochs", "optimizer.lr"} & found.keys()
@@ -319,7 +339,8 @@ def test_parts_see_their_images_as_often_as_alone() -> None:
     assert found["trainer.max_epochs"].value == round((alone[0] * 128 + alone[1] * 482) / 610)
     assert f"alone, the parts would take {alone[0]}, {alone[1]} epochs" in found["trainer.max_epochs"].why
     assert found["probe.enabled"].value is True
-    only_boxes = {each.key: each.value for each in decide(several, both, {"a": boxes})}
+    single = compose(["task=multitask", "parts.a=detection"])
+    only_boxes = {each.key: each.value for each in decide(single, both, {"a": boxes})}
     assert only_boxes["probe.enabled"] is False
     random = replace(both, pretrained=False)
-    assert {each.key: each.value for each in decide(several, random, {"a": boxes})}["probe.enabled"] is False
+    assert {each.key: each.value for each in decide(single, random, {"a": boxes})}["probe.enabled"] is False
