@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -74,7 +74,7 @@ class Facts:
         features: length of the backbone's pooled vector.
         strides: strides at which the backbone has feature maps.
         box_sides: mean sides (square root of the area) of training boxes by class, in pixels of the input.
-        parts: the same of each part, where several tasks are trained together.
+        parts: the same by part, where several tasks are trained together.
     """
 
     kind: str
@@ -92,7 +92,7 @@ class Facts:
     input_side: int = 0
     strides: tuple[int, ...] = ()
     box_sides: Mapping[int, tuple[float, ...]] | None = None
-    parts: tuple[Facts, ...] = ()
+    parts: Mapping[str, Facts] = field(default_factory=dict)
 
     @property
     def images_a_class(self) -> float:
@@ -139,10 +139,10 @@ def batch_size(facts: Facts, chosen: Chosen) -> tuple[int, str]:
     """Small for few images, so that an epoch has some steps; never more than memory takes."""
     size, why = 16 if facts.kind == "boxes" else 32 if facts.samples < 20_000 else 64, f"{facts.samples:,} images"
     if facts.parts:
-        alone = [batch_size(part, chosen)[0] for part in facts.parts]
-        shares = [part.samples / max(facts.samples, 1) for part in facts.parts]
-        size = max(8, int(min(each / max(share, 1e-9) for each, share in zip(alone, shares, strict=True))) // 8 * 8)
-        why = f"{facts.samples:,} images; alone, the parts would take {', '.join(map(str, alone))}"
+        alone = {name: batch_size(part, chosen)[0] for name, part in facts.parts.items()}
+        shares = {name: part.samples / max(facts.samples, 1) for name, part in facts.parts.items()}
+        size = max(8, int(min(alone[name] / max(share, 1e-9) for name, share in shares.items())) // 8 * 8)
+        why = f"{facts.samples:,} images; batches that the parts would take alone: {_listed(alone)}"
     fewest = 32 if facts.kind == "identity" else 8  # an identity is compared with others of its batch
     while size > fewest and facts.samples < 6 * size * facts.processes:
         size //= 2
@@ -181,14 +181,19 @@ def _epochs_of_parts(facts: Facts, chosen: Chosen, steps_an_epoch: int) -> tuple
         size, _ = batch_size(part, chosen)
         return max_epochs(part, lambda key: size if key == "data.batch_size" else chosen(key))[0]
 
-    alone = [epochs_alone(part) for part in facts.parts]
-    images = [max(part.samples, 1) for part in facts.parts]
-    mean = sum(each * count for each, count in zip(alone, images, strict=True)) / sum(images)
+    alone = {name: epochs_alone(part) for name, part in facts.parts.items()}
+    images = {name: max(part.samples, 1) for name, part in facts.parts.items()}
+    mean = sum(alone[name] * count for name, count in images.items()) / sum(images.values())
     found = max(1, min(round(mean), MOST_STEPS // steps_an_epoch))
     return found, (
-        f"{found * steps_an_epoch:,} steps, {steps_an_epoch:,} an epoch; alone, the parts would take"
-        f" {', '.join(map(str, alone))} epochs of their own images"
+        f"{found * steps_an_epoch:,} steps, {steps_an_epoch:,} an epoch; epochs of its own images that each part would"
+        f" take alone: {_listed(alone)}"
     )
+
+
+def _listed(values: Mapping[str, int]) -> str:
+    """A number by part, in words."""
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def _length(facts: Facts) -> tuple[int, int, int, str]:
@@ -263,7 +268,7 @@ def probe(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
     if facts.kind == "identity":
         return False, "a probe fits classifiers, and this head gives embeddings"
     if facts.parts:
-        if any(probe(part, chosen)[0] for part in facts.parts):
+        if any(probe(part, chosen)[0] for part in facts.parts.values()):
             return True, "pretrained weights: heads of pooled features first (arXiv 2202.10054)"
         return False, "no part's head would gain by it"
     if not facts.probes:
@@ -446,7 +451,7 @@ def decide(cfg: DictConfig, facts: Facts, of_parts: Mapping[str, Facts] | None =
     """
     made: dict[str, Decision] = {}
     idle = idle_parts(cfg)
-    facts = replace(facts, parts=tuple(each for name, each in (of_parts or {}).items() if name not in idle))
+    facts = replace(facts, parts={name: each for name, each in (of_parts or {}).items() if name not in idle})
 
     def chosen(key: str) -> Any:
         return made[key].value if key in made else OmegaConf.select(cfg, key)

@@ -194,7 +194,7 @@ def test_what_is_set_by_hand_stays_and_is_built_on() -> None:
     assert values(SMALL, trainer__max_steps=70)["trainer.max_epochs"] == 10  # seven steps an epoch
 
 
-JOINT = "alone, the parts would take 16, 32, 32"
+JOINT = "batches that the parts would take alone: objects 16, ground 32, forms 32"
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ def test_parts_see_their_images_as_often_as_alone() -> None:
     alone = [values(boxes, BOXES)["trainer.max_epochs"], values(attributes)["trainer.max_epochs"]]
     assert min(alone) <= found["trainer.max_epochs"].value <= max(alone)
     assert found["trainer.max_epochs"].value == round((alone[0] * 128 + alone[1] * 482) / 610)
-    assert f"alone, the parts would take {alone[0]}, {alone[1]} epochs" in found["trainer.max_epochs"].why
+    assert f"that each part would take alone: a {alone[0]}, b {alone[1]}" in found["trainer.max_epochs"].why
     assert found["probe.enabled"].value is True
     single = compose(["task=multitask", "parts.a=detection"])
     only_boxes = {each.key: each.value for each in decide(single, both, {"a": boxes})}

@@ -1,8 +1,8 @@
 """The table of docs/formats.md: every task in every format and precision, tried with models that answer to images.
 
 ``MOBILEVISION_UPDATE_DOCS=1 pytest -m "" tests/deploy/test_formats_table.py`` writes what it finds into the page.
-Formats whose packages are not there keep what the page says, so environments can take turns. CI tries one task of each
-kind of graph; all of them, half an hour, are for a change of formats and for a release.
+Formats whose packages are not there keep what the page says, so environments can take turns. CI tries some
+of each kind; all of them, half an hour, are for a change of formats and for a release.
 """
 
 from __future__ import annotations
@@ -45,15 +45,22 @@ ROWS: dict[str, tuple[str, ...]] = {
     "a plugin's": ("task=classification",),
 }
 QUICK = {("classification", "onnx")}
-IN_CI = {"a plugin's", "detection, ssd", "detection, picodet, one_to_one"}
-"""Rows whose graphs differ from each other: the rest are of the same operators, with other shapes."""
+IN_CI = {
+    ("a plugin's", "onnx"),
+    ("a plugin's", "openvino"),
+    ("a plugin's", "executorch"),
+    ("detection, picodet, one_to_one", "onnx"),
+    ("detection, ssd", "openvino"),
+    ("detection, ssd", "executorch"),
+}
+"""Cells whose graphs differ from each other: the rest are of the same operators, with other shapes."""
 
 
 def often(row: str, name: str) -> list[pytest.MarkDecorator]:
     """When a cell is tried: always, in CI, or before a release."""
     if (row, name) in QUICK:
         return []
-    return [pytest.mark.slow if row in IN_CI or (name == "onnx" and row.endswith("_fpn")) else pytest.mark.release]
+    return [pytest.mark.slow if (row, name) in IN_CI else pytest.mark.release]
 
 
 CASES = [pytest.param(row, name, marks=often(row, name)) for row in ROWS for name in FORMATS]
