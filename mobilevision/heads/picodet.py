@@ -7,6 +7,7 @@ decided by how well its class and its box fit together (:mod:`mobilevision.losse
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Unpack, final
@@ -122,47 +123,69 @@ class Tower(nn.Module):
         bins: of each side's distribution.
         depth: separable convolutions.
         activation: of them.
-        one_to_one: classes are read a second time, by layers of their own that learn to score one point an object; the
-            boxes are the same, and the first reading of the classes is there in training alone.
     """
 
-    def __init__(
-        self, channels: int, classes: int, bins: int, *, depth: int, activation: Activation, one_to_one: bool
-    ) -> None:
+    def __init__(self, channels: int, classes: int, bins: int, *, depth: int, activation: Activation) -> None:
         super().__init__()
         self.convolutions = nn.Sequential(*(separable(channels, channels, activation=activation) for _ in range(depth)))
-        self.classes, self.bins = classes, bins
-        self.output = _last_layer(channels, 0 if one_to_one else classes, 4 * bins)
-        self.one_to_many = _last_layer(channels, classes) if one_to_one else None
-        # A wide view, for a point has to know of those around it that see the same object.
-        self.one_to_one = (
-            nn.Sequential(separable(channels, channels, activation=activation), _last_layer(channels, classes))
-            if one_to_one
-            else None
+        self.sizes = classes, 4 * bins
+        self.output = nn.Conv2d(channels, sum(self.sizes), 1)
+        draw_small(self.output)
+        assert self.output.bias is not None
+        with torch.no_grad():
+            self.output.bias[:classes] = -math.log((1 - PRIOR) / PRIOR)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of a map [B, C, h, w]: logits [B, K, h, w], sides [B, 4 * bins, h, w], and the map that both are read off."""
+        seen = self.convolutions(x)
+        logits, sides = self.output(seen).split(self.sizes, dim=1)
+        return logits, sides, seen
+
+
+@final
+class OneToOne(nn.Module):
+    """Leaves one point an object its score, where several points have found it (arXiv 2405.14458, section 3.1).
+
+    It starts from the scores that several points an object learn, and knows of each point's best rival: the highest
+    score of its class around it, on its own map and the next ones (after 3-D max filtering, arXiv 2012.03544,
+    section 3.3). Nothing here teaches the features, which would learn less from one point an object than from several.
+
+    Args:
+        channels: of the map.
+        classes: K.
+        activation: of the layers.
+    """
+
+    def __init__(self, channels: int, classes: int, *, activation: Activation) -> None:
+        super().__init__()
+        change = nn.Conv2d(channels, classes, 1)
+        draw_small(change)
+        self.change = nn.Sequential(separable(channels, channels, activation=activation), change)
+        self.rivalry = nn.Parameter(torch.ones(classes, 1, 1))
+
+    def forward(self, logits: Tensor, rivals: Tensor, seen: Tensor) -> Tensor:
+        """Logits [B, K, h, w] from those of several points an object, their rivals', and the map [B, C, h, w]."""
+        behind = rivals - logits
+        changed: Tensor = logits.detach() + self.change(seen.detach()) - self.rivalry * behind.detach()
+        return changed
+
+
+def best_rivals(logits: Sequence[Tensor]) -> list[Tensor]:
+    """The highest logit of each class in the 3 x 3 places around each, on its own map and on the two beside it.
+
+    Args:
+        logits: [B, K, h, w], fine to coarse, each of half the side of the one before.
+    """
+    around = [functional.max_pool2d(x, 3, stride=1, padding=1) for x in logits]
+    best = list(around)
+    for fine, (x, coarse) in enumerate(itertools.pairwise(logits)):
+        best[fine] = torch.maximum(
+            best[fine], functional.interpolate(around[fine + 1], size=x.shape[-2:], mode="nearest")
         )
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Of a map [B, C, h, w]: logits [B, h * w, K], sides [B, h * w, 4, bins], the first reading's logits."""
-        seen, many = self.convolutions(x), None
-        if self.one_to_one is None:
-            values = rows(self.output(seen), self.classes + 4 * self.bins)
-            logits, sides = values[..., : self.classes], values[..., self.classes :]
-        else:
-            assert self.one_to_many is not None
-            # What answers alone does not teach the features that it shares: several points an object do.
-            logits, sides = rows(self.one_to_one(seen.detach()), self.classes), rows(self.output(seen), 4 * self.bins)
-            many = rows(self.one_to_many(seen), self.classes) if self.training else None
-        return logits, sides.reshape(*sides.shape[:2], 4, self.bins), many
-
-
-def _last_layer(channels: int, classes: int, others: int = 0) -> nn.Conv2d:
-    """A convolution to the logits of classes, which say at first that nothing is there, and other values."""
-    layer = nn.Conv2d(channels, classes + others, 1)
-    draw_small(layer)
-    assert layer.bias is not None
-    with torch.no_grad():
-        layer.bias[:classes] = -math.log((1 - PRIOR) / PRIOR)
-    return layer
+        down = functional.max_pool2d(x, 3, stride=2, padding=1)
+        best[fine + 1] = torch.maximum(best[fine + 1], down)
+        assert down.shape == coarse.shape
+    return best
 
 
 @final
@@ -218,9 +241,14 @@ class PicoDetHead(DetectionHead):
         channels = channels or max(8, round(CHANNELS * backbone.multiplier / 8) * 8)
         self.neck = LightPAN(inputs, channels, further=len(further), activation=activation)
 
+        classes = len(data.classes)
         self.towers = nn.ModuleList(
-            Tower(channels, len(data.classes), bins, depth=depth, activation=activation, one_to_one=one_to_one)
-            for _ in self.strides
+            Tower(channels, classes, bins, depth=depth, activation=activation) for _ in self.strides
+        )
+        self.alone = (
+            nn.ModuleList(OneToOne(channels, classes, activation=activation) for _ in self.strides)
+            if one_to_one
+            else None
         )
 
     @property
@@ -237,13 +265,16 @@ class PicoDetHead(DetectionHead):
         """Raw outputs; ``target`` is not used."""
         maps = self.neck([features.maps[stride] for stride in self.needs.strides])
         points, strides = self._points(maps)
-        logits, sides, many = zip(*(tower(x) for tower, x in zip(self.towers, maps, strict=True)), strict=True)
+        logits, sides, seen = zip(*(tower(x) for tower, x in zip(self.towers, maps, strict=True)), strict=True)
         images = maps[0].shape[0]  # len() would make it a constant of an exported graph
-        every = points.expand(images, -1, -1), strides.expand(images, -1)
-        final = PointCandidates(torch.cat(logits, dim=1), torch.cat(sides, dim=1), *every)
-        if not self.one_to_one or not self.training:
-            return PointOutputs(final, one_to_one=self.one_to_one)
-        return PointOutputs(final, one_to_one=True, one_to_many=final._replace(logits=torch.cat(many, dim=1)))
+        distributions = _joined(sides, 4 * self.bins).reshape(images, -1, 4, self.bins)
+        where = points.expand(images, -1, -1), strides.expand(images, -1)
+        many = PointCandidates(_joined(logits, classes := len(self.data_spec.classes)), distributions, *where)
+        if self.alone is None:
+            return PointOutputs(many)
+        every = zip(self.alone, logits, best_rivals(logits), seen, strict=True)
+        own = many._replace(logits=_joined([one(*of_map) for one, *of_map in every], classes))
+        return PointOutputs(own, one_to_one=True, one_to_many=many if self.training else None)
 
     def decode(self, outputs: Any) -> dict[str, Tensor]:
         """As in :class:`DetectionHead`."""
@@ -281,3 +312,8 @@ class PicoDetHead(DetectionHead):
             points.append((grid + 0.5) * stride)
             strides.append(torch.full_like(points[-1][:, 0], stride))
         return torch.cat(points), torch.cat(strides)
+
+
+def _joined(maps: Sequence[Tensor], values: int) -> Tensor:
+    """What is said of the points of all maps [B, values, h, w], fine to coarse: [B, A, values]."""
+    return torch.cat([rows(each, values) for each in maps], dim=1)
