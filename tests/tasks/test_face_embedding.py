@@ -128,7 +128,7 @@ def test_the_weights_of_a_loss_are_learnt(loss: str) -> None:
         assert [tuple(weight.shape) for weight in task.loss.parameters()] == [(128, 6)]
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_faces_never_seen_are_told_apart(tmp_path: Path) -> None:
     """At width 0.5 and ten epochs (val is at 0.70 after six); random weights reach 0.62, 0.97 would be a leak."""
     found = train(compose([*QUICK, "backbone.width=0.5", f"run_dir={tmp_path / 'run'}"]))

@@ -22,7 +22,7 @@ def benchmark() -> ModuleType:
     return module
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.timeout(1200)
 def test_dropping_large_losses_beats_plain_training_on_wrong_labels(benchmark: ModuleType) -> None:
     given = benchmark.parts(0.4)
