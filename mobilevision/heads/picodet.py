@@ -175,16 +175,19 @@ def best_rivals(logits: Sequence[Tensor]) -> list[Tensor]:
 
     Args:
         logits: [B, K, h, w], fine to coarse, each of half the side of the one before.
+
+    Returns:
+        As the logits, and nowhere below them.
     """
     around = [functional.max_pool2d(x, 3, stride=1, padding=1) for x in logits]
     best = list(around)
-    for fine, (x, coarse) in enumerate(itertools.pairwise(logits)):
-        best[fine] = torch.maximum(
-            best[fine], functional.interpolate(around[fine + 1], size=x.shape[-2:], mode="nearest")
-        )
-        down = functional.max_pool2d(x, 3, stride=2, padding=1)
-        best[fine + 1] = torch.maximum(best[fine + 1], down)
-        assert down.shape == coarse.shape
+    for at, (fine, coarse) in enumerate(itertools.pairwise(logits)):
+        above = functional.interpolate(around[at + 1], size=fine.shape[-2:], mode="nearest")
+        below = functional.max_pool2d(fine, 3, stride=2, padding=1)
+        if below.shape != coarse.shape:  # of backbones that leave out a last row
+            below = functional.interpolate(below, size=coarse.shape[-2:], mode="nearest")
+        best[at] = torch.maximum(best[at], above)
+        best[at + 1] = torch.maximum(best[at + 1], below)
     return best
 
 

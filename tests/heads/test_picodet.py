@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mobilevision.errors import UserError
 from mobilevision.heads import PicoDetHead
+from mobilevision.heads.picodet import best_rivals
 from mobilevision.ops.candidates import PointCandidates, PointOutputs, distances_to_boxes, expected_values
 from mobilevision.ops.postprocess import top_k_detections
 from mobilevision.spec import BackboneSpec, DataSpec, Features
@@ -109,6 +110,36 @@ def test_one_to_one_learns_from_a_second_reading_which_is_gone_afterwards() -> N
         "the reading that is alone does not teach the features"
     )
     assert made.eval()(seen).one_to_many is None
+
+
+@pytest.mark.parametrize("floor", [True, False])
+@pytest.mark.parametrize("strides", [(8, 16, 32), (16,), (8, 16, 32, 64)])
+def test_one_to_one_knows_the_best_of_those_around(strides: tuple[int, ...], floor: bool) -> None:
+    side = (100, 76)
+    maps = [torch.randn(2, 3, *(length // s if floor else -(-length // s) for length in side)) for s in strides]
+    for at, (own, best) in enumerate(zip(maps, best_rivals(maps), strict=True)):
+        assert best.shape == own.shape
+        assert bool((best >= own).all())
+        y, x = own.shape[2] // 2, own.shape[3] // 2
+        around = own[..., y - 1 : y + 2, x - 1 : x + 2].amax(dim=(2, 3))
+        if len(maps) == 1:
+            assert torch.equal(best[..., y, x], around)
+        elif at > 0 and not floor:  # the next finer map has the same place at twice the numbers
+            assert bool((best[..., y, x] >= torch.maximum(around, maps[at - 1][..., 2 * y, 2 * x])).all())
+    made = head(side, strides=strides, one_to_one=True).eval()
+    assert made(features(side, floor=floor)).final.logits.isfinite().all()
+
+
+def test_one_to_one_at_first_leaves_the_best_of_those_around_its_score() -> None:
+    made = head(one_to_one=True).train()
+    for layer in made.alone:
+        torch.nn.init.zeros_(layer.change[-1].weight)
+        torch.nn.init.zeros_(layer.change[-1].bias)
+    outputs = made(features((96, 128)))
+    many, own = outputs.one_to_many.logits, outputs.final.logits
+    assert bool((own <= many + 1e-6).all())
+    assert torch.equal(own.amax(dim=1), many.amax(dim=1))
+    assert int((own == many).sum()) < many.numel() / 4
 
 
 @pytest.mark.parametrize("one_to_one", [True, False])
