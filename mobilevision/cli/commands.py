@@ -480,6 +480,24 @@ def _run_or_overrides(arguments: list[str]) -> str | list[str]:
     return first
 
 
+@app.command(short_help="What an exported file is, and what runs where on phones.")
+def inspect(
+    path: Annotated[str, typer.Argument(metavar="EXPORT|FILE", help="Folder of an exported model, or an ONNX file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead, every operator in it.")] = False,
+) -> None:
+    """Say what a file is, what takes it, and of ONNX what NNAPI, Core ML, QNN and XNNPACK leave to the CPU, and why.
+
+    Any ONNX file will do, also one that comes from elsewhere. Nothing in it is executed.
+
+    Example: mobilevision inspect cats
+
+    Example: mobilevision inspect model.onnx --json
+    """
+    from mobilevision.tools.inspecting.command import inspect as work
+
+    work(path, as_json=as_json)
+
+
 @app.command(short_help="An exported model onto the Hugging Face hub.")
 def push(
     folder: Annotated[

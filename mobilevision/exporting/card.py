@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mobilevision.deploy.formats.onnx_placement import reason
 from mobilevision.deploy.manifest import Manifest
 from mobilevision.errors import UserError
 from mobilevision.io.printable_text import visible
@@ -391,14 +392,26 @@ def _cost(manifest: Manifest) -> str:
     return "\n\n".join(lines)
 
 
-def _accelerators(found: Mapping[str, Mapping[str, int]]) -> str:
-    """What phones' accelerators take of the nodes, in a sentence, or nothing where that is not known."""
+def _accelerators(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """What accelerators take of the nodes, and what they leave and why; nothing where that is not known."""
     if not found:
         return ""
-    pieces = {name: f" in {plural(each['pieces'], 'piece')}" if each["taken"] else "" for name, each in found.items()}
-    taken = [f"{name} {each['taken']:,}{pieces[name]}" for name, each in found.items()]
+    taken = [
+        f"{name} {each['taken']:,}"
+        + (f" in {plural(each['pieces'], 'piece')}" if each["taken"] and each["pieces"] else "")
+        for name, each in found.items()
+    ]
     nodes = next(iter(found.values()))["nodes"]
-    return f" Of its {nodes:,} nodes accelerators take, by ONNX Runtime's lists: {', '.join(taken)}."
+    text = f" Of its {nodes:,} nodes accelerators of ONNX Runtime take, by their lists: {', '.join(taken)}."
+    left: dict[str, list[str]] = {}  # those that leave the same for the same reasons are named together
+    for name, each in found.items():
+        told = [
+            f"{reason(row, 3)}" + (f" (`{row['help']}`)" if row.get("help") else "") for row in each.get("left", ())
+        ]
+        if told:
+            left.setdefault("; ".join(told), []).append(name)
+    rows = [f"- {', '.join(names)}: {told}" for told, names in left.items()]
+    return text + ("\n\nLeft to the CPU:\n\n" + "\n".join(rows) if rows else "")
 
 
 def _saturation(quantised: Mapping[str, Any]) -> str:

@@ -95,12 +95,13 @@ class Onnx(Format):
         """As in :class:`Format`."""
         import onnx
 
-        from mobilevision.deploy.formats.onnx_compatibility import accelerators, operator_set
+        from mobilevision.deploy.formats.onnx_compatibility import operator_set
+        from mobilevision.deploy.formats.onnx_placement import placement
 
         model = onnx.load(path)
         opset = operator_set(model).version
         told = {"opset": opset, "ir": model.ir_version, "oldest_onnxruntime": OPSETS[opset][1]}
-        return {"onnx": {**told, "accelerators": accelerators(model)}}
+        return {"onnx": {**told, "accelerators": placement(model)}}
 
     def noise(self, path: Path, precision: Precision) -> dict[str, float]:
         """As in :class:`Format`."""

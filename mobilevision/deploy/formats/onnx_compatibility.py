@@ -1,4 +1,4 @@
-"""ONNX graphs for runtimes that take less: of one batch size, in an older operator set; what accelerators take."""
+"""ONNX graphs for runtimes that take less: of one batch size, in an older operator set."""
 
 from __future__ import annotations
 
@@ -21,6 +21,27 @@ OPSETS = {
     20: (9, "1.17"),
 }
 """Operator set -> the version of the file format (IR) that it takes, and the first ONNX Runtime that has both."""
+
+_FIRST_WITH_OPSET = (
+    {8: "0.1", 9: "0.3", 10: "0.4", 11: "1.0", 12: "1.3"}
+    | {opset: first for opset, (_, first) in OPSETS.items()}
+    | {21: "1.18"}
+)
+_FIRST_WITH_IR = {3: "0.1", 5: "0.4", 6: "1.0", 7: "1.7", 8: "1.10", 9: "1.15", 10: "1.18"}
+
+
+def oldest_runtime(opset: int, ir: int) -> str | None:
+    """The first ONNX Runtime that has both; None of those that came after its table (1.20), or of none.
+
+    As https://onnxruntime.ai/docs/reference/compatibility.html says, later where older ones were tried and failed.
+    """
+    found = []
+    for wanted, table in ((opset, _FIRST_WITH_OPSET), (ir, _FIRST_WITH_IR)):
+        if wanted > max(table):
+            return None
+        found.append(next(first for number, first in table.items() if number >= wanted))
+    return max(found, key=lambda version: [int(part) for part in version.split(".")])
+
 
 DEFAULT_OPSET = 18
 """The operator set of graphs as they are traced."""
@@ -229,33 +250,3 @@ def _rewrite(node: Any, constants: Mapping[str, Any]) -> None:
     if node.op_type in _AXES and len(node.input) > 1 and node.input[1] in constants:
         node.attribute.append(helper.make_attribute("axes", numpy_helper.to_array(constants[node.input[1]]).tolist()))
         del node.input[1:]
-
-
-# What accelerators take.
-
-
-def accelerators(model: Any) -> dict[str, dict[str, int]]:
-    """By accelerator, how many of the ``nodes`` are ``taken``, in how many ``pieces``; the rest runs on the CPU.
-
-    By the lists of operators that ONNX Runtime brings along. Neither takes a node of an open size.
-
-    Args:
-        model: an ``onnx.ModelProto``.
-
-    Returns:
-        Nothing of a graph whose sizes nobody knows, as one of a plugin's operators alone.
-    """
-    import onnx
-    from onnxruntime.tools.mobile_helpers.usability_checker import check_coreml_partitions, check_nnapi_partitions
-
-    whole = onnx.shape_inference.infer_shapes(model)
-    if not whole.graph.value_info:
-        return {}
-    found = {
-        "Core ML": check_coreml_partitions(whole, True, "coreml_supported_mlprogram_ops.md"),
-        "NNAPI": check_nnapi_partitions(whole, True),
-    }
-    return {
-        name: {"nodes": each.num_nodes, "taken": each.num_supported_nodes, "pieces": each.num_partitions}
-        for name, each in found.items()
-    }

@@ -1,0 +1,1 @@
+"""``mobilevision inspect``: what an exported file is, what takes it, and what runs where."""
