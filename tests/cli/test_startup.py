@@ -100,6 +100,7 @@ def test_help_imports_nothing_heavy(arguments: list[str], said: str) -> None:
         (["mobilevision", "predict", "run", "--oot"], "--oot (Possible options: --out; --help shows what there is)"),
         (["mobilevision", "push", "nowhere"], "nowhere: not an exported model"),
         (["mobilevision", "paper", "--table", "15"], "the paper has tables 1 to 14"),
+        (["mobilevision", "inspect", "nowhere.onnx"], "nowhere.onnx: there is no such file"),
         (["mobilevision", "plugins", "check"], "Missing argument"),
         (["mobilevision", "plugins", "check", "nothing"], "there is no plugin nothing"),
     ],

@@ -13,7 +13,8 @@ from mobilevision import export
 from mobilevision.config.compose import compose
 from mobilevision.deploy.artifact import Artifact
 from mobilevision.deploy.formats.onnx import Onnx
-from mobilevision.deploy.formats.onnx_compatibility import DEFAULT_OPSET, OPSETS, accelerators, in_opset, with_batch
+from mobilevision.deploy.formats.onnx_compatibility import DEFAULT_OPSET, OPSETS, in_opset, oldest_runtime, with_batch
+from mobilevision.deploy.formats.onnx_placement import placement
 from mobilevision.deploy.graph import Graph
 from mobilevision.deploy.precision import FLOAT32
 from mobilevision.engine.build import build
@@ -118,7 +119,8 @@ TAKEN = {"classification": 1.0, "picodet, one to one": 0.93, "ssd": 0.8, "multit
 
 def test_accelerators_take_a_fixed_batch_alone(written: tuple[str, Any, Any]) -> None:
     name, _, model = written
-    fixed, unfixed = accelerators(with_batch(model, 1))["NNAPI"], accelerators(model)["NNAPI"]
+    placed = [placement(each) for each in (with_batch(model, 1), model)]
+    fixed, unfixed = (each["NNAPI"] for each in placed if each is not None)
     assert fixed["taken"] / fixed["nodes"] >= TAKEN.get(name, 0.5)
     assert unfixed["taken"] <= 0.05 * unfixed["nodes"]
 
@@ -135,7 +137,7 @@ def test_the_file_says_what_it_needs_and_answers_the_same(
     assert (told["opset"], told["ir"], told["oldest_onnxruntime"]) == (DEFAULT_OPSET, 8, "1.14")
     assert (of_fixed["opset"], of_fixed["ir"], of_fixed["oldest_onnxruntime"]) == (15, 8, "1.10")
     taken, of_fixed_taken = (each["accelerators"]["NNAPI"]["taken"] for each in (told, of_fixed))
-    of_weights = {None: 0, "float16": 47, "int8": 56}[precision]  # what widens them does not look at images
+    of_weights = 56 if precision == "int8" else 0  # what dequantises them does not look at images
     assert taken == of_weights
     assert of_fixed_taken > 0.9 * of_fixed["accelerators"]["NNAPI"]["nodes"]
     assert (usual.manifest.input.shape[0], fixed.manifest.input.shape[0]) == (None, 1)
@@ -202,3 +204,15 @@ def test_what_an_older_set_cannot_say_is_refused_not_left_out() -> None:
     assert outputs(in_opset(model, 16), np.zeros(4, np.float32))[0].tolist() == [0, 3, 0, 0]
     with pytest.raises(UserError, match=r"--opset 15: .* take --opset 16"):
         in_opset(model, 15)
+
+
+@pytest.mark.parametrize(
+    ("opset", "ir", "oldest"),
+    [(7, 3, "0.1"), (11, 6, "1.0"), (12, 7, "1.7"), (18, 9, "1.15"), (21, 10, "1.18"), (99, 9, None), (18, 99, None)],
+)
+def test_the_oldest_runtime_has_both_the_set_and_the_file_format(opset: int, ir: int, oldest: str | None) -> None:
+    assert oldest_runtime(opset, ir) == oldest
+
+
+def test_the_oldest_runtime_of_our_own_files() -> None:
+    assert [oldest_runtime(opset, ir) for opset, (ir, _) in OPSETS.items()] == [first for _, first in OPSETS.values()]
