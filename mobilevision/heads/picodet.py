@@ -170,25 +170,30 @@ class OneToOne(nn.Module):
         return changed
 
 
-def best_rivals(logits: Sequence[Tensor]) -> list[Tensor]:
+def best_rivals(logits: Sequence[Tensor], strides: Sequence[int]) -> list[Tensor]:
     """The highest logit of each class in the 3 x 3 places around each, on its own map and on the two beside it.
 
     Args:
-        logits: [B, K, h, w], fine to coarse, each of half the side of the one before.
+        logits: [B, K, h, w], fine to coarse.
+        strides: of the maps.
 
     Returns:
         As the logits, and nowhere below them.
     """
     around = [functional.max_pool2d(x, 3, stride=1, padding=1) for x in logits]
     best = list(around)
-    for at, (fine, coarse) in enumerate(itertools.pairwise(logits)):
-        above = functional.interpolate(around[at + 1], size=fine.shape[-2:], mode="nearest")
-        below = functional.max_pool2d(fine, 3, stride=2, padding=1)
-        if below.shape != coarse.shape:  # of backbones that leave out a last row
-            below = functional.interpolate(below, size=coarse.shape[-2:], mode="nearest")
-        best[at] = torch.maximum(best[at], above)
-        best[at + 1] = torch.maximum(best[at + 1], below)
+    for fine, (x, coarse) in enumerate(itertools.pairwise(logits)):
+        ratio = strides[fine + 1] // strides[fine]
+        down = functional.max_pool2d(x, 2 * ratio - 1, stride=ratio, padding=ratio - 1)
+        best[fine] = torch.maximum(best[fine], _at_size_of(x, around[fine + 1]))
+        best[fine + 1] = torch.maximum(best[fine + 1], _at_size_of(coarse, down))
     return best
+
+
+def _at_size_of(like: Tensor, x: Tensor) -> Tensor:
+    """A map with the places of another: backbones round the sides of their maps up or down."""
+    same = x.shape[-2:] == like.shape[-2:]
+    return x if same else functional.interpolate(x, size=like.shape[-2:], mode="nearest")
 
 
 @final
@@ -275,7 +280,7 @@ class PicoDetHead(DetectionHead):
         many = PointCandidates(_joined(logits, classes := len(self.data_spec.classes)), distributions, *where)
         if self.alone is None:
             return PointOutputs(many)
-        every = zip(self.alone, logits, best_rivals(logits), seen, strict=True)
+        every = zip(self.alone, logits, best_rivals(logits, self.strides), seen, strict=True)
         own = many._replace(logits=_joined([one(*of_map) for one, *of_map in every], classes))
         return PointOutputs(own, one_to_one=True, one_to_many=many if self.training else None)
 

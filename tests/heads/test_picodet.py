@@ -57,6 +57,15 @@ def test_a_candidate_a_cell_of_every_map(side: tuple[int, int], strides: tuple[i
     assert 0.005 < scores.mean().item() < 0.02, "an untrained head expects little"
 
 
+@pytest.mark.parametrize("strides", [(8, 16), (8, 32)])
+def test_a_rival_stands_around_or_on_the_next_map(strides: tuple[int, int]) -> None:
+    fine, coarse = torch.zeros(1, 1, 16, 16), torch.zeros(1, 1, *(2 * [128 // strides[1]]))
+    fine[0, 0, 0, 15], coarse[0, 0, -1, 0] = 2.0, 1.0
+    near, far = best_rivals((fine, coarse), strides)
+    assert [near[0, 0, *place].item() for place in ((1, 14), (15, 0), (4, 12))] == [2, 1, 0]
+    assert [far[0, 0, *place].item() for place in ((0, -1), (-1, 0))] == [2, 1]
+
+
 @pytest.mark.parametrize("strides", [(4, 8), (64,), (8, 16, 32, 128), (2,)])
 def test_strides_that_cannot_be_had_are_refused(strides: tuple[int, ...]) -> None:
     with pytest.raises(UserError, match=r"head\.strides=.*the backbone has maps at strides 8, 16, 32"):
@@ -113,19 +122,20 @@ def test_one_to_one_learns_from_a_second_reading_which_is_gone_afterwards() -> N
 
 
 @pytest.mark.parametrize("floor", [True, False])
-@pytest.mark.parametrize("strides", [(8, 16, 32), (16,), (8, 16, 32, 64)])
+@pytest.mark.parametrize("strides", [(8, 16, 32), (16,), (8, 32), (8, 16, 32, 64)])
 def test_one_to_one_knows_the_best_of_those_around(strides: tuple[int, ...], floor: bool) -> None:
     side = (100, 76)
     maps = [torch.randn(2, 3, *(length // s if floor else -(-length // s) for length in side)) for s in strides]
-    for at, (own, best) in enumerate(zip(maps, best_rivals(maps), strict=True)):
+    for at, (own, best) in enumerate(zip(maps, best_rivals(maps, strides), strict=True)):
         assert best.shape == own.shape
         assert bool((best >= own).all())
         y, x = own.shape[2] // 2, own.shape[3] // 2
         around = own[..., y - 1 : y + 2, x - 1 : x + 2].amax(dim=(2, 3))
         if len(maps) == 1:
             assert torch.equal(best[..., y, x], around)
-        elif at > 0 and not floor:  # the next finer map has the same place at twice the numbers
-            assert bool((best[..., y, x] >= torch.maximum(around, maps[at - 1][..., 2 * y, 2 * x])).all())
+        elif at > 0 and not floor:  # the next finer map has the same place at as many times the numbers
+            times = strides[at] // strides[at - 1]
+            assert bool((best[..., y, x] >= torch.maximum(around, maps[at - 1][..., times * y, times * x])).all())
     made = head(side, strides=strides, one_to_one=True).eval()
     assert made(features(side, floor=floor)).final.logits.isfinite().all()
 
