@@ -215,15 +215,17 @@ def _steps_an_epoch(facts: Facts, chosen: Chosen) -> int:
     return max(1, batches // max(1, accumulated))
 
 
-def learning_rate(facts: Facts, chosen: Chosen) -> tuple[float, str]:
+def learning_rate(facts: Facts, chosen: Chosen) -> tuple[float | None, str]:
     """The optimizer's own rate for random or for pretrained weights, less where few images would wash them away."""
+    scratch, rate = chosen("optimizer.scratch_lr"), chosen("optimizer.pretrained_lr")
+    if (scratch if not facts.pretrained else rate) is None:
+        return None, "the optimizer's own: it names none for such weights"
     if not facts.pretrained:
-        return chosen("optimizer.scratch_lr"), "random weights"
-    rate = chosen("optimizer.pretrained_lr")
+        return scratch, "random weights"
     if facts.kind == "boxes" and chosen("head.weights") is not None:
         return rate, "a pretrained detector"
-    if facts.head_from_scratch:
-        return chosen("optimizer.scratch_lr"), "the head's own layers are many and start from random"
+    if facts.head_from_scratch and scratch is not None:
+        return scratch, "the head's own layers are many and start from random"
     if facts.kind == "boxes":
         return 2 * rate, "pretrained weights; a detector's layers start from random"
     if facts.kind == "multitask":
@@ -245,20 +247,26 @@ def backbone_rate(facts: Facts, chosen: Chosen) -> tuple[float, str]:
         return 1.0, "random weights: one rate for all layers"
     if chosen("tune.learning_rate"):
         return 1.0, "the rate that is found is for all layers"
-    rate, most = chosen("optimizer.lr"), 2 * chosen("optimizer.pretrained_lr")
-    if not facts.head_from_scratch or rate is None or rate <= most:
+    rate, usual = chosen("optimizer.lr"), chosen("optimizer.pretrained_lr")
+    if not facts.head_from_scratch or rate is None or usual is None or rate <= (most := 2 * usual):
         return 1.0, "one rate for all layers"
     return float(f"{most / rate:.2g}"), f"pretrained weights learn at {most:g} at most"
 
 
 def part_rate(facts: Facts, chosen: Chosen) -> tuple[float, str]:
-    """Of several tasks over pretrained weights, a head that learns as from random weights has the rate for those."""
+    """Of several tasks over pretrained weights, a head that learns as from random weights has the rate for those.
+
+    A lower rate that was set by hand lowers its rate, too.
+    """
     rate, wanted = chosen("optimizer.lr"), chosen("optimizer.scratch_lr")
     if chosen("tune.learning_rate"):
         return 1.0, ""  # the rate that is found is for all heads
-    if not facts.pretrained or not facts.head_from_scratch or rate is None or rate >= wanted:
+    usual, _ = learning_rate(Facts("multitask", facts.samples, pretrained=True), chosen)
+    if not facts.pretrained or not facts.head_from_scratch or None in (rate, wanted, usual):
         return 1.0, ""
-    return float(f"{wanted / rate:.2g}"), "the head's own layers are many and start from random"
+    if (scale := float(f"{wanted / max(rate, usual):.2g}")) <= 1.0:
+        return 1.0, ""
+    return scale, "the head's own layers are many and start from random"
 
 
 def probe(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
@@ -284,7 +292,7 @@ def held_statistics(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
     Weights that move fast outrun statistics that stand still: a rate set by hand above the usual one rules that out.
     """
     rate, usual = chosen("optimizer.lr"), chosen("optimizer.pretrained_lr")
-    if facts.little and isinstance(rate, int | float) and rate > usual:
+    if facts.little and isinstance(rate, int | float) and usual is not None and rate > usual:
         return False, f"optimizer.lr={rate:g} is too fast for statistics that stand still"
     if facts.little:
         return True, f"{facts.counted}, at most {FEW_IMAGES}"

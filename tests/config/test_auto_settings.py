@@ -179,8 +179,26 @@ def test_so_it_does_as_a_part() -> None:
 
     assert scales() == {"cars": 10.0, "ground": 1.0}
     assert scales(cars=3.0) == {"cars": 3.0, "ground": 1.0}
+    for rate, scale in ((1e-5, 10.0), (2e-3, 5.0), (0.1, 1.0)):  # a rate set by hand lowers that of every head
+        cfg.optimizer.lr = rate
+        assert scales() == {"cars": scale, "ground": 1.0}
+    cfg.optimizer.lr = AUTO
     of_parts["cars"] = replace(of_parts["cars"], head_from_scratch=False)
     assert scales() == {"cars": 1.0, "ground": 1.0}
+
+
+@pytest.mark.parametrize("rate", [AUTO, 0.1])
+@pytest.mark.parametrize("head", [[], ["task=detection", "head=picodet"], ["task=multitask"]])
+def test_an_optimizer_needs_no_usual_rates(head: list[str], rate: float | str) -> None:
+    cfg = compose([*head, "~optimizer.scratch_lr", "~optimizer.pretrained_lr", f"optimizer.lr={rate}"])
+    kind = "multitask" if cfg.get("parts") else "boxes" if head else "class"
+    facts = replace(SMALL, kind=kind, probes=not head, head_from_scratch=bool(head))
+    for pretrained in (True, False):
+        seen = replace(facts, pretrained=pretrained)
+        of_parts = {str(name): replace(seen, kind="boxes") for name in cfg.get("parts") or ()}
+        found = decided(cfg, decide(cfg, seen, of_parts)).optimizer
+        assert (found.lr, found.backbone_lr_scale) == (None if rate == AUTO else rate, 1.0)
+        assert set(found.part_lr_scale.values()) <= {1.0}
 
 
 def test_what_is_set_by_hand_stays_and_is_built_on() -> None:
