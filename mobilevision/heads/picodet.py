@@ -34,6 +34,10 @@ CHANNELS = 128
 """Of every map at full width: the paper's S, M and L have 0.75, 1 and 1.25 times as many (section 3.2)."""
 
 
+RIVALRY = 1.0
+"""At first, by how many times its distance to its best rival a point is set back."""
+
+
 def separable(inputs: int, outputs: int, *, stride: int = 1, activation: Activation) -> nn.Module:
     """A depthwise convolution of ``KERNEL`` and a pointwise one."""
     return nn.Sequential(
@@ -146,28 +150,36 @@ class Tower(nn.Module):
 class OneToOne(nn.Module):
     """Leaves one point an object its score, where several points have found it (arXiv 2405.14458, section 3.1).
 
-    It starts from the scores that several points an object learn, and knows of each point's best rival: the highest
-    score of its class around it, on its own map and the next ones (after 3-D max filtering, arXiv 2012.03544,
-    section 3.3). Nothing here teaches the features, which would learn less from one point an object than from several.
+    It starts from the scores that several points an object learn. Each is set back by how far it is behind its best
+    rival, the highest score of its class around it, on its own map and the next ones (after 3-D max filtering, arXiv
+    2012.03544, section 3.3); layers of each map learn the rest. Nothing here teaches the features, which would learn
+    less from one point an object than from several.
 
     Args:
-        channels: of the map.
+        channels: of the maps.
         classes: K.
+        strides: of the maps.
         activation: of the layers.
     """
 
-    def __init__(self, channels: int, classes: int, *, activation: Activation) -> None:
+    def __init__(self, channels: int, classes: int, *, strides: Sequence[int], activation: Activation) -> None:
         super().__init__()
-        change = nn.Conv2d(channels, classes, 1)
-        draw_small(change)
-        self.change = nn.Sequential(separable(channels, channels, activation=activation), change)
-        self.rivalry = nn.Parameter(torch.ones(classes, 1, 1))
 
-    def forward(self, logits: Tensor, rivals: Tensor, seen: Tensor) -> Tensor:
-        """Logits [B, K, h, w] from those of several points an object, their rivals', and the map [B, C, h, w]."""
-        behind = rivals - logits
-        changed: Tensor = logits.detach() + self.change(seen.detach()) - self.rivalry * behind.detach()
-        return changed
+        def change() -> nn.Module:
+            last = nn.Conv2d(channels, classes, 1)
+            draw_small(last)
+            return nn.Sequential(separable(channels, channels, activation=activation), last)
+
+        self.strides = tuple(strides)
+        self.changes = nn.ModuleList(change() for _ in strides)
+        self.rivalry = nn.Parameter(torch.full((len(strides),), RIVALRY))
+
+    def forward(self, logits: Sequence[Tensor], seen: Sequence[Tensor]) -> list[Tensor]:
+        """Logits [B, K, h, w] from those of several points an object and what these are read off, [B, C, h, w]."""
+        learnt = [x.detach() for x in logits]
+        behind = [best - own for best, own in zip(best_rivals(learnt, self.strides), learnt, strict=True)]
+        maps = zip(learnt, behind, seen, self.changes, strict=True)
+        return [x + layer(y.detach()) - self.rivalry[at] * gap for at, (x, gap, y, layer) in enumerate(maps)]
 
 
 def best_rivals(logits: Sequence[Tensor], strides: Sequence[int]) -> list[Tensor]:
@@ -253,11 +265,7 @@ class PicoDetHead(DetectionHead):
         self.towers = nn.ModuleList(
             Tower(channels, classes, bins, depth=depth, activation=activation) for _ in self.strides
         )
-        self.alone = (
-            nn.ModuleList(OneToOne(channels, classes, activation=activation) for _ in self.strides)
-            if one_to_one
-            else None
-        )
+        self.alone = OneToOne(channels, classes, strides=self.strides, activation=activation) if one_to_one else None
 
     @property
     def places(self) -> list[Places]:
@@ -280,8 +288,7 @@ class PicoDetHead(DetectionHead):
         many = PointCandidates(_joined(logits, classes := len(self.data_spec.classes)), distributions, *where)
         if self.alone is None:
             return PointOutputs(many)
-        every = zip(self.alone, logits, best_rivals(logits, self.strides), seen, strict=True)
-        own = many._replace(logits=_joined([one(*of_map) for one, *of_map in every], classes))
+        own = many._replace(logits=_joined(self.alone(logits, seen), classes))
         return PointOutputs(own, one_to_one=True, one_to_many=many if self.training else None)
 
     def decode(self, outputs: Any) -> dict[str, Tensor]:

@@ -142,9 +142,9 @@ def test_one_to_one_knows_the_best_of_those_around(strides: tuple[int, ...], flo
 
 def test_one_to_one_at_first_leaves_the_best_of_those_around_its_score() -> None:
     made = head(one_to_one=True).train()
-    for layer in made.alone:
-        torch.nn.init.zeros_(layer.change[-1].weight)
-        torch.nn.init.zeros_(layer.change[-1].bias)
+    for layer in made.alone.changes:
+        torch.nn.init.zeros_(layer[-1].weight)
+        torch.nn.init.zeros_(layer[-1].bias)
     outputs = made(features((96, 128)))
     many, own = outputs.one_to_many.logits, outputs.final.logits
     assert bool((own <= many + 1e-6).all())
