@@ -9,6 +9,7 @@ import pytest
 
 from mobilevision.deploy.formats.onnx_placement import BATCH, FLOAT, SUPPRESSION, placement, reason
 from mobilevision.deploy.formats.onnx_runtimes import MISSING, OPEN, runtimes
+from mobilevision.deploy.formats.onnx_sizes import Sized
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -227,6 +228,19 @@ def test_graphs_within_nodes_are_not_looked_into() -> None:
     assert {row["why"] for each in found.values() for row in each["left"]} == {
         "holds graphs of its own, which are not looked into"
     }
+
+
+def test_nodes_that_are_none_are_left_to_the_cpu() -> None:
+    from onnx import helper
+
+    for damage in ("input", "output", "attribute"):
+        made = model(("MaxPool", "x", "y", {"kernel_shape": [2, 2]}))
+        made.graph.node[0].ClearField(damage)
+        if damage == "attribute":
+            made.graph.node[0].attribute.append(helper.make_attribute("kernel_shape", 2))
+        graph = Sized(made, made)
+        why = {each.name: each.refusal(graph.nodes[0], graph) for each in runtimes()}
+        assert damage == "output" or why["XNNPACK"] == "not written as ONNX has it"
 
 
 def test_a_reason_in_words() -> None:

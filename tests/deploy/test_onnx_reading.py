@@ -60,6 +60,7 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: b"\x08\x08\xa2\x01\x80\x80\xc0\x01" + bytes(3_145_728) + b"\x08\x08",
         "too many to be looked at",
     ),
+    "a name that is no text": (lambda: plain().replace(b"MatMul", b"\xff" * 6), "not an ONNX file"),
     "a number without end": (lambda: b"\x08" + b"\x80" * 99 + b"\x01", "not an ONNX file"),
 }
 

@@ -42,6 +42,16 @@ _LEAVES: dict[str, set[int]] = {
     "plain": {1, 2, 3},
 }
 
+_TEXT: dict[str, set[int]] = {
+    "graph": {2, 10},
+    "node": {1, 2, 3, 4, 7, 8},
+    "attribute": {1, 13, 21},
+    "function": {1, 4, 5, 6, 8, 10, 13},
+    "tensor": {8, 12},
+    "value": {1, 3},
+    "plain": {1, 2, 3},
+}
+
 
 def read_onnx(path: Path) -> Any:
     """The ``onnx.ModelProto`` of a file; weights that lie in other files are left there.
@@ -67,7 +77,7 @@ def read_onnx(path: Path) -> Any:
     except UserError:
         raise
     except Exception:  # protobuf's own, of several classes
-        raise UserError(f"{path}: not an ONNX file, or a damaged one: copy or export it again") from None
+        raise _damaged(path) from None
     if not model.graph.output or not model.opset_import:
         raise UserError(f"{path}: not an ONNX file: it holds no graph; export the model again")
     _check_external(path, model)
@@ -126,11 +136,16 @@ def check_fields(path: Path, content: Any) -> None:
                 continue
             if field not in _LEAVES.get(kind, set()):  # of a kind unknown here: as many fields as it may hold
                 left -= length // 2
+            elif field in _TEXT.get(kind, set()):
+                try:
+                    content[place : place + length].decode("utf-8")
+                except UnicodeDecodeError:
+                    raise _damaged(path) from None
             place += length
         if place > end:
             raise _cut(path, content, end)
         if wire not in (0, 1, 2, 5) or not field:
-            raise UserError(f"{path}: not an ONNX file, or a damaged one: copy or export it again")
+            raise _damaged(path)
 
 
 def _number(path: Path, content: Any, place: int, end: int) -> tuple[int, int]:
@@ -145,12 +160,16 @@ def _number(path: Path, content: Any, place: int, end: int) -> tuple[int, int]:
         shift += 7
     if place >= end:
         raise _cut(path, content, end)
-    raise UserError(f"{path}: not an ONNX file, or a damaged one: copy or export it again")
+    raise _damaged(path)
 
 
 def _cut(path: Path, content: Any, end: int) -> UserError:
     if end == len(content):
         return UserError(f"{path}: cut off after {len(content):,} bytes, or no ONNX file: copy it again")
+    return _damaged(path)
+
+
+def _damaged(path: Path) -> UserError:
     return UserError(f"{path}: not an ONNX file, or a damaged one: copy or export it again")
 
 

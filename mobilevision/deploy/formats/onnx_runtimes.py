@@ -61,8 +61,16 @@ class Runtime:
             return OPEN
         if self.most_sides and any(len(graph.sides.get(name, ())) > self.most_sides for name in node.input):
             return f"more than {self.most_sides} sides"
-        rule = self.rules.get(node.op_type)
-        return rule(node, graph) if rule else None
+        if (rule := self.rules.get(node.op_type)) is None:
+            return None
+        try:
+            return rule(node, graph)
+        except (
+            IndexError,
+            TypeError,
+            ValueError,
+        ):  # a stranger's node may lack inputs, or name a text where a number is
+            return "not written as ONNX has it"
 
 
 @functools.cache

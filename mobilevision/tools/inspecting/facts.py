@@ -13,6 +13,7 @@ from mobilevision.deploy.formats.base import quiet
 from mobilevision.deploy.manifest import NAME, Manifest, is_artifact
 from mobilevision.errors import UserError
 
+_NO_SIZES = "The sizes of its tensors cannot be worked out, so what runs where is not known: does ONNX Runtime load it?"
 _MOST_PTE = 1_000_000_000  # bytes
 
 
@@ -82,9 +83,7 @@ def _of_onnx(path: Path) -> dict[str, Any]:
         "ir": model.ir_version,
         "oldest_onnxruntime": oldest_runtime(opset, model.ir_version) if opset else None,
         "runtimes": runtimes,
-        "note": None
-        if runtimes
-        else "The sizes of its tensors could not be worked out in a minute: nobody knows what runs where.",
+        "note": None if runtimes else _NO_SIZES,
     }
 
 
