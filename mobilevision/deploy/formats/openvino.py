@@ -157,8 +157,8 @@ def _signal_stack_kept() -> Iterator[None]:
             libc.sigaltstack(ctypes.byref(before), None)
 
 
-def _new_core() -> Any:
-    """An ``openvino.Core`` whose plugin for CPUs is loaded."""
+def new_core() -> Any:
+    """An ``openvino.Core`` whose plugin for CPUs is loaded, and has left signals as they were."""
     import openvino
 
     with _signal_stack_kept():
@@ -213,7 +213,7 @@ class OpenVino(Format):
             source = Path(work) / Onnx.file
             graph = rounded_graph(graph, precision, self.weight_steps)
             Onnx().write(graph, source, FLOAT32)
-            model = _new_core().read_model(source)
+            model = new_core().read_model(source)
             if precision.name == "int8":
                 self.require(self.quantizes_with)
                 model = quantized(model, source, graph, precision, self.weight_steps)
@@ -221,12 +221,12 @@ class OpenVino(Format):
 
     def largest_weight(self, path: Path) -> int | None:
         """As in :class:`Format`."""
-        return largest_weight(_new_core().read_model(path))
+        return largest_weight(new_core().read_model(path))
 
     def open(self, path: Path, *, outputs: tuple[str, ...], threads: int | None = None) -> Runner:
         """As in :class:`Format`."""
         self.require(self.runs_with)
-        core = _new_core()
+        core = new_core()
         core.set_property("CPU", {**_EXACT, **({} if threads is None else {"INFERENCE_NUM_THREADS": threads})})
         try:
             model = core.read_model(path)

@@ -161,13 +161,13 @@ def _of_executorch(path: Path) -> dict[str, Any]:
 
 def _of_openvino(path: Path) -> dict[str, Any]:
     """Its operators; OpenVINO itself says what the CPU here takes, and of other devices only where they are."""
+    from mobilevision.deploy.formats.openvino import new_core
+
     if find_spec("openvino") is None:
         return {"note": 'Its operators are read with openvino: pip install "mobilevision[openvino]".'}
     try:
         with quiet():
-            import openvino
-
-            core = openvino.Core()
+            core = new_core()
             model = core.read_model(path)
             kinds = {each.get_friendly_name(): each.get_type_name() for each in model.get_ops()}
             taken = core.query_model(model, "CPU")
