@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from mobilevision.engine.build import build_backbone, build_task
 from mobilevision.errors import UserError
+from mobilevision.io.printable_text import listed
 from mobilevision.spec import DataSpec
 from mobilevision.tracking.run_folder import RunFolder
 
@@ -70,10 +71,18 @@ def load_run(
             raise UserError(
                 f"data.resolution={list(resolution)}: {folder.path} has layers for {trained} only"
             ) from error
-        raise UserError(f"{file}: does not fit the run's config.yaml: {str(error).splitlines()[1].strip()}") from error
+        raise UserError(f"{file}: does not fit the run's config.yaml: {_misfit(str(error))}") from error
     task.decision = decision
     task.eval()
     return Restored(task=task, cfg=cfg, folder=folder)
+
+
+def _misfit(error: str) -> str:
+    """What torch says first of a file's layers; of a long list, such as of a head from before, its beginning."""
+    problem = error.splitlines()[1].strip()
+    if "key(s)" in problem and len(keys := problem.split(", ")) > 3:
+        return f"{listed(keys, 3)}; if an earlier version trained it, train it again"
+    return problem
 
 
 def _check_classes(spec: DataSpec, weights: dict[str, Any]) -> None:

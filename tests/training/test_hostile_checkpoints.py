@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from mobilevision.backbones.weights import NESTS, read_weights
-from mobilevision.engine.restore import load_run
+from mobilevision.engine.restore import _misfit, load_run
 from mobilevision.errors import UserError
 from mobilevision.io.tensor_files import load_tensors, read_checkpoint
 from mobilevision.tools.costs.counting import class_info_of_run
@@ -276,3 +276,10 @@ def test_another_things_checkpoint_is_refused(finished_run: Path, tmp_path: Path
     torch.save(content, tmp_path / "run" / "checkpoints" / "best.ckpt")
     with pytest.raises(UserError, match=r"best\.ckpt: not a checkpoint"):
         load_run(tmp_path / "run")
+
+
+def test_layers_that_are_missing_are_counted_not_listed() -> None:
+    with pytest.raises(RuntimeError) as error:
+        torch.nn.Sequential(*(torch.nn.Linear(1, 1) for _ in range(50))).load_state_dict({})
+    told = _misfit(str(error.value))
+    assert told.startswith('Missing key(s) in state_dict: "0.weight", "0.bias", "1.weight" and 97 more; if an earlier')
