@@ -471,6 +471,8 @@ def decide(cfg: DictConfig, facts: Facts, of_parts: Mapping[str, Facts] | None =
         part, rule = _rule_of(key)
         seen, take = ((of_parts or {})[part], chosen_for(part)) if part else (facts, chosen)
         value, why = rule[0](seen, take)
+        if key.rpartition(".")[0] in RULES_BY_PART and part in (OmegaConf.select(cfg, "freeze.parts") or ()):
+            why = ""  # nothing of it learns
         made[key] = Decision(key, value, why)
     return list(made.values())
 

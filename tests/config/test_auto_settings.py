@@ -183,6 +183,13 @@ def test_so_it_does_as_a_part() -> None:
         cfg.optimizer.lr = rate
         assert scales() == {"cars": scale, "ground": 1.0}
     cfg.optimizer.lr = AUTO
+
+    def told() -> list[str]:
+        return [each.key for each in decide(cfg, facts, of_parts) if each.why and "part_lr_scale" in each.key]
+
+    assert told() == ["optimizer.part_lr_scale.cars"]
+    cfg.freeze.parts = ["cars"]
+    assert told() == []
     of_parts["cars"] = replace(of_parts["cars"], head_from_scratch=False)
     assert scales() == {"cars": 1.0, "ground": 1.0}
 
