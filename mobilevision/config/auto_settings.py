@@ -44,6 +44,8 @@ CPU_ACTIVATIONS = 2 * 2**30
 """Bytes of activations that a training step may keep on a CPU; the process itself takes about 1 GiB more."""
 GPU_SHARE = 0.5
 """Share of a GPU's memory that activations may take."""
+ADVISED_IMAGES = 1_000
+"""Training images up to which random weights are worth a word."""
 SEEN_OFTEN = 30
 """Epochs from which on a network has seen the same images so often that they have to differ each time."""
 MOST_STEPS = 100_000
@@ -199,7 +201,9 @@ def _listed(values: Mapping[str, int]) -> str:
 def _length(facts: Facts) -> tuple[int, int, int, str]:
     """Epochs, the fewest and the most steps, and what for."""
     if not facts.pretrained:
-        return 10, 1_000, 300_000, "random weights"
+        few = facts.samples <= ADVISED_IMAGES
+        advice = " (so few images teach more over pretrained ones: backbone.weights=timm, or a file)" if few else ""
+        return 10, 1_000, 300_000, f"random weights{advice}"
     if facts.kind == "boxes":
         return 12, 240, MOST_STEPS, "pretrained weights, boxes"
     if facts.kind == "attributes":
@@ -298,6 +302,8 @@ def held_statistics(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
         return True, f"{facts.counted}, at most {FEW_IMAGES}"
     if not facts.pretrained:
         return False, "random weights"
+    if facts.parts:
+        return False, "new heads move the backbone too fast for statistics that stand still"
     return False, "enough images for statistics of their own" if facts.probes else "no fitted head to keep"
 
 

@@ -309,8 +309,8 @@ def announce(cfg: DictConfig, built: Built, folder: RunFolder, tracker: Tracker,
 def probe_first(cfg: DictConfig, trainer: Trainer, built: Built) -> dict[str, float]:
     """Fit the head on frozen features before the first step, where ``probe.enabled`` says so; what val measures of it.
 
-    Of several parts, each head that takes pooled features and nothing else; what all of them together reach is then
-    not measured. A run that goes on has done that.
+    Of several parts, each head that takes pooled features and nothing else: ``val/<part>/<metric>``. What all of them
+    together reach is then not measured, and nothing competes for best.ckpt. A run that goes on has done that.
     """
     from mobilevision.training.probe import probe, probes
 
@@ -321,13 +321,21 @@ def probe_first(cfg: DictConfig, trainer: Trainer, built: Built) -> dict[str, fl
         there = [name for name, part in built.task.parts.items() if probes(part) and name not in frozen]
         if not there and not frozen:
             raise UserError("probe.enabled=true fits heads on pooled features; no part has such a one: leave it out")
+        measured: dict[str, float] = {}
         for name in there:
             part = built.task.parts[name]
             values = probe(part_config(cfg, name), part, built.data.parts[name], trainer.strategy.root_device)
+            for key, value in values.items():
+                split, _, metric = key.partition("/")
+                if metric != "loss":  # which would be one of the loss's parts
+                    measured[f"{split}/{name}/{metric}"] = value
             if trainer.is_global_zero:
                 reached = next(iter(each for key, each in values.items() if key.endswith(f"/{part.followed}")), 0.0)
-                print(f"probe: {name}/{part.followed} {reached:.4f} with a linear head on frozen features", flush=True)
-        return {}
+                print(
+                    f"probe: {name}/{part.followed} {reached:.4f} with a linear head on frozen features (epoch 0)",
+                    flush=True,
+                )
+        return measured
     values = probe(cfg, built.task, built.data, trainer.strategy.root_device)
     if trainer.is_global_zero:
         primary = next((name for name in values if name.endswith(f"/{built.task.followed}")), "")

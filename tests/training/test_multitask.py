@@ -62,6 +62,20 @@ def model(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_what_the_probes_of_parts_reach_is_epoch_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["probe.enabled=true", "trainer.max_epochs=1", "callbacks.pictures.count=0", "probe.decays=[0.01]"]
+    train(compose([*QUICK, *words, "~parts.forms", f"run_dir={tmp_path / 'run'}"]))
+    with (tmp_path / "run" / "metrics.csv").open(newline="") as file:
+        first, second = csv.DictReader(file)
+    assert (first["epoch"], second["epoch"]) == ("0", "1")
+    said = re.search(r"probe: ground/top1 (0\.\d+) .*\(epoch 0\)", capsys.readouterr().out)
+    assert said is not None
+    assert float(first["val/ground/top1"]) == pytest.approx(float(said[1]), abs=1e-4)
+    assert not first["val/objects/map"]
+    assert not first["val/mean_of_parts"], "what all parts together reach was not measured"
+    assert read_checkpoint(tmp_path / "run" / "checkpoints" / "best.ckpt")["epoch"] == 0, "the first trained one"
+
+
 def test_the_run_folder_has_the_numbers_of_every_part(run: Path) -> None:
     metrics = json.loads((run / "metrics.json").read_text())
     assert {"test/mean_of_parts", "test/objects/map", "test/ground/top1", "test/forms/mean_ap"} <= metrics.keys()
