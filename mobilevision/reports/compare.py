@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +40,7 @@ class Row:
         best: ``max`` or ``min``: which of two values is better.
         command: that made it.
         data: what it was measured on, as a number from 1; runs with the same number had the same samples.
+        differs: the words of its command that not all compared runs have, without those that other columns show.
     """
 
     folder: str
@@ -53,6 +55,7 @@ class Row:
     best: str
     command: str
     data: int = 1
+    differs: str = ""
 
     @property
     def size(self) -> str:
@@ -82,8 +85,28 @@ def collect(places: Iterable[str | Path]) -> list[Row]:
     metrics = sorted({f"{row.metric} of {row.task}" for row in found.values()})
     if len(metrics) > 1:
         raise UserError(f"these runs are measured differently ({', '.join(metrics)}): compare those of one task")
-    numbered = _by_data(found)
+    numbered = _told_apart(_by_data(found))
     return sorted(numbered, key=lambda row: (row.mult_adds, row.parameters, row.folder))
+
+
+_SHOWN_ELSEWHERE = ("run_dir", "logger", "data.root", "data.resolution", "data.workers", "backbone", "backbone.width")
+"""Keys that say nothing of a model, or that columns show."""
+
+
+def _told_apart(rows: Sequence[Row]) -> list[Row]:
+    """The rows with what only some of their commands say: ``head=picodet head.one_to_one=true``."""
+
+    def words(row: Row) -> list[str]:
+        try:
+            typed = shlex.split(row.command)
+        except ValueError:  # quotes that do not close
+            return []
+        return [word for word in typed if "=" in word and word.partition("=")[0] not in _SHOWN_ELSEWHERE]
+
+    said = [words(row) for row in rows]
+    common_words = set(said[0]).intersection(*said)
+    own = [" ".join(word for word in each if word not in common_words) for each in said]
+    return [replace(row, differs=differs) for row, differs in zip(rows, own, strict=True)]
 
 
 def _by_data(found: dict[Path, Row]) -> list[Row]:
@@ -201,7 +224,9 @@ def print_rows(rows: Sequence[Row]) -> None:
     base = common(rows)
     table = Table(box=None, pad_edge=False, header_style="bold")
     mixed = different_data(rows)
-    for name in ("backbone", "side", "mult-adds", "parameters", rows[0].metric, "", *["data"] * bool(mixed), "folder"):
+    apart = any(row.differs for row in rows)
+    names = ("backbone", "side", "mult-adds", "parameters", rows[0].metric, "", *["data"] * bool(mixed), "folder")
+    for name in (*names, *["differs in"] * apart):
         right = name in ("side", "mult-adds", "parameters", rows[0].metric, "data")
         table.add_column(name, justify="right" if right else "left", no_wrap=True)
     for row in rows:
@@ -214,6 +239,7 @@ def print_rows(rows: Sequence[Row]) -> None:
             star,
             *[str(row.data)] * bool(mixed),
             escape(visible(place)),
+            *[escape(visible(row.differs))] * apart,
         )
     console = Console(highlight=False)
     wide = console.options.update(max_width=10_000)  # lines are not broken, so that folders can be copied
@@ -249,6 +275,7 @@ def write(rows: Sequence[Row], out: Path) -> list[Path]:
             "parameters": row.parameters,
             metric: f"{row.value:.6g}",
             "data": row.data,
+            "differs": row.differs,
             "folder": row.folder,
             "command": row.command,
         }
@@ -314,6 +341,7 @@ def _page(rows: Sequence[Row], fronts: dict[str, list[Row]]) -> str:
         title=f"{rows[0].task}: accuracy and cost",
         metric=rows[0].metric,
         mixed=different_data(rows),
+        apart=any(row.differs for row in rows),
         rows=values,
         rows_json=Markup(json.dumps(values).replace("<", "\\u003c")),
         style=Markup((here / "page.css").read_text(encoding="utf-8")),

@@ -48,6 +48,23 @@ def test_the_front_holds_what_nothing_cheaper_beats(runs: Path) -> None:
     assert names == ["0.25_32", "0.25_64", "1.0_32", "1.0_64"]  # 0.5 costs at 64 what 1.0 does at 32
 
 
+def test_what_only_some_commands_say_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    commands = {
+        "a": "python train.py task=detection backbone.width=0.25 head=ssd run_dir=a",
+        "b": "python train.py task=detection backbone.width=0.5 'backbone.weights=<my> weights' run_dir=b",
+        "c": 'mobilevision train task=detection "head=ssd',
+    }
+    for name, command in commands.items():
+        run(tmp_path / name, 0.25, 0.5)
+        info = json.loads((tmp_path / name / "info.json").read_text())
+        (tmp_path / name / "info.json").write_text(json.dumps({**info, "command": command}))
+    rows = {Path(row.folder).name: row.differs for row in collect([tmp_path / "a", tmp_path / "b"])}
+    assert rows == {"a": "head=ssd", "b": "backbone.weights=<my> weights"}
+    compare([str(tmp_path)], str(tmp_path / "out"))
+    assert "task=detection head=ssd" in capsys.readouterr().out, "quotes that do not close say nothing"
+    assert "backbone.weights=&lt;my&gt; weights</td>" in (tmp_path / "out" / "compare.html").read_text()
+
+
 def test_less_may_be_better(tmp_path: Path) -> None:
     run(tmp_path / "a", 0.25, 3.0, mode="min")
     run(tmp_path / "b", 0.5, 2.0, mode="min")
