@@ -13,6 +13,8 @@ from mobilevision.callbacks.checkpoints import BestCheckpoint
 from mobilevision.callbacks.stopping import ends_here
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
     from torch import Tensor
@@ -31,9 +33,13 @@ class Progress(Checkpoint):
     On a terminal a bar shows where the epoch is, and disappears with it; pipes and train.log get the lines alone.
     Evaluations get a bar, too. To Lightning it counts as a checkpoint, so that it is called when the task and the
     other callbacks have logged the epoch.
+
+    Attributes:
+        at_most: seconds that may be left, where the training ends at a time; None: it does not.
     """
 
     def __init__(self) -> None:
+        self.at_most: Callable[[], float] | None = None
         self._bar: Bar | None = None
         self._task: TaskID | None = None
         self._drawn = 0.0
@@ -140,7 +146,10 @@ class Progress(Checkpoint):
         if trainer.max_steps > 0:
             steps = (trainer.max_steps - trainer.global_step) * trainer.accumulate_grad_batches
             batches.append(steps * _batches_an_epoch(trainer) / max(1, trainer.num_training_batches))
-        return None if self._batch_seconds is None or not batches else self._batch_seconds * min(batches)
+        if self._batch_seconds is None or not batches:
+            return None
+        seconds = self._batch_seconds * min(batches)
+        return seconds if self.at_most is None else min(seconds, max(0.0, self.at_most()))
 
     def _start(self, trainer: pl.Trainer, what: str, batches: float) -> None:
         self._stop()

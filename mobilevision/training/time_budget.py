@@ -33,6 +33,8 @@ RESERVE = 0.05
 """Share of the time kept for what varies: another load of the machine, the report."""
 LONGEST = 4
 """Times the length that the data asks for: more time than that is not used."""
+HARDLY = 0.2
+"""Share of the usual epochs below which a model has hardly learnt."""
 
 
 def fitting_length(built: Built, device: torch.device, *, left: float, usual: int) -> Decision:
@@ -59,13 +61,32 @@ def fitting_length(built: Built, device: torch.device, *, left: float, usual: in
     for_training = (1 - RESERVE) * left - (time.perf_counter() - began) - after
     if for_training < epoch:
         batches = max(1, min(steps, int((for_training - look * looks) / step)))
-        return Decision(
-            "trainer.limit_train_batches", batches, f"a part of one epoch of {steps} batches at {step:.2g} s"
-        )
+        what = f"{batches} of the {steps} batches of one epoch"
+        hint = _hint(batches / steps, usual)
+        return Decision("trainer.limit_train_batches", batches, what + _fit(_epochs(usual), usual * epoch, hint))
     most = LONGEST * usual
     epochs = min(int(for_training / epoch), most)
-    bound = f", at most {LONGEST} times the usual {usual}" if epochs == most else ""
-    return Decision("trainer.max_epochs", epochs, f"{epoch:.2g} s an epoch of {steps} steps and val{bound}")
+    if epochs < usual:
+        return Decision("trainer.max_epochs", epochs, how_many_fit(epochs, usual, seconds=usual * epoch))
+    bound = f", {LONGEST} times the usual {usual}: more is not used" if epochs == most else f" (the usual: {usual})"
+    return Decision("trainer.max_epochs", epochs, f"{_epochs(epochs)} fit into trainer.max_time{bound}")
+
+
+def how_many_fit(epochs: int, usual: int, *, seconds: float) -> str:
+    """Say how many epochs fit, of those that the rules would take, which would last so many seconds."""
+    return f"{epochs} of {_epochs(usual)}{_fit(str(usual), seconds, _hint(epochs, usual))}"
+
+
+def _fit(usual: str, seconds: float, hint: str) -> str:
+    return f" fit into trainer.max_time ({usual} would take about {in_words(seconds)}){hint}"
+
+
+def _hint(epochs: float, usual: int) -> str:
+    return "; of so few, a model has hardly learnt: give it more time" if epochs < HARDLY * usual else ""
+
+
+def _epochs(number: int) -> str:
+    return f"{number} epoch{'s' * (number != 1)}"
 
 
 def _seconds_a_step(built: Built, device: torch.device, *, share: float) -> float:
@@ -125,18 +146,22 @@ class TimeEstimate(Callback):
         epochs = (trainer.max_epochs or 1) - trainer.current_epoch
         looks = sum(trainer.num_val_batches) * EVALUATION_SHARE
         seconds = epochs * (trainer.num_training_batches + looks) * step
-        length = f"{epochs} epoch{'s' * (epochs != 1)}"
         budget = next((each for each in trainer.callbacks if isinstance(each, TimeBudget)), None)  # type: ignore[attr-defined]
-        print(f"time: {_estimate(seconds, length, budget)}, at {step:.2g} s a step", flush=True)
+        if told := _estimate(seconds, _epochs(epochs), f"at {step:.2g} s a step", budget):
+            print(f"time: {told}", flush=True)
 
 
-def _estimate(seconds: float, length: str, budget: TimeBudget | None) -> str:
+def _estimate(seconds: float, length: str, speed: str, budget: TimeBudget | None) -> str:
+    """Empty where a length that does not fit is shortened by itself, which is said when it is."""
     if budget is None:
-        return f"about {in_words(seconds)} for {length}"
+        return f"about {in_words(seconds)} for {length}, {speed}"
     left = max(0.0, budget.left)
     if seconds <= left:
-        return f"about {in_words(seconds)} for {length}, with {in_words(left)} left of trainer.max_time"
-    return f"{in_words(left)} left of trainer.max_time, which is not enough for all of {length}"
+        return f"about {in_words(seconds)} for {length}, with {in_words(left)} left of trainer.max_time, {speed}"
+    if not budget.fixed:
+        return ""
+    short = f"{in_words(left)} left of trainer.max_time, which is not enough for all of {length}, {speed}"
+    return f"{short}; {budget.fixed}{budget.fix and ': '}{budget.fix}"
 
 
 @final
@@ -151,11 +176,25 @@ class TimeBudget(Callback):
         seconds: the whole time.
         used: seconds that have gone by before the first step.
         fixed: why the number of epochs may not change; empty where it may.
+        fix: what to type for a length that fits, where it may not change.
+        usual: epochs that the rules would take without the budget.
+        told: whether it was said already how many of them fit.
         shortened: is told the new number of epochs.
     """
 
-    def __init__(self, *, seconds: float, used: float, fixed: str, shortened: Callable[[int], Any]) -> None:
-        self.seconds, self.fixed, self.shortened = seconds, fixed, shortened
+    def __init__(
+        self,
+        *,
+        seconds: float,
+        used: float,
+        fixed: str,
+        shortened: Callable[[int], Any],
+        fix: str = "",
+        usual: int = 1,
+        told: bool = False,
+    ) -> None:
+        self.seconds, self.fixed, self.fix, self.usual, self.shortened = seconds, fixed, fix, usual, shortened
+        self._told = told
         self._printed = False
         self._used = used
         self._used_before = 0.0
@@ -212,7 +251,15 @@ class TimeBudget(Callback):
             pl_module.schedule.end_at(total)
             if trainer.is_global_zero:
                 self.shortened(fits)
-                print(f"time: {fits} instead of {planned} epochs fit into trainer.max_time", flush=True)
+                print(f"time: {self._how_many_fit(fits, planned, lasted)}", flush=True)
+
+    def _how_many_fit(self, fits: int, planned: int, lasted: float) -> str:
+        if not self._told:
+            self._told = True
+            return how_many_fit(fits, self.usual, seconds=self.usual * lasted)
+        said_before = planned < HARDLY * self.usual
+        hint = "" if said_before else _hint(fits, self.usual)
+        return f"corrected to {_epochs(fits)} (before: {planned}), as an epoch now takes {in_words(lasted)}{hint}"
 
     def state_dict(self) -> dict[str, Any]:
         """The time that was used, so that a run that goes on has only the rest."""

@@ -109,7 +109,7 @@ def train(cfg: DictConfig) -> dict[str, float]:
             trainer = trainer_of(decided, built, folder, tracker, signals)
             if trainer.is_global_zero:
                 timed = decided.trainer.max_time is not None and trainer.world_size == 1
-                announce(decided, built, folder, tracker, measured=timed and not fixed_by(decided, built))
+                announce(decided, built, folder, tracker, measured=timed and not fixed_by(decided, built)[0])
             tuned = tune(decided, trainer, built, folder)
             probed = probe_first(tuned, trainer, built)
             final = fit_into_time(tuned, trainer, built, folder, began)
@@ -343,15 +343,16 @@ def probe_first(cfg: DictConfig, trainer: Trainer, built: Built) -> dict[str, fl
     return values
 
 
-def fixed_by(cfg: DictConfig, built: Built) -> str:
-    """Why the number of epochs may not be fitted into ``trainer.max_time``; empty where it may."""
+def fixed_by(cfg: DictConfig, built: Built) -> tuple[str, str]:
+    """Why the number of epochs may not be fitted into ``trainer.max_time``, and what to type so that it is."""
     if cfg.trainer.max_steps > 0:
-        return "trainer.max_steps was set by hand"
+        return "trainer.max_steps was set by hand", "without it, a length is chosen that fits"
     if cfg.resume is not None:
-        return "a resumed run keeps its trainer.max_epochs"
+        return "a resumed run keeps its trainer.max_epochs", ""
     if all(each.key != "trainer.max_epochs" for each in built.decisions):
-        return "trainer.max_epochs was set by hand"
-    return ""
+        why = "trainer.max_epochs was set, by hand or by the recipe"
+        return why, "trainer.max_epochs=auto chooses a length that fits"
+    return "", ""
 
 
 def fit_into_time(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFolder, began: float) -> DictConfig:
@@ -367,6 +368,7 @@ def fit_into_time(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFo
     Returns:
         The config with the length that was chosen.
     """
+    from mobilevision.callbacks.progress import Progress
     from mobilevision.config.auto_settings import Decision
     from mobilevision.config.settings import seconds_of
     from mobilevision.engine.info import update_decisions
@@ -375,7 +377,9 @@ def fit_into_time(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFo
     if cfg.trainer.max_time is None:
         return cfg
     seconds = seconds_of(cfg.trainer.max_time)
-    fixed = fixed_by(cfg, built)
+    fixed, fix = fixed_by(cfg, built)
+    usual = cfg.trainer.max_epochs or 1
+    measured = not fixed and trainer.world_size == 1
 
     def take(epochs: int, batches: int | None = None) -> DictConfig:
         changed = cfg.copy()
@@ -389,18 +393,21 @@ def fit_into_time(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFo
         take(epochs)
         update_decisions(folder, [Decision("trainer.max_epochs", epochs, "shortened to fit into trainer.max_time")])
 
-    if not fixed and trainer.world_size == 1:
+    if measured:
         left = seconds - (time.perf_counter() - began)
-        found = fitting_length(built, trainer.strategy.root_device, left=left, usual=cfg.trainer.max_epochs)
+        found = fitting_length(built, trainer.strategy.root_device, left=left, usual=usual)
         part = found.key == "trainer.limit_train_batches"
         cfg = take(1, found.value) if part else take(found.value)
         trainer.fit_loop.max_epochs = cfg.trainer.max_epochs
         trainer.limit_train_batches = cfg.trainer.limit_train_batches
-        print(f"time: {found}", flush=True)
+        print(f"time: {found.why}", flush=True)
         one = [Decision("trainer.max_epochs", 1, "not even one fits into trainer.max_time")] if part else []
         update_decisions(folder, [*one, found])
     used = time.perf_counter() - began
-    budget = TimeBudget(seconds=seconds, used=used, fixed=fixed, shortened=shorten)
+    budget = TimeBudget(seconds=seconds, used=used, fixed=fixed, fix=fix, usual=usual, told=measured, shortened=shorten)
+    for each in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(each, Progress):
+            each.at_most = lambda: budget.left
     trainer.callbacks.insert(0, budget)  # type: ignore[attr-defined]
     return cfg
 

@@ -126,3 +126,5 @@ def test_what_is_left_of_a_training(options: dict[str, Any], batches: float | No
     assert progress._seconds_left(trainer, of_this_epoch=10.0) == (
         None if batches is None else pytest.approx(2 * batches)
     )
+    progress.at_most = lambda: 1.0
+    assert progress._seconds_left(trainer, of_this_epoch=10.0) == (None if batches is None else 1.0)

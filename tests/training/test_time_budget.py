@@ -20,8 +20,9 @@ from mobilevision.optim import Cosine
 from mobilevision.training import time_budget
 from mobilevision.training.resuming import compose_resume
 from mobilevision.training.time_budget import fitting_length
-from mobilevision.training.train import train
+from mobilevision.training.train import fixed_by, train
 
+HARDLY_LEARNT = "; of so few, a model has hardly learnt: give it more time"
 QUICK = ["backbone.width=0.25", "data.resolution=32", "data.workers=0", "logger=none", "callbacks.pictures.count=0"]
 
 
@@ -38,13 +39,45 @@ def test_any_other_time_is_refused(wrong: str) -> None:
 @pytest.mark.parametrize(
     ("left", "expected"),
     [
-        (1000.0, ("trainer.max_epochs", 40)),  # never more than four times the usual
-        (110.0, ("trainer.max_epochs", 8)),  # (0.95 * 110 - 5 for the test) / (10 steps of 1 s + 2 looks of 1 s)
-        (15.0, ("trainer.limit_train_batches", 7)),
-        (1.0, ("trainer.limit_train_batches", 1)),
+        (
+            1000.0,
+            ("trainer.max_epochs", 40, "40 epochs fit into trainer.max_time, 4 times the usual 10: more is not used"),
+        ),
+        (150.0, ("trainer.max_epochs", 11, "11 epochs fit into trainer.max_time (the usual: 10)")),
+        # (0.95 * 110 - 5 for the test) / (10 steps of 1 s + 2 looks of 1 s)
+        (
+            110.0,
+            ("trainer.max_epochs", 8, "8 of 10 epochs fit into trainer.max_time (10 would take about 2 min)"),
+        ),
+        (
+            20.0,
+            (
+                "trainer.max_epochs",
+                1,
+                "1 of 10 epochs fit into trainer.max_time (10 would take about 2 min)" + HARDLY_LEARNT,
+            ),
+        ),
+        (
+            15.0,
+            (
+                "trainer.limit_train_batches",
+                7,
+                "7 of the 10 batches of one epoch fit into trainer.max_time (10 epochs would take about 2 min)"
+                + HARDLY_LEARNT,
+            ),
+        ),
+        (
+            1.0,
+            (
+                "trainer.limit_train_batches",
+                1,
+                "1 of the 10 batches of one epoch fit into trainer.max_time (10 epochs would take about 2 min)"
+                + HARDLY_LEARNT,
+            ),
+        ),
     ],
 )
-def test_what_fits(left: float, expected: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_fits(left: float, expected: tuple[str, int, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time_budget, "_seconds_a_step", lambda *_, **__: 1.0)
     monkeypatch.setattr(time_budget, "_seconds_an_eval_batch", lambda *_, **__: 1.0)
     lengths = {"val": 2, "test": 5}
@@ -55,7 +88,7 @@ def test_what_fits(left: float, expected: tuple[str, int], monkeypatch: pytest.M
     )
     built: Any = SimpleNamespace(data=data, task=None)
     found = fitting_length(built, torch.device("cpu"), left=left, usual=10)
-    assert (found.key, found.value) == expected
+    assert (found.key, found.value, found.why) == expected
 
 
 def test_a_schedule_can_be_shortened_while_it_runs() -> None:
@@ -87,7 +120,7 @@ def test_a_run_at_its_time_is_finished(
     assert "resume=" not in said.err
     line = (
         "time: trainer.max_time is up in epoch 1 of 5: the run counts as finished;"
-        " the learning rate has not fallen to its end, as trainer.max_epochs was set by hand"
+        " the learning rate has not fallen to its end, as trainer.max_epochs was set, by hand or by the recipe"
     )
     assert said.out.splitlines().count(line) == 1
     assert line in (run / "train.log").read_text()
@@ -105,9 +138,9 @@ def test_a_length_that_is_left_open_is_measured_said_and_kept(
     run = tmp_path / "run"
     train(compose(["data=folder", f"data.root={coloured}", *QUICK, f"run_dir={run}", "trainer.max_time=00:01:00:00"]))
     out = capsys.readouterr().out
-    assert "time: trainer.max_epochs=2: measured" in out
+    assert "time: measured" in out
     assert re.search(r"^time: about .* for 2 epochs, with .* left of trainer.max_time, at ", out, re.MULTILINE)
-    assert set(re.findall(r"trainer\.max_epochs=(\d+)", out)) == {"2"}  # the usual length is not said beside it
+    assert not re.search(r"trainer\.max_epochs=\d", out)  # the usual length is not said beside it
     decisions = json.loads((run / "info.json").read_text())["decisions"]
     assert {"key": "trainer.max_epochs", "value": "2", "why": "measured"} in decisions
     assert [each["key"] for each in decisions].count("trainer.max_epochs") == 1
@@ -124,9 +157,9 @@ def test_a_shortened_run_keeps_its_last_length_everywhere(
     run = tmp_path / "run"
     train(compose(["data=folder", f"data.root={coloured}", *QUICK, f"run_dir={run}", "trainer.max_time=00:01:00:00"]))
     out = capsys.readouterr().out
-    assert "time: 1 instead of 4 epochs fit into trainer.max_time" in out
-    assert " left of trainer.max_time, which is not enough for all of 4 epochs, at " in out
-    assert "time: about" not in out
+    first, second = (line for line in out.splitlines() if line.startswith("time: "))
+    assert first == "time: measured"
+    assert second.startswith("time: corrected to 1 epoch (before: 4), as an epoch now takes ")
     (decision,) = (
         each for each in json.loads((run / "info.json").read_text())["decisions"] if each["key"] == "trainer.max_epochs"
     )
@@ -134,6 +167,25 @@ def test_a_shortened_run_keeps_its_last_length_everywhere(
     assert decision["why"] == "shortened to fit into trainer.max_time"
     assert yaml.safe_load((run / "config.yaml").read_text())["trainer"]["max_epochs"] == 1
     assert decision["why"] in (run / "report.html").read_text()
+
+
+def test_a_length_that_was_set_is_told_with_the_fix_and_one_that_was_not_is_shortened_in_silence() -> None:
+    fixed = fixed_by(compose(["experiment=finetune_boxes", "data.root=here"]), SimpleNamespace(decisions=()))  # type: ignore[arg-type]
+    left = SimpleNamespace(left=42.0, fixed=fixed[0], fix=fixed[1])
+    assert time_budget._estimate(99.0, "30 epochs", "at 1.3 s a step", left) == (  # type: ignore[arg-type]
+        "42 s left of trainer.max_time, which is not enough for all of 30 epochs, at 1.3 s a step; trainer.max_epochs"
+        " was set, by hand or by the recipe: trainer.max_epochs=auto chooses a length that fits"
+    )
+    left.fixed = left.fix = ""
+    assert time_budget._estimate(99.0, "30 epochs", "at 1.3 s a step", left) == ""  # type: ignore[arg-type]
+
+
+def test_a_change_of_the_length_is_told_as_a_correction_of_what_was_told() -> None:
+    budget = time_budget.TimeBudget(seconds=60, used=0, fixed="", usual=20, told=False, shortened=lambda _: None)
+    assert budget._how_many_fit(9, 20, 12.0) == "9 of 20 epochs fit into trainer.max_time (20 would take about 4 min)"
+    assert budget._how_many_fit(8, 9, 13.0) == "corrected to 8 epochs (before: 9), as an epoch now takes 13 s"
+    assert budget._how_many_fit(3, 8, 30.0).endswith(HARDLY_LEARNT)
+    assert not budget._how_many_fit(2, 3, 50.0).endswith(HARDLY_LEARNT), "it was said before"
 
 
 def test_a_part_of_an_epoch_is_one_epoch(coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
