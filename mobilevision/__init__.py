@@ -83,12 +83,15 @@ def train(overrides: Sequence[str] = ()) -> dict[str, float]:
     Raises:
         UserError: for all that the user can mend, with every mistake in the overrides.
     """
+    import time
+
+    began = time.perf_counter()
     from mobilevision.cli.main import composed
 
     cfg = composed({}, list(overrides))
     from mobilevision.training.train import start  # imports torch: after the checks, which take no time
 
-    return start(cfg)
+    return start(cfg, began=began)
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Literal
 
 from mobilevision.errors import UserError
@@ -32,6 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> None:
     """Train as these arguments say; or show help or the configuration, or sweep, where a flag asks for it."""
+    began = time.perf_counter()
     flags, overrides = split(arguments)
     if unknown := [name for name in flags if name not in _FLAGS]:
         raise UserError(_without_dashes(unknown[0], flags[unknown[0]], overrides))
@@ -53,7 +55,7 @@ def run(arguments: list[str]) -> None:
         print(f"mobilevision {__version__}: {cfg.task.name}; loading PyTorch and reading the data", flush=True)
         from mobilevision.training.train import start  # imports torch: after the checks, which take no time
 
-        start(cfg)
+        start(cfg, began=began)
 
 
 def composed(flags: dict[str, str | None], overrides: list[str], *, complete: bool = True) -> DictConfig:

@@ -334,8 +334,8 @@ def crop_scale(facts: Facts, chosen: Chosen) -> tuple[list[float], str]:
     """Smaller crops where the same images are seen often by a network that starts from nothing."""
     steps = _total_steps(facts, chosen)
     if not facts.pretrained and steps >= LONG_TRAINING:
-        return [0.25, 1.0], f"random weights, {_steps_in_words(steps)}"
-    return [0.5, 1.0], "pretrained weights" if facts.pretrained else f"random weights, {_steps_in_words(steps)}"
+        return [0.25, 1.0], f"random weights, {_steps_in_words(steps, chosen)}"
+    return [0.5, 1.0], "pretrained weights" if facts.pretrained else f"random weights, {_steps_in_words(steps, chosen)}"
 
 
 def box_crops(facts: Facts, chosen: Chosen) -> tuple[float, str]:
@@ -356,8 +356,8 @@ def _boxes_are_new(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
         return False, "pretrained weights"
     epochs, steps = max(1, chosen("trainer.max_epochs") or 1), _total_steps(facts, chosen)
     if steps >= LONG_TRAINING:
-        return False, f"random weights, {_steps_in_words(steps)}"
-    few = f"random weights, each image seen {epochs} time{'s' * (epochs > 1)}"
+        return False, f"random weights, {_steps_in_words(steps, chosen)}"
+    few = f"random weights, each image seen {epochs} time{'s' * (epochs > 1)}{_as_planned(chosen)}"
     if epochs >= SEEN_OFTEN:
         return False, f"{few}, at least {SEEN_OFTEN}"
     return True, f"{few}, fewer than {SEEN_OFTEN}: a whole image teaches faster"
@@ -366,11 +366,17 @@ def _boxes_are_new(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
 def weight_average(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
     """A moving average of the weights pays where it spans a small part of the training."""
     steps = _total_steps(facts, chosen)
-    return steps >= LONG_TRAINING, _steps_in_words(steps)
+    return steps >= LONG_TRAINING, _steps_in_words(steps, chosen)
 
 
-def _steps_in_words(steps: int) -> str:
-    return f"{steps:,} steps, {'at least' if steps >= LONG_TRAINING else 'fewer than'} {LONG_TRAINING:,}"
+def _steps_in_words(steps: int, chosen: Chosen) -> str:
+    bound = f"{'at least' if steps >= LONG_TRAINING else 'fewer than'} {LONG_TRAINING:,}"
+    return f"{steps:,} steps{_as_planned(chosen)}, {bound}"
+
+
+def _as_planned(chosen: Chosen) -> str:
+    """How many steps fit into a time is found when all else is decided: the rules see what it is without."""
+    return " without trainer.max_time" if chosen("trainer.max_time") is not None else ""
 
 
 def _total_steps(facts: Facts, chosen: Chosen) -> int:

@@ -93,6 +93,9 @@ def statement(cfg: DictConfig) -> list[str]:
     ]
     if OmegaConf.select(cfg, "distill.teacher") is not None:
         lines.append("the teacher must not have seen these images either: else it passes on what it knows of them")
+    if cfg.trainer.max_time is not None:
+        runs = int(cfg.data.folds) + bool(cfg.data.folds_final)
+        lines.append(f"time: trainer.max_time={cfg.trainer.max_time} is for each run; there are {runs}")
     return lines
 
 

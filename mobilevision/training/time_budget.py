@@ -1,7 +1,7 @@
 """``trainer.max_time``: a length that fits into a given time, and a schedule that ends with it.
 
-The time counts from the start of the run and includes what comes after training, as far as it can be foreseen. A run
-that is at its time is finished: its best weights are tested and reported like any other's.
+The time counts from the start of the command and includes what comes after training, as far as it can be foreseen.
+A run that is at its time is finished: its best weights are tested and reported like any other's.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ class TimeBudget(Callback):
 
     Args:
         seconds: the whole time.
-        used: seconds that have gone by before the first step.
+        began: ``time.perf_counter()`` when the command began.
         fixed: why the number of epochs may not change; empty where it may.
         fix: what to type for a length that fits, where it may not change.
         usual: epochs that the rules would take without the budget.
@@ -186,7 +186,7 @@ class TimeBudget(Callback):
         self,
         *,
         seconds: float,
-        used: float,
+        began: float,
         fixed: str,
         shortened: Callable[[int], Any],
         fix: str = "",
@@ -196,15 +196,19 @@ class TimeBudget(Callback):
         self.seconds, self.fixed, self.fix, self.usual, self.shortened = seconds, fixed, fix, usual, shortened
         self._told = told
         self._printed = False
-        self._used = used
+        self._began = began
         self._used_before = 0.0
-        self._began = 0.0
         self._epoch_began = 0.0
 
     @property
     def left(self) -> float:
         """Seconds until the end, keeping some for the test."""
-        return (1 - RESERVE / 2) * self.seconds - self._used - (time.perf_counter() - self._began)
+        return (1 - RESERVE / 2) * self.seconds - self._used
+
+    @property
+    def _used(self) -> float:
+        """Seconds that have gone by, in earlier commands, too, where a run goes on."""
+        return self._used_before + time.perf_counter() - self._began
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A run that goes on and has used its time is trained already."""
@@ -214,8 +218,8 @@ class TimeBudget(Callback):
                 print("time: trainer.max_time was used up before; give a longer one to train on", flush=True)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The clock runs."""
-        self._began = self._epoch_began = time.perf_counter()
+        """An epoch that is gone on with has no start of its own."""
+        self._epoch_began = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """An epoch is timed with its look at val."""
@@ -263,13 +267,11 @@ class TimeBudget(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The time that was used, so that a run that goes on has only the rest."""
-        running = time.perf_counter() - self._began if self._began else 0.0
-        return {"used": self._used + running}
+        return {"used": self._used}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Undo :meth:`state_dict`."""
         self._used_before = state_dict["used"]
-        self._used += self._used_before
 
 
 def _is_last(trainer: pl.Trainer, batch_idx: int) -> bool:

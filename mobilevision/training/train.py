@@ -35,8 +35,15 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 _LARGEST_INT = 2**31 - 1
 
 
-def start(cfg: DictConfig) -> dict[str, float]:
-    """Import the plugins, then train: once, or once a fold where ``data.folds`` asks for a cross-validation."""
+def start(cfg: DictConfig, *, began: float | None = None) -> dict[str, float]:
+    """Import the plugins, then train: once, or once a fold where ``data.folds`` asks for a cross-validation.
+
+    Args:
+        cfg: a composed and checked config.
+        began: of :func:`train`; each fold has a time of its own.
+    """
+    if began is None:
+        began = time.perf_counter()
     from mobilevision.config.plugins import load_for
 
     load_for(cfg)
@@ -45,14 +52,15 @@ def start(cfg: DictConfig) -> dict[str, float]:
         from mobilevision.training.cross_validation import cross_validate
 
         return cross_validate(cfg, train)
-    return train(cfg)
+    return train(cfg, began=began)
 
 
-def train(cfg: DictConfig) -> dict[str, float]:
+def train(cfg: DictConfig, *, began: float | None = None) -> dict[str, float]:
     """Train, test, and leave everything in the run folder.
 
     Args:
         cfg: a composed and checked config; with ``resume`` set, the one of the run to go on with.
+        began: ``time.perf_counter()`` from which ``trainer.max_time`` counts; None: now.
 
     Returns:
         The final metrics, fractions from 0 to 1, by ``test/<metric>``.
@@ -60,6 +68,8 @@ def train(cfg: DictConfig) -> dict[str, float]:
     Raises:
         UserError: for all that the user can mend.
     """
+    if began is None:
+        began = time.perf_counter()  # before torch is imported
     from pytorch_lightning import seed_everything
 
     from mobilevision.callbacks import StopSignals
@@ -73,7 +83,6 @@ def train(cfg: DictConfig) -> dict[str, float]:
     from mobilevision.training.teacher_comparison import compare_with_teacher, measure_teacher
     from mobilevision.training.tuning import tune
 
-    began = time.perf_counter()
     signals = StopSignals()
     with signals.caught():
         require_accelerator(str(cfg.trainer.accelerator))
@@ -363,7 +372,7 @@ def fit_into_time(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFo
         trainer: of :func:`trainer_of`; it gets the number of epochs, and a callback that ends it.
         built: what is trained, on what.
         folder: the run's; its config is kept up to date.
-        began: ``time.perf_counter()`` when the run began.
+        began: ``time.perf_counter()`` when the command began.
 
     Returns:
         The config with the length that was chosen.
@@ -403,8 +412,9 @@ def fit_into_time(cfg: DictConfig, trainer: Trainer, built: Built, folder: RunFo
         print(f"time: {found.why}", flush=True)
         one = [Decision("trainer.max_epochs", 1, "not even one fits into trainer.max_time")] if part else []
         update_decisions(folder, [*one, found])
-    used = time.perf_counter() - began
-    budget = TimeBudget(seconds=seconds, used=used, fixed=fixed, fix=fix, usual=usual, told=measured, shortened=shorten)
+    budget = TimeBudget(
+        seconds=seconds, began=began, fixed=fixed, fix=fix, usual=usual, told=measured, shortened=shorten
+    )
     for each in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(each, Progress):
             each.at_most = lambda: budget.left

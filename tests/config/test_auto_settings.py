@@ -83,6 +83,13 @@ def test_reasons_say_what_decided(facts: Facts, key: str, why: str) -> None:
     assert why in next(each.why for each in decide(PLAIN, facts) if each.key == key)
 
 
+def test_steps_that_a_time_may_cut_are_told_as_planned_ones() -> None:
+    timed = PLAIN.copy()
+    timed.trainer.max_time = "00:00:01:00"
+    (why,) = (each.why for each in decide(timed, TINY) if each.key == "callbacks.ema.enabled")
+    assert why == "90 steps without trainer.max_time, fewer than 20,000"
+
+
 @pytest.mark.parametrize("samples", [1, 20, 250, 5_000, 100_000, 2_000_000])
 @pytest.mark.parametrize("pretrained", [False, True])
 @pytest.mark.parametrize("kind", ["class", "attributes", "identity", "coordinate", "boxes", "of a plugin"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import re
+import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,11 +15,14 @@ import pytest
 import torch
 import yaml
 
+import mobilevision
+from mobilevision.cli import main
 from mobilevision.config.compose import compose
 from mobilevision.config.settings import seconds_of
 from mobilevision.errors import UserError
 from mobilevision.optim import Cosine
 from mobilevision.training import time_budget
+from mobilevision.training.cross_validation import statement
 from mobilevision.training.resuming import compose_resume
 from mobilevision.training.time_budget import fitting_length
 from mobilevision.training.train import fixed_by, train
@@ -181,11 +186,37 @@ def test_a_length_that_was_set_is_told_with_the_fix_and_one_that_was_not_is_shor
 
 
 def test_a_change_of_the_length_is_told_as_a_correction_of_what_was_told() -> None:
-    budget = time_budget.TimeBudget(seconds=60, used=0, fixed="", usual=20, told=False, shortened=lambda _: None)
+    budget = time_budget.TimeBudget(seconds=60, began=0, fixed="", usual=20, told=False, shortened=lambda _: None)
     assert budget._how_many_fit(9, 20, 12.0) == "9 of 20 epochs fit into trainer.max_time (20 would take about 4 min)"
     assert budget._how_many_fit(8, 9, 13.0) == "corrected to 8 epochs (before: 9), as an epoch now takes 13 s"
     assert budget._how_many_fit(3, 8, 30.0).endswith(HARDLY_LEARNT)
     assert not budget._how_many_fit(2, 3, 50.0).endswith(HARDLY_LEARNT), "it was said before"
+
+
+def test_the_time_counts_from_the_start_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, float]] = []
+    started = sys.modules["mobilevision.training.train"]
+    monkeypatch.setattr(started, "train", lambda _, **given: seen.append(given) or {})
+    with monkeypatch.context() as clock:
+        clock.setattr(time, "perf_counter", lambda: 5.0)
+        main.run(QUICK)
+        mobilevision.train(QUICK)
+    assert seen == [{"began": 5.0}, {"began": 5.0}]
+
+
+def test_what_is_left_counts_from_the_start_and_over_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time_budget, "time", SimpleNamespace(perf_counter=lambda: 130.0))
+    budget = time_budget.TimeBudget(seconds=100, began=100.0, fixed="", shortened=lambda _: None)
+    assert budget.left == pytest.approx(97.5 - 30)
+    assert budget.state_dict() == {"used": 30.0}
+    budget.load_state_dict({"used": 20.0})
+    assert budget.left == pytest.approx(97.5 - 50)
+    assert budget.state_dict() == {"used": 50.0}
+
+
+def test_folds_say_that_the_time_is_for_each() -> None:
+    timed = [*QUICK, "data.folds=5", "data.folds_final=true", "trainer.max_time=00:00:01:00"]
+    assert statement(compose(timed))[-1] == "time: trainer.max_time=00:00:01:00 is for each run; there are 6"
 
 
 def test_a_part_of_an_epoch_is_one_epoch(coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
