@@ -17,5 +17,9 @@ class StoppedError(UserError):
     """Somebody stopped a training; the message says how it goes on."""
 
 
+class DeadWorkerError(UserError):
+    """A process that loads data has died."""
+
+
 class UnreadableImageError(UserError):
     """An image file that cannot be decoded; the message names it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Sequence
 from typing import Any, final
 
@@ -15,6 +14,7 @@ from mobilevision.data.sampling import DRAW, BatchSampler, Key, stream
 from mobilevision.data.skipped import SkipLog
 from mobilevision.data.unlabelled import WithUnlabelled
 from mobilevision.data.view import Augmentation, Sample, View
+from mobilevision.data.workers import DEAD_WORKER, dead_worker, leave_stops_to_the_run, with_workers
 from mobilevision.errors import UserError
 from mobilevision.images.decode import UnreadableImageError
 from mobilevision.ops.rows import take
@@ -148,18 +148,6 @@ class BatchSource(Dataset[Batch]):
         return found
 
 
-DEAD_WORKER = "DataLoader worker"
-"""In the RuntimeError that torch raises when one died: from its signal handler, wherever the main thread is."""
-
-
-def dead_worker(workers: int) -> str:
-    """What to say of that."""
-    return (
-        "a data worker died, most often for want of memory: free some, or take fewer with"
-        f" data.workers={workers // 2}; resume= goes on where the run was"
-    )
-
-
 @final
 class Loader(DataLoader[Batch]):
     """A DataLoader over a :class:`BatchSource` that knows how many batches of the epoch it has given.
@@ -194,7 +182,7 @@ class Loader(DataLoader[Batch]):
             collate_fn=_as_it_is,
             pin_memory=pin_memory,
             prefetch_factor=prefetch if workers else None,
-            worker_init_fn=_leave_ctrl_c_to_the_main_process,
+            worker_init_fn=leave_stops_to_the_run,
             generator=torch.Generator(),  # the global one belongs to the model: a resume must find it as it was
         )
         self.source, self.epochs = source, sampler
@@ -218,12 +206,12 @@ class Loader(DataLoader[Batch]):
         except (RuntimeError, ConnectionError, EOFError) as error:
             if isinstance(error, RuntimeError) and DEAD_WORKER not in str(error):
                 raise
-            raise UserError(dead_worker(self.num_workers)) from error
+            raise dead_worker(self.num_workers) from error
 
     def _batches(self) -> Iterator[Batch]:
         if self.source.cached(self.epochs.epoch):  # nothing to decode: worker processes would only cost
             return map(self.source.__getitems__, iter(self.epochs))
-        return super().__iter__()
+        return with_workers(super().__iter__)
 
     def state_dict(self) -> dict[str, int]:
         """The epoch and how many of its batches were given."""
@@ -233,12 +221,6 @@ class Loader(DataLoader[Batch]):
         """Go on after the batches of ``state``, unless another epoch is chosen before the first batch."""
         self._resume = (state["epoch"], state["batches"])
         self.epochs.set_epoch(state["epoch"])
-
-
-def _leave_ctrl_c_to_the_main_process(worker: int) -> None:
-    """A terminal sends Ctrl-C to every process: workers that die of it would break the step that is being finished."""
-    del worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.config.loaded import offline
 from mobilevision.config.parts import keys_of_parts, names, part_config
-from mobilevision.errors import StoppedError, UserError
+from mobilevision.errors import DeadWorkerError, StoppedError, UserError
 from mobilevision.io.atomic_files import write_json, write_text
 from mobilevision.io.error_lines import system_error
 from mobilevision.io.safe_yaml import read_yaml
@@ -87,7 +87,7 @@ def train(cfg: DictConfig, *, began: float | None = None) -> dict[str, float]:
     with signals.caught():
         require_accelerator(str(cfg.trainer.accelerator))
         folder, given = find_folder(train_teacher(pretrain(cfg, train), train))
-        ending = Ending(folder)
+        ending = Ending(folder, signals)
         with ending.reported(), folder.locked(), recording(folder.log):
             given = with_absolute_paths(given)
             prepare_folder(given, folder)
@@ -462,7 +462,7 @@ def as_lines(*, workers: int) -> Iterator[None]:
     """
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
-    from mobilevision.data.loader import DEAD_WORKER, dead_worker
+    from mobilevision.data.workers import DEAD_WORKER, dead_worker
 
     try:
         yield
@@ -470,7 +470,7 @@ def as_lines(*, workers: int) -> Iterator[None]:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
     except RuntimeError as error:
         if DEAD_WORKER in str(error):
-            raise UserError(dead_worker(workers)) from error
+            raise dead_worker(workers) from error
         raise
     except ValueError as error:
         if "more than 1 value per channel" in str(error):
@@ -500,14 +500,15 @@ class Ending:
 
     Args:
         folder: the run's.
+        signals: of this process.
 
     Attributes:
         step: optimiser steps done.
         trained: whether only the test is left.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
-        self.folder = folder
+    def __init__(self, folder: RunFolder, signals: StopSignals) -> None:
+        self.folder, self.signals = folder, signals
         self.step = 0
         self.trained = False
 
@@ -521,10 +522,13 @@ class Ending:
         """
         try:
             yield
-        except (KeyboardInterrupt, SystemExit) as error:
+        except (KeyboardInterrupt, SystemExit, DeadWorkerError) as error:
+            broken = isinstance(error, DeadWorkerError)
+            if broken and not self.signals.asked:
+                raise
             if not is_first_process():  # the first one tells, and Lightning would kill it for another's failure
                 sys.exit(0)
-            raise StoppedError(self._stopped()) from error
+            raise StoppedError(self._stopped(broken=broken)) from error
         except UserError:
             raise
         except Exception as error:
@@ -532,7 +536,7 @@ class Ending:
                 raise UserError(line) from error
             raise
 
-    def _stopped(self) -> str:
+    def _stopped(self, *, broken: bool) -> str:
         if not self.folder.path.is_dir():
             return f"stopped; {self.folder.path} is not there any more"
         if not self.folder.config.is_file():
@@ -541,6 +545,8 @@ class Ending:
             return f"stopped when all was trained; {self.again} goes on with the test alone"
         if not self.folder.can_go_on:
             return f"stopped before there was a checkpoint; {self.again} starts anew"
+        if broken:
+            return f"stopped by a signal that ended a data worker, too; {self.again} goes on from the last checkpoint"
         return f"stopped at step {self.step}; {self.again} goes on exactly where it was"
 
     def _broken(self, error: Exception) -> str | None:

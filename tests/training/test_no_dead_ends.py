@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,50 @@ def test_a_dead_data_worker_is_one_line(whole: Path, tmp_path: Path, at_batch: A
         train(compose([*DRAWN, *train_longer, f"run_dir={run}"]))
     assert read_checkpoint(run / "checkpoints" / "last.ckpt")["global_step"] >= 1
     train(compose_resume(run, ["data.workers=0"]))
+
+
+def test_a_data_worker_that_died_of_the_signal_is_not_short_of_memory(tmp_path: Path, at_batch: Any) -> None:
+    run = tmp_path / "run"
+    others = psutil.Process().children()
+
+    def stop() -> None:
+        for child in psutil.Process().children():
+            if child not in others:
+                child.kill()
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGCHLD)  # where the worker's own comes late, the run has stopped before
+
+    at_batch(3, stop)
+    with pytest.raises(StoppedError, match=r"^stopped by a signal that ended a data worker, too; resume="):
+        train(compose([*DRAWN, "data.workers=1", "callbacks.last.every_n_steps=1", f"run_dir={run}"]))
+    train(compose_resume(run, ["data.workers=0"]))
+
+
+@pytest.mark.slow
+def test_a_signal_to_all_processes_stops_a_run_as_one_to_it_alone(tmp_path: Path, at_batch: Any) -> None:
+    run, last = tmp_path / "run", tmp_path / "run" / "checkpoints" / "last.ckpt"
+    longer = ["data.format.train=6000", "data.workers=2", "callbacks.last.every_n_steps=1"]
+    running = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *DRAWN, *longer, f"run_dir={run}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
+    while not last.exists() and running.poll() is None:
+        time.sleep(0.05)
+    if running.poll() is None:
+        os.killpg(running.pid, signal.SIGTERM)
+    output = running.communicate(timeout=120)[0]
+    stopped = re.search(r"stopped at step (\d+); resume=\S+ goes on exactly where it was", output)
+    assert stopped, output
+    assert running.returncode == 1
+    assert "memory" not in output
+    assert read_checkpoint(last)["global_step"] == int(stopped[1])
+    at_batch(2, lambda: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(StoppedError, match=f"stopped at step {int(stopped[1]) + 2};"):
+        train(compose_resume(run, ["data.workers=0"]))
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
