@@ -23,7 +23,7 @@ def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[DictConfig]
     """The configs that would have been trained."""
     configs: list[DictConfig] = []
 
-    def start(cfg: DictConfig) -> dict[str, float]:
+    def start(cfg: DictConfig, *, began: float | None = None) -> dict[str, float]:
         configs.append(cfg)
         return {}
 
@@ -118,7 +118,7 @@ def test_going_on_shows_the_runs_own_config(
 
 
 def fails(error: BaseException) -> Any:
-    def start(cfg: DictConfig) -> dict[str, float]:
+    def start(cfg: DictConfig, *, began: float | None = None) -> dict[str, float]:
         raise error
 
     return start
