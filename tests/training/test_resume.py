@@ -199,7 +199,7 @@ def test_an_epoch_without_validation_is_never_the_best(trainings: Runner, whole:
 def test_a_signal_that_nobody_hears_ends_the_training_alone(
     trainings: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mobilevision.training.train.start", lambda cfg: signal.raise_signal(TERM))
+    monkeypatch.setattr("mobilevision.training.train.start", lambda cfg, **_: signal.raise_signal(TERM))
     assert trainings.run(*CLASSES, f"run_dir={tmp_path / 'run'}").code == -TERM
     assert signal.getsignal(TERM) == signal.SIG_DFL
 
