@@ -44,7 +44,7 @@ CPU_ACTIVATIONS = 2 * 2**30
 """Bytes of activations that a training step may keep on a CPU; the process itself takes about 1 GiB more."""
 GPU_SHARE = 0.5
 """Share of a GPU's memory that activations may take."""
-ADVISED_IMAGES = 1_000
+PRETRAINED_ADVISED_IMAGES = 1_000
 """Training images up to which random weights are worth a word."""
 SEEN_OFTEN = 30
 """Epochs from which on a network has seen the same images so often that they have to differ each time."""
@@ -201,7 +201,7 @@ def _listed(values: Mapping[str, int]) -> str:
 def _length(facts: Facts) -> tuple[int, int, int, str]:
     """Epochs, the fewest and the most steps, and what for."""
     if not facts.pretrained:
-        few = facts.samples <= ADVISED_IMAGES
+        few = facts.samples <= PRETRAINED_ADVISED_IMAGES
         advice = " (so few images teach more over pretrained ones: backbone.weights=timm, or a file)" if few else ""
         return 10, 1_000, 300_000, f"random weights{advice}"
     if facts.kind == "boxes":

@@ -62,12 +62,12 @@ def leave_stops_to_the_run(worker: int) -> None:
     del worker
     run = os.getppid()
 
-    def take(number: int, frame: FrameType | None) -> None:
+    def end_without_its_run(number: int, frame: FrameType | None) -> None:
         if os.getppid() != run:
             os._exit(0)
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, take)
+    signal.signal(signal.SIGTERM, end_without_its_run)
     if hasattr(signal, "pthread_sigmask"):  # not on Windows
         signal.siginterrupt(signal.SIGTERM, False)  # a library that reads a file does not see it
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)

@@ -265,7 +265,9 @@ class PicoDetHead(DetectionHead):
         self.towers = nn.ModuleList(
             Tower(channels, classes, bins, depth=depth, activation=activation) for _ in self.strides
         )
-        self.alone = OneToOne(channels, classes, strides=self.strides, activation=activation) if one_to_one else None
+        self.one_to_one_scores = (
+            OneToOne(channels, classes, strides=self.strides, activation=activation) if one_to_one else None
+        )
 
     @property
     def places(self) -> list[Places]:
@@ -286,9 +288,9 @@ class PicoDetHead(DetectionHead):
         distributions = _joined(sides, 4 * self.bins).reshape(images, -1, 4, self.bins)
         where = points.expand(images, -1, -1), strides.expand(images, -1)
         many = PointCandidates(_joined(logits, classes := len(self.data_spec.classes)), distributions, *where)
-        if self.alone is None:
+        if self.one_to_one_scores is None:
             return PointOutputs(many)
-        own = many._replace(logits=_joined(self.alone(logits, seen), classes))
+        own = many._replace(logits=_joined(self.one_to_one_scores(logits, seen), classes))
         return PointOutputs(own, one_to_one=True, one_to_many=many if self.training else None)
 
     def decode(self, outputs: Any) -> dict[str, Tensor]:

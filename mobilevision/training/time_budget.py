@@ -33,7 +33,7 @@ RESERVE = 0.05
 """Share of the time kept for what varies: another load of the machine, the report."""
 LONGEST = 4
 """Times the length that the data asks for: more time than that is not used."""
-HARDLY = 0.2
+HARDLY_LEARNT_SHARE = 0.2
 """Share of the usual epochs below which a model has hardly learnt."""
 
 
@@ -82,7 +82,7 @@ def _fit(usual: str, seconds: float, hint: str) -> str:
 
 
 def _hint(epochs: float, usual: int) -> str:
-    return "; of so few, a model has hardly learnt: give it more time" if epochs < HARDLY * usual else ""
+    return "; of so few, a model has hardly learnt: give it more time" if epochs < HARDLY_LEARNT_SHARE * usual else ""
 
 
 def _epochs(number: int) -> str:
@@ -261,7 +261,7 @@ class TimeBudget(Callback):
         if not self._told:
             self._told = True
             return how_many_fit(fits, self.usual, seconds=self.usual * lasted)
-        said_before = planned < HARDLY * self.usual
+        said_before = planned < HARDLY_LEARNT_SHARE * self.usual
         hint = "" if said_before else _hint(fits, self.usual)
         return f"corrected to {_epochs(fits)} (before: {planned}), as an epoch now takes {in_words(lasted)}{hint}"
 

@@ -42,8 +42,6 @@ def start(cfg: DictConfig, *, began: float | None = None) -> dict[str, float]:
         cfg: a composed and checked config.
         began: of :func:`train`; each fold has a time of its own.
     """
-    if began is None:
-        began = time.perf_counter()
     from mobilevision.config.plugins import load_for
 
     load_for(cfg)

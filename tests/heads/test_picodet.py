@@ -142,7 +142,7 @@ def test_one_to_one_knows_the_best_of_those_around(strides: tuple[int, ...], flo
 
 def test_one_to_one_at_first_leaves_the_best_of_those_around_its_score() -> None:
     made = head(one_to_one=True).train()
-    for layer in made.alone.changes:
+    for layer in made.one_to_one_scores.changes:
         torch.nn.init.zeros_(layer[-1].weight)
         torch.nn.init.zeros_(layer[-1].bias)
     outputs = made(features((96, 128)))
