@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--heads", nargs="*", default=list(HEADS), choices=list(HEADS))
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
     parser.add_argument("--out", type=Path, default=Path("detectors.json"))
+    parser.add_argument("--runs", type=Path, help="keep the run folders here, for exports")
     given = parser.parse_args()
     results: dict[str, dict[str, float]] = json.loads(given.out.read_text()) if given.out.is_file() else {}
     for seed in given.seeds:
@@ -61,7 +62,8 @@ def main() -> None:
                     words = [word.format(data=given.data, weights=given.weights) for word in SETS[images]]
                     words += ["task=detection", *overrides, f"data.resolution={sides[images]}", f"seed={seed}"]
                     with tempfile.TemporaryDirectory() as folder:
-                        found, minutes = train(words, Path(folder) / "run")
+                        run = (given.runs or Path(folder)) / name.replace(", ", "-").replace(" ", "_")
+                        found, minutes = train(words, run)
                     split = "test" if f"test/{METRICS[0]}" in found else "val"  # tinycoco has no test
                     kept = {key: found[f"{split}/{key}"] for key in METRICS if f"{split}/{key}" in found}
                     results[name] = {**kept, "minutes": minutes}

@@ -349,6 +349,8 @@ def plan(
     max_mult_adds: Annotated[str | None, typer.Option(metavar="300M", help="Mult-adds of an image.")] = None,
     max_latency: Annotated[str | None, typer.Option(metavar="15ms", help="Time of an image, here.")] = None,
     max_size: Annotated[str | None, typer.Option(metavar="4MB", help="Of the exported file.")] = None,
+    max_arena: Annotated[str | None, typer.Option(metavar="256k", help="RAM of a microcontroller for tensors.")] = None,
+    max_flash: Annotated[str | None, typer.Option(metavar="512k", help="Flash of it for the model.")] = None,
     precision: Annotated[
         Literal["float32", "float16", "int8"], typer.Option(help="Of the numbers in that file.")
     ] = "float32",
@@ -368,12 +370,15 @@ def plan(
 
     Example: mobilevision plan data=auto data.root=IMAGES backbone=mobilenet_v1 --max-mult-adds 100M --train 20
 
+    Example: mobilevision plan --max-arena 256k --max-flash 512k data.resolution=64,96,128
+
     Lists narrow the search: backbone=mobilenet_v1,mobilenet_v2 backbone.width=0.25,0.35 data.resolution=96,128.
     """
     from mobilevision.tools.planning.command import Request
     from mobilevision.tools.planning.command import plan as work
 
     bounds = {"params": max_params, "mult_adds": max_mult_adds, "latency": max_latency, "size": max_size}
+    bounds |= {"arena": max_arena, "flash": max_flash}
     request = Request(bounds=bounds, precision=precision, threads=threads, clock=clock, outputs=outputs)
     work(overrides or [], request, results=results, epochs=epochs, starters=starters, out=out)
 
@@ -385,10 +390,11 @@ def export(
         typer.Argument(metavar="RUN|OVERRIDE", help="The run folder; or weights as backbone.weights=..., and data."),
     ],
     target: Annotated[
-        str | None, typer.Option("--for", help="Choose for browser, opencv, phone, pi or server; what is typed stays.")
+        str | None,
+        typer.Option("--for", help="Choose for browser, micro, opencv, phone, pi or server; what is typed stays."),
     ] = None,
     format: Annotated[
-        str | None, typer.Option(help="What the file is: onnx (else), openvino, executorch or litert.")
+        str | None, typer.Option(help="What the file is: onnx (else), openvino, executorch, litert or micro.")
     ] = None,
     quantize: Annotated[
         Literal["int8", "float16", "float32"] | None,
@@ -421,8 +427,17 @@ def export(
     ] = None,
     batch: Annotated[int | None, typer.Option(help="1: one image at a time, for phones; else any number.")] = None,
     opset: Annotated[int | None, typer.Option(help="ONNX's operator set, for older runtimes; else 18.")] = None,
+    max_arena: Annotated[
+        str | None, typer.Option(help="Of micro: memory that the board has for tensors, such as 256k.")
+    ] = None,
     license: Annotated[str | None, typer.Option(help="For the card, such as apache-2.0.")] = None,
     latency: Annotated[bool, typer.Option(help="Take the time of an image here, for the card.")] = True,
+    environment: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|FOLDER", help="Export in an environment of its own, made once: for litert and micro."
+        ),
+    ] = None,
 ) -> None:
     """Export a run's best model, and let file and checkpoint look at the same test images: both metrics, agreement.
 
@@ -436,6 +451,8 @@ def export(
 
     Example: mobilevision export RUN --for phone
 
+    Example: mobilevision export RUN --for micro --max-arena 256k --environment auto
+
     Example: mobilevision export RUN --format executorch
 
     Example: mobilevision export RUN --raw --out boxes
@@ -444,6 +461,10 @@ def export(
 
     Example: mobilevision export backbone.weights=timm data=imagenet data.root=ILSVRC --out imagenet
     """
+    if environment is not None:
+        from mobilevision.exporting.environment import export_there
+
+        raise typer.Exit(export_there(sys.argv[1:], environment, target=target, format=format))
     from mobilevision.exporting.command import export as work
 
     work(
@@ -462,6 +483,7 @@ def export(
         raw=raw,
         batch=batch,
         opset=opset,
+        max_arena=max_arena,
         latency=latency,
     )
 

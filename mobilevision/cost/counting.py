@@ -70,7 +70,8 @@ def _peak(trace: Trace, plan: Plan) -> Activations:
     if not trace.operations:
         return Activations(0, 0, 0, "")
     wide, half, byte = (plan.alive(size) for size in BYTES.values())
-    return Activations(max(wide), max(half), max(byte), trace.operations[wide.index(max(wide))].module)
+    at = trace.operations[wide.index(max(wide))].module
+    return Activations(max(wide), max(half), max(byte), at, plan.peak_on_board())
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 Precision = Literal["float32", "float16", "int8"]
 BYTES: Mapping[Precision, int] = {"float32": 4, "float16": 2, "int8": 1}
 FULL, BATCH_NORM = "fully connected", "batch norm"
+_NOTES_OF_CHANNEL, _NOTES_OF_LAYER = 8, 324  # bytes in a board's arena: a multiplier and a shift; structures
+_FILE_OF_CHANNEL, _FILE_OF_LAYER = 20, 420  # bytes in its file: zero points and biases' scales; the graph
 _WIDE = 4  # bytes of what stays wide in an int8 file: biases, and a scale for every channel
 
 
@@ -56,12 +58,14 @@ class Activations:
         float16: two.
         int8: one.
         at: the module at work at the peak in float32.
+        on_board: int8 on a microcontroller, which pads the input of a convolution with strides into a tensor more.
     """
 
     float32: int
     float16: int
     int8: int
     at: str
+    on_board: int = 0
 
 
 class Share(NamedTuple):
@@ -106,6 +110,27 @@ class Cost:
             )
         return tuple(sorted(found.values(), key=lambda share: (-share.mult_adds, -share.parameters)))
 
+    def arena(self) -> int:
+        """Bytes of tensor arena on a microcontroller, about: activations in int8, and the interpreter's notes.
+
+        The notes are two numbers for each output channel, and what was seen of a layer's structures on a machine of 64
+        bits. An export measures it.
+        """
+        layers = [row for row in self.layers if row.weights]
+        return self.activations.on_board + _NOTES_OF_CHANNEL * self._channels + _NOTES_OF_LAYER * len(layers)
+
+    def flash(self) -> int:
+        """Bytes of a file for microcontrollers, about: int8, with its scales and zero points and its graph.
+
+        An export measures it.
+        """
+        layers = [row for row in self.layers if row.weights]
+        return self.file_size("int8") + _FILE_OF_CHANNEL * self._channels + _FILE_OF_LAYER * len(layers)
+
+    @property
+    def _channels(self) -> int:
+        return sum(row.channels for row in self.layers)
+
     def file_size(self, precision: Precision = "float32") -> int:
         """Bytes of the numbers in an exported file: batch norm folded into the convolution before it.
 
@@ -114,7 +139,7 @@ class Cost:
         """
         weights, folded = sum(row.weights for row in self.layers), sum(row.folded for row in self.layers)
         if precision == "int8":
-            return weights + _WIDE * (folded + sum(row.channels for row in self.layers))
+            return weights + _WIDE * (folded + self._channels)
         return BYTES[precision] * (weights + folded)
 
 

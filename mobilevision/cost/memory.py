@@ -41,12 +41,14 @@ class Operation(NamedTuple):
         reads: the buffers it takes.
         makes: the new ones it gives.
         in_place: whether it could write its first result into an input of the same size.
+        padded: numbers in the padded copy of its input that a microcontroller makes first; 0 where it makes none.
     """
 
     module: str
     reads: tuple[Place, ...]
     makes: tuple[Place, ...]
     in_place: bool
+    padded: int = 0
 
 
 @final
@@ -88,6 +90,17 @@ class Plan:
             total += change
             found.append(total)
         return found
+
+    def peak_on_board(self) -> int:
+        """Most bytes alive at a time in int8 on a microcontroller, where a padded input is a tensor of its own."""
+        peak = 0
+        for step, (operation, alive) in enumerate(zip(self._operations, self.alive(1), strict=True)):
+            sizes = {place: self._buffers[place].size(1) for place in (*operation.reads, *operation.makes)}
+            made = sum(sizes[place] for place in operation.makes if place in self._last)
+            ended = sum(sizes[place] for place in set(operation.reads) if self._last.get(place) == step)
+            padded = (alive - made + operation.padded, alive - ended + operation.padded) if operation.padded else ()
+            peak = max(peak, alive, *padded)
+        return peak
 
     def _lay_out(self) -> None:
         """When each buffer begins; one that is written into another prolongs that one's life instead."""

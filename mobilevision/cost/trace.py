@@ -72,6 +72,20 @@ def _fits(first: Tensor, other: Any) -> bool:
     return all(theirs in (1, ours) for ours, theirs in pairs)
 
 
+def _padded(func: Any, args: Any) -> int:
+    """Numbers in the padded input of a convolution with strides: there, TensorFlow pads at other sides than torch.
+
+    Where a convolution has no stride, both pad alike, and nothing is copied.
+    """
+    if func is not torch.ops.aten.convolution.default or args[6]:  # none that is transposed
+        return 0
+    image, strides, padding = args[0], args[3], args[4]
+    if max(strides) == 1 or not any(padding):
+        return 0
+    height, width = (side + 2 * more for side, more in zip(image.shape[2:], padding, strict=True))
+    return int(image.shape[0] * image.shape[1] * height * width)
+
+
 @final
 class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While it is entered, every operation of torch is noted, below autograd and below what composes others.
@@ -112,7 +126,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
             out = func(*args, **given)
         if formula is not None:
             self.mult_adds += int(formula(*args, **given, out_val=out)) // _PER_MULT_ADD
-        self._note(func, taken, out)
+        self._note(func, taken, out, _padded(func, args))
         return out
 
     @property
@@ -129,14 +143,14 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """
         return Plan(self.operations, self._buffers, inputs=self._inputs, outputs=self._known(outputs))
 
-    def _note(self, func: Any, taken: list[int], out: Any) -> None:
+    def _note(self, func: Any, taken: list[int], out: Any, padded: int = 0) -> None:
         reads = tuple(self._places[key] for key in taken if key in self._places)
         makes = tuple(dict.fromkeys(self._new(each) for each in tensors(out) if self._is_new(each, taken)))
         if not makes and not reads:
             return
         name = func._overloadpacket.__name__
         in_place = torch.Tag.pointwise in func.tags or any(part in name for part in _ELSE_IN_PLACE)
-        self.operations.append(Operation(self.module, reads, makes, in_place))
+        self.operations.append(Operation(self.module, reads, makes, in_place, padded))
 
     def _is_new(self, tensor: Tensor, taken: list[int]) -> bool:
         """Whether an operation made it: neither a view of what it took, such as a transposed weight, nor that."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mobilevision.deploy.formats import find_format
 from mobilevision.deploy.formats.onnx_placement import reason
 from mobilevision.deploy.manifest import Manifest
 from mobilevision.errors import UserError
@@ -326,7 +327,20 @@ def _input(manifest: Manifest) -> str:
     return (
         f"## Input\n\n`{manifest.input.name}`: {manifest.input.dtype} [{shape}], values 0 to 255; the graph"
         f" normalises them.\n\nTurn the image upright (EXIF), convert it to {look.to_dict()['colours']},"
-        f" take {how}, and resize it as Pillow does with BILINEAR (antialiased)."
+        f" take {how}, and resize it as Pillow does with BILINEAR (antialiased).{_on_board(manifest)}"
+    )
+
+
+def _on_board(manifest: Manifest) -> str:
+    """How input and outputs lie in a file for microcontrollers."""
+    micro = manifest.about.get("micro")
+    if not micro:
+        return ""
+    shape = ", ".join(str(side) for side in micro["input"]["shape"])
+    return (
+        f"\n\nThese are the types that `mobilevision predict` takes and gives. In the file the input is"
+        f" {micro['input']['type']} [{shape}] (height, width, channels), a pixel its value less 128; `model_data.h`"
+        " has the scale and zero point of each output, class names, the operators to register, and the tensor arena."
     )
 
 
@@ -374,6 +388,8 @@ def _cost(manifest: Manifest) -> str:
             f" {onnx['oldest_onnxruntime']} and later load; it takes {at_once}."
             f"{_accelerators(onnx['accelerators'])}"
         )
+    if micro := manifest.about.get("micro"):
+        lines.append(f"{memory_on_board(manifest.size, micro)}.")
     if smaller := manifest.about.get("quantised"):
         epochs = smaller.get("finetune_epochs")
         kept = ", ".join(f"`{_plain(name)}`" for name in smaller.get("float_layers") or ())
@@ -390,6 +406,11 @@ def _cost(manifest: Manifest) -> str:
             f" and {third:.2f}) on one thread of {_plain(time['processor'])}, through {manifest.format}."
         )
     return "\n\n".join(lines)
+
+
+def memory_on_board(size: int, micro: Mapping[str, Any]) -> str:
+    """What a model takes of a microcontroller's memory, in a sentence without its full stop."""
+    return f"On a board it takes {size:,} bytes of flash and a tensor arena of {micro['arena_bytes']:,} bytes of RAM"
 
 
 def _accelerators(found: Mapping[str, Mapping[str, Any]]) -> str:
@@ -427,6 +448,8 @@ def _saturation(quantised: Mapping[str, Any]) -> str:
 def _use(manifest: Manifest) -> str:
     beside = ["decode.py"] if manifest.answer == "raw_boxes" else []
     files = ", ".join(f"`{name}`" for name in (*(file.name for file in manifest.files), *beside))
+    if sources := find_format(manifest.format).beside:
+        files += f" (for a board's program {' and '.join(f'`{name}`' for name in sources)})"
     return f"""## Use
 
 ```bash
@@ -486,6 +509,8 @@ def print_summary(manifest: Manifest, place: Path) -> None:
             console.print(f"{unequal:,} images came out with other pixels than in the evaluation", style="yellow")
     else:
         console.print("not compared with its checkpoint: the gate was left out", style="yellow")
+    if micro := manifest.about.get("micro"):
+        console.print(memory_on_board(manifest.size, micro), soft_wrap=True)
     names = ", ".join(file.name for file in manifest.files)
     console.print(
         f"{names} ({manifest.size / 1e6:.2f} MB), model.json and README.md in {place}", soft_wrap=True, markup=False

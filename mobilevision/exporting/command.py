@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mobilevision.deploy.answers import find_answer
 from mobilevision.deploy.formats import Format, find_format
+from mobilevision.deploy.formats.micro import Micro
 from mobilevision.deploy.formats.onnx import Onnx
 from mobilevision.deploy.formats.onnx_compatibility import DEFAULT_OPSET, OPSETS
 from mobilevision.deploy.manifest import CARD, NAME, Manifest, is_artifact
 from mobilevision.errors import UserError
 from mobilevision.exporting.card import check_license
 from mobilevision.exporting.targets import Target, chosen, find_target, spelled
+from mobilevision.io.quantities import quantity
 from mobilevision.io.regular_files import check_own_part
 
 if TYPE_CHECKING:
@@ -115,6 +117,7 @@ def _clear(place: Path) -> None:
     try:
         earlier = Manifest.read(place)
         names = {file.name for file in earlier.files} | set(find_answer(earlier, str(place)).beside)
+        names |= set(find_format(earlier.format).beside)
     except UserError:  # of another version, or broken
         names = set()
     for name in (NAME, CARD, *names):
@@ -142,6 +145,7 @@ def export(
     raw: bool | None = None,
     batch: int | None = None,
     opset: int | None = None,
+    max_arena: str | int | None = None,
     latency: bool = True,
     license: str | None = None,
 ) -> Artifact:
@@ -170,6 +174,7 @@ def export(
         batch: of ``onnx``: 1 for a file that takes one image at a time, as phones' accelerators want it; None takes any
             number. ``executorch`` and ``litert`` take one in any case.
         opset: of ``onnx``: the operator set, for older runtimes; None is 18, which ONNX Runtime has from 1.14 on.
+        max_arena: of ``micro``: the largest tensor arena that the board has room for, in bytes or as ``256k``.
         latency: take the time of an image on this machine, for the card.
         license: under which it may be used, as hubs call it, such as ``apache-2.0``; None is not known.
 
@@ -183,10 +188,12 @@ def export(
     wanted = find_target(target) if target is not None else Target("")
     options = chosen(wanted, {"format": format, "quantize": quantize, "input": input, "batch": batch})
     name: PrecisionName = options["quantize"]
-    form, input = _format(options["format"], options["batch"], opset), options["input"]
+    form, input = _format(options["format"], options["batch"], opset, max_arena), options["input"]
     keep_float = (keep_float,) if isinstance(keep_float, str) else keep_float
     if input not in _TYPES:
         raise UserError(f"input={input}: there are {', '.join(_TYPES)}")
+    if input == "float" and isinstance(form, Micro):
+        raise UserError("--input float: format micro takes pixels as int8; leave it out")
     numbers = {"gate_samples": gate_samples, "calibration_samples": calibration_samples}
     for key, value in {**numbers, "finetune_epochs": finetune_epochs}.items():
         if value is not None and value < (least := int(key == "calibration_samples")):
@@ -206,8 +213,12 @@ def export(
 
     subject = subject_of(run, gated=gate_samples != 0)
     spec = subject.task.data_spec
+    if not form.decodes and subject.task.followed_of_parts and _has_boxes(subject.task):
+        raise UserError(f"--format {form.name}: a detector among several parts cannot be decoded there; take litert")
     if raw is None:
-        raw = wanted.raw and _suppresses(subject.task)
+        raw = (wanted.raw and _suppresses(subject.task)) or (not form.decodes and subject.task.raw_answers is not None)
+    if not raw and not form.decodes and subject.task.raw_answers is not None:
+        raise UserError(f"--format {form.name} cannot decode boxes: leave --decoded out")
     if target is not None:
         print(f"for {target}: {spelled({**options, 'raw': raw})}  ({wanted.why})")
     marks = ["" if name == "float32" else name, "raw" if raw else "", "float" if input == "float" else ""]
@@ -239,9 +250,18 @@ def _suppresses(task: Any) -> bool:
     return task.raw_answers is not None and not task.followed_of_parts and not getattr(task.head, "one_to_one", False)
 
 
-def _format(name: str, batch: int | None, opset: int | None) -> Format:
-    """The format, with what is said of ONNX alone."""
+def _has_boxes(task: Any) -> bool:
+    """Whether one of several parts finds boxes."""
+    return any(part.raw_answers is not None for part in task.parts.values())
+
+
+def _format(name: str, batch: int | None, opset: int | None, max_arena: str | int | None) -> Format:
+    """The format, with what is said of one alone."""
     form = find_format(name)
+    if max_arena is not None:
+        if not isinstance(form, Micro):
+            raise UserError(f"--max-arena {max_arena}: only --format micro has a tensor arena; leave it out")
+        form = Micro(int(quantity("arena", str(max_arena))))
     if batch not in (None, 1):
         raise UserError(f"--batch {batch}: a file takes one image (--batch 1), or any number where you leave it out")
     if opset is not None and opset not in OPSETS:
@@ -296,7 +316,7 @@ def _finished(manifest: Manifest, verdict: Verdict | None, work: Path, target: P
     final = replace(manifest, about={**manifest.about, "gate": None if verdict is None else verdict.facts})
     final.write(work)
     (work / CARD).write_text(card(final), encoding="utf-8")
-    own = [file.name for file in final.files]
+    own = [*(file.name for file in final.files), *find_format(final.format).beside]
     names = [*own, *write_beside(final, work), CARD, NAME]  # the description last: without it, it is no artifact
     place = put(work, names, target, failed=verdict is not None and bool(verdict.failures))
     print_summary(final, place)

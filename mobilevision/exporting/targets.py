@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, final
 
 from mobilevision.config.names import did_you_mean
+from mobilevision.deploy.formats import find_format
 from mobilevision.errors import UserError
 
 
@@ -46,6 +47,7 @@ class Target:
 
 TARGETS: dict[str, Target] = {
     "browser": Target("ONNX Runtime Web takes any batch"),
+    "micro": Target("boards without an operating system compute in whole numbers", {"format": "micro"}, raw=True),
     "opencv": Target(
         "blobs of floats; OpenCV 4 takes no open size, and suppression is left out where there is some",
         {"batch": 1, "input": "float"},
@@ -72,6 +74,9 @@ def chosen(target: Target, given: Mapping[str, Any]) -> dict[str, Any]:
     found = {**_USUAL, **target.options, **typed}
     if found["format"] != "onnx" and "batch" not in typed:
         found["batch"] = None  # other formats have their own
+    form = find_format(found["format"])
+    if "quantize" not in typed and len(form.precisions) == 1:
+        (found["quantize"],) = form.precisions
     return found
 
 

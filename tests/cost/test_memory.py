@@ -20,7 +20,7 @@ def conv(inputs: int, outputs: int, kernel: int = 3, **arguments: int) -> nn.Con
 
 def test_batch_norm_and_activation_write_into_what_they_read() -> None:
     model = nn.Sequential(conv(3, 8), nn.BatchNorm2d(8), nn.ReLU())
-    assert count(model, meta(1, 3, 10, 10)).activations == Activations(4400, 2200, 1100, "0")
+    assert count(model, meta(1, 3, 10, 10)).activations == Activations(4400, 2200, 1100, "0", 1100)
 
 
 def test_a_image_of_bytes_stays_one_in_every_precision() -> None:
@@ -35,6 +35,15 @@ def test_a_image_of_bytes_stays_one_in_every_precision() -> None:
     found = count(Normalised(), meta(1, 3, 10, 10, dtype=torch.uint8)).activations
     assert (found.float32, found.float16, found.int8) == (300 * 4 + 100 * 4, 300 + 300 * 2, 300 + 300)
     assert found.at == "conv"
+
+
+def test_on_a_board_a_convolution_with_strides_reads_a_padded_copy() -> None:
+    strided = count(nn.Sequential(conv(4, 4, stride=2)), meta(1, 4, 10, 10)).activations
+    assert (strided.int8, strided.on_board) == (400 + 100, 400 + 4 * 12 * 12)
+    wide = count(nn.Sequential(conv(4, 40, stride=2)), meta(1, 4, 10, 10)).activations
+    assert wide.on_board == 4 * 12 * 12 + 40 * 25  # the image is gone by then
+    kept = count(nn.Sequential(conv(4, 4)), meta(1, 4, 10, 10)).activations
+    assert kept.on_board == kept.int8 == 800
 
 
 class Residual(nn.Module):

@@ -90,7 +90,7 @@ def test_suppression_is_left_out_where_there_is_some(overrides: list[str], suppr
 
 
 def test_a_target_that_there_is_not_is_named(trained: Path) -> None:
-    with pytest.raises(UserError, match="--for fridge; there are: browser, opencv, phone, pi, server"):
+    with pytest.raises(UserError, match="--for fridge; there are: browser, micro, opencv, phone, pi, server"):
         export(trained, target="fridge")
 
 

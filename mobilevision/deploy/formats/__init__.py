@@ -7,13 +7,14 @@ from difflib import get_close_matches
 from mobilevision.deploy.formats.base import Format, Runner
 from mobilevision.deploy.formats.executorch import ExecuTorch
 from mobilevision.deploy.formats.litert import LiteRT
+from mobilevision.deploy.formats.micro import Micro
 from mobilevision.deploy.formats.onnx import Onnx
 from mobilevision.deploy.formats.openvino import OpenVino
 from mobilevision.errors import UserError
 
 __all__ = ["FORMATS", "Format", "Runner", "find_format"]
 
-FORMATS: dict[str, Format] = {each.name: each for each in (Onnx(), OpenVino(), ExecuTorch(), LiteRT())}
+FORMATS: dict[str, Format] = {each.name: each for each in (Onnx(), OpenVino(), ExecuTorch(), LiteRT(), Micro())}
 """By name, as ``--format`` and model.json know them."""
 
 

@@ -74,11 +74,13 @@ class Format(ABC):
         name: as ``--format`` takes it.
         file: name of the file in the folder.
         parts: names of files that belong to it, such as one of weights.
+        beside: names of files that :meth:`write` makes for those who use the file elsewhere.
         writes_with: modules that writing needs beside torch.
         quantizes_with: modules that writing in int8 needs beside those.
         runs_with: modules that running needs.
         precisions: names of the precisions that it can write (:class:`mobilevision.deploy.precision.Precision`).
         weight_steps: in int8, of a channel's largest weight: 127, or half of that where some kernels saturate.
+        decodes: whether a detector's boxes can be decoded in the file; if not, it ends where ``--raw`` ends.
         batch: images that a file takes at once, where that is fixed; a runner takes any number even so.
         extra: what brings all of the modules, as ``pip install "mobilevision[EXTRA]"``.
         note: what else is to be known of installing them.
@@ -87,11 +89,13 @@ class Format(ABC):
     name: ClassVar[str]
     file: ClassVar[str]
     parts: ClassVar[tuple[str, ...]] = ()
+    beside: ClassVar[tuple[str, ...]] = ()
     writes_with: ClassVar[tuple[str, ...]]
     quantizes_with: ClassVar[tuple[str, ...]] = ()
     runs_with: ClassVar[tuple[str, ...]]
     precisions: ClassVar[tuple[str, ...]] = ("float32",)
     weight_steps: ClassVar[int] = WHOLE
+    decodes: ClassVar[bool] = True
     batch: int | None = None
     extra: ClassVar[str]
     note: ClassVar[str] = ""

@@ -39,7 +39,7 @@ class LiteRT(Format):
             from mobilevision.deploy.formats.onnx_int8.prerounded_graph import rounded_graph
 
             graph = rounded_graph(graph, precision, self.weight_steps)
-            _convert(graph, path)
+            convert(graph, path)
             if precision.name == "int8":
                 self.require(self.quantizes_with)
                 _quantize(path, graph, precision)
@@ -61,7 +61,7 @@ class LiteRT(Format):
             raise UserError(
                 f"{path}: has {len(given)} outputs, not {len(outputs)} as model.json says: export the model again"
             )
-        indices = [each["index"] for each in sorted(given, key=_number)]
+        indices = [each["index"] for each in sorted(given, key=number_of)]
         return _Interpreted(interpreter, takes[0], dict(zip(outputs, indices, strict=True)))
 
 
@@ -83,14 +83,20 @@ class _Interpreted(Runner):
         return {name: np.concatenate(values) for name, values in results.items()}
 
 
-def _number(output: dict[str, Any]) -> int:
+def number_of(output: dict[str, Any]) -> int:
     """Its index among the graph's outputs, read from its name."""
     number = re.search(r"output_(\d+)", output["name"])
     return int(number[1]) if number else 0
 
 
-def _convert(graph: Graph, path: Path) -> None:
+def convert(graph: Graph, path: Path, *, channels_last: bool = False, format: str = LiteRT.name) -> None:
     """Write a graph for one image.
+
+    Args:
+        graph: in float32.
+        path: of the file.
+        channels_last: whether the input is float32 [1, H, W, C] in place of what the graph takes.
+        format: in whose name it is written, for the error.
 
     Raises:
         UserError: the graph holds what LiteRT does not have.
@@ -98,17 +104,20 @@ def _convert(graph: Graph, path: Path) -> None:
     import litert_torch
     import torch
 
-    from mobilevision.deploy.formats.plain_operators import laid_out, plain
+    from mobilevision.deploy.formats.plain_operators import ChannelsLast, laid_out, plain
 
-    example, replacements = (graph.example(1),), plain(loops=False)
+    model, image = laid_out(graph), graph.example(1)
+    if channels_last:
+        model, image = ChannelsLast(model), image.float().permute(0, 2, 3, 1).contiguous()
+    replacements = plain(loops=False)
     try:
-        program = torch.export.export(laid_out(graph), example)
+        program = torch.export.export(model, (image,))
         if any(node.target in replacements for node in program.graph.nodes):
             program = program.run_decompositions(replacements)
-        litert_torch.convert(program.module(check_guards=False), example).export(str(path))
+        litert_torch.convert(program.module(check_guards=False), (image,)).export(str(path))
     except Exception as error:
         why = " ".join(str(error).split())[:200]
-        raise UserError(f"--format litert: the model has an operation that LiteRT lacks ({why})") from error
+        raise UserError(f"--format {format}: the model has an operation that LiteRT lacks ({why})") from error
 
 
 def _quantize(path: Path, graph: Graph, precision: Precision) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, final
 
 import torch
 import torchvision.ops  # noqa: F401 - registers roi_align
-from torch import nn
+from torch import Tensor, nn
 
 from mobilevision.deploy.graph import Graph
 from mobilevision.ops import suppression  # noqa: F401 - registers the operator
@@ -22,7 +22,14 @@ def plain(*, loops: bool = True) -> dict[Callable[..., Any], Callable[..., Any]]
     return {
         torch.ops.mobilevision.suppress.default: partial(suppress_in_steps, loop=loops),
         torch.ops.torchvision.roi_align.default: roi_align_by_matrices,
+        torch.ops.aten.linalg_vector_norm.default: _norm,
     }
+
+
+def _norm(x: Tensor, order: float = 2, dim: list[int] | None = None, keepdim: bool = False, **_: Any) -> Tensor:
+    """The root of the sum of squares, without a power."""
+    assert order == 2
+    return (x * x).sum(dim, keepdim=keepdim).sqrt()
 
 
 def laid_out(graph: Graph) -> nn.Module:
@@ -31,3 +38,17 @@ def laid_out(graph: Graph) -> nn.Module:
     if isinstance(getattr(model.task, "loss", None), nn.Module):
         model.task.loss = nn.Identity()
     return model
+
+
+@final
+class ChannelsLast(nn.Module):
+    """A graph whose input lies [B, H, W, C], as boards have images."""
+
+    def __init__(self, graph: nn.Module) -> None:
+        super().__init__()
+        self.inner = graph  # not "graph": exported programs have that name themselves
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The graph's outputs."""
+        outputs: tuple[Tensor, ...] = self.inner(images.permute(0, 3, 1, 2))
+        return outputs

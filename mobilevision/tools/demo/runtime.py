@@ -7,13 +7,13 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
 from pathlib import Path
 from typing import NamedTuple, final
 
 from mobilevision.errors import UserError
+from mobilevision.io.user_cache import user_cache
 
 VARIABLE = "MOBILEVISION_ORT_WEB"
 FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
@@ -45,22 +45,10 @@ def find_runtime(folder: str | Path | None = None) -> Runtime:
     named = folder or os.environ.get(VARIABLE)
     if named:
         return _in_folder(Path(named).expanduser(), "--runtime" if folder else VARIABLE)
-    kept = cache_folder() / f"{PACKAGE}-{SERIES}"
+    kept = user_cache() / f"{PACKAGE}-{SERIES}"
     if not _complete(kept):
         _fetch(kept)
     return Runtime(kept, _version(kept))
-
-
-def cache_folder() -> Path:
-    """Where programs of this user keep what they can get again."""
-    home = Path.home()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    return base / "mobilevision"
 
 
 def _in_folder(named: Path, option: str) -> Runtime:

@@ -10,6 +10,7 @@ from typing import Any
 
 from mobilevision.deploy.formats import find_format
 from mobilevision.deploy.formats.base import quiet
+from mobilevision.deploy.formats.micro import Micro
 from mobilevision.deploy.manifest import NAME, Manifest, is_artifact
 from mobilevision.errors import UserError
 
@@ -188,8 +189,21 @@ def _of_litert(path: Path) -> dict[str, Any]:
     return {"note": "What its delegates (XNNPACK, GPU, NNAPI) take is decided on the device; the file does not say."}
 
 
+def _of_micro(path: Path) -> dict[str, Any]:
+    """Its operators, and what it takes of a board's memory."""
+    if find_spec("tflite_micro") is None:
+        return {"note": 'Its operators and its memory are read with tflite-micro: pip install "mobilevision[micro]".'}
+    about = Micro().about(path)["micro"]
+    return {
+        "operators": about["operators"],
+        "note": f"On a board it takes {path.stat().st_size:,} bytes of flash and a tensor arena of"
+        f" {about['arena_bytes']:,}, beside the interpreter and your program.",
+    }
+
+
 _OTHERS: Mapping[str, Callable[[Path], dict[str, Any]]] = {
     "executorch": _of_executorch,
     "openvino": _of_openvino,
     "litert": _of_litert,
+    "micro": _of_micro,
 }

@@ -67,6 +67,16 @@ class Candidate:
         return self.subject.counted.cost.mult_adds
 
     @property
+    def arena(self) -> int:
+        """Bytes of a microcontroller's RAM for tensors, about."""
+        return self.subject.counted.cost.arena()
+
+    @property
+    def flash(self) -> int:
+        """Bytes of its flash for the model, about."""
+        return self.subject.counted.cost.flash()
+
+    @property
     def capacity(self) -> tuple[float, int]:
         """Width, and pixels of the input: what the paper buys accuracy with."""
         height, width = self.subject.counted.resolution
@@ -74,7 +84,8 @@ class Candidate:
 
     def excess(self, budget: Budget) -> dict[str, float]:
         """The counted bounds that it breaks, with cost over bound."""
-        return budget.excess(params=self.params, mult_adds=self.mult_adds, size=self.size)
+        counted = {"params": self.params, "mult_adds": self.mult_adds, "size": self.size}
+        return budget.excess(**counted, **({"arena": self.arena, "flash": self.flash} if budget.of_board else {}))
 
     @property
     def name(self) -> str:

@@ -13,9 +13,10 @@ from rich.console import Console
 
 from mobilevision.errors import UserError
 from mobilevision.io.atomic_files import read_metrics, write_csv
+from mobilevision.io.quantities import option, written
 from mobilevision.io.text_columns import aligned, print_fact, print_lines, print_paragraph, side
 from mobilevision.tools.benchmarking.command import busy
-from mobilevision.tools.planning.budget import Budget, option, written
+from mobilevision.tools.planning.budget import Budget
 from mobilevision.tools.planning.candidate import RULE, RULE_MEASURED, Candidate, count_all, front, known_accuracies
 from mobilevision.tools.planning.space import SIDE, WIDTH, Combination, combinations
 from mobilevision.tracking.run_folder import RunFolder
@@ -32,7 +33,7 @@ class Request:
     """What is asked for.
 
     Attributes:
-        bounds: what was typed: ``params``, ``mult_adds``, ``latency``, ``size`` -> text, or None.
+        bounds: what was typed: ``params``, ``mult_adds``, ``latency``, ``size``, ``arena``, ``flash`` -> text, or None.
         precision: of the numbers in an exported file.
         threads: of the CPU, for latency.
         clock: ``wall`` or ``cpu``, for latency.
@@ -292,11 +293,14 @@ def write(result: Plan, fits: Mapping[Candidate, str], folder: Path) -> None:
 def _table(rows: Sequence[Candidate], result: Plan) -> list[list[str]]:
     metric = next((run.metric for run in result.accuracy.values()), "")
     head = ["backbone", "head", "side", "mult-adds", "parameters", result.request.precision]
+    head += ["arena", "flash"] if result.budget.of_board else []
     head += [f"{'cpu ' * (result.request.clock == 'cpu')}ms", "half within"] if result.times else []
     table = [[*head, metric, ""] if metric else head]
     for each in rows:
         row = [each.subject.counted.backbone, each.subject.head, side(each.subject.counted.resolution)]
         row += [f"{each.mult_adds:,}", f"{each.params:,}", written("size", each.size)]
+        if result.budget.of_board:
+            row += [written("arena", each.arena), written("flash", each.flash)]
         if result.times:
             times = result.times[each]
             low, high = times.quartiles(result.request.clock)
@@ -320,6 +324,7 @@ def _values(each: Candidate, result: Plan, fits: str, kept: bool) -> dict[str, A
         "mult_adds": each.mult_adds,
         "parameters": each.params,
         f"size_{result.request.precision}": each.size,
+        **({"arena": each.arena, "flash": each.flash} if result.budget.of_board else {}),
         "fits": fits,
         "front": "yes" if kept else "no",
         "median_s": times.median(result.request.clock) if times else "",

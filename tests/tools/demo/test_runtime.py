@@ -17,7 +17,7 @@ from mobilevision.tools.demo.runtime import FILES, VARIABLE, find_runtime
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv(VARIABLE, raising=False)
-    monkeypatch.setattr(runtime, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(runtime, "user_cache", lambda: tmp_path / "cache")
     return tmp_path / "cache"
 
 

@@ -8,7 +8,8 @@ from typing import Any, cast
 import pytest
 
 from mobilevision.errors import UserError
-from mobilevision.tools.planning.budget import Budget, quantity, written
+from mobilevision.io.quantities import quantity, written
+from mobilevision.tools.planning.budget import Budget
 from mobilevision.tools.planning.candidate import Candidate, front
 from mobilevision.tools.planning.halving import choose, rungs
 from mobilevision.tools.planning.latency import phones
@@ -28,6 +29,10 @@ from mobilevision.visualization.charts_cost import Point, budget_chart
         ("size", "4MB", 4e6),
         ("size", "4MiB", 4 * 2**20),
         ("size", "512kB", 512e3),
+        ("arena", "256k", 256 * 2**10),
+        ("arena", "262144", 262144),
+        ("flash", "1M", 2**20),
+        ("flash", "512KiB", 2**19),
     ],
 )
 def test_quantities(name: str, text: str, value: float) -> None:
@@ -47,6 +52,8 @@ def test_quantities(name: str, text: str, value: float) -> None:
         ("size", "4", "a size such as 4MB"),
         ("size", "4Mb", "no unit Mb"),
         ("size", "", "--max-size"),
+        ("arena", "much", "--max-arena much: give memory such as 256k"),
+        ("flash", "2G", "no unit G"),
     ],
 )
 def test_what_is_no_quantity(name: str, text: str, told: str) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from mobilevision.errors import UserError
+from mobilevision.io.quantities import quantity
 from mobilevision.tools.models import models_of
-from mobilevision.tools.planning.budget import quantity
 from mobilevision.tools.planning.command import Request, plan
 from mobilevision.tools.planning.latency import within
 
