@@ -59,7 +59,13 @@ def cpu_info(field: str) -> str | None:
 
 
 def outputs(
-    command: Sequence[str], folder: Path, images: NDArray[Any], *, seconds: float = _SECONDS
+    command: Sequence[str],
+    folder: Path,
+    images: NDArray[Any],
+    *,
+    seconds: float = _SECONDS,
+    python: str | None = None,
+    path: Sequence[str] | None = None,
 ) -> dict[str, NDArray[Any]] | str:
     """What an exported model gives on another processor.
 
@@ -68,6 +74,8 @@ def outputs(
         folder: of the exported model.
         images: as :meth:`mobilevision.deploy.artifact.Artifact.outputs` takes them.
         seconds: after which it is given up.
+        python: that is run there; None is this one.
+        path: where it finds modules; None is as here.
 
     Returns:
         The same outputs by name; or, in a line, why there are none.
@@ -75,8 +83,9 @@ def outputs(
     with tempfile.TemporaryDirectory() as work:
         given, found = Path(work) / "images.npy", Path(work) / "outputs.npz"
         np.save(given, images)
-        typed = [*command, sys.executable, "-c", _SCRIPT, str(folder.resolve()), str(given), str(found)]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+        typed = [*command, python or sys.executable, "-c", _SCRIPT, str(folder.resolve()), str(given), str(found)]
+        modules = os.pathsep.join(filter(None, sys.path if path is None else path))
+        environment = {**os.environ, "PYTHONPATH": modules, "OMP_NUM_THREADS": "1"}
         try:
             done = subprocess.run(
                 typed, env=environment, cwd=work, capture_output=True, text=True, check=False, timeout=seconds

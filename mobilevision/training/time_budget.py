@@ -31,6 +31,8 @@ TIMED_SHARE = 0.03
 """Share of the whole time that timing steps may take."""
 RESERVE = 0.05
 """Share of the time kept for what varies: another load of the machine, the report."""
+LEAST_RESERVE = 10.0
+"""Seconds kept at least, up to a quarter of the time: a report takes so long of the smallest set, too."""
 LONGEST = 4
 """Times the length that the data asks for: more time than that is not used."""
 HARDLY_LEARNT_SHARE = 0.2
@@ -58,7 +60,7 @@ def fitting_length(built: Built, device: torch.device, *, left: float, usual: in
     test = "val" if splits.test is None else "test"
     after = look * len(built.data.eval_dataloader(test)) if getattr(splits, test) is not None else 0.0
     epoch = step * steps + look * looks
-    for_training = (1 - RESERVE) * left - (time.perf_counter() - began) - after
+    for_training = left - reserve(left) - (time.perf_counter() - began) - after
     if for_training < epoch:
         batches = max(1, min(steps, int((for_training - look * looks) / step)))
         what = f"{batches} of the {steps} batches of one epoch"
@@ -70,6 +72,11 @@ def fitting_length(built: Built, device: torch.device, *, left: float, usual: in
         return Decision("trainer.max_epochs", epochs, how_many_fit(epochs, usual, seconds=usual * epoch))
     bound = f", {LONGEST} times the usual {usual}: more is not used" if epochs == most else f" (the usual: {usual})"
     return Decision("trainer.max_epochs", epochs, f"{_epochs(epochs)} fit into trainer.max_time{bound}")
+
+
+def reserve(seconds: float) -> float:
+    """Seconds of a budget that are kept for its end."""
+    return max(RESERVE * seconds, min(LEAST_RESERVE, seconds / 4))
 
 
 def how_many_fit(epochs: int, usual: int, *, seconds: float) -> str:
@@ -203,7 +210,7 @@ class TimeBudget(Callback):
     @property
     def left(self) -> float:
         """Seconds until the end, keeping some for the test."""
-        return (1 - RESERVE / 2) * self.seconds - self._used
+        return self.seconds - reserve(self.seconds) / 2 - self._used
 
     @property
     def _used(self) -> float:
@@ -212,7 +219,7 @@ class TimeBudget(Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A run that goes on and has used its time is trained already."""
-        if self._used_before >= (1 - RESERVE / 2) * self.seconds:
+        if self._used_before >= self.seconds - reserve(self.seconds) / 2:
             trainer.should_stop = True
             if trainer.is_global_zero:
                 print("time: trainer.max_time was used up before; give a longer one to train on", flush=True)

@@ -49,13 +49,13 @@ def test_any_other_time_is_refused(wrong: str) -> None:
             ("trainer.max_epochs", 40, "40 epochs fit into trainer.max_time, 4 times the usual 10: more is not used"),
         ),
         (150.0, ("trainer.max_epochs", 11, "11 epochs fit into trainer.max_time (the usual: 10)")),
-        # (0.95 * 110 - 5 for the test) / (10 steps of 1 s + 2 looks of 1 s)
+        # (110 - 10 for the end - 5 for the test) / (10 steps of 1 s + 2 looks of 1 s)
         (
             110.0,
-            ("trainer.max_epochs", 8, "8 of 10 epochs fit into trainer.max_time (10 would take about 2 min)"),
+            ("trainer.max_epochs", 7, "7 of 10 epochs fit into trainer.max_time (10 would take about 2 min)"),
         ),
         (
-            20.0,
+            24.0,
             (
                 "trainer.max_epochs",
                 1,
@@ -66,8 +66,8 @@ def test_any_other_time_is_refused(wrong: str) -> None:
             15.0,
             (
                 "trainer.limit_train_batches",
-                7,
-                "7 of the 10 batches of one epoch fit into trainer.max_time (10 epochs would take about 2 min)"
+                4,
+                "4 of the 10 batches of one epoch fit into trainer.max_time (10 epochs would take about 2 min)"
                 + HARDLY_LEARNT,
             ),
         ),
@@ -207,10 +207,10 @@ def test_the_time_counts_from_the_start_of_the_command(monkeypatch: pytest.Monke
 def test_what_is_left_counts_from_the_start_and_over_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time_budget, "time", SimpleNamespace(perf_counter=lambda: 130.0))
     budget = time_budget.TimeBudget(seconds=100, began=100.0, fixed="", shortened=lambda _: None)
-    assert budget.left == pytest.approx(97.5 - 30)
+    assert budget.left == pytest.approx(95 - 30)
     assert budget.state_dict() == {"used": 30.0}
     budget.load_state_dict({"used": 20.0})
-    assert budget.left == pytest.approx(97.5 - 50)
+    assert budget.left == pytest.approx(95 - 50)
     assert budget.state_dict() == {"used": 50.0}
 
 
