@@ -51,7 +51,10 @@ def run(arguments: list[str]) -> None:
     elif flags.keys() - set(_FOLDER):
         hydra_main(flags, overrides)
     else:
+        from mobilevision.config.check import check_roots
+
         cfg = composed(flags, overrides)
+        check_roots(cfg)
         print(f"mobilevision {__version__}: {cfg.task.name}; loading PyTorch and reading the data", flush=True)
         from mobilevision.training.train import start  # imports torch: after the checks, which take no time
 

@@ -56,6 +56,12 @@ UNBALANCED = 3.0
 """Samples of the largest class over those of the smallest from which on classes are weighed."""
 
 
+FEW_TOGETHER = 5_000
+"""Images of several sets up to which batch norm keeps the statistics of pretrained weights; more were not tried."""
+HELD_SHARE = 0.2
+"""Of the usual rate of pretrained weights, what a backbone under new heads bears whose statistics stand still."""
+
+
 @dataclass(frozen=True)
 class Facts:
     """What the rules look at.
@@ -95,6 +101,11 @@ class Facts:
     strides: tuple[int, ...] = ()
     box_sides: Mapping[int, tuple[float, ...]] | None = None
     parts: Mapping[str, Facts] = field(default_factory=dict)
+
+    @property
+    def apart(self) -> bool:
+        """Whether several tasks learn from images of which no task knows all: from several sets."""
+        return bool(self.parts) and max(part.samples for part in self.parts.values()) < self.samples
 
     @property
     def images_a_class(self) -> float:
@@ -252,6 +263,10 @@ def backbone_rate(facts: Facts, chosen: Chosen) -> tuple[float, str]:
     if chosen("tune.learning_rate"):
         return 1.0, "the rate that is found is for all layers"
     rate, usual = chosen("optimizer.lr"), chosen("optimizer.pretrained_lr")
+    if facts.parts and chosen("freeze.statistics") is True and rate is not None and usual is not None:
+        most = HELD_SHARE * usual
+        if rate > most:
+            return float(f"{most / rate:.2g}"), f"statistics stand still: pretrained weights learn at {most:g} at most"
     if not facts.head_from_scratch or rate is None or usual is None or rate <= (most := 2 * usual):
         return 1.0, "one rate for all layers"
     return float(f"{most / rate:.2g}"), f"pretrained weights learn at {most:g} at most"
@@ -303,8 +318,21 @@ def held_statistics(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
     if not facts.pretrained:
         return False, "random weights"
     if facts.parts:
-        return False, "new heads move the backbone too fast for statistics that stand still"
+        return _held_for_parts(facts, chosen)
     return False, "enough images for statistics of their own" if facts.probes else "no fitted head to keep"
+
+
+def _held_for_parts(facts: Facts, chosen: Chosen) -> tuple[bool, str]:
+    """Statistics of a mixture of sets fit none of them, so those of the weights stay, under a low rate."""
+    if not facts.apart:
+        return False, "the parts share their images, whose statistics fit them all"
+    if facts.samples > FEW_TOGETHER:
+        return False, f"more than {FEW_TOGETHER:,} images"
+    if chosen("optimizer.backbone_lr_scale") != AUTO or chosen("tune.learning_rate"):
+        return False, "the backbone's rate is chosen otherwise, and may be too fast for statistics that stand still"
+    if chosen("optimizer.pretrained_lr") is None:
+        return False, "the optimizer names no rate for pretrained weights"
+    return True, "sets of their own: statistics of their mixture would fit none of them"
 
 
 def frozen_stages(facts: Facts, chosen: Chosen) -> tuple[int, str]:

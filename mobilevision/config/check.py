@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
 
 from mobilevision.config.auto_settings import shown
 from mobilevision.config.detector_settings import check_weights, implied_by_weights
@@ -19,6 +20,7 @@ from mobilevision.config.names import nearest_key
 from mobilevision.config.search_path import Source
 from mobilevision.config.settings import seconds_of
 from mobilevision.errors import UserError
+from mobilevision.io.near_paths import or_near
 
 # What must hold between the values of several keys, each of which is in its range.
 
@@ -41,6 +43,23 @@ RELATED |= {
     "backbone.width",
 }
 """The keys whose values are looked at together."""
+_OURS = "mobilevision.data.formats."
+"""Formats of ours read ``data.root`` as a path; what a plugin's makes of it, the plugin knows."""
+
+
+def check_roots(cfg: DictConfig) -> None:
+    """Find a mistyped ``data.root`` before anything heavy is loaded; whatever else is wrong with it, its format tells.
+
+    Raises:
+        UserError: nothing is there, but something of a like name.
+    """
+    for key in ("data", *(f"parts.{name}.data" for name in cfg.get("parts") or ())):
+        root, target = OmegaConf.select(cfg, f"{key}.root"), str(OmegaConf.select(cfg, f"{key}.format._target_") or "")
+        fetched = bool(OmegaConf.select(cfg, f"{key}.format.download"))
+        if isinstance(root, str) and target.startswith(_OURS) and not fetched and (ending := or_near(root)):
+            raise UserError(f"{key}.root={root}: no such file or folder{ending}")
+
+
 _DECIDED = ("task", "data", "head", "loss", "augment", "parts")
 """The groups whose options, and whose being there, depend on the task."""
 

@@ -201,6 +201,33 @@ def test_so_it_does_as_a_part() -> None:
     assert scales() == {"cars": 1.0, "ground": 1.0}
 
 
+@pytest.mark.parametrize(
+    ("samples", "given", "held", "backbone"),
+    [
+        ({"cars": 200, "ground": 300}, {}, True, 0.1),  # sets of their own
+        ({"cars": 500, "ground": 300}, {}, False, 1.0),  # one has all images
+        ({"cars": 200, "ground": 300}, {"optimizer__lr": 1e-4}, True, 1.0),
+        ({"cars": 200, "ground": 300}, {"optimizer__backbone_lr_scale": 0.5}, False, 0.5),
+        ({"cars": 200, "ground": 300}, {"freeze__statistics": False}, None, 1.0),
+        ({"cars": 200, "ground": 300}, {"tune__learning_rate": True}, False, 1.0),
+    ],
+)
+def test_statistics_of_a_mixture_of_sets_are_not_learnt(
+    samples: dict[str, int], given: dict[str, Any], held: bool | None, backbone: float
+) -> None:
+    cfg = compose(["task=multitask", "parts.cars=detection", "parts.ground=classification"])
+    kinds = {"cars": "boxes", "ground": "class"}
+    of_parts = {name: Facts(kinds[name], samples=count, pretrained=True) for name, count in samples.items()}
+    for key, value in given.items():
+        OmegaConf.update(cfg, key.replace("__", "."), value)
+    facts = Facts("multitask", samples=500, pretrained=True)
+    found = {each.key: each.value for each in decide(cfg, facts, of_parts)}
+    assert found.get("freeze.statistics") is held
+    assert found.get("optimizer.backbone_lr_scale", given.get("optimizer__backbone_lr_scale")) == backbone
+    many = {each.key: each.value for each in decide(cfg, replace(facts, samples=6_000), of_parts)}
+    assert many.get("freeze.statistics") is (None if held is None else False)
+
+
 @pytest.mark.parametrize("rate", [AUTO, 0.1])
 @pytest.mark.parametrize("head", [[], ["task=detection", "head=picodet"], ["task=multitask"]])
 def test_an_optimizer_needs_no_usual_rates(head: list[str], rate: float | str) -> None:

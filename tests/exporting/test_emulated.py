@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,17 @@ def test_what_cannot_be_tried_is_said_in_a_line(folder: Path, tmp_path: Path) ->
     assert isinstance(found, str)
     assert found.startswith("exit code 1: ")
     assert "\n" not in found
+
+
+@pytest.mark.slow
+def test_int8_on_arm_is_what_it_is_here(folder: Path) -> None:
+    """Where MOBILEVISION_ARM64 names the folder that benchmarks/arm64.py made with --work."""
+    if not (work := os.environ.get("MOBILEVISION_ARM64")):
+        pytest.skip("needs MOBILEVISION_ARM64, a folder made by benchmarks/arm64.py --work FOLDER")
+    script = Path(__file__).resolve().parents[2] / "benchmarks" / "arm64.py"
+    line = [sys.executable, str(script), str(folder), "--work", work, "--number", "2"]
+    said = subprocess.run(line, capture_output=True, text=True, check=True).stdout
+    assert "| onnx | int8 | 1.0000 |" in said
 
 
 def layer(file: Path, pixels: np.ndarray, command: list[str]) -> np.ndarray:
