@@ -18,6 +18,7 @@ from mobilevision.deploy.formats import FORMATS
 from mobilevision.deploy.formats.micro import HEADER, SOURCE, Micro, register_call, write_source
 from mobilevision.deploy.graph import Graph
 from mobilevision.deploy.precision import Precision
+from mobilevision.deploy.preprocessing import Preprocessing
 from mobilevision.errors import UserError
 
 ABOUT: dict[str, Any] = {
@@ -26,6 +27,7 @@ ABOUT: dict[str, Any] = {
     "outputs": [{"type": "int8", "shape": [1, 2], "scale": 0.00390625, "zero_point": -128}],
     "operators": {"CONV_2D": 14, "FULLY_CONNECTED": 1, "RESIZE_NEAREST_NEIGHBOR": 1, "BATCH_MATMUL": 1},
 }
+LOOK = Preprocessing("crop", 0.875, 3, 64, 48)
 HOSTILE = 'a "quoted" \\ name??/\n}; // 猫'
 NO_LIBRARY = """#define TENSORFLOW_LITE_MICRO_MICRO_MUTABLE_OP_RESOLVER_H_
 enum TfLiteStatus { kTfLiteOk, kTfLiteError };
@@ -58,7 +60,7 @@ def test_names_of_the_resolvers_functions() -> None:
 def test_the_source_compiles_and_holds_what_the_file_holds(tmp_path: Path) -> None:
     data = bytes(range(256)) * 5 + b"end"
     (tmp_path / "model.tflite").write_bytes(data)
-    write_source(tmp_path / "model.tflite", ABOUT, ["disk", HOSTILE])
+    write_source(tmp_path / "model.tflite", ABOUT, LOOK, ["disk", HOSTILE])
     library = tmp_path / "tensorflow" / "lite" / "micro"
     library.mkdir(parents=True)
     (library / "micro_mutable_op_resolver.h").write_text(NO_LIBRARY)
@@ -72,9 +74,11 @@ def test_the_source_compiles_and_holds_what_the_file_holds(tmp_path: Path) -> No
 
 def test_the_header_says_what_numbers_mean(tmp_path: Path) -> None:
     (tmp_path / "model.tflite").write_bytes(b"x")
-    write_source(tmp_path / "model.tflite", ABOUT, [])
+    write_source(tmp_path / "model.tflite", ABOUT, LOOK, [])
     text = (tmp_path / HEADER).read_text(encoding="utf-8")
     assert "(v - -128) * 0.00390625" in text
+    assert 'kFit = "crop"' in text
+    assert "kCrop = 0.875" in text
     assert "a pixel of 0 to 255 goes in as its value less 128" in text
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mobilevision.deploy.formats.base import Format, Runner, quiet
 from mobilevision.deploy.formats.litert import LiteRT, convert, number_of
+from mobilevision.deploy.preprocessing import Preprocessing
 from mobilevision.errors import UserError
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ class Micro(Format):
                 f"--max-arena: the model needs a tensor arena of {about['arena_bytes']:,} bytes, more than"
                 f" {self.most_arena:,}: train with a smaller data.resolution, which counts squared, or backbone.width"
             )
-        write_source(path, about, graph.task.data_spec.classes)
+        look = Preprocessing.of(graph.task.data_spec, graph.task.backbone.preset.crop)
+        write_source(path, about, look, graph.task.data_spec.classes)
 
     def about(self, path: Path) -> dict[str, Any]:
         """As in :class:`Format`: input and output tensors as they are in the file, operators, bytes of the arena."""
@@ -306,12 +308,13 @@ def register_call(operator: str) -> str:
     return "Add" + _CALLED_OTHERWISE.get(operator, "".join(words))
 
 
-def write_source(path: Path, about: dict[str, Any], classes: Sequence[str]) -> None:
+def write_source(path: Path, about: dict[str, Any], look: Preprocessing, classes: Sequence[str]) -> None:
     """Write a file's bytes as C++, and the header, beside it.
 
     Args:
         path: the ``.tflite`` file.
         about: of :meth:`Micro.about`.
+        look: how an image becomes the input.
         classes: names, in the order of the outputs.
     """
     data = path.read_bytes()
@@ -347,6 +350,10 @@ constexpr int kArenaBytes = {about["arena_bytes"]};
 constexpr int kHeight = {height};
 constexpr int kWidth = {width};
 constexpr int kChannels = {channels};
+
+// How a frame becomes the input; kCrop is a share of its shorter side. examples/consumer/prepare.hpp does it.
+constexpr const char* kFit = "{look.fit}";
+constexpr double kCrop = {look.crop!r};
 
 {chr(10).join(outputs)}
 
