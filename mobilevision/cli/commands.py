@@ -318,7 +318,12 @@ def benchmark(
     ],
     threads: Annotated[str, typer.Option(help="Of the CPU; several as 1,2.")] = "1",
     batch: Annotated[str, typer.Option(help="Images at once; several as 1,32.")] = "1",
-    device: Annotated[str | None, typer.Option(help="Such as cpu or cuda; else the CPU and a GPU.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Such as cpu or cuda, or adb for a phone; else the CPU and a GPU.")
+    ] = None,
+    binary: Annotated[
+        str | None, typer.Option(help="For adb: the runtime's benchmark program, built for the phone.")
+    ] = None,
     outputs: Annotated[int | None, _OUTPUTS] = None,
     seconds: Annotated[float, typer.Option(min=0.01, help="About so long for each row.")] = 1.0,
     clock: Annotated[Literal["wall", "cpu"], _CLOCK] = "wall",
@@ -332,12 +337,14 @@ def benchmark(
 
     Example: mobilevision benchmark RUN RUN/exports/onnx
 
+    Example: mobilevision benchmark RUN/exports/onnx --device adb --binary onnxruntime_perf_test
+
     Example: mobilevision benchmark "backbone.width=0.25,0.5,1.0 data.resolution=128,224" --outputs 1000 --out times
     """
     from mobilevision.tools.benchmarking.command import benchmark as work
 
     options: Any = {"threads": threads, "batch": batch, "device": device, "outputs": outputs, "seconds": seconds}
-    work(models, **options, clock=clock, fold=fold, channels_last=channels_last, out=out)
+    work(models, **options, clock=clock, fold=fold, channels_last=channels_last, out=out, binary=binary)
 
 
 @app.command(short_help="The models that fit a budget of size, mult-adds and time.")

@@ -35,6 +35,7 @@ def benchmark(
     fold: bool = True,
     channels_last: bool = True,
     out: str | Path | None = None,
+    binary: str | None = None,
 ) -> list[Row]:
     """Measure models in turns and print their times beside their mult-adds.
 
@@ -42,13 +43,15 @@ def benchmark(
         arguments: folders of runs or of exported models, or overrides, those of one model in one argument.
         threads: numbers of threads of the CPU, separated by commas.
         batch: numbers of images, separated by commas.
-        device: such as ``cpu`` or ``cpu,cuda``; None: the CPU, and a GPU where there is one and all models run on it.
+        device: such as ``cpu`` or ``cpu,cuda``; None: the CPU, and a GPU where there is one and all models run on it;
+            ``adb``: a phone, beside the CPU here.
         outputs: class scores of heads, for configurations without data.
         seconds: about so long for each row.
         clock: ``wall``, or ``cpu`` for the processor's own time.
         fold: fold batch norm into convolutions, as exported models have it.
         channels_last: lay images and weights out so that the channels of a place are neighbours.
         out: folder for ``benchmark.csv`` and ``benchmark.png``; None writes nothing.
+        binary: for ``adb``, the benchmark program of the models' runtime, built for the phone.
 
     Raises:
         UserError: for all that the user can mend.
@@ -57,6 +60,10 @@ def benchmark(
     if not arguments:
         raise UserError('name a run folder, or a model in quotes: "backbone=mobilenet_v2 data.resolution=160"')
     found = models_of(arguments, outputs=outputs)
+    if device == "adb":
+        return _on_phone(found, *settings, seconds=seconds, clock=clock, binary=binary)
+    if binary is not None:
+        raise UserError(f"--binary {binary}: only --device adb runs it; add that, or leave it out")
     some = any(isinstance(each, Exported) for each in found)
     chosen = devices("cpu" if some and device is None else device)
     if clock == "cpu" and chosen != ["cpu"]:
@@ -67,6 +74,36 @@ def benchmark(
     if out is not None:
         write(table, Path(out), style)
     return table
+
+
+def _on_phone(
+    subjects: Sequence[Configured | Exported],
+    threads: Sequence[int],
+    batches: Sequence[int],
+    *,
+    seconds: float,
+    clock: Clock,
+    binary: str | None,
+) -> list[Row]:
+    """Measure exported models on a phone, and here, and print both."""
+    from mobilevision.tools.benchmarking.phone import RUNS, check_phone, milliseconds
+
+    phone, program = check_phone(subjects, binary, batches)
+    here = rows(subjects, threads, batches, ["cpu"], seconds=seconds, style=Style(clock=clock))
+    table = [["model", "threads", "ms here", f"ms on {phone}", "phone / here"]]
+    with Console(stderr=True).status("") as status:
+        for row in here:
+            status.update(f"{phone}: {row.subject.name}")
+            folder = Path(row.subject.argument)
+            there = milliseconds(folder, phone, Path(str(binary)), program, threads=row.threads)
+            own = 1e3 * row.image(clock)
+            table.append([row.subject.name, str(row.threads), f"{own:.2f}", f"{there:.2f}", f"{there / own:.2f}"])
+    print_lines([*aligned(table, left=1), ""])
+    print_paragraph(
+        f"On the phone: {program.kind} of {RUNS} images of noise or zeros, by {program.file}; here: medians, by the"
+        " runtime that mobilevision uses."
+    )
+    return here
 
 
 def numbers(text: str, option: str) -> list[int]:

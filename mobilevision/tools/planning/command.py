@@ -156,7 +156,7 @@ def _front(
         print_fact("fit", f"{len(fits)} keep the counted bounds, {len(result.front)} of them worth having")
         return fits
 
-    from mobilevision.tools.planning.latency import phones, within
+    from mobilevision.tools.planning.latency import phones_in_words, within
 
     found = within(fits, bound, threads=request.threads, clock=request.clock, accuracy=scores, progress=say)
     result.front, result.times = found.kept, found.times
@@ -168,7 +168,7 @@ def _front(
     timed = f"{len(seconds)} were timed, {slow} of them take over {limit}"
     print_fact("fit", f"{len(fits)} keep the counted bounds; {timed}")
     print_fact("time", f"eager torch on this CPU, {threads}, one image, medians of runs in turns")
-    print_fact("", phones())
+    print_fact("", phones_in_words())
     return [each for each in fits if each in seconds and not excess[each]]
 
 

@@ -12,7 +12,7 @@ from mobilevision.io.quantities import quantity, written
 from mobilevision.tools.planning.budget import Budget
 from mobilevision.tools.planning.candidate import Candidate, front
 from mobilevision.tools.planning.halving import choose, rungs
-from mobilevision.tools.planning.latency import phones
+from mobilevision.tools.planning.latency import phones_in_words
 from mobilevision.visualization.charts_cost import Point, budget_chart
 
 
@@ -141,12 +141,12 @@ def test_phones(printed: str, told: str, tmp_path: Path, monkeypatch: pytest.Mon
     program.write_text(f"#!/bin/sh\ncat <<'END'\n{printed}END\n", encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    assert told in phones()
+    assert told in phones_in_words()
 
 
 def test_no_adb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert "adb (of Android's platform tools) is not installed" in phones()
+    assert "adb (of Android's platform tools) is not installed" in phones_in_words()
 
 
 def test_the_chart() -> None:
