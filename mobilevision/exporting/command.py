@@ -224,7 +224,7 @@ def export(
     marks = ["" if name == "float32" else name, "raw" if raw else "", "float" if input == "float" else ""]
     marks += ["batch1" if isinstance(form, Onnx) and form.batch else "", f"opset{opset}" if opset else ""]
     folder = target_of(out, subject.home, "-".join([form.name, *filter(None, marks)]))
-    undecoded = decoding_left(subject.task) if raw else None
+    undecoded = decoding_left(subject.task, decodes=form.decodes) if raw else None
     if opset is not None and name == "int8":  # whether the model has operators of it, before the long work
         with tempfile.TemporaryDirectory() as tried:
             graph = Graph(subject.task, shape=(spec.channels, *spec.resolution), dtype=_TYPES[input], raw=raw)
@@ -262,6 +262,8 @@ def _format(name: str, batch: int | None, opset: int | None, max_arena: str | in
         if not isinstance(form, Micro):
             raise UserError(f"--max-arena {max_arena}: only --format micro has a tensor arena; leave it out")
         form = Micro(int(quantity("arena", str(max_arena))))
+    if batch not in (None, 1) and form.batch == 1:
+        raise UserError(f"--batch {batch}: format {form.name} takes one image at a time; leave it out")
     if batch not in (None, 1):
         raise UserError(f"--batch {batch}: a file takes one image (--batch 1), or any number where you leave it out")
     if opset is not None and opset not in OPSETS:

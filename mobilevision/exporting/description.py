@@ -109,8 +109,12 @@ def _quantised(form: Format, precision: Precision, work: Path, finetune_epochs: 
     return {"quantised": found}
 
 
-def decoding_left(task: Task) -> tuple[str, dict[str, Any]]:
+def decoding_left(task: Task, *, decodes: bool = True) -> tuple[str, dict[str, Any]]:
     """What a graph without decoding, as ``--raw`` wants it, leaves to whoever runs it.
+
+    Args:
+        task: whose graph it is.
+        decodes: whether the format could hold the decoding of a head that suppresses nothing.
 
     Returns:
         The name of the answer, and its facts.
@@ -123,6 +127,11 @@ def decoding_left(task: Task) -> tuple[str, dict[str, Any]]:
     if task.raw_answers is None:
         raise UserError(
             f"--raw: {type(task).__name__} has no non-maximum suppression, so its graph runs anywhere as it is;"
+            " leave --raw out"
+        )
+    if decodes and getattr(task.head, "one_to_one", False):
+        raise UserError(
+            "--raw: with head.one_to_one=true nothing is suppressed, so the graph runs anywhere as it is;"
             " leave --raw out"
         )
     spec = task.data_spec

@@ -34,6 +34,10 @@ CHANNELS = 128
 """Of every map at full width: the paper's S, M and L have 0.75, 1 and 1.25 times as many (section 3.2)."""
 
 
+NEVER_SUPPRESSED = 1.0
+"""An IoU that no two boxes exceed."""
+
+
 RIVALRY = 1.0
 """At first, by how many times its distance to its best rival a point is set back."""
 
@@ -305,19 +309,16 @@ class PicoDetHead(DetectionHead):
         return {"logits": outputs.final.logits, "deltas": expected_values(outputs.final.sides)}
 
     def raw_facts(self, outputs: PointOutputs) -> dict[str, Any]:
-        """As in :class:`DetectionHead`: the cell round each point for an anchor."""
-        if outputs.one_to_one:
-            raise UserError(
-                "--raw: with head.one_to_one=true nothing is suppressed, so the graph runs anywhere as it is;"
-                " leave --raw out"
-            )
+        """As in :class:`DetectionHead`: the cell round each point for an anchor; one to one, nothing is suppressed."""
         height, width = self.data_spec.resolution
         points, half = outputs.final.points[0].cpu(), outputs.final.strides[0, :, None].cpu() / 2
         return {
             "anchors": torch.cat((points - half, points + half), dim=1).tolist(),
             **{"coding": "distances", "background": None, "clip": [width, height]},
             **{"classes": len(self.data_spec.classes), "score_threshold": self.score_threshold},
-            **{"nms_iou": self.nms, "per_class": self.per_class, "detections": self.detections},
+            "nms_iou": NEVER_SUPPRESSED if outputs.one_to_one else self.nms,
+            "per_class": None if outputs.one_to_one else self.per_class,
+            "detections": self.detections,
         }
 
     def _points(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -33,7 +33,7 @@ def quantity(name: str, text: str) -> float:
         unit = f"; there is no unit {found[2]}" if found is not None and found[2] else ""
         raise UserError(f"--{option(name)} {text}: give {example}{unit}")
     value = float(found[1]) * units[found[2]]
-    if value <= 0:
+    if value <= 0 or (KINDS[name][0] is _MEMORY and value < 1):
         raise UserError(f"--{option(name)} {text}: give more than nothing, {example}")
     return value
 

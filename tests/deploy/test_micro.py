@@ -176,3 +176,14 @@ def test_memory_is_what_was_counted_before(tmp_path: Path) -> None:
 def test_what_boards_lack_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"Microcontrollers cannot load it .*TOPK_V2.*--format litert"):
         written(task_of("task=geolocalization"), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kept", [0, 5_000, 0.5])
+def test_a_damaged_file_ends_no_process(kept: float, tmp_path: Path) -> None:
+    _, form = written(task_of("task=classification"), tmp_path)
+    data = (tmp_path / form.file).read_bytes()
+    size = int(kept * len(data)) if kept < 1 else int(kept)
+    (tmp_path / form.file).write_bytes(data[:size] + bytes(len(data) - size))
+    with pytest.raises(UserError, match="is damaged, or no file of --for micro"):
+        form.open(tmp_path / form.file, outputs=("probabilities",))

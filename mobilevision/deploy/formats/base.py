@@ -161,7 +161,8 @@ class Format(ABC):
             UserError: the format has no such precision, or a module is to be installed first.
         """
         if precision not in self.precisions:
-            raise UserError(f"--quantize {precision}: format {self.name} has {', '.join(self.precisions)}")
+            only = "; leave --quantize out" if len(self.precisions) == 1 else ""
+            raise UserError(f"--quantize {precision}: format {self.name} has {', '.join(self.precisions)}{only}")
         self.require(self.modules(precision))
 
     def modules(self, precision: str) -> tuple[str, ...]:
@@ -176,5 +177,8 @@ class Format(ABC):
             UserError: one of the modules is not there.
         """
         if missing := [name for name in modules if find_spec(name) is None]:
+            if self.note and modules == self.runs_with:  # using a file needs no environment of its own
+                names = " ".join(name.replace("_", "-") for name in missing)
+                raise UserError(f"format {self.name} needs {', '.join(missing)}: pip install {names}")
             needs = f"format {self.name} needs {', '.join(missing)}{self.note}:"
             raise UserError(f'{needs} pip install "mobilevision[{self.extra}]"')

@@ -30,7 +30,7 @@ class LiteRT(Format):
     precisions: ClassVar[tuple[str, ...]] = ("float32", "int8")
     batch: int | None = 1
     extra: ClassVar[str] = "litert"
-    note: ClassVar[str] = " (litert_torch needs torch < 2.15, so an environment of its own)"
+    note: ClassVar[str] = " (litert_torch needs torch < 2.15: add --environment auto; or, in an environment of its own)"
 
     def write(self, graph: Graph, path: Path, precision: Precision) -> None:
         """As in :class:`Format`."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -99,6 +101,7 @@ class Micro(Format):
         """As in :class:`Format`; it takes uint8 [B, C, H, W] as every format, and gives floats."""
         del threads  # the interpreter has one
         self.require(self.runs_with)
+        check_in_a_process_of_its_own(path)
         interpreter = _interpreter(path)
         gives = _outputs(path, interpreter)
         if len(gives) != len(outputs):
@@ -155,6 +158,30 @@ def _interpreter(path: Path) -> Any:
         f"{path}: TensorFlow Lite for Microcontrollers cannot load it ({'; '.join([*told, why])[:300]}): copy the"
         " folder again, or take --format litert"
     )
+
+
+_TRY = """
+import sys
+from pathlib import Path
+from mobilevision.deploy.formats.micro import measured
+measured(Path(sys.argv[1]))
+"""
+
+
+def check_in_a_process_of_its_own(path: Path) -> None:
+    """Run a file once where nothing is lost by it: the interpreter trusts its file, and a damaged one ends the process.
+
+    Raises:
+        UserError: it cannot be run.
+    """
+    modules = os.pathsep.join(filter(None, sys.path))
+    line, environment = [sys.executable, "-c", _TRY, str(path)], {**os.environ, "PYTHONPATH": modules}
+    done = subprocess.run(line, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if done.returncode:
+        raise UserError(
+            f"{path} is damaged, or no file of --for micro: TensorFlow Lite for Microcontrollers cannot run it; copy"
+            " the folder again, or export the model again"
+        )
 
 
 def measured(path: Path) -> tuple[Any, int]:

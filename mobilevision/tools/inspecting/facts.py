@@ -10,7 +10,7 @@ from typing import Any
 
 from mobilevision.deploy.formats import find_format
 from mobilevision.deploy.formats.base import quiet
-from mobilevision.deploy.formats.micro import Micro
+from mobilevision.deploy.formats.micro import Micro, check_in_a_process_of_its_own
 from mobilevision.deploy.manifest import NAME, Manifest, is_artifact
 from mobilevision.errors import UserError
 
@@ -193,6 +193,7 @@ def _of_micro(path: Path) -> dict[str, Any]:
     """Its operators, and what it takes of a board's memory."""
     if find_spec("tflite_micro") is None:
         return {"note": 'Its operators and its memory are read with tflite-micro: pip install "mobilevision[micro]".'}
+    check_in_a_process_of_its_own(path)
     about = Micro().about(path)["micro"]
     return {
         "operators": about["operators"],

@@ -95,6 +95,9 @@ def plan(
     with Console(stderr=True).status("composing") as status:
         start = time.perf_counter()
         found, refused = combinations(overrides)
+        if budget.of_board:
+            found, more = _for_boards(found)
+            refused = [*refused, *more]
         total = sum(map(len, found))
         candidates, more = count_all(
             found,
@@ -121,6 +124,25 @@ def plan(
     if epochs is not None:
         _train(result, found[0], epochs, starters, out)
     return result
+
+
+def _for_boards(found: Sequence[Combination]) -> tuple[list[Combination], list[str]]:
+    """What ``export --for micro`` can write, and why the rest is left out.
+
+    Raises:
+        UserError: nothing of it.
+    """
+    why = "--for micro cannot write it: boards have no operator for"
+    lacking = {"cells.": f"geolocalization: {why} choosing among cells", "FasterRCNN": f"faster_rcnn: {why} regions"}
+    told = {
+        id(each): next((text for part, text in lacking.items() if part in str(each.cfg.head._target_)), "")
+        for each in found
+    }
+    kept = [each for each in found if not told[id(each)]]
+    reasons = list(dict.fromkeys(filter(None, told.values())))
+    if not kept:
+        raise UserError(f"--max-arena, --max-flash: {'; '.join(reasons)}")
+    return kept, reasons
 
 
 def _opening(result: Plan, combination: Combination, seconds: float, refused: Sequence[str]) -> None:

@@ -54,6 +54,7 @@ def test_quantities(name: str, text: str, value: float) -> None:
         ("size", "", "--max-size"),
         ("arena", "much", "--max-arena much: give memory such as 256k"),
         ("flash", "2G", "no unit G"),
+        ("arena", "0.5", "more than nothing"),
     ],
 )
 def test_what_is_no_quantity(name: str, text: str, told: str) -> None:

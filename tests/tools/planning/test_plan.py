@@ -142,3 +142,24 @@ def test_training_halves_and_is_taken_up_again(tmp_path: Path, capsys: pytest.Ca
     known = plan(command, Request(bounds={"mult_adds": "1M"}), results=str(tmp_path))
     assert len(known.accuracy) == 2
     assert "test/top1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["task=geolocalization"], "--max-arena, --max-flash: geolocalization: --for micro cannot write it"),
+        (["task=detection", "head=faster_rcnn"], "--max-arena, --max-flash: faster_rcnn: --for micro cannot write it"),
+    ],
+)
+def test_what_boards_cannot_run_is_not_planned_for_them(words: list[str], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        plan(words, Request(bounds={"arena": "100k"}))
+
+
+def test_a_board_has_ram_and_flash(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["backbone=mobilenet_v1", "backbone.width=0.25", "data.resolution=64,96,128", "backbone.depth=standard"]
+    found = plan(words, Request(bounds={"arena": "80k", "flash": "400k"}, outputs=2))
+    assert [each.subject.counted.resolution for each in found.front] == [(64, 64)]
+    said = capsys.readouterr().out
+    assert "arena" in said
+    assert "65.9kB" in said
