@@ -42,6 +42,7 @@ class Operation(NamedTuple):
         makes: the new ones it gives.
         in_place: whether it could write its first result into an input of the same size.
         padded: numbers in the padded copy of its input that a microcontroller makes first; 0 where it makes none.
+        pads: whether it is TensorFlow's padding, which a convolution there does by itself.
     """
 
     module: str
@@ -49,6 +50,7 @@ class Operation(NamedTuple):
     makes: tuple[Place, ...]
     in_place: bool
     padded: int = 0
+    pads: bool = False
 
 
 @final
@@ -93,8 +95,14 @@ class Plan:
 
     def peak_on_board(self) -> int:
         """Most bytes alive at a time in int8 on a microcontroller, where a padded input is a tensor of its own."""
-        peak = 0
+        peak, images = 0, dict[Place, Place]()  # of a padded copy that is not made, what it would be a copy of
         for step, (operation, alive) in enumerate(zip(self._operations, self.alive(1), strict=True)):
+            if operation.pads:
+                images.update(dict.fromkeys(operation.makes, operation.reads[0]))
+                continue
+            for place in set(operation.reads) & images.keys():
+                copied, image = (self._buffers[each].size(1) for each in (place, images[place]))
+                alive += (image if self._last[images[place]] < step else 0) - copied
             sizes = {place: self._buffers[place].size(1) for place in (*operation.reads, *operation.makes)}
             made = sum(sizes[place] for place in operation.makes if place in self._last)
             ended = sum(sizes[place] for place in set(operation.reads) if self._last.get(place) == step)

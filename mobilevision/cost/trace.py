@@ -150,7 +150,8 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return
         name = func._overloadpacket.__name__
         in_place = torch.Tag.pointwise in func.tags or any(part in name for part in _ELSE_IN_PLACE)
-        self.operations.append(Operation(self.module, reads, makes, in_place, padded))
+        pads = func is torch.ops.aten.constant_pad_nd.default
+        self.operations.append(Operation(self.module, reads, makes, in_place, padded, pads))
 
     def _is_new(self, tensor: Tensor, taken: list[int]) -> bool:
         """Whether an operation made it: neither a view of what it took, such as a transposed weight, nor that."""

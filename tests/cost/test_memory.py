@@ -46,6 +46,19 @@ def test_on_a_board_a_convolution_with_strides_reads_a_padded_copy() -> None:
     assert kept.on_board == kept.int8 == 800
 
 
+def test_on_a_board_a_convolution_pads_as_tensorflow_does_by_itself() -> None:
+    class Same(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(4, 4, 3, stride=2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.conv(nn.functional.pad(x, (0, 1, 0, 1)))  # type: ignore[no-any-return]
+
+    found = count(Same(), meta(1, 4, 10, 10)).activations
+    assert (found.int8, found.on_board) == (400 + 4 * 11 * 11, 400 + 100)
+
+
 class Residual(nn.Module):
     """A shortcut that is kept over two layers."""
 
