@@ -202,8 +202,8 @@ def test_what_is_missing_is_said_at_once(monkeypatch: pytest.MonkeyPatch, tmp_pa
     with pytest.raises(UserError) as caught:
         export(tmp_path, format="litert")
     assert str(caught.value) == (
-        "format litert needs litert_torch, ai_edge_litert (litert_torch needs torch < 2.15, so an environment of its"
-        ' own): pip install "mobilevision[litert]"'
+        "format litert needs litert_torch, ai_edge_litert (litert_torch needs torch < 2.15: add --environment auto; or,"
+        ' in an environment of its own): pip install "mobilevision[litert]"'
     )
     with pytest.raises(UserError, match="--quantize float16: format executorch has float32, int8"):
         export(tmp_path, format="executorch", quantize="float16")
