@@ -52,8 +52,8 @@ def line(run: Path, form: str, out: Path, seconds: float) -> str:
     eager, *times = (row.times.median("cpu") for row in timed)
     taken = dict(zip(folders, times, strict=True))
     gates = {precision: manifest.about["gate"] for precision, manifest in manifests.items()}
-    primary = gates["float32"]["primary"]
-    cells = [run.name, form, primary, f"{gates['float32']['checkpoint'][primary]:.4f}"]
+    first = next(iter(gates.values()))
+    cells = [run.name, form, primary := first["primary"], f"{first['checkpoint'][primary]:.4f}"]
     for precision in PRECISIONS:
         if precision not in folders:
             cells += ["-"] * 5
