@@ -6,17 +6,15 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilevision.deploy.formats.base import Format, Runner, quiet
+from mobilevision.deploy.formats.base import Format, Runner, captured, quiet
 from mobilevision.deploy.formats.litert import LiteRT, convert, number_of
 from mobilevision.deploy.preprocessing import Preprocessing
 from mobilevision.errors import UserError
@@ -148,7 +146,7 @@ def _interpreter(path: Path) -> Any:
     """
     from tflite_micro.python.tflite_micro import runtime
 
-    with _captured() as said:
+    with captured() as said:
         try:
             return runtime.Interpreter.from_bytes(path.read_bytes(), arena_size=ROOM)
         except Exception as error:
@@ -193,7 +191,7 @@ def measured(path: Path) -> tuple[Any, int]:
         UserError: it cannot be run.
     """
     interpreter = _interpreter(path)
-    with _captured() as said:
+    with captured() as said:
         takes = interpreter.get_input_details(0)
         interpreter.set_input(np.zeros(takes["shape"], takes["dtype"]), 0)
         interpreter.invoke()
@@ -202,22 +200,6 @@ def measured(path: Path) -> tuple[Any, int]:
     if found is None:
         raise UserError(f"{path}: the interpreter does not say what memory it took: install another tflite-micro")
     return interpreter, int(found[1])
-
-
-@contextmanager
-def _captured() -> Iterator[list[str]]:
-    """What C++ writes to standard error, after the block."""
-    said: list[str] = []
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as file:
-        os.dup2(file.fileno(), 2)
-        try:
-            yield said
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            file.seek(0)
-            said.append(file.read().decode("utf-8", "replace"))
 
 
 def _schema(path: Path) -> tuple[Any, Any]:
