@@ -20,7 +20,7 @@ from mobilevision.config.names import nearest_key
 from mobilevision.config.search_path import Source
 from mobilevision.config.settings import seconds_of
 from mobilevision.errors import UserError
-from mobilevision.io.near_paths import or_near
+from mobilevision.io.near_paths import did_you_mean_path
 
 # What must hold between the values of several keys, each of which is in its range.
 
@@ -56,7 +56,7 @@ def check_roots(cfg: DictConfig) -> None:
     for key in ("data", *(f"parts.{name}.data" for name in cfg.get("parts") or ())):
         root, target = OmegaConf.select(cfg, f"{key}.root"), str(OmegaConf.select(cfg, f"{key}.format._target_") or "")
         fetched = bool(OmegaConf.select(cfg, f"{key}.format.download"))
-        if isinstance(root, str) and target.startswith(_OURS) and not fetched and (ending := or_near(root)):
+        if isinstance(root, str) and target.startswith(_OURS) and not fetched and (ending := did_you_mean_path(root)):
             raise UserError(f"{key}.root={root}: no such file or folder{ending}")
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
-from mobilevision.io.near_paths import or_near
+from mobilevision.io.near_paths import did_you_mean_path
 
 
 class DataFormat(ABC):
@@ -55,6 +55,6 @@ class DataFormat(ABC):
         if root is None:
             raise UserError(f"data.root is not set; it should be {self.expected}")
         if not root.exists():
-            wanted = or_near(root) or f"; it should be {self.expected}"
+            wanted = did_you_mean_path(root) or f"; it should be {self.expected}"
             raise UserError(f"data.root={root}: no such file or folder{wanted}")
         return root

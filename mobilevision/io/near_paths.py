@@ -23,7 +23,7 @@ def near_path(path: str | os.PathLike[str]) -> Path | None:
     return found if found is not None and found.exists() else None
 
 
-def or_near(path: str | os.PathLike[str]) -> str:
+def did_you_mean_path(path: str | os.PathLike[str]) -> str:
     """A message's ending: ``; did you mean PATH?``, or nothing."""
     near = near_path(path)
     return f"; did you mean {near}?" if near is not None else ""

@@ -15,7 +15,7 @@ from mobilevision.images.files import images as images_below
 from mobilevision.images.files import printable
 from mobilevision.images.video import is_movie
 from mobilevision.io.atomic_files import flat, write_csv, write_json
-from mobilevision.io.near_paths import or_near
+from mobilevision.io.near_paths import did_you_mean_path
 from mobilevision.io.printable_text import visible
 from mobilevision.prediction.annotations import (
     AnnotatedImage,
@@ -191,7 +191,7 @@ def find(inputs: Iterable[str | Path]) -> Iterator[tuple[bytes, str]]:
         elif given.exists():
             below = [(os.fsencode(given), printable(given.name))]
         else:
-            raise UserError(f"{given}: no such file or folder{or_near(given)}")
+            raise UserError(f"{given}: no such file or folder{did_you_mean_path(given)}")
         for path, shown in below:
             name = _free(os.path.splitext(shown)[0], taken)
             taken.add(name)

@@ -12,7 +12,7 @@ from typing import final
 
 from mobilevision.errors import UserError
 from mobilevision.io.atomic_files import PART, remove_unfinished, unfinished
-from mobilevision.io.near_paths import or_near
+from mobilevision.io.near_paths import did_you_mean_path
 from mobilevision.io.regular_files import append_to, check_own_part
 from mobilevision.tracking.processes import is_first_process
 
@@ -98,7 +98,11 @@ class RunFolder:
                     f"{path}: nothing was trained there, its run was stopped before it began: give the command that"
                     " was to begin it again"
                 )
-            why = "it has no config.yaml" if folder.path.exists() else f"there is no such folder{or_near(folder.path)}"
+            why = (
+                "it has no config.yaml"
+                if folder.path.exists()
+                else f"there is no such folder{did_you_mean_path(folder.path)}"
+            )
             if folder.path.is_dir() and not any(folder.path.iterdir()):
                 why = "it has no config.yaml, it is empty"
             raise UserError(f"{path} is not a run folder: {why}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mobilevision.io.near_paths import near_path, or_near
+from mobilevision.io.near_paths import did_you_mean_path, near_path
 
 
 def test_the_first_missing_part_is_looked_for(tmp_path: Path) -> None:
@@ -20,8 +20,8 @@ def test_the_first_missing_part_is_looked_for(tmp_path: Path) -> None:
     assert near_path(tmp_path / "clothing") is None  # it is there
     assert near_path(tmp_path / "flowers") is None
     assert near_path("") is None
-    assert or_near(tmp_path / "clothin") == f"; did you mean {tmp_path / 'clothing'}?"
-    assert or_near("/flowers/of/nowhere") == ""
+    assert did_you_mean_path(tmp_path / "clothin") == f"; did you mean {tmp_path / 'clothing'}?"
+    assert did_you_mean_path("/flowers/of/nowhere") == ""
 
 
 @pytest.mark.parametrize(

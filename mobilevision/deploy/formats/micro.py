@@ -84,7 +84,7 @@ class Micro(Format):
 
     def about(self, path: Path) -> dict[str, Any]:
         """As in :class:`Format`: input and output tensors as they are in the file, operators, bytes of the arena."""
-        interpreter, arena = measured(path)
+        interpreter, arena = measure_arena(path)
         takes, gives = interpreter.get_input_details(0), _outputs(path, interpreter)
         return {
             "micro": {
@@ -161,8 +161,8 @@ def _interpreter(path: Path) -> Any:
 _TRY = """
 import sys
 from pathlib import Path
-from mobilevision.deploy.formats.micro import measured
-measured(Path(sys.argv[1]))
+from mobilevision.deploy.formats.micro import measure_arena
+measure_arena(Path(sys.argv[1]))
 """
 
 
@@ -182,7 +182,7 @@ def check_in_a_process_of_its_own(path: Path) -> None:
         )
 
 
-def measured(path: Path) -> tuple[Any, int]:
+def measure_arena(path: Path) -> tuple[Any, int]:
     """The file after an image, and the bytes of the tensor arena that this took.
 
     They are those of a machine of 64 bits; on a board of 32 the bookkeeping among them is about half.
