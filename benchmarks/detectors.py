@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="*", default=list(SETS), choices=list(SETS))
     parser.add_argument("--heads", nargs="*", default=list(HEADS), choices=list(HEADS))
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
+    parser.add_argument("--epochs", type=int, help="trainer.max_epochs of every run; by default what auto decides")
     parser.add_argument("--out", type=Path, default=Path("detectors.json"))
     parser.add_argument("--runs", type=Path, help="keep the run folders here, for exports")
     given = parser.parse_args()
@@ -56,11 +57,13 @@ def main() -> None:
     for seed in given.seeds:
         for images in given.sets:
             for head in given.heads:
-                name = f"{images}, {head}, seed {seed}"
+                length = f"{given.epochs} epochs, " if given.epochs else ""
+                name = f"{images}, {head}, {length}seed {seed}"
                 if name not in results:
                     overrides, sides = HEADS[head]
                     words = [word.format(data=given.data, weights=given.weights) for word in SETS[images]]
                     words += ["task=detection", *overrides, f"data.resolution={sides[images]}", f"seed={seed}"]
+                    words += [f"trainer.max_epochs={given.epochs}"] if given.epochs else []
                     with tempfile.TemporaryDirectory() as folder:
                         run = (given.runs or Path(folder)) / name.replace(", ", "-").replace(" ", "_")
                         found, minutes = train(words, run)
