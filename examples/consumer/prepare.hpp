@@ -2,8 +2,8 @@
 // for boards. To the last pixel what `mobilevision predict` does (Pillow's antialiased BILINEAR, in whole numbers);
 // compile it with -ffp-contract=off, as fused multiplications round otherwise.
 //
-//   mobilevision::Preprocessing how{mobilevision::Fit::kCrop, 0.875, 3, 160, 160};  // `preprocessing` of model.json
-//   std::vector<uint8_t> input = mobilevision::Prepare(rgb, width, height, how);    // [channels, height, width]
+//   mobilevision::Preprocessing how{mobilevision::Fit::kCrop, 0.875, 3, 160, 160};      // `preprocessing` of model.json
+//   std::vector<uint8_t> input = mobilevision::Prepare(rgb, width, height, how).input;  // [channels, height, width]
 //
 // The image is upright (turn it by its EXIF note before), RGB of 8 bits, interleaved. Models of 4 channels are left out.
 #ifndef MOBILEVISION_PREPARE_HPP_
@@ -35,6 +35,18 @@ struct Image {
   int width;
   int height;
   int channels;
+};
+
+// The input of a model, [channels, height, width], 0 to 255, and the way from its pixels back to those of the image.
+struct Prepared {
+  std::vector<uint8_t> input;
+  double scale_x, scale_y, shift_x, shift_y;
+
+  // A box (left, top, right, bottom) that a detector found, in pixels of the image.
+  void ToImage(float* box) const {
+    for (int side = 0; side < 4; side++)
+      box[side] = static_cast<float>(side % 2 ? box[side] * scale_y + shift_y : box[side] * scale_x + shift_x);
+  }
 };
 
 namespace internal {
@@ -121,9 +133,8 @@ inline Image Resample(const Image& image, double left, double top, double right,
   return tall_first ? narrow(lower(image)) : lower(narrow(image));
 }
 
-// The input of a model, [channels, height, width], 0 to 255; subtract 128 for a file of `--for micro`, whose channels
-// come last. Boxes that a detector finds are in pixels of this input.
-inline std::vector<uint8_t> Prepare(const uint8_t* rgb, int width, int height, const Preprocessing& how) {
+// Subtract 128 for a file of `--for micro`, whose channels come last.
+inline Prepared Prepare(const uint8_t* rgb, int width, int height, const Preprocessing& how) {
   Image image{std::vector<uint8_t>(rgb, rgb + size_t(width) * height * 3), width, height, 3};
   if (how.channels == 1) {  // grey first, and resized then
     Image grey{std::vector<uint8_t>(size_t(width) * height), width, height, 1};
@@ -154,7 +165,8 @@ inline std::vector<uint8_t> Prepare(const uint8_t* rgb, int width, int height, c
       for (int column = 0; column < to_width; column++)
         input[(size_t(channel) * how.height + at_top + row) * how.width + at_left + column] =
             found.data[(size_t(row) * to_width + column) * how.channels + channel];
-  return input;
+  const double scale_x = wide / to_width, scale_y = high / to_height;
+  return {std::move(input), scale_x, scale_y, left - at_left * scale_x, top - at_top * scale_y};
 }
 
 }  // namespace mobilevision

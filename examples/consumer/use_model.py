@@ -16,9 +16,10 @@ from PIL import Image, ImageOps
 Array = np.ndarray[Any, Any]
 
 
-def read_input(path: str, how: dict[str, Any]) -> tuple[Array, Callable[[Array], Array]]:
-    """An image as the model takes it, uint8 [C, H, W], and the mapping of a box in it to the image's own pixels."""
-    image = ImageOps.exif_transpose(Image.open(path)).convert(how["colours"])
+def read_input(given: str | Image.Image, how: dict[str, Any]) -> tuple[Array, Callable[[Array], Array]]:
+    """A file or Pillow image as the model takes it, uint8 [C, H, W], and the way of a box back to its own pixels."""
+    opened = Image.open(given) if isinstance(given, str) else given
+    image = ImageOps.exif_transpose(opened).convert(how["colours"])
     high, wide = how["height"], how["width"]
     left, top, right, bottom = 0.0, 0.0, float(image.width), float(image.height)
     size, place = (high, wide), (0, 0)
