@@ -131,18 +131,24 @@ class Needs:
     With ``tail``, the head is also handed the backbone's last stage, at stride 1, as a module of its own: the second
     stage of Faster R-CNN runs it on each region. ``entries`` are strides of which the maps inside and behind the first
     block are wanted, too: detectors read them before the deeper blocks (Howard et al., arXiv 1905.02244, section 6.3).
+
+    ``output_stride`` is for dense predictions: stages of a larger stride keep the maps that large, and their
+    convolutions are dilated instead (Chen et al., arXiv 1706.05587, section 3.1). Their maps keep the name of the
+    stride that they would have.
     """
 
     strides: tuple[int, ...] = ()
     pooled: bool = False
     tail: bool = False
     entries: tuple[int, ...] = ()
+    output_stride: int | None = None
 
     def __or__(self, other: Needs) -> Needs:
         """The needs of two heads that share one backbone pass."""
         strides = tuple(sorted({*self.strides, *other.strides}))
         entries = tuple(sorted({*self.entries, *other.entries}))
-        return Needs(strides, self.pooled or other.pooled, self.tail or other.tail, entries)
+        output_stride = self.output_stride or other.output_stride
+        return Needs(strides, self.pooled or other.pooled, self.tail or other.tail, entries, output_stride)
 
 
 class Inside(NamedTuple):
@@ -161,8 +167,8 @@ class Features(NamedTuple):
     """What one backbone pass gives.
 
     Attributes:
-        maps: stride -> float tensor [batch, channels, ceil(height / stride), ceil(width / stride)]; and those of first
-            blocks, where somebody asked for them.
+        maps: stride -> float tensor [batch, channels, ceil(height / stride), ceil(width / stride)] (larger where
+            ``Needs.output_stride`` asked for it); and those of first blocks, where somebody asked for them.
         pooled: float tensor [batch, width], or None where nobody asked for it.
     """
 

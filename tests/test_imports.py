@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # A room imports rooms of the rows above its own, and none of its own row. docs/architecture.md says what each holds.
 ROWS = (
     ("errors", "spec", "version"),
-    ("ranges", "io", "ops", "geo", "cost"),
+    ("ranges", "io", "ops", "geo", "cost", "plugins"),
     ("visualization",),
     ("images", "optim", "backbones", "heads", "losses", "metrics", "distill"),
     ("data", "deploy"),
@@ -29,7 +29,7 @@ ROWS = (
     ("exporting",),
     ("tools",),
     ("cli",),
-    ("mobilevision",),  # __init__.py and __main__.py: the public names
+    ("mobilevision", "api"),  # __init__.py and __main__.py: the public names
 )
 ROW = {room: number for number, rooms in enumerate(ROWS) for room in rooms}
 ABOVE_CLASSES = ROW["tasks"]  # rows behind this one may import Hydra and OmegaConf: no config enters a class

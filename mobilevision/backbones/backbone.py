@@ -139,13 +139,35 @@ def _after_stride_16(model: nn.Module, levels: Levels) -> nn.Sequential:
     return after
 
 
+def dilate(model: nn.Module, levels: Levels, output_stride: int) -> bool:
+    """Dilate the stages after the map of ``output_stride`` in place of their strides; false where that cannot be done.
+
+    As in DeepLab (Chen et al., arXiv 1706.05587): a convolution that loses its stride keeps its own dilation, those
+    after it have twice as much. It can be done where :func:`tail_width` can take a stage out.
+    """
+    if not isinstance(model, EfficientNet | MobileNetV3) or output_stride not in levels:
+        return False
+    stages = model.blocks[_stages(model, levels, output_stride) :]
+    dilation = 1
+    for parent in list(stages.modules()):
+        for name, layer in parent.named_children():
+            if not isinstance(layer, nn.Conv2d):
+                if _strided(layer):
+                    return False
+                continue
+            if _strided(layer) or (dilation > 1 and layer.kernel_size != (1, 1)):
+                setattr(parent, name, _unstrided(layer, dilation))
+                dilation *= layer.stride[0]
+    return True
+
+
 def _strided(layer: nn.Module) -> bool:
     return getattr(layer, "stride", 1) not in (1, (1, 1))
 
 
-def _unstrided(layer: nn.Conv2d) -> nn.Conv2d:
-    """The same weights at stride 1; SAME padding is then as much on one side as on the other."""
-    (height, width), (down, right) = layer.kernel_size, layer.dilation
+def _unstrided(layer: nn.Conv2d, dilation: int = 1) -> nn.Conv2d:
+    """The same weights at stride 1, with so much more dilation; SAME padding is then alike on both sides."""
+    (height, width), (down, right) = layer.kernel_size, (dilation * each for each in layer.dilation)
     made = nn.Conv2d(
         layer.in_channels,
         layer.out_channels,
@@ -282,11 +304,18 @@ class Backbone(nn.Module):
     def keep(self, needs: Needs) -> None:
         """Remove the layers that ``needs`` does without, so that no weight waits for a gradient that never comes.
 
-        What stays keeps its name in the state dict; for the pooled vector everything stays.
+        What stays keeps its name in the state dict; for the pooled vector everything stays. Stages beyond
+        ``needs.output_stride`` are dilated.
 
         Raises:
-            UserError: a stride that this backbone does not have.
+            UserError: a stride that this backbone does not have, or stages that cannot be dilated.
         """
+        dilated, deepest = needs.output_stride, max(self._levels, default=0)
+        if dilated is not None and dilated < deepest and not dilate(self.model, self._levels, dilated):
+            raise UserError(
+                f"head.output_stride={dilated}: the stages of {self.name} cannot be dilated, which MobileNets and"
+                f" EfficientNets of timm can: head.output_stride={deepest}"
+            )
         if needs.pooled or not needs.strides:
             return
         deepest = max(self._level(stride) for stride in needs.strides)

@@ -11,9 +11,9 @@ from rich.table import Table
 from mobilevision.config.compose import compose, opened
 from mobilevision.config.groups import options
 from mobilevision.config.names import did_you_mean
-from mobilevision.config.plugins import GROUP, VARIABLE, Plugin, load
 from mobilevision.config.search_path import Source, files
 from mobilevision.errors import UserError
+from mobilevision.plugins import GROUP, VARIABLE, Plugin, load
 
 COMPOSED_ONLY = ("trainer", "callbacks", "logger", "experiment")  # these need no model of their own to be tried
 
@@ -67,25 +67,39 @@ def check(name: str, overrides: Sequence[str]) -> None:
 
 def _passes(option: str, plugin: Plugin, overrides: Sequence[str], tried: list[DictConfig]) -> bool:
     """Try one option, unless a config that was tried has it already; print how each part went."""
+    group = option.partition("=")[0]
+    own = [each for each in overrides if not (group == "data" and each.startswith("data.format."))]
     try:
-        chosen = [*_around(option, plugin), *overrides]
+        around = _around(option, plugin)
+        chosen = [*around, *(overrides if _composes([*around, *overrides]) else own)]  # each format has keys of its own
         cfg = compose(chosen)
     except UserError as error:
         print(f"{option}: {error}")
         return False
-    if option.partition("=")[0] in COMPOSED_ONLY or cfg in tried:
+    if group in COMPOSED_ONLY or cfg in tried:
         print(f"{option}: composes" if cfg not in tried else f"{option}: tried above", flush=True)
         return True
     from mobilevision.testing.conformance import conform
 
     tried.append(cfg)
-    print(" ".join(chosen), flush=True)
     outcomes = conform(chosen)
+    if group == "data" and any("data.root is not set" in (outcome.error or "") for outcome in outcomes):
+        print(f"{option}: composes; it is tried where data.root is given", flush=True)
+        return True
+    print(" ".join(chosen), flush=True)
     for outcome in outcomes:
         print(f"  {outcome.name}: {outcome.error or 'passed'}", flush=True)
     if any("data.root is not set" in (outcome.error or "") for outcome in outcomes):
         print(f"  its data is to be given: mobilevision plugins check {plugin.name} data.root=...", flush=True)
     return not any(outcome.error for outcome in outcomes)
+
+
+def _composes(overrides: Sequence[str]) -> bool:
+    try:
+        compose(overrides)
+    except UserError:
+        return False
+    return True
 
 
 def _around(option: str, plugin: Plugin) -> list[str]:

@@ -15,13 +15,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mobilevision.config import parts
 from mobilevision.config.check import examine, refuse
-from mobilevision.config.former_names import with_current_targets
 from mobilevision.config.groups import FIRST, plain
 from mobilevision.config.keys import PARTS, check_claims
 from mobilevision.config.kinds import kinds_of
 from mobilevision.config.layout import Claim, Layout, leaves
 from mobilevision.config.search_path import Source, searching, sources
 from mobilevision.errors import UserError
+from mobilevision.plugins.former_names import with_current_targets
 
 
 def compose(overrides: Iterable[str] = (), *, config_dir: str | None = None, complete: bool = True) -> DictConfig:

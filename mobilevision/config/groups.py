@@ -14,8 +14,8 @@ from hydra.types import RunMode
 
 from mobilevision.config.layout import File, Layout, file_of, lay_out
 from mobilevision.config.names import did_you_mean
-from mobilevision.config.plugins import discover
 from mobilevision.config.search_path import Source, files
+from mobilevision.plugins import discover
 
 FIRST = ("task", "experiment")  # these decide which groups there are
 

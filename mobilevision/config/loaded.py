@@ -12,16 +12,17 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mobilevision.config.former_names import current_name, with_shared_sides
 from mobilevision.config.keys import PARTS, check_claims, signature, stated_type
 from mobilevision.config.layout import Claim, Layout, leaves, package_of
 from mobilevision.config.names import did_you_mean
 from mobilevision.config.parts import is_part_name
-from mobilevision.config.plugins import VARIABLE, targets
 from mobilevision.config.search_path import Source, files, installed
 from mobilevision.config.source_code import Definition, find
+from mobilevision.config.used_plugins import targets
 from mobilevision.errors import UserError
 from mobilevision.io.safe_yaml import parse_yaml, read_yaml
+from mobilevision.plugins import VARIABLE
+from mobilevision.plugins.former_names import current_name, with_shared_sides
 
 NAMED_BY_USERS = ("callbacks",)  # groups whose nodes have any name: what one of them may build, another may
 _OF_HYDRA = re.compile(r"_\w+_")  # _target_, _partial_, _args_, _recursive_, _convert_ and what may come

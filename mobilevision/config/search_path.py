@@ -12,8 +12,8 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-from mobilevision.config.plugins import discover
 from mobilevision.errors import UserError
+from mobilevision.plugins import discover
 
 PACKAGE = Path(__file__).resolve().parents[1]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from mobilevision.config.former_names import current_name
+from mobilevision.plugins.former_names import current_name
 
 _DEPTH = 20  # re-exports followed before giving up
 

@@ -17,18 +17,18 @@ from mobilevision.images.pixels import Pixels
 
 
 @final
-class PackedPaths:
-    """Paths as one array of bytes and one of offsets, which worker processes share instead of copying.
+class PackedBytes:
+    """Byte strings, such as paths, as one array of bytes and one of offsets, which worker processes share.
 
     Args:
-        paths: byte strings; any bytes, so names that are not UTF-8 too.
+        values: the byte strings; a path may hold any bytes, so names that are not UTF-8 too.
     """
 
-    def __init__(self, paths: Iterable[bytes]) -> None:
-        paths = list(paths)
-        lengths = np.fromiter(map(len, paths), dtype=np.int64, count=len(paths))
+    def __init__(self, values: Iterable[bytes]) -> None:
+        values = list(values)
+        lengths = np.fromiter(map(len, values), dtype=np.int64, count=len(values))
         self._offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-        self._bytes = np.frombuffer(b"".join(paths), dtype=np.uint8)
+        self._bytes = np.frombuffer(b"".join(values), dtype=np.uint8)
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -56,7 +56,7 @@ class FileRecords(Records):
     ) -> None:
         if channels not in MODES:
             raise UserError(f"data.channels={channels}: image files give 1 (grey), 3 (RGB) or 4 (RGBA)")
-        self.paths, self.targets, self.channels = PackedPaths(paths), targets, channels
+        self.paths, self.targets, self.channels = PackedBytes(paths), targets, channels
         self._root = os.fsencode(root)
         self._white_level: float | None = None
         # The size of an image is asked for just before its pixels: keep the one that is open.

@@ -107,6 +107,11 @@ class Predictor(ABC):
         """All detections, or the probability of every class, of a prediction of :meth:`raw`; as plain values."""
         return self.answer.scores(_arrays(self._presenter.locate(prediction, prepared.to_image)))
 
+    def files(self, prediction: Any, prepared: Prepared) -> dict[str, Any]:
+        """What a row cannot hold of a prediction of :meth:`raw`: PIL images by the folder that they go to."""
+        located = _arrays(self._presenter.locate(prediction, prepared.to_image))
+        return self.answer.files(located, prepared.shape)
+
     def certainty(self, prediction: Any) -> float:
         """How sure the model is of an image, 0 to 1 (:meth:`mobilevision.deploy.answers.Answer.certainty`)."""
         return self.answer.certainty(_arrays(prediction))

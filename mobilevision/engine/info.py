@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from mobilevision.config.auto_settings import shown
-from mobilevision.config.plugins import used
+from mobilevision.config.used_plugins import used
 from mobilevision.io.atomic_files import read_object, write_json
 
 if TYPE_CHECKING:

@@ -48,7 +48,7 @@ def load_run(
     Raises:
         UserError: if the folder holds no run, or the checkpoint cannot be read or does not fit its config.
     """
-    from mobilevision.config.plugins import load_for
+    from mobilevision.config.used_plugins import load_for
     from mobilevision.engine.run_config import read_run_config
     from mobilevision.io.tensor_files import read_checkpoint
 

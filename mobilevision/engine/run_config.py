@@ -7,8 +7,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from mobilevision.config.loaded import known_targets, read_config
-from mobilevision.config.plugins import require
 from mobilevision.config.search_path import sources
+from mobilevision.config.used_plugins import require
 from mobilevision.engine.info import read_info
 from mobilevision.tracking.run_folder import RunFolder
 

@@ -20,7 +20,7 @@ from mobilevision.config.keys import PARTS
 from mobilevision.config.loaded import check_targets
 from mobilevision.config.parts import errors_of, is_part_name, part_config
 from mobilevision.config.parts import split as split_parts
-from mobilevision.config.plugins import load_for
+from mobilevision.config.used_plugins import load_for
 from mobilevision.data.files import FileRecords
 from mobilevision.data.records import RecordsAround
 from mobilevision.data.skipped import SkipLog

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from mobilevision.backbones.imagenet import outputs_of
 from mobilevision.config.compose import compose
-from mobilevision.config.plugins import load_for
+from mobilevision.config.used_plugins import load_for
 from mobilevision.data.module import height_and_width
 from mobilevision.data.skipped import SkipLog
 from mobilevision.engine.build import build_backbone, build_data, build_task

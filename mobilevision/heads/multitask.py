@@ -27,7 +27,7 @@ class MultitaskHead(Head):
         sides: (height, width) of the parts that see images at another side than the others.
 
     Raises:
-        UserError: a head that takes a stage away from the backbone that another one needs.
+        UserError: a head that takes a stage away from the backbone that another one needs, or wants it dilated.
     """
 
     def __init__(self, *, backbone: BackboneSpec, data: DataSpec, parts: Mapping[str, Head]) -> None:
@@ -40,8 +40,20 @@ class MultitaskHead(Head):
                     f" parts.{name}.head=faster_rcnn_fpn, ssd or picodet"
                 )
         self.needs = reduce(Needs.__or__, (head.needs for head in parts.values()))
+        self._check_output_stride(parts)
         resolutions = {name: head.data_spec.resolution for name, head in parts.items()}
         self.sides = {name: side for name, side in resolutions.items() if side != data.resolution}
+
+    def _check_output_stride(self, parts: Mapping[str, Head]) -> None:
+        """Dilated stages are other stages for whoever looks at them, so all such heads have to want the same."""
+        dilated = self.needs.output_stride
+        for name, head in parts.items():
+            looks = head.needs.pooled or max(head.needs.strides, default=0) > (dilated or 0)
+            if dilated is not None and looks and head.needs.output_stride != dilated:
+                raise UserError(
+                    f"parts.{name}.head takes the last stages of the backbone as they are, another part's head has them"
+                    f" dilated to stride {dilated}: give that one head.output_stride={max(self.backbone_spec.strides)}"
+                )
 
     @property
     def passes(self) -> dict[tuple[int, int] | None, list[str]]:

@@ -120,6 +120,22 @@ def read_file(path: bytes | str | Path) -> bytes:
         raise UnreadableImageError(f"{printable(path)}: {error.strerror}. {HINT}") from None
 
 
+def open_image(path: bytes | str | Path) -> Image.Image:
+    """A decoded image file in the mode that it has, such as ``P`` with its palette; not turned by its EXIF note.
+
+    Raises:
+        UnreadableImageError: no such file, or not an image.
+    """
+    data = read_file(path)
+    try:
+        image = Image.open(io.BytesIO(data))
+        check_size(image.height, image.width)
+        image.load()
+    except Exception as error:
+        raise unreadable(printable(path), data, error) from None
+    return image
+
+
 def unreadable(name: str, data: bytes, error: Exception) -> UnreadableImageError:
     """The one line for an image that cannot be decoded."""
     return UnreadableImageError(f"{name}: {why_unreadable(data, error)}. {HINT}")

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from mobilevision.errors import UserError
 from mobilevision.images.files import printable
-from mobilevision.prediction.predict import SHOWN, find, find_some, finish, predicted, refuse_file, save_drawn
+from mobilevision.prediction.predict import SHOWN, find, find_some, finish, predicted, refuse_file, save_image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -107,7 +107,7 @@ def predict_in_gallery(
     for path, name, embedding in _embedded(model, files, batch_size, skipped):
         row = _row(model, path, known.nearest(embedding, count, besides=path))
         if pictures:
-            row["picture"] = save_drawn(_draw(model, path, row), target, name)
+            row["picture"] = save_image(_draw(model, path, row), target, "pictures", name)
         rows.append(row)
     console = Console(highlight=False)
     if rows:

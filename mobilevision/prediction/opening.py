@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mobilevision.config.plugins import load
 from mobilevision.deploy.manifest import is_artifact
 from mobilevision.errors import UserError
+from mobilevision.plugins import load
 
 if TYPE_CHECKING:
     from mobilevision.deploy.artifact import Artifact

@@ -59,8 +59,9 @@ def predict(
     """Predict for files and folders, and write what came out into ``out``; of an exported model, without torch.
 
     ``out`` gets ``predictions.csv``, ``predictions.json`` and, below ``pictures/``, each image with its prediction on
-    it. An image that cannot be read is named and left out (``skipped.csv``). Of movies, every frame is an image, and
-    ``movies/`` gets them (:func:`mobilevision.prediction.video.predict_movies`).
+    it; what a row cannot hold, such as masks, goes to folders of its own. An image that cannot be read is named and
+    left out (``skipped.csv``). Of movies, every frame is an image, and ``movies/`` gets them
+    (:func:`mobilevision.prediction.video.predict_movies`).
 
     Args:
         run: the run folder, or that of an exported model.
@@ -131,8 +132,12 @@ def predict(
             if annotations is not None:
                 inside = below[os.fsencode(path)]
                 annotated.append(AnnotatedImage(inside, prepared.shape, told, model.certainty(prediction)))
+            row |= {
+                folder: save_image(image, target, folder, name)
+                for folder, image in model.files(prediction, prepared).items()
+            }
             if pictures:
-                row["picture"] = save_drawn(model.draw(path, prediction, prepared), target, name)
+                row["picture"] = save_image(model.draw(path, prediction, prepared), target, "pictures", name)
             rows.append(row)
     finish(rows, skipped, target, console, [f"{row['file']}  {_answer(row)}" for row in rows[:SHOWN]])
     if annotations is not None:
@@ -167,9 +172,9 @@ def set_threshold(answer: Answer, threshold: float | None) -> None:
     answer.threshold = threshold
 
 
-def save_drawn(image: Image, target: Path, name: str) -> str:
-    """Save a drawn image as ``pictures/NAME.png`` in the folder for the results; gives its path in there."""
-    file = target / "pictures" / f"{name}.png"
+def save_image(image: Image, target: Path, folder: str, name: str) -> str:
+    """Save an image as ``FOLDER/NAME.png`` in the folder for the results; gives its path in there."""
+    file = target / folder / f"{name}.png"
     file.parent.mkdir(parents=True, exist_ok=True)
     image.save(file)
     return str(file.relative_to(target))

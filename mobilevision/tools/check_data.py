@@ -43,7 +43,7 @@ def check_data(overrides: Sequence[str], *, out: str | Path | None = None) -> in
         UserError: the data cannot be read at all.
     """
     from mobilevision.config.compose import compose
-    from mobilevision.config.plugins import load_for
+    from mobilevision.config.used_plugins import load_for
     from mobilevision.data.inspect import inspect
     from mobilevision.engine.build import build_data
 

@@ -234,7 +234,7 @@ def count_model(of: DictConfig | RunFolder, outputs: int | None, *, argument: st
         UserError: for all that the user can mend.
     """
     from mobilevision.config.loaded import read_config
-    from mobilevision.config.plugins import load_for
+    from mobilevision.config.used_plugins import load_for
     from mobilevision.tools.costs.counting import class_info_of, class_info_of_run, cost_of
 
     resolution = None

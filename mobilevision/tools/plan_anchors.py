@@ -65,7 +65,7 @@ def plan_anchors(overrides: Sequence[str], *, boxes: int | None = None, out: str
     """
     from mobilevision.config.auto_settings import without_training
     from mobilevision.config.compose import compose
-    from mobilevision.config.plugins import load_for
+    from mobilevision.config.used_plugins import load_for
     from mobilevision.engine.build import build_backbone, build_data, default_side, instantiate
 
     named = any(each.startswith("task=") for each in overrides)

@@ -42,7 +42,7 @@ def start(cfg: DictConfig, *, began: float | None = None) -> dict[str, float]:
         cfg: a composed and checked config.
         began: of :func:`train`; each fold has a time of its own.
     """
-    from mobilevision.config.plugins import load_for
+    from mobilevision.config.used_plugins import load_for
 
     load_for(cfg)
     require_folder_beside_data(cfg)  # before a cross-validation makes folders

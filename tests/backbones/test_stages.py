@@ -110,3 +110,40 @@ def test_a_missing_stride_is_named() -> None:
     body.split_tail()
     with pytest.raises(UserError, match="no feature map of stride 32; it has 2, 4, 8, 16"):
         body.keep(Needs((32,)))
+
+
+@pytest.mark.parametrize("output_stride", [8, 16])
+@pytest.mark.parametrize("name", ["v1 full", "v1 shallow", "v2", "v4"])  # gates of others see a mean of more places
+def test_dilated_stages_say_the_same_and_more_often(name: str, output_stride: int) -> None:
+    """Every second (or fourth) place of a dilated map is a place of the plain one (arXiv 1706.05587, section 3.1).
+
+    Under SAME padding the places lie a pixel apart, since a strided convolution pads one side more than the other.
+    """
+    torch.manual_seed(0)
+    body = WITH_TAIL[name]().eval()
+    images = torch.randint(0, 256, (2, 3, 96, 72), dtype=torch.uint8)
+    needs = Needs((8, 32), output_stride=output_stride)
+    plain = body(images, needs).maps
+    names = set(body.state_dict())
+    body.keep(needs)
+    dilated = body(images, needs).maps
+    assert set(body.state_dict()) <= names
+    assert dilated[32].shape[2:] == tuple(-(-side // output_stride) for side in (96, 72))
+    times = 32 // output_stride
+    assert torch.allclose(dilated[32][:, :, ::times, ::times], plain[32], atol=1e-4)
+    assert torch.equal(dilated[8], plain[8])
+
+
+@pytest.mark.parametrize("name", ["v3", "v3 small", "efficientnet"])
+def test_stages_with_gates_are_dilated_too(name: str, images: Tensor) -> None:
+    body = WITH_TAIL[name]()
+    needs = Needs((8, 32), output_stride=16)
+    body.keep(needs)
+    maps = body(images, needs).maps
+    assert maps[32].shape[2:] == tuple(-(-side // 16) for side in images.shape[2:])
+    assert not idle([body], [*maps.values()])
+
+
+def test_stages_that_cannot_be_dilated_are_named() -> None:
+    with pytest.raises(UserError, match=r"head\.output_stride=16: the stages of .*resnet18.*head\.output_stride=32"):
+        WITHOUT_TAIL["resnet18"]().keep(Needs((8, 32), output_stride=16))

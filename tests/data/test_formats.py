@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mobilevision.data import DataModule, Splits
-from mobilevision.data.files import FileRecords, PackedPaths
+from mobilevision.data.files import FileRecords, PackedBytes
 from mobilevision.data.formats import Auto, Cifar10, Csv, DataFormat, ImageFolder, ImageNet, OxfordPets
 from mobilevision.data.records import Records
 from mobilevision.errors import UserError
@@ -39,7 +39,7 @@ def fill(save: Save, *folders: str, each: int = 2) -> None:
 
 def test_packed_paths_give_back_any_bytes() -> None:
     paths = [b"a/b.jpg", b"", "é.png".encode(), b"\xff\xfe.jpg"]
-    packed = PackedPaths(paths)
+    packed = PackedBytes(paths)
     assert [packed[i] for i in range(len(packed))] == paths
 
 

@@ -16,11 +16,13 @@ from mobilevision.config.compose import compose
 from mobilevision.distill import Detections, Distiller, Embeddings, ModelOutputs, ModelTeacher, Outputs, PartDistillers
 from mobilevision.engine.build import Built, build
 from mobilevision.errors import UserError
-from mobilevision.heads.multitask import shrunk
+from mobilevision.heads import Head
+from mobilevision.heads.multitask import MultitaskHead, shrunk
 from mobilevision.images.framing import Affine
 from mobilevision.losses.multitask import FixedWeights, Uncertainty, without_conflicts
 from mobilevision.metrics.multitask import MEAN
 from mobilevision.ops.rows import take
+from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs
 from mobilevision.testing import check
 from mobilevision.testing.conformance import handful
 
@@ -438,3 +440,23 @@ def test_images_without_labels_are_heard_of_from_teachers_alone(built: Built, ta
 def test_four_images_in_one_have_no_class_in_common() -> None:
     with pytest.raises(UserError, match=r"parts\.objects\.augment\.mosaic joins four images"):
         build(compose([*SMALL, "parts.objects.augment=mosaic", "parts.objects.augment.mosaic=0.5"]))
+
+
+class Looking(Head):
+    """A head of which only the needs matter."""
+
+    def __init__(self, needs: Needs) -> None:
+        super().__init__(backbone=BackboneSpec(8, {8: 4, 16: 4, 32: 4}), data=DataSpec("mask", ("a",), 3, (32, 32)))
+        self.needs = needs
+
+    def forward(self, features: Features) -> Any:
+        return features.maps[8]
+
+
+def test_dilated_stages_are_shared_by_those_that_want_them_so() -> None:
+    dilated, plain = Needs((8, 32), output_stride=16), Needs((16, 32))
+    shared = {"backbone": BackboneSpec(8, {8: 4, 16: 4, 32: 4}), "data": DataSpec("multitask", ("a",), 3, (32, 32))}
+    heads = {"road": Looking(dilated), "sky": Looking(dilated), "low": Looking(Needs((8, 16)))}
+    assert MultitaskHead(**shared, parts=heads).needs == Needs((8, 16, 32), output_stride=16)
+    with pytest.raises(UserError, match=r"parts\.cars\.head takes .* dilated to stride 16: .*head\.output_stride=32"):
+        MultitaskHead(**shared, parts={"road": Looking(dilated), "cars": Looking(plain)})

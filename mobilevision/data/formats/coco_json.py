@@ -65,6 +65,14 @@ class CocoJson(DataFormat):
         """Whether a json that begins like COCO's lies there."""
         return any(_is_coco(file) for _, file in annotation_files(root, (".json",)))
 
+    def files_of(self, root: Path) -> dict[str, Path]:
+        """The json of each split that :meth:`read` reads; one for all of them counts as that of train.
+
+        Raises:
+            UserError: no json of COCO's format.
+        """
+        return self._find(root, root if root.is_dir() else root.parent, [])[0]
+
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
         """See :class:`DataFormat`."""
         root = self.place(root)

@@ -204,6 +204,11 @@ class SceneRecords(DrawnRecords):
         self.targets = BoxTargets.of([boxes_of(each.boxes, each.labels) for each in scenes])
         self._shapes = np.array([each.shape for each in scenes], dtype=np.int64).reshape(-1, 2)
 
+    def outlines(self, index: int) -> list[tuple[int, Points]]:
+        """Class and corners [n, 2], (x, y) in pixels, of each form of an image, from the back to the front."""
+        drawn = self._scene(index)
+        return list(zip(drawn.labels, drawn.outlines, strict=True))
+
     def grounds(self) -> NDArray[np.int64]:
         """The class of each image's ground, int64 [n]."""
         dark = [_dark_channels(self.rng(index, PAINT)) for index in range(len(self))]

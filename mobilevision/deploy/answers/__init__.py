@@ -32,15 +32,16 @@ ANSWERS = Answer.by_name
 
 
 def answer_named(name: str, source: str) -> type[Answer]:
-    """The class of answers of this name.
+    """The class of answers of this name, ours or a plugin's.
 
     Raises:
         UserError: there is none; ``source`` is what the message calls whoever asks.
     """
-    if name not in ANSWERS:
+    found = Answer.named(name)
+    if found is None:
         there = ", ".join(sorted(ANSWERS))
         raise UserError(f"{source}: answer={name}: there are {there}; a plugin that has it has to be installed")
-    return ANSWERS[name]
+    return found
 
 
 def find_answer(manifest: Manifest, where: str) -> Answer:

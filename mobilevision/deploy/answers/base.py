@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilevision import plugins
 from mobilevision.deploy.manifest import Port
 from mobilevision.errors import UserError
 from mobilevision.images.framing import Affine
@@ -38,12 +40,14 @@ class Answer(ABC):
         source: what messages call where the above was read.
 
     Attributes:
-        name: as tasks and model.json have it; a plugin's class is found by it once its module is imported.
+        name: as tasks and model.json have it; a plugin's package imports its answers, so that they are found by it.
         needs: outputs that the graph must have, and whether each has a number a class.
         agreement: what :meth:`agree` counts, in words.
         threshold: score from which something is shown, in place of what val chose; None leaves it at that.
         takes_threshold: whether there is something that a threshold decides.
         beside: files that whoever runs the graph without us needs beside it, and the module that each is a copy of.
+        page: of a plugin's answer, the JavaScript module that shows it on the page of ``mobilevision demo``, whose
+            default export is a class as page/answers/index.js describes; None shows the numbers.
 
     Raises:
         UserError: an output is missing, or is not as long as the list of classes.
@@ -56,6 +60,14 @@ class Answer(ABC):
     threshold: float | None = None
     takes_threshold: ClassVar[bool] = False
     beside: ClassVar[Mapping[str, str]] = {}
+    page: ClassVar[Path | None] = None
+
+    @classmethod
+    def named(cls, name: str) -> type[Answer] | None:
+        """The class of this name, for which plugins are imported if need be; None where there is none."""
+        if name not in Answer.by_name:
+            plugins.load()
+        return Answer.by_name.get(name)
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -77,7 +89,7 @@ class Answer(ABC):
         outputs: Sequence[Port] | None = None,
         source: str = "model.json",
     ) -> None:
-        self.classes, self.decision, self.precision = classes, decision, precision
+        self.classes, self.decision, self.facts, self.precision = classes, decision, facts, precision
         shapes = {port.name: port.shape[1:] for port in outputs or ()}
         for name, by_class in self.needs.items() if outputs is not None else ():
             if name not in shapes:
@@ -109,6 +121,16 @@ class Answer(ABC):
     def scores(self, prediction: Prediction) -> dict[str, Any]:
         """What :meth:`describe` leaves out: all detections, or the probability of every class; plain values."""
         del prediction
+        return {}
+
+    def files(self, prediction: Prediction, shape: tuple[int, int]) -> dict[str, Any]:
+        """What a row of a table cannot hold, such as a mask: PIL images by the name of the folder that they go to.
+
+        Args:
+            prediction: as :meth:`locate` gives it for the whole image.
+            shape: (height, width) of the image in pixels.
+        """
+        del prediction, shape
         return {}
 
     def certainty(self, prediction: Prediction) -> float:

@@ -166,11 +166,11 @@ class RawBoxes(Detections):
         super().__init__(facts=facts, outputs=outputs, source=source, **parts)
         shapes = {port.name: port.shape for port in outputs}
         fields = Fields(facts, f"{source}: facts")
-        self.facts = _checked(fields, shapes["logits"], shapes["deltas"], len(self.classes))
+        self.raw_facts = _checked(fields, shapes["logits"], shapes["deltas"], len(self.classes))
 
     def finish(self, outputs: Prediction) -> dict[str, NDArray[Any]]:
         """``boxes``, ``scores`` and ``labels``."""
-        return decode(outputs["logits"], outputs["deltas"], self.facts)
+        return decode(outputs["logits"], outputs["deltas"], self.raw_facts)
 
 
 def _counted(labels: Iterable[str]) -> str:

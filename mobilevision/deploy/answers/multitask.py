@@ -54,14 +54,15 @@ class Parts(Answer):
             own = None if outputs is None else [replace(port, name=key) for key, port in ports.items()]
             fields = Fields(dict(part) if isinstance(part, Mapping) else {}, f"{source}: facts.parts.{name}")
             kind = fields.take("answer", str)
-            if kind not in Answer.by_name or kind == self.name:
+            own_answer = Answer.named(kind)
+            if own_answer is None or kind == self.name:
                 raise fields.wrong(
                     "answer", f"it has to be one of {', '.join(sorted({*Answer.by_name} - {self.name}))}"
                 )
             chosen = decision.get(name, {})
             if not isinstance(chosen, Mapping):
                 raise UserError(f"{source}: decision.{name}={str(chosen)[:40]}: it has to be an object, of part {name}")
-            self.parts[name] = Answer.by_name[kind](
+            self.parts[name] = own_answer(
                 classes=fields.texts("classes"),
                 decision=chosen,
                 facts=fields.take("facts", dict),
@@ -90,6 +91,11 @@ class Parts(Answer):
         """By part, what its row leaves out."""
         found = {name: part.scores(of_part(prediction, name)) for name, part in self.parts.items()}
         return {name: values for name, values in found.items() if values}
+
+    def files(self, prediction: Prediction, shape: tuple[int, int]) -> dict[str, Any]:
+        """Those of every part, in folders ``part/name``."""
+        found = {name: part.files(of_part(prediction, name), shape) for name, part in self.parts.items()}
+        return {f"{name}/{folder}": image for name, files in found.items() for folder, image in files.items()}
 
     def certainty(self, prediction: Prediction) -> float:
         """That of the part which is least sure."""

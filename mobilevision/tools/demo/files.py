@@ -11,6 +11,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from mobilevision.deploy.answers import Parts, find_answer
 from mobilevision.deploy.manifest import Manifest
 from mobilevision.errors import UserError
 from mobilevision.images.files import images, printable
@@ -92,6 +93,7 @@ def write_page(folder: Path, artifact: Path, runtime: Runtime, *, examples: str 
         shutil.copyfile(runtime.folder / name, folder / "runtime" / name)
     names = write_examples(folder / "examples", examples)
     (folder / "examples.json").write_text(json.dumps([f"examples/{name}" for name in names]), encoding="utf-8")
+    (folder / "plugins.json").write_text(json.dumps(_put_answers(manifest, folder)), encoding="utf-8")
     if manifest.answer == "places":
         from mobilevision.tools.demo.world import world
         from mobilevision.visualization import coast
@@ -111,6 +113,17 @@ def written(folder: Path) -> list[Path]:
         return []
     inside = folder.resolve()
     return [path for path in paths if path.is_file() and path.resolve().is_relative_to(inside)]
+
+
+def _put_answers(manifest: Manifest, folder: Path) -> dict[str, str]:
+    """Copy the modules that show a plugin's answers beside those of the page; gives them by the answer's name."""
+    answer = find_answer(manifest, "model")
+    found = {}
+    for each in answer.parts.values() if isinstance(answer, Parts) else (answer,):
+        if each.page is not None:
+            found[each.name] = f"answers/plugin_{each.name}.js"
+            shutil.copyfile(each.page, folder / found[each.name])
+    return found
 
 
 def _put_model(manifest: Manifest, file: Path, target: Path) -> None:

@@ -116,7 +116,7 @@ def count_all(
     Raises:
         UserError: none can be counted, or the data is not there.
     """
-    from mobilevision.config.plugins import load_for
+    from mobilevision.config.used_plugins import load_for
     from mobilevision.tools.costs.counting import class_info_of, cost_of
 
     load_for(combinations[0].cfg)

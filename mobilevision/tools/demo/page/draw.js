@@ -1,4 +1,4 @@
-// What is drawn over a picture: the part that the model looks at, and boxes with their names, best first.
+// What is drawn over a picture: the part that the model looks at, layers, and boxes with their names, best first.
 
 const COLOURS = ["#2f6fde", "#e0651e", "#1f9b62", "#c2378a", "#7a5cd6", "#b08a12", "#1593ad", "#d33b3b"];
 const TALL = 22; // pixels of a name
@@ -11,9 +11,10 @@ export function colourOf(label) {
 /**
  * @param {HTMLCanvasElement} canvas that lies over the picture and has its shape
  * @param {?{width: number, height: number, mirrored?: boolean}} picture in its own pixels
- * @param {{seen?: object, boxes?: {box: number[], text: string, colour: string}[]}} marks in the same pixels
+ * @param {{seen?: object, boxes?: {box: number[], text: string, colour: string}[],
+ *   layers?: {image: CanvasImageSource, box: number[]}[]}} marks in the same pixels; a layer's image fills its box
  */
-export function drawMarks(canvas, picture, { seen, boxes = [] }) {
+export function drawMarks(canvas, picture, { seen, boxes = [], layers = [] }) {
   const [width, height] = [canvas.clientWidth, canvas.clientHeight];
   const dense = window.devicePixelRatio || 1;
   [canvas.width, canvas.height] = [Math.round(width * dense), Math.round(height * dense)];
@@ -22,6 +23,7 @@ export function drawMarks(canvas, picture, { seen, boxes = [] }) {
   context.scale(dense, dense);
   const place = placed(picture, width, height);
   if (seen) drawSeen(context, place([seen.x, seen.y, seen.x + seen.width, seen.y + seen.height]), width, height);
+  for (const layer of layers) drawLayer(context, layer, picture, width / picture.width, height / picture.height);
   for (const { box, colour } of [...boxes].reverse()) drawBox(context, place(box), colour);
   const taken = [];
   const sheet = { wide: width, high: height };
@@ -38,6 +40,15 @@ function placed({ width, height, mirrored }, wide, high) {
     const [y0, y1] = [within(top * y, high), within(bottom * y, high)];
     return { x: x0, y: y0, width: x1 - x0, height: y1 - y0 };
   };
+}
+
+/** An image over its box, which may reach beyond the picture. */
+function drawLayer(context, { image, box: [left, top, right, bottom] }, { width, mirrored }, x, y) {
+  context.save();
+  if (mirrored) context.transform(-1, 0, 0, 1, width * x, 0);
+  context.imageSmoothingEnabled = false;
+  context.drawImage(image, left * x, top * y, (right - left) * x, (bottom - top) * y);
+  context.restore();
 }
 
 /** What the model does not see is veiled. */

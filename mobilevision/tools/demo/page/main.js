@@ -1,6 +1,6 @@
 // The page: loads the model, takes pictures from wherever they come, and shows what the model says.
 
-import { answerOf } from "./answers/index.js";
+import { answerOf, loadPlugins } from "./answers/index.js";
 import { decode } from "./decode.js";
 import { element, milliseconds } from "./dom.js";
 import { showExamples } from "./examples.js";
@@ -21,6 +21,7 @@ let [slots, results, active, asked] = [[], [], 0, 0];
 
 async function start() {
   manifest = await readManifest("model/model.json");
+  await loadPlugins();
   answer = answerOf(manifest, redraw);
   describe();
   makeSlots();

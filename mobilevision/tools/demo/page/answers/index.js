@@ -2,7 +2,8 @@
 //
 // A class has: `question`, the page's title; `slots`, how many pictures it takes; `element`, shown on the page;
 // `update(results)`, told of the slots' results, null where a slot is empty; and, if it draws over pictures,
-// `marks(result)`. A result is {outputs, toPicture, milliseconds}; `redraw` is called when marks have changed.
+// `marks(result)`: {boxes, layers} as draw.js has them. A result is {outputs, toPicture, milliseconds}; `redraw` is called
+// when marks have changed. A plugin's answer is the default export of a file of its own, named in plugins.json.
 
 import { Attributes } from "./attributes.js";
 import { Boxes } from "./boxes.js";
@@ -13,6 +14,14 @@ import { Parts } from "./parts.js";
 import { Places } from "./places.js";
 
 const ANSWERS = { classes: Classes, attributes: Attributes, embedding: Embedding, places: Places, boxes: Boxes };
+
+/** Load the answers that plugins bring to this page. */
+export async function loadPlugins() {
+  const found = await fetch("plugins.json");
+  for (const [name, file] of Object.entries(await found.json())) {
+    ANSWERS[name] = (await import(new URL(`../${file}`, import.meta.url))).default;
+  }
+}
 
 export function answerOf(manifest, redraw) {
   if (manifest.answer === "parts") return new Parts(manifest, redraw, answerOf);

@@ -25,7 +25,7 @@ export class Parts {
 
   marks(result) {
     const found = this.#parts.map(({ name, answer }) => answer.marks?.(of(result, name)) ?? {});
-    return { boxes: found.flatMap(({ boxes }) => boxes ?? []) };
+    return { boxes: found.flatMap(({ boxes }) => boxes ?? []), layers: found.flatMap(({ layers }) => layers ?? []) };
   }
 }
 
