@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import mobilevision
+from mobilevision import api
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ("evaluate", "export", "load", "predict", "train")
@@ -61,6 +63,33 @@ def test_the_page_names_them_all_and_the_readme_the_page() -> None:
     for name in mobilevision.__all__:
         assert f"mobilevision.{name}" in page
     assert "docs/api.md" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_what_plugins_build_on_is_listed_and_there() -> None:
+    page = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+    listed = page.partition("## What plugins build on")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`([A-Za-z_]+)`", listed)) >= set(api.__all__)
+    for name in api.__all__:
+        assert getattr(api, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Haed'"):
+        api.Haed  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize("package", ["mobilevision_segmentation"])
+def test_examples_import_nothing_else(package: str) -> None:
+    allowed = {"mobilevision.api", "mobilevision.ranges", "mobilevision.testing"}
+    for file in sorted((ROOT / "examples" / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else names
+            ours = {name for name in names if name.partition(".")[0] == "mobilevision"}
+            assert ours <= allowed, f"{file}: {ours - allowed}"
+
+
+def test_an_answer_needs_no_torch() -> None:
+    code = "import sys; from mobilevision.api import Answer, Agreed, Affine, panels; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]
 
 
 def test_asking_for_nothing_imports_nothing_heavy() -> None:

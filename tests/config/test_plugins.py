@@ -12,11 +12,16 @@ import pytest
 
 from mobilevision.cli.plugin_commands import added, check, show
 from mobilevision.config.compose import compose
-from mobilevision.config.plugins import discover, load, load_for
+from mobilevision.config.used_plugins import load_for
 from mobilevision.errors import UserError
+from mobilevision.plugins import discover, load
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLE = ROOT / "examples" / "mobilevision_plugin_counting"
+EXAMPLES = {
+    "counting": ROOT / "examples" / "mobilevision_plugin_counting",
+    "segmentation": ROOT / "examples" / "mobilevision_segmentation",
+}
+"""Plugins that are packages, by their names."""
 Write = Callable[[Path, dict[str, str]], Path]
 
 HEAD = """
@@ -171,7 +176,7 @@ def test_a_users_own_tasks_stays_what_it_is(tmp_path: Path, write: Write, name: 
     own = {name: "whose = 'mine'\n", **({"tasks/base.py": "whose = 'mine'\n"} if "/" in name else {})}
     what = "tasks.base" if "/" in name else "tasks"
     code = (
-        "from mobilevision.config.former_names import import_by_former_names; import_by_former_names();"
+        "from mobilevision.plugins.former_names import import_by_former_names; import_by_former_names();"
         f" import {what}; print({what}.whose)"
     )
     said = command([sys.executable, "-c", code], write(tmp_path, own), PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
@@ -218,10 +223,10 @@ def test_a_folders_head_trains(tmp_path: Path, write: Write) -> None:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with the wheels of mobilevision and of the example, and the parent's packages behind."""
+    """A virtual environment with the wheels of mobilevision and of the examples, and the parent's packages behind."""
     folder = tmp_path_factory.mktemp("environment")
     wheels = tmp_path_factory.mktemp("wheels")
-    for project in (ROOT, EXAMPLE):
+    for project in (ROOT, *EXAMPLES.values()):
         build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(wheels)]
         subprocess.run(build, cwd=project, check=True, capture_output=True)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
@@ -244,11 +249,14 @@ def test_the_example_is_installed_listed_and_trains_from_any_folder(environment:
 
 
 @pytest.mark.slow
-def test_the_examples_own_tests_and_its_check_pass(environment: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "tried"), [("counting", "head=cumulative: tried above"), ("segmentation", "task=segmentation")]
+)
+def test_the_examples_own_tests_and_its_check_pass(environment: Path, tmp_path: Path, name: str, tried: str) -> None:
     python = environment / "bin" / "python"
-    own = [EXAMPLE / "tests", "-k", "not conforms"]  # conforming is what the check below tries
+    own = [EXAMPLES[name] / "tests", "-k", "not conforms"]  # conforming is what the check below tries
     command([python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *own], tmp_path)
     small = ["backbone.width=0.25", "data.format.train=16"]
-    said = command([environment / "bin" / "mobilevision", "plugins", "check", "counting", *small], tmp_path)
-    assert "plugin counting: everything passed" in said
-    assert "head=cumulative: tried above" in said
+    said = command([environment / "bin" / "mobilevision", "plugins", "check", name, *small], tmp_path)
+    assert f"plugin {name}: everything passed" in said
+    assert tried in said

@@ -1,0 +1,118 @@
+"""Heads that give logits of every class for every place of a map: LR-ASPP and a light DeepLabV3+."""
+
+from __future__ import annotations
+
+from typing import Literal, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from mobilevision.api import BackboneSpec, DataSpec, Features, Head, Needs, UserError
+from mobilevision.ranges import PositiveInt, check_ranges
+
+Stride = Literal[8, 16, 32]
+
+
+def block(inputs: int, outputs: int, *, kernel: int = 1, dilation: int = 1, groups: int = 1) -> nn.Sequential:
+    """Convolution, batch norm and ReLU; the size stays."""
+    padding = dilation * (kernel // 2)
+    layer = nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation, groups=groups, bias=False)
+    return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+def separable(inputs: int, outputs: int, *, dilation: int = 1) -> nn.Sequential:
+    """A depthwise 3x3 convolution and a pointwise one."""
+    return nn.Sequential(block(inputs, inputs, kernel=3, dilation=dilation, groups=inputs), block(inputs, outputs))
+
+
+def needs_of(backbone: BackboneSpec, low: int, output_stride: int) -> tuple[Needs, int]:
+    """The maps of stride ``low`` and of the last stage, dilated to ``output_stride``; and the last stage's stride."""
+    deepest = max(backbone.strides, default=0)
+    if low not in backbone.strides or deepest <= low:
+        have = ", ".join(map(str, backbone.strides)) or "none"
+        raise UserError(f"head: a map of stride {low} and a deeper one are wanted, and the backbone has strides {have}")
+    dilated = output_stride if output_stride < deepest else None
+    return Needs(strides=(low, deepest), output_stride=dilated), deepest
+
+
+@final
+class LRASPP(Head):
+    """Lite reduced atrous spatial pyramid pooling (Howard et al., arXiv 1905.02244, section 6.4).
+
+    Two branches over the last stage, one of them a gate by the mean of the whole map, joined by the map of stride 8.
+
+    Args:
+        backbone: as in :class:`Head`.
+        data: as in :class:`Head`.
+        output_stride: of the last stage, which is dilated for it; 32 dilates nothing.
+        channels: of both branches; None: 128 times the backbone's width.
+    """
+
+    @check_ranges("head")
+    def __init__(
+        self,
+        *,
+        backbone: BackboneSpec,
+        data: DataSpec,
+        output_stride: Stride = 16,
+        channels: PositiveInt | None = None,
+    ) -> None:
+        super().__init__(backbone=backbone, data=data)
+        self.needs, self.deepest = needs_of(backbone, 8, output_stride)
+        deep, width = backbone.strides[self.deepest], channels or max(16, round(128 * backbone.multiplier))
+        self.reduce = block(deep, width)
+        self.gate = nn.Sequential(nn.Conv2d(deep, width, 1, bias=False), nn.Sigmoid())
+        self.low = nn.Conv2d(backbone.strides[8], len(data.classes), 1)
+        self.high = nn.Conv2d(width, len(data.classes), 1)
+
+    def forward(self, features: Features) -> Tensor:
+        """Float logits [batch, classes, height / 8, width / 8]."""
+        deep, low = features.maps[self.deepest], features.maps[8]
+        gated = self.reduce(deep) * self.gate(deep.mean(dim=(2, 3), keepdim=True))
+        high = self.high(interpolate(gated, low.shape[2:], mode="bilinear", align_corners=False))
+        logits: Tensor = self.low(low) + high
+        return logits
+
+
+@final
+class DeepLab(Head):
+    """DeepLabV3+ with separable convolutions throughout (Chen et al., arXiv 1802.02611; arXiv 1801.04381, section 6.3).
+
+    Args:
+        backbone: as in :class:`Head`.
+        data: as in :class:`Head`.
+        output_stride: of the last stage, which is dilated for it; 32 dilates nothing.
+        channels: of every branch; None: 128 times the backbone's width.
+    """
+
+    @check_ranges("head")
+    def __init__(
+        self,
+        *,
+        backbone: BackboneSpec,
+        data: DataSpec,
+        output_stride: Stride = 16,
+        channels: PositiveInt | None = None,
+    ) -> None:
+        super().__init__(backbone=backbone, data=data)
+        self.needs, self.deepest = needs_of(backbone, 4, output_stride)
+        deep, width = backbone.strides[self.deepest], channels or max(16, round(128 * backbone.multiplier))
+        rates = [max(1, 96 * part // output_stride) for part in (1, 2, 3)]  # 6, 12, 18 at stride 16
+        self.branches = nn.ModuleList([block(deep, width), *(separable(deep, width, dilation=rate) for rate in rates)])
+        self.whole = nn.Sequential(
+            nn.Conv2d(deep, width, 1), nn.ReLU(inplace=True)
+        )  # no batch norm: one place an image
+        self.join = block(width * (len(rates) + 2), width)
+        self.low = block(backbone.strides[4], max(8, width // 4))
+        self.refine = separable(width + max(8, width // 4), width)
+        self.classify = nn.Conv2d(width, len(data.classes), 1)
+
+    def forward(self, features: Features) -> Tensor:
+        """Float logits [batch, classes, height / 4, width / 4]."""
+        deep, low = features.maps[self.deepest], features.maps[4]
+        whole = self.whole(deep.mean(dim=(2, 3), keepdim=True)).expand(-1, -1, *deep.shape[2:])
+        joined = self.join(torch.cat([*(branch(deep) for branch in self.branches), whole], dim=1))
+        larger = interpolate(joined, low.shape[2:], mode="bilinear", align_corners=False)
+        logits: Tensor = self.classify(self.refine(torch.cat([larger, self.low(low)], dim=1)))
+        return logits
