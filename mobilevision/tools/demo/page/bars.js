@@ -18,7 +18,7 @@ export class Bars {
 }
 
 function row() {
-  const track = element("div", { class: "track" }, element("div", { class: "bar" }), element("i", { class: "mark" }));
+  const track = element("div", { class: "track" }, element("div", { class: "bar" }), element("i", { class: "mark", role: "img" }));
   return element("li", {}, element("span", { class: "name" }), element("span", { class: "number" }), track);
 }
 
@@ -31,4 +31,5 @@ function fill(item, { name, value, text = percent(value), weak = false, colour =
   bar.style.background = colour;
   tick.hidden = mark === null;
   tick.style.left = `${(mark ?? 0) * 100}%`;
+  tick.setAttribute("aria-label", `threshold ${percent(mark ?? 0)}`);
 }

@@ -16,6 +16,18 @@ function filled(node, attributes, children) {
   return node;
 }
 
+/** Make something that is no button act as one, by touch, mouse and keyboard. */
+export function pressable(node, act) {
+  node.setAttribute("role", "button");
+  node.setAttribute("tabindex", "0");
+  node.addEventListener("click", act);
+  node.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault(); // the space bar would scroll
+    act();
+  });
+}
+
 /** 0.734 as "73 %"; what is not quite all or nothing does not become so. */
 export function percent(value) {
   const share = value * 100;

@@ -1,6 +1,6 @@
 // What is drawn over a picture: the part that the model looks at, layers, and boxes with their names, best first.
 
-const COLOURS = ["#2f6fde", "#e0651e", "#1f9b62", "#c2378a", "#7a5cd6", "#b08a12", "#1593ad", "#d33b3b"];
+const COLOURS = ["#2f6fde", "#c4500c", "#18814f", "#c2378a", "#7a5cd6", "#8f7009", "#117d93", "#d33b3b"]; // white is read on each
 const TALL = 22; // pixels of a name
 const LETTERS = "600 13px system-ui, sans-serif";
 

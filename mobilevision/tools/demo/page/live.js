@@ -13,7 +13,7 @@ export class Live {
   /**
    * @param {Slot} slot where it is shown
    * @param {object} page `ask(picture)` tells what the model says of a frame, `cleared()` hears that nothing is shown any
-   *   more, `redraw()` draws marks anew, `guarded(work)` says what goes wrong
+   *   more, `redraw()` draws marks anew, `guarded(work)` says what goes wrong, `say(text)` tells those who hear the page
    */
   constructor(slot, page) {
     this.#slot = slot;
@@ -43,7 +43,7 @@ export class Live {
       this.#slot.clear();
       this.#page.cleared();
     } else {
-      this.#slot.showStill(this.#slot.video, videoWidth, videoHeight);
+      this.#slot.showStill(this.#slot.video, videoWidth, videoHeight, "The last frame of the camera");
       this.#page.redraw();
     }
     this.#camera.stop();
@@ -81,5 +81,6 @@ export class Live {
     by("file").parentElement.hidden = on;
     if (!on) by("turn").hidden = true;
     document.documentElement.dataset.camera = on ? "on" : "off";
+    this.#page.say(on ? "The camera is on; the answer follows what it sees." : "The camera is off.");
   }
 }

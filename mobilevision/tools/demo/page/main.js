@@ -2,7 +2,7 @@
 
 import { answerOf, loadPlugins } from "./answers/index.js";
 import { decode } from "./decode.js";
-import { element, milliseconds } from "./dom.js";
+import { element, milliseconds, pressable } from "./dom.js";
 import { showExamples } from "./examples.js";
 import { dataOf, factsOf } from "./facts.js";
 import { frame } from "./framing.js";
@@ -17,7 +17,7 @@ import { Slot } from "./slot.js";
 const by = (id) => document.getElementById(id);
 const model = new Model();
 let manifest, answer, live, threads;
-let [slots, results, active, asked] = [[], [], 0, 0];
+let [slots, results, active, asked, running] = [[], [], 0, 0, 0];
 
 async function start() {
   manifest = await readManifest("model/model.json");
@@ -57,9 +57,12 @@ function makeSlots() {
   results = slots.map(() => null);
   by("slots").classList.toggle("two", slots.length > 1);
   by("slots").replaceChildren(...slots.map((slot) => slot.element));
-  slots.forEach((slot, place) => slot.element.addEventListener("click", () => tapped(place)));
+  slots.forEach((slot, place) => {
+    if (slots.length === 1) slot.element.addEventListener("click", () => tapped(place)); // "Choose" is for the keyboard
+    else pressable(slot.element, () => tapped(place));
+  });
   const last = slots.length - 1;
-  live = new Live(slots[last], { guarded, ask: (picture) => look(last, picture), cleared: () => (results[last] = null), redraw });
+  live = new Live(slots[last], { guarded, ask: (picture) => look(last, picture), cleared: () => forget(last), redraw, say });
   choose(0);
 }
 
@@ -72,22 +75,35 @@ function tapped(place) {
 
 function choose(place) {
   active = place;
-  slots.forEach((slot, other) => slot.element.classList.toggle("active", slots.length > 1 && other === place));
+  if (slots.length > 1) slots.forEach((slot, other) => slot.choose(other === place));
 }
 
-/** Show a picture file, and ask the model. */
-async function take(blob) {
+/** Show a picture file, or the one that a promise brings, and ask the model. */
+async function take(given) {
   live.stop();
   const [place, mine] = [active, ++asked];
+  const wanted = () => mine === asked || slots.length > 1; // else a later one was quicker
   await guarded(async () => {
-    const { bitmap, ...picture } = await decode(blob);
-    if (mine !== asked && slots.length === 1) return; // a later one was quicker
-    slots[place].showStill(bitmap, bitmap.width, bitmap.height);
-    bitmap.close();
-    results[place] = null;
-    if (slots.length > 1) choose((place + 1) % slots.length);
-    const result = await model.run(picture);
-    if (mine === asked || slots.length > 1) tell(place, result);
+    busy(1);
+    try {
+      const blob = await given;
+      const { bitmap, ...picture } = await decode(blob);
+      if (!wanted()) return;
+      slots[place].showStill(bitmap, bitmap.width, bitmap.height, blob.name ?? "An image");
+      bitmap.close();
+      results[place] = null;
+      if (slots.length > 1) choose((place + 1) % slots.length);
+      const result = await model.run(picture);
+      if (!wanted()) return;
+      tell(place, result);
+      say(headlines() || "The answer is there.");
+    } catch (error) {
+      if (!wanted()) return;
+      forget(place);
+      throw error;
+    } finally {
+      busy(-1);
+    }
   });
 }
 
@@ -104,6 +120,34 @@ function tell(place, result) {
   answer.update(results);
   redraw();
   showTiming(result.milliseconds);
+}
+
+/** Nothing is known of a place any more: no answer stays that belongs to another picture. */
+function forget(place) {
+  results[place] = null;
+  slots[place].clear();
+  const some = results.some(Boolean);
+  if (some) answer.update(results);
+  by("answer").hidden = !some;
+  by("timing").hidden = !some;
+}
+
+/** Of how many pictures the model has still to say something. */
+function busy(change) {
+  running += change;
+  by("busy").hidden = !running;
+  by("answer").parentElement.setAttribute("aria-busy", String(running > 0));
+  if (change > 0) say("Looking at the image …");
+}
+
+/** For those who hear the page. */
+function say(text) {
+  by("status").textContent = text;
+}
+
+function headlines() {
+  const lines = [...by("answer").querySelectorAll(".headline")];
+  return lines.map((line) => Array.from(line.children, (part) => part.textContent).join(" ").trim()).join("; ");
 }
 
 function redraw() {
@@ -141,6 +185,8 @@ function trouble(error) {
   if (!(error instanceof PlainError)) console.error(error);
   by("trouble").textContent = error instanceof PlainError ? error.message : `Something went wrong: ${error.message}`;
   by("trouble").hidden = false;
+  by("trouble").scrollIntoView({ block: "nearest" });
+  say("");
 }
 
 start().catch((error) => {

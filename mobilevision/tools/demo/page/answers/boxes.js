@@ -21,7 +21,7 @@ export class Boxes {
   constructor(manifest, redraw) {
     this.classes = manifest.classes;
     this.chosen = thresholdsOf(manifest);
-    const label = element("label", { for: "threshold" }, "Threshold ", this.#value, " ", this.#reset);
+    const label = element("p", {}, element("label", { for: "threshold" }, "Threshold"), " ", this.#value, " ", this.#reset);
     const headline = element("p", { class: "headline" }, this.#found);
     this.element = element("div", {}, headline, this.#bars.element, element("div", { class: "slider" }, label, this.#slider));
     const move = (value) => {
@@ -68,6 +68,7 @@ export class Boxes {
     const value = this.#moved ?? (least + most) / 2;
     const own = this.#moved === null && most - least > 0.005;
     this.#slider.value = String(value);
+    this.#slider.setAttribute("aria-valuetext", own ? "chosen by class" : value.toFixed(2));
     this.#value.textContent = own ? `${least.toFixed(2)} to ${most.toFixed(2)} by class` : value.toFixed(2);
     this.#reset.hidden = this.#moved === null;
     if (this.#last) this.update([this.#last]);

@@ -1,4 +1,4 @@
-import { shape } from "../dom.js";
+import { pressable, shape } from "../dom.js";
 
 const COLOURED = 60; // cells, the most probable ones
 const FAINT = 0.01; // of the most probable cell's probability: less is not drawn
@@ -6,15 +6,15 @@ const NEARER = 4; // times, when somebody taps the map
 
 /** The map that `mobilevision demo` drew for this model (map.json), and on it places and cells. */
 export class WorldMap {
-  element = shape("svg", { class: "map", role: "img", "aria-label": "Map of the most probable places" });
+  element = shape("svg", { class: "map", "aria-label": "Map of the most probable places", "aria-pressed": "false" });
   #cells = shape("g", { class: "cells" });
   #dots = shape("g", {});
   #ground = null;
   #waiting = null;
 
   constructor() {
-    this.element.addEventListener("click", () => {
-      this.element.classList.toggle("near");
+    pressable(this.element, () => {
+      this.element.setAttribute("aria-pressed", String(this.element.classList.toggle("near"))); // looked at from near
       if (this.#waiting) this.show(this.#waiting);
     });
     this.#load();
