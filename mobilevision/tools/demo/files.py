@@ -16,7 +16,7 @@ from mobilevision.deploy.manifest import Manifest
 from mobilevision.errors import UserError
 from mobilevision.images.files import images, printable
 from mobilevision.io.regular_files import open_regular
-from mobilevision.tools.demo.runtime import FILES, Runtime
+from mobilevision.tools.demo.runtime import GPU_FILES, Runtime
 
 # Example images for a page: few, not large, and without the notes that cameras leave in them.
 
@@ -89,8 +89,9 @@ def write_page(folder: Path, artifact: Path, runtime: Runtime, *, examples: str 
     shutil.copytree(_PAGE, folder)
     _put_model(manifest, manifest.file.check(artifact), folder / "model")
     (folder / "runtime").mkdir()
-    for name in FILES:
+    for name in runtime.files:
         shutil.copyfile(runtime.folder / name, folder / "runtime" / name)
+    (folder / "runtime/files.json").write_text(json.dumps(runtime.files), encoding="utf-8")
     names = write_examples(folder / "examples", examples)
     (folder / "examples.json").write_text(json.dumps([f"examples/{name}" for name in names]), encoding="utf-8")
     (folder / "plugins.json").write_text(json.dumps(_put_answers(manifest, folder)), encoding="utf-8")
@@ -140,7 +141,8 @@ def _number(folder: Path) -> None:
     for name in names:
         digest.update(f"{name}\0".encode())
         digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
-    kept = ["./", *(name for name in names if name not in (_WORKER, _INDEX))]  # hosts may send index.html on to ./
+    rare = {_WORKER, _INDEX, *(f"runtime/{name}" for name in GPU_FILES)}  # hosts may send index.html on to ./
+    kept = ["./", *(name for name in names if name not in rare)]
     worker = folder / _WORKER
     (folder / SIGN).write_text(json.dumps({"files": names}, indent=0) + "\n", encoding="utf-8")
     lines = f'const VERSION = "{digest.hexdigest()[:16]}";\nconst FILES = {json.dumps(kept)};\n\n'

@@ -18,6 +18,8 @@ from mobilevision.io.user_cache import user_cache
 VARIABLE = "MOBILEVISION_ORT_WEB"
 FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 """The build for the CPU, as modules."""
+GPU_FILES = ("ort.jspi.min.mjs", "ort-wasm-simd-threaded.jspi.mjs", "ort-wasm-simd-threaded.jspi.wasm")
+"""The build that has WebGPU, too; a page works without it."""
 
 PACKAGE = "onnxruntime-web"
 SERIES = "1.30"
@@ -26,10 +28,15 @@ _BY_HAND = f"`--runtime FOLDER` or {VARIABLE} names a folder that holds {', '.jo
 
 @final
 class Runtime(NamedTuple):
-    """A folder that holds all of ``FILES``, and the version that they are of."""
+    """A folder that holds all of ``FILES``, perhaps all of ``GPU_FILES``, and the version that they are of."""
 
     folder: Path
     version: str
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of those that are there."""
+        return FILES + GPU_FILES if _complete(self.folder, GPU_FILES) else FILES
 
 
 def find_runtime(folder: str | Path | None = None) -> Runtime:
@@ -45,7 +52,7 @@ def find_runtime(folder: str | Path | None = None) -> Runtime:
     named = folder or os.environ.get(VARIABLE)
     if named:
         return _in_folder(Path(named).expanduser(), "--runtime" if folder else VARIABLE)
-    kept = user_cache() / f"{PACKAGE}-{SERIES}"
+    kept = user_cache() / f"{PACKAGE}-{SERIES}-gpu"
     if not _complete(kept):
         _fetch(kept)
     return Runtime(kept, _version(kept))
@@ -60,8 +67,8 @@ def _in_folder(named: Path, option: str) -> Runtime:
     return Runtime(found, _version(found))
 
 
-def _complete(folder: Path) -> bool:
-    return all((folder / name).is_file() for name in FILES)
+def _complete(folder: Path, names: tuple[str, ...] = FILES) -> bool:
+    return all((folder / name).is_file() for name in names)
 
 
 def _version(folder: Path) -> str:
@@ -106,7 +113,7 @@ def _unpack(archive: Path, target: Path) -> None:
     """Take out of the package what is needed, and nothing else."""
     target.mkdir()
     with tarfile.open(archive) as packed:
-        for name in ("package.json", *(f"dist/{name}" for name in FILES)):
+        for name in ("package.json", *(f"dist/{name}" for name in FILES + GPU_FILES)):
             try:
                 file = packed.extractfile(f"package/{name}")
             except KeyError:

@@ -47,18 +47,31 @@ def no_runtime(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Chromium without a window and with two cameras that show a test image; or skip."""
+def launch() -> Iterator[Callable[..., Any]]:
+    """Starts Chromium without a window, with the words of a command line; or skip."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if program is None:
         pytest.skip("needs Chromium")
-    camera = ["--use-fake-device-for-media-stream=device-count=2", "--use-fake-ui-for-media-stream"]
-    names = f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1"
     with playwright.sync_playwright() as running:
-        found = running.chromium.launch(executable_path=program, args=["--no-sandbox", names, *camera])
-        yield found
-        found.close()
+        yield lambda *words: running.chromium.launch(executable_path=program, args=["--no-sandbox", *words])
+
+
+@pytest.fixture(scope="session")
+def browser(launch: Callable[..., Any]) -> Iterator[Any]:
+    """One with two cameras that show a test image."""
+    camera = ["--use-fake-device-for-media-stream=device-count=2", "--use-fake-ui-for-media-stream"]
+    found = launch(f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1", *camera)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def gpu_browser(launch: Callable[..., Any]) -> Iterator[Any]:
+    """One with a GPU that software stands in for."""
+    found = launch("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
+    yield found
+    found.close()
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from mobilevision.deploy.preprocessing import Preprocessing
 from mobilevision.errors import UserError
 from mobilevision.tools.demo.command import demo
 from mobilevision.tools.demo.files import SIGN
+from mobilevision.tools.demo.runtime import FILES, GPU_FILES
 
 PAGE = Path(files.__file__).parent / "page"
 ABOUT = {"trained_by": "python train.py data.root=SECRET", "command": "mobilevision export SECRET", "backbone": "b"}
@@ -68,6 +69,16 @@ def test_the_page_is_whole_and_says_nothing_of_its_maker(tmp_path: Path, no_runt
     assert set(kept) == (listed(out) - {"sw.js", "index.html", SIGN}) | {"./"}
     assert "SECRET" not in (out / "model/model.json").read_text(encoding="utf-8")
     assert json.loads((out / "examples.json").read_text(encoding="utf-8")) == []
+
+
+def test_the_build_for_the_gpu_is_no_part_of_what_is_kept(tmp_path: Path, no_runtime: Path) -> None:
+    for name in GPU_FILES:
+        (no_runtime / name).write_text("", encoding="utf-8")
+    out = tmp_path / "page"
+    demo(artifact(tmp_path / "model"), out=out, runtime=no_runtime)
+    assert json.loads((out / "runtime/files.json").read_text(encoding="utf-8")) == [*FILES, *GPU_FILES]
+    text = (out / "sw.js").read_text(encoding="utf-8")
+    assert [name for name in GPU_FILES if f"runtime/{name}" in text or not (out / "runtime" / name).is_file()] == []
 
 
 def test_another_model_is_another_version(tmp_path: Path, no_runtime: Path) -> None:

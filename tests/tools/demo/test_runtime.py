@@ -11,7 +11,7 @@ import pytest
 
 from mobilevision.errors import UserError
 from mobilevision.tools.demo import runtime
-from mobilevision.tools.demo.runtime import FILES, VARIABLE, find_runtime
+from mobilevision.tools.demo.runtime import FILES, GPU_FILES, VARIABLE, find_runtime
 
 
 @pytest.fixture(autouse=True)
@@ -21,9 +21,9 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def put(folder: Path) -> Path:
+def put(folder: Path, names: tuple[str, ...] = FILES) -> Path:
     folder.mkdir(parents=True)
-    for name in FILES:
+    for name in names:
         (folder / name).write_text("v9.9.9", encoding="utf-8")
     return folder
 
@@ -32,6 +32,11 @@ def put(folder: Path) -> Path:
 def test_a_folder_that_a_user_names(tmp_path: Path, below: str) -> None:
     there = put(tmp_path / "mine" / below) if below else put(tmp_path / "mine")
     assert find_runtime(tmp_path / "mine") == (there, "9.9.9")
+
+
+def test_a_folder_with_the_build_for_the_gpu(tmp_path: Path) -> None:
+    assert find_runtime(put(tmp_path / "mine")).files == FILES
+    assert find_runtime(put(tmp_path / "both", FILES + GPU_FILES)).files == FILES + GPU_FILES
 
 
 def test_the_environment_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +70,7 @@ def npm(folder: Path, script: str) -> None:
 
 
 def test_npm_is_asked_once(tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    put(tmp_path / "package" / "dist")
+    put(tmp_path / "package" / "dist", FILES + GPU_FILES)
     (tmp_path / "package/package.json").write_text('{"name": "onnxruntime-web", "version": "1.30.0"}', encoding="utf-8")
     with tarfile.open(tmp_path / "packed.tgz", "w:gz") as packed:
         packed.add(tmp_path / "package", "package")
@@ -74,7 +79,7 @@ def test_npm_is_asked_once(tmp_path: Path, own_cache: Path, monkeypatch: pytest.
     for _ in range(2):
         assert find_runtime().version == "1.30.0"
     assert (tmp_path / "log").read_text(encoding="utf-8").split() == ["asked"]
-    assert {path.name for path in next(own_cache.iterdir()).iterdir()} == {*FILES, "package.json"}
+    assert {path.name for path in next(own_cache.iterdir()).iterdir()} == {*FILES, *GPU_FILES, "package.json"}
 
 
 def test_what_npm_complains_of_is_told(tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,11 @@
 import { answerOf, loadPlugins } from "./answers/index.js";
 import { decode } from "./decode.js";
 import { element, milliseconds, pressable } from "./dom.js";
+import { Engine } from "./engine.js";
 import { showExamples } from "./examples.js";
 import { dataOf, factsOf } from "./facts.js";
 import { frame } from "./framing.js";
+import { GpuSwitch, haveGpu } from "./gpu.js";
 import { listen } from "./inputs.js";
 import { Live } from "./live.js";
 import { readManifest } from "./manifest.js";
@@ -16,7 +18,8 @@ import { Slot } from "./slot.js";
 
 const by = (id) => document.getElementById(id);
 const model = new Model();
-let manifest, answer, live, threads;
+const engine = new Engine(model, (state) => offered?.tell(state));
+let manifest, answer, live, threads, offered, shown;
 let [slots, results, active, asked, running] = [[], [], 0, 0, 0];
 
 async function start() {
@@ -36,6 +39,21 @@ async function start() {
   await showExamples(by("examples"), take, answer.slots);
   const begun = asked;
   keepOffline(by("offline"), () => asked === begun && !live.on);
+  if (await haveGpu()) offerGpu();
+}
+
+/** The picture that is shown is looked at again, by whoever answers then. */
+function offerGpu() {
+  const again = () => (shown && !live.on && slots.length === 1 ? take(shown) : null);
+  const turnOn = async () => {
+    await engine.useGpu(manifest, () => {});
+    await again();
+  };
+  const turnOff = () => {
+    engine.useCpu();
+    again();
+  };
+  offered = new GpuSwitch(by("gpu"), { turnOn, turnOff });
 }
 
 function describe() {
@@ -89,11 +107,12 @@ async function take(given) {
       const blob = await given;
       const { bitmap, ...picture } = await decode(blob);
       if (!wanted()) return;
+      shown = blob;
       slots[place].showStill(bitmap, bitmap.width, bitmap.height, blob.name ?? "An image");
       bitmap.close();
       results[place] = null;
       if (slots.length > 1) choose((place + 1) % slots.length);
-      const result = await model.run(picture);
+      const result = await engine.run(picture);
       if (!wanted()) return;
       tell(place, result);
       say(headlines() || "The answer is there.");
@@ -110,7 +129,7 @@ async function take(given) {
 /** Ask the model of a frame of the camera. */
 async function look(place, picture) {
   const mine = asked;
-  const result = await model.run(picture);
+  const result = await engine.run(picture);
   if (live.on && mine === asked) tell(place, result);
 }
 
@@ -119,12 +138,12 @@ function tell(place, result) {
   by("answer").hidden = false;
   answer.update(results);
   redraw();
-  showTiming(result.milliseconds);
+  showTiming(result);
 }
 
 /** Nothing is known of a place any more: no answer stays that belongs to another picture. */
 function forget(place) {
-  results[place] = null;
+  results[place] = shown = null;
   slots[place].clear();
   const some = results.some(Boolean);
   if (some) answer.update(results);
@@ -158,8 +177,9 @@ function redraw() {
   });
 }
 
-function showTiming({ model: time, preparation }) {
-  const rows = [[milliseconds(time), "model"], [milliseconds(preparation), "preparation"], [threads, threads === 1 ? "thread" : "threads"]];
+function showTiming({ milliseconds: { model: time, preparation }, by: whose }) {
+  const runs = whose === "GPU" ? ["WebGPU", "runs it"] : [threads, threads === 1 ? "thread" : "threads"];
+  const rows = [[milliseconds(time), "model"], [milliseconds(preparation), "preparation"], runs];
   by("timing").hidden = false;
   const cells = rows.map(([value, name]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)));
   by("timing").replaceChildren(...cells);

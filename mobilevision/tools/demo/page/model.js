@@ -17,9 +17,16 @@ export class Model {
     };
   }
 
-  /** Get runtime and model ready; `say` hears {wasm, model}, the shares that have come. */
-  load(manifest, say) {
-    return this.#ask({ kind: "load", manifest }, [], say);
+  /** Get runtime and model ready, on the CPU or the GPU; `say` hears {wasm, model}, the shares that have come. */
+  load(manifest, say, { gpu = false } = {}) {
+    return this.#ask({ kind: "load", manifest, gpu }, [], say);
+  }
+
+  /** Stop it for good; what was asked stays without an answer. */
+  end() {
+    this.#worker.terminate();
+    for (const { reject } of this.#waiting.values()) reject(new PlainError("it was stopped"));
+    this.#waiting.clear();
   }
 
   /** What the model says of a picture {data, width, height}, RGBA, whose bytes are given away. */

@@ -6,6 +6,10 @@ import { download, haveSimd, sha256 } from "./download.js";
 
 const MOST_THREADS = 4; // more hardly help models of this size
 const near = (path) => new URL(path, import.meta.url).href;
+const BUILDS = {
+  wasm: { module: "ort.wasm.min.mjs", binary: "ort-wasm-simd-threaded" },
+  webgpu: { module: "ort.jspi.min.mjs", binary: "ort-wasm-simd-threaded.jspi" },
+};
 const JOBS = { load, run };
 let ort, session, manifest, how;
 
@@ -18,7 +22,7 @@ self.onmessage = async ({ data: { id, kind, ...rest } }) => {
   }
 };
 
-async function load({ manifest: given }, say) {
+async function load({ manifest: given, gpu }, say) {
   manifest = given;
   const pillow = Number.parseInt(manifest.about.versions?.pillow ?? "13", 10);
   how = { ...manifest.preprocessing, tallFirst: pillow >= 13 };
@@ -27,17 +31,18 @@ async function load({ manifest: given }, say) {
       "This browser has no WebAssembly SIMD, which the model needs: Chrome 91, Firefox 89 and Safari 16.4 have it.",
     );
   }
-  const threads = self.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency ?? 1) : 1;
+  const build = BUILDS[gpu ? "webgpu" : "wasm"];
+  const threads = self.crossOriginIsolated && !gpu ? Math.min(MOST_THREADS, navigator.hardwareConcurrency ?? 1) : 1;
   const part = { wasm: 0, model: 0 };
   const told = (name) => (share) => say({ ...part, [name]: (part[name] = share) });
   const [wasm, model] = await Promise.all([
-    download(near("runtime/ort-wasm-simd-threaded.wasm"), told("wasm")),
+    download(near(`runtime/${build.binary}.wasm`), told("wasm")),
     download(near(`model/${manifest.file.name}`), told("model"), manifest.file.bytes),
   ]);
   await checkModel(model);
-  await start(wasm, threads);
+  await start(build, wasm, threads);
   try {
-    session = await ort.InferenceSession.create(model, { executionProviders: ["wasm"] });
+    session = await ort.InferenceSession.create(model, { executionProviders: [gpu ? "webgpu" : "wasm"], logSeverityLevel: 3 });
   } catch (error) {
     throw new PlainError(`The browser's runtime cannot use the model: ${error.message}`);
   }
@@ -46,15 +51,15 @@ async function load({ manifest: given }, say) {
   return { threads, version: ort.env.versions?.web ?? "" };
 }
 
-async function start(wasm, threads) {
+async function start({ module, binary }, wasm, threads) {
   try {
-    ort = await import("./runtime/ort.wasm.min.mjs");
+    ort = await import(`./runtime/${module}`);
   } catch {
-    throw new PlainError("runtime/ort.wasm.min.mjs is not there: copy the whole folder of this page again.");
+    throw new PlainError(`runtime/${module} is not there: copy the whole folder of this page again.`);
   }
   ort.env.logLevel = "error";
   ort.env.wasm.numThreads = threads;
-  ort.env.wasm.wasmPaths = { mjs: near("runtime/ort-wasm-simd-threaded.mjs") };
+  ort.env.wasm.wasmPaths = { mjs: near(`runtime/${binary}.mjs`) };
   ort.env.wasm.wasmBinary = wasm.buffer;
 }
 
