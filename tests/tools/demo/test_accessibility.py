@@ -122,6 +122,7 @@ def opened(context: Any, address: str, kind: str, *, examples: int = 0) -> Any:
     page.route("**/worker.js", lambda route: route.fulfill(body=WORKER, headers=SCRIPT))
     page.route("**/model/model.json", lambda route: route.fulfill(body=json.dumps(given)))
     page.route("**/examples.json", lambda route: route.fulfill(body=json.dumps(names)))
+    page.route("**/plugins.json", lambda route: route.fulfill(body="{}"))
     page.route("**/examples/*.png", lambda route: route.fulfill(body=png(), content_type="image/png"))
     page.goto(address)
     page.wait_for_selector("html[data-ready]")
