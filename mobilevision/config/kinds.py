@@ -16,6 +16,10 @@ from mobilevision.config.search_path import Source
 from mobilevision.config.source_code import Definition, find, lookup
 from mobilevision.errors import UserError
 
+OURS = ("class", "attributes", "identity", "coordinate", "boxes", "multitask")
+"""Kinds of target of our own tasks."""
+OTHER = "other"
+"""Stands for every kind of a plugin; the option's class itself refuses what it cannot do."""
 _STATED_BY_CLASS = ("data", "augment")
 
 
@@ -28,8 +32,11 @@ def check_kinds(layout: Layout, found: Sequence[Source]) -> Iterator[str]:
     for group, node in layout.values.items():
         kinds = kinds_of_node(group, node) if isinstance(node, dict) else None
         if kinds is not None and kind not in kinds:
+            if OTHER in kinds and kind not in OURS:
+                continue
+            named = " or ".join(str(each) for each in kinds if each != OTHER)
             yield (
-                f"{group}={layout.choices.get(group)} is for {' or '.join(map(str, kinds))}, "
+                f"{group}={layout.choices.get(group)} is for {named}, "
                 f"task={layout.choices.get('task')} learns from {kind}: {_fix(group, node, kinds, str(kind), found)}"
             )
 

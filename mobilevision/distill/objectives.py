@@ -43,7 +43,7 @@ class Objective(nn.Module, ABC):
         """
         if not isinstance(student.outputs, Tensor) or not isinstance(teacher.outputs, Tensor):
             raise UserError("distill: this objective compares one vector an image; for detectors take detections")
-        if student.outputs.shape[1:] != teacher.outputs.shape[1:]:
+        if student.outputs.shape[1:] != as_large(teacher.outputs, student.outputs).shape[1:]:
             have, want = ([*each.outputs.shape[1:]] for each in (teacher, student))
             raise UserError(f"distill: the teacher's outputs are {have} numbers an image, the student's {want}")
 
@@ -70,16 +70,24 @@ class Outputs(Objective):
     """
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs) -> dict[str, Tensor]:
-        """Of logits float [B, K]; a teacher's NaN is unknown."""
+        """Of logits float [B, K], or [B, K, h, w] of every place; a teacher's NaN is unknown."""
+        own, target = student.outputs, as_large(teacher.outputs, student.outputs)
         if self.output_kind == "softmax":
-            return {"outputs": soft_cross_entropy(student.outputs, teacher.outputs)}
+            return {"outputs": soft_cross_entropy(own, target)}
         if self.output_kind == "sigmoid":
-            return {"outputs": attribute_cross_entropy(student.outputs, teacher.outputs)}
-        return {"outputs": squared(student.outputs, teacher.outputs)}
+            return {"outputs": attribute_cross_entropy(own, target)}
+        return {"outputs": squared(own, target)}
+
+
+def as_large(teacher: Tensor, student: Tensor) -> Tensor:
+    """A teacher's outputs; maps [B, K, H, W] at the size of the student's, bilinear."""
+    if teacher.ndim != 4 or student.ndim != 4 or teacher.shape[2:] == student.shape[2:]:
+        return teacher
+    return functional.interpolate(teacher.float(), student.shape[2:], mode="bilinear", antialias=True)
 
 
 def soft_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean cross-entropy of softmax(student) against softmax(teacher), logits [B, K]."""
+    """Mean cross-entropy of softmax(student) against softmax(teacher), logits [B, K] or [B, K, h, w]."""
     known = teacher.isfinite().all(dim=1)
     target = torch.where(known[:, None], teacher.float(), 0.0).softmax(dim=1)
     each = -(target * student.float().log_softmax(dim=1)).sum(dim=1)
@@ -117,9 +125,10 @@ class Logits(Objective):
         self.temperature = temperature
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs) -> dict[str, Tensor]:
-        """Of logits float [B, K]; a teacher's NaN is unknown."""
-        known = teacher.outputs.isfinite()
-        target = torch.where(known, teacher.outputs.float(), 0.0) / self.temperature
+        """Of logits float [B, K], or [B, K, h, w] of every place; a teacher's NaN is unknown."""
+        theirs = as_large(teacher.outputs, student.outputs)
+        known = theirs.isfinite()
+        target = torch.where(known, theirs.float(), 0.0) / self.temperature
         own = student.outputs.float() / self.temperature
         if self.output_kind == "softmax":
             rows = known.all(dim=1)
@@ -220,8 +229,7 @@ class FeatureMaps(Objective):
         total = student.features.maps[self.needs.strides[0]].new_zeros(())
         for stride, projection in zip(self.needs.strides, self.projections.values(), strict=True):
             own, aim = projection(student.features.maps[stride]), teacher.features.maps[stride]
-            if own.shape[2:] != aim.shape[2:]:
-                aim = functional.interpolate(aim, own.shape[2:], mode="bilinear", antialias=True)
+            aim = as_large(aim, own)
             spread = aim.float().var().clamp(min=1e-6)
             total = total + (own.float() - aim.float()).square().mean() / spread
         return {"features": total / len(self.needs.strides)}

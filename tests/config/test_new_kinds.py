@@ -152,6 +152,7 @@ def test_a_new_kind_goes_from_training_to_an_exported_models_answer(plugin: Path
             "task=keypoints data=tints",
             "data=tints is for vector, task=keypoints learns from keypoints: take data=",
         ),
+        ("task=keypoints distill=detections distill.teacher=none", "distill=detections is for boxes, task=keypoints"),
         ("task=keypoints augment=ssd", "augment=ssd is for boxes, task=keypoints learns from keypoints: take augment="),
         ("task=keypoints augment=heavy", "targets of the kind keypoints do not mix; set both to 0"),
         ("task=keypoints augment.rand_augment=3", "keypoints would stay where they are"),

@@ -23,6 +23,7 @@ from mobilevision.distill import (
     order,
 )
 from mobilevision.distill.distiller import reordered
+from mobilevision.distill.objectives import soft_cross_entropy
 from mobilevision.distill.teacher import rescaled, resized
 from mobilevision.errors import UserError
 from mobilevision.ops.candidates import Candidates, DetectorOutputs, PointCandidates, PointOutputs
@@ -81,6 +82,19 @@ def test_softened_logits(output_kind: str) -> None:
     else:
         expected = difference.square().mean() / 8
     assert objective(seen(student), seen(teacher))["logits"].item() == pytest.approx(expected.item(), rel=0.05)
+
+
+def test_maps_are_compared_place_by_place_at_the_students_size() -> None:
+    student, teacher = torch.randn(2, 3, 4, 4), torch.randn(2, 3, 8, 8)
+    smaller = torch.nn.functional.interpolate(teacher, (4, 4), mode="bilinear", antialias=True)
+    for objective in (Outputs(output_kind="softmax"), Logits(output_kind="softmax")):
+        objective.prepare(seen(student), seen(teacher))
+        rows = [objective(seen(student), seen(each)) for each in (teacher, smaller)]
+        assert next(iter(rows[0].values())).item() == pytest.approx(next(iter(rows[1].values())).item())
+    each = -(smaller.softmax(1) * student.log_softmax(1)).sum(1).mean().item()
+    assert soft_cross_entropy(student, smaller).item() == pytest.approx(each, rel=1e-5)
+    with pytest.raises(UserError, match=r"\[5, 8, 8\] numbers an image, the student's \[3, 4, 4\]"):
+        Outputs(output_kind="softmax").prepare(seen(student), seen(torch.randn(2, 5, 8, 8)))
 
 
 def test_logits_need_logits() -> None:

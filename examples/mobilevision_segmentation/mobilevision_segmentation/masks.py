@@ -14,6 +14,9 @@ from PIL import Image, ImageDraw
 from mobilevision.api import PackedBytes, Placement, Targets, UnreadableImageError, open_image
 from mobilevision_segmentation.answer import IGNORED, Mask, look_up
 
+UNKNOWN = -1
+"""The row of an image without a mask."""
+
 
 class MaskTargets(Targets, ABC):
     """Masks that are made when they are asked for; the arrays behind them are shared by worker processes."""
@@ -40,6 +43,8 @@ class MaskTargets(Targets, ABC):
 
     def placed(self, index: int, placement: Placement) -> Mask:
         """uint8 [height, width] of the input; IGNORED where the input shows nothing of the image."""
+        if self.rows[index] == UNKNOWN:
+            return np.full(placement.resolution, IGNORED, np.uint8)
         mask = self[index]
         if mask.shape != placement.shape:
             sizes = [f"{width} x {height}" for height, width in (mask.shape, placement.shape)]
@@ -51,8 +56,10 @@ class MaskTargets(Targets, ABC):
         return f"mask {index}"
 
     def extended(self, more: int) -> MaskTargets:
-        """With ``more`` masks of which nothing is known, for ``data.unlabelled``; only their side would be needed."""
-        return super().extended(more)  # type: ignore[return-value]
+        """With ``more`` masks of which nothing is known behind them, for ``data.unlabelled``."""
+        extended = self[np.arange(len(self))]
+        extended.rows = np.concatenate([self.rows, np.full(more, UNKNOWN)])
+        return extended  # type: ignore[no-any-return]
 
 
 @final
