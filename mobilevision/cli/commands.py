@@ -589,6 +589,27 @@ def plugins(context: typer.Context) -> None:
         show()
 
 
+@plugins_app.command("new", short_help="Write a plugin that works, to be changed.")
+def plugins_new(
+    name: Annotated[str, typer.Argument(help="Of the plugin and its options: a word in small letters.")],
+    kind: Annotated[str | None, typer.Option(help="What it learns from, a word of its own; else its name.")] = None,
+    out: Annotated[str | None, typer.Option(help="Folder for the package; else mobilevision_NAME here.")] = None,
+) -> None:
+    """Write a package with a task, drawn data, a head, a loss, a metric, an answer and tests that pass as it stands.
+
+    Example: mobilevision plugins new rivers
+
+    Example: mobilevision plugins new tree_height --kind metres --out trees
+    """
+    from mobilevision.tools.plugin_template import write_plugin
+
+    folder = write_plugin(name, kind=kind, folder=out)
+    print(f"plugin      {folder}")
+    print(f"next        pip install -e {folder}")
+    print(f"            mobilevision train task={name} backbone.width=0.25")
+    print(f"            mobilevision plugins check {name} backbone.width=0.25")
+
+
 @plugins_app.command("check", short_help="Run the conformance test on a plugin.")
 def plugins_check(
     name: Annotated[str, typer.Argument(help="The plugin's name, as `mobilevision plugins` lists it.")],

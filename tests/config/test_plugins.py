@@ -15,6 +15,7 @@ from mobilevision.config.compose import compose
 from mobilevision.config.used_plugins import load_for
 from mobilevision.errors import UserError
 from mobilevision.plugins import discover, load
+from mobilevision.tools.plugin_template import write_plugin
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = {
@@ -260,3 +261,39 @@ def test_the_examples_own_tests_and_its_check_pass(environment: Path, tmp_path: 
     said = command([environment / "bin" / "mobilevision", "plugins", "check", name, *small], tmp_path)
     assert f"plugin {name}: everything passed" in said
     assert tried in said
+
+
+@pytest.mark.slow
+def test_a_new_plugin_works_as_it_is_written(environment: Path, tmp_path: Path) -> None:
+    said = command(
+        [environment / "bin" / "mobilevision", "plugins", "new", "tree_height", "--kind", "metres"], tmp_path
+    )
+    assert "pip install -e mobilevision_tree_height" in said
+    install = [sys.executable, "-m", "pip", "--python", bin / "python", "install", "--no-deps", "-q"]
+    folder = tmp_path / "mobilevision_tree_height"
+    command([*install, "--no-build-isolation", folder], tmp_path)
+    command(
+        [environment / "bin" / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", folder / "tests"], tmp_path
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("Rivers", [], "NAME Rivers: write a word in small letters"),
+        ("class", [], "NAME class: write a word in small letters"),
+        ("detection", [], "NAME detection: task=detection is there already"),
+        ("rivers", ["--kind", "a b"], "--kind a b: write a word in small letters"),
+        ("rivers", ["--out", "there"], "there: is there already; name another folder with --out"),
+    ],
+)
+def test_a_new_plugin_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, options: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    given = dict(zip(options[::2], options[1::2], strict=True))
+    with pytest.raises(UserError) as raised:
+        write_plugin(name, kind=given.get("--kind"), folder=given.get("--out"))
+    assert said in str(raised.value)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["there"]
