@@ -10,7 +10,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from mobilevision.plugins import API_VERSION
+
 if TYPE_CHECKING:
+    from mobilevision.backbones import Backbone
     from mobilevision.data import Placement, Problem, Records, Splits, Targets
     from mobilevision.data.boxes import BoxTargets
     from mobilevision.data.data_format import DataFormat
@@ -34,10 +37,11 @@ if TYPE_CHECKING:
     from mobilevision.tasks.base import Task
     from mobilevision.visualization.draw import captioned, panels, to_image
 
-VERSION = 1
+VERSION = API_VERSION
 """Raised when a name goes or changes its meaning, one release after a warning says so."""
 
 _STANDS_IN = {
+    "mobilevision.backbones": ("Backbone",),
     "mobilevision.data": ("Placement", "Problem", "Records", "Splits", "Targets"),
     "mobilevision.data.boxes": ("BoxTargets",),
     "mobilevision.data.data_format": ("DataFormat",),
@@ -68,6 +72,7 @@ __all__ = [  # as above, and a test compares both
     "Affine",
     "Agreed",
     "Answer",
+    "Backbone",
     "BackboneSpec",
     "BoxTargets",
     "CocoJson",

@@ -46,6 +46,7 @@ from mobilevision.losses import Loss
 from mobilevision.metrics import StageMeter, TaskMetric
 from mobilevision.ops.rows import arrays
 from mobilevision.optim import OptimizerFactory, Schedule, optimizer_steps
+from mobilevision.plugins import named
 from mobilevision.spec import DataSpec, Mix, Needs, OutputKind
 
 __all__ = ["Batch", "Stage", "Task"]
@@ -121,6 +122,9 @@ class Task(pl.LightningModule, ABC):
         channels_last: bool = True,
     ) -> None:
         super().__init__()
+        for name in ("kind", "primary"):
+            if not hasattr(type(self), name):
+                raise UserError(f'{named(type(self))} does not say its {name}: give the class {name} = "..."')
         self.backbone = backbone
         self.head = head
         self.loss = loss
@@ -137,7 +141,7 @@ class Task(pl.LightningModule, ABC):
         self.frozen = False
         self.hold_statistics = False
         self.frozen_stages = 0
-        self.meters = nn.ModuleDict({stage: StageMeter(self.configure_metrics()) for stage in ("val", "test")})
+        self.meters = nn.ModuleDict({stage: StageMeter(self._metric()) for stage in ("val", "test")})
         self.epoch_loss = MeanMetric()
         if channels_last:
             self.backbone.to(memory_format=torch.channels_last)
@@ -158,7 +162,7 @@ class Task(pl.LightningModule, ABC):
         Args:
             outputs: of an exported graph, which are then checked; None for the task's own predictions.
         """
-        return answer_named(self.answers, type(self).__name__)(
+        return answer_named(self.answers, named(type(self)))(
             classes=self.data_spec.classes,
             decision=self.decision,
             facts=self.facts(),
@@ -245,6 +249,16 @@ class Task(pl.LightningModule, ABC):
         """What val chooses and predictions need, as plain values; it becomes ``decision`` after every look at val."""
         return {}
 
+    def _metric(self) -> TaskMetric:
+        """The task's metric, which a plugin's may have wrong."""
+        metric: Any = self.configure_metrics()
+        if not isinstance(metric, TaskMetric):
+            raise UserError(
+                f"{named(type(self))}.configure_metrics gives a {type(metric).__name__}: it should give a"
+                " mobilevision.api.Metric"
+            )
+        return metric
+
     # --- what it gets ------------------------------------------------------------------------------------------
 
     def predict(self, images: Tensor) -> dict[str, Tensor]:
@@ -287,7 +301,7 @@ class Task(pl.LightningModule, ABC):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # nothing was measured yet
             measured = self.meter("val").metric
-            known = sorted({"loss", self.primary, *measured.compute()})
+            known = sorted({"loss", self.primary, *map(str, measured.compute())})
             measured.reset()
         if metric not in known:
             near = "".join(f"; did you mean {each}?" for each in get_close_matches(metric, known, n=1))

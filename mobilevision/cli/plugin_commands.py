@@ -56,7 +56,7 @@ def check(name: str, overrides: Sequence[str]) -> None:
         raise UserError(f"there is no plugin {name}{did_you_mean(name, found)}")
     plugin = found[name]
     if plugin.error:
-        raise UserError(f"plugin {name} ({plugin.origin}): {plugin.error}")
+        raise UserError(f"{plugin}: {plugin.error}")
     tried: list[DictConfig] = []
     parts = sorted(added(plugin), key=lambda option: not option.startswith("task="))
     failed = [option for option in parts if not _passes(option, plugin, overrides, tried)]

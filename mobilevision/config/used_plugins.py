@@ -49,8 +49,8 @@ def load_for(cfg: DictConfig) -> None:
         if plugin.error is None:
             continue
         if wanted & {module.partition(".")[0] for module in plugin.modules}:
-            raise UserError(f"plugin {plugin.name} ({plugin.origin}): {plugin.error}")
-        print(f"plugin {plugin.name} ({plugin.origin}) is left out: {plugin.error}", file=sys.stderr, flush=True)
+            raise UserError(f"{plugin}: {plugin.error}")
+        print(f"{plugin} is left out: {plugin.error}", file=sys.stderr, flush=True)
 
 
 def targets(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from mobilevision.config.auto_settings import AUTO, Decision, decide, decided, facts_of, idle_parts, without_training
 from mobilevision.config.parts import names, part_config
 from mobilevision.errors import UserError
-from mobilevision.spec import DataSpec
+from mobilevision.plugins import named, plugin_of
+from mobilevision.spec import DataSpec, Needs
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback, Trainer
@@ -30,6 +32,13 @@ _KINDS = ("kinds",)
 _OF_DATA = (*_KINDS, "folds_final")
 _MONITOR = "callbacks.best.monitor"
 _OF_TASK = ("kind", "name")
+_INTERFACES = {  # imported where they are asked for, since most need torch
+    "Backbone": "mobilevision.backbones",
+    "DataFormat": "mobilevision.data.data_format",
+    "Head": "mobilevision.heads",
+    "Loss": "mobilevision.losses",
+    "Task": "mobilevision.tasks.base",
+}
 _LEARNS = ("loss", "distiller")  # parts of a task that may have weights of their own and predict nothing
 
 
@@ -69,6 +78,46 @@ def instantiate(node: Any, *, drop: tuple[str, ...] = (), **arguments: Any) -> A
         if isinstance(error.__cause__, UserError):
             raise error.__cause__ from error
         raise
+
+
+def make_part(node: Any, base: str, key: str, *, drop: tuple[str, ...] = _KINDS, **arguments: Any) -> Any:
+    """An object that a config node describes, if it is one of the interface that its place in a model asks for.
+
+    Args:
+        node: of the config.
+        base: name of the interface in :mod:`mobilevision.api`.
+        key: of the config.
+        drop: keys that are not for the class.
+        **arguments: handed on as they are.
+
+    Raises:
+        UserError: it is none, a head that says no needs, or a plugin's class that cannot be made.
+    """
+    from hydra.utils import get_object
+
+    made, interface, target = None, getattr(import_module(_INTERFACES[base]), base), get_object(node["_target_"])
+    if not isinstance(target, type) or issubclass(target, interface):
+        try:
+            made = instantiate(node, drop=drop, **arguments)
+        except UserError:
+            raise
+        except Exception as error:
+            if plugin_of(inspect.getfile(target)) is None:
+                raise
+            text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            given = ", ".join(arguments)
+            raise UserError(
+                f"{key}: {named(target)}: {text}; it is made with {given} and the keys of its YAML, all by keyword"
+            ) from error
+        target = type(made)
+    if not isinstance(made, interface):
+        raise UserError(f"{key}: {named(target)} is no {base}: derive the class from mobilevision.api.{base}")
+    if base == "Head" and not isinstance(getattr(made, "needs", None), Needs):
+        raise UserError(
+            f"{key}: {named(target)} does not say what it needs of the backbone: give it needs = Needs(pooled=True),"
+            " or Needs(strides=(8, 16))"
+        )
+    return made
 
 
 def _nested(value: Any) -> Any:
@@ -148,9 +197,8 @@ def _takes_pooled(cfg: DictConfig, backbone: Backbone, spec: DataSpec) -> bool:
     from hydra.utils import get_class
 
     needs = getattr(get_class(cfg.head["_target_"]), "needs", None)
-    if needs is None:
-        head = instantiate(without_training(cfg).head, drop=_KINDS, backbone=backbone.spec, data=spec)
-        needs = head.needs
+    if not isinstance(needs, Needs):
+        needs = make_part(without_training(cfg).head, "Head", "head", backbone=backbone.spec, data=spec).needs
     return bool(needs.pooled and not needs.strides)
 
 
@@ -202,7 +250,7 @@ def build_backbone(cfg: DictConfig, *, checkpoint_preset: Mapping[str, Any] | No
         head: Any = get_class(cfg.head["_target_"])
         detector = read_detector(cfg.head.weights, published=head.published, side=_shorter(cfg.data.resolution))
         node["preset"] = node.get("preset") or detector.preset.to_dict()
-    backbone: Backbone = instantiate(node, channels=cfg.data.channels)
+    backbone: Backbone = make_part(node, "Backbone", "backbone", drop=(), channels=cfg.data.channels)
     if detector is not None:
         load_body(backbone, detector)
     if checkpoint_preset is not None and not takes:
@@ -249,7 +297,8 @@ def build_data(cfg: DictConfig) -> DataModule:
     parts = {name: build_data(part_config(cfg, name)) for name in names(cfg)}
     node = without_training(cfg).data
     if not parts:
-        single: DataModule = instantiate(node, drop=_OF_DATA)
+        form = make_part(node.format, "DataFormat", "data.format", drop=())
+        single: DataModule = instantiate(node, drop=(*_OF_DATA, "format"), format=form)
         return single
     several: DataModule = instantiate(node, drop=(*_OF_DATA, "format"), format=instantiate(node.format, parts=parts))
     return several
@@ -265,7 +314,10 @@ def build_task(cfg: DictConfig, spec: DataSpec, backbone: Backbone, *, mix: Any 
     head = build_head(cfg, spec, backbone)
     if head.needs.tail:
         head.take_tail(backbone.split_tail())
-    backbone.keep(head.needs)
+    try:
+        backbone.keep(head.needs)
+    except UserError as error:
+        raise UserError(f"head: {named(type(head))}: {error}") from error
     if parts := _build_parts(cfg, spec, backbone, head):
         losses = {name: part.loss for name, part in parts.items()}
         loss = instantiate(cfg.loss, drop=_KINDS, data=spec, parts=losses)
@@ -292,8 +344,8 @@ def build_head(cfg: DictConfig, spec: DataSpec, backbone: Backbone) -> Head:
             parts[name] = build_head(alone, shared, backbone)
         except UserError as error:
             raise UserError(f"parts.{name}: {error}") from error
-    more = {"parts": parts} if parts else {}
-    head: Any = instantiate(cfg.head, drop=_KINDS, backbone=backbone.spec, data=spec, **more)
+    more: dict[str, Any] = {"parts": parts} if parts else {}
+    head = make_part(cfg.head, "Head", "head", backbone=backbone.spec, data=spec, **more)
     if backbone.classifier is not None:
         head.load_classifier(*backbone.classifier)
     if backbone.detector is not None and backbone.report is not None:
@@ -303,7 +355,7 @@ def build_head(cfg: DictConfig, spec: DataSpec, backbone: Backbone) -> Head:
 
 
 def _build_loss(cfg: DictConfig, spec: DataSpec, head: Head) -> Any:
-    loss = instantiate(cfg.loss, drop=_KINDS, data=spec)
+    loss = make_part(cfg.loss, "Loss", "loss", data=spec)
     if head.dimensions is not None:
         loss.take_width(head.dimensions)
     return loss
@@ -324,8 +376,10 @@ def _build_parts(cfg: DictConfig, spec: DataSpec, backbone: Backbone, heads: Any
 def _task(
     cfg: DictConfig, spec: DataSpec, backbone: Backbone, head: Head, loss: Any, *, mix: Any = None, **parts: Any
 ) -> Any:
-    return instantiate(
+    return make_part(
         cfg.task,
+        "Task",
+        "task",
         drop=_OF_TASK,
         backbone=backbone,
         head=head,

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from mobilevision.errors import UserError
 from mobilevision.io.printable_text import visible
+from mobilevision.plugins import plugin_of
 
 VARIABLE = "MOBILEVISION_DEBUG"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -54,9 +55,15 @@ def error_line(error: Exception) -> str:
         return f"error: {visible(start, keep=LINE_END)}--help shows what there is)"
     if told := system_error(error):
         return f"error: {visible(told, keep=LINE_END)}"
-    place = traceback.extract_tb(error.__traceback__)[-1]
+    frames = traceback.extract_tb(error.__traceback__)
     text = visible(" ".join(str(error).split())) or "no message"
-    return f"error: {type(error).__name__}: {text} ({place.filename}:{place.lineno}; --debug shows the traceback)"
+    place, start = frames[-1], ""
+    for frame in reversed(frames):
+        if plugin := plugin_of(frame.filename):
+            place, start = frame, f"{plugin}: {frame.name}: "
+            break
+    where = f"{place.filename}:{place.lineno}; --debug shows the traceback"
+    return f"error: {start}{type(error).__name__}: {text} ({where})"
 
 
 def system_error(error: BaseException, *, instead: str = "") -> str | None:

@@ -74,6 +74,7 @@ def train(cfg: DictConfig, *, began: float | None = None) -> dict[str, float]:
     from mobilevision.engine.build import build, check_val, instantiate
     from mobilevision.engine.recording import recording
     from mobilevision.reports.results import write_results
+    from mobilevision.testing.contract import check_contract
     from mobilevision.training.distillation import distil
     from mobilevision.training.extending import take_over
     from mobilevision.training.prerequisite_runs import pretrain, train_teacher
@@ -95,6 +96,7 @@ def train(cfg: DictConfig, *, began: float | None = None) -> dict[str, float]:
             checkpoint = checkpoint_to_start_from(given, folder)
             with moved_data_told(given, folder):
                 built = build(with_checkpoint_as_weights(given, checkpoint), run_dir=folder.path)
+            check_contract(built)
             if given.get("extend") is not None and given.resume is None:
                 take_over(built, given.extend)
             decided = built.cfg.copy()  # nothing in it is ``auto`` any more
