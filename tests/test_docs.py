@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shlex
@@ -65,10 +66,19 @@ def test_commands_in_the_prose_compose(page: str, overrides: list[str]) -> None:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name == "docs"], ids=lambda page: page.name)
 def test_snippets_in_the_prose_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other; those that are files, named behind the language, are modules that later ones import."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    snippets = list(blocks(page, "python"))
+    files = {file.strip(): text for file, text in snippets if file}
+    for file, text in files.items():
+        (tmp_path / file).write_text(text, encoding="utf-8")
     names: dict[str, object] = {}
-    for _, text in blocks(page, "python"):
-        exec(compile(text, page.name, "exec"), names)
+    for file, text in snippets:
+        if file:
+            importlib.import_module(Path(file.strip()).stem)
+        else:
+            exec(compile(text, page.name, "exec"), names)
 
 
 def entries(text: str) -> Iterator[tuple[str, str, str]]:

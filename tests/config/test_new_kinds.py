@@ -34,7 +34,7 @@ from mobilevision.data.data_format import DataFormat
 from mobilevision.losses import Loss
 from mobilevision.metrics import TaskMetric
 from mobilevision.tasks.base import Task
-from keypoints import FaceRecords
+from my_data import FaceRecords
 
 
 @final
@@ -103,7 +103,7 @@ VECTOR_FILES = {
 def plugin(tmp_path_factory: pytest.TempPathFactory, write: Callable[[Path, dict[str, str]], Path]) -> Path:
     """A folder with both kinds, and an image to predict for."""
     recipe = dict(FILE.findall((ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")))
-    assert {"keypoints.py", "conf/task/keypoints.yaml"} <= set(recipe)
+    assert {"my_task.py", "conf/task/keypoints.yaml"} <= set(recipe)
     folder = write(tmp_path_factory.mktemp("plugin") / "mine", {**recipe, **VECTOR_FILES})
     Image.new("RGB", (96, 64), (40, 60, 80)).save(folder.parent / "face.png")
     return folder
