@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
 
 from omegaconf import DictConfig
 from rich.console import Console
@@ -13,7 +16,11 @@ from mobilevision.config.groups import options
 from mobilevision.config.names import did_you_mean
 from mobilevision.config.search_path import Source, files
 from mobilevision.errors import UserError
+from mobilevision.io.atomic_files import write_json
+from mobilevision.io.regular_files import read_text
+from mobilevision.io.user_cache import user_cache
 from mobilevision.plugins import GROUP, VARIABLE, Plugin, load
+from mobilevision.version import __version__
 
 COMPOSED_ONLY = ("trainer", "callbacks", "logger", "experiment")  # these need no model of their own to be tried
 
@@ -28,10 +35,11 @@ def show() -> None:
     if not found:
         print(f"no plugins: none is installed (entry point group {GROUP}), and {VARIABLE} names no folder")
         return
-    table = Table("name", "source", "adds")
+    table = Table("name", "source", "adds", "checked")
     for plugin in found:
         adds = ", ".join(added(plugin)) or "code only"
-        table.add_row(plugin.name, plugin.origin, f"[red]broken: {plugin.error}[/red]" if plugin.error else adds)
+        told = f"[red]broken: {plugin.error}[/red]" if plugin.error else adds
+        table.add_row(plugin.name, plugin.origin, told, _checked(plugin))
     Console().print(table)
     with opened():
         pass  # a clash of two options is an error
@@ -60,6 +68,7 @@ def check(name: str, overrides: Sequence[str]) -> None:
     tried: list[DictConfig] = []
     parts = sorted(added(plugin), key=lambda option: not option.startswith("task="))
     failed = [option for option in parts if not _passes(option, plugin, overrides, tried)]
+    _note_check(plugin, passed=not failed)
     if failed:
         raise UserError(f"plugin {name}: {len(failed)} of its parts failed: {', '.join(failed)}")
     print(f"plugin {name}: everything passed")
@@ -92,6 +101,39 @@ def _passes(option: str, plugin: Plugin, overrides: Sequence[str], tried: list[D
     if any("data.root is not set" in (outcome.error or "") for outcome in outcomes):
         print(f"  its data is to be given: mobilevision plugins check {plugin.name} data.root=...", flush=True)
     return not any(outcome.error for outcome in outcomes)
+
+
+def _checks_file() -> Path:
+    return user_cache() / "plugin_checks.json"
+
+
+def _state(plugin: Plugin) -> dict[str, str]:
+    """What a check was made of; another version of either says nothing of this one."""
+    return {"plugin": plugin.origin, "mobilevision": __version__}
+
+
+def _checked(plugin: Plugin) -> str:
+    """When the last check of this plugin was made, and how it went."""
+    try:
+        noted = json.loads(read_text(_checks_file()))[plugin.name]
+        state, passed, day = noted["of"], bool(noted["passed"]), str(noted["day"])[:10]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "not yet"
+    if state != _state(plugin):
+        return "in another version"
+    return f"{'passed' if passed else 'failed'} on {day}"
+
+
+def _note_check(plugin: Plugin, *, passed: bool) -> None:
+    """Keep how a check went, for the list; where that cannot be written, the list says nothing of it."""
+    file = _checks_file()
+    try:
+        noted = json.loads(read_text(file)) if file.is_file() else {}
+        noted[plugin.name] = {"of": _state(plugin), "passed": passed, "day": date.today().isoformat()}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, noted)
+    except (OSError, ValueError, TypeError, UserError):
+        return
 
 
 def _composes(overrides: Sequence[str]) -> bool:

@@ -33,8 +33,9 @@ def require(plugins: Any, of: Path) -> None:
     there = {each.name for each in discover()}
     for name, origin in plugins.items() if isinstance(plugins, dict) else ():
         if name not in there:
-            folder = str(origin).removeprefix("folder ")
-            fix = f"{VARIABLE}={folder}, or where it lies now" if folder != origin else "install it again"
+            what, _, where = str(origin).partition(" ")
+            package = "==".join(where.split(" ")) or "PACKAGE"
+            fix = f"{VARIABLE}={where}, or where it lies now" if what == "folder" else f"pip install {package}"
             raise UserError(f"{of}: this run was made with the plugin {name} ({origin}), which is not there: {fix}")
 
 

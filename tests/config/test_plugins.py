@@ -91,6 +91,29 @@ def test_the_list_says_what_each_adds(
     assert "not a folder" in said.replace(" │ │ │ ", " ")
 
 
+def test_the_list_says_how_the_last_check_went(
+    tmp_path: Path,
+    write: Write,
+    folders: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "200")
+    folders(write(tmp_path / "mine", {"empty.py": "", "conf/trainer/mine.yaml": "defaults:\n  - debug\n  - _self_\n"}))
+    show()
+    assert "not yet" in capsys.readouterr().out
+    check("mine", [])
+    show()
+    assert "passed on 20" in capsys.readouterr().out
+    monkeypatch.setattr("mobilevision.cli.plugin_commands.__version__", "0.0.1")
+    show()
+    assert "in another version" in capsys.readouterr().out
+    (tmp_path / "cache" / "mobilevision" / "plugin_checks.json").write_text("{", encoding="utf-8")
+    show()
+    assert "not yet" in capsys.readouterr().out
+
+
 def test_a_broken_plugin_is_named_and_the_rest_goes_on(
     tmp_path: Path, write: Write, folders: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
