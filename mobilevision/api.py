@@ -19,10 +19,14 @@ if TYPE_CHECKING:
     from mobilevision.data.data_format import DataFormat
     from mobilevision.data.files import FileRecords, PackedBytes
     from mobilevision.data.formats import CocoJson, Scenes
+    from mobilevision.data.formats.annotations.coco_file import CocoObjects
+    from mobilevision.data.formats.annotations.splits import image_sizes
+    from mobilevision.data.formats.plain_rows import TableRow, table_rows
     from mobilevision.data.formats.scan import split_folders, split_of
-    from mobilevision.data.formats.text import read_text
-    from mobilevision.data.records import RecordsAround
+    from mobilevision.data.formats.text import is_missing, read_text
+    from mobilevision.data.records import Cropped, RecordsAround
     from mobilevision.data.synthetic.drawn import DrawnFormat, DrawnOptions, DrawnRecords, Sizes
+    from mobilevision.data.synthetic.painting import backdrop, grain
     from mobilevision.deploy.answers import Agreed, Answer
     from mobilevision.deploy.answers.base import Prediction
     from mobilevision.errors import UnreadableImageError, UserError
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     from mobilevision.images.pixels import Pixels, resample, to_mode
     from mobilevision.losses import Loss
     from mobilevision.metrics import TaskMetric as Metric
+    from mobilevision.metrics.metric import GatheredMetric
     from mobilevision.spec import BackboneSpec, DataSpec, Features, Needs, OutputKind
     from mobilevision.tasks.base import Task
     from mobilevision.visualization.draw import captioned, panels, to_image
@@ -47,10 +52,14 @@ _STANDS_IN = {
     "mobilevision.data.data_format": ("DataFormat",),
     "mobilevision.data.files": ("FileRecords", "PackedBytes"),
     "mobilevision.data.formats": ("CocoJson", "Scenes"),
+    "mobilevision.data.formats.annotations.coco_file": ("CocoObjects",),
+    "mobilevision.data.formats.annotations.splits": ("image_sizes",),
+    "mobilevision.data.formats.plain_rows": ("TableRow", "table_rows"),
     "mobilevision.data.formats.scan": ("split_folders", "split_of"),
-    "mobilevision.data.formats.text": ("read_text",),
-    "mobilevision.data.records": ("RecordsAround",),
+    "mobilevision.data.formats.text": ("is_missing", "read_text"),
+    "mobilevision.data.records": ("Cropped", "RecordsAround"),
     "mobilevision.data.synthetic.drawn": ("DrawnFormat", "DrawnOptions", "DrawnRecords", "Sizes"),
+    "mobilevision.data.synthetic.painting": ("backdrop", "grain"),
     "mobilevision.deploy.answers": ("Agreed", "Answer"),
     "mobilevision.deploy.answers.base": ("Prediction",),
     "mobilevision.errors": ("UnreadableImageError", "UserError"),
@@ -60,6 +69,7 @@ _STANDS_IN = {
     "mobilevision.images.framing": ("Affine", "CropBox", "Frame"),
     "mobilevision.images.pixels": ("Pixels", "resample", "to_mode"),
     "mobilevision.losses": ("Loss",),
+    "mobilevision.metrics.metric": ("GatheredMetric",),
     "mobilevision.spec": ("BackboneSpec", "DataSpec", "Features", "Needs", "OutputKind"),
     "mobilevision.tasks.base": ("Task",),
     "mobilevision.visualization.draw": ("captioned", "panels", "to_image"),
@@ -76,7 +86,9 @@ __all__ = [  # as above, and a test compares both
     "BackboneSpec",
     "BoxTargets",
     "CocoJson",
+    "CocoObjects",
     "CropBox",
+    "Cropped",
     "DataFormat",
     "DataSpec",
     "DrawnFormat",
@@ -85,6 +97,7 @@ __all__ = [  # as above, and a test compares both
     "Features",
     "FileRecords",
     "Frame",
+    "GatheredMetric",
     "Head",
     "Loss",
     "Metric",
@@ -100,12 +113,17 @@ __all__ = [  # as above, and a test compares both
     "Scenes",
     "Sizes",
     "Splits",
+    "TableRow",
     "Targets",
     "Task",
     "UnreadableImageError",
     "UserError",
+    "backdrop",
     "captioned",
+    "grain",
+    "image_sizes",
     "images",
+    "is_missing",
     "open_image",
     "panels",
     "printable",
@@ -113,6 +131,7 @@ __all__ = [  # as above, and a test compares both
     "resample",
     "split_folders",
     "split_of",
+    "table_rows",
     "to_image",
     "to_mode",
 ]

@@ -37,6 +37,7 @@ class DataSpec:
         cells: for ``coordinate``, the cells of Earth in the order of ``classes``, which are their tokens: plain values,
             as :meth:`mobilevision.geo.partition.Cells.to_dict` gives them.
         white_level: the value that becomes 255 in images of more than 8 bits; None where the data had none.
+        facts: what else the data says and predictions need, such as the lines between keypoints; plain, no tuples.
         parts: for ``multitask``, the same of each part's data, by the part's name; ``classes`` are then ``part/class``.
     """
 
@@ -50,6 +51,7 @@ class DataSpec:
     groups: tuple[str, ...] = ()
     cells: dict[str, Any] | None = field(default=None, repr=False)
     white_level: float | None = None
+    facts: dict[str, Any] = field(default_factory=dict, repr=False)
     parts: Mapping[str, DataSpec] = field(default_factory=dict)
 
     def at_resolution(self, resolution: tuple[int, int]) -> DataSpec:
@@ -87,6 +89,7 @@ class DataSpec:
             **{name: tuple(values.get(name, ())) for name in ("counts", "known", "groups")},
             cells=values.get("cells"),
             white_level=values.get("white_level"),
+            facts=dict(values.get("facts") or {}),
             parts={str(name): cls.from_dict(part) for name, part in dict(values.get("parts") or {}).items()},
         )
 

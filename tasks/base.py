@@ -217,8 +217,11 @@ class Task(pl.LightningModule, ABC):
         return self.decode(outputs)
 
     def facts(self) -> dict[str, Any]:
-        """What an answer needs beside outputs, classes and ``decision``, as plain values; kept in model.json."""
-        return {}
+        """What an answer needs beside outputs, classes and ``decision``, as plain values; kept in model.json.
+
+        Here, what the data says of itself.
+        """
+        return dict(self.data_spec.facts)
 
     def raw(self, outputs: Any) -> dict[str, Tensor]:
         """What decoding starts from, named, for a graph of a target that cannot decode."""

@@ -75,7 +75,7 @@ def test_what_plugins_build_on_is_listed_and_there() -> None:
         api.Haed  # type: ignore[attr-defined]  # noqa: B018
 
 
-@pytest.mark.parametrize("package", ["mobilevision_segmentation"])
+@pytest.mark.parametrize("package", ["mobilevision_segmentation", "mobilevision_keypoints"])
 def test_examples_import_nothing_else(package: str) -> None:
     allowed = {"mobilevision.api", "mobilevision.ranges", "mobilevision.testing"}
     for file in sorted((ROOT / "examples" / package).rglob("*.py")):

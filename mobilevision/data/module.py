@@ -290,6 +290,7 @@ class DataModule(pl.LightningDataModule):
             groups=tuple(self.splits.groups[name] for name in self.splits.classes) if self.splits.groups else (),
             cells=None if cells is None else cells.to_dict(),
             white_level=white_level,
+            facts=self.splits.facts,
             **_counts(self.splits, self.kind, len(self.splits.classes), located=cells is not None),
         )
         shared = {name: module.share(self.spec, self.splits, name) for name, module in self.parts.items()}

@@ -188,6 +188,8 @@ class Splits:
         whole: the data came without any split, so that a test part too may be cut from ``train``.
         completed: what was missing was cut, so that no more is.
         groups: class -> a coarser class that it belongs to, such as breed -> species; empty where nobody says.
+        facts: what else predictions need, such as the lines between keypoints: plain values, no tuples. Task and answer
+            have them (:attr:`mobilevision.spec.DataSpec.facts`), in checkpoints and exported models, too.
         notes: what was decided while reading, for the console.
         problems: what was wrong; the rows concerned are already left out.
     """
@@ -199,6 +201,7 @@ class Splits:
     whole: bool = False
     completed: bool = False
     groups: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 

@@ -186,6 +186,7 @@ def _spec_of(manifest: Manifest, cfg: DictConfig) -> DataSpec:
             groups=tuple(map(str, groups or ())),
             cells=facts.get("cells"),
             white_level=look.white_level,
+            facts=dict(facts),
         )
 
     whole = spec(str(cfg.task.kind), manifest.classes, manifest.facts, manifest.about.get("groups"))

@@ -14,8 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mobilevision.data import DataModule
+from mobilevision.data.formats import Shapes
 from mobilevision.data.targets import Placement, are_classes, equal, mixable
 from mobilevision.images.framing import Frame
+from mobilevision.spec import DataSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = re.compile(r"^```\w+ (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -124,6 +127,13 @@ def command(plugin: Path, *words: str, path: str | None = None, code: int = 0) -
     )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+def test_what_data_says_of_itself_is_kept() -> None:
+    data = DataModule(format=Shapes(train=20, val=10, test=0), workers=0)
+    data.read_splits().facts["skeleton"] = [[0, 1]]
+    spec = data.setup_data()
+    assert DataSpec.from_dict(json.loads(json.dumps(spec.to_dict()))).facts == {"skeleton": [[0, 1]]}
 
 
 @pytest.mark.slow  # a dozen processes

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = {
     "counting": ROOT / "examples" / "mobilevision_plugin_counting",
     "segmentation": ROOT / "examples" / "mobilevision_segmentation",
+    "keypoints": ROOT / "examples" / "mobilevision_keypoints",
 }
 """Plugins that are packages, by their names."""
 Write = Callable[[Path, dict[str, str]], Path]
@@ -274,7 +275,12 @@ def test_the_example_is_installed_listed_and_trains_from_any_folder(environment:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "tried"), [("counting", "head=cumulative: tried above"), ("segmentation", "task=segmentation")]
+    ("name", "tried"),
+    [
+        ("counting", "head=cumulative: tried above"),
+        ("segmentation", "task=segmentation"),
+        ("keypoints", "task=keypoints"),
+    ],
 )
 def test_the_examples_own_tests_and_its_check_pass(environment: Path, tmp_path: Path, name: str, tried: str) -> None:
     python = environment / "bin" / "python"

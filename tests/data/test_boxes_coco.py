@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mobilevision.data.formats import Auto, Coco, CocoJson
+from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
 
 from .box_files import boxes, coco, contents, image, messages, read
@@ -276,3 +278,34 @@ def test_tinycoco_has_what_its_readme_says(shared_data: Path) -> None:
     sides = np.concatenate([each.all.boxes[:, 2:] - each.all.boxes[:, :2] for each in held])
     assert int((sides.min(axis=1) < 4).sum()) == 9
     assert not messages(splits)
+
+
+def test_objects_need_no_boxes(tmp_path: Path) -> None:
+    """Annotations as they stand, whose images are there and lie as they were annotated."""
+    rows = [
+        {"image_id": 1, "category_id": 3, "keypoints": [1, 2, 2], "segmentation": [[1, 2, 3, 4, 5, 6]]},
+        {"image_id": 2, "category_id": 3, "keypoints": [3, 4, 2]},
+        {"image_id": 9, "category_id": 3, "keypoints": [5, 6, 2]},
+        {"image_id": 1, "category_id": 3},
+        {"image_id": 3, "category_id": 3, "keypoints": [7, 8, 2]},
+    ]
+    for name in ("instances_train.json", "person_keypoints_train.json"):
+        coco(tmp_path / "annotations" / name, ["1.jpg", "2.jpg", "3.jpg"], rows if "key" in name else [CAT])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image(tmp_path / "train" / "1.jpg")
+    image(tmp_path / "train" / "2.jpg", exif=exif)
+    splits = Splits()
+    found = CocoJson().objects(tmp_path, lambda row, _: row.get("keypoints"), splits, named=("person_keypoints",))
+    (objects,) = found.values()
+    assert (objects.called, objects.objects, objects.owner.tolist()) == (
+        "annotations/person_keypoints_train.json",
+        [[1, 2, 2]],
+        [0],
+    )
+    assert objects.sizes.tolist() == [[48, 64]]
+    said = " ".join(messages(splits))
+    assert "annotation 103: no image has the id 9" in said
+    assert "image 2: annotated without the rotation that its EXIF data asks for (save the image upright)" in said
+    assert "no image" in said
+    assert splits.whole is False

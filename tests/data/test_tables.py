@@ -9,6 +9,7 @@ import pytest
 
 from mobilevision.data import DataModule
 from mobilevision.data.formats import Auto, Csv, DataFormat
+from mobilevision.data.formats.plain_rows import table_rows
 from mobilevision.data.records import Splits
 from mobilevision.errors import UserError
 from mobilevision.tools.check_data import check_data
@@ -287,3 +288,21 @@ def test_groups_that_would_not_be_kept_together_are_refused(images: Path, kind: 
     file = table(images, rows)
     with pytest.raises(UserError, match=r"data\.format\.group=person: it is for attributes and coordinates"):
         Csv(group="person").read(root=file, kind=kind, channels=3, seed=0)
+
+
+def test_rows_for_plugins_are_their_files_and_cells(images: Path) -> None:
+    """Files are looked up, splits and what is wrong with a row are told; cells stay as they are written."""
+    rows = ["file,note,subset,x", f"{PATHS[0]},a,train,1.5", f"{PATHS[1]},b,valid, 2", "none.jpg,c,train,3"]
+    table(images, [*rows, f"{PATHS[0]},d,train,4", f"{PATHS[2]},train"])
+    splits = Splits()
+    found = table_rows(images, splits, expected="a table", columns_of=lambda head, _: [3, head.index("note")])
+    assert [(row.where, row.split, row.cells) for row in found] == [
+        ("labels.csv:2", "train", ["1.5", "a"]),
+        ("labels.csv:3", "val", [" 2", "b"]),
+    ]
+    assert os.fsdecode(found[0].path) == str(images / PATHS[0])
+    said = [str(problem) for problem in splits.problems]
+    assert [each.partition(": ")[0] for each in said] == ["labels.csv:4", "labels.csv:5", "labels.csv:6"]
+    assert not splits.whole
+    with pytest.raises(UserError, match="no table found; it should be a table"):
+        table_rows(images / "images", Splits(), expected="a table", columns_of=lambda head, _: [])

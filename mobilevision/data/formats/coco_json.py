@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, final
+from typing import ClassVar, TypeVar, final
 
 from mobilevision.data.data_format import DataFormat
-from mobilevision.data.formats.annotations.coco_file import read_coco
+from mobilevision.data.formats.annotations.coco_file import CocoObjects, Row, read_coco, read_objects
 from mobilevision.data.formats.annotations.image_lookup import annotation_files, one_a_split, unused_lists, with_paths
 from mobilevision.data.formats.annotations.json_kind import COCO, HEAD, kind_by
 from mobilevision.data.formats.annotations.raw import Raw, many
-from mobilevision.data.formats.annotations.splits import checked, make_splits
+from mobilevision.data.formats.annotations.splits import check_images, checked, make_splits
 from mobilevision.data.formats.scan import named_file
 from mobilevision.data.formats.text import decode
 from mobilevision.data.records import Problem, Splits
@@ -21,6 +22,7 @@ from mobilevision.io.regular_files import open_regular
 
 OTHERS = ("captions", "person_keypoints", "stuff", "panoptic", "image_info", "keypoints")
 KEYS = ('"images"', '"annotations"', '"categories"')
+T = TypeVar("T")
 
 
 @final
@@ -115,13 +117,42 @@ class CocoJson(DataFormat):
         classes = parts["train"].names if "train" in parts else None
         return make_splits(parts, splits, root=root, channels=channels, classes=classes, units=self.units)
 
-    def _find(self, root: Path, top: Path, notes: list[str]) -> tuple[dict[str, Path], bool]:
+    def objects(
+        self, root: Path, take: Callable[[Row, str], T | None], splits: Splits, *, named: tuple[str, ...]
+    ) -> dict[str, CocoObjects[T]]:
+        """The annotations of each split as they stand, for what is no box, such as keypoints.
+
+        Args:
+            root: the place.
+            take: what to keep of an annotation, given it and what messages call it; None leaves it out. Polygons are
+                lost already.
+            splits: its ``problems``, ``notes`` and ``whole`` are added to.
+            named: what the names of the json begin with, such as ``person_keypoints``, where several kinds lie there.
+
+        Raises:
+            UserError: no json of COCO's format, or one that cannot be read.
+        """
+        top = root if root.is_dir() else root.parent
+        files, splits.whole = self._find(root, top, splits.notes, named)
+        seen: dict[bytes, str] = {}
+        found: dict[str, CocoObjects[T]] = {}
+        for split, file in files.items():
+            owner = None if splits.whole else split
+            find = partial(with_paths, file=file, top=top, split=owner, images=self.images, option="coco_json")
+            check = partial(check_images, seen=seen, problems=splits.problems, notes=[])
+            found[split] = read_objects(file, os.path.relpath(file, top), splits.problems, find, check, take)
+        splits.notes.append("COCO json: " + ", ".join(each.called for each in found.values()))
+        return found
+
+    def _find(
+        self, root: Path, top: Path, notes: list[str], named: tuple[str, ...] = ("instances",)
+    ) -> tuple[dict[str, Path], bool]:
         given = {split: named_file(split, name, top) for split, name in self.files.items() if name is not None}
         if "train" in given:
             return given, False
         found = [(split, file) for split, file in annotation_files(root, (".json",)) if _is_coco(file)]
-        instances = [each for each in found if each[1].name.startswith("instances")]
-        found = instances or [each for each in found if not each[1].name.startswith(OTHERS)]
+        wanted = [each for each in found if each[1].name.startswith(named)]
+        found = wanted or [each for each in found if not each[1].name.startswith(OTHERS)]
         if not found:
             raise UserError(f"data.root={root}: no json of COCO's format in it; it should be {self.expected}")
         files, whole = one_a_split(found, top, notes)

@@ -92,7 +92,7 @@ class Csv(DataFormat):
 
     def claims(self, root: Path) -> bool:
         """Whether the root is a table or a folder with one."""
-        return root.suffix.lower() in TABLES if root.is_file() else bool(_tables(root))
+        return root.suffix.lower() in TABLES if root.is_file() else bool(split_tables(root))
 
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
         """See :class:`DataFormat`."""
@@ -157,7 +157,7 @@ class Csv(DataFormat):
 
         Its folders then are no classes, whatever they hold.
         """
-        tables = _tables(root)
+        tables = split_tables(root)
         if "train" not in tables or split_folders(root):
             return None
         base, splits = self._base(root), Splits()
@@ -201,7 +201,7 @@ class Csv(DataFormat):
     def _find(self, root: Path) -> dict[str, Path]:
         if root.is_file():
             return {"train": root}
-        found = _tables(root)
+        found = split_tables(root)
         for split, name in self.tables.items():
             if name is not None:
                 found[split] = named_file(split, name, root)
@@ -212,7 +212,7 @@ class Csv(DataFormat):
 
 def holds_unknown_boxes(root: Path) -> bool:
     """Whether the training table of a data set holds boxes in columns that are not known, or as text."""
-    table = root if root.is_file() else _tables(root).get("train")
+    table = root if root.is_file() else split_tables(root).get("train")
     return table is not None and table.suffix.lower() in TABLES and looks_like_boxes(table)
 
 
@@ -226,7 +226,7 @@ def table_kind(root: Path) -> tuple[str, str]:
         The kind (boxes, coordinate, attributes or class) and the table with the columns that say so; empty where
         there is no table, or its columns do not tell.
     """
-    table = root if root.is_file() else _tables(root).get("train")
+    table = root if root.is_file() else split_tables(root).get("train")
     if table is None or table.suffix.lower() not in TABLES:
         return "", ""
     if BoxesCsv().claims(table):
@@ -271,7 +271,7 @@ def unread_tables(root: Path) -> str:
     return f"{said} ({how})"
 
 
-def _tables(root: Path) -> dict[str, Path]:
+def split_tables(root: Path) -> dict[str, Path]:
     """The tables of a folder by split; one table under any name is the training table."""
     if not root.is_dir():
         return {}

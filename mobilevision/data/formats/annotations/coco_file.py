@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, final
+from typing import Any, BinaryIO, Generic, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -290,11 +290,7 @@ def read_coco(file: Path, called: str, problems: list[Problem], find: Callable[[
     images, annotations, categories = _Images(), _Annotations(), list[Row]()
     take = {"images": images.add, "annotations": annotations.add, "categories": categories.extend}
     with _no_collection():
-        has = read_lists(file, called, tuple(take), lambda key, rows: take[key](rows))
-    for key in take:
-        if key not in has:
-            listed = ", ".join(has[:8])
-            raise UserError(f"{called}: needs a list of objects {key!r} as in COCO's detection files; it has {listed}")
+        _read_all(file, called, take)
     ids, category_ids = images.ids, annotations.category_ids.done()
     try:
         names, number = _classes(categories, category_ids, called)
@@ -318,6 +314,111 @@ def read_coco(file: Path, called: str, problems: list[Problem], find: Callable[[
     )
     known = _known(find(raw), annotations, problems)
     return CocoFile(known, ids, annotations.masks, len(annotations.rotations), annotations.unknown_rotations)
+
+
+def _read_all(file: Path, called: str, take: dict[str, Callable[[list[Row]], None]]) -> None:
+    """Hand on the rows of all three lists.
+
+    Raises:
+        UserError: one is missing.
+    """
+    has = read_lists(file, called, tuple(take), lambda key, rows: take[key](rows))
+    for key in take:
+        if key not in has:
+            listed = ", ".join(has[:8])
+            raise UserError(f"{called}: needs a list of objects {key!r} as in COCO's detection files; it has {listed}")
+
+
+T = TypeVar("T")
+
+
+@final
+@dataclass(frozen=True)
+class CocoObjects(Generic[T]):
+    """What a file says of objects, boxes or none.
+
+    Attributes:
+        called: what messages call the file.
+        categories: as they stand.
+        paths: of the images that are there.
+        sizes: int64 [n, 2], (height, width) of each in upright pixels.
+        owner: int64 [m], the image of each object.
+        objects: what was kept of each annotation.
+    """
+
+    called: str
+    categories: list[Row]
+    paths: Sequence[bytes]
+    sizes: NDArray[np.int64]
+    owner: NDArray[np.int64]
+    objects: list[T]
+
+
+def read_objects(
+    file: Path,
+    called: str,
+    problems: list[Problem],
+    find: Callable[[Raw], Raw],
+    check: Callable[[Raw], Raw],
+    take: Callable[[Row, str], T | None],
+) -> CocoObjects[T]:
+    """Read what a file says of objects, whether they have boxes or not.
+
+    Args:
+        file: the json.
+        called: what messages call it.
+        problems: added to: objects of unknown images, and images that were annotated as they lie on their side.
+        find: turns file names as written into paths.
+        check: leaves out images that cannot be used, and finds the sizes of the others.
+        take: what to keep of an annotation, given it and what messages call it; None leaves it out.
+
+    Raises:
+        UserError: it is not json (names the line), or not COCO's.
+    """
+    images, categories = _Images(), list[Row]()
+    kept: list[tuple[T, Any, str]] = []
+
+    def add(rows: list[Row]) -> None:
+        for row in rows:
+            where = f"{called}: annotation {row.get('id', '')}".rstrip()
+            if (value := take(row, where)) is not None:
+                kept.append((value, row.get("image_id"), where))
+
+    with _no_collection():
+        _read_all(file, called, {"images": images.add, "annotations": add, "categories": categories.extend})
+    try:
+        places = _places(images.ids, called)
+        owner = np.array([places.get(image, -1) for _, image, _ in kept], dtype=np.int64)
+    except TypeError as error:
+        raise UserError(f"{called}: an id is neither a number nor a text ({error})") from None
+    for row in np.flatnonzero(owner < 0).tolist():
+        problems.append(Problem(kept[row][2], f"no image has the id {kept[row][1]!r}", "mend the id or remove it"))
+    known, none = np.flatnonzero(owner >= 0), np.zeros(len(kept), dtype=bool)
+    raw = Raw(
+        paths=images.names,
+        sizes=images.sizes(),
+        owner=owner[known],
+        corners=np.zeros((len(known), 4)),
+        labels=known,  # the annotation of each, while images are left out
+        crowd=none[known],
+        difficult=none[known],
+        area=np.zeros(len(known)),
+        names=(),
+        image_at=lambda i: f"{called}: image {images.ids[i]}",
+        box_at=lambda i: kept[i][2],
+    )
+    raw = find(raw)
+    stated = dict(zip(raw.paths, raw.sizes.tolist(), strict=True))
+    raw = check(raw)
+    upright = np.ones(len(raw.paths), dtype=bool)
+    for i, (path, size) in enumerate(zip(raw.paths, raw.sizes.tolist(), strict=True)):
+        if min(stated[path]) > 0 and np.abs(np.subtract(stated[path], size)).max() > 1:
+            upright[i] = False
+            what = "annotated without the rotation that its EXIF data asks for"
+            problems.append(Problem(raw.image_at(i), what, "save the image upright", printable(path)))
+    raw = raw.images(upright)
+    objects = [kept[row][0] for row in raw.labels.tolist()]
+    return CocoObjects(called, categories, raw.paths, raw.sizes, raw.owner, objects)
 
 
 def _turned(

@@ -1,4 +1,4 @@
-// What is drawn over a picture: the part that the model looks at, layers, and boxes with their names, best first.
+// What is drawn over a picture: the part that the model looks at, layers, lines, points, and boxes with their names, best first.
 
 const COLOURS = ["#2f6fde", "#c4500c", "#18814f", "#c2378a", "#7a5cd6", "#8f7009", "#117d93", "#d33b3b"]; // white is read on each
 const TALL = 22; // pixels of a name
@@ -12,9 +12,10 @@ export function colourOf(label) {
  * @param {HTMLCanvasElement} canvas that lies over the picture and has its shape
  * @param {?{width: number, height: number, mirrored?: boolean}} picture in its own pixels
  * @param {{seen?: object, boxes?: {box: number[], text: string, colour: string}[],
- *   layers?: {image: CanvasImageSource, box: number[]}[]}} marks in the same pixels; a layer's image fills its box
+ *   layers?: {image: CanvasImageSource, box: number[]}[], lines?: {from: number[], to: number[], colour: string}[],
+ *   points?: {at: number[], colour: string}[]}} marks in the same pixels; a layer's image fills its box
  */
-export function drawMarks(canvas, picture, { seen, boxes = [], layers = [] }) {
+export function drawMarks(canvas, picture, { seen, boxes = [], layers = [], lines = [], points = [] }) {
   const [width, height] = [canvas.clientWidth, canvas.clientHeight];
   const dense = window.devicePixelRatio || 1;
   [canvas.width, canvas.height] = [Math.round(width * dense), Math.round(height * dense)];
@@ -24,6 +25,9 @@ export function drawMarks(canvas, picture, { seen, boxes = [], layers = [] }) {
   const place = placed(picture, width, height);
   if (seen) drawSeen(context, place([seen.x, seen.y, seen.x + seen.width, seen.y + seen.height]), width, height);
   for (const layer of layers) drawLayer(context, layer, picture, width / picture.width, height / picture.height);
+  const at = ([x, y]) => [(picture.mirrored ? picture.width - x : x) * (width / picture.width), y * (height / picture.height)];
+  for (const { from, to, colour } of lines) drawLine(context, at(from), at(to), colour);
+  for (const point of points) drawPoint(context, at(point.at), point.colour);
   for (const { box, colour } of [...boxes].reverse()) drawBox(context, place(box), colour);
   const taken = [];
   const sheet = { wide: width, high: height };
@@ -49,6 +53,25 @@ function drawLayer(context, { image, box: [left, top, right, bottom] }, { width,
   context.imageSmoothingEnabled = false;
   context.drawImage(image, left * x, top * y, (right - left) * x, (bottom - top) * y);
   context.restore();
+}
+
+function drawLine(context, from, to, colour) {
+  context.lineCap = "round";
+  for (const [wide, ink] of [[6, "rgb(255 255 255 / 55%)"], [3, colour]]) {
+    context.beginPath();
+    context.moveTo(...from);
+    context.lineTo(...to);
+    [context.lineWidth, context.strokeStyle] = [wide, ink];
+    context.stroke();
+  }
+}
+
+function drawPoint(context, [x, y], colour) {
+  context.beginPath();
+  context.arc(x, y, 4.5, 0, 2 * Math.PI);
+  [context.fillStyle, context.strokeStyle, context.lineWidth] = [colour, "#fff", 1.5];
+  context.fill();
+  context.stroke();
 }
 
 /** What the model does not see is veiled. */

@@ -2,7 +2,7 @@
 //
 // A class has: `question`, the page's title; `slots`, how many pictures it takes; `element`, shown on the page;
 // `update(results)`, told of the slots' results, null where a slot is empty; and, if it draws over pictures,
-// `marks(result)`: {boxes, layers} as draw.js has them. A result is {outputs, toPicture, milliseconds}; `redraw` is called
+// `marks(result)`: {boxes, layers, lines, points} as draw.js has them. A result is {outputs, toPicture, milliseconds}; `redraw` is called
 // when marks have changed. A plugin's answer is the default export of a file of its own, named in plugins.json.
 
 import { Attributes } from "./attributes.js";

@@ -25,7 +25,8 @@ export class Parts {
 
   marks(result) {
     const found = this.#parts.map(({ name, answer }) => answer.marks?.(of(result, name)) ?? {});
-    return { boxes: found.flatMap(({ boxes }) => boxes ?? []), layers: found.flatMap(({ layers }) => layers ?? []) };
+    const kinds = ["boxes", "layers", "lines", "points"];
+    return Object.fromEntries(kinds.map((kind) => [kind, found.flatMap((marks) => marks[kind] ?? [])]));
   }
 }
 

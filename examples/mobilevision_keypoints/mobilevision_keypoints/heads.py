@@ -1,0 +1,185 @@
+"""Heads that say where points are: a map a point at stride 4, or a position along x and one along y."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Annotated, Any, Literal, NamedTuple, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from mobilevision.api import BackboneSpec, DataSpec, Features, Head, Needs, UserError
+from mobilevision.ranges import PositiveInt, Range, check_ranges
+
+Stride = Literal[8, 16, 32]
+NEAR = 0.075
+"""Share of the input's side; a point's score is the probability that lies so near to it."""
+
+
+class Maps(NamedTuple):
+    """``maps`` float [B, K, h, w]: high where a point is, 1 at most."""
+
+    maps: Tensor
+
+
+class Bins(NamedTuple):
+    """Logits of the position along x, float [B, K, X], and along y, float [B, K, Y]."""
+
+    x: Tensor
+    y: Tensor
+
+
+def centres(count: int, side: int, like: Tensor) -> Tensor:
+    """Centres of so many equal bins of a side of the input, in its pixels."""
+    return (torch.arange(count, dtype=torch.float32, device=like.device) + 0.5) * (side / count)
+
+
+def from_maps(maps: Tensor, resolution: tuple[int, int]) -> dict[str, Tensor]:
+    """The largest place of each map, a quarter of a place towards its larger neighbour, along x and y."""
+    height, width = maps.shape[2:]
+    flat = maps.flatten(2)
+    scores, place = flat.max(dim=2, keepdim=True)
+    x, y = place % width, torch.div(place, width, rounding_mode="floor")
+    step_x = flat.gather(2, y * width + (x + 1).clamp(max=width - 1)) - flat.gather(2, y * width + (x - 1).clamp(min=0))
+    step_y = flat.gather(2, (y + 1).clamp(max=height - 1) * width + x) - flat.gather(
+        2, (y - 1).clamp(min=0) * width + x
+    )
+    across = (x + 0.5 + 0.25 * step_x.sign()) * (resolution[1] / width)
+    down = (y + 0.5 + 0.25 * step_y.sign()) * (resolution[0] / height)
+    return {"points": torch.cat([across, down], dim=2), "scores": scores[..., 0].clamp(0, 1)}
+
+
+def from_bins(bins: Bins, resolution: tuple[int, int], *, integral: bool) -> dict[str, Tensor]:
+    """The mean position, or the most probable one, along x and y."""
+    found, scores = [], []
+    for logits, side in zip(bins, resolution[::-1], strict=True):
+        shares, middles = logits.softmax(dim=2), centres(logits.shape[2], side, logits)
+        at = (shares * middles).sum(dim=2) if integral else (logits.argmax(dim=2) + 0.5) * (side / logits.shape[2])
+        found.append(at)
+        scores.append((shares * ((middles - at[..., None]).abs() <= NEAR * side)).sum(dim=2))
+    return {"points": torch.stack(found, dim=2), "scores": scores[0] * scores[1]}
+
+
+class PointHead(Head, ABC):
+    """A head whose outputs can be read as points."""
+
+    @abstractmethod
+    def read(self, outputs: Any, resolution: tuple[int, int]) -> dict[str, Tensor]:
+        """``points``: float [B, K, 2] in pixels of an input of (height, width); ``scores``: float [B, K], 0 to 1."""
+
+
+def block(inputs: int, outputs: int, *, kernel: int = 1, groups: int = 1) -> nn.Sequential:
+    """Convolution, batch norm and ReLU; the size stays."""
+    layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=False)
+    return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+def separable(inputs: int, outputs: int) -> nn.Sequential:
+    """A depthwise 3x3 convolution and a pointwise one."""
+    return nn.Sequential(block(inputs, inputs, kernel=3, groups=inputs), block(inputs, outputs))
+
+
+def deepest_of(backbone: BackboneSpec, more: tuple[int, ...], output_stride: int) -> tuple[Needs, int]:
+    """The maps of the strides ``more`` and of the last stage, dilated to ``output_stride``; and that stage's stride."""
+    deepest = max(backbone.strides, default=0)
+    if deepest < 8 or not set(more) <= set(backbone.strides):
+        wanted, have = (
+            ", ".join(map(str, strides)) or "none" for strides in ((*more, "a deeper one"), backbone.strides)
+        )
+        raise UserError(f"head: maps of the strides {wanted} are wanted, and the backbone has {have}")
+    return Needs(strides=(*more, deepest), output_stride=output_stride if output_stride < deepest else None), deepest
+
+
+@final
+class Heatmap(PointHead):
+    """A light decoder to one map a point: the last stage, enlarged twice, joined by the maps of stride 8 and 4.
+
+    Args:
+        backbone: as in :class:`Head`.
+        data: as in :class:`Head`.
+        output_stride: of the last stage, which is dilated for it; 32 dilates nothing.
+        channels: of every layer; None: 128 times the backbone's width.
+        read: ``integral``: a map is a distribution whose mean is the point (Sun et al., arXiv 1711.08229); ``argmax``:
+            its largest place, a quarter of a place towards the larger neighbour.
+    """
+
+    @check_ranges("head")
+    def __init__(
+        self,
+        *,
+        backbone: BackboneSpec,
+        data: DataSpec,
+        output_stride: Stride = 16,
+        channels: PositiveInt | None = None,
+        read: Literal["integral", "argmax"] = "integral",
+    ) -> None:
+        super().__init__(backbone=backbone, data=data)
+        self.needs, self.deepest = deepest_of(backbone, (4, 8), output_stride)
+        self.integral, width = read == "integral", channels or max(16, round(128 * backbone.multiplier))
+        self.deep = separable(backbone.strides[self.deepest], width)
+        self.skips = nn.ModuleList([block(backbone.strides[stride], width) for stride in (8, 4)])
+        self.refine = nn.ModuleList([separable(width, width) for _ in (8, 4)])
+        self.maps = nn.Conv2d(width, len(data.classes), 1)
+
+    def forward(self, features: Features) -> Maps | Bins:
+        """:class:`Maps`, or for ``integral`` the logits of their distributions along x and y."""
+        found = self.deep(features.maps[self.deepest])
+        for stride, skip, refine in zip((8, 4), self.skips, self.refine, strict=True):
+            low = skip(features.maps[stride])
+            found = refine(interpolate(found, low.shape[2:], mode="bilinear", align_corners=False) + low)
+        maps: Tensor = self.maps(found)
+        return Bins(maps.float().logsumexp(dim=2), maps.float().logsumexp(dim=3)) if self.integral else Maps(maps)
+
+    def read(self, outputs: Any, resolution: tuple[int, int]) -> dict[str, Tensor]:
+        """See :class:`PointHead`."""
+        if self.integral:
+            return from_bins(Bins(*(each.float() for each in outputs)), resolution, integral=True)
+        return from_maps(outputs.maps.float(), resolution)
+
+
+@final
+class SimCC(PointHead):
+    """Positions along x and along y as classes of fine bins (Li et al., arXiv 2107.03332); small and quick.
+
+    Args:
+        backbone: as in :class:`Head`.
+        data: as in :class:`Head`.
+        output_stride: of the last stage, which is dilated for it; 32 dilates nothing.
+        channels: of the layer before the points' own; None: 128 times the backbone's width.
+        bins: a pixel of the input.
+    """
+
+    @check_ranges("head")
+    def __init__(
+        self,
+        *,
+        backbone: BackboneSpec,
+        data: DataSpec,
+        output_stride: Stride = 16,
+        channels: PositiveInt | None = None,
+        bins: Annotated[float, Range(above=0, max=16)] = 2.0,
+    ) -> None:
+        super().__init__(backbone=backbone, data=data)
+        self.needs, self.deepest = deepest_of(backbone, (), output_stride)
+        stride = min(output_stride, self.deepest)
+        height, width = data.resolution
+        places = -(-height // stride) * -(-width // stride)
+        inner = channels or max(16, round(128 * backbone.multiplier))
+        self.deep = separable(backbone.strides[self.deepest], inner)
+        self.points = nn.Conv2d(inner, len(data.classes), 1)
+        self.x, self.y = (nn.Linear(places, max(2, round(side * bins))) for side in (width, height))
+
+    def forward(self, features: Features) -> Bins:
+        """Logits of both positions."""
+        each = self.points(self.deep(features.maps[self.deepest])).flatten(2)
+        if each.shape[2] != self.x.in_features:
+            raise UserError(
+                f"head=simcc was made for {self.x.in_features} places of the last stage, not {each.shape[2]}:"
+                f" its images are {self.data_spec.resolution[1]} x {self.data_spec.resolution[0]} pixels"
+            )
+        return Bins(self.x(each), self.y(each))
+
+    def read(self, outputs: Any, resolution: tuple[int, int]) -> dict[str, Tensor]:
+        """See :class:`PointHead`."""
+        return from_bins(Bins(*(each.float() for each in outputs)), resolution, integral=False)
