@@ -121,6 +121,8 @@ class Heatmap(PointHead):
         self.skips = nn.ModuleList([block(backbone.strides[stride], width) for stride in (8, 4)])
         self.refine = nn.ModuleList([separable(width, width) for _ in (8, 4)])
         self.maps = nn.Conv2d(width, len(data.classes), 1)
+        nn.init.normal_(self.maps.weight, std=0.01)  # maps begin almost empty, and even
+        nn.init.zeros_(self.maps.bias)
 
     def forward(self, features: Features) -> Maps | Bins:
         """:class:`Maps`, or for ``integral`` the logits of their distributions along x and y."""

@@ -185,7 +185,8 @@ def test_a_head_that_is_right_has_no_loss_and_is_read_so(form: str) -> None:
     batch = {"target": {"points": points, "visible": torch.tensor([[2, 1, 0]], dtype=torch.uint8)}}
     loss = PointLoss(data=DataSpec("keypoints", tuple(POINTS), 3, (64, 64)))
     cells = 16 if form == "maps" else 128
-    across, down = (loss._bump(points[..., axis], cells, axis) for axis in (0, 1))
+    sigma = 6.0 if form == "maps" else 3.0
+    across, down = (loss.bump(points, axis, cells, sigma) for axis in (0, 1))
     if form == "maps":
         outputs: Any = Maps(down[..., :, None] * across[..., None, :])
         found = from_maps(outputs.maps, (64, 64))
