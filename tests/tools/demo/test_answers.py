@@ -172,3 +172,25 @@ def test_what_nobody_knows_is_shown_as_numbers(page: Any) -> None:
 def test_the_data_of_every_part_is_named(page: Any, name: str, said: str) -> None:
     about = {"data": {"name": name}}
     assert page.evaluate("async (about) => (await import('./facts.js')).dataOf(about)", about) == said
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_lines_and_points_lie_over_the_picture(page: Any, mirrored: bool) -> None:
+    """Drawn on a canvas twice as large as the picture, also on one that shows its mirror."""
+    found = page.evaluate(
+        """async (mirrored) => {
+          const { drawMarks } = await import("./draw.js");
+          const canvas = document.createElement("canvas");
+          canvas.style.cssText = "width: 200px; height: 100px";
+          document.body.replaceChildren(canvas);
+          const lines = [{ from: [10, 40], to: [30, 40], colour: "#ff0000" }];
+          const points = [{ at: [10, 10], colour: "#00ff00" }];
+          drawMarks(canvas, { width: 100, height: 50, mirrored }, { lines, points });
+          const dense = window.devicePixelRatio || 1;
+          const at = (x, y) => [...canvas.getContext("2d").getImageData(x * 2 * dense, y * 2 * dense, 1, 1).data];
+          return [at(20, 40), at(80, 40), at(10, 10), at(90, 10)];
+        }""",
+        mirrored,
+    )
+    red, green, nothing = [255, 0, 0, 255], [0, 255, 0, 255], [0, 0, 0, 0]
+    assert found == ([nothing, red, nothing, green] if mirrored else [red, nothing, green, nothing])
