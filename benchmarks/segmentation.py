@@ -5,8 +5,8 @@
 TINYCOCO is a folder that ``data=coco_masks`` reads, V2_WEIGHTS a file of timm's ``mobilenetv2_100``. Both models are
 trained by this loop: AdamW at one rate with a cosine, cross-entropy, the same augmented batches in the same order, one
 thread; ours has the head of ``examples/mobilevision_segmentation``, theirs is
-``torchvision.models.segmentation.lraspp.LRASPP`` over the same dilated body. Measured at the size of the input, on train
-(how far it is learnt by heart) and on val. Needs the plugin installed.
+``torchvision.models.segmentation.lraspp.LRASPP`` over the same dilated body. Measured at the size of the input, on
+train (how far it is learnt by heart) and on val. Needs the plugin installed.
 """
 
 from __future__ import annotations

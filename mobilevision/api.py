@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mobilevision.deploy.answers.base import Prediction
     from mobilevision.errors import UnreadableImageError, UserError
     from mobilevision.heads import Head
+    from mobilevision.heads.dense import conv_block, dense_needs, separable_block
     from mobilevision.images.decode import open_image
     from mobilevision.images.files import images, printable
     from mobilevision.images.framing import Affine, CropBox, Frame
@@ -64,6 +65,7 @@ _STANDS_IN = {
     "mobilevision.deploy.answers.base": ("Prediction",),
     "mobilevision.errors": ("UnreadableImageError", "UserError"),
     "mobilevision.heads": ("Head",),
+    "mobilevision.heads.dense": ("conv_block", "dense_needs", "separable_block"),
     "mobilevision.images.decode": ("open_image",),
     "mobilevision.images.files": ("images", "printable"),
     "mobilevision.images.framing": ("Affine", "CropBox", "Frame"),
@@ -120,6 +122,8 @@ __all__ = [  # as above, and a test compares both
     "UserError",
     "backdrop",
     "captioned",
+    "conv_block",
+    "dense_needs",
     "grain",
     "image_sizes",
     "images",
@@ -129,6 +133,7 @@ __all__ = [  # as above, and a test compares both
     "printable",
     "read_text",
     "resample",
+    "separable_block",
     "split_folders",
     "split_of",
     "table_rows",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from mobilevision.api import BackboneSpec, DataSpec, Features, Head, Needs, UserError
+from mobilevision.api import BackboneSpec, DataSpec, Features, Head, UserError, conv_block, dense_needs, separable_block
 from mobilevision.ranges import PositiveInt, Range, check_ranges
 
 Stride = Literal[8, 16, 32]
@@ -69,28 +69,6 @@ class PointHead(Head, ABC):
         """``points``: float [B, K, 2] in pixels of an input of (height, width); ``scores``: float [B, K], 0 to 1."""
 
 
-def block(inputs: int, outputs: int, *, kernel: int = 1, groups: int = 1) -> nn.Sequential:
-    """Convolution, batch norm and ReLU; the size stays."""
-    layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=False)
-    return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
-
-
-def separable(inputs: int, outputs: int) -> nn.Sequential:
-    """A depthwise 3x3 convolution and a pointwise one."""
-    return nn.Sequential(block(inputs, inputs, kernel=3, groups=inputs), block(inputs, outputs))
-
-
-def deepest_of(backbone: BackboneSpec, more: tuple[int, ...], output_stride: int) -> tuple[Needs, int]:
-    """The maps of the strides ``more`` and of the last stage, dilated to ``output_stride``; and that stage's stride."""
-    deepest = max(backbone.strides, default=0)
-    if deepest < 8 or not set(more) <= set(backbone.strides):
-        wanted, have = (
-            ", ".join(map(str, strides)) or "none" for strides in ((*more, "a deeper one"), backbone.strides)
-        )
-        raise UserError(f"head: maps of the strides {wanted} are wanted, and the backbone has {have}")
-    return Needs(strides=(*more, deepest), output_stride=output_stride if output_stride < deepest else None), deepest
-
-
 @final
 class Heatmap(PointHead):
     """A light decoder to one map a point: the last stage, enlarged twice, joined by the maps of stride 8 and 4.
@@ -115,11 +93,11 @@ class Heatmap(PointHead):
         read: Literal["integral", "argmax"] = "integral",
     ) -> None:
         super().__init__(backbone=backbone, data=data)
-        self.needs, self.deepest = deepest_of(backbone, (4, 8), output_stride)
+        self.needs, self.deepest = dense_needs(backbone, (4, 8), output_stride)
         self.integral, width = read == "integral", channels or max(16, round(128 * backbone.multiplier))
-        self.deep = separable(backbone.strides[self.deepest], width)
-        self.skips = nn.ModuleList([block(backbone.strides[stride], width) for stride in (8, 4)])
-        self.refine = nn.ModuleList([separable(width, width) for _ in (8, 4)])
+        self.deep = separable_block(backbone.strides[self.deepest], width)
+        self.skips = nn.ModuleList([conv_block(backbone.strides[stride], width) for stride in (8, 4)])
+        self.refine = nn.ModuleList([separable_block(width, width) for _ in (8, 4)])
         self.maps = nn.Conv2d(width, len(data.classes), 1)
         nn.init.normal_(self.maps.weight, std=0.01)  # maps begin almost empty, and even
         nn.init.zeros_(self.maps.bias)
@@ -163,12 +141,12 @@ class SimCC(PointHead):
         bins: Annotated[float, Range(above=0, max=16)] = 2.0,
     ) -> None:
         super().__init__(backbone=backbone, data=data)
-        self.needs, self.deepest = deepest_of(backbone, (), output_stride)
+        self.needs, self.deepest = dense_needs(backbone, (), output_stride)
         stride = min(output_stride, self.deepest)
         height, width = data.resolution
         places = -(-height // stride) * -(-width // stride)
         inner = channels or max(16, round(128 * backbone.multiplier))
-        self.deep = separable(backbone.strides[self.deepest], inner)
+        self.deep = separable_block(backbone.strides[self.deepest], inner)
         self.points = nn.Conv2d(inner, len(data.classes), 1)
         self.x, self.y = (nn.Linear(places, max(2, round(side * bins))) for side in (width, height))
 

@@ -8,32 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from mobilevision.api import BackboneSpec, DataSpec, Features, Head, Needs, UserError
+from mobilevision.api import BackboneSpec, DataSpec, Features, Head, conv_block, dense_needs, separable_block
 from mobilevision.ranges import PositiveInt, check_ranges
 
 Stride = Literal[8, 16, 32]
-
-
-def block(inputs: int, outputs: int, *, kernel: int = 1, dilation: int = 1, groups: int = 1) -> nn.Sequential:
-    """Convolution, batch norm and ReLU; the size stays."""
-    padding = dilation * (kernel // 2)
-    layer = nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation, groups=groups, bias=False)
-    return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
-
-
-def separable(inputs: int, outputs: int, *, dilation: int = 1) -> nn.Sequential:
-    """A depthwise 3x3 convolution and a pointwise one."""
-    return nn.Sequential(block(inputs, inputs, kernel=3, dilation=dilation, groups=inputs), block(inputs, outputs))
-
-
-def needs_of(backbone: BackboneSpec, low: int, output_stride: int) -> tuple[Needs, int]:
-    """The maps of stride ``low`` and of the last stage, dilated to ``output_stride``; and the last stage's stride."""
-    deepest = max(backbone.strides, default=0)
-    if low not in backbone.strides or deepest <= low:
-        have = ", ".join(map(str, backbone.strides)) or "none"
-        raise UserError(f"head: a map of stride {low} and a deeper one are wanted, and the backbone has strides {have}")
-    dilated = output_stride if output_stride < deepest else None
-    return Needs(strides=(low, deepest), output_stride=dilated), deepest
 
 
 @final
@@ -59,9 +37,9 @@ class LRASPP(Head):
         channels: PositiveInt | None = None,
     ) -> None:
         super().__init__(backbone=backbone, data=data)
-        self.needs, self.deepest = needs_of(backbone, 8, output_stride)
+        self.needs, self.deepest = dense_needs(backbone, (8,), output_stride)
         deep, width = backbone.strides[self.deepest], channels or max(16, round(128 * backbone.multiplier))
-        self.reduce = block(deep, width)
+        self.reduce = conv_block(deep, width)
         self.gate = nn.Sequential(nn.Conv2d(deep, width, 1, bias=False), nn.Sigmoid())
         self.low = nn.Conv2d(backbone.strides[8], len(data.classes), 1)
         self.high = nn.Conv2d(width, len(data.classes), 1)
@@ -96,16 +74,18 @@ class DeepLab(Head):
         channels: PositiveInt | None = None,
     ) -> None:
         super().__init__(backbone=backbone, data=data)
-        self.needs, self.deepest = needs_of(backbone, 4, output_stride)
+        self.needs, self.deepest = dense_needs(backbone, (4,), output_stride)
         deep, width = backbone.strides[self.deepest], channels or max(16, round(128 * backbone.multiplier))
         rates = [max(1, 96 * part // output_stride) for part in (1, 2, 3)]  # 6, 12, 18 at stride 16
-        self.branches = nn.ModuleList([block(deep, width), *(separable(deep, width, dilation=rate) for rate in rates)])
+        self.branches = nn.ModuleList(
+            [conv_block(deep, width), *(separable_block(deep, width, dilation=rate) for rate in rates)]
+        )
         self.whole = nn.Sequential(
             nn.Conv2d(deep, width, 1), nn.ReLU(inplace=True)
         )  # no batch norm: one place an image
-        self.join = block(width * (len(rates) + 2), width)
-        self.low = block(backbone.strides[4], max(8, width // 4))
-        self.refine = separable(width + max(8, width // 4), width)
+        self.join = conv_block(width * (len(rates) + 2), width)
+        self.low = conv_block(backbone.strides[4], max(8, width // 4))
+        self.refine = separable_block(width + max(8, width // 4), width)
         self.classify = nn.Conv2d(width, len(data.classes), 1)
 
     def forward(self, features: Features) -> Tensor:
