@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, final
 
 import numpy as np
+from pycocotools.mask import area
 
 from mobilevision.api import (
     CocoJson,
@@ -42,6 +43,23 @@ VOC = [
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 ]
 """Classes of Pascal VOC in the order of their numbers."""
+
+
+VOID = ("void", "ignore", "ignored", "unlabeled", "unlabelled")
+"""Names of colours that are left out of losses and metrics."""
+LOSSY = (b".jpg", b".jpeg")
+
+
+def check_names(names: Sequence[str], where: str) -> None:
+    """Refuse more classes than a mask can tell, and two of one name.
+
+    Raises:
+        UserError: naming the file.
+    """
+    if len(names) > IGNORED:
+        raise UserError(f"{where}: {len(names)} classes, and masks tell {IGNORED} at most (255 is left out)")
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise UserError(f"{where}: two classes are called {twice[0]}: rename one")
 
 
 class Classes(NamedTuple):
@@ -82,12 +100,13 @@ class MaskFolder(DataFormat):
 
     def claims(self, root: Path) -> bool:
         """Whether a folder of images and one of masks lie there."""
-        return root.is_dir() and bool(_places(root))
+        return root.is_dir() and bool(_places(root, []))
 
     def read(self, *, root: Path | None, kind: str, channels: int, seed: int) -> Splits:
         """See :class:`DataFormat`."""
         root = self.place(root)
-        places = _places(root) if root.is_dir() else {}
+        notes: list[str] = []
+        places = _places(root, notes) if root.is_dir() else {}
         if not places:
             raise UserError(f"data.root={root}: no folder of images beside one of masks; it should be {self.expected}")
         problems: list[Problem] = []
@@ -95,9 +114,11 @@ class MaskFolder(DataFormat):
         pairs, listed = _by_lists(root, pairs, problems)
         everything = [mask for found in pairs.values() for _, mask in found]
         if not everything:
-            raise UserError(f"data.root={root}: no image has a mask of its own name; it should be {self.expected}")
+            why = f" ({problems[0]})" if problems else ""
+            raise UserError(f"data.root={root}: no image has a mask of its own{why}; it should be {self.expected}")
         found = self._classes(root, everything)
         splits = Splits(classes=found.names, problems=problems, whole=set(pairs) == {"train"})
+        splits.notes += notes
         splits.notes.append(f"masks: {len(everything)} images, {len(found.names)} classes, {listed}")
         for split, both in pairs.items():
             targets = FileMasks(
@@ -109,8 +130,10 @@ class MaskFolder(DataFormat):
 
     def _classes(self, root: Path, masks: Sequence[bytes]) -> Classes:
         if colours := _named_colours(root):
-            names = tuple(dict.fromkeys(name for name, _ in colours))
-            return Classes(names, {value: names.index(name) for name, value in colours}, colours=True)
+            names = tuple(dict.fromkeys(name for name, _ in colours if name.lower() not in VOID))
+            check_names(names, f"data.root={root}: labelmap.txt or class_dict.csv")
+            known = {value: names.index(name) if name in names else IGNORED for name, value in colours}
+            return Classes(names, known, colours=True)
         named = self.classes
         if named is None and (root / "classes.txt").is_file():
             named = tuple(line.strip() for line in read_text(root / "classes.txt").splitlines() if line.strip())
@@ -122,13 +145,16 @@ class MaskFolder(DataFormat):
             named = tuple(VOC)
         if seen == {0, IGNORED} and (named is None or len(named) == 2):
             return Classes(named or ("background", "object"), {0: 0, IGNORED: 1})
+        if seen <= {IGNORED}:
+            raise UserError(f"data.root={root}: its masks hold nothing but 255, which is left out: there is no class")
         most = max(seen - {IGNORED}, default=0)
         if named is None:
             named = tuple(["background", *(f"class_{number}" for number in range(1, most + 1))])
-        if most >= len(named) or len(named) > IGNORED:
+        check_names(named, f"data.root={root}: classes.txt or data.format.classes")
+        if most >= len(named):
             raise UserError(
-                f"data.root={root}: masks hold values up to {most}, and {len(named)} classes are named: name them all,"
-                f" at most {IGNORED}, in classes.txt or data.format.classes, or colours in labelmap.txt"
+                f"data.root={root}: masks hold values up to {most}, and {len(named)} classes are named: name them all"
+                " in classes.txt or data.format.classes, or colours in labelmap.txt"
             )
         return Classes(named, {**{number: number for number in range(len(named))}, IGNORED: IGNORED})
 
@@ -173,25 +199,31 @@ def _named_colours(root: Path) -> list[tuple[str, int]]:
                 raise UserError(
                     f"{file}:{number}: {line.strip()[:60]!r}: write name:r,g,b:: with numbers from 0 to 255"
                 )
+            colour = [int(cell) for cell in cells[1:4]]
+            if other := next((row for row in rows if [int(cell) for cell in row[1:4]] == colour), None):
+                raise UserError(f"{file}:{number}: {cells[0]} has the colour of {other[0]}: give it one of its own")
             rows.append(cells)
         return [(cells[0].strip(), (int(cells[1]) << 16) + (int(cells[2]) << 8) + int(cells[3])) for cells in rows]
     return []
 
 
-def _places(root: Path) -> dict[str, tuple[Path, Path]]:
+def _places(root: Path, notes: list[str]) -> dict[str, tuple[Path, Path]]:
     """Split -> its folders of images and of masks, relative to ``root``; one split is train."""
-    for top in (root, *sorted(path for path in root.iterdir() if path.is_dir())):
-        if both := _both(top):
-            inner = {split_of(path.name): path.name for path in sorted((both[0]).iterdir()) if path.is_dir()}
-            split = {name: (both[0] / inside, both[1] / inside) for name, inside in inner.items() if name}
-            split = {name: pair for name, pair in split.items() if pair[1].is_dir()}
-            below = {split_of(top.name) or "train": both} if top != root else {"train": both}
-            found = split or below
-            if top != root:  # train/images: its neighbours, too
-                others = {split_of(path.name): _both(path) for path in sorted(root.iterdir()) if path.is_dir()}
-                found = {**{name: pair for name, pair in others.items() if name and pair}, **found}
-            return {name: (pair[0].relative_to(root), pair[1].relative_to(root)) for name, pair in found.items()}
-    return {}
+    found: dict[str, tuple[Path, Path]] = {}
+    if both := _both(root):
+        inner = [{split_of(path.name): path for path in sorted(each.iterdir()) if path.is_dir()} for each in both]
+        found = {split: (path, inner[1][split]) for split, path in inner[0].items() if split and split in inner[1]}
+        for split in set(inner[0]) - set(inner[1]) - {None} if found else ():
+            notes.append(f"{inner[0][split].relative_to(root)}: left out, {both[1].name} has no folder for {split}")
+        found = found or {"train": both}
+    else:
+        for top in sorted(path for path in root.iterdir() if path.is_dir()):
+            if (split := split_of(top.name)) and (both := _both(top)):
+                found[split] = both
+        if not found:
+            inside = [pair for top in sorted(root.iterdir()) if top.is_dir() and (pair := _both(top))]
+            found = {"train": inside[0]} if len(inside) == 1 else {}  # of several sets, nobody knows which is meant
+    return {name: (pair[0].relative_to(root), pair[1].relative_to(root)) for name, pair in found.items()}
 
 
 def _both(folder: Path) -> tuple[Path, Path] | None:
@@ -201,18 +233,39 @@ def _both(folder: Path) -> tuple[Path, Path] | None:
 
 
 def _pairs(root: Path, image_folder: Path, mask_folder: Path, problems: list[Problem]) -> Iterator[tuple[bytes, bytes]]:
-    """Image and mask, relative to ``root``, of every image that has one."""
+    """Image and mask, relative to ``root``, of every image that has one mask for itself.
+
+    A mask of exactly the image's name comes first, then one in other letters, then one with an ending of ENDINGS that
+    is no other image's.
+    """
     below = [os.fsencode(folder) for folder in (image_folder, mask_folder)]
     listed = [sorted(images(os.path.join(os.fsencode(root), folder), b"")) for folder in below]
-    masks = {os.path.splitext(path)[0].lower(): path for path in listed[1]}
-    for path in listed[0]:
-        stem = os.path.splitext(path)[0].lower()
-        mask = next((masks[name] for end in ENDINGS if (name := stem + end.encode()) in masks), None)
-        if mask is None:
-            where = printable(os.path.join(below[0], path))
-            problems.append(Problem(where, f"no mask of this name in {mask_folder}/", "add it, or remove the image"))
+    stems = [[os.path.splitext(path)[0] for path in paths] for paths in listed]
+    exact, lower = defaultdict[bytes, list[bytes]](list), defaultdict[bytes, list[bytes]](list)
+    for path, stem in zip(listed[1], stems[1], strict=True):
+        exact[stem].append(path)
+        lower[stem.lower()].append(path)
+    owned = {*stems[0], *(stem.lower() for stem in stems[0])}
+    taken: dict[bytes, bytes] = {}
+    for path, stem in zip(listed[0], stems[0], strict=True):
+        where = printable(os.path.join(below[0], path))
+        ended = [stem + end.encode() for end in ENDINGS if end]
+        ways = [exact.get(stem), lower.get(stem.lower())]
+        ways += [exact.get(name) or lower.get(name.lower()) for name in ended if name not in owned]
+        found = next((way for way in ways if way), [])
+        if len(found) != 1:
+            names = ", ".join(map(printable, found))
+            what = f"several masks: {names}" if found else f"no mask of this name in {mask_folder}/"
+            problems.append(Problem(where, what, "leave one" if found else "add it, or remove the image"))
+        elif found[0] in taken:
+            what = f"its mask {printable(found[0])} is that of {printable(taken[found[0]])}, too"
+            problems.append(Problem(where, what, "rename one image and its mask"))
+        elif found[0].lower().endswith(LOSSY):
+            what = f"its mask {printable(found[0])} is a JPEG, whose values are not exact"
+            problems.append(Problem(where, what, "save masks as PNG"))
         else:
-            yield os.path.join(below[0], path), os.path.join(below[1], mask)
+            taken[found[0]] = path
+            yield os.path.join(below[0], path), os.path.join(below[1], found[0])
 
 
 def _by_lists(
@@ -224,16 +277,23 @@ def _by_lists(
     lists.pop(None, None)
     if set(pairs) != {"train"} or "train" not in lists or len(lists) < 2:
         return pairs, "split by folder" if len(pairs) > 1 else "not split"
-    named = {os.path.splitext(os.path.basename(image))[0]: (image, mask) for image, mask in pairs["train"]}
+    named = defaultdict[bytes, list[tuple[bytes, bytes]]](list)
+    for pair in pairs["train"]:
+        parts = os.path.splitext(pair[0])[0].split(b"/")
+        for start in range(len(parts)):
+            named[b"/".join(parts[start:])].append(pair)
     found: dict[str, list[tuple[bytes, bytes]]] = defaultdict(list)
     for split, file in lists.items():
-        for number, line in enumerate(read_text(file).split(), start=1):
-            pair = named.get(os.path.basename(os.fsencode(line)))
-            if pair is None:
-                what = f"no image and mask named {line[:60]}"
-                problems.append(Problem(f"{file.relative_to(root)}:{number}", what, "add them, or remove the line"))
+        for number, line in enumerate(read_text(file).splitlines(), start=1):
+            if not line.strip():
+                continue
+            there = named.get(os.fsencode(line.strip()), [])
+            if len(there) != 1:
+                what = f"{len(there) or 'no'} images and masks named {line.strip()[:60]}"
+                fix = "write the folder, too" if there else "add them, or remove the line"
+                problems.append(Problem(f"{file.relative_to(root)}:{number}", what, fix))
             else:
-                found[str(split)].append(pair)
+                found[str(split)].append(there[0])
     return dict(found), "split by ImageSets/Segmentation"
 
 
@@ -272,12 +332,22 @@ class CocoFolder(DataFormat):
         for split, records in splits.items():
             file = files.get(split, next(iter(files.values())))
             read = json.loads(read_text(file))
+            check_names(names, f"{file}: categories and background")
             numbers = {row["id"]: names.index(str(row["name"])) for row in read["categories"]}
+            sizes = {row["id"]: (row["height"], row["width"]) for row in read["images"]}
             outlines: dict[Any, list[Any]] = defaultdict(list)
             for row in read["annotations"]:
-                if row.get("segmentation"):
-                    number = numbers[row["category_id"]]
-                    outlines[row["image_id"]].append([number, int(row.get("iscrowd") or 0), row["segmentation"]])
+                number, size = numbers.get(row.get("category_id")), sizes.get(row.get("image_id"))
+                if number is None or size is None:
+                    continue  # reading the boxes has told of it
+                if wrong := outline_error(row.get("segmentation"), size):
+                    where = f"{file.name}: annotation {row.get('id')}"
+                    splits.problems.append(Problem(where, wrong, "mend it, or remove the annotation"))
+                    continue
+                outlines[row["image_id"]].append([number, int(row.get("iscrowd") or 0), row["segmentation"]])
+            if read["annotations"] and not outlines:
+                told = f" ({splits.problems[-1]})" if splits.problems else ""
+                raise UserError(f"{file}: none of its {len(read['annotations'])} annotations has an outline{told}")
             of = _ImagesByPath(read["images"])
             paths = [records.name(index) for index in range(len(records))]
             rows = [of.find(path, file) for path in paths]
@@ -285,6 +355,33 @@ class CocoFolder(DataFormat):
             records.targets = CocoMasks(texts, paths, [(row["height"], row["width"]) for row in rows])
         splits.notes.append("masks: polygons and run lengths as pixels of their classes, the rest is background")
         return replace(splits, classes=names)
+
+
+def outline_error(outline: Any, size: tuple[int, int]) -> str | None:
+    """What is wrong with a ``segmentation``; None where nothing is.
+
+    Args:
+        outline: polygons, or run lengths.
+        size: (height, width) of the image.
+    """
+    if isinstance(outline, dict):
+        counts = outline.get("counts")
+        if list(outline.get("size") or ()) != list(size):
+            return f"its run lengths are of the size {outline.get('size')}, the image of {list(size)}"
+        if isinstance(counts, str) and counts:
+            try:
+                return None if int(area(outline)) <= size[0] * size[1] else "its run lengths go beyond the image"
+            except Exception:  # whatever pycocotools raises
+                return "its run lengths cannot be read"
+        whole = isinstance(counts, list) and all(type(each) is int and each >= 0 for each in counts)
+        return None if whole and sum(counts) == size[0] * size[1] else "its run lengths do not add up to the image"
+    if not isinstance(outline, list) or not outline:
+        return "it has no outline"
+    for polygon in outline:
+        numbers = isinstance(polygon, list) and all(type(each) in (int, float) for each in polygon)
+        if not numbers or len(polygon) < 6 or len(polygon) % 2 or not np.isfinite(polygon).all():
+            return f"a polygon takes three corners or more, x and y of each: {str(polygon)[:40]}"
+    return None
 
 
 class _ImagesByPath:

@@ -94,11 +94,11 @@ class FileMasks(MaskTargets):
         wrong = self.values[place] != values
         if wrong.any():
             value = int(values[wrong][0])
-            shown = f"the colour {value >> 16},{value >> 8 & 255},{value & 255}" if self.colours else f"value {value}"
-            raise UnreadableImageError(
-                f"{path}: {shown} is none of the {self.classes} classes: name it with data.format.classes or in"
-                " labelmap.txt, or paint it with the value 255, which is left out"
-            )
+            shown, fix = f"value {value}", "name it in data.format.classes, or paint it 255, which is left out"
+            if self.colours:
+                shown = f"the colour {value >> 16},{value >> 8 & 255},{value & 255}"
+                fix = "name it in labelmap.txt, as void if it is to be left out"
+            raise UnreadableImageError(f"{path}: {shown} is none of the {self.classes} classes: {fix}")
         return self.numbers[place]
 
 

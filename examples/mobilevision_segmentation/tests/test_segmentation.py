@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from mobilevision_segmentation.answer import IGNORED, MaskAnswer, MaskLogits, enlarge
-from mobilevision_segmentation.formats import CocoFolder, DrawnScenes, MaskFolder
+from mobilevision_segmentation.formats import CocoFolder, DrawnScenes, MaskFolder, outline_error
 from mobilevision_segmentation.loss import PixelLoss
 from mobilevision_segmentation.metric import SegmentationMetrics
 from PIL import Image
@@ -131,6 +131,104 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert "no mask of this name in masks/" in str(read(tmp_path).problems[0])
     with pytest.raises(UserError, match="no folder of images beside one of masks"):
         read(tmp_path / "images")
+
+
+def test_each_image_has_a_mask_of_its_own(tmp_path: Path) -> None:
+    """What two images or two masks could share is said, and other letters are other files."""
+    for number, name in enumerate(("A", "a", "b", "b_l", "c", "d", "e")):
+        image(tmp_path / f"images/{name}.png")
+        if name != "b":
+            mask(tmp_path / f"masks/{name}.png", halves(0, number))
+    image(tmp_path / "images/c.jpg")
+    mask(tmp_path / "masks/d.gif", halves(0, 1))
+    Image.new("L", (12, 8)).save(tmp_path / "masks/e.jpg")
+    (tmp_path / "masks/e.png").unlink()
+    splits = read(tmp_path)
+    values = {Path(splits.train.name(row)).stem: int(splits.train.targets[row].max()) for row in range(4)}
+    assert values == {"A": 0, "a": 1, "b_l": 3, "c": 4}
+    told = {Path(problem.where).stem: problem.what for problem in splits.problems}
+    assert told.keys() == {"b", "c", "d", "e"}
+    assert "no mask" in told["b"]
+    assert "too" in told["c"]
+    assert "several masks" in told["d"]
+    assert "JPEG" in told["e"]
+
+
+def test_splits_are_found_by_any_of_their_names(tmp_path: Path) -> None:
+    for name, other in (("train", "Train"), ("val", "validation"), ("test", "")):
+        image(tmp_path / f"images/{name}/{name}.png")
+        if other:
+            mask(tmp_path / f"masks/{other}/{name}.png", halves())
+    splits = read(tmp_path)
+    assert (len(splits.train), len(splits.val), splits.test) == (1, 1, None)
+    assert any("images/test: left out" in note for note in splits.notes)
+
+
+def test_lists_with_folders(tmp_path: Path) -> None:
+    for folder, value in (("x", 1), ("y", 2)):
+        image(tmp_path / f"JPEGImages/{folder}/i.jpg")
+        mask(tmp_path / f"SegmentationClass/{folder}/i.png", halves(0, value), "P")
+    lists = tmp_path / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("x/i\n", encoding="utf-8")
+    (lists / "val.txt").write_text("y/i\ni\n", encoding="utf-8")
+    splits = read(tmp_path)
+    assert [int(each.targets[0].max()) for each in (splits.train, splits.val)] == [1, 2]
+    assert "2 images and masks named i" in str(splits.problems[0])
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ("a:0,0,0::\nb:0,0,0::\n", "labelmap.txt:2: b has the colour of a"),
+        ("".join(f"c{number}:{number % 256},{number // 256},0::\n" for number in range(256)), "256 classes"),
+        ("a:0,0,0::\n", "the colour 1,1,1 is none of the 1 classes: name it in labelmap.txt, as void"),
+        ("a:0,0,0::\nvoid:1,1,1::\n", ""),
+    ],
+)
+def test_colours_that_say_too_much_or_too_little(tmp_path: Path, labels: str, said: str) -> None:
+    image(tmp_path / "images/a.png")
+    mask(tmp_path / "masks/a.png", halves(0, 1))
+    (tmp_path / "labelmap.txt").write_text(labels, encoding="utf-8")
+    if not said:
+        assert (read(tmp_path).train.targets[0] == halves(0, IGNORED)).all()
+        return
+    with pytest.raises(UserError) as raised:
+        assert read(tmp_path).train.targets[0] is not None
+    assert said in str(raised.value)
+
+
+def test_masks_without_a_class(tmp_path: Path) -> None:
+    image(tmp_path / "images/a.png")
+    mask(tmp_path / "masks/a.png", halves(255, 255))
+    with pytest.raises(UserError, match="nothing but 255"):
+        read(tmp_path)
+    mask(tmp_path / "masks/a.png", halves())
+    with pytest.raises(UserError, match="two classes are called a"):
+        read(tmp_path, MaskFolder(classes=("a", "a")))
+
+
+@pytest.mark.parametrize(
+    ("outline", "said"),
+    [
+        (None, "it has no outline"),
+        ({}, "size None"),
+        ([], "it has no outline"),
+        ([[1, 1, 5, 5]], "three corners or more"),
+        ([[1, 1, 5, 5, 2, 2, 3]], "three corners or more"),
+        ([[1, 1, 5, 5, 2, float("nan")]], "three corners or more"),
+        ("text", "it has no outline"),
+        ({"size": [12, 8], "counts": [96]}, "the image of [8, 12]"),
+        ({"size": [8, 12], "counts": [50]}, "do not add up"),
+        ({"size": [8, 12], "counts": [-1, 97]}, "do not add up"),
+        ({"size": [8, 12]}, "do not add up"),
+        ({"size": [8, 12], "counts": [0, 8, 88]}, ""),
+        ([[1, 1, 5, 1, 5, 5]], ""),
+    ],
+)
+def test_outlines_that_are_none(outline: Any, said: str) -> None:
+    assert said in (outline_error(outline, (8, 12)) or "")
+    assert bool(said) == bool(outline_error(outline, (8, 12)))
 
 
 def test_cocos_outlines_become_masks(tmp_path: Path) -> None:

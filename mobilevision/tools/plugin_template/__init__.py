@@ -29,7 +29,7 @@ def write_plugin(name: str, *, kind: str | None = None, folder: str | Path | Non
         UserError: a name that Python or another option has already, or a folder that is there.
     """
     for option, value in (("NAME", name), ("--kind", kind)):
-        if value is not None and (not re.fullmatch(r"[a-z][a-z0-9_]*", value) or keyword.iskeyword(value)):
+        if value is not None and (not re.fullmatch(r"[a-z][a-z0-9_]{0,60}", value) or keyword.iskeyword(value)):
             raise UserError(f"{option} {value}: write a word in small letters, such as rivers or tree_height")
     taken = [f"{group}={name}" for group in ("task", "data", "head", "loss") if name in options(group, sources())]
     if taken:
@@ -42,6 +42,10 @@ def write_plugin(name: str, *, kind: str | None = None, folder: str | Path | Non
         **{"name": name, "kind": kind or name, "package": package, "distribution": package.replace("_", "-")},
         **{"camel": "".join(part.capitalize() for part in name.split("_"))},
     }
+    try:
+        target.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"{target}: cannot be made ({error.strerror}): name another folder with --out") from None
     for source in sorted(FILES.rglob("*.txt")):
         place = source.relative_to(FILES).with_suffix("")
         renamed = place.stem if place.parent.name != place.stem else name  # conf/head/head.yaml is conf/head/NAME.yaml
