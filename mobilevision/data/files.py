@@ -42,7 +42,7 @@ class FileRecords(Records):
     """Images in files.
 
     Args:
-        paths: one a sample, absolute or relative to ``root``.
+        paths: one a sample, absolute or relative to ``root``; bytes where names need not be UTF-8.
         targets: what is to be learnt, sample first: an array, or whatever else Records knows.
         channels: 1 (grey), 3 (RGB) or 4 (RGBA).
         root: the folder that relative paths start from.
@@ -52,11 +52,11 @@ class FileRecords(Records):
     """
 
     def __init__(
-        self, *, paths: Iterable[bytes], targets: Any, channels: int, root: str | os.PathLike[str] = ""
+        self, *, paths: Iterable[bytes | str], targets: Any, channels: int, root: str | os.PathLike[str] = ""
     ) -> None:
         if channels not in MODES:
             raise UserError(f"data.channels={channels}: image files give 1 (grey), 3 (RGB) or 4 (RGBA)")
-        self.paths, self.targets, self.channels = PackedBytes(paths), targets, channels
+        self.paths, self.targets, self.channels = PackedBytes(map(os.fsencode, paths)), targets, channels
         self._root = os.fsencode(root)
         self._white_level: float | None = None
         # The size of an image is asked for just before its pixels: keep the one that is open.

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from mobilevision.data.boxes import Boxes, BoxTargets, boxes_a_class, concatenate
 from mobilevision.data.records import Problem, Records, Splits
-from mobilevision.data.targets import are_classes, equal
+from mobilevision.data.targets import Placement, Targets, are_classes, equal
 from mobilevision.images.decode import HINT, UnreadableImageError
+from mobilevision.images.framing import Frame
 from mobilevision.images.pixels import Pixels
 from mobilevision.ops.boxes import area, iou
 from mobilevision.ops.imbalance import imbalance
@@ -315,6 +316,9 @@ def _look(records: Records, threads: int) -> Iterator[_Hashes | UnreadableImageE
         try:
             height, width = records.shape(index)
             pixels = records.pixels(index, size=(SIDE - 1, SIDE), exact=True)
+            if isinstance(records.targets, Targets):  # a mask has to be read to know that it can be
+                whole = Frame((0.0, 0.0, float(width), float(height)), (height, width))
+                records.targets.placed(index, Placement(whole, False, (height, width), (height, width), False))
             return _Hashes(digest(records.content(index)), perceptual(pixels), height, width)
         except UnreadableImageError as error:
             return error

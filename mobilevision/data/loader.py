@@ -91,6 +91,7 @@ class BatchSource(Dataset[Batch]):
         rows = buffer.numpy()
         kept: list[int] = []
         targets: list[Any] = []
+        why = ""
         for epoch, index in keys:
             try:
                 rows[len(kept)], target, *_ = self.sample(epoch, index)
@@ -99,9 +100,12 @@ class BatchSource(Dataset[Batch]):
             except UnreadableImageError as error:
                 if self.skip is None:
                     raise
-                self.skip.add(self.records.name(index), str(error))
+                why = str(error)
+                self.skip.add(self.records.name(index), why)
         if not kept:
-            raise UserError(f"every image of a batch is unreadable, the last one {self.records.name(indices[-1])}")
+            last = self.records.name(indices[-1])
+            told = why if why.startswith(last) else f"{last} ({why})"
+            raise UserError(f"every image of a batch is unreadable, the last one {told}")
         return {"image": buffer[: len(kept)].permute(0, 3, 1, 2), **self._labels(kept, targets)}
 
     def sample(self, epoch: int, index: int) -> Sample:

@@ -33,16 +33,21 @@ def check_contract(built: Built) -> None:
     classes = [type(each) for one in parts for each in (one, one.head, one.loss, one.meter("val").metric)]
     if all(each.__module__.startswith("mobilevision.") for each in [*classes, type(source.records)]):
         return
-    with hook(source.records, "pixels", "uint8 [height, width, channels] of the size that it is asked for"):
-        check_records(source.records, built.data.spec.channels)
     rows = list(range(min(SAMPLES, len(source))))
-    with hook(source.records.targets, "placed", "a target of the same shapes for every sample"):
-        batch: dict[str, Any] = source.__getitems__([(0, row) for row in rows])
+    try:
+        with hook(source.records, "pixels", "uint8 [height, width, channels] of the size that it is asked for"):
+            check_records(source.records, built.data.spec.channels)
+        with hook(source.records.targets, "placed", "a target of the same shapes for every sample"):
+            batch: dict[str, Any] = source.__getitems__([(0, row) for row in rows])
+    except UserError:
+        if source.skip is None:
+            raise
+        return  # data.on_error=skip: the training leaves out what cannot be read, and says so
     training = task.training
     task.eval()
     try:
         with torch.random.fork_rng(devices=[]), torch.inference_mode():
-            _check_model(task, batch, len(rows))
+            _check_model(task, batch, len(batch["index"]))
     finally:
         task.train(training)
 
@@ -78,7 +83,8 @@ def _check_model(task: Any, batch: dict[str, Any], samples: int) -> None:
             if not isinstance(value, Tensor) or value.ndim == 0 or len(value) != samples:
                 raise TypeError(f"{name} is {_shown(value)} for a batch of {samples}")
     metric = task.configure_metrics()
-    with hook(metric, "update", "nothing; it adds a batch to its states"):
+    given = f"what decode gives ({', '.join(predictions)}) and the batch's targets, and"
+    with hook(metric, "update", f"nothing: it is given {given} adds them to its states"):
         metric.update(predictions, batch["target"])
     with hook(metric, "compute", f"scalars by name, with {task.primary} among them"):
         values = metric.compute()
@@ -133,7 +139,9 @@ def hook(owner: object, method: str, gives: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        text = " ".join(str(error).split())[:200] or type(error).__name__
+        text = " ".join(str(error).split())[:200]
+        if isinstance(error, KeyError | IndexError | AttributeError) or not text:
+            text = f"{type(error).__name__}: {text}"
         frames = [each for each in traceback.extract_tb(error.__traceback__) if plugin_of(each.filename)]
         place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
         raise UserError(f"{named(type(owner))}.{method}: {text}{place}; it should give {gives}") from error

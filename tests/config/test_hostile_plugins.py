@@ -116,7 +116,7 @@ SLOPPY: dict[str, tuple[str, str, str, str]] = {
     "the loss gives numbers": ("model", "beta=0.1)}", "beta=0.1).item()}", "distance is a float"),
     "the loss gives a vector": ("model", "beta=0.1)}", "beta=0.1, reduction='none')}", "distance is a tensor [2, 3]"),
     "the loss is not a number": ("model", "beta=0.1)}", "beta=0.1) * float('nan')}", "distance is nan"),
-    "the loss raises": ("model", 'batch["target"]', 'batch["targets"]', "OddLoss.forward: 'targets'"),
+    "the loss raises": ("model", 'batch["target"]', 'batch["targets"]', "OddLoss.forward: KeyError: 'targets'"),
     "the task is no task": ("task", "class Odd(Task):", "class Odd:", "Odd"),
     "the task decodes nothing": ("task", "def decode(", "def decoded(", "decode"),
     "the task has no metric to follow": ("task", 'primary: ClassVar[str] = "error"', "", "primary"),
@@ -130,7 +130,12 @@ SLOPPY: dict[str, tuple[str, str, str, str]] = {
         "return None",
         "configure_metrics",
     ),
-    "the metric raises": ("metric", 'prediction["values"]', 'prediction["value"]', "OddMetrics.update: 'value'"),
+    "the metric raises": (
+        "metric",
+        'prediction["values"]',
+        'prediction["value"]',
+        "OddMetrics.update: KeyError: 'value'",
+    ),
     "the metric gives a list": ("metric", 'return {"error": ', "return [1] or {1: ", "OddMetrics.compute: gives list"),
     "the primary metric is missing": ("metric", 'return {"error": ', 'return {"errors": ', "primary metric"),
     "the metric gives vectors": ("metric", ".clamp(min=1)).mean()}", ".clamp(min=1))}", "error is a tensor [3]"),
@@ -214,6 +219,23 @@ def test_the_template_itself_trains(use: Callable[[dict[str, str]], Path], tmp_p
     use(template())
     metrics = mobilevision.train([f"task={NAME}", f"run_dir={tmp_path / 'run'}", *QUICK])
     assert 0 <= metrics["test/error"] < 2
+
+
+def test_samples_that_cannot_be_read_are_left_out_where_that_is_wanted(
+    use: Callable[[dict[str, str]], Path], tmp_path: Path
+) -> None:
+    files = template()
+    broken = "if index < 2: raise UnreadableImageError(f'{self.name(index)}: broken')"
+    files["odd/data.py"] = (
+        files["odd/data.py"]
+        .replace("        noise = np", f"        {broken}\n        noise = np")
+        .replace("import CropBox", "import UnreadableImageError, CropBox")
+    )
+    use(files)
+    words = [f"task={NAME}", f"run_dir={tmp_path / 'run'}", *QUICK]
+    line = said_of(lambda: mobilevision.train(words))
+    assert "odd/train/0: broken" in line
+    assert mobilevision.train([*words, "data.on_error=skip"])["test/error"] >= 0
 
 
 def test_a_broken_plugin_leaves_everything_else_alone(use: Callable[[dict[str, str]], Path]) -> None:

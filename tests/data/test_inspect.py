@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from mobilevision.data import DataModule
+from mobilevision.data import DataModule, Placement, Splits, Targets
+from mobilevision.data.files import FileRecords
 from mobilevision.data.formats import ImageFolder
 from mobilevision.data.inspect import inspect, near_pairs, perceptual
 from mobilevision.data.sheet import worst
+from mobilevision.errors import UnreadableImageError
 
 from .conftest import Save, photo
 
@@ -87,3 +90,29 @@ def test_a_clean_set_has_no_findings(save: Save, tmp_path: Path) -> None:
     assert not findings.duplicates
     assert findings.imbalance == 1.0
     assert worst(module.splits, findings) is None
+
+
+class Masks(Targets):
+    """Of which the second cannot be read."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: Any) -> Any:
+        return np.zeros(2)
+
+    def placed(self, index: int, placement: Placement) -> Any:
+        if index == 1:
+            raise UnreadableImageError("1_mask.png: not an image")
+        assert placement.resolution == placement.shape
+        return self[index]
+
+
+def test_targets_in_files_of_their_own_are_read_too(save: Save, tmp_path: Path) -> None:
+    for i in range(3):
+        save(f"{i}.jpg", seed=i)
+    paths = [f"{i}.jpg" for i in range(3)]
+    records = FileRecords(paths=paths, root=tmp_path, targets=Masks(), channels=3)
+    (problem,) = inspect(Splits(records, classes=("a",))).bad
+    assert Path(problem.where).name == "1.jpg"
+    assert "1_mask.png: not an image" in problem.what
