@@ -22,6 +22,7 @@ from mobilevision.io.user_cache import user_cache
 from mobilevision.plugins import GROUP, VARIABLE, Plugin, load
 from mobilevision.version import __version__
 
+_WITHOUT_DATA = "composes; it is tried where data.root is given"
 COMPOSED_ONLY = ("trainer", "callbacks", "logger", "experiment")  # these need no model of their own to be tried
 
 
@@ -83,8 +84,9 @@ def _passes(option: str, plugin: Plugin, overrides: Sequence[str], tried: list[D
         chosen = [*around, *(overrides if _composes([*around, *overrides]) else own)]  # each format has keys of its own
         cfg = compose(chosen)
     except UserError as error:
-        print(f"{option}: {error}")
-        return False
+        wanted = group == "data" and str(error).startswith("data.root has no value")
+        print(f"{option}: {_WITHOUT_DATA if wanted else error}", flush=True)
+        return wanted
     if group in COMPOSED_ONLY or cfg in tried:
         print(f"{option}: composes" if cfg not in tried else f"{option}: tried above", flush=True)
         return True
@@ -93,7 +95,7 @@ def _passes(option: str, plugin: Plugin, overrides: Sequence[str], tried: list[D
     tried.append(cfg)
     outcomes = conform(chosen)
     if group == "data" and any("data.root is not set" in (outcome.error or "") for outcome in outcomes):
-        print(f"{option}: composes; it is tried where data.root is given", flush=True)
+        print(f"{option}: {_WITHOUT_DATA}", flush=True)
         return True
     print(" ".join(chosen), flush=True)
     for outcome in outcomes:

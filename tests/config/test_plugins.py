@@ -286,7 +286,7 @@ def test_the_examples_own_tests_and_its_check_pass(environment: Path, tmp_path: 
     python = environment / "bin" / "python"
     own = [EXAMPLES[name] / "tests", "-k", "not conforms"]  # conforming is what the check below tries
     command([python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *own], tmp_path)
-    small = ["backbone.width=0.25", "data.format.train=16"]
+    small = ["backbone.width=0.25", "data.format.train=16", "data.resolution=64"]
     said = command([environment / "bin" / "mobilevision", "plugins", "check", name, *small], tmp_path)
     assert f"plugin {name}: everything passed" in said
     assert tried in said
