@@ -294,16 +294,13 @@ def test_the_examples_own_tests_and_its_check_pass(environment: Path, tmp_path: 
 
 @pytest.mark.slow
 def test_a_new_plugin_works_as_it_is_written(environment: Path, tmp_path: Path) -> None:
-    said = command(
-        [environment / "bin" / "mobilevision", "plugins", "new", "tree_height", "--kind", "metres"], tmp_path
-    )
+    programs = environment / "bin"
+    said = command([programs / "mobilevision", "plugins", "new", "tree_height", "--kind", "metres"], tmp_path)
     assert "pip install -e mobilevision_tree_height" in said
-    install = [sys.executable, "-m", "pip", "--python", bin / "python", "install", "--no-deps", "-q"]
+    install = [sys.executable, "-m", "pip", "--python", programs / "python", "install", "--no-deps", "-q"]
     folder = tmp_path / "mobilevision_tree_height"
     command([*install, "--no-build-isolation", folder], tmp_path)
-    command(
-        [environment / "bin" / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", folder / "tests"], tmp_path
-    )
+    command([programs / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", folder / "tests"], tmp_path)
 
 
 @pytest.mark.parametrize(
