@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mobilevision.deploy.answers.base import Prediction
     from mobilevision.errors import UnreadableImageError, UserError
     from mobilevision.heads import Head
-    from mobilevision.heads.dense import conv_block, dense_needs, separable_block
+    from mobilevision.heads.dense import DenseHead, OutputStride, conv_block, separable_block
     from mobilevision.images.decode import open_image
     from mobilevision.images.files import images, printable
     from mobilevision.images.framing import Affine, CropBox, Frame
@@ -65,7 +65,7 @@ _STANDS_IN = {
     "mobilevision.deploy.answers.base": ("Prediction",),
     "mobilevision.errors": ("UnreadableImageError", "UserError"),
     "mobilevision.heads": ("Head",),
-    "mobilevision.heads.dense": ("conv_block", "dense_needs", "separable_block"),
+    "mobilevision.heads.dense": ("DenseHead", "OutputStride", "conv_block", "separable_block"),
     "mobilevision.images.decode": ("open_image",),
     "mobilevision.images.files": ("images", "printable"),
     "mobilevision.images.framing": ("Affine", "CropBox", "Frame"),
@@ -93,6 +93,7 @@ __all__ = [  # as above, and a test compares both
     "Cropped",
     "DataFormat",
     "DataSpec",
+    "DenseHead",
     "DrawnFormat",
     "DrawnOptions",
     "DrawnRecords",
@@ -105,6 +106,7 @@ __all__ = [  # as above, and a test compares both
     "Metric",
     "Needs",
     "OutputKind",
+    "OutputStride",
     "PackedBytes",
     "Pixels",
     "Placement",
@@ -123,7 +125,6 @@ __all__ = [  # as above, and a test compares both
     "backdrop",
     "captioned",
     "conv_block",
-    "dense_needs",
     "grain",
     "image_sizes",
     "images",

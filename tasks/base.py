@@ -46,7 +46,7 @@ from mobilevision.losses import Loss
 from mobilevision.metrics import StageMeter, TaskMetric
 from mobilevision.ops.rows import arrays
 from mobilevision.optim import OptimizerFactory, Schedule, optimizer_steps
-from mobilevision.plugins import named
+from mobilevision.plugins import class_and_plugin
 from mobilevision.spec import DataSpec, Mix, Needs, OutputKind
 
 __all__ = ["Batch", "Stage", "Task"]
@@ -124,7 +124,9 @@ class Task(pl.LightningModule, ABC):
         super().__init__()
         for name in ("kind", "primary"):
             if not hasattr(type(self), name):
-                raise UserError(f'{named(type(self))} does not say its {name}: give the class {name} = "..."')
+                raise UserError(
+                    f'{class_and_plugin(type(self))} does not say its {name}: give the class {name} = "..."'
+                )
         self.backbone = backbone
         self.head = head
         self.loss = loss
@@ -162,7 +164,7 @@ class Task(pl.LightningModule, ABC):
         Args:
             outputs: of an exported graph, which are then checked; None for the task's own predictions.
         """
-        return answer_named(self.answers, named(type(self)))(
+        return answer_named(self.answers, f"{type(self).__module__}.{type(self).__qualname__}")(
             classes=self.data_spec.classes,
             decision=self.decision,
             facts=self.facts(),
@@ -257,7 +259,7 @@ class Task(pl.LightningModule, ABC):
         metric: Any = self.configure_metrics()
         if not isinstance(metric, TaskMetric):
             raise UserError(
-                f"{named(type(self))}.configure_metrics gives a {type(metric).__name__}: it should give a"
+                f"{class_and_plugin(type(self))}.configure_metrics gives a {type(metric).__name__}: it should give a"
                 " mobilevision.api.Metric"
             )
         return metric

@@ -69,6 +69,7 @@ def test_what_plugins_build_on_is_listed_and_there() -> None:
     page = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
     listed = page.partition("## What plugins build on")[2].partition("\n## ")[0]
     assert set(re.findall(r"`([A-Za-z_]+)`", listed)) >= set(api.__all__)
+    assert set(api.__all__) == {"VERSION", *api._HERE}
     for name in api.__all__:
         assert getattr(api, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'Haed'"):

@@ -22,7 +22,6 @@ from mobilevision.io.user_cache import user_cache
 from mobilevision.plugins import GROUP, VARIABLE, Plugin, load
 from mobilevision.version import __version__
 
-_WITHOUT_DATA = "composes; it is tried where data.root is given"
 COMPOSED_ONLY = ("trainer", "callbacks", "logger", "experiment")  # these need no model of their own to be tried
 
 
@@ -78,15 +77,11 @@ def check(name: str, overrides: Sequence[str]) -> None:
 def _passes(option: str, plugin: Plugin, overrides: Sequence[str], tried: list[DictConfig]) -> bool:
     """Try one option, unless a config that was tried has it already; print how each part went."""
     group = option.partition("=")[0]
-    own = [each for each in overrides if not (group == "data" and each.startswith("data.format."))]
     try:
-        around = _around(option, plugin)
-        chosen = [*around, *(overrides if _composes([*around, *overrides]) else own)]  # each format has keys of its own
+        chosen = _with_overrides(_around(option, plugin), group, overrides)
         cfg = compose(chosen)
     except UserError as error:
-        wanted = group == "data" and str(error).startswith("data.root has no value")
-        print(f"{option}: {_WITHOUT_DATA if wanted else error}", flush=True)
-        return wanted
+        return _told(option, plugin, [str(error)])
     if group in COMPOSED_ONLY or cfg in tried:
         print(f"{option}: composes" if cfg not in tried else f"{option}: tried above", flush=True)
         return True
@@ -94,15 +89,41 @@ def _passes(option: str, plugin: Plugin, overrides: Sequence[str], tried: list[D
 
     tried.append(cfg)
     outcomes = conform(chosen)
-    if group == "data" and any("data.root is not set" in (outcome.error or "") for outcome in outcomes):
-        print(f"{option}: {_WITHOUT_DATA}", flush=True)
-        return True
+    errors = [outcome.error for outcome in outcomes if outcome.error]
+    if _wants_data(errors):
+        return _told(option, plugin, errors)
     print(" ".join(chosen), flush=True)
     for outcome in outcomes:
         print(f"  {outcome.name}: {outcome.error or 'passed'}", flush=True)
-    if any("data.root is not set" in (outcome.error or "") for outcome in outcomes):
-        print(f"  its data is to be given: mobilevision plugins check {plugin.name} data.root=...", flush=True)
-    return not any(outcome.error for outcome in outcomes)
+    return not errors
+
+
+def _with_overrides(around: list[str], group: str, overrides: Sequence[str]) -> list[str]:
+    """An option's overrides and those that are typed; of the latter, keys of another data format are not for it."""
+    chosen = [*around, *overrides]
+    try:
+        compose(chosen, complete=False)
+    except UserError:
+        if group == "data":
+            return [*around, *(each for each in overrides if not each.startswith("data.format."))]
+    return chosen
+
+
+def _wants_data(errors: Sequence[str]) -> bool:
+    """Whether nothing is wrong but that nobody said where the data lies."""
+    return any("data.root is not set" in error or "data.root has no value" in error for error in errors)
+
+
+def _told(option: str, plugin: Plugin, errors: Sequence[str]) -> bool:
+    """Print why an option was not tried; data of somebody's own is tried where it is given, which is no failure."""
+    is_data = option.startswith("data=")
+    if not _wants_data(errors):
+        print(f"{option}: {errors[0]}", flush=True)
+    elif is_data:
+        print(f"{option}: composes; it is tried where data.root is given", flush=True)
+    else:
+        print(f"{option}: its data is to be given: mobilevision plugins check {plugin.name} data.root=...", flush=True)
+    return is_data and _wants_data(errors)
 
 
 def _checks_file() -> Path:
@@ -136,14 +157,6 @@ def _note_check(plugin: Plugin, *, passed: bool) -> None:
         write_json(file, noted)
     except (OSError, ValueError, TypeError, UserError):
         return
-
-
-def _composes(overrides: Sequence[str]) -> bool:
-    try:
-        compose(overrides)
-    except UserError:
-        return False
-    return True
 
 
 def _around(option: str, plugin: Plugin) -> list[str]:

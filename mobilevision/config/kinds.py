@@ -16,9 +16,9 @@ from mobilevision.config.search_path import Source
 from mobilevision.config.source_code import Definition, find, lookup
 from mobilevision.errors import UserError
 
-OURS = ("class", "attributes", "identity", "coordinate", "boxes", "multitask")
+BUILT_IN_KINDS = ("class", "attributes", "identity", "coordinate", "boxes", "multitask")
 """Kinds of target of our own tasks."""
-OTHER = "other"
+PLUGIN_KINDS = "other"
 """Stands for every kind of a plugin; the option's class itself refuses what it cannot do."""
 _STATED_BY_CLASS = ("data", "augment")
 
@@ -32,9 +32,9 @@ def check_kinds(layout: Layout, found: Sequence[Source]) -> Iterator[str]:
     for group, node in layout.values.items():
         kinds = kinds_of_node(group, node) if isinstance(node, dict) else None
         if kinds is not None and kind not in kinds:
-            if OTHER in kinds and kind not in OURS:
+            if PLUGIN_KINDS in kinds and kind not in BUILT_IN_KINDS:
                 continue
-            named = " or ".join(str(each) for each in kinds if each != OTHER)
+            named = " or ".join(str(each) for each in kinds if each != PLUGIN_KINDS)
             yield (
                 f"{group}={layout.choices.get(group)} is for {named}, "
                 f"task={layout.choices.get('task')} learns from {kind}: {_fix(group, node, kinds, str(kind), found)}"

@@ -31,7 +31,7 @@ from mobilevision.data.view import Augmentation
 from mobilevision.data.white_level import choose_white_level
 from mobilevision.errors import UserError
 from mobilevision.images.framing import FITS
-from mobilevision.plugins import named
+from mobilevision.plugins import class_and_plugin
 from mobilevision.ranges import Items, PositiveFloat, PositiveInt, Range, Seed, ShareBelowOne, Side, check_ranges
 from mobilevision.spec import DataSpec, Features, PartFeatures
 
@@ -214,14 +214,15 @@ class DataModule(pl.LightningDataModule):
     def _read(self) -> Splits:
         """What the format gives, which a plugin's may have wrong."""
         splits: Any = self.format.read(root=self.root, kind=self.kind, channels=self.channels, seed=self.seed)
-        source = f"{named(type(self.format))}.read"
         if not isinstance(splits, Splits):
-            raise UserError(f"{source} gives a {type(splits).__name__}: it should give mobilevision.api.Splits")
+            source = class_and_plugin(type(self.format))
+            raise UserError(f"{source}.read gives a {type(splits).__name__}: it should give mobilevision.api.Splits")
         for name, records in splits.items():
             if not isinstance(records, Records) or not hasattr(records, "targets"):
                 what = "has no targets" if isinstance(records, Records) else "is no Records"
                 fix = "derive it from mobilevision.api.Records and set targets, a row a sample"
-                raise UserError(f"{source}: its {name}, {named(type(records))}, {what}: {fix}")
+                source = class_and_plugin(type(self.format))
+                raise UserError(f"{source}.read: its {name}, {class_and_plugin(type(records))}, {what}: {fix}")
         return splits
 
     def setup_data(

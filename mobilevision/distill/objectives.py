@@ -43,7 +43,7 @@ class Objective(nn.Module, ABC):
         """
         if not isinstance(student.outputs, Tensor) or not isinstance(teacher.outputs, Tensor):
             raise UserError("distill: this objective compares one vector an image; for detectors take detections")
-        if student.outputs.shape[1:] != as_large(teacher.outputs, student.outputs).shape[1:]:
+        if student.outputs.shape[1:] != at_size_of_student(teacher.outputs, student.outputs).shape[1:]:
             have, want = ([*each.outputs.shape[1:]] for each in (teacher, student))
             raise UserError(f"distill: the teacher's outputs are {have} numbers an image, the student's {want}")
 
@@ -71,7 +71,7 @@ class Outputs(Objective):
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs) -> dict[str, Tensor]:
         """Of logits float [B, K], or [B, K, h, w] of every place; a teacher's NaN is unknown."""
-        own, target = student.outputs, as_large(teacher.outputs, student.outputs)
+        own, target = student.outputs, at_size_of_student(teacher.outputs, student.outputs)
         if self.output_kind == "softmax":
             return {"outputs": soft_cross_entropy(own, target)}
         if self.output_kind == "sigmoid":
@@ -79,7 +79,7 @@ class Outputs(Objective):
         return {"outputs": squared(own, target)}
 
 
-def as_large(teacher: Tensor, student: Tensor) -> Tensor:
+def at_size_of_student(teacher: Tensor, student: Tensor) -> Tensor:
     """A teacher's outputs; maps [B, K, H, W] at the size of the student's, bilinear."""
     if teacher.ndim != 4 or student.ndim != 4 or teacher.shape[2:] == student.shape[2:]:
         return teacher
@@ -126,7 +126,7 @@ class Logits(Objective):
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs) -> dict[str, Tensor]:
         """Of logits float [B, K], or [B, K, h, w] of every place; a teacher's NaN is unknown."""
-        theirs = as_large(teacher.outputs, student.outputs)
+        theirs = at_size_of_student(teacher.outputs, student.outputs)
         known = theirs.isfinite()
         target = torch.where(known, theirs.float(), 0.0) / self.temperature
         own = student.outputs.float() / self.temperature
@@ -229,7 +229,7 @@ class FeatureMaps(Objective):
         total = student.features.maps[self.needs.strides[0]].new_zeros(())
         for stride, projection in zip(self.needs.strides, self.projections.values(), strict=True):
             own, aim = projection(student.features.maps[stride]), teacher.features.maps[stride]
-            aim = as_large(aim, own)
+            aim = at_size_of_student(aim, own)
             spread = aim.float().var().clamp(min=1e-6)
             total = total + (own.float() - aim.float()).square().mean() / spread
         return {"features": total / len(self.needs.strides)}

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from mobilevision.config.auto_settings import AUTO, Decision, decide, decided, facts_of, idle_parts, without_training
 from mobilevision.config.parts import names, part_config
 from mobilevision.errors import UserError
-from mobilevision.plugins import named, plugin_of
+from mobilevision.plugins import class_and_plugin, plugin_of
 from mobilevision.spec import DataSpec, Needs
 
 if TYPE_CHECKING:
@@ -107,18 +107,16 @@ def make_part(node: Any, base: str, key: str, *, drop: tuple[str, ...] = _KINDS,
             if shapes_only or plugin_of(inspect.getfile(target)) is None:
                 raise
             text = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            given = ", ".join(arguments)
-            raise UserError(
-                f"{key}: {named(target)}: {text}; it is made with {given} and the keys of its YAML, all by keyword"
-            ) from error
+            given = f"it is made with {', '.join(arguments)} and the keys of its YAML, all by keyword"
+            raise UserError(f"{key}: {class_and_plugin(target)}: {text}; {given}") from error
         target = type(made)
     if not isinstance(made, interface):
-        raise UserError(f"{key}: {named(target)} is no {base}: derive the class from mobilevision.api.{base}")
-    if base == "Head" and not isinstance(getattr(made, "needs", None), Needs):
         raise UserError(
-            f"{key}: {named(target)} does not say what it needs of the backbone: give it needs = Needs(pooled=True),"
-            " or Needs(strides=(8, 16))"
+            f"{key}: {class_and_plugin(target)} is no {base}: derive the class from mobilevision.api.{base}"
         )
+    if base == "Head" and not isinstance(getattr(made, "needs", None), Needs):
+        fix = "give it needs = Needs(pooled=True), or Needs(strides=(8, 16))"
+        raise UserError(f"{key}: {class_and_plugin(target)} does not say what it needs of the backbone: {fix}")
     return made
 
 
@@ -319,7 +317,7 @@ def build_task(cfg: DictConfig, spec: DataSpec, backbone: Backbone, *, mix: Any 
     try:
         backbone.keep(head.needs)
     except UserError as error:
-        raise UserError(f"head: {named(type(head))}: {error}") from error
+        raise UserError(f"head: {class_and_plugin(type(head))}: {error}") from error
     if parts := _build_parts(cfg, spec, backbone, head):
         losses = {name: part.loss for name, part in parts.items()}
         loss = instantiate(cfg.loss, drop=_KINDS, data=spec, parts=losses)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from abc import ABC
+from typing import Literal
+
 from torch import nn
 
 from mobilevision.errors import UserError
-from mobilevision.spec import BackboneSpec, Needs
+from mobilevision.heads.head import Head
+from mobilevision.spec import BackboneSpec, DataSpec, Needs
+
+OutputStride = Literal[8, 16, 32]
+"""Strides that the map of a backbone's last stage can have; 32 is MobileNets' own."""
 
 
 def conv_block(inputs: int, outputs: int, *, kernel: int = 1, dilation: int = 1, groups: int = 1) -> nn.Sequential:
@@ -29,20 +36,41 @@ def separable_block(inputs: int, outputs: int, *, dilation: int = 1) -> nn.Seque
     return nn.Sequential(depthwise, conv_block(inputs, outputs))
 
 
-def dense_needs(backbone: BackboneSpec, strides: tuple[int, ...], output_stride: int) -> tuple[Needs, int]:
-    """The maps of some strides and of the last stage, dilated to ``output_stride``; and the last stage's own stride.
+class DenseHead(Head, ABC):
+    """A head over the map of the backbone's last stage, which may be dilated, and maps of other strides.
 
     Args:
-        backbone: what the backbone offers.
+        backbone: as in :class:`Head`.
+        data: as in :class:`Head`.
         strides: of the maps beside that of the last stage.
         output_stride: of the last stage's map; that stage's own stride or more dilates nothing.
+        channels: of the head's layers; None: 128 times the backbone's width.
+
+    Attributes:
+        last: the last stage's own stride, by which its map is called among the features.
+        inputs: channels of that map.
+        channels: of the head's layers.
 
     Raises:
         UserError: the backbone has no such maps.
     """
-    deepest = max(backbone.strides, default=0)
-    if deepest <= max(strides, default=4) or not set(strides) <= set(backbone.strides):
-        wanted = ", ".join([*map(str, strides), "a deeper one"])
-        have = ", ".join(map(str, backbone.strides)) or "none"
-        raise UserError(f"head: maps of the strides {wanted} are wanted, and the backbone has {have}")
-    return Needs((*strides, deepest), output_stride=output_stride if output_stride < deepest else None), deepest
+
+    def __init__(
+        self,
+        *,
+        backbone: BackboneSpec,
+        data: DataSpec,
+        strides: tuple[int, ...],
+        output_stride: OutputStride,
+        channels: int | None,
+    ) -> None:
+        super().__init__(backbone=backbone, data=data)
+        self.last = max(backbone.strides, default=0)
+        if self.last <= max(strides, default=4) or not set(strides) <= set(backbone.strides):
+            wanted = ", ".join([*map(str, strides), "a deeper one"])
+            have = ", ".join(map(str, backbone.strides)) or "none"
+            raise UserError(f"head: maps of the strides {wanted} are wanted, and the backbone has {have}")
+        dilated = output_stride if output_stride < self.last else None
+        self.needs = Needs((*strides, self.last), output_stride=dilated)
+        self.inputs = backbone.strides[self.last]
+        self.channels = channels or max(16, round(128 * backbone.multiplier))

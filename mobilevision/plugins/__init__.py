@@ -61,7 +61,7 @@ def plugin_of(file: str | Path) -> Plugin | None:
     return next((each for each in discover() if each.folder and place.is_relative_to(each.folder.resolve())), None)
 
 
-def named(part: type) -> str:
+def class_and_plugin(part: type) -> str:
     """A class as messages call it, after its plugin where it is of one."""
     try:
         plugin = plugin_of(inspect.getfile(part))

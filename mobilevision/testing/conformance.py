@@ -10,7 +10,6 @@ In a test of a plugin::
 
 from __future__ import annotations
 
-import json
 import math
 import tempfile
 from collections.abc import Callable, Iterable
@@ -33,6 +32,7 @@ from mobilevision.engine.restore import load_run
 from mobilevision.errors import UserError
 from mobilevision.io.atomic_files import write_text
 from mobilevision.ops.rows import take
+from mobilevision.testing.contract import check_answer, check_metric
 from mobilevision.tracking.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -140,12 +140,8 @@ def overfits(built: Built, batch: dict[str, Any]) -> None:
 def measures(built: Built, batch: dict[str, Any]) -> None:
     """The metrics are numbers, and the primary one is among them."""
     task = built.task.eval()
-    metric = task.configure_metrics()
-    metric.update(task.predict(batch["image"]), batch["target"])
-    values = {name: float(value) for name, value in metric.compute().items()}
-    assert task.primary in values, f"the primary metric {task.primary} is not among {', '.join(values)}"
-    assert not any(math.isinf(value) for value in values.values()), f"infinite metric among {values}"
-    json.dumps(metric.tables())
+    values = check_metric(task, task.predict(batch["image"]), batch["target"])
+    assert not any(math.isinf(float(value)) for value in values.values()), f"infinite metric among {values}"
 
 
 @torch.no_grad()
@@ -169,11 +165,8 @@ def predicts(built: Built, batch: dict[str, Any]) -> None:
     task = built.task.eval()
     predictions = task.predict(batch["image"])
     for index in range(len(batch["index"])):
-        one, target = take(predictions, index), take(batch["target"], index)
-        assert json.dumps(task.describe(one)), "describe() gives no plain values"
         image = batch["image"][index].permute(1, 2, 0).contiguous().numpy()
-        for truth in (None, target):
-            assert hasattr(task.draw(image, one, truth), "save"), "draw() gives no PIL image"
+        check_answer(task, image, take(predictions, index), take(batch["target"], index))
 
 
 def exports(built: Built, batch: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 from torch.nn import functional
 
-from mobilevision.distill.objectives import as_large
+from mobilevision.distill.objectives import at_size_of_student
 from mobilevision.ops.boxes import tensor_iou
 from mobilevision.ops.rows import take
 from mobilevision.spec import OutputKind, PartOutputs
@@ -53,7 +53,7 @@ class Agreement:
     def add(self, student: Any, teacher: Any) -> None:
         """Raw outputs of both of a batch."""
         if self.output_kind == "softmax":
-            teacher = as_large(teacher, student)
+            teacher = at_size_of_student(teacher, student)
             same = (student.argmax(1) == teacher.argmax(1))[teacher.isfinite().all(dim=1)]
         elif self.output_kind == "sigmoid":
             same = ((student >= 0) == (teacher >= 0))[teacher.isfinite()]

@@ -9,10 +9,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from mobilevision.api import BackboneSpec, DataSpec, Features, Head, UserError, conv_block, dense_needs, separable_block
+from mobilevision.api import (
+    BackboneSpec,
+    DataSpec,
+    DenseHead,
+    Features,
+    OutputStride,
+    UserError,
+    conv_block,
+    separable_block,
+)
 from mobilevision.ranges import PositiveInt, Range, check_ranges
 
-Stride = Literal[8, 16, 32]
 NEAR = 0.075
 """Share of the input's side; a point's score is the probability that lies so near to it."""
 
@@ -61,7 +69,7 @@ def from_bins(bins: Bins, resolution: tuple[int, int], *, integral: bool) -> dic
     return {"points": torch.stack(found, dim=2), "scores": scores[0] * scores[1]}
 
 
-class PointHead(Head, ABC):
+class PointHead(DenseHead, ABC):
     """A head whose outputs can be read as points."""
 
     @abstractmethod
@@ -88,14 +96,13 @@ class Heatmap(PointHead):
         *,
         backbone: BackboneSpec,
         data: DataSpec,
-        output_stride: Stride = 16,
+        output_stride: OutputStride = 16,
         channels: PositiveInt | None = None,
         read: Literal["integral", "argmax"] = "integral",
     ) -> None:
-        super().__init__(backbone=backbone, data=data)
-        self.needs, self.deepest = dense_needs(backbone, (4, 8), output_stride)
-        self.integral, width = read == "integral", channels or max(16, round(128 * backbone.multiplier))
-        self.deep = separable_block(backbone.strides[self.deepest], width)
+        super().__init__(backbone=backbone, data=data, strides=(4, 8), output_stride=output_stride, channels=channels)
+        self.integral, width = read == "integral", self.channels
+        self.deep = separable_block(self.inputs, width)
         self.skips = nn.ModuleList([conv_block(backbone.strides[stride], width) for stride in (8, 4)])
         self.refine = nn.ModuleList([separable_block(width, width) for _ in (8, 4)])
         self.maps = nn.Conv2d(width, len(data.classes), 1)
@@ -104,7 +111,7 @@ class Heatmap(PointHead):
 
     def forward(self, features: Features) -> Maps | Bins:
         """:class:`Maps`, or for ``integral`` the logits of their distributions along x and y."""
-        found = self.deep(features.maps[self.deepest])
+        found = self.deep(features.maps[self.last])
         for stride, skip, refine in zip((8, 4), self.skips, self.refine, strict=True):
             low = skip(features.maps[stride])
             found = refine(interpolate(found, low.shape[2:], mode="bilinear", align_corners=False) + low)
@@ -136,23 +143,21 @@ class SimCC(PointHead):
         *,
         backbone: BackboneSpec,
         data: DataSpec,
-        output_stride: Stride = 16,
+        output_stride: OutputStride = 16,
         channels: PositiveInt | None = None,
         bins: Annotated[float, Range(above=0, max=16)] = 2.0,
     ) -> None:
-        super().__init__(backbone=backbone, data=data)
-        self.needs, self.deepest = dense_needs(backbone, (), output_stride)
-        stride = min(output_stride, self.deepest)
+        super().__init__(backbone=backbone, data=data, strides=(), output_stride=output_stride, channels=channels)
+        stride = min(output_stride, self.last)
         height, width = data.resolution
         places = -(-height // stride) * -(-width // stride)
-        inner = channels or max(16, round(128 * backbone.multiplier))
-        self.deep = separable_block(backbone.strides[self.deepest], inner)
-        self.points = nn.Conv2d(inner, len(data.classes), 1)
+        self.deep = separable_block(self.inputs, self.channels)
+        self.points = nn.Conv2d(self.channels, len(data.classes), 1)
         self.x, self.y = (nn.Linear(places, max(2, round(side * bins))) for side in (width, height))
 
     def forward(self, features: Features) -> Bins:
         """Logits of both positions."""
-        each = self.points(self.deep(features.maps[self.deepest])).flatten(2)
+        each = self.points(self.deep(features.maps[self.last])).flatten(2)
         if each.shape[2] != self.x.in_features:
             raise UserError(
                 f"head=simcc was made for {self.x.in_features} places of the last stage, not {each.shape[2]}:"

@@ -23,14 +23,22 @@ from mobilevision.api import (
     RecordsAround,
     Scenes,
     Splits,
-    UnreadableImageError,
     UserError,
     images,
+    open_image,
     printable,
     read_text,
     split_of,
 )
-from mobilevision_segmentation.masks import IGNORED, CocoMasks, FileMasks, MaskTargets, OutlineMasks, read_values
+from mobilevision_segmentation.masks import (
+    IGNORED,
+    CocoMasks,
+    FileMasks,
+    MaskTargets,
+    OutlineMasks,
+    colours_of,
+    numbers_of,
+)
 
 IMAGES = ("images", "image", "imgs", "img", "jpegimages", "photos")
 MASKS = ("masks", "mask", "labels", "annotations", "segmentationclass", "gt", "groundtruth", "targets")
@@ -43,8 +51,6 @@ VOC = [
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 ]
 """Classes of Pascal VOC in the order of their numbers."""
-
-
 VOID = ("void", "ignore", "ignored", "unlabeled", "unlabelled")
 """Names of colours that are left out of losses and metrics."""
 LOSSY = (b".jpg", b".jpeg")
@@ -165,21 +171,16 @@ def _values(path: Path) -> list[int]:
     Raises:
         UserError: it has colours, and nothing says what they mean.
     """
-    colours = np.unique(read_values(path, colours=True))
-    numbers = np.unique(read_values(path, colours=False)).tolist()
-    if len(colours) > len(numbers) or (len(numbers) > 1 and _is_rgb(path) and np.any(colours % 0x010101)):
+    image = open_image(path)
+    colours, numbers = np.unique(colours_of(image)), np.unique(numbers_of(image)).tolist()
+    coloured = image.mode in ("RGB", "RGBA") and len(numbers) > 1 and np.any(colours % 0x010101)
+    if len(colours) > len(numbers) or coloured:
         red, green, blue = int(colours[-1]) >> 16, int(colours[-1]) >> 8 & 255, int(colours[-1]) & 255
         raise UserError(
             f"{path}: a mask in colours, such as {red},{green},{blue}: say what they mean in labelmap.txt beside the"
             " folders, a line a class: name:r,g,b::"
         )
     return [int(number) for number in numbers]
-
-
-def _is_rgb(path: Path) -> bool:
-    from mobilevision.api import open_image
-
-    return open_image(path).mode in ("RGB", "RGBA")
 
 
 def _named_colours(root: Path) -> list[tuple[str, int]]:
@@ -444,6 +445,3 @@ class WithMasks(RecordsAround):
     def source(self, index: int) -> tuple[Records, int]:
         """See :class:`RecordsAround`."""
         return self.records, index
-
-
-__all__ = ["CocoFolder", "DrawnScenes", "MaskFolder", "UnreadableImageError"]

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from mobilevision.api import BackboneSpec, DataSpec, Features, Head, conv_block, dense_needs, separable_block
+from mobilevision.api import BackboneSpec, DataSpec, DenseHead, Features, OutputStride, conv_block, separable_block
 from mobilevision.ranges import PositiveInt, check_ranges
-
-Stride = Literal[8, 16, 32]
 
 
 @final
-class LRASPP(Head):
+class LRASPP(DenseHead):
     """Lite reduced atrous spatial pyramid pooling (Howard et al., arXiv 1905.02244, section 6.4).
 
     Two branches over the last stage, one of them a gate by the mean of the whole map, joined by the map of stride 8.
@@ -33,12 +31,11 @@ class LRASPP(Head):
         *,
         backbone: BackboneSpec,
         data: DataSpec,
-        output_stride: Stride = 16,
+        output_stride: OutputStride = 16,
         channels: PositiveInt | None = None,
     ) -> None:
-        super().__init__(backbone=backbone, data=data)
-        self.needs, self.deepest = dense_needs(backbone, (8,), output_stride)
-        deep, width = backbone.strides[self.deepest], channels or max(16, round(128 * backbone.multiplier))
+        super().__init__(backbone=backbone, data=data, strides=(8,), output_stride=output_stride, channels=channels)
+        deep, width = self.inputs, self.channels
         self.reduce = conv_block(deep, width)
         self.gate = nn.Sequential(nn.Conv2d(deep, width, 1, bias=False), nn.Sigmoid())
         self.low = nn.Conv2d(backbone.strides[8], len(data.classes), 1)
@@ -46,7 +43,7 @@ class LRASPP(Head):
 
     def forward(self, features: Features) -> Tensor:
         """Float logits [batch, classes, height / 8, width / 8]."""
-        deep, low = features.maps[self.deepest], features.maps[8]
+        deep, low = features.maps[self.last], features.maps[8]
         gated = self.reduce(deep) * self.gate(deep.mean(dim=(2, 3), keepdim=True))
         high = self.high(interpolate(gated, low.shape[2:], mode="bilinear", align_corners=False))
         logits: Tensor = self.low(low) + high
@@ -54,7 +51,7 @@ class LRASPP(Head):
 
 
 @final
-class DeepLab(Head):
+class DeepLab(DenseHead):
     """DeepLabV3+ with separable convolutions throughout (Chen et al., arXiv 1802.02611; arXiv 1801.04381, section 6.3).
 
     Args:
@@ -70,19 +67,17 @@ class DeepLab(Head):
         *,
         backbone: BackboneSpec,
         data: DataSpec,
-        output_stride: Stride = 16,
+        output_stride: OutputStride = 16,
         channels: PositiveInt | None = None,
     ) -> None:
-        super().__init__(backbone=backbone, data=data)
-        self.needs, self.deepest = dense_needs(backbone, (4,), output_stride)
-        deep, width = backbone.strides[self.deepest], channels or max(16, round(128 * backbone.multiplier))
+        super().__init__(backbone=backbone, data=data, strides=(4,), output_stride=output_stride, channels=channels)
+        deep, width = self.inputs, self.channels
         rates = [max(1, 96 * part // output_stride) for part in (1, 2, 3)]  # 6, 12, 18 at stride 16
         self.branches = nn.ModuleList(
             [conv_block(deep, width), *(separable_block(deep, width, dilation=rate) for rate in rates)]
         )
-        self.whole = nn.Sequential(
-            nn.Conv2d(deep, width, 1), nn.ReLU(inplace=True)
-        )  # no batch norm: one place an image
+        # Without batch norm, which would have one place an image, and one in all of a batch of one.
+        self.whole = nn.Sequential(nn.Conv2d(deep, width, 1), nn.ReLU(inplace=True))
         self.join = conv_block(width * (len(rates) + 2), width)
         self.low = conv_block(backbone.strides[4], max(8, width // 4))
         self.refine = separable_block(width + max(8, width // 4), width)
@@ -90,7 +85,7 @@ class DeepLab(Head):
 
     def forward(self, features: Features) -> Tensor:
         """Float logits [batch, classes, height / 4, width / 4]."""
-        deep, low = features.maps[self.deepest], features.maps[4]
+        deep, low = features.maps[self.last], features.maps[4]
         whole = self.whole(deep.mean(dim=(2, 3), keepdim=True)).expand(-1, -1, *deep.shape[2:])
         joined = self.join(torch.cat([*(branch(deep) for branch in self.branches), whole], dim=1))
         larger = interpolate(joined, low.shape[2:], mode="bilinear", align_corners=False)

@@ -89,7 +89,7 @@ class FileMasks(MaskTargets):
     def mask(self, row: int) -> Mask:
         """See :class:`MaskTargets`."""
         path = self.root / self.paths[row].decode(errors="surrogateescape")
-        values = read_values(path, colours=self.colours)
+        values = (colours_of if self.colours else numbers_of)(open_image(path))
         place = np.searchsorted(self.values, values).clip(max=len(self.values) - 1)
         wrong = self.values[place] != values
         if wrong.any():
@@ -102,11 +102,13 @@ class FileMasks(MaskTargets):
         return self.numbers[place]
 
 
-def read_values(path: Path, *, colours: bool) -> NDArray[np.int64]:
-    """The values of a mask file [H, W]: numbers, or colours as :class:`FileMasks` has them."""
-    image = open_image(path)
-    if not colours:
-        return np.asarray(image if image.mode in ("P", "L", "1", "I", "I;16") else image.convert("L"), dtype=np.int64)
+def numbers_of(image: Image.Image) -> NDArray[np.int64]:
+    """The numbers of a mask's pixels [H, W]: grey values or palette entries."""
+    return np.asarray(image if image.mode in ("P", "L", "1", "I", "I;16") else image.convert("L"), dtype=np.int64)
+
+
+def colours_of(image: Image.Image) -> NDArray[np.int64]:
+    """The colours of a mask's pixels [H, W], as :class:`FileMasks` has them."""
     red, green, blue = np.moveaxis(np.asarray(image.convert("RGB"), dtype=np.int64), 2, 0)
     return (red << 16) + (green << 8) + blue
 

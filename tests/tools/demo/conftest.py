@@ -12,6 +12,7 @@ from typing import Any, final
 
 import pytest
 
+import mobilevision.tools.demo.files as files
 from mobilevision.errors import UserError
 from mobilevision.tools.demo.runtime import FILES, Runtime, find_runtime
 
@@ -92,3 +93,13 @@ def serve() -> Iterator[Serve]:
             return f"http://{host}:{server.server_address[1]}/"
 
         yield start
+
+
+@pytest.fixture(scope="module")
+def page(browser: Any, serve: Serve) -> Iterator[Any]:
+    """The page's own files alone, in the browser: what is tried there imports them."""
+    context = browser.new_context(service_workers="block")
+    found = context.new_page()
+    found.goto(serve(Path(files.__file__).parent / "page"))
+    yield found
+    context.close()

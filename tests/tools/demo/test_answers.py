@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-import mobilevision.tools.demo.files as files
 from mobilevision.deploy.answers import find_answer
 from mobilevision.deploy.manifest import Manifest, ModelFile, Port
 from mobilevision.deploy.preprocessing import Preprocessing
@@ -31,15 +28,6 @@ SHOW = """async ([manifest, results]) => {
 RNG = np.random.default_rng(0)
 CLASSES = ("cat", "dog_big", "<b>")
 MAPPING = {"scaleX": 2.0, "scaleY": 3.0, "shiftX": 10.0, "shiftY": -5.0}
-
-
-@pytest.fixture(scope="module")
-def page(browser: Any, serve: Serve) -> Iterator[Any]:
-    context = browser.new_context(service_workers="block")
-    found = context.new_page()
-    found.goto(serve(Path(files.__file__).parent / "page"))
-    yield found
-    context.close()
 
 
 def manifest(answer: str, outputs: dict[str, Any], **changes: Any) -> Manifest:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import mobilevision.tools.demo.files as files
 from mobilevision.exporting.command import export
 from mobilevision.tools.demo.files import write_page
 from mobilevision.tools.demo.runtime import FILES, Runtime
@@ -44,15 +42,6 @@ FOUND = {"car/scores": [0.9, 0.001, 0.001], "car/labels": [1, 2, 3], "car/boxes"
 TIES = {"car/scores": [0.9, 0.001, 0.001], "car/labels": [1, 3, 2], "car/boxes": [10.05, 10, 90, 90, *range(8, 16)]}
 SCORED = {**FOUND, "car/scores": [0.9, 0.001, 0.1]}
 MOVED = {**FOUND, "car/boxes": [11, 10, 90, 90, *range(8)]}
-
-
-@pytest.fixture(scope="module")
-def page(browser: Any, serve: Serve) -> Iterator[Any]:
-    context = browser.new_context(service_workers="block")
-    found = context.new_page()
-    found.goto(serve(Path(files.__file__).parent / "page"))
-    yield found
-    context.close()
 
 
 @pytest.mark.parametrize(
